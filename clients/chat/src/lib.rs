@@ -1,0 +1,1 @@
+//! The chat model that every front end shares.

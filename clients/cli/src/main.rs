@@ -1,0 +1,3 @@
+//! The `teatime` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What makes a plain struct a replicated model.

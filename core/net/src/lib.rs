@@ -1,0 +1,1 @@
+//! Drives sessions and reflectors on real sockets and clocks.

@@ -1,0 +1,1 @@
+//! The server of sessions as a state machine.

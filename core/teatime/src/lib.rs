@@ -1,0 +1,1 @@
+//! Replicated computation for native apps.

@@ -1,0 +1,1 @@
+//! The deterministic virtual machine: models, events, time, random, snapshots.

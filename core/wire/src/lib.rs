@@ -1,0 +1,1 @@
+//! The Teatime protocol: messages, MessagePack encoding, limits.
