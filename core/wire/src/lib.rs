@@ -1,1 +1,26 @@
-//! The Teatime protocol: messages, MessagePack encoding, limits.
+//! The Teatime protocol: messages, their MessagePack encoding, and every limit in one place.
+//!
+//! `PROTOCOL.md` beside this crate tells it all in prose. Nothing here does I/O, and nothing here
+//! knows a model: payloads are opaque bytes, and with a password they are sealed end to end.
+
+mod client;
+mod close;
+mod codec;
+mod ids;
+pub mod limits;
+mod server;
+
+pub use client::{ClientMessage, Join, Resume, Send, SnapshotPart, Vote};
+pub use close::CloseReason;
+pub use codec::WireError;
+pub use ids::{Digest, SessionId, ViewId, ViewSecret};
+pub use server::{
+    Event, Hold, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views, VoteRequest,
+    Welcome,
+};
+
+/// The WebSocket sub-protocol that both sides must name in the handshake.
+pub const SUBPROTOCOL: &str = "teatime.v1";
+
+/// The protocol version that [`Join`] carries. It changes when a message changes its meaning.
+pub const PROTOCOL_VERSION: u16 = 1;

@@ -1,0 +1,123 @@
+//! Why a connection ends: the codes of WebSocket close frames.
+
+use std::fmt;
+
+/// Why the reflector closes a connection. Codes are never reused. Below 4100 the client may come
+/// back by itself; from 4100 on doing so would end the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// 1000: the client left.
+    Left,
+    /// 4000: the reflector goes down or restarts.
+    GoingAway,
+    /// 4001: the client read so slowly that what waited for it exceeded the limit.
+    TooSlow,
+    /// 4002: nothing was heard from the client for too long.
+    Silent,
+    /// 4003: the session or the reflector has as many clients as it takes.
+    Full,
+    /// 4100: a frame that is no message of this protocol.
+    Malformed,
+    /// 4101: a frame or a part of it exceeds a limit.
+    TooLarge,
+    /// 4102: another version of the protocol.
+    Version,
+    /// 4103: the first message was no join.
+    NotJoined,
+    /// 4104: a message that may not come at this point, such as a second join or a gap in counters.
+    OutOfOrder,
+    /// 4105: the password is not the one that the session was started with.
+    WrongPassword,
+    /// 4106: more events per second than allowed.
+    TooFast,
+    /// 4107: the same view has connected again from elsewhere.
+    Replaced,
+}
+
+impl CloseReason {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Left,
+        Self::GoingAway,
+        Self::TooSlow,
+        Self::Silent,
+        Self::Full,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Version,
+        Self::NotJoined,
+        Self::OutOfOrder,
+        Self::WrongPassword,
+        Self::TooFast,
+        Self::Replaced,
+    ];
+
+    /// The code in the close frame.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Left => 1000,
+            Self::GoingAway => 4000,
+            Self::TooSlow => 4001,
+            Self::Silent => 4002,
+            Self::Full => 4003,
+            Self::Malformed => 4100,
+            Self::TooLarge => 4101,
+            Self::Version => 4102,
+            Self::NotJoined => 4103,
+            Self::OutOfOrder => 4104,
+            Self::WrongPassword => 4105,
+            Self::TooFast => 4106,
+            Self::Replaced => 4107,
+        }
+    }
+
+    /// The reason with this code, if it is one of ours.
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
+    /// Whether a client should try again by itself.
+    pub const fn is_retryable(self) -> bool {
+        matches!(self.code(), 4000..4100)
+    }
+
+    /// The name that programs switch on, the same in every language.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "LEFT",
+            Self::GoingAway => "GOING_AWAY",
+            Self::TooSlow => "TOO_SLOW",
+            Self::Silent => "SILENT",
+            Self::Full => "FULL",
+            Self::Malformed => "MALFORMED",
+            Self::TooLarge => "TOO_LARGE",
+            Self::Version => "VERSION",
+            Self::NotJoined => "NOT_JOINED",
+            Self::OutOfOrder => "OUT_OF_ORDER",
+            Self::WrongPassword => "WRONG_PASSWORD",
+            Self::TooFast => "TOO_FAST",
+            Self::Replaced => "REPLACED",
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Left => "the client left",
+            Self::GoingAway => "the reflector is going down",
+            Self::TooSlow => "the client reads too slowly",
+            Self::Silent => "nothing was heard from the client for too long",
+            Self::Full => "no room for another client",
+            Self::Malformed => "a frame that is no message of this protocol",
+            Self::TooLarge => "a message exceeds a limit",
+            Self::Version => "another version of the protocol",
+            Self::NotJoined => "the first message must be a join",
+            Self::OutOfOrder => "a message that may not come at this point",
+            Self::WrongPassword => "the password is not the one this session was started with",
+            Self::TooFast => "more events than allowed",
+            Self::Replaced => "the same view has connected again from elsewhere",
+        })
+    }
+}

@@ -1,0 +1,38 @@
+//! Every limit of the protocol. A peer that exceeds one is closed with
+//! [`CloseReason::TooLarge`](crate::CloseReason::TooLarge).
+
+/// Largest payload of one [`Send`](crate::Send) in bytes, encryption included. Sixteen times what
+/// a long chat post needs; more belongs outside the event log, which every late joiner replays.
+pub const MAX_PAYLOAD: usize = 64 * 1024;
+
+/// Largest piece of a snapshot in one message. The same as a payload, so that one frame limit
+/// serves both and a snapshot never delays an event by more than one event could.
+pub const MAX_SNAPSHOT_PART: usize = MAX_PAYLOAD;
+
+/// Largest frame a client may send: the largest payload and 1 KiB for everything around it, view
+/// data excepted.
+pub const MAX_CLIENT_FRAME: usize = MAX_PAYLOAD + 1024;
+
+/// Largest view data of one client in bytes, encryption included: a name, a colour, a small token.
+pub const MAX_VIEW_DATA: usize = 2 * 1024;
+
+/// Most entries in one [`Views`](crate::Views) message, exits and joins together. What does not
+/// fit waits for the next one.
+pub const MAX_VIEWS_PER_MESSAGE: usize = 256;
+
+/// Largest frame a reflector may send: [`MAX_VIEWS_PER_MESSAGE`] entries with the largest view
+/// data come to 528 KiB; the rest is room.
+pub const MAX_SERVER_FRAME: usize = 1024 * 1024;
+
+/// Longest description of the client program in [`Join`](crate::Join), in bytes of UTF-8.
+pub const MAX_AGENT: usize = 64;
+
+/// Longest reason in a close frame, in bytes; WebSocket allows 123.
+pub const MAX_CLOSE_REASON: usize = 123;
+
+/// Largest snapshot in bytes, encryption included. A reflector may announce less in
+/// [`SendLimits`](crate::SendLimits).
+pub const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
+
+/// Slowest and fastest rate of ticks a session may ask for, per second.
+pub const TICKS_PER_SECOND: std::ops::RangeInclusive<u16> = 1..=60;
