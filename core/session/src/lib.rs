@@ -1,1 +1,28 @@
-//! The client of a session as a state machine.
+//! The client of a session as a state machine: bytes and time in, actions and events out.
+//!
+//! [`Client`] joins a session through a reflector, runs the model that everybody runs, and hands
+//! its events to views. It does no I/O and looks at no clock, so the same code runs on sockets, in
+//! a simulator and wherever else somebody drives it.
+
+mod backlog;
+mod backoff;
+mod client;
+mod clock;
+mod config;
+mod crypto;
+mod event;
+mod input;
+pub mod limits;
+mod loading;
+mod outbox;
+mod step;
+mod subscriptions;
+mod voting;
+
+pub use client::{Client, PublishError, Receipt};
+pub use clock::RoundTrips;
+pub use config::{Config, ConfigError};
+pub use crypto::BrokenSeal;
+pub use event::{Action, ConnectionState, DisconnectReason, Input, SessionEvent};
+pub use step::Stepped;
+pub use subscriptions::{Delivery, Handling, SubscriptionId, WILDCARD};

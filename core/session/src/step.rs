@@ -1,0 +1,211 @@
+//! Simulating what has arrived.
+
+use teatime_vm::{External, Time, ViewId};
+use teatime_wire::ClientMessage;
+
+use crate::backlog::{Content, Ordered};
+use crate::client::{Client, Phase};
+use crate::crypto::Binding;
+use crate::event::{Action, DisconnectReason, SessionEvent};
+use crate::limits::{MAX_BACKLOG_BYTES, SILENCE, SYNCED_LAG, TURNS_PER_LOOK, UNSYNCED_LAG};
+
+/// Why a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stepped {
+    /// Everything that has arrived was simulated.
+    Done,
+    /// The time budget was used up; there is more to simulate.
+    Budget,
+    /// An immediate delivery or a [`SessionEvent::ViewReady`] wants to be taken before the
+    /// simulation goes on.
+    Attention,
+}
+
+impl Client {
+    /// Does what is due and simulates what has arrived, as long as `more` says that there is time.
+    /// `more` is asked about every 10 µs of work.
+    pub fn step(&mut self, now: u64, more: &mut dyn FnMut() -> bool) -> Stepped {
+        self.keep_connection(now);
+        self.flush_outbox(now);
+        self.continue_upload();
+        let stepped = self.simulate(more);
+        if stepped == Stepped::Done {
+            self.update_synced();
+        }
+        self.report_connection(None);
+        stepped
+    }
+
+    /// When [`step`](Self::step) should be called even if nothing arrives, on the driver's clock.
+    pub fn next_wakeup(&self) -> Option<u64> {
+        let connection = match &self.phase {
+            Phase::Idle | Phase::Connecting | Phase::Over => return None,
+            Phase::Joining { until } => return Some(*until),
+            Phase::Loading(_) => return Some(self.last_heard + SILENCE),
+            Phase::Running => (self.last_heard + SILENCE).min(self.pulse.next_wakeup()),
+        };
+        if self.voting.is_uploading() || !self.backlog.is_empty() {
+            return Some(0);
+        }
+        let sends = if self.held { None } else { self.outbox.next_wakeup() };
+        Some(sends.map_or(connection, |at| at.min(connection)))
+    }
+
+    fn keep_connection(&mut self, now: u64) {
+        match self.phase {
+            Phase::Joining { until } if now >= until => {
+                self.disconnect(now, DisconnectReason::Silent);
+            }
+            Phase::Loading(_) | Phase::Running if now >= self.last_heard + SILENCE => {
+                self.disconnect(now, DisconnectReason::Silent);
+            }
+            Phase::Running if self.backlog.bytes() > MAX_BACKLOG_BYTES => {
+                self.forget_model();
+                self.disconnect(now, DisconnectReason::TooSlow);
+            }
+            Phase::Running => {
+                if let Some(nonce) = self.pulse.due(now) {
+                    self.send(&ClientMessage::Ping(nonce));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn flush_outbox(&mut self, now: u64) {
+        if !matches!(self.phase, Phase::Running) || self.held {
+            return;
+        }
+        while let Some((counter, payload)) = self.outbox.next_to_send(now) {
+            let message = ClientMessage::Send(teatime_wire::Send { counter, payload });
+            let frame = message.encode();
+            self.actions.push_back(Action::Send(frame));
+        }
+    }
+
+    fn simulate(&mut self, more: &mut dyn FnMut() -> bool) -> Stepped {
+        if self.vm.is_none() {
+            return Stepped::Done;
+        }
+        loop {
+            if self.wants_attention() {
+                return Stepped::Attention;
+            }
+            let next = self.backlog.next_time();
+            // After the last message the clock runs on to the newest tick, futures included.
+            let until = next.unwrap_or_else(|| self.clock.external());
+            if !self.advance(until) {
+                if !more() {
+                    return Stepped::Budget;
+                }
+                continue;
+            }
+            let Some(message) = self.backlog.pop() else {
+                return if self.wants_attention() { Stepped::Attention } else { Stepped::Done };
+            };
+            self.deliver(message);
+            if !more() {
+                return if self.wants_attention() { Stepped::Attention } else { Stepped::Budget };
+            }
+        }
+    }
+
+    /// Whether something must be taken before the next turn.
+    fn wants_attention(&self) -> bool {
+        self.subscriptions.has_immediate() || self.view_unbuilt
+    }
+
+    /// Runs some of the future messages that are due; true when none is left.
+    fn advance(&mut self, until: u64) -> bool {
+        let Some(vm) = &mut self.vm else { return true };
+        let until = Time::from_micros(until).max(vm.time());
+        let turns = if self.subscriptions.has_immediate_topics() { 1 } else { TURNS_PER_LOOK };
+        let done = vm.advance(until, turns);
+        self.collect();
+        done
+    }
+
+    fn deliver(&mut self, message: Ordered) {
+        let Some(vm) = &mut self.vm else { return };
+        let Ordered { seq, time, content } = message;
+        let at = Time::from_micros(time);
+        let votes = matches!(content, Content::Vote) && seq > self.history_until;
+        let delivered = match content {
+            Content::Event { sender, counter, mut frame, payload } => {
+                let sealed = &mut frame[payload];
+                let opened = self.seal.open(Binding::Event(sender, counter), sealed);
+                let external = opened.ok().and_then(event_of).map_or(
+                    // What nobody can read is a turn in which nothing happens, for everybody.
+                    External::Marker,
+                    |(scope, event, payload)| External::Event {
+                        sender: ViewId(sender.0),
+                        scope,
+                        event,
+                        payload,
+                    },
+                );
+                let delivered = vm.deliver(at, seq, &external);
+                if sender == self.view_id {
+                    self.applied = self.applied.max(counter);
+                }
+                delivered
+            }
+            Content::Views { exited, joined } => {
+                let own = ViewId(self.view_id.0);
+                self.own_join_seen |= joined.iter().any(|view| view.view_id == own);
+                let external = External::Presence { exited: &exited, joined: &joined };
+                vm.deliver(at, seq, &external)
+            }
+            Content::Vote => vm.deliver(at, seq, &External::Marker),
+        };
+        delivered.expect("the backlog holds gapless, ordered messages that follow the model");
+        self.collect();
+        if votes {
+            self.cast_vote(seq, time);
+        }
+        self.check_view_ready(seq);
+    }
+
+    /// Takes what the last turns published and which handlers failed.
+    fn collect(&mut self) {
+        let Some(vm) = &mut self.vm else { return };
+        vm.drain_published(&mut self.published);
+        let faults = vm.drain_faults();
+        if self.view_ready {
+            for event in &self.published {
+                self.subscriptions.route(event);
+            }
+        }
+        self.published.clear();
+        self.report_faults(faults);
+    }
+
+    fn check_view_ready(&mut self, seq: u64) {
+        if !self.view_ready && self.own_join_seen && seq >= self.history_until {
+            self.view_ready = true;
+            self.view_unbuilt = true;
+            self.events.push_back(SessionEvent::ViewReady);
+        }
+    }
+
+    fn update_synced(&mut self) {
+        let lag = self.clock.external().saturating_sub(self.now().as_micros());
+        let running = matches!(self.phase, Phase::Running) && self.view_ready;
+        let synced = running && lag <= if self.synced { UNSYNCED_LAG } else { SYNCED_LAG };
+        self.set_synced(synced);
+    }
+
+    pub(crate) fn set_synced(&mut self, synced: bool) {
+        if self.synced != synced {
+            self.synced = synced;
+            self.events.push_back(SessionEvent::Synced(synced));
+        }
+    }
+}
+
+/// Reads the content of an event: `[scope, event, data]`.
+fn event_of(plain: &[u8]) -> Option<(&str, &str, &[u8])> {
+    let (scope, event, data): (&str, &str, &serde_bytes::Bytes) =
+        rmp_serde::from_slice(plain).ok()?;
+    Some((scope, event, data.as_ref()))
+}
