@@ -1,1 +1,3 @@
 //! Drives sessions and reflectors on real sockets and clocks.
+
+pub mod client;

@@ -1,0 +1,302 @@
+//! Connects the client's state machine to a reflector: one background thread per session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use teatime_session::{Action, Input};
+use teatime_wire::{SUBPROTOCOL, limits::MAX_SERVER_FRAME};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+/// How long one attempt to connect may take, name look-up and handshake included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a farewell may take. On a live line it takes a millisecond; a dead one shall not keep
+/// a program from ending.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A transport-level ping keeps the connection alive while the application does not step: half of
+/// the usual time after which home routers forget an idle connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How many bytes may wait for the application to step. Then the socket is not read any more, so
+/// that TCP holds the reflector back.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of the buffer that a read fills: some ten events, while a quiet connection stays small.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// Called from the background thread when there is something for the application to step through.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// A line to a reflector, driven by a thread of its own. Dropping it closes the connection after
+/// everything handed to [`perform`](Self::perform) has been sent, and waits for that, half a
+/// second at most.
+pub struct Transport {
+    commands: Option<mpsc::UnboundedSender<Action>>,
+    inputs: std_mpsc::Receiver<Input>,
+    /// An input that [`wait`](Self::wait) came across.
+    next: Option<Input>,
+    shared: Arc<Shared>,
+    ended: std_mpsc::Receiver<()>,
+}
+
+struct Shared {
+    /// Permits for bytes that may still be queued for the application.
+    room: Semaphore,
+    /// The application has been woken and has not looked yet.
+    woken: AtomicBool,
+    waker: Waker,
+}
+
+impl Transport {
+    /// Starts the thread; nothing is connected before the first [`Action::Connect`]. `url` is
+    /// where the reflector listens, such as `ws://127.0.0.1:9090`.
+    pub fn spawn(url: &str, waker: Waker) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (commands, orders) = mpsc::unbounded_channel();
+        let (inbox, inputs) = std_mpsc::channel();
+        let (ending, ended) = std_mpsc::channel();
+        let room = Semaphore::new(MAX_WAITING_BYTES);
+        let shared = Arc::new(Shared { room, woken: AtomicBool::new(false), waker });
+        let line = Line { url: url.to_owned(), orders, inbox, shared: shared.clone() };
+        std::thread::Builder::new().name("teatime-net".into()).spawn(move || {
+            runtime.block_on(line.run());
+            // The receiver may be gone; then nobody waits for the end.
+            let _ = ending.send(());
+        })?;
+        Ok(Self { commands: Some(commands), inputs, next: None, shared, ended })
+    }
+
+    /// Does what the state machine asks for.
+    pub fn perform(&mut self, action: Action) {
+        if let Some(commands) = &self.commands {
+            // The thread ends only when this sender is dropped.
+            let _ = commands.send(action);
+        }
+    }
+
+    /// The next input for the state machine, if there is one.
+    pub fn poll_input(&mut self) -> Option<Input> {
+        self.shared.woken.store(false, Ordering::Release);
+        let input = self.next.take().or_else(|| self.inputs.try_recv().ok())?;
+        self.shared.room.add_permits(size(&input));
+        Some(input)
+    }
+
+    /// Waits for input, at most so long; true if there is some.
+    pub fn wait(&mut self, at_most: Duration) -> bool {
+        if self.next.is_none() {
+            self.next = self.inputs.recv_timeout(at_most).ok();
+        }
+        self.next.is_some()
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        self.commands = None;
+        // Lets the thread go on if it waits for room.
+        self.shared.room.close();
+        // However it ended, there is nothing more to do.
+        let _ = self.ended.recv_timeout(CLOSE_TIMEOUT);
+    }
+}
+
+/// What an input takes of the room for waiting bytes.
+fn size(input: &Input) -> usize {
+    match input {
+        Input::Frame(frame) => frame.len().min(MAX_WAITING_BYTES),
+        _ => 0,
+    }
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// The thread's side.
+struct Line {
+    url: String,
+    orders: mpsc::UnboundedReceiver<Action>,
+    inbox: std_mpsc::Sender<Input>,
+    shared: Arc<Shared>,
+}
+
+/// What to do after an order.
+enum Next {
+    Connect(Duration),
+    Wait,
+    End,
+}
+
+impl Line {
+    async fn run(mut self) {
+        let mut next = Next::Wait;
+        loop {
+            next = match next {
+                Next::End => return,
+                Next::Wait => match self.orders.recv().await {
+                    Some(Action::Connect { after }) => Next::Connect(Duration::from_micros(after)),
+                    Some(Action::Send(_) | Action::Close) => Next::Wait,
+                    None => Next::End,
+                },
+                Next::Connect(after) => self.connect(after).await,
+            };
+        }
+    }
+
+    /// Waits, connects, and serves the connection until it ends or other orders come.
+    async fn connect(&mut self, after: Duration) -> Next {
+        let url = self.url.clone();
+        let attempt = async {
+            sleep(after).await;
+            timeout(CONNECT_TIMEOUT, open(&url)).await
+        };
+        let opened = tokio::select! {
+            opened = attempt => opened,
+            order = self.orders.recv() => return match order {
+                Some(Action::Connect { after }) => Next::Connect(Duration::from_micros(after)),
+                Some(_) => Next::Wait,
+                None => Next::End,
+            },
+        };
+        match opened {
+            Ok(Ok(socket)) => {
+                self.tell(Input::Connected).await;
+                self.serve(socket).await
+            }
+            Ok(Err(error)) => {
+                self.tell(Input::Unreachable(format!("{url}: {}", explain(&error)))).await;
+                Next::Wait
+            }
+            Err(_) => {
+                self.tell(Input::Unreachable(format!("{url}: no answer"))).await;
+                Next::Wait
+            }
+        }
+    }
+
+    async fn serve(&mut self, mut socket: Socket) -> Next {
+        let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => {
+                    if let Some(next) = self.obey(&mut socket, order).await {
+                        return next;
+                    }
+                }
+                message = socket.next() => match message {
+                    Some(Ok(Message::Binary(frame))) => self.tell(Input::Frame(frame.into())).await,
+                    // No message of the protocol is text; the state machine will say so.
+                    Some(Ok(Message::Text(text))) => {
+                        self.tell(Input::Frame(text.as_bytes().to_vec())).await;
+                    }
+                    Some(Ok(Message::Close(close))) => {
+                        let close = close.map(|close| (close.code.into(), close.reason.to_string()));
+                        self.tell(Input::Disconnected(close)).await;
+                        // Completes the close handshake; nothing can be lost any more.
+                        let _ = timeout(CLOSE_TIMEOUT, socket.flush()).await;
+                        return Next::Wait;
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => {
+                        self.tell(Input::Disconnected(None)).await;
+                        return Next::Wait;
+                    }
+                },
+                _ = keep_alive.tick() => {
+                    // An error shows at the next read.
+                    let _ = socket.send(Message::Ping(Default::default())).await;
+                }
+            }
+        }
+    }
+
+    /// Carries out an order and all that wait behind it, with one flush for all.
+    async fn obey(&mut self, socket: &mut Socket, first: Option<Action>) -> Option<Next> {
+        let mut order = first;
+        loop {
+            match order {
+                Some(Action::Send(frame)) => {
+                    if socket.feed(Message::Binary(frame.into())).await.is_err() {
+                        self.tell(Input::Disconnected(None)).await;
+                        return Some(Next::Wait);
+                    }
+                }
+                Some(Action::Close) => {
+                    close(socket).await;
+                    return Some(Next::Wait);
+                }
+                Some(Action::Connect { after }) => {
+                    return Some(Next::Connect(Duration::from_micros(after)));
+                }
+                None => {
+                    close(socket).await;
+                    return Some(Next::End);
+                }
+            }
+            order = match self.orders.try_recv() {
+                Ok(order) => Some(order),
+                Err(mpsc::error::TryRecvError::Disconnected) => None,
+                Err(mpsc::error::TryRecvError::Empty) => break,
+            };
+        }
+        if socket.flush().await.is_err() {
+            self.tell(Input::Disconnected(None)).await;
+            return Some(Next::Wait);
+        }
+        None
+    }
+
+    async fn tell(&self, input: Input) {
+        let size = u32::try_from(size(&input)).expect("the room for waiting bytes is below 4 GiB");
+        if let Ok(permits) = self.shared.room.acquire_many(size).await {
+            permits.forget();
+        }
+        // The receiver is dropped only with the sender of orders, which ends this thread.
+        let _ = self.inbox.send(input);
+        if !self.shared.woken.swap(true, Ordering::AcqRel) {
+            (self.shared.waker)();
+        }
+    }
+}
+
+async fn open(url: &str) -> Result<Socket, WsError> {
+    let mut request = url.into_client_request()?;
+    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .max_message_size(Some(MAX_SERVER_FRAME))
+        .max_frame_size(Some(MAX_SERVER_FRAME));
+    let (socket, _) = connect_async_with_config(request, Some(config), true).await?;
+    Ok(socket)
+}
+
+/// Says goodbye and waits until the other side has heard everything.
+async fn close(socket: &mut Socket) {
+    let farewell = async {
+        if socket.close(None).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    // A peer that does not answer does not matter any more.
+    let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+}
+
+/// What went wrong, for people.
+fn explain(error: &WsError) -> String {
+    match error {
+        WsError::Io(error) => error.to_string(),
+        WsError::Http(response) => format!("it answers HTTP {}: no reflector", response.status()),
+        WsError::Protocol(_) => format!("it does not speak {SUBPROTOCOL}: {error}"),
+        other => other.to_string(),
+    }
+}
