@@ -1,1 +1,26 @@
 //! Replicated computation for native apps.
+//!
+//! Every participant of a session runs the same deterministic *model*; a small server, the
+//! *reflector*, gives all events one order and one time; so all models compute the same state and
+//! nobody writes server code. An app supplies models and a [`View`].
+
+mod badge;
+mod link;
+mod local;
+mod qr;
+mod session;
+mod view;
+
+pub use badge::Badge;
+pub use link::{JoinLink, LinkError, reflector_address};
+pub use local::{LocalReflector, local_reflector};
+pub use qr::QrCode;
+pub use session::{JoinError, Session};
+pub use teatime_net::client::Waker;
+pub use teatime_net::server;
+pub use teatime_session::{
+    Client, Config, ConfigError, ConnectionState, Delivery, DisconnectReason, Handling,
+    PublishError, Receipt, RoundTrips, SessionEvent, SubscriptionId, WILDCARD,
+};
+pub use teatime_vm::*;
+pub use view::{View, ViewContext};

@@ -1,0 +1,202 @@
+//! Join links: all that another device needs to be in the same session.
+//!
+//! A link is `teatime://HOST:PORT/APP/ROOM?OPTION=VALUE#PASSWORD` (`teatimes:` where the reflector
+//! speaks TLS). It is never sent to a server: the reflector learns neither room nor password.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+/// A join link, taken apart. Everything in it is plain text; [`fmt::Display`] escapes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinLink {
+    /// Where the reflector listens: `ws://HOST:PORT` or `wss://HOST:PORT`.
+    pub reflector: String,
+    /// Id of the app.
+    pub app: String,
+    /// Name of the room.
+    pub name: String,
+    /// Options of the app's model, as the app writes them into links.
+    pub options: Vec<(String, String)>,
+    /// The password, if the session has one.
+    pub password: Option<String>,
+}
+
+/// What is wrong with a link or a reflector's address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// It is no link at all.
+    #[error("{link:?} is no link: {why}")]
+    Syntax {
+        /// What was given.
+        link: String,
+        /// What the parser says.
+        why: String,
+    },
+    /// It is a link to something else.
+    #[error("{0:?} is no join link: it should begin with teatime:// or teatimes://")]
+    Scheme(String),
+    /// It lacks the host, the app or the room.
+    #[error("{link:?} is no join link: the {missing} is missing")]
+    Missing {
+        /// What was given.
+        link: String,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// The address of a reflector is none.
+    #[error("{0:?} is no reflector's address: it should look like ws://host:9090")]
+    Address(String),
+}
+
+impl fmt::Display for JoinLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, authority) = match self.reflector.split_once("://") {
+            Some(("wss", authority)) => ("teatimes", authority),
+            Some((_, authority)) => ("teatime", authority),
+            None => ("teatime", self.reflector.as_str()),
+        };
+        let base = format!("{scheme}://{}", authority.trim_end_matches('/'));
+        let mut url = Url::parse(&base).map_err(|_| fmt::Error)?;
+        url.path_segments_mut().map_err(|()| fmt::Error)?.push(&self.app).push(&self.name);
+        if !self.options.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.options);
+        }
+        if let Some(password) = &self.password {
+            // In a fragment only what ends it or is no text needs escaping, but readers of links
+            // differ; so everything unusual is escaped.
+            let escaped: String =
+                url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
+            url.set_fragment(Some(&escaped.replace('+', "%20")));
+        }
+        f.write_str(url.as_str())
+    }
+}
+
+impl FromStr for JoinLink {
+    type Err = LinkError;
+
+    fn from_str(link: &str) -> Result<Self, LinkError> {
+        let syntax =
+            |why: &dyn fmt::Display| LinkError::Syntax { link: link.into(), why: why.to_string() };
+        let missing = |missing| LinkError::Missing { link: link.into(), missing };
+        let url = Url::parse(link.trim()).map_err(|error| syntax(&error))?;
+        let scheme = match url.scheme() {
+            "teatime" => "ws",
+            "teatimes" => "wss",
+            _ => return Err(LinkError::Scheme(link.into())),
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(missing("host"))?;
+        let reflector = match url.port() {
+            Some(port) => format!("{scheme}://{host}:{port}"),
+            None => format!("{scheme}://{host}"),
+        };
+        let mut parts = url.path_segments().into_iter().flatten();
+        let mut part = |what| {
+            let part = parts.next().filter(|part| !part.is_empty()).ok_or(missing(what))?;
+            unescape(part).ok_or_else(|| syntax(&format!("the {what} is no UTF-8")))
+        };
+        let app = part("app")?;
+        let name = part("room")?;
+        let options = url.query_pairs().into_owned().collect();
+        let password = match url.fragment() {
+            None | Some("") => None,
+            Some(escaped) => {
+                Some(unescape(escaped).ok_or_else(|| syntax(&"the password is no UTF-8"))?)
+            }
+        };
+        Ok(Self { reflector, app, name, options, password })
+    }
+}
+
+/// Resolves `%41` and the like; nothing if the result is no UTF-8.
+fn unescape(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        plain.push(escaped.unwrap_or(bytes[at]));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(plain).ok()
+}
+
+/// Checks and completes the address of a reflector: `host:port` alone means `ws://host:port`.
+pub fn reflector_address(text: &str) -> Result<String, LinkError> {
+    let wrong = || LinkError::Address(text.into());
+    let full = if text.contains("://") { text.to_owned() } else { format!("ws://{text}") };
+    let url = Url::parse(&full).map_err(|_| wrong())?;
+    let plain = matches!(url.path(), "" | "/")
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty();
+    match (url.scheme(), url.host_str(), plain) {
+        ("ws" | "wss", Some(_), true) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> JoinLink {
+        JoinLink {
+            reflector: "ws://127.0.0.1:9090".into(),
+            app: "org.example.chat".into(),
+            name: "Tea & cake / ünï #1?".into(),
+            options: vec![("inactivity".into(), "60".into())],
+            password: Some("p w#%41+ü/?&".into()),
+        }
+    }
+
+    #[test]
+    fn a_link_comes_back_as_it_was() {
+        let plain = JoinLink { options: Vec::new(), password: None, ..link() };
+        let secure = JoinLink { reflector: "wss://[::1]:1".into(), ..link() };
+        for link in [link(), plain, secure] {
+            assert_eq!(link.to_string().parse(), Ok(link));
+        }
+    }
+
+    #[test]
+    fn the_password_stands_only_in_the_fragment() {
+        let text = link().to_string();
+        let (sent, fragment) = text.split_once('#').expect("there is a fragment");
+        assert_eq!(sent, "teatime://127.0.0.1:9090/org.example.chat/Tea%20&%20cake%20%2F%20%C3%BCn%C3%AF%20%231%3F?inactivity=60");
+        assert_eq!(fragment, "p%20w%23%2541%2B%C3%BC%2F%3F%26");
+    }
+
+    #[test]
+    fn what_is_no_join_link_is_refused_in_one_readable_line() {
+        for (wrong, why) in [
+            ("", "no link"),
+            ("tea", "no link"),
+            ("https://example.org/a/b", "should begin with teatime://"),
+            ("teatime:///app/room", "host is missing"),
+            ("teatime://host", "app is missing"),
+            ("teatime://host/app", "room is missing"),
+            ("teatime://host/app/", "room is missing"),
+            ("teatime://host/app/%ff", "no UTF-8"),
+            ("teatime://host:99999/app/room", "no link"),
+        ] {
+            let error = wrong.parse::<JoinLink>().expect_err(wrong).to_string();
+            assert!(error.contains(why) && !error.contains('\n'), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_reflectors_are_checked_and_completed() {
+        assert_eq!(reflector_address("localhost:9090").as_deref(), Ok("ws://localhost:9090"));
+        assert_eq!(reflector_address("wss://example.org/").as_deref(), Ok("wss://example.org"));
+        for wrong in ["", "http://a", "ws://", "ws://a/b", "ws://a?b", "a b", "ws://u@a"] {
+            assert!(reflector_address(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! QR codes of join links.
+
+use qrcode::{Color, EcLevel, QrCode as Encoder};
+
+/// A QR code as a square of modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QrCode {
+    /// Modules per side, without the quiet zone.
+    pub side: usize,
+    /// Row by row; true is dark.
+    pub modules: Vec<bool>,
+}
+
+/// Modules that must stay light around the code. The standard asks for four; cameras are content
+/// with two, and a terminal has little room.
+const QUIET: usize = 2;
+
+impl QrCode {
+    /// The code of a text; none if the text is longer than a QR code can hold (2,953 bytes).
+    pub fn new(text: &str) -> Option<Self> {
+        let code = Encoder::with_error_correction_level(text, EcLevel::L).ok()?;
+        let modules = code.to_colors().iter().map(|color| *color == Color::Dark).collect();
+        Some(Self { side: code.width(), modules })
+    }
+
+    /// Whether this module is dark; outside the code everything is light.
+    pub fn is_dark(&self, column: usize, row: usize) -> bool {
+        column < self.side && row < self.side && self.modules[row * self.side + column]
+    }
+
+    /// The code with its quiet zone as lines of text, two modules above each other per character.
+    /// Light modules are drawn, dark ones left out: to be shown in light on dark.
+    pub fn to_lines(&self) -> Vec<String> {
+        let full = self.side + 2 * QUIET;
+        let light = |column: usize, row: usize| {
+            row < full && !self.is_dark(column.wrapping_sub(QUIET), row.wrapping_sub(QUIET))
+        };
+        (0..full)
+            .step_by(2)
+            .map(|row| {
+                (0..full)
+                    .map(|column| match (light(column, row), light(column, row + 1)) {
+                        (true, true) => '█',
+                        (true, false) => '▀',
+                        (false, true) => '▄',
+                        (false, false) => ' ',
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_has_its_three_finders_and_a_light_border() {
+        let code = QrCode::new("teatime://127.0.0.1:9090/app/room").expect("it is short");
+        let last = code.side - 1;
+        for (column, row) in [(0, 0), (last, 0), (0, last)] {
+            assert!(code.is_dark(column, row));
+        }
+        let lines = code.to_lines();
+        assert_eq!(lines.len(), (code.side + 2 * QUIET).div_ceil(2));
+        assert!(lines[0].chars().all(|c| c == '█'));
+        assert!(lines.iter().all(|line| line.starts_with("██") && line.ends_with("██")
+            || line.starts_with("▀▀") && line.ends_with("▀▀")));
+    }
+
+    #[test]
+    fn what_is_too_long_has_no_code() {
+        assert_eq!(QrCode::new(&"x".repeat(3000)), None);
+    }
+}

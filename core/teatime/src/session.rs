@@ -1,0 +1,272 @@
+//! A session on a real connection, with a view on the thread that steps it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration as StdDuration, Instant};
+
+use serde::Serialize;
+use teatime_net::client::{Transport, Waker};
+use teatime_session::{
+    Client, Config, ConfigError, ConnectionState, DisconnectReason, Handling, PublishError,
+    Receipt, RoundTrips, SessionEvent, Stepped,
+};
+use teatime_vm::{SessionId, Time, ViewId, Vm};
+
+use crate::link::{LinkError, reflector_address};
+use crate::view::{View, ViewContext, ViewHost};
+
+/// Everything that can go wrong before a session begins to connect. What goes wrong later comes as
+/// [`SessionEvent`]s.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address of the reflector is wrong.
+    #[error(transparent)]
+    Address(#[from] LinkError),
+    /// The operating system refused what is needed.
+    #[error("the session cannot be started: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A session that has been joined, or is on the way to it.
+///
+/// Call [`step`](Self::step) often, on whatever thread owns the session: it simulates what has
+/// arrived and runs the view, so the view may read the model directly and needs no lock. The
+/// sockets live on a thread of their own. Dropping the session leaves it.
+pub struct Session<V: View> {
+    client: Client,
+    transport: Transport,
+    view: ViewHost<V>,
+    events: VecDeque<SessionEvent>,
+    started: Instant,
+}
+
+impl<V: View> Session<V> {
+    /// Starts to join; `reflector` is its address, such as `ws://127.0.0.1:9090`. Returns at once:
+    /// the first [`step`](Self::step)s connect, catch up and build the view.
+    pub fn join(config: Config, reflector: &str) -> Result<Self, JoinError> {
+        Self::join_with_waker(config, reflector, Arc::new(|| {}))
+    }
+
+    /// The same; `waker` is called from a background thread when stepping has become worthwhile.
+    /// It must only pass that on to the thread that steps.
+    pub fn join_with_waker(
+        config: Config,
+        reflector: &str,
+        waker: Waker,
+    ) -> Result<Self, JoinError> {
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy).map_err(std::io::Error::other)?;
+        let address = reflector_address(reflector)?;
+        let mut client = Client::new(config, entropy)?;
+        client.connect();
+        let mut session = Self {
+            client,
+            transport: Transport::spawn(&address, waker)?,
+            view: ViewHost::default(),
+            events: VecDeque::new(),
+            started: Instant::now(),
+        };
+        session.perform();
+        Ok(session)
+    }
+
+    /// One frame: takes in what has arrived, simulates it for at most about `budget`, and then runs
+    /// the view: queued events in order, then those once per frame, then what these queued, then
+    /// timers that are due, then [`View::update`].
+    pub fn step(&mut self, budget: StdDuration) {
+        let deadline = Instant::now() + budget;
+        while let Some(input) = self.transport.poll_input() {
+            self.client.handle(self.clock(), input);
+            self.perform();
+        }
+        loop {
+            let now = self.clock();
+            let stepped = self.client.step(now, &mut || Instant::now() < deadline);
+            self.take_events(now);
+            self.view.deliver(&mut self.client, now, Handling::Immediate);
+            self.perform();
+            if stepped != Stepped::Attention {
+                break;
+            }
+        }
+        let now = self.clock();
+        self.view.frame(&mut self.client, now);
+        self.perform();
+    }
+
+    /// Waits until a step is worthwhile, at most so long.
+    pub fn wait(&mut self, at_most: StdDuration) {
+        let due = self.client.next_wakeup().into_iter().chain(self.view.next_timer()).min();
+        let until_due = due.map(|at| at.saturating_sub(self.clock()));
+        let pause = until_due.map_or(at_most, |us| at_most.min(StdDuration::from_micros(us)));
+        self.transport.wait(pause);
+    }
+
+    /// Steps and waits until there is something to tell, at most so long.
+    pub fn next_event(&mut self, at_most: StdDuration) -> Option<SessionEvent> {
+        let deadline = Instant::now() + at_most;
+        loop {
+            self.step(StdDuration::from_millis(200));
+            if let Some(event) = self.poll_event() {
+                return Some(event);
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return None;
+            }
+            self.wait(rest);
+        }
+    }
+
+    /// What has happened to the session, oldest first.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    fn take_events(&mut self, now: u64) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                SessionEvent::ViewReady => self.view.attach(&mut self.client, now),
+                SessionEvent::ViewLost => self.view.detach(&mut self.client),
+                _ => {}
+            }
+            self.events.push_back(event);
+        }
+    }
+
+    fn perform(&mut self) {
+        while let Some(action) = self.client.poll_action() {
+            self.transport.perform(action);
+        }
+    }
+
+    /// µs since this session object was made: the clock of its state machine.
+    fn clock(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Leaves for good: the view is detached, the others see the exit. Does nothing the second
+    /// time.
+    pub fn leave(&mut self) {
+        self.client.leave();
+        self.perform();
+        let now = self.clock();
+        self.take_events(now);
+    }
+
+    /// The view, while there is one.
+    pub fn view(&self) -> Option<&V> {
+        self.view.get()
+    }
+
+    /// Runs something with the view and what a view can do; none while there is no view.
+    pub fn with_view<R>(
+        &mut self,
+        run: impl FnOnce(&mut V, &mut ViewContext<'_, V>) -> R,
+    ) -> Option<R> {
+        let now = self.clock();
+        let result = self.view.with(&mut self.client, now, run);
+        self.perform();
+        result
+    }
+
+    /// Sends an event to the models of all participants; see [`Client::publish`].
+    pub fn publish(
+        &mut self,
+        scope: &str,
+        event: &str,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<Receipt, PublishError> {
+        let receipt = self.client.publish(self.clock(), scope, event, data);
+        self.perform();
+        receipt
+    }
+
+    /// Asks for a vote of all participants on their state hash. The answers come as events.
+    pub fn request_vote(&mut self) -> Result<(), PublishError> {
+        let requested = self.client.request_vote();
+        self.perform();
+        requested
+    }
+
+    /// The root model, while there is one.
+    pub fn model(&self) -> Option<&V::Model> {
+        self.vm()?.root::<V::Model>()
+    }
+
+    /// The whole model, to read any part of it.
+    pub fn vm(&self) -> Option<&Vm> {
+        self.client.vm()
+    }
+
+    /// The state machine behind this session, to ask what is not offered here.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Identity of the session.
+    pub fn id(&self) -> SessionId {
+        self.client.session_id()
+    }
+
+    /// Identity of this view.
+    pub fn view_id(&self) -> ViewId {
+        self.client.view_id()
+    }
+
+    /// How the session stands with its reflector.
+    pub fn connection_state(&self) -> ConnectionState {
+        self.client.connection_state()
+    }
+
+    /// For how long the connection has been broken.
+    pub fn reconnecting_for(&self) -> Option<StdDuration> {
+        let since = self.client.reconnecting_since()?;
+        Some(StdDuration::from_micros(self.clock().saturating_sub(since)))
+    }
+
+    /// Why the session has failed, if it has.
+    pub fn failure(&self) -> Option<&DisconnectReason> {
+        self.client.failure()
+    }
+
+    /// How far the catch-up is, from 0 to 1.
+    pub fn progress(&self) -> f32 {
+        self.client.progress()
+    }
+
+    /// Whether the model is up to date with the reflector.
+    pub fn synced(&self) -> bool {
+        self.client.synced()
+    }
+
+    /// Round trips to the reflector.
+    pub fn round_trips(&self) -> RoundTrips {
+        self.client.round_trips()
+    }
+
+    /// The session time up to which the model has been simulated.
+    pub fn now(&self) -> Time {
+        self.client.now()
+    }
+
+    /// The newest session time that the reflector has told.
+    pub fn external_now(&self) -> Time {
+        self.client.external_now()
+    }
+
+    /// An estimate of the session time at this moment.
+    pub fn extrapolated_now(&self) -> Time {
+        self.client.extrapolated_now(self.clock())
+    }
+}
+
+impl<V: View> Drop for Session<V> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
