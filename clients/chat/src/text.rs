@@ -1,0 +1,49 @@
+//! Between what people type and the HTML that the history holds.
+
+/// Escapes what HTML would take for markup, everywhere in the text.
+pub fn escape_html(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+    html
+}
+
+/// The text of a line of the history: without its tags, with its escapes resolved.
+pub fn plain_text(html: &str) -> String {
+    let mut text = String::with_capacity(html.len());
+    let mut in_tag = false;
+    for character in html.chars() {
+        match character {
+            '<' => in_tag = true,
+            '>' => in_tag = false,
+            other if !in_tag => text.push(other),
+            _ => {}
+        }
+    }
+    let unescaped = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+    // The ampersand last, or `&amp;lt;` would become `<`.
+    unescaped.replace("&#39;", "'").replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_special_character_is_escaped_and_comes_back() {
+        for text in ["a<b<c&&d", "<img onerror=\"x\">", "it's > \"that\"", "&lt;", "&amp;lt;", ""] {
+            let html = escape_html(text);
+            assert!(!html.contains(['<', '>', '"', '\'']), "{html}");
+            assert_eq!(plain_text(&format!("<b>nick:</b> {html}")), format!("nick: {text}"));
+        }
+        assert_eq!(escape_html("a<b<c&&d"), "a&lt;b&lt;c&amp;&amp;d");
+    }
+}
