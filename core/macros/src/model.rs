@@ -1,0 +1,103 @@
+//! `#[model(id = "…", version = …)]`: what a struct needs to be the state of a model.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{Error, Fields, ItemStruct, LitInt, LitStr, Path, Result};
+
+use crate::path;
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let arguments = Arguments::parse(args)?;
+    let item: ItemStruct = syn::parse2(item)?;
+    if !item.generics.params.is_empty() {
+        return Err(Error::new(item.generics.span(), "a model cannot be generic"));
+    }
+    if let Fields::Unnamed(fields) = &item.fields {
+        return Err(Error::new(fields.span(), "the fields of a model need names"));
+    }
+    let mut check = CheckTypes { found: None };
+    item.fields.iter().for_each(|field| check.visit_type(&field.ty));
+    if let Some(error) = check.found {
+        return Err(error);
+    }
+    let vm = path::vm();
+    let serde_path = format!("{}::__private::serde", vm.to_string().replace(' ', ""));
+    let name = &item.ident;
+    let id = arguments.id.unwrap_or_else(|| LitStr::new(&name.to_string(), name.span()));
+    let version = arguments.version.unwrap_or_else(|| LitInt::new("1", name.span()));
+    let fields = item.fields.iter().map(|field| {
+        let field_name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
+        let field_type = field.ty.to_token_stream().to_string();
+        quote!((#field_name, #field_type))
+    });
+    Ok(quote! {
+        #[derive(#vm::__private::serde::Serialize, #vm::__private::serde::Deserialize)]
+        #[serde(crate = #serde_path)]
+        #item
+
+        impl #vm::ModelState for #name {
+            const ID: &'static str = #id;
+            const VERSION: u32 = #version;
+            const FIELDS: &'static [(&'static str, &'static str)] = &[#(#fields),*];
+        }
+    })
+}
+
+#[derive(Default)]
+struct Arguments {
+    id: Option<LitStr>,
+    version: Option<LitInt>,
+}
+
+impl Arguments {
+    fn parse(tokens: TokenStream) -> Result<Self> {
+        let mut arguments = Self::default();
+        let parser = syn::meta::parser(|meta| {
+            if meta.path.is_ident("id") {
+                arguments.id = Some(meta.value()?.parse()?);
+                Ok(())
+            } else if meta.path.is_ident("version") {
+                arguments.version = Some(meta.value()?.parse()?);
+                Ok(())
+            } else {
+                Err(meta.error("expected `id = \"…\"` or `version = …`"))
+            }
+        });
+        syn::parse::Parser::parse2(parser, tokens)?;
+        Ok(arguments)
+    }
+}
+
+/// Types that would make two participants differ, and what to use instead.
+const REFUSED: [(&str, &str); 12] = [
+    ("usize", "its size differs between platforms: use u32 or u64"),
+    ("isize", "its size differs between platforms: use i32 or i64"),
+    ("HashMap", "its order differs between participants: use OrderedMap or BTreeMap"),
+    ("HashSet", "its order differs between participants: use OrderedSet or BTreeSet"),
+    ("Instant", "participants have different clocks: use Time"),
+    ("SystemTime", "participants have different clocks: use Time"),
+    ("Rc", "a model must survive a snapshot: hold the value, or a Handle to another model"),
+    ("Arc", "a model must survive a snapshot: hold the value, or a Handle to another model"),
+    ("RefCell", "models change only in their handlers, which have `&mut self`"),
+    ("Cell", "models change only in their handlers, which have `&mut self`"),
+    ("Mutex", "models change only in their handlers, which have `&mut self`"),
+    ("RwLock", "models change only in their handlers, which have `&mut self`"),
+];
+
+struct CheckTypes {
+    found: Option<Error>,
+}
+
+impl<'ast> Visit<'ast> for CheckTypes {
+    fn visit_path(&mut self, path: &'ast Path) {
+        if let Some(last) = path.segments.last()
+            && let Some((name, why)) = REFUSED.iter().find(|(name, _)| last.ident == name)
+        {
+            let message = format!("`{name}` cannot be part of a model: {why}");
+            self.found.get_or_insert(Error::new(last.ident.span(), message));
+        }
+        visit::visit_path(self, path);
+    }
+}

@@ -1,0 +1,177 @@
+//! An app: the models that a session is made of, and the identity of their version.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::cx::Cx;
+use crate::fault::panic_message;
+use crate::id::{Handle, ModelId};
+use crate::model::{MethodInfo, Model, Object};
+use crate::snapshot::{FORMAT, FieldError, read_state};
+use crate::state::State;
+
+/// The models of an app, the root model first. Cheap to clone.
+#[derive(Clone)]
+pub struct App(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    id: String,
+    version: u32,
+    version_hash: [u8; 32],
+    pub(crate) definitions: Vec<Definition>,
+}
+
+/// A model of an app, as the virtual machine knows it: a table of functions that may as well be
+/// made at run time.
+pub(crate) struct Definition {
+    pub(crate) id: String,
+    pub(crate) version: u32,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) handlers: Vec<MethodInfo>,
+    pub(crate) queries: Vec<MethodInfo>,
+    /// Makes a model from its encoded options.
+    pub(crate) init: fn(&mut State, ModelId, &[u8]) -> Result<Box<dyn Object>, String>,
+    /// Reads a model's state and moves the slice behind it.
+    pub(crate) read: fn(&mut &[u8]) -> Result<Box<dyn Object>, FieldError>,
+    pub(crate) type_id: std::any::TypeId,
+}
+
+/// What is wrong with an app's declaration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// Two models have the same id.
+    #[error("two models have the id {0:?}")]
+    DuplicateModel(String),
+    /// An id is empty or has more than 128 bytes.
+    #[error("{0:?} is no id: it must have 1 to 128 bytes")]
+    Id(String),
+}
+
+/// Declares an app.
+pub struct AppBuilder {
+    id: String,
+    version: u32,
+    definitions: Vec<Definition>,
+}
+
+impl App {
+    /// Begins to declare the app with this id, such as `org.example.game`, and this root model.
+    pub fn builder<Root: Model>(id: &str) -> AppBuilder {
+        AppBuilder { id: id.to_owned(), version: 1, definitions: Vec::new() }.model::<Root>()
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Its declared version.
+    pub fn version(&self) -> u32 {
+        self.0.version
+    }
+
+    /// The identity of this version of the models: BLAKE3 of their ids, versions, fields, handlers
+    /// and queries as declared, of the app's version, and of the snapshot format.
+    pub fn version_hash(&self) -> [u8; 32] {
+        self.0.version_hash
+    }
+
+    pub(crate) fn definition_of<M: Model>(&self) -> Option<u16> {
+        let type_id = std::any::TypeId::of::<M>();
+        let at = self.0.definitions.iter().position(|one| one.type_id == type_id)?;
+        Some(u16::try_from(at).expect("the builder checks the number of models"))
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "App({:?} {})", self.0.id, self.0.version)
+    }
+}
+
+impl AppBuilder {
+    /// Sets the version, 1 if not said. Change it when the models behave differently although
+    /// their declarations look the same.
+    #[must_use]
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Adds a model. Adding one twice does nothing.
+    #[must_use]
+    pub fn model<M: Model>(mut self) -> Self {
+        let type_id = std::any::TypeId::of::<M>();
+        if self.definitions.iter().all(|one| one.type_id != type_id) {
+            self.definitions.push(definition::<M>());
+        }
+        self
+    }
+
+    /// The app, if its declaration is sound.
+    pub fn build(self) -> Result<App, AppError> {
+        let Self { id, version, definitions } = self;
+        for (at, one) in definitions.iter().enumerate() {
+            if definitions[..at].iter().any(|other| other.id == one.id) {
+                return Err(AppError::DuplicateModel(one.id.clone()));
+            }
+        }
+        for id in definitions.iter().map(|one| &one.id).chain([&id]) {
+            if id.is_empty() || id.len() > 128 {
+                return Err(AppError::Id(id.clone()));
+            }
+        }
+        let version_hash = hash_version(version, &definitions);
+        Ok(App(Arc::new(Inner { id, version, version_hash, definitions })))
+    }
+}
+
+fn definition<M: Model>() -> Definition {
+    let fields = M::FIELDS.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned()));
+    Definition {
+        id: M::ID.to_owned(),
+        version: M::VERSION,
+        fields: fields.collect(),
+        handlers: M::handlers().to_vec(),
+        queries: M::queries().to_vec(),
+        init: |state, id, options| {
+            let options: M::Options =
+                crate::payload::decode(options).map_err(|error| error.to_string())?;
+            let mut cx = Cx::<M>::new(state, Handle::new(id));
+            let init = std::panic::AssertUnwindSafe(|| M::init(&mut cx, &options));
+            match std::panic::catch_unwind(init) {
+                Ok(model) => Ok(Box::new(model)),
+                Err(panic) => Err(format!("init panicked: {}", panic_message(&*panic))),
+            }
+        },
+        read: |bytes| Ok(Box::new(read_state::<M>(bytes)?)),
+        type_id: std::any::TypeId::of::<M>(),
+    }
+}
+
+fn hash_version(version: u32, definitions: &[Definition]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("teatime v1 model version");
+    // Lengths in front of all texts keep different declarations apart.
+    let mut add = |text: &str| {
+        hasher.update(&(text.len() as u64).to_be_bytes());
+        hasher.update(text.as_bytes());
+    };
+    add(&format!("format {FORMAT} app version {version}"));
+    for one in definitions {
+        add(&one.id);
+        add(&format!("version {} fields {}", one.version, one.fields.len()));
+        for (name, kind) in &one.fields {
+            add(name);
+            add(kind);
+        }
+        for (what, methods) in [("handlers", &one.handlers), ("queries", &one.queries)] {
+            add(&format!("{what} {}", methods.len()));
+            for method in methods {
+                add(method.name);
+                add(method.argument);
+            }
+        }
+    }
+    *hasher.finalize().as_bytes()
+}

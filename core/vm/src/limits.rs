@@ -1,0 +1,22 @@
+//! Every limit of the virtual machine, with its reason. They are part of the model's semantics:
+//! all participants must have the same.
+
+/// Deepest nesting of a payload or a model's state that is read: what comes from outside must not
+/// exhaust the stack of a phone's secondary thread (512 KiB).
+pub const MAX_DEPTH: usize = 64;
+
+/// Most turns at one instant. A handler that schedules itself without delay would otherwise never
+/// let time pass; what is left then is dropped, and reported.
+pub const MAX_TURNS_PER_INSTANT: u64 = 1_000_000;
+
+/// Most events that models may send each other in consequence of one turn. Two handlers that answer
+/// each other would otherwise never end; what is left then is dropped, and reported.
+pub const MAX_EVENTS_PER_TURN: u64 = 1_000_000;
+
+/// Most faults that are kept until somebody takes them: a handler that fails at every tick must not
+/// fill the memory.
+pub const MAX_FAULTS: usize = 1_000;
+
+/// Ids of models stay below this. The table of models takes an eighth of a byte for every id ever
+/// given out, so that a forged snapshot cannot ask for more than half a GiB.
+pub const MAX_MODEL_ID: u64 = 1 << 32;

@@ -1,0 +1,144 @@
+//! What events and future messages carry.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::encode;
+
+/// Data that an event, a future message or a query can carry: an owned serde value.
+pub trait Data: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for T {}
+
+/// A payload that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PayloadError(String);
+
+/// What an event carries. Within a process it stays the value it is and is shared, not copied;
+/// where another type is wanted, or another process or language, it goes through MessagePack.
+#[derive(Clone)]
+pub struct Payload(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Unit,
+    Value(Arc<dyn Value>),
+    Encoded(Arc<[u8]>),
+}
+
+trait Value: Any + Send + Sync {
+    fn encode(&self) -> Result<Vec<u8>, PayloadError>;
+    fn to_json(&self) -> Result<serde_json::Value, PayloadError>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<T: Serialize + Send + Sync + 'static> Value for T {
+    fn encode(&self) -> Result<Vec<u8>, PayloadError> {
+        encode::to_bytes(self).map_err(wrong)
+    }
+
+    fn to_json(&self) -> Result<serde_json::Value, PayloadError> {
+        serde_json::to_value(self).map_err(wrong)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn wrong(error: impl fmt::Display) -> PayloadError {
+    PayloadError(error.to_string())
+}
+
+/// MessagePack of nothing.
+const NIL: [u8; 1] = [0xc0];
+
+impl Payload {
+    /// No data.
+    pub const UNIT: Self = Self(Repr::Unit);
+
+    /// Carries a value.
+    pub fn new<T: Serialize + Send + Sync + 'static>(value: T) -> Self {
+        if TypeId::of::<T>() == TypeId::of::<()>() {
+            return Self::UNIT;
+        }
+        Self(Repr::Value(Arc::new(value)))
+    }
+
+    /// Carries what is MessagePack already; whether it is, shows when it is read.
+    pub fn from_msgpack(bytes: &[u8]) -> Self {
+        if bytes == NIL { Self::UNIT } else { Self(Repr::Encoded(bytes.into())) }
+    }
+
+    /// The value as a `T`.
+    pub fn get<T: DeserializeOwned + Clone + 'static>(&self) -> Result<T, PayloadError> {
+        match self.value::<T>() {
+            Some(value) => Ok(value.clone()),
+            None => self.decode(),
+        }
+    }
+
+    /// Runs something with the value as a `T`, without copying it where it is one.
+    pub fn with<T: DeserializeOwned + 'static, R>(
+        &self,
+        run: impl FnOnce(&T) -> R,
+    ) -> Result<R, PayloadError> {
+        match self.value::<T>() {
+            Some(value) => Ok(run(value)),
+            None => self.decode().map(|value| run(&value)),
+        }
+    }
+
+    fn value<T: 'static>(&self) -> Option<&T> {
+        match &self.0 {
+            Repr::Unit => (&() as &dyn Any).downcast_ref(),
+            Repr::Value(value) => (**value).as_any().downcast_ref(),
+            Repr::Encoded(_) => None,
+        }
+    }
+
+    fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        decode(&self.to_msgpack()?)
+    }
+
+    /// The value as MessagePack.
+    pub fn to_msgpack(&self) -> Result<Arc<[u8]>, PayloadError> {
+        match &self.0 {
+            Repr::Unit => Ok(Arc::new(NIL)),
+            Repr::Value(value) => value.encode().map(Arc::from),
+            Repr::Encoded(bytes) => Ok(bytes.clone()),
+        }
+    }
+
+    /// The value as JSON; byte strings that are no UTF-8 become arrays of numbers.
+    pub fn to_json(&self) -> Result<serde_json::Value, PayloadError> {
+        match &self.0 {
+            Repr::Unit => Ok(serde_json::Value::Null),
+            Repr::Value(value) => value.to_json(),
+            Repr::Encoded(bytes) => decode(bytes),
+        }
+    }
+}
+
+/// Reads a whole value of MessagePack.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
+    let mut rest = bytes;
+    let mut reader = rmp_serde::Deserializer::new(&mut rest);
+    reader.set_max_depth(crate::limits::MAX_DEPTH);
+    let value = T::deserialize(&mut reader).map_err(wrong)?;
+    if rest.is_empty() { Ok(value) } else { Err(PayloadError("bytes follow the value".into())) }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_json() {
+            Ok(json) => write!(f, "{json}"),
+            Err(error) => write!(f, "({error})"),
+        }
+    }
+}

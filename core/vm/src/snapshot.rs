@@ -1,0 +1,284 @@
+//! The whole state as bytes and back.
+//!
+//! A snapshot is one canonical MessagePack array; [`write`] gives its elements in order. Models
+//! write their structs as arrays of fields, so that a snapshot is small; the names of the fields
+//! come from the declaration of the models, whose hash stands in front.
+
+use std::sync::Arc;
+
+use rmp::encode as mp;
+use serde::de::DeserializeOwned;
+use serde_bytes::{ByteArray, ByteBuf, Bytes};
+
+use crate::app::App;
+use crate::encode;
+use crate::id::{ModelId, SessionId, ViewId};
+use crate::limits::{MAX_DEPTH, MAX_MODEL_ID};
+use crate::model::ModelState;
+use crate::payload::Payload;
+use crate::random::Random;
+use crate::state::State;
+use crate::topics::Subscription;
+use crate::wheel::{Future, Wheel};
+
+/// Changes with the layout of snapshots.
+pub(crate) const FORMAT: u32 = 1;
+
+/// In front of every snapshot.
+const MAGIC: &str = "teatime snapshot";
+
+/// Elements of the outermost array.
+const ELEMENTS: u32 = 13;
+
+/// Why bytes are no snapshot of this app, or a state cannot be written as one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {why}")]
+pub struct SnapshotError {
+    /// Where: a part of the snapshot, or a model and its field.
+    pub place: String,
+    /// What is wrong there.
+    pub why: String,
+}
+
+/// What is wrong in a model's state, and where.
+pub(crate) struct FieldError {
+    field: String,
+    why: String,
+}
+
+fn wrong(place: &str, why: impl ToString) -> SnapshotError {
+    SnapshotError { place: place.to_owned(), why: why.to_string() }
+}
+
+pub(crate) fn write(state: &State) -> Result<Vec<u8>, SnapshotError> {
+    let mut bytes = Vec::new();
+    let out = &mut bytes;
+    array(out, ELEMENTS as usize);
+    put(out, "head", &(MAGIC, FORMAT))?;
+    put(out, "version", &Bytes::new(&state.app.version_hash()))?;
+    put(out, "session", &state.session)?;
+    put(out, "time", &state.time)?;
+    put(out, "sequence number", &state.seq)?;
+    put(out, "counters", &(state.next_model, state.next_future, state.next_subscription))?;
+    put(out, "random", &state.random.position())?;
+    array(out, state.views.len() as usize);
+    for (view, data) in state.views.iter() {
+        put(out, "views", &(view, data.as_deref().map(Bytes::new)))?;
+    }
+    array(out, state.names.len() as usize);
+    for name in state.names.iter() {
+        put(out, "names", &name)?;
+    }
+    let models = state.arena.iter().filter(|(_, slot)| slot.object.is_some()).count();
+    array(out, models);
+    for (id, slot) in state.arena.iter() {
+        if let Some(object) = &slot.object {
+            array(out, 3);
+            put(out, "models", &id)?;
+            put(out, "models", &slot.definition)?;
+            let definition = &state.app.0.definitions[usize::from(slot.definition)].id;
+            let place = || format!("model {id} ({definition})");
+            object.append(out).map_err(|error| wrong(&place(), error))?;
+        }
+    }
+    let subscriptions = state.topics.in_order();
+    array(out, subscriptions.len());
+    for (topic, Subscription { order, model, method }) in subscriptions {
+        put(out, "subscriptions", &(&*topic.scope, &*topic.event, order, model, method))?;
+    }
+    let futures = state.wheel.in_order();
+    array(out, futures.len());
+    for Future { time, id, model, method, every, payload } in futures {
+        let payload = payload.to_msgpack().map_err(|error| wrong("future messages", error))?;
+        put(out, "future messages", &(time, id, model, method, every, Bytes::new(&payload)))?;
+    }
+    // Room for what later formats add without touching what stands before.
+    array(out, 0);
+    Ok(bytes)
+}
+
+fn array(out: &mut Vec<u8>, len: usize) {
+    let len = u32::try_from(len).expect("memory ends before 2³² entries");
+    // Writing into a `Vec` cannot fail.
+    let _ = mp::write_array_len(out, len);
+}
+
+fn put<T: serde::Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    place: &str,
+    value: &T,
+) -> Result<(), SnapshotError> {
+    encode::append(out, value).map_err(|error| wrong(place, error))
+}
+
+/// Reads a snapshot from the front to the back.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl Reader<'_> {
+    fn array(&mut self, place: &str) -> Result<u32, SnapshotError> {
+        rmp::decode::read_array_len(&mut self.rest)
+            .map_err(|_| wrong(place, "no list where one should be"))
+    }
+
+    fn next<T: DeserializeOwned>(&mut self, place: &str) -> Result<T, SnapshotError> {
+        let mut reader = rmp_serde::Deserializer::new(&mut self.rest);
+        reader.set_max_depth(MAX_DEPTH);
+        T::deserialize(&mut reader).map_err(|error| wrong(place, error))
+    }
+}
+
+pub(crate) fn read(app: &App, snapshot: &[u8]) -> Result<State, SnapshotError> {
+    let mut reader = Reader { rest: snapshot };
+    if reader.array("head")? != ELEMENTS {
+        return Err(wrong("head", "not the parts of a snapshot"));
+    }
+    let (magic, format): (String, u32) = reader.next("head")?;
+    if (magic.as_str(), format) != (MAGIC, FORMAT) {
+        return Err(wrong("head", format!("{magic:?} {format} instead of {MAGIC:?} {FORMAT}")));
+    }
+    if reader.next::<ByteArray<32>>("version")?.into_array() != app.version_hash() {
+        return Err(wrong("version", "it was made by another version of the app's models"));
+    }
+    let session: SessionId = reader.next("session")?;
+    let mut state = State::new(app.clone(), session);
+    state.time = reader.next("time")?;
+    state.seq = reader.next("sequence number")?;
+    (state.next_model, state.next_future, state.next_subscription) = reader.next("counters")?;
+    state.random = Random::at(&session, reader.next("random")?);
+    read_views(&mut reader, &mut state)?;
+    let names: Vec<(String, ModelId)> = read_list(&mut reader, "names")?;
+    read_models(&mut reader, &mut state)?;
+    for (name, id) in names {
+        if state.arena.get(id).is_none() || state.names.insert(name, id).is_some() {
+            return Err(wrong("names", "a name without its model, or twice"));
+        }
+    }
+    read_subscriptions(&mut reader, &mut state)?;
+    read_futures(&mut reader, &mut state)?;
+    if reader.array("end")? != 0 || !reader.rest.is_empty() {
+        return Err(wrong("end", "bytes follow the snapshot"));
+    }
+    state.restored();
+    Ok(state)
+}
+
+fn read_list<T: DeserializeOwned>(
+    reader: &mut Reader<'_>,
+    place: &str,
+) -> Result<Vec<T>, SnapshotError> {
+    (0..reader.array(place)?).map(|_| reader.next(place)).collect()
+}
+
+fn read_views(reader: &mut Reader<'_>, state: &mut State) -> Result<(), SnapshotError> {
+    let views: Vec<(ViewId, Option<ByteBuf>)> = read_list(reader, "views")?;
+    for (view, data) in views {
+        let data = data.map(|data| Arc::from(data.into_vec()));
+        if state.views.insert(view, data).is_some() {
+            return Err(wrong("views", format!("{view} is there twice")));
+        }
+    }
+    Ok(())
+}
+
+fn read_models(reader: &mut Reader<'_>, state: &mut State) -> Result<(), SnapshotError> {
+    let definitions = state.app.clone();
+    let mut newest = 0;
+    for _ in 0..reader.array("models")? {
+        if reader.array("models")? != 3 {
+            return Err(wrong("models", "not the parts of a model"));
+        }
+        let id: ModelId = reader.next("models")?;
+        let at: u16 = reader.next("models")?;
+        if id.0 <= newest || id.0 >= state.next_model.min(MAX_MODEL_ID) {
+            return Err(wrong("models", format!("{id} is out of order")));
+        }
+        newest = id.0;
+        let Some(definition) = definitions.0.definitions.get(usize::from(at)) else {
+            return Err(wrong("models", format!("{id} is of no type of the app")));
+        };
+        let object = (definition.read)(&mut reader.rest).map_err(|FieldError { field, why }| {
+            wrong(&format!("model {id} ({}), field {field}", definition.id), why)
+        })?;
+        state.arena.insert(id, at);
+        state.put_back(id, object);
+    }
+    match state.arena.get(ModelId::ROOT) {
+        Some(root) if root.definition == 0 => Ok(()),
+        _ => Err(wrong("models", "the root model is missing")),
+    }
+}
+
+fn check_method(state: &State, model: ModelId, method: u16) -> bool {
+    let definition = state.arena.get(model).map(|slot| usize::from(slot.definition));
+    definition.is_some_and(|at| usize::from(method) < state.app.0.definitions[at].handlers.len())
+}
+
+fn read_subscriptions(reader: &mut Reader<'_>, state: &mut State) -> Result<(), SnapshotError> {
+    const PLACE: &str = "subscriptions";
+    let mut newest = 0;
+    for _ in 0..reader.array(PLACE)? {
+        let (scope, event, order, model, method): (String, String, u64, ModelId, u16) =
+            reader.next(PLACE)?;
+        let in_order = order > newest && order < state.next_subscription;
+        if !in_order || !check_method(state, model, method) {
+            return Err(wrong(PLACE, format!("that of {model} to {scope}/{event} is impossible")));
+        }
+        newest = order;
+        let subscription = Subscription { order, model, method };
+        let topic = state.topics.subscribe(&scope, &event, subscription);
+        let topic = topic.ok_or_else(|| wrong(PLACE, format!("twice to {scope}/{event}")))?;
+        if let Some(slot) = state.arena.get_mut(model) {
+            slot.topics.push(topic);
+        }
+    }
+    Ok(())
+}
+
+fn read_futures(reader: &mut Reader<'_>, state: &mut State) -> Result<(), SnapshotError> {
+    const PLACE: &str = "future messages";
+    state.wheel = Wheel::new(state.time.as_micros());
+    let mut newest = (state.time.as_micros(), 0);
+    for _ in 0..reader.array(PLACE)? {
+        let (time, id, model, method, every, payload): (u64, u64, ModelId, u16, u64, ByteBuf) =
+            reader.next(PLACE)?;
+        let in_order = (time, id) > newest && id < state.next_future;
+        if !in_order || !check_method(state, model, method) {
+            return Err(wrong(PLACE, format!("that to {model} at {time} µs is impossible")));
+        }
+        newest = (time, id);
+        let payload = Payload::from_msgpack(&payload);
+        if let Some(slot) = state.arena.get_mut(model) {
+            let future = Future { time, id, model, method, every, payload };
+            state.wheel.insert(&mut slot.futures, future);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a model's state. Only if that fails it is read once more, to learn in which field.
+pub(crate) fn read_state<M: ModelState>(bytes: &mut &[u8]) -> Result<M, FieldError> {
+    let start = *bytes;
+    let mut reader = rmp_serde::Deserializer::new(&mut *bytes);
+    reader.set_max_depth(MAX_DEPTH);
+    M::deserialize(&mut reader).map_err(|_| locate::<M>(start))
+}
+
+fn locate<M: ModelState>(start: &[u8]) -> FieldError {
+    let mut rest = start;
+    let mut reader = rmp_serde::Deserializer::new(&mut rest);
+    reader.set_max_depth(MAX_DEPTH);
+    match serde_path_to_error::deserialize::<_, M>(&mut reader) {
+        Ok(_) => FieldError { field: "?".into(), why: "it reads differently each time".into() },
+        Err(error) => {
+            let mut path = error.path().to_string();
+            if let Some(serde_path_to_error::Segment::Seq { index }) = error.path().iter().next()
+                && let Some((name, _)) = M::FIELDS.get(*index)
+            {
+                path = path.replacen(&format!("[{index}]"), name, 1);
+            }
+            FieldError { field: path, why: error.inner().to_string() }
+        }
+    }
+}

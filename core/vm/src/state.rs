@@ -1,0 +1,325 @@
+//! The state of a session, and how a turn changes it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::arena::Arena;
+use crate::fault::{Fault, FaultKind};
+use crate::id::{ModelId, SessionId, ViewId};
+use crate::limits::{MAX_EVENTS_PER_TURN, MAX_FAULTS, MAX_MODEL_ID};
+use crate::model::{HandlerError, Object};
+use crate::ordered::OrderedMap;
+use crate::payload::Payload;
+use crate::random::Random;
+use crate::time::Time;
+use crate::topics::{Subscription, TopicId, Topics};
+use crate::wheel::{Future, Wheel};
+
+/// Everything that all participants have alike, and a few things that are only theirs.
+pub(crate) struct State {
+    pub(crate) app: App,
+    pub(crate) session: SessionId,
+    pub(crate) time: Time,
+    pub(crate) seq: u64,
+    pub(crate) next_model: u64,
+    pub(crate) next_future: u64,
+    pub(crate) next_subscription: u64,
+    pub(crate) arena: Arena,
+    pub(crate) topics: Topics,
+    pub(crate) wheel: Wheel,
+    pub(crate) random: Random,
+    pub(crate) names: OrderedMap<String, ModelId>,
+    pub(crate) views: OrderedMap<ViewId, Option<Arc<[u8]>>>,
+    /// Events that models have published in this turn; empty between turns.
+    queue: VecDeque<Queued>,
+    pub(crate) sender: Option<ViewId>,
+    /// A handler is running.
+    pub(crate) executing: bool,
+    /// For this client's views; not part of the state.
+    pub(crate) published: Vec<Published>,
+    /// Not part of the state.
+    pub(crate) faults: Vec<Fault>,
+}
+
+struct Queued {
+    topics: [Option<TopicId>; 4],
+    payload: Payload,
+}
+
+/// An event that a model has published and a view of this client wants.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// Scope of the topic.
+    pub scope: Arc<str>,
+    /// Event of the topic.
+    pub event: Arc<str>,
+    /// What was published.
+    pub payload: Payload,
+}
+
+impl State {
+    pub(crate) fn new(app: App, session: SessionId) -> Self {
+        Self {
+            app,
+            session,
+            time: Time::ZERO,
+            seq: 0,
+            next_model: ModelId::ROOT.0,
+            next_future: 1,
+            next_subscription: 1,
+            arena: Arena::default(),
+            topics: Topics::default(),
+            wheel: Wheel::new(0),
+            random: Random::new(&session),
+            names: OrderedMap::new(),
+            views: OrderedMap::new(),
+            queue: VecDeque::new(),
+            sender: None,
+            executing: false,
+            published: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Runs one future message that is due by `until`, with all that follows from it.
+    #[inline]
+    pub(crate) fn run_future(&mut self, until: Time) -> bool {
+        let Some((at, model)) = self.wheel.pop(until.as_micros()) else { return false };
+        let Some(slot) = self.arena.get_mut(model) else { return true };
+        let Future { time, method, every, payload, .. } = self.wheel.take(&mut slot.futures, at);
+        self.time = Time::from_micros(time);
+        if every > 0 {
+            // Before the call, so that the handler can cancel it.
+            let id = self.next_future;
+            self.next_future += 1;
+            let next = Future {
+                time: time.saturating_add(every),
+                id,
+                model,
+                method,
+                every,
+                payload: payload.clone(),
+            };
+            self.wheel.insert(&mut slot.futures, next);
+        }
+        self.sender = None;
+        self.call(model, method, &payload);
+        self.run_queue();
+        self.topics.end_turn();
+        true
+    }
+
+    /// Calls a handler of a model, if it is there and not running.
+    #[inline]
+    pub(crate) fn call(&mut self, model: ModelId, method: u16, payload: &Payload) {
+        let Some(mut object) = self.arena.get_mut(model).and_then(|slot| slot.object.take()) else {
+            return;
+        };
+        let outer = std::mem::replace(&mut self.executing, true);
+        let result = object.call(self, model, method, payload);
+        self.executing = outer;
+        self.put_back(model, object);
+        if let Err(error) = result {
+            self.handler_failed(model, method, error);
+        }
+    }
+
+    /// Returns a model to its place, unless it was destroyed meanwhile.
+    pub(crate) fn put_back(&mut self, model: ModelId, object: Box<dyn Object>) {
+        if let Some(slot) = self.arena.get_mut(model) {
+            slot.object = Some(object);
+        }
+    }
+
+    #[cold]
+    fn handler_failed(&mut self, model: ModelId, method: u16, error: HandlerError) {
+        let kind = match error {
+            HandlerError::Payload(error) => FaultKind::Payload(error.to_string()),
+            HandlerError::Panicked(message) => FaultKind::Panicked(message),
+        };
+        self.fault(Some((model, Some(method))), kind);
+    }
+
+    #[cold]
+    pub(crate) fn fault(&mut self, place: Option<(ModelId, Option<u16>)>, kind: FaultKind) {
+        if self.faults.len() >= MAX_FAULTS {
+            return;
+        }
+        let handler = place.and_then(|(model, method)| {
+            let slot = self.arena.get(model)?;
+            let definition = &self.app.0.definitions[usize::from(slot.definition)];
+            let handler = method.and_then(|method| definition.handlers.get(usize::from(method)));
+            let name = handler.map_or("init", |handler| handler.name);
+            Some(format!("{}.{name}", definition.id))
+        });
+        self.faults.push(Fault {
+            time: self.time,
+            seq: self.seq,
+            model: place.map(|(model, _)| model),
+            handler: handler.unwrap_or_default(),
+            sender: self.sender,
+            kind,
+        });
+    }
+
+    /// Publishes to models and to this client's views. Models get it when the running handler has
+    /// returned.
+    pub(crate) fn publish(&mut self, scope: &str, event: &str, payload: Payload) {
+        let topics = self.topics.of_event(scope, event);
+        if topics.iter().all(Option::is_none) {
+            return;
+        }
+        if self.topics.is_watched(&topics) {
+            let (scope, event) = match topics[3] {
+                Some(own) => {
+                    let topic = self.topics.get(own);
+                    (topic.scope.clone(), topic.event.clone())
+                }
+                None => (scope.into(), event.into()),
+            };
+            self.published.push(Published { scope, event, payload: payload.clone() });
+        }
+        // Only what models listen to now counts: other topics may be in the table or not,
+        // depending on this client's views.
+        let topics = topics
+            .map(|topic| topic.filter(|topic| !self.topics.get(*topic).subscriptions.is_empty()));
+        if topics.iter().any(Option::is_some) {
+            self.queue.push_back(Queued { topics, payload });
+        }
+    }
+
+    /// Delivers what models have published, first in first out, until nothing is left.
+    #[inline]
+    pub(crate) fn run_queue(&mut self) {
+        let mut delivered = 0;
+        while let Some(Queued { topics, payload }) = self.queue.pop_front() {
+            delivered += 1;
+            if delivered > MAX_EVENTS_PER_TURN {
+                self.queue.clear();
+                self.fault(None, FaultKind::TooManyEvents(MAX_EVENTS_PER_TURN));
+                return;
+            }
+            for topic in topics.into_iter().flatten() {
+                self.deliver(topic, &payload);
+            }
+        }
+    }
+
+    /// Calls those who listened when the event's turn came and still listen when theirs comes.
+    fn deliver(&mut self, topic: TopicId, payload: &Payload) {
+        let listeners = self.topics.get(topic).subscriptions.clone();
+        for one in listeners.iter() {
+            if self.still_listens(topic, &listeners, one) {
+                self.call(one.model, one.method, payload);
+            }
+        }
+    }
+
+    #[inline]
+    fn still_listens(
+        &self,
+        topic: TopicId,
+        before: &Arc<Vec<Subscription>>,
+        one: &Subscription,
+    ) -> bool {
+        let now = &self.topics.get(topic).subscriptions;
+        Arc::ptr_eq(now, before) || now.contains(one)
+    }
+
+    /// Calls those who listen to a topic with what their handler's argument asks for.
+    pub(crate) fn deliver_each(
+        &mut self,
+        scope: &str,
+        event: &str,
+        payload_for: &mut dyn FnMut(&State, &Subscription) -> Option<Payload>,
+    ) {
+        for topic in self.topics.of_event(scope, event).into_iter().flatten() {
+            let listeners = self.topics.get(topic).subscriptions.clone();
+            for one in listeners.iter() {
+                if self.still_listens(topic, &listeners, one)
+                    && let Some(payload) = payload_for(self, one)
+                {
+                    self.call(one.model, one.method, &payload);
+                    self.run_queue();
+                }
+            }
+        }
+    }
+
+    /// Schedules a call of a model's handler. Returns its id, and where it is.
+    #[inline]
+    pub(crate) fn schedule(
+        &mut self,
+        model: ModelId,
+        method: u16,
+        after: u64,
+        every: u64,
+        payload: Payload,
+    ) -> (u64, u32) {
+        let id = self.next_future;
+        self.next_future += 1;
+        let time = self.time.as_micros().saturating_add(after);
+        let future = Future { time, id, model, method, every, payload };
+        match self.arena.get_mut(model) {
+            Some(slot) => (id, self.wheel.insert(&mut slot.futures, future)),
+            // It was destroyed in this very turn: nothing will be called.
+            None => (id, u32::MAX),
+        }
+    }
+
+    /// Makes a model from its encoded options.
+    pub(crate) fn create(&mut self, definition: u16, options: &[u8]) -> Result<ModelId, String> {
+        let id = ModelId(self.next_model);
+        if id.0 + 1 >= MAX_MODEL_ID {
+            return Err("this session has made too many models".into());
+        }
+        self.next_model += 1;
+        self.arena.insert(id, definition);
+        if id == ModelId::ROOT {
+            // Before its init, so that the models it makes find it.
+            self.names.insert(ROOT_NAME.to_owned(), id);
+        }
+        let init = self.app.0.definitions[usize::from(definition)].init;
+        let outer = std::mem::replace(&mut self.executing, true);
+        let made = init(self, id, options);
+        self.executing = outer;
+        match made {
+            Ok(object) => {
+                self.put_back(id, object);
+                Ok(id)
+            }
+            Err(why) => {
+                self.destroy(id);
+                Err(why)
+            }
+        }
+    }
+
+    /// Tells all models that they have been restored.
+    pub(crate) fn restored(&mut self) {
+        let ids: Vec<_> = self.arena.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            if let Some(object) = self.arena.get_mut(id).and_then(|slot| slot.object.as_mut()) {
+                object.restored();
+            }
+        }
+    }
+
+    /// Removes a model with its subscriptions, its future messages and its names.
+    pub(crate) fn destroy(&mut self, id: ModelId) -> bool {
+        let Some(mut slot) = self.arena.remove(id) else { return false };
+        for topic in slot.topics {
+            self.topics.unsubscribe(topic, id, None);
+        }
+        let futures: Vec<_> = self.wheel.of_model(slot.futures).collect();
+        for at in futures {
+            self.wheel.take(&mut slot.futures, at);
+        }
+        self.names.retain(|_, named| *named != id);
+        true
+    }
+}
+
+/// The well-known name of the root model.
+pub(crate) const ROOT_NAME: &str = "modelRoot";

@@ -1,0 +1,320 @@
+//! The virtual machine as its driver sees it.
+
+use crate::app::App;
+use crate::fault::{Fault, FaultKind};
+use crate::id::{Handle, ModelId, SessionId, StateHash, ViewId};
+use crate::limits::MAX_TURNS_PER_INSTANT;
+use crate::model::{ArgumentKind, Model, QueryError};
+use crate::payload::Payload;
+use crate::presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN, ViewInfo};
+use crate::snapshot::{self, SnapshotError};
+use crate::state::{Published, State};
+use crate::time::Time;
+
+/// The models of a session. Its input is a total order of external events and times; what is
+/// published for views is its output; nothing else goes in or out.
+pub struct Vm {
+    state: State,
+    /// Future messages run at the present instant; [`MAX_TURNS_PER_INSTANT`] guards it.
+    turns: u64,
+}
+
+/// What comes from outside, in the order that the reflector gave it.
+#[derive(Debug, Clone, Copy)]
+pub enum External<'a> {
+    /// An event that a view has sent.
+    Event {
+        /// Who, as the reflector stamped it.
+        sender: ViewId,
+        /// Scope of the topic.
+        scope: &'a str,
+        /// Event of the topic.
+        event: &'a str,
+        /// MessagePack.
+        payload: &'a [u8],
+    },
+    /// Views that went and came, as one occurrence: exits count first.
+    Presence {
+        /// Who went.
+        exited: &'a [ViewInfo],
+        /// Who came.
+        joined: &'a [ViewInfo],
+    },
+    /// A position at which nothing happens.
+    Marker,
+}
+
+/// Why a session cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VmError {
+    /// The root model could not be made.
+    #[error("the root model cannot be made: {0}")]
+    Init(String),
+    /// What `init` made does not survive a snapshot.
+    #[error("the new model does not survive its snapshot: {0}")]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// An external event in the wrong place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event {seq} at {time} cannot follow event {last_seq} at {last_time}")]
+pub struct OrderError {
+    /// Sequence number of the event.
+    pub seq: u64,
+    /// Its time.
+    pub time: Time,
+    /// Sequence number of the newest event.
+    pub last_seq: u64,
+    /// The time that the session has reached.
+    pub last_time: Time,
+}
+
+impl Vm {
+    /// Starts a session: makes the root model from its options (MessagePack), then rebuilds
+    /// everything from its own snapshot, so that what does not survive one shows at once.
+    pub fn new(app: &App, session: SessionId, options: &[u8]) -> Result<Self, VmError> {
+        let mut state = State::new(app.clone(), session);
+        state.create(0, options).map_err(VmError::Init)?;
+        state.run_queue();
+        state.topics.end_turn();
+        let faults = std::mem::take(&mut state.faults);
+        let mut restored = Self::restore(app, &snapshot::write(&state)?)?;
+        restored.state.faults.splice(0..0, faults);
+        Ok(restored)
+    }
+
+    /// Continues from a snapshot. The bytes may come from anywhere: what is not the snapshot of a
+    /// session of exactly this version of the app is refused, and the error names where.
+    pub fn restore(app: &App, snapshot: &[u8]) -> Result<Self, SnapshotError> {
+        snapshot::read(app, snapshot).map(|state| Self { state, turns: 0 })
+    }
+
+    /// The whole state, canonically encoded: equal states have equal bytes.
+    ///
+    /// # Panics
+    /// Never for states whose fields can be expressed in MessagePack, and others do not get past
+    /// [`new`](Self::new) and [`restore`](Self::restore).
+    pub fn snapshot(&self) -> Vec<u8> {
+        snapshot::write(&self.state)
+            .expect("the types of all fields were encoded when the session began")
+    }
+
+    /// BLAKE3 of the snapshot.
+    pub fn hash(&self) -> StateHash {
+        StateHash::of(&self.snapshot())
+    }
+
+    /// Identity of the session.
+    pub fn session_id(&self) -> SessionId {
+        self.state.session
+    }
+
+    /// The app.
+    pub fn app(&self) -> &App {
+        &self.state.app
+    }
+
+    /// The time that has been reached.
+    pub fn time(&self) -> Time {
+        self.state.time
+    }
+
+    /// Sequence number of the newest external event; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.state.seq
+    }
+
+    /// The views that there are, in the order in which they came.
+    pub fn views(&self) -> impl Iterator<Item = ViewId> {
+        self.state.views.keys().copied()
+    }
+
+    /// How many views there are.
+    pub fn view_count(&self) -> u32 {
+        u32::try_from(self.state.views.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many future messages wait.
+    pub fn future_count(&self) -> u64 {
+        self.state.wheel.len() as u64
+    }
+
+    /// Runs the future messages that are due by `to`, at most `max_turns` of them, and lets the
+    /// time pass. True when none is left: then the time is `to`, or later if it was before.
+    pub fn advance(&mut self, to: Time, max_turns: u64) -> bool {
+        for _ in 0..max_turns {
+            let before = self.state.time;
+            if !self.state.run_future(to) {
+                if to > self.state.time {
+                    self.state.time = to;
+                    self.turns = 0;
+                }
+                return true;
+            }
+            self.turns = if self.state.time == before { self.turns + 1 } else { 0 };
+            if self.turns >= MAX_TURNS_PER_INSTANT {
+                self.drop_rest_of_instant();
+            }
+        }
+        false
+    }
+
+    #[cold]
+    fn drop_rest_of_instant(&mut self) {
+        self.turns = 0;
+        while let Some((at, model)) = self.state.wheel.pop(self.state.time.as_micros()) {
+            if let Some(slot) = self.state.arena.get_mut(model) {
+                self.state.wheel.take(&mut slot.futures, at);
+            }
+        }
+        self.state.fault(None, FaultKind::TooManyTurns(MAX_TURNS_PER_INSTANT));
+    }
+
+    /// Runs what is due by `time`, then the event. Sequence numbers go up by one; time never goes
+    /// back.
+    pub fn deliver(
+        &mut self,
+        time: Time,
+        seq: u64,
+        external: &External<'_>,
+    ) -> Result<(), OrderError> {
+        let (last_seq, last_time) = (self.state.seq, self.state.time);
+        if last_seq.checked_add(1) != Some(seq) || time < last_time {
+            return Err(OrderError { seq, time, last_seq, last_time });
+        }
+        while !self.advance(time, u64::MAX) {}
+        self.turns = 0;
+        self.state.seq = seq;
+        self.state.sender = None;
+        match *external {
+            External::Event { sender, scope, event, payload } => {
+                self.event(sender, scope, event, payload);
+            }
+            External::Presence { exited, joined } => {
+                self.presence(VIEW_EXIT, exited);
+                self.presence(VIEW_JOIN, joined);
+            }
+            External::Marker => {}
+        }
+        self.state.topics.end_turn();
+        Ok(())
+    }
+
+    fn event(&mut self, sender: ViewId, scope: &str, event: &str, payload: &[u8]) {
+        self.state.sender = Some(sender);
+        let presence = [VIEW_JOIN, VIEW_EXIT, USER_ENTER, USER_EXIT].contains(&event);
+        if presence && scope == self.state.session.to_string() {
+            let topic = format!("{scope}/{event}");
+            self.state.fault(None, FaultKind::ReservedTopic(topic));
+            return;
+        }
+        let payload = Payload::from_msgpack(payload);
+        self.state.deliver_each(scope, event, &mut |_, _| Some(payload.clone()));
+    }
+
+    /// Every one of the views, then all of them at once.
+    fn presence(&mut self, event: &str, views: &[ViewInfo]) {
+        let scope = self.state.session.to_string();
+        let mut effective = Vec::with_capacity(views.len());
+        for view in views {
+            let id = view.view_id;
+            let known = self.state.views.contains_key(&id);
+            let joins = event == VIEW_JOIN;
+            if known == joins {
+                self.state.fault(None, FaultKind::Unpaired(id));
+                continue;
+            }
+            if joins {
+                self.state.views.insert(id, view.view_data.clone());
+            } else {
+                self.state.views.remove(&id);
+            }
+            effective.push(view.clone());
+            self.state.deliver_each(&scope, event, &mut |state, listener| {
+                Some(match kind(state, listener.model, listener.method) {
+                    ArgumentKind::ViewId => Payload::new(id),
+                    ArgumentKind::ViewInfo => Payload::new(view.clone()),
+                    ArgumentKind::Other => Payload::UNIT,
+                    ArgumentKind::ViewIds | ArgumentKind::ViewInfos => return None,
+                })
+            });
+        }
+        if effective.is_empty() {
+            return;
+        }
+        let ids: Vec<_> = effective.iter().map(|view| view.view_id).collect();
+        let (ids, views) = (Payload::new(ids), Payload::new(effective));
+        self.state.deliver_each(&scope, event, &mut |state, listener| match kind(
+            state,
+            listener.model,
+            listener.method,
+        ) {
+            ArgumentKind::ViewIds => Some(ids.clone()),
+            ArgumentKind::ViewInfos => Some(views.clone()),
+            _ => None,
+        });
+    }
+
+    /// A model, to read it.
+    pub fn get<M: Model>(&self, model: Handle<M>) -> Option<&M> {
+        self.state.arena.get(model.id())?.object.as_ref()?.as_any().downcast_ref()
+    }
+
+    /// The root model, if it is of this type.
+    pub fn root<M: Model>(&self) -> Option<&M> {
+        self.get(Handle::new(ModelId::ROOT))
+    }
+
+    /// The model that is known by a name.
+    pub fn well_known(&self, name: &str) -> Option<ModelId> {
+        self.state.names.get(name).copied()
+    }
+
+    /// All models in the order of their ids, with the ids of their types.
+    pub fn models(&self) -> impl Iterator<Item = (ModelId, &str)> {
+        self.state.arena.iter().map(|(id, slot)| {
+            (id, self.state.app.0.definitions[usize::from(slot.definition)].id.as_str())
+        })
+    }
+
+    /// Asks a query of a model; the argument is MessagePack. Reading changes nothing.
+    pub fn query(
+        &self,
+        model: ModelId,
+        name: &str,
+        argument: &[u8],
+    ) -> Result<Payload, QueryError> {
+        let slot = self.state.arena.get(model).and_then(|slot| slot.object.as_ref());
+        slot.ok_or(QueryError::UnknownModel(model))?.query(name, argument)
+    }
+
+    /// From now on hands out what models publish on a topic; `*` stands for every scope or event.
+    /// This is no part of the state.
+    pub fn watch(&mut self, scope: &str, event: &str) {
+        self.state.topics.watch(scope, event);
+    }
+
+    /// Takes one [`watch`](Self::watch) back.
+    pub fn unwatch(&mut self, scope: &str, event: &str) {
+        self.state.topics.unwatch(scope, event);
+        self.state.topics.end_turn();
+    }
+
+    /// Moves what models have published to the end of `into`.
+    pub fn drain_published(&mut self, into: &mut Vec<Published>) {
+        into.append(&mut self.state.published);
+    }
+
+    /// Takes what has gone wrong.
+    pub fn drain_faults(&mut self) -> Vec<Fault> {
+        std::mem::take(&mut self.state.faults)
+    }
+}
+
+fn kind(state: &State, model: ModelId, method: u16) -> ArgumentKind {
+    let definition = state.arena.get(model).map(|slot| usize::from(slot.definition));
+    let definition = definition.and_then(|at| state.app.0.definitions.get(at));
+    let handler = definition.and_then(|definition| definition.handlers.get(usize::from(method)));
+    handler.map_or(ArgumentKind::Other, |handler| handler.kind)
+}

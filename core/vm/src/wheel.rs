@@ -1,0 +1,293 @@
+//! Future messages in the order in which they are due: a hierarchical timing wheel.
+//!
+//! Eleven levels of 64 slots cover every 64-bit time (Varghese and Lauck, "Hashed and hierarchical
+//! timing wheels"). A message lies on the level of the highest of its time's six-bit digits that
+//! differs from the wheel's own time. Whenever the wheel's time enters a slot of a higher level,
+//! everything in it moves down in order, and that happens before anything new can be put there
+//! directly; so messages of equal time leave in the order in which they came.
+
+use crate::id::ModelId;
+use crate::payload::Payload;
+
+const LEVELS: usize = 11;
+const SLOTS: usize = 64;
+const NONE: u32 = u32::MAX;
+
+/// A future message.
+pub(crate) struct Future {
+    /// When it is due, in µs.
+    pub(crate) time: u64,
+    /// Counts all messages of a session in the order of scheduling.
+    pub(crate) id: u64,
+    pub(crate) model: ModelId,
+    pub(crate) method: u16,
+    /// The span after which it comes again, in µs; 0 if it comes once.
+    pub(crate) every: u64,
+    pub(crate) payload: Payload,
+}
+
+/// Two doubly linked lists run through the messages: that of a slot, and that of a model.
+struct Node {
+    future: Future,
+    next: u32,
+    previous: u32,
+    model_next: u32,
+    model_previous: u32,
+    place: u16,
+    live: bool,
+}
+
+#[derive(Clone, Copy)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+const EMPTY: List = List { first: NONE, last: NONE };
+
+/// Where the list of a model's messages begins; kept with the model.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnFutures(u32);
+
+impl OwnFutures {
+    pub(crate) const NONE: Self = Self(NONE);
+}
+
+pub(crate) struct Wheel {
+    nodes: Vec<Node>,
+    free: Vec<u32>,
+    lists: Box<[List; LEVELS * SLOTS]>,
+    occupied: [u64; LEVELS],
+    /// Never later than any message, nor than the session's time.
+    time: u64,
+    len: usize,
+}
+
+impl Wheel {
+    pub(crate) fn new(time: u64) -> Self {
+        let lists = Box::new([EMPTY; LEVELS * SLOTS]);
+        Self { nodes: Vec::new(), free: Vec::new(), lists, occupied: [0; LEVELS], time, len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a message that is due now or later. Returns where it is, for
+    /// [`find`](Self::find) only: that differs between participants.
+    pub(crate) fn insert(&mut self, own: &mut OwnFutures, future: Future) -> u32 {
+        debug_assert!(future.time >= self.time, "a message for the past");
+        let node = Node {
+            future,
+            next: NONE,
+            previous: NONE,
+            model_next: own.0,
+            model_previous: NONE,
+            place: 0,
+            live: true,
+        };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.nodes[at as usize] = node;
+                at
+            }
+            None => {
+                self.nodes.push(node);
+                u32::try_from(self.nodes.len() - 1).expect("memory ends before 2³² messages")
+            }
+        };
+        if own.0 != NONE {
+            self.nodes[own.0 as usize].model_previous = at;
+        }
+        own.0 = at;
+        self.len += 1;
+        self.link(at);
+        at
+    }
+
+    /// The message that is due next, if it is due by `until`, taken out of its slot. Its model
+    /// must then be told by [`take`](Self::take).
+    pub(crate) fn pop(&mut self, until: u64) -> Option<(u32, ModelId)> {
+        loop {
+            if self.occupied[0] != 0 {
+                let slot = self.occupied[0].trailing_zeros();
+                let time = (self.time & !63) | u64::from(slot);
+                if time > until {
+                    return None;
+                }
+                self.time = time;
+                let at = self.lists[slot as usize].first;
+                return Some((at, self.nodes[at as usize].future.model));
+            }
+            let level = self.occupied.iter().position(|slots| *slots != 0)?;
+            let slot = self.occupied[level].trailing_zeros() as usize;
+            let shift = 6 * level as u32;
+            let above = if level + 1 < LEVELS { u64::MAX << (shift + 6) } else { 0 };
+            let start = (self.time & above) | ((slot as u64) << shift);
+            if start > until {
+                return None;
+            }
+            self.time = start;
+            self.cascade(level * SLOTS + slot);
+        }
+    }
+
+    /// Removes a message.
+    pub(crate) fn take(&mut self, own: &mut OwnFutures, at: u32) -> Future {
+        self.unlink(at);
+        let node = &mut self.nodes[at as usize];
+        let (previous, next) = (node.model_previous, node.model_next);
+        node.live = false;
+        let future = Future {
+            payload: std::mem::replace(&mut node.future.payload, Payload::UNIT),
+            ..node.future
+        };
+        match previous {
+            NONE => own.0 = next,
+            previous => self.nodes[previous as usize].model_next = next,
+        }
+        if next != NONE {
+            self.nodes[next as usize].model_previous = previous;
+        }
+        self.free.push(at);
+        self.len -= 1;
+        future
+    }
+
+    /// The message of this model with this id. `hint` is where it was put if that was in this
+    /// process; otherwise the model's own messages are searched.
+    pub(crate) fn find(&self, own: OwnFutures, model: ModelId, id: u64, hint: u32) -> Option<u32> {
+        let is_it = |at: u32| {
+            let node = self.nodes.get(at as usize)?;
+            (node.live && node.future.id == id && node.future.model == model).then_some(at)
+        };
+        is_it(hint).or_else(|| self.of_model(own).find(|at| is_it(*at).is_some()))
+    }
+
+    /// The messages of a model, in no particular order.
+    pub(crate) fn of_model(&self, own: OwnFutures) -> impl Iterator<Item = u32> + '_ {
+        let mut at = own.0;
+        std::iter::from_fn(move || {
+            let here = (at != NONE).then_some(at)?;
+            at = self.nodes[here as usize].model_next;
+            Some(here)
+        })
+    }
+
+    pub(crate) fn get(&self, at: u32) -> &Future {
+        &self.nodes[at as usize].future
+    }
+
+    /// All messages in the order in which they are due.
+    pub(crate) fn in_order(&self) -> Vec<&Future> {
+        let live = self.nodes.iter().filter(|node| node.live).map(|node| &node.future);
+        let mut all: Vec<_> = live.collect();
+        all.sort_unstable_by_key(|future| (future.time, future.id));
+        all
+    }
+
+    fn cascade(&mut self, place: usize) {
+        let mut at = self.lists[place].first;
+        self.lists[place] = EMPTY;
+        self.occupied[place / SLOTS] &= !(1 << (place % SLOTS));
+        while at != NONE {
+            let next = self.nodes[at as usize].next;
+            self.link(at);
+            at = next;
+        }
+    }
+
+    /// Puts a message at the end of its slot.
+    fn link(&mut self, at: u32) {
+        let time = self.nodes[at as usize].future.time;
+        let different = time ^ self.time;
+        let level = (63 - (different | 63).leading_zeros()) as usize / 6;
+        let slot = (time >> (6 * level)) as usize % SLOTS;
+        let place = level * SLOTS + slot;
+        let last = self.lists[place].last;
+        let node = &mut self.nodes[at as usize];
+        node.previous = last;
+        node.next = NONE;
+        node.place = place as u16;
+        if last == NONE {
+            self.lists[place].first = at;
+            self.occupied[level] |= 1 << slot;
+        } else {
+            self.nodes[last as usize].next = at;
+        }
+        self.lists[place].last = at;
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let Node { previous, next, place, .. } = self.nodes[at as usize];
+        let place = usize::from(place);
+        match previous {
+            NONE => self.lists[place].first = next,
+            previous => self.nodes[previous as usize].next = next,
+        }
+        match next {
+            NONE => self.lists[place].last = previous,
+            next => self.nodes[next as usize].previous = previous,
+        }
+        if self.lists[place].first == NONE {
+            self.occupied[place / SLOTS] &= !(1 << (place % SLOTS));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn future(time: u64, id: u64) -> Future {
+        let model = ModelId(id % 3);
+        Future { time, id, model, method: 0, every: 0, payload: Payload::UNIT }
+    }
+
+    proptest! {
+        /// The reference is a plain sorted list.
+        #[test]
+        fn messages_leave_by_time_and_then_in_the_order_in_which_they_came(
+            steps in proptest::collection::vec((0u8..4, 0u32..64, any::<u64>()), 1..200)
+        ) {
+            let mut wheel = Wheel::new(0);
+            let mut own = [OwnFutures::NONE; 3];
+            let mut reference: Vec<(u64, u64, u32)> = Vec::new();
+            let mut now = 0u64;
+            for (id, (kind, shift, random)) in steps.into_iter().enumerate() {
+                let id = id as u64;
+                let span = random >> shift;
+                match kind {
+                    0 | 1 => {
+                        let time = now.saturating_add(span);
+                        let at = wheel.insert(&mut own[id as usize % 3], future(time, id));
+                        reference.push((time, id, at));
+                    }
+                    2 if !reference.is_empty() => {
+                        let (_, id, at) = reference.remove(random as usize % reference.len());
+                        let list = &mut own[id as usize % 3];
+                        prop_assert_eq!(wheel.find(*list, ModelId(id % 3), id, at), Some(at));
+                        prop_assert_eq!(wheel.find(*list, ModelId(id % 3), id, NONE), Some(at));
+                        prop_assert_eq!(wheel.take(list, at).id, id);
+                        prop_assert_eq!(wheel.find(*list, ModelId(id % 3), id, at), None);
+                    }
+                    _ => {
+                        let until = now.saturating_add(span);
+                        reference.sort();
+                        while let Some((at, model)) = wheel.pop(until) {
+                            let left = wheel.take(&mut own[model.0 as usize], at);
+                            let (time, id, _) = reference.remove(0);
+                            prop_assert_eq!((left.time, left.id), (time, id));
+                            prop_assert!(time <= until);
+                        }
+                        prop_assert!(reference.first().is_none_or(|first| first.0 > until));
+                        now = until;
+                    }
+                }
+                prop_assert_eq!(wheel.len(), reference.len());
+            }
+        }
+    }
+}
