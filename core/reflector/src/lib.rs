@@ -1,1 +1,18 @@
-//! The server of sessions as a state machine.
+//! The server of sessions as a state machine: frames and time in, outputs out.
+//!
+//! A [`Reflector`] gives the events of each session one order and one time and hands them to
+//! everybody. It does no I/O and looks at no clock: the server, a program that hosts its own
+//! sessions, and the simulator all drive this same code.
+
+mod clock;
+mod config;
+mod log;
+mod rate;
+mod reflector;
+mod session;
+mod upload;
+mod views;
+mod vote;
+
+pub use config::Config;
+pub use reflector::{ConnId, Output, Reflector, SessionKey, Stats};

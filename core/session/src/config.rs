@@ -54,10 +54,11 @@ impl Config {
     /// The identity of the session: whoever differs in app, name, options or model version is in
     /// another one. The password is no part of it, so that a wrong one can be told.
     pub fn session_id(&self) -> SessionId {
+        let version = self.app.version_hash();
         let identity = (
             self.app.id(),
             self.name.as_str(),
-            serde_bytes::Bytes::new(&self.app.version_hash()),
+            serde_bytes::Bytes::new(&version),
             serde_bytes::Bytes::new(&self.options),
         );
         let encoded = rmp_serde::to_vec(&identity)

@@ -1,0 +1,368 @@
+//! All sessions and connections of a reflector.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use teatime_wire::{
+    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, ServerMessage, SessionId, Vote, WireError,
+};
+
+use crate::config::Config;
+use crate::session::{Refusal, Session, Turn};
+use crate::views::Arrival;
+
+/// Names a connection. The driver chooses it, and never uses one twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Names a session among those of one reflector; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey(pub u64);
+
+/// What the driver must do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send a frame to one connection.
+    Send {
+        /// To which.
+        connection: ConnId,
+        /// One WebSocket binary message.
+        frame: Bytes,
+    },
+    /// Send a frame to every member of a session.
+    Broadcast {
+        /// To which.
+        session: SessionKey,
+        /// One WebSocket binary message.
+        frame: Bytes,
+    },
+    /// From now on this connection is a member of this session.
+    Enter {
+        /// Which.
+        connection: ConnId,
+        /// Of which.
+        session: SessionKey,
+    },
+    /// Send what waits for this connection, then close it. It is a member of no session any more,
+    /// and nothing of it is to be reported.
+    Close {
+        /// Which.
+        connection: ConnId,
+        /// The code for the close frame.
+        reason: CloseReason,
+        /// More about it, for people; may be empty.
+        detail: String,
+    },
+}
+
+/// How much a reflector holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Connections, joined or not.
+    pub connections: usize,
+    /// Sessions, those included in which nobody is.
+    pub sessions: usize,
+    /// Bytes of all logs and snapshots.
+    pub log_bytes: u64,
+}
+
+/// The server as a state machine: frames and time go in, [`Output`]s come out of
+/// [`poll_output`](Self::poll_output). It never sees a model, and with a password no plain text.
+/// Times are µs of the driver's own monotonic clock. Whatever a client sends, the worst that
+/// happens is that its own connection is closed.
+pub struct Reflector {
+    config: Config,
+    rng: ChaCha12Rng,
+    connections: HashMap<ConnId, Connection>,
+    sessions: HashMap<SessionKey, Session>,
+    by_id: HashMap<SessionId, SessionKey>,
+    next_session: u64,
+    /// When sessions want to be looked at; what is out of date is found so when its time comes.
+    timeouts: BinaryHeap<Reverse<(u64, SessionKey)>>,
+    /// The earliest entry of each session in `timeouts`.
+    scheduled: HashMap<SessionKey, u64>,
+    /// Connections that have not joined yet, the oldest first.
+    unjoined: VecDeque<(u64, ConnId)>,
+    /// Sessions in which nobody is, the oldest first; entries may be out of date.
+    idle: VecDeque<(u64, SessionKey)>,
+    out: VecDeque<Output>,
+}
+
+struct Connection {
+    last_heard: u64,
+    place: Option<(SessionKey, Arrival)>,
+}
+
+impl Reflector {
+    /// A reflector without sessions. `seed` makes timelines unpredictable.
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            rng: ChaCha12Rng::from_seed(seed),
+            connections: HashMap::new(),
+            sessions: HashMap::new(),
+            by_id: HashMap::new(),
+            next_session: 0,
+            timeouts: BinaryHeap::new(),
+            scheduled: HashMap::new(),
+            unjoined: VecDeque::new(),
+            idle: VecDeque::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// How it is set.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the driver must do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// A connection has been made.
+    pub fn connected(&mut self, now: u64, connection: ConnId) {
+        self.connections.insert(connection, Connection { last_heard: now, place: None });
+        self.unjoined.push_back((now + self.config.join_timeout, connection));
+        if self.connections.len() > self.config.max_connections {
+            self.close(now, connection, (CloseReason::Full, "the reflector is full".into()));
+        }
+    }
+
+    /// A connection is gone.
+    pub fn disconnected(&mut self, now: u64, connection: ConnId) {
+        self.remove(now, connection, false);
+    }
+
+    /// Something was heard on a connection that is no frame of the protocol, such as a ping.
+    pub fn heard(&mut self, now: u64, connection: ConnId) {
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.last_heard = now;
+        }
+    }
+
+    /// One WebSocket message arrived.
+    pub fn received(&mut self, now: u64, connection: ConnId, frame: &[u8]) {
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        known.last_heard = now;
+        let place = known.place;
+        let handled = match (ClientMessage::decode(frame), place) {
+            (Err(error), _) => Err(refuse(&error)),
+            (Ok(ClientMessage::Join(join)), None) => self.join(now, connection, &join),
+            (Ok(ClientMessage::Join(_)), Some(_)) => {
+                Err((CloseReason::OutOfOrder, "a second join".into()))
+            }
+            (Ok(_), None) => Err((CloseReason::NotJoined, String::new())),
+            (Ok(message), Some((session, arrival))) => {
+                self.dispatch(now, connection, session, arrival, &message)
+            }
+        };
+        if let Err(refusal) = handled {
+            self.close(now, connection, refusal);
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        now: u64,
+        connection: ConnId,
+        key: SessionKey,
+        arrival: Arrival,
+        message: &ClientMessage<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
+        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        match message {
+            ClientMessage::Send(send) => session.send(turn, arrival, send)?,
+            ClientMessage::RequestVote => session.request_vote(turn),
+            ClientMessage::Vote(Vote { seq, hash }) => session.cast(turn, arrival, *seq, *hash),
+            ClientMessage::SnapshotPart(part) => session.snapshot_part(turn, arrival, part)?,
+            ClientMessage::Ping(nonce) => {
+                let frame = ServerMessage::Pong(*nonce).encode().into();
+                self.out.push_back(Output::Send { connection, frame });
+                return Ok(());
+            }
+            ClientMessage::Leave => {
+                self.remove(now, connection, true);
+                self.push_close(connection, CloseReason::Left, String::new());
+                return Ok(());
+            }
+            ClientMessage::Join(_) => {}
+        }
+        self.schedule(key);
+        Ok(())
+    }
+
+    fn join(&mut self, now: u64, connection: ConnId, join: &Join<'_>) -> Result<(), Refusal> {
+        if join.protocol != PROTOCOL_VERSION {
+            let detail = format!("version {} instead of {PROTOCOL_VERSION}", join.protocol);
+            return Err((CloseReason::Version, detail));
+        }
+        let key = match self.by_id.get(&join.session) {
+            Some(key) => *key,
+            None => self.start_session(join),
+        };
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
+        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        let joined = session.join(turn, connection, join);
+        let (arrival, replaced) = joined?;
+        tracing::debug!(session = %join.session, agent = ?join.agent, "a client joined");
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.place = Some((key, arrival));
+        }
+        if let Some(old) = replaced {
+            self.connections.remove(&old);
+            self.push_close(old, CloseReason::Replaced, String::new());
+        }
+        self.schedule(key);
+        Ok(())
+    }
+
+    fn start_session(&mut self, join: &Join<'_>) -> SessionKey {
+        let key = SessionKey(self.next_session);
+        self.next_session += 1;
+        tracing::info!(session = %join.session, "a session begins");
+        let session = Session::new(key, self.rng.next_u64(), join, &self.config);
+        self.sessions.insert(key, session);
+        self.by_id.insert(join.session, key);
+        key
+    }
+
+    /// Forgets a connection, and lets its session know.
+    fn remove(&mut self, now: u64, connection: ConnId, left: bool) {
+        let Some(Connection { place: Some((key, arrival)), .. }) =
+            self.connections.remove(&connection)
+        else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        session.disconnected(turn, arrival, left);
+        if session.idle_since.is_some() {
+            self.idle.push_back((now, key));
+            self.limit_idle();
+        }
+        self.schedule(key);
+    }
+
+    fn close(&mut self, now: u64, connection: ConnId, (reason, detail): Refusal) {
+        tracing::debug!(?connection, reason = reason.name(), detail, "a connection is closed");
+        self.remove(now, connection, false);
+        self.push_close(connection, reason, detail);
+    }
+
+    fn push_close(&mut self, connection: ConnId, reason: CloseReason, detail: String) {
+        self.out.push_back(Output::Close { connection, reason, detail });
+    }
+
+    /// Sees to it that a session is looked at when it wants to be.
+    fn schedule(&mut self, key: SessionKey) {
+        let Some(at) = self.sessions.get(&key).and_then(Session::next_timeout) else { return };
+        let earliest = self.scheduled.entry(key).or_insert(u64::MAX);
+        if at < *earliest {
+            *earliest = at;
+            self.timeouts.push(Reverse((at, key)));
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) may have something to do.
+    pub fn next_timeout(&self) -> Option<u64> {
+        let session = self.timeouts.peek().map(|Reverse((at, _))| *at);
+        let unjoined = self.unjoined.front().map(|(at, _)| *at);
+        session.into_iter().chain(unjoined).min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: u64) {
+        while let Some((_, connection)) = self.unjoined.pop_front_if(|(at, _)| *at <= now) {
+            let waits = self.connections.get(&connection).is_some_and(|one| one.place.is_none());
+            if waits {
+                self.close(now, connection, (CloseReason::NotJoined, "no join came".into()));
+            }
+        }
+        while let Some(&Reverse((at, key))) = self.timeouts.peek()
+            && at <= now
+        {
+            self.timeouts.pop();
+            if self.scheduled.get(&key) == Some(&at) {
+                self.scheduled.remove(&key);
+                self.session_timeout(now, key);
+            }
+        }
+    }
+
+    fn session_timeout(&mut self, now: u64, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        if now >= session.next_silence_check {
+            session.next_silence_check = now + self.config.silence_timeout / 4;
+            self.check_silence(now, key);
+        }
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.handle_timeout(&mut Turn { now, config: &self.config, out: &mut self.out });
+        self.schedule(key);
+    }
+
+    fn check_silence(&mut self, now: u64, key: SessionKey) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let members = session.views.iter().filter_map(|(_, view)| view.connection);
+        let is_silent = |id: &ConnId| {
+            let heard = self.connections.get(id).map_or(now, |connection| connection.last_heard);
+            now.saturating_sub(heard) > self.config.silence_timeout
+        };
+        let silent: Vec<_> = members.filter(is_silent).collect();
+        for connection in silent {
+            self.close(now, connection, (CloseReason::Silent, String::new()));
+        }
+    }
+
+    /// Drops the sessions that have been idle for longest, as far as memory asks for it.
+    fn limit_idle(&mut self) {
+        let sessions = &self.sessions;
+        let is_idle = |(since, key): &(u64, SessionKey)| {
+            sessions.get(key).is_some_and(|session| session.idle_since == Some(*since))
+        };
+        self.idle.retain(is_idle);
+        let memory = |key: &SessionKey| sessions.get(key).map_or(0, |one| one.log.memory());
+        let mut bytes: u64 = self.idle.iter().map(|(_, key)| memory(key)).sum();
+        while self.idle.len() > self.config.max_idle_sessions || bytes > self.config.max_idle_bytes
+        {
+            let Some((_, key)) = self.idle.pop_front() else { return };
+            if let Some(session) = self.sessions.remove(&key) {
+                bytes -= session.log.memory();
+                self.by_id.remove(&session.id);
+                self.scheduled.remove(&key);
+                tracing::info!(session = %session.id, "an idle session is dropped");
+            }
+        }
+    }
+
+    /// Closes everything: clients are told to come back.
+    pub fn shutdown(&mut self, now: u64) {
+        let mut all: Vec<_> = self.connections.keys().copied().collect();
+        all.sort_unstable();
+        for connection in all {
+            self.close(now, connection, (CloseReason::GoingAway, String::new()));
+        }
+    }
+
+    /// How much it holds.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            log_bytes: self.sessions.values().map(|session| session.log.memory()).sum(),
+        }
+    }
+}
+
+fn refuse(error: &WireError) -> Refusal {
+    let reason = match error {
+        WireError::TooLarge(_) => CloseReason::TooLarge,
+        _ => CloseReason::Malformed,
+    };
+    (reason, error.to_string())
+}

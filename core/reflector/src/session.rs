@@ -1,0 +1,468 @@
+//! One session: its clock, its order, its log, its views.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use teatime_wire::{
+    CloseReason, Digest, Event, Hold, Join, Send, ServerMessage, SessionId, SnapshotPart,
+    Views as ViewsMessage, VoteRequest, Welcome, limits,
+};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::log::Log;
+use crate::upload::{Added, Upload};
+use crate::views::{Arrival, Change, Views};
+use crate::vote::Vote;
+use crate::{ConnId, Output, SessionKey};
+
+/// Why a connection is to be closed.
+pub(crate) type Refusal = (CloseReason, String);
+
+pub(crate) struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) id: SessionId,
+    timeline: u64,
+    /// Of the first client; whoever comes later must have the same.
+    password_proof: Option<Digest>,
+    /// Time between ticks in µs.
+    tick: u64,
+    clock: Clock,
+    /// The newest time that was told: none before it may be told any more.
+    told: u64,
+    /// When something was last sent to everybody, on the driver's clock.
+    last_broadcast: u64,
+    pub(crate) log: Log,
+    pub(crate) views: Views,
+    /// When the joins and exits that have gathered are told.
+    gathered_at: Option<u64>,
+    vote: Option<Vote>,
+    upload: Option<Upload>,
+    /// Not before this time is the next vote held by itself, or asked for.
+    next_own_vote: u64,
+    next_asked_vote: u64,
+    vote_asked: bool,
+    held: bool,
+    /// When connections are next looked at for silence.
+    pub(crate) next_silence_check: u64,
+    /// Since when nobody is connected.
+    pub(crate) idle_since: Option<u64>,
+}
+
+/// What the parts of a turn need: when it is, how things are set, and where it says what to do.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: u64,
+    pub(crate) config: &'a Config,
+    pub(crate) out: &'a mut VecDeque<Output>,
+}
+
+impl Session {
+    pub(crate) fn new(key: SessionKey, timeline: u64, join: &Join<'_>, config: &Config) -> Self {
+        let rate = join
+            .ticks_per_second
+            .clamp(*limits::TICKS_PER_SECOND.start(), *limits::TICKS_PER_SECOND.end());
+        Self {
+            key,
+            id: join.session,
+            timeline,
+            password_proof: join.password_proof,
+            tick: 1_000_000 / u64::from(rate),
+            clock: Clock::default(),
+            told: 0,
+            last_broadcast: 0,
+            log: Log::default(),
+            views: Views::new(config.max_departed),
+            gathered_at: None,
+            vote: None,
+            upload: None,
+            next_own_vote: 0,
+            next_asked_vote: 0,
+            vote_asked: false,
+            held: false,
+            next_silence_check: 0,
+            idle_since: None,
+        }
+    }
+
+    /// Lets a connection in, or says why not. Returns its view, and the connection that it
+    /// replaces.
+    pub(crate) fn join(
+        &mut self,
+        turn: &mut Turn<'_>,
+        connection: ConnId,
+        join: &Join<'_>,
+    ) -> Result<(Arrival, Option<ConnId>), Refusal> {
+        if join.password_proof != self.password_proof {
+            let detail = match (self.password_proof, join.password_proof) {
+                (Some(_), None) => "this session has a password",
+                (None, Some(_)) => "this session has no password",
+                _ => "",
+            };
+            return Err((CloseReason::WrongPassword, detail.into()));
+        }
+        let id = join.view_id();
+        if self.views.find(id).is_none() && self.views.len() >= turn.config.max_views {
+            return Err((CloseReason::Full, "the session is full".into()));
+        }
+        if self.views.connected() == 0 {
+            self.wake(turn.now);
+        }
+        let seamless = self.views.find(id).is_some_and(|view| view.announced);
+        let data = join.view_data.map(Bytes::copy_from_slice);
+        let (arrival, replaced) = self.views.connect(turn.now, id, data, connection);
+        let resume = join.resume.filter(|resume| {
+            resume.timeline == self.timeline && self.log.reaches_back_to(resume.seq)
+        });
+        self.welcome(turn, connection, arrival, resume.map(|resume| resume.seq), seamless);
+        turn.out.push_back(Output::Enter { connection, session: self.key });
+        if self.held {
+            let frame = ServerMessage::Hold(Hold::Pause).encode().into();
+            turn.out.push_back(Output::Send { connection, frame });
+        }
+        self.gather(turn);
+        Ok((arrival, replaced))
+    }
+
+    fn wake(&mut self, now: u64) {
+        self.views.cold_start(now);
+        self.clock.start(now);
+        self.idle_since = None;
+        self.last_broadcast = now;
+        // Whoever is not back yet has not been told so since the clock stood still.
+        self.next_silence_check = now;
+    }
+
+    /// Sends what a joiner needs: the welcome, the snapshot, the log.
+    fn welcome(
+        &mut self,
+        turn: &mut Turn<'_>,
+        connection: ConnId,
+        arrival: Arrival,
+        resume: Option<u64>,
+        seamless: bool,
+    ) {
+        let Some(view) = self.views.get_mut(arrival) else { return };
+        let (view_id, counter) = (view.id, view.counter);
+        let snapshot = if resume.is_none() { self.log.snapshot() } else { None };
+        let welcome = Welcome {
+            timeline: self.timeline,
+            view_id,
+            resumed: resume.is_some(),
+            seamless,
+            time: self.told,
+            seq: self.log.newest(),
+            counter,
+            snapshot: snapshot.map(|(info, _)| *info),
+            tick_ms: u32::try_from(self.tick / 1_000).unwrap_or(u32::MAX),
+            rejoin_limit_ms: u32::try_from(turn.config.rejoin_limit / 1_000).unwrap_or(u32::MAX),
+            limits: turn.config.send_limits,
+        };
+        let from = resume.or(snapshot.map(|(info, _)| info.seq)).unwrap_or(0);
+        let head = Bytes::from(ServerMessage::Welcome(welcome).encode());
+        let parts = snapshot.into_iter().flat_map(|(_, parts)| parts.iter().cloned());
+        let frames = [head].into_iter().chain(parts).chain(self.log.after(from));
+        turn.out.extend(frames.map(|frame| Output::Send { connection, frame }));
+    }
+
+    /// Orders what a view sends.
+    pub(crate) fn send(
+        &mut self,
+        turn: &mut Turn<'_>,
+        arrival: Arrival,
+        send: &Send<'_>,
+    ) -> Result<(), Refusal> {
+        let limits = &turn.config.send_limits;
+        let Some(view) = self.views.get_mut(arrival) else { return Ok(()) };
+        if send.counter <= view.counter {
+            return Ok(());
+        }
+        if send.counter != view.counter + 1 {
+            let detail = format!("send {} came after send {}", send.counter, view.counter);
+            return Err((CloseReason::OutOfOrder, detail));
+        }
+        if send.payload.len() > limits.max_payload as usize {
+            let detail = format!("a payload of {} bytes", send.payload.len());
+            return Err((CloseReason::TooLarge, detail));
+        }
+        if !view.bucket.take(turn.now, limits) {
+            let detail = format!("more than {} events per second", limits.per_second);
+            return Err((CloseReason::TooFast, detail));
+        }
+        if self.log.bytes() > turn.config.log_limit_bytes + turn.config.log_reserve_bytes {
+            return Err((CloseReason::TooFast, "sent on although told to pause".into()));
+        }
+        view.counter = send.counter;
+        let sender = view.id;
+        let (counter, payload) = (send.counter, send.payload);
+        let (seq, time) = self.next_position(turn.now);
+        let event = Event { seq, time, sender, counter, payload };
+        self.order(turn, &ServerMessage::Event(event));
+        Ok(())
+    }
+
+    /// The position of the next ordered message.
+    fn next_position(&mut self, now: u64) -> (u64, u64) {
+        self.told = self.told.max(self.clock.time(now));
+        (self.log.newest() + 1, self.told)
+    }
+
+    /// Logs an ordered message and sends it to everybody.
+    fn order(&mut self, turn: &mut Turn<'_>, message: &ServerMessage<'_>) {
+        let frame = Bytes::from(message.encode());
+        self.log.push(frame.clone());
+        self.broadcast(turn, frame);
+        if self.log.events() >= turn.config.snapshot_after_events
+            || self.log.bytes() >= turn.config.snapshot_after_bytes
+        {
+            self.log_has_grown(turn);
+        }
+    }
+
+    fn broadcast(&mut self, turn: &mut Turn<'_>, frame: Bytes) {
+        self.last_broadcast = turn.now;
+        turn.out.push_back(Output::Broadcast { session: self.key, frame });
+    }
+
+    #[cold]
+    fn log_has_grown(&mut self, turn: &mut Turn<'_>) {
+        if !self.held && self.log.bytes() >= turn.config.log_limit_bytes {
+            self.held = true;
+            tracing::warn!(session = %self.id, "the log is full: senders are held back");
+            self.broadcast(turn, ServerMessage::Hold(Hold::Pause).encode().into());
+        }
+        if self.vote.is_none() && self.upload.is_none() && turn.now >= self.next_own_vote {
+            self.next_own_vote = turn.now + turn.config.vote_retry;
+            self.begin_vote(turn, true);
+        }
+    }
+
+    /// A client asks for a vote. Held at once, or when the one before is over and the least
+    /// interval has passed.
+    pub(crate) fn request_vote(&mut self, turn: &mut Turn<'_>) {
+        self.vote_asked = true;
+        self.hold_asked_vote(turn);
+    }
+
+    fn hold_asked_vote(&mut self, turn: &mut Turn<'_>) {
+        if self.vote_asked && self.vote.is_none() && turn.now >= self.next_asked_vote {
+            self.vote_asked = false;
+            self.next_asked_vote = turn.now + turn.config.vote_interval;
+            self.begin_vote(turn, false);
+        }
+    }
+
+    fn begin_vote(&mut self, turn: &mut Turn<'_>, for_snapshot: bool) {
+        let can_vote = |view: &&crate::views::View| view.announced && view.connection.is_some();
+        let asked = self.views.iter().filter(|(_, view)| can_vote(&view));
+        let asked: Vec<_> = asked.map(|(arrival, _)| arrival).collect();
+        if asked.is_empty() {
+            return;
+        }
+        let (seq, time) = self.next_position(turn.now);
+        let deadline = turn.now + turn.config.vote_timeout;
+        // In place before the request is ordered: a full log must not ask for another one.
+        self.vote = Some(Vote::new(seq, time, deadline, for_snapshot, asked));
+        self.order(turn, &ServerMessage::VoteRequest(VoteRequest { seq, time }));
+    }
+
+    pub(crate) fn cast(&mut self, turn: &mut Turn<'_>, voter: Arrival, seq: u64, hash: Digest) {
+        if let Some(vote) = self.vote.as_mut().filter(|vote| vote.seq == seq) {
+            vote.cast(voter, hash);
+            self.conclude_vote(turn);
+        }
+    }
+
+    fn conclude_vote(&mut self, turn: &mut Turn<'_>) {
+        let over = |vote: &mut Vote| vote.is_complete() || turn.now >= vote.deadline;
+        let Some(vote) = self.vote.take_if(over) else { return };
+        let outcome = vote.count();
+        let (verdict, seq) = (outcome.verdict, vote.seq);
+        tracing::debug!(session = %self.id, ?verdict, "a vote ended");
+        self.broadcast(turn, ServerMessage::Verdict(verdict).encode().into());
+        for arrival in &outcome.minority {
+            if let Some(connection) = self.views.get_mut(*arrival).and_then(|v| v.connection) {
+                tracing::warn!(session = %self.id, seq, "a client has diverged");
+                let frame = ServerMessage::Diverged(seq).encode().into();
+                turn.out.push_back(Output::Send { connection, frame });
+            }
+        }
+        if vote.for_snapshot
+            && let Some(hash) = verdict.hash
+        {
+            let deadline = turn.now + turn.config.upload_timeout;
+            self.upload = Upload::new(seq, vote.time, hash, outcome.majority, deadline);
+            self.ask_for_upload(turn);
+        }
+    }
+
+    /// Asks whoever is next for the snapshot; skips those who are gone.
+    fn ask_for_upload(&mut self, turn: &mut Turn<'_>) {
+        while let Some(upload) = self.upload.take() {
+            let seq = upload.seq;
+            let view = self.views.get_mut(upload.from);
+            match view.and_then(|view| Some((view.connection?, view))) {
+                Some((connection, view)) => {
+                    view.asked_for = Some(seq);
+                    let frame = ServerMessage::SnapshotWanted(seq).encode().into();
+                    turn.out.push_back(Output::Send { connection, frame });
+                    self.upload = Some(upload);
+                    return;
+                }
+                None => self.upload = upload.next(turn.now + turn.config.upload_timeout),
+            }
+        }
+        self.next_own_vote = self.next_own_vote.max(turn.now + turn.config.vote_retry);
+    }
+
+    fn give_up_uploader(&mut self, turn: &mut Turn<'_>) {
+        if let Some(upload) = self.upload.take() {
+            tracing::debug!(session = %self.id, "an upload of a snapshot came to nothing");
+            self.upload = upload.next(turn.now + turn.config.upload_timeout);
+            self.ask_for_upload(turn);
+        }
+    }
+
+    /// Takes a part of the snapshot from whoever was asked for it.
+    pub(crate) fn snapshot_part(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: Arrival,
+        part: &SnapshotPart<'_>,
+    ) -> Result<(), Refusal> {
+        let asked = self.views.get_mut(from).and_then(|view| view.asked_for) == Some(part.seq);
+        let expected = |upload: &&mut Upload| upload.from == from && upload.seq == part.seq;
+        let Some(upload) = self.upload.as_mut().filter(expected) else {
+            // What somebody sends on who was too slow is merely of no use any more.
+            let refusal = (CloseReason::OutOfOrder, "a snapshot that nobody asked for".into());
+            return if asked { Ok(()) } else { Err(refusal) };
+        };
+        upload.deadline = turn.now + turn.config.upload_timeout;
+        match upload.add(part, turn.config.send_limits.max_snapshot) {
+            Added::More => Ok(()),
+            Added::Complete => {
+                self.accept_snapshot(turn);
+                Ok(())
+            }
+            Added::Wrong => {
+                self.give_up_uploader(turn);
+                let detail = "a part of a snapshot that does not fit".into();
+                Err((CloseReason::OutOfOrder, detail))
+            }
+        }
+    }
+
+    fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
+        let Some((info, parts)) = self.upload.take().map(Upload::finish) else { return };
+        tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
+        self.log.replace_by(info, &parts);
+        self.next_own_vote = turn.now;
+        if self.held && self.log.bytes() < turn.config.log_limit_bytes {
+            self.held = false;
+            self.broadcast(turn, ServerMessage::Hold(Hold::Resume).encode().into());
+        }
+    }
+
+    /// A view's connection is gone, for good if it has said so.
+    pub(crate) fn disconnected(&mut self, turn: &mut Turn<'_>, arrival: Arrival, left: bool) {
+        let exit_at = if left { turn.now } else { turn.now + turn.config.rejoin_limit };
+        self.views.disconnect(arrival, exit_at);
+        if let Some(vote) = &mut self.vote {
+            vote.gone(arrival);
+        }
+        if self.upload.as_ref().is_some_and(|upload| upload.from == arrival) {
+            self.give_up_uploader(turn);
+        }
+        if self.views.connected() == 0 {
+            self.fall_asleep(turn.now);
+        } else {
+            self.conclude_vote(turn);
+            self.gather(turn);
+        }
+    }
+
+    /// Nobody is here any more: the clock stands still, and nothing is told to nobody.
+    fn fall_asleep(&mut self, now: u64) {
+        self.told = self.told.max(self.clock.time(now));
+        self.clock.stop(now);
+        self.idle_since = Some(now);
+        self.gathered_at = None;
+        self.vote = None;
+        self.upload = None;
+        self.vote_asked = false;
+    }
+
+    /// If there are joins or exits to tell, they are told after the window that begins now, unless
+    /// one has begun already.
+    fn gather(&mut self, turn: &Turn<'_>) {
+        if self.gathered_at.is_none() && self.views.has_changes(turn.now) {
+            self.gathered_at = Some(turn.now + turn.config.gather_window);
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
+        if self.views.connected() == 0 {
+            return;
+        }
+        self.conclude_vote(turn);
+        self.hold_asked_vote(turn);
+        if self.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline) {
+            self.give_up_uploader(turn);
+        }
+        if self.held {
+            self.log_has_grown(turn);
+        }
+        self.gather(turn);
+        if self.gathered_at.is_some_and(|at| turn.now >= at) {
+            self.gathered_at = None;
+            self.tell_changes(turn);
+        }
+        if turn.now >= self.last_broadcast + self.tick {
+            self.told = self.told.max(self.clock.time(turn.now));
+            self.broadcast(turn, ServerMessage::Tick(self.told).encode().into());
+        }
+    }
+
+    fn tell_changes(&mut self, turn: &mut Turn<'_>) {
+        loop {
+            let most = limits::MAX_VIEWS_PER_MESSAGE;
+            let (exited, joined) = self.views.take_changes(turn.now, most);
+            if exited.is_empty() && joined.is_empty() {
+                return;
+            }
+            let (seq, time) = self.next_position(turn.now);
+            let active = u32::try_from(self.views.announced()).unwrap_or(u32::MAX);
+            let message = ViewsMessage {
+                seq,
+                time,
+                exited: exited.iter().map(entry).collect(),
+                joined: joined.iter().map(entry).collect(),
+                active,
+            };
+            self.order(turn, &ServerMessage::Views(message));
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do; none while nobody is
+    /// connected.
+    pub(crate) fn next_timeout(&self) -> Option<u64> {
+        if self.views.connected() == 0 {
+            return None;
+        }
+        let tick = self.last_broadcast + self.tick;
+        let asked_vote = self.vote_asked.then_some(self.next_asked_vote);
+        let others = [
+            self.gathered_at,
+            self.vote.as_ref().map(|vote| vote.deadline),
+            self.upload.as_ref().map(|upload| upload.deadline),
+            asked_vote.filter(|_| self.vote.is_none()),
+            self.views.next_exit().filter(|_| self.gathered_at.is_none()),
+            Some(self.next_silence_check),
+        ];
+        others.into_iter().flatten().chain([tick]).min()
+    }
+}
+
+fn entry(change: &Change) -> teatime_wire::View<'_> {
+    teatime_wire::View { view_id: change.0, view_data: change.1.as_deref() }
+}

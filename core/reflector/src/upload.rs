@@ -1,0 +1,100 @@
+//! A snapshot on its way from the client that was asked for it.
+
+use std::collections::VecDeque;
+
+use teatime_wire::{Digest, SnapshotInfo, SnapshotPart};
+
+use crate::views::Arrival;
+
+/// The snapshot of a vote, from one of those who voted with the majority.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    pub(crate) seq: u64,
+    time: u64,
+    hash: Digest,
+    /// Who was asked.
+    pub(crate) from: Arrival,
+    /// Whom to ask next if that comes to nothing.
+    candidates: VecDeque<Arrival>,
+    parts: Vec<Vec<u8>>,
+    received: u64,
+    total: Option<u64>,
+    /// When somebody else is asked unless another part has come by then.
+    pub(crate) deadline: u64,
+}
+
+/// What a part did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// More is to come.
+    More,
+    /// That was the last.
+    Complete,
+    /// It does not fit what came before, or is too large.
+    Wrong,
+}
+
+impl Upload {
+    /// Nothing without candidates.
+    pub(crate) fn new(
+        seq: u64,
+        time: u64,
+        hash: Digest,
+        candidates: Vec<Arrival>,
+        deadline: u64,
+    ) -> Option<Self> {
+        let mut candidates = VecDeque::from(candidates);
+        let from = candidates.pop_front()?;
+        let parts = Vec::new();
+        Some(Self { seq, time, hash, from, candidates, parts, received: 0, total: None, deadline })
+    }
+
+    /// Somebody else is to be asked, if there is anybody left.
+    pub(crate) fn next(mut self, deadline: u64) -> Option<Self> {
+        self.from = self.candidates.pop_front()?;
+        Some(Self { parts: Vec::new(), received: 0, total: None, deadline, ..self })
+    }
+
+    pub(crate) fn add(&mut self, part: &SnapshotPart<'_>, most: u64) -> Added {
+        let total = *self.total.get_or_insert(part.total);
+        let end = self.received + part.data.len() as u64;
+        let fits = part.total == total && part.offset == self.received && end <= total;
+        if !fits || part.data.is_empty() || total > most {
+            return Added::Wrong;
+        }
+        self.received = end;
+        self.parts.push(part.data.to_vec());
+        if end == total { Added::Complete } else { Added::More }
+    }
+
+    pub(crate) fn finish(self) -> (SnapshotInfo, Vec<Vec<u8>>) {
+        let Self { seq, time, hash, received, parts, .. } = self;
+        (SnapshotInfo { seq, time, hash, size: received }, parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(offset: u64, total: u64, data: &[u8]) -> SnapshotPart<'_> {
+        SnapshotPart { seq: 9, offset, total, data }
+    }
+
+    #[test]
+    fn parts_must_follow_each_other_up_to_the_total() {
+        let start = || Upload::new(9, 8, Digest([1; 32]), vec![4, 5], 0).expect("two are there");
+        let mut upload = start();
+        assert_eq!(upload.add(&part(0, 5, b"abc"), 5), Added::More);
+        assert_eq!(upload.add(&part(3, 5, b"de"), 5), Added::Complete);
+        let (info, parts) = upload.finish();
+        assert_eq!((info.seq, info.time, info.size), (9, 8, 5));
+        assert_eq!(parts.concat(), b"abcde");
+        for wrong in [part(1, 5, b"a"), part(0, 5, b""), part(0, 2, b"abc"), part(0, 6, b"a")] {
+            assert_eq!(start().add(&wrong, 5), Added::Wrong, "{wrong:?}");
+        }
+        let second = start().next(1).expect("there is a second candidate");
+        assert_eq!(second.from, 5);
+        assert!(second.next(2).is_none());
+    }
+}

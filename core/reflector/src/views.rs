@@ -1,0 +1,202 @@
+//! Who is in a session, as its models know it and as the connections say.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use teatime_wire::ViewId;
+
+use crate::ConnId;
+use crate::rate::Bucket;
+
+/// A view: one client instance, across its connections.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) id: ViewId,
+    pub(crate) data: Option<Bytes>,
+    /// The highest counter of its sends.
+    pub(crate) counter: u64,
+    pub(crate) connection: Option<ConnId>,
+    /// Its join has been ordered, and no exit since.
+    pub(crate) announced: bool,
+    /// Without a connection: when its exit is due.
+    pub(crate) exit_at: u64,
+    pub(crate) bucket: Bucket,
+    /// The vote whose snapshot it was asked for last.
+    pub(crate) asked_for: Option<u64>,
+}
+
+impl View {
+    fn wants_exit(&self, now: u64) -> bool {
+        self.announced && self.connection.is_none() && self.exit_at <= now
+    }
+
+    fn wants_join(&self) -> bool {
+        !self.announced && self.connection.is_some()
+    }
+}
+
+/// The number of a view in the order of arrival.
+pub(crate) type Arrival = u64;
+
+/// A join or an exit to be told.
+pub(crate) type Change = (ViewId, Option<Bytes>);
+
+/// All views of a session. What is to be told to the models is not kept, it follows: a view that
+/// is connected and not announced joins, one that is announced and gone exits. So whatever came
+/// and went between two messages cancels by itself.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    all: BTreeMap<Arrival, View>,
+    by_id: HashMap<ViewId, Arrival>,
+    next: Arrival,
+    connected: usize,
+    /// Exits that must be told although the view may be back: found at a cold start.
+    cold_exits: Vec<Change>,
+    /// Counters of views that have gone, oldest first.
+    departed: VecDeque<(ViewId, u64)>,
+    departed_limit: usize,
+}
+
+impl Views {
+    pub(crate) fn new(departed_limit: usize) -> Self {
+        Self { departed_limit, ..Self::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// How many are connected.
+    pub(crate) fn connected(&self) -> usize {
+        self.connected
+    }
+
+    /// How many the models know.
+    pub(crate) fn announced(&self) -> usize {
+        self.all.values().filter(|view| view.announced).count()
+    }
+
+    pub(crate) fn get_mut(&mut self, arrival: Arrival) -> Option<&mut View> {
+        self.all.get_mut(&arrival)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Arrival, &View)> {
+        self.all.iter().map(|(arrival, view)| (*arrival, view))
+    }
+
+    pub(crate) fn find(&self, id: ViewId) -> Option<&View> {
+        self.all.get(self.by_id.get(&id)?)
+    }
+
+    /// Everybody had gone and somebody comes: the exits that came due meanwhile are to be told
+    /// before any join.
+    pub(crate) fn cold_start(&mut self, now: u64) {
+        let due: Vec<_> = self.iter().filter(|(_, view)| view.wants_exit(now)).collect();
+        let due: Vec<_> = due.into_iter().map(|(arrival, _)| arrival).collect();
+        for arrival in due {
+            if let Some(view) = self.remove(arrival) {
+                self.cold_exits.push((view.id, view.data));
+            }
+        }
+    }
+
+    /// A connection joins as this view. Returns its place, and the connection that it had.
+    pub(crate) fn connect(
+        &mut self,
+        now: u64,
+        id: ViewId,
+        data: Option<Bytes>,
+        connection: ConnId,
+    ) -> (Arrival, Option<ConnId>) {
+        let arrival = match self.by_id.get(&id) {
+            Some(arrival) => *arrival,
+            None => self.add(now, id),
+        };
+        let Some(view) = self.all.get_mut(&arrival) else { return (arrival, None) };
+        let before = view.connection.replace(connection);
+        view.bucket = Bucket::full(now);
+        if !view.announced {
+            view.data = data;
+        }
+        self.connected += usize::from(before.is_none());
+        (arrival, before)
+    }
+
+    fn add(&mut self, now: u64, id: ViewId) -> Arrival {
+        let arrival = self.next;
+        self.next += 1;
+        let known = self.departed.iter().position(|(departed, _)| *departed == id);
+        let counter = known.and_then(|at| self.departed.remove(at)).map_or(0, |known| known.1);
+        let view = View {
+            id,
+            data: None,
+            counter,
+            connection: None,
+            announced: false,
+            exit_at: 0,
+            bucket: Bucket::full(now),
+            asked_for: None,
+        };
+        self.all.insert(arrival, view);
+        self.by_id.insert(id, arrival);
+        arrival
+    }
+
+    /// A view's connection is gone; unless it comes back its exit is due at `exit_at`.
+    pub(crate) fn disconnect(&mut self, arrival: Arrival, exit_at: u64) {
+        let Some(view) = self.all.get_mut(&arrival) else { return };
+        if view.connection.take().is_some() {
+            self.connected -= 1;
+        }
+        view.exit_at = exit_at;
+        if !view.announced {
+            // It has never been there, as far as the models know.
+            self.remove(arrival);
+        }
+    }
+
+    fn remove(&mut self, arrival: Arrival) -> Option<View> {
+        let view = self.all.remove(&arrival)?;
+        self.by_id.remove(&view.id);
+        if view.counter > 0 {
+            self.departed.push_back((view.id, view.counter));
+            if self.departed.len() > self.departed_limit {
+                self.departed.pop_front();
+            }
+        }
+        Some(view)
+    }
+
+    /// Whether there is anything to tell.
+    pub(crate) fn has_changes(&self, now: u64) -> bool {
+        let changes = |view: &View| view.wants_exit(now) || view.wants_join();
+        !self.cold_exits.is_empty() || self.all.values().any(changes)
+    }
+
+    /// When the next exit comes due.
+    pub(crate) fn next_exit(&self) -> Option<u64> {
+        let waiting = |view: &&View| view.announced && view.connection.is_none();
+        self.all.values().filter(waiting).map(|view| view.exit_at).min()
+    }
+
+    /// Takes what is to be told, at most so many of both; exits first.
+    pub(crate) fn take_changes(&mut self, now: u64, most: usize) -> (Vec<Change>, Vec<Change>) {
+        let cold = self.cold_exits.len().min(most);
+        let mut exits: Vec<_> = self.cold_exits.drain(..cold).collect();
+        let due = self.iter().filter(|(_, view)| view.wants_exit(now));
+        let due: Vec<_> = due.map(|(arrival, _)| arrival).take(most - exits.len()).collect();
+        for arrival in due {
+            if let Some(view) = self.remove(arrival) {
+                exits.push((view.id, view.data));
+            }
+        }
+        let room = most - exits.len();
+        let joins = self.all.values_mut().filter(|view| view.wants_join()).take(room);
+        let joins = joins.map(|view| {
+            view.announced = true;
+            (view.id, view.data.clone())
+        });
+        let joins = joins.collect();
+        (exits, joins)
+    }
+}

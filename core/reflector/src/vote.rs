@@ -1,0 +1,124 @@
+//! A vote on the state hash: who was asked, what they said, how it ended.
+
+use teatime_wire::{Digest, Verdict};
+
+use crate::views::Arrival;
+
+/// An open vote.
+#[derive(Debug)]
+pub(crate) struct Vote {
+    /// Its position in the order.
+    pub(crate) seq: u64,
+    /// The session's time at it.
+    pub(crate) time: u64,
+    /// When it ends at the latest, on the driver's clock.
+    pub(crate) deadline: u64,
+    /// Whether a snapshot is wanted from the majority.
+    pub(crate) for_snapshot: bool,
+    asked: Vec<Arrival>,
+    /// In the order of their coming.
+    votes: Vec<(Arrival, Digest)>,
+}
+
+/// How a vote ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    /// Who voted with the majority, the fastest first; nobody if there is none.
+    pub(crate) majority: Vec<Arrival>,
+    /// Who voted against the majority.
+    pub(crate) minority: Vec<Arrival>,
+}
+
+impl Vote {
+    pub(crate) fn new(
+        seq: u64,
+        time: u64,
+        deadline: u64,
+        for_snapshot: bool,
+        asked: Vec<Arrival>,
+    ) -> Self {
+        Self { seq, time, deadline, for_snapshot, asked, votes: Vec::new() }
+    }
+
+    /// Takes a vote; only the first of each who was asked counts.
+    pub(crate) fn cast(&mut self, voter: Arrival, hash: Digest) {
+        let again = self.votes.iter().any(|(other, _)| *other == voter);
+        if self.asked.contains(&voter) && !again {
+            self.votes.push((voter, hash));
+        }
+    }
+
+    /// Somebody is gone: if he has not voted he does not count any more.
+    pub(crate) fn gone(&mut self, voter: Arrival) {
+        if !self.votes.iter().any(|(other, _)| *other == voter) {
+            self.asked.retain(|other| *other != voter);
+        }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.votes.len() >= self.asked.len()
+    }
+
+    /// Counts. The majority is more than half of all who were asked and are still there: whoever
+    /// is silent counts against everybody.
+    pub(crate) fn count(&self) -> Outcome {
+        let of = |hash: Digest| self.votes.iter().filter(|(_, other)| *other == hash).count();
+        let best = self.votes.iter().map(|(_, hash)| (*hash, of(*hash)));
+        // Of equally large groups the one that voted first; it is a majority in no case.
+        let best = best.reduce(|best, other| if other.1 > best.1 { other } else { best });
+        let (hash, agreed) = best.unwrap_or((Digest([0; 32]), 0));
+        let decided = agreed * 2 > self.asked.len();
+        let side = |with: bool| {
+            let votes = self.votes.iter().filter(|(_, other)| (*other == hash) == with);
+            if decided { votes.map(|(voter, _)| *voter).collect() } else { Vec::new() }
+        };
+        Outcome {
+            verdict: Verdict {
+                seq: self.seq,
+                hash: decided.then_some(hash),
+                agreed: u32::try_from(agreed).unwrap_or(u32::MAX),
+                of: u32::try_from(self.asked.len()).unwrap_or(u32::MAX),
+            },
+            majority: side(true),
+            minority: side(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Digest = Digest([1; 32]);
+    const B: Digest = Digest([2; 32]);
+
+    fn vote(asked: u64, votes: &[(Arrival, Digest)]) -> Vote {
+        let mut vote = Vote::new(7, 0, 0, false, (0..asked).collect());
+        votes.iter().for_each(|(voter, hash)| vote.cast(*voter, *hash));
+        vote
+    }
+
+    #[test]
+    fn the_majority_is_more_than_half_of_all_who_were_asked() {
+        let outcome = vote(3, &[(2, A), (0, B), (1, A)]).count();
+        assert_eq!(outcome.verdict, Verdict { seq: 7, hash: Some(A), agreed: 2, of: 3 });
+        assert_eq!((outcome.majority, outcome.minority), (vec![2, 1], vec![0]));
+        let tie = vote(2, &[(0, A), (1, B)]).count();
+        assert_eq!(tie.verdict, Verdict { seq: 7, hash: None, agreed: 1, of: 2 });
+        assert_eq!((tie.majority, tie.minority), (vec![], vec![]));
+        let silent = vote(4, &[(0, A), (1, A)]).count();
+        assert_eq!(silent.verdict.hash, None);
+    }
+
+    #[test]
+    fn one_vote_each_of_those_who_were_asked() {
+        let mut vote = vote(2, &[(0, A), (0, A), (5, A)]);
+        assert!(!vote.is_complete());
+        vote.gone(0);
+        assert!(!vote.is_complete());
+        vote.gone(1);
+        assert!(vote.is_complete());
+        assert_eq!(vote.count().verdict, Verdict { seq: 7, hash: Some(A), agreed: 1, of: 1 });
+    }
+}
