@@ -1,3 +1,4 @@
 //! Drives sessions and reflectors on real sockets and clocks.
 
 pub mod client;
+pub mod server;

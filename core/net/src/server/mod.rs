@@ -1,0 +1,232 @@
+//! A reflector on real sockets: one port for WebSocket and the health check.
+
+mod frame;
+mod handshake;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use teatime_reflector::Config;
+use teatime_wire::ClientMessage;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::LocalSet;
+use tokio::time::{sleep, timeout};
+
+use frame::Incoming;
+use worker::Arrived;
+
+/// How a server is set.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// How it treats sessions and clients.
+    pub reflector: Config,
+    /// Threads that serve sessions; each session stays on one of them. 0 stands for one per
+    /// processor, four at most: a session needs no more than one, and a server rarely more.
+    pub workers: usize,
+    /// How many bytes may wait for a client that does not read. Above that it is dropped, and
+    /// catches up when it is back.
+    pub max_queued_bytes: usize,
+    /// How long a handshake may take, the first message included.
+    pub handshake_timeout: Duration,
+    /// How many handshakes may be under way at once; more wait their turn.
+    pub max_handshakes: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            reflector: Config::default(),
+            workers: 0,
+            max_queued_bytes: 4 * 1024 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            max_handshakes: 1_000,
+        }
+    }
+}
+
+/// A running server. Dropping it shuts it down.
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Connections that the system keeps until they are accepted: a whole session may come back at
+/// once.
+const BACKLOG: i32 = 4096;
+
+impl Server {
+    /// Starts a server that listens at `address`; port 0 picks a free one. It runs on threads of
+    /// its own.
+    pub fn bind(address: impl ToSocketAddrs, config: ServerConfig) -> io::Result<Self> {
+        let listener = listen(address)?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = if config.workers == 0 { processors.min(4) } else { config.workers };
+        let mut threads = Vec::new();
+        let mut senders = Vec::new();
+        for _ in 0..workers {
+            let (sender, arrivals) = mpsc::unbounded_channel();
+            senders.push(sender);
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).map_err(io::Error::other)?;
+            let (config, stopped) = (config.clone(), stopped.clone());
+            threads.push(spawn("teatime-reflect", move || {
+                worker::run(config, seed, arrivals, stopped)
+            })?);
+        }
+        threads.push(spawn("teatime-accept", move || accept(listener, config, senders, stopped))?);
+        Ok(Self { address, stop, threads })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where clients reach it: `ws://HOST:PORT`. If it listens on all addresses this names the
+    /// loopback one.
+    pub fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("ws://{address}")
+    }
+
+    /// Tells all clients to come back later, and ends when they have heard it, or after two
+    /// seconds.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Without receivers the threads have ended already.
+        let _ = self.stop.send(true);
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the address names no host");
+    for address in address.to_socket_addrs()? {
+        match listen_at(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // On Windows this would let two servers share a port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Runs a task on a thread and a single-threaded runtime of its own.
+fn spawn<F: Future<Output = ()>>(
+    name: &str,
+    task: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || LocalSet::new().block_on(&runtime, async move { task().await }))
+}
+
+type Workers = Vec<mpsc::UnboundedSender<Arrived>>;
+
+async fn accept(
+    listener: TcpListener,
+    config: ServerConfig,
+    workers: Workers,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let (workers, slots) = (Arc::new(workers), Arc::new(Semaphore::new(config.max_handshakes)));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept_one(&listener, &slots) => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, slot)) => {
+                let (workers, limit) = (workers.clone(), config.handshake_timeout);
+                tokio::task::spawn_local(async move {
+                    // Who is too slow or breaks off is no client.
+                    let _ = timeout(limit, receive(stream, &workers)).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                // Mostly too many open files: that passes, and must not end the server.
+                tracing::warn!(%error, "a connection cannot be accepted");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn accept_one(
+    listener: &tokio::net::TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, slot))
+}
+
+/// Brings a new connection to the thread of its session.
+async fn receive(mut stream: TcpStream, workers: &Workers) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let Some(mut bytes) = handshake::answer(&mut stream).await? else { return Ok(()) };
+    let at = loop {
+        if let Some(at) = worker_of(&bytes, workers.len()) {
+            break at;
+        }
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(());
+        }
+    };
+    // A worker is gone only when the server shuts down.
+    let _ = workers[at].send(Arrived { stream: stream.into_std()?, bytes });
+    Ok(())
+}
+
+/// Which thread a connection belongs to, by the session that its first message wants to join.
+/// Nothing if that has not arrived whole; any if it is nonsense, which is then found out there.
+fn worker_of(bytes: &[u8], workers: usize) -> Option<usize> {
+    if workers == 1 {
+        return Some(0);
+    }
+    match frame::parse(&mut bytes.to_vec(), worker::MAX_FRAME) {
+        Ok(None) => None,
+        Ok(Some((Incoming::Binary(frame), _))) => Some(match ClientMessage::decode(frame) {
+            Ok(ClientMessage::Join(join)) => usize::from(join.session.0[0]) % workers,
+            _ => 0,
+        }),
+        _ => Some(0),
+    }
+}
