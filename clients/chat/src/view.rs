@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use teatime::{Handling, PublishError, View, ViewContext};
+use teatime::{Handling, PublishError, Receipt, View, ViewContext};
 
 use crate::model::{Chat, Post};
 
@@ -51,16 +51,17 @@ impl ChatView {
     }
 
     /// Sends what was typed: exactly `/reset` resets the chat, everything else is a post.
-    pub fn send(cx: &mut ViewContext<'_, Self>, text: &str) -> Result<(), PublishError> {
-        if text == "/reset" {
-            Self::reset(cx)
-        } else {
-            cx.publish("input", "newPost", &Post { text: text.to_owned() }).map(|_| ())
-        }
+    pub fn say(cx: &mut ViewContext<'_, Self>, text: &str) -> Result<Receipt, PublishError> {
+        if text == "/reset" { Self::reset(cx) } else { Self::post(cx, text) }
+    }
+
+    /// Sends a post.
+    pub fn post(cx: &mut ViewContext<'_, Self>, text: &str) -> Result<Receipt, PublishError> {
+        cx.publish("input", "newPost", &Post { text: text.to_owned() })
     }
 
     /// Clears the chat for everybody.
-    pub fn reset(cx: &mut ViewContext<'_, Self>) -> Result<(), PublishError> {
-        cx.publish("input", "reset", "at user request").map(|_| ())
+    pub fn reset(cx: &mut ViewContext<'_, Self>) -> Result<Receipt, PublishError> {
+        cx.publish("input", "reset", "at user request")
     }
 }

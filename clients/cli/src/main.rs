@@ -1,3 +1,68 @@
-//! The `teatime` program.
+//! The `teatime` program: a chat, a reflector, and benchmarks.
 
-fn main() {}
+mod bench;
+mod chat;
+mod reflector;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Replicated computation for native apps: everyone in a room computes the same.
+#[derive(Parser)]
+#[command(name = "teatime", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Chat in a room.
+    Chat(chat::Arguments),
+    /// Run a reflector: the server that gives the events of each session one order.
+    Reflector(reflector::Arguments),
+    /// Measure how fast this machine is at it.
+    Bench(bench::Arguments),
+}
+
+/// How a command ended when it did not end well.
+pub(crate) enum Failure {
+    /// Something failed: exit status 1.
+    Failed(String),
+    /// It was called wrongly: exit status 2.
+    Usage(String),
+    /// It has said so already.
+    Told,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Chat(arguments) => chat::run(&arguments),
+        Command::Reflector(arguments) => reflector::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Told) => ExitCode::from(1),
+        Err(Failure::Failed(message)) => {
+            eprintln!("teatime: {message}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(message)) => {
+            eprintln!("teatime: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Sends logs to standard error; `RUST_LOG` says which.
+pub(crate) fn start_logging(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}

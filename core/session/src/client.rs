@@ -115,6 +115,19 @@ pub enum PublishError {
     Encoding(String),
 }
 
+impl PublishError {
+    /// The name that programs switch on, the same in every language.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "TOO_LARGE",
+            Self::TooFast => "TOO_FAST",
+            Self::NotJoined => "NOT_JOINED",
+            Self::Over => "OVER",
+            Self::Encoding(_) => "ENCODING",
+        }
+    }
+}
+
 impl Client {
     /// A client that has yet to [`connect`](Self::connect). `entropy` must be 32 bytes that nobody
     /// can guess: the view's identity and all nonces come from them. With a password this derives

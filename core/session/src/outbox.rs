@@ -17,8 +17,6 @@ pub(crate) struct Outbox {
     on_their_way: usize,
     /// The counter of the newest send.
     newest: u64,
-    /// The counter of the newest send that came back.
-    echoed: u64,
     bucket: Bucket,
 }
 
@@ -32,11 +30,6 @@ impl Outbox {
     /// The counter that the next send will have.
     pub(crate) fn next_counter(&self) -> u64 {
         self.newest + 1
-    }
-
-    /// The counter of the newest send that came back.
-    pub(crate) fn echoed(&self) -> u64 {
-        self.echoed
     }
 
     /// Whether there is room for another send.
@@ -86,7 +79,6 @@ impl Outbox {
             self.on_their_way = self.on_their_way.saturating_sub(1);
             self.waiting.pop_front();
         }
-        self.echoed = self.echoed.max(counter);
         round_trip
     }
 }
@@ -159,7 +151,6 @@ mod tests {
         outbox.start_connection(3, 2, LIMITS);
         assert_eq!(sent(&mut outbox, 3), [3, 4]);
         assert_eq!(outbox.echo(5, 4), Some(2));
-        assert_eq!(outbox.echoed(), 4);
         assert_eq!(outbox.next_counter(), 5);
     }
 

@@ -98,11 +98,15 @@ impl<V: View> Session<V> {
         self.perform();
     }
 
+    /// In what time a step is worthwhile even if nothing arrives.
+    pub fn next_due(&self) -> Option<StdDuration> {
+        let due = self.client.next_wakeup().into_iter().chain(self.view.next_timer()).min();
+        due.map(|at| StdDuration::from_micros(at.saturating_sub(self.clock())))
+    }
+
     /// Waits until a step is worthwhile, at most so long.
     pub fn wait(&mut self, at_most: StdDuration) {
-        let due = self.client.next_wakeup().into_iter().chain(self.view.next_timer()).min();
-        let until_due = due.map(|at| at.saturating_sub(self.clock()));
-        let pause = until_due.map_or(at_most, |us| at_most.min(StdDuration::from_micros(us)));
+        let pause = self.next_due().map_or(at_most, |due| at_most.min(due));
         self.transport.wait(pause);
     }
 

@@ -1,0 +1,113 @@
+//! `--plain`: the history as text as it grows, a post for each line typed.
+
+use std::io::{self, Write};
+use std::sync::mpsc::Receiver;
+
+use teatime::{ConnectionState, SessionEvent};
+use teatime_chat::{ChatUpdate, Line, plain_text};
+
+use super::room::{Command, Room};
+use super::{Wake, wait};
+use crate::Failure;
+
+/// Runs until the end of input, a signal, or a failure.
+pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure> {
+    let mut shown = Vec::new();
+    let mut leaving = false;
+    let mut told_unreachable = false;
+    loop {
+        for error in room.step()? {
+            eprintln!("teatime: not sent: {error}");
+        }
+        while let Some(event) = room.poll_event() {
+            tell(&room, &event, &mut told_unreachable)?;
+        }
+        while let Some(update) = room.poll_update() {
+            if update != ChatUpdate::ViewInfo
+                && let Some(model) = room.model()
+            {
+                let history = model.history();
+                show(new_lines(&shown, &history))?;
+                shown = history;
+            }
+        }
+        if leaving && room.is_settled() {
+            break;
+        }
+        for wake in wait(&room, wakes) {
+            match wake {
+                Wake::Line(line) => room.ask(Command::Say(line)),
+                Wake::EndOfInput => leaving = true,
+                Wake::Signal => {
+                    room.leave();
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+    }
+    room.leave();
+    Ok(())
+}
+
+/// What the connection does goes to standard error: it is not part of the chat.
+fn tell(room: &Room, event: &SessionEvent, told_unreachable: &mut bool) -> Result<(), Failure> {
+    match event {
+        SessionEvent::Connection(ConnectionState::Failed, Some(reason)) => {
+            return Err(Failure::Failed(reason.to_string()));
+        }
+        SessionEvent::Connection(ConnectionState::Live, _) => {
+            *told_unreachable = false;
+            eprintln!("teatime: in room {:?} as {}", room.name(), room.nickname());
+        }
+        SessionEvent::Connection(_, Some(reason)) if !*told_unreachable => {
+            *told_unreachable = true;
+            eprintln!("teatime: {reason}; trying again, stop with Ctrl-C");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The lines at the end of `now` that `before` does not have. The history only grows at its end and
+/// shrinks at its front, or is replaced by a reset.
+fn new_lines<'a>(before: &[Line], now: &'a [Line]) -> &'a [Line] {
+    let longest = before.len().min(now.len());
+    let common = (0..=longest).rev().find(|n| before[before.len() - n..] == now[..*n]);
+    &now[common.unwrap_or(0)..]
+}
+
+fn show(lines: &[Line]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = lines
+        .iter()
+        .try_for_each(|line| writeln!(out, "{}", plain_text(&line.html)))
+        .and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Told),
+        Err(error) => Err(Failure::Failed(format!("standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(texts: &[&str]) -> Vec<Line> {
+        let line = |text: &&str| Line { view_id: None, html: (*text).to_owned() };
+        texts.iter().map(line).collect()
+    }
+
+    #[test]
+    fn only_new_lines_are_shown_also_after_the_oldest_have_gone_and_after_a_reset() {
+        let new = |before: &[&str], now: &[&str]| {
+            let now = lines(now);
+            new_lines(&lines(before), &now).iter().map(|line| line.html.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(new(&[], &["a", "b"]), ["a", "b"]);
+        assert_eq!(new(&["a", "b"], &["a", "b"]), [""; 0]);
+        assert_eq!(new(&["a", "b", "c"], &["b", "c", "d"]), ["d"]);
+        assert_eq!(new(&["a", "b"], &["reset"]), ["reset"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! A chat room on a reflector, wherever that is.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use teatime::{
+    Badge, Config, ConnectionState, LocalReflector, PublishError, Receipt, Session, SessionEvent,
+    Waker, local_reflector,
+};
+use teatime_chat::{Chat, ChatOptions, ChatUpdate, ChatView};
+
+use crate::Failure;
+
+/// Where the reflector is.
+pub(crate) enum Place {
+    /// At this address.
+    Given(String),
+    /// On this machine: found there, or hosted by this process.
+    ThisMachine(Option<LocalReflector>),
+}
+
+/// How long one step may simulate: the screen stays responsive during a catch-up.
+const BUDGET: Duration = Duration::from_millis(50);
+
+/// After this long without a connection the reflector on this machine is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A room that has been entered. If the program that hosted the reflector of this machine ends,
+/// the room goes on with whoever hosts it next.
+pub(crate) struct Room {
+    session: Session<ChatView>,
+    place: Place,
+    url: String,
+    config: Config,
+    options: ChatOptions,
+    waker: Waker,
+    looked: Instant,
+    last_sent: Option<Receipt>,
+    /// What has been typed and could not be sent yet.
+    waiting: VecDeque<Command>,
+}
+
+/// What a user can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// A line: a post, or `/reset`.
+    Say(String),
+    /// Exactly a post.
+    Post(String),
+    /// A reset.
+    Reset,
+    /// A vote.
+    Vote,
+}
+
+impl Room {
+    pub(crate) fn enter(
+        mut place: Place,
+        config: Config,
+        options: ChatOptions,
+        waker: Waker,
+    ) -> Result<Self, Failure> {
+        let url = find(&mut place)?;
+        let session = join(&config, &url, &waker)?;
+        let looked = Instant::now();
+        let (last_sent, waiting) = (None, VecDeque::new());
+        Ok(Self { session, place, url, config, options, waker, looked, last_sent, waiting })
+    }
+
+    /// One frame: the network, the model, the view, and what waits to be sent. Tells what could not
+    /// be sent.
+    pub(crate) fn step(&mut self) -> Result<Vec<PublishError>, Failure> {
+        self.session.step(BUDGET);
+        self.look_for_reflector_again()?;
+        let mut refused = Vec::new();
+        while self.session.view().is_some()
+            && let Some(command) = self.waiting.pop_front()
+        {
+            match self.perform(&command) {
+                Ok(()) => {}
+                Err(PublishError::TooFast | PublishError::NotJoined) => {
+                    self.waiting.push_front(command);
+                    break;
+                }
+                Err(error) => refused.push(error),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Does this as soon as it is possible, in the order in which it was asked for.
+    pub(crate) fn ask(&mut self, command: Command) {
+        self.waiting.push_back(command);
+    }
+
+    /// Says a line now, or tells why that cannot be.
+    pub(crate) fn say(&mut self, text: &str) -> Result<(), PublishError> {
+        self.perform(&Command::Say(text.to_owned()))
+    }
+
+    fn perform(&mut self, command: &Command) -> Result<(), PublishError> {
+        let sent = match command {
+            Command::Vote => return self.session.request_vote(),
+            Command::Say(text) => self.session.with_view(|_, cx| ChatView::say(cx, text)),
+            Command::Post(text) => self.session.with_view(|_, cx| ChatView::post(cx, text)),
+            Command::Reset => self.session.with_view(|_, cx| ChatView::reset(cx)),
+        };
+        self.last_sent = Some(sent.ok_or(PublishError::NotJoined)??);
+        Ok(())
+    }
+
+    /// Whether everything that was asked for has been done and has come back.
+    pub(crate) fn is_settled(&self) -> bool {
+        let applied = |receipt| self.session.client().is_applied(receipt);
+        self.waiting.is_empty() && self.last_sent.is_none_or(applied)
+    }
+
+    fn look_for_reflector_again(&mut self) -> Result<(), Failure> {
+        let lost = matches!(
+            self.session.connection_state(),
+            ConnectionState::Reconnecting | ConnectionState::Connecting
+        );
+        let guest = matches!(&self.place, Place::ThisMachine(Some(one)) if !one.is_hosted_here());
+        if !lost {
+            self.looked = Instant::now();
+        }
+        if !lost || !guest || self.looked.elapsed() < LOOK_AGAIN {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let url = find(&mut self.place)?;
+        let hosted = matches!(&self.place, Place::ThisMachine(Some(one)) if one.is_hosted_here());
+        if hosted || url != self.url {
+            self.session = join(&self.config, &url, &self.waker)?;
+            self.url = url;
+            self.last_sent = None;
+        }
+        Ok(())
+    }
+
+    /// In what time a step is due even if nothing happens.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        let guest = matches!(&self.place, Place::ThisMachine(Some(one)) if !one.is_hosted_here());
+        let look = (guest && self.session.connection_state() != ConnectionState::Live)
+            .then_some(LOOK_AGAIN);
+        self.session.next_due().into_iter().chain(look).min()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.session.poll_event()
+    }
+
+    pub(crate) fn poll_update(&mut self) -> Option<ChatUpdate> {
+        self.session.with_view(|view, _| view.poll_update()).flatten()
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.session.leave();
+    }
+
+    pub(crate) fn session(&self) -> &Session<ChatView> {
+        &self.session
+    }
+
+    pub(crate) fn model(&self) -> Option<&Chat> {
+        self.session.model()
+    }
+
+    /// The nickname of this user; empty before the room has been entered.
+    pub(crate) fn nickname(&self) -> String {
+        let me = self.session.view_id();
+        self.model().and_then(|model| model.nickname(me)).unwrap_or_default()
+    }
+
+    pub(crate) fn badge(&self) -> Badge {
+        Badge::of(&self.session.id())
+    }
+
+    pub(crate) fn link(&self) -> String {
+        teatime_chat::link(&self.url, &self.config, &self.options).to_string()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.config.password.is_some()
+    }
+}
+
+/// The address of the reflector; finds or hosts that of this machine.
+fn find(place: &mut Place) -> Result<String, Failure> {
+    match place {
+        Place::Given(url) => Ok(url.clone()),
+        Place::ThisMachine(found) => {
+            let local = local_reflector().map_err(|error| {
+                Failure::Failed(format!("no reflector can be found or hosted here: {error}"))
+            })?;
+            Ok(found.insert(local).url().to_owned())
+        }
+    }
+}
+
+fn join(config: &Config, url: &str, waker: &Waker) -> Result<Session<ChatView>, Failure> {
+    Session::join_with_waker(config.clone(), url, waker.clone())
+        .map_err(|error| Failure::Usage(error.to_string()))
+}
