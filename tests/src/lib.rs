@@ -1,1 +1,4 @@
-//! Whole-system tests.
+//! Whole-system tests: a simulator that plays sessions in virtual time, and the models it plays.
+
+pub mod ledger;
+pub mod sim;

@@ -101,6 +101,10 @@ impl Session {
             return Err((CloseReason::WrongPassword, detail.into()));
         }
         let id = join.view_id();
+        if self.views.find(id).is_some_and(|view| view.attempt >= join.attempt) {
+            let detail = "the view has made another connection since";
+            return Err((CloseReason::Replaced, detail.into()));
+        }
         if self.views.find(id).is_none() && self.views.len() >= turn.config.max_views {
             return Err((CloseReason::Full, "the session is full".into()));
         }
@@ -110,6 +114,9 @@ impl Session {
         let seamless = self.views.find(id).is_some_and(|view| view.announced);
         let data = join.view_data.map(Bytes::copy_from_slice);
         let (arrival, replaced) = self.views.connect(turn.now, id, data, connection);
+        if let Some(view) = self.views.get_mut(arrival) {
+            view.attempt = join.attempt;
+        }
         let resume = join.resume.filter(|resume| {
             resume.timeline == self.timeline && self.log.reaches_back_to(resume.seq)
         });

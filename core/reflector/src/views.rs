@@ -16,6 +16,8 @@ pub(crate) struct View {
     /// The highest counter of its sends.
     pub(crate) counter: u64,
     pub(crate) connection: Option<ConnId>,
+    /// The highest number of a connection of its.
+    pub(crate) attempt: u64,
     /// Its join has been ordered, and no exit since.
     pub(crate) announced: bool,
     /// Without a connection: when its exit is due.
@@ -132,6 +134,7 @@ impl Views {
             data: None,
             counter,
             connection: None,
+            attempt: 0,
             announced: false,
             exit_at: 0,
             bucket: Bucket::full(now),

@@ -37,6 +37,8 @@ pub struct Client {
     pub(crate) reconnecting_since: Option<u64>,
     pub(crate) failure: Option<DisconnectReason>,
     pub(crate) last_heard: u64,
+    /// Counts the connections that were made.
+    pub(crate) attempt: u64,
 
     pub(crate) vm: Option<Vm>,
     /// Which timeline `vm` belongs to.
@@ -150,6 +152,7 @@ impl Client {
             reconnecting_since: None,
             failure: None,
             last_heard: 0,
+            attempt: 0,
             vm: None,
             timeline: None,
             backlog: Backlog::default(),

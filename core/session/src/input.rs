@@ -78,6 +78,7 @@ impl Client {
             .timeline
             .filter(|_| self.vm.is_some())
             .map(|timeline| Resume { timeline, seq: self.backlog.newest_seq() });
+        self.attempt += 1;
         let join = ClientMessage::Join(Join {
             protocol: PROTOCOL_VERSION,
             session: self.session_id,
@@ -85,6 +86,7 @@ impl Client {
             password_proof: self.seal.password_proof(),
             view_data: view_data.as_deref(),
             ticks_per_second: self.config.ticks_per_second,
+            attempt: self.attempt,
             resume,
             agent: &self.config.agent,
         })

@@ -92,8 +92,7 @@ impl Client {
                 return Stepped::Attention;
             }
             let next = self.backlog.next_time();
-            // After the last message the clock runs on to the newest tick, futures included.
-            let until = next.unwrap_or_else(|| self.clock.external());
+            let until = next.unwrap_or_else(|| self.time_reached());
             if !self.advance(until) {
                 if !more() {
                     return Stepped::Budget;
@@ -108,6 +107,12 @@ impl Client {
                 return if self.wants_attention() { Stepped::Attention } else { Stepped::Budget };
             }
         }
+    }
+
+    /// Up to when nothing more can come before: the newest time heard, once the log that was old
+    /// when the connection was made has arrived.
+    fn time_reached(&self) -> u64 {
+        if self.backlog.newest_seq() >= self.history_until { self.clock.external() } else { 0 }
     }
 
     /// Whether something must be taken before the next turn.

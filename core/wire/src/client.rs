@@ -40,6 +40,9 @@ pub struct Join<'a> {
     pub view_data: Option<&'a [u8]>,
     /// Ticks per second that the session's first client asks for.
     pub ticks_per_second: u16,
+    /// Counts this view's connections from 1. A join may be under way for long on a connection that
+    /// its client has given up; this tells it from the one that the client has made since.
+    pub attempt: u64,
     /// Where this client's model stands, if it has one.
     pub resume: Option<Resume>,
     /// Name and version of the client program, for the reflector's log.
