@@ -16,7 +16,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime::StateHash;
 use teatime_reflector::{ConnId, Output, Reflector, SessionKey};
 use teatime_session::{
-    Action, Client, Config, ConnectionState, DisconnectReason, Input, Receipt, SessionEvent, Stepped,
+    Action, Client, Config, ConnectionState, DisconnectReason, Input, Receipt, SessionEvent,
+    Stepped,
 };
 use teatime_wire::{ClientMessage, CloseReason};
 

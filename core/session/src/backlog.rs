@@ -15,8 +15,16 @@ pub(crate) struct Ordered {
 
 pub(crate) enum Content {
     /// The payload stays where it arrived, in its frame, and is opened there when its turn comes.
-    Event { sender: ViewId, counter: u64, frame: Vec<u8>, payload: Range<usize> },
-    Views { exited: Vec<ViewInfo>, joined: Vec<ViewInfo> },
+    Event {
+        sender: ViewId,
+        counter: u64,
+        frame: Vec<u8>,
+        payload: Range<usize>,
+    },
+    Views {
+        exited: Vec<ViewInfo>,
+        joined: Vec<ViewInfo>,
+    },
     Vote,
 }
 

@@ -263,7 +263,12 @@ impl Client {
     }
 
     /// Runs a read-only query of a model.
-    pub fn query(&self, model: ModelId, name: &str, args: &[u8]) -> Option<Result<Payload, QueryError>> {
+    pub fn query(
+        &self,
+        model: ModelId,
+        name: &str,
+        args: &[u8],
+    ) -> Option<Result<Payload, QueryError>> {
         self.vm.as_ref().map(|vm| vm.query(model, name, args))
     }
 
@@ -296,8 +301,8 @@ impl Client {
         event: &str,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Receipt, PublishError> {
-        let data = rmp_serde::to_vec(data)
-            .map_err(|error| PublishError::Encoding(error.to_string()))?;
+        let data =
+            rmp_serde::to_vec(data).map_err(|error| PublishError::Encoding(error.to_string()))?;
         self.publish_encoded(now, scope, event, &data)
     }
 

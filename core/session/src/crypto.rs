@@ -292,9 +292,8 @@ mod tests {
     #[test]
     fn no_nonce_comes_twice_on_a_connection_nor_on_the_next() {
         let mut seal = sealer("pw");
-        let mut nonces: Vec<_> = (0..100)
-            .map(|n| seal.seal(Binding::Event(ALICE, n), b"")[..24].to_vec())
-            .collect();
+        let mut nonces: Vec<_> =
+            (0..100).map(|n| seal.seal(Binding::Event(ALICE, n), b"")[..24].to_vec()).collect();
         seal.start_connection([10; 16]);
         nonces.extend((0..100).map(|n| seal.seal(Binding::Snapshot(n), b"")[..24].to_vec()));
         nonces.sort();

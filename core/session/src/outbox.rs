@@ -47,8 +47,7 @@ impl Outbox {
     /// A connection begins: everything without an echo is to be sent again, except what the
     /// reflector says it has accepted, up to `accepted`; that only waits for its echo.
     pub(crate) fn start_connection(&mut self, now: u64, accepted: u64, limits: SendLimits) {
-        self.on_their_way =
-            self.waiting.iter().take_while(|send| send.counter <= accepted).count();
+        self.on_their_way = self.waiting.iter().take_while(|send| send.counter <= accepted).count();
         self.bucket = Bucket::full(now, limits);
     }
 

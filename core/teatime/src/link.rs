@@ -169,7 +169,10 @@ mod tests {
     fn the_password_stands_only_in_the_fragment() {
         let text = link().to_string();
         let (sent, fragment) = text.split_once('#').expect("there is a fragment");
-        assert_eq!(sent, "teatime://127.0.0.1:9090/org.example.chat/Tea%20&%20cake%20%2F%20%C3%BCn%C3%AF%20%231%3F?inactivity=60");
+        assert_eq!(
+            sent,
+            "teatime://127.0.0.1:9090/org.example.chat/Tea%20&%20cake%20%2F%20%C3%BCn%C3%AF%20%231%3F?inactivity=60"
+        );
         assert_eq!(fragment, "p%20w%23%2541%2B%C3%BC%2F%3F%26");
     }
 

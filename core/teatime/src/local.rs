@@ -9,7 +9,11 @@ use std::time::Duration;
 use teatime_net::server::{Server, ServerConfig};
 
 /// Where a reflector listens if nothing else is said.
-pub const DEFAULT_PORT: u16 = 9090;
+const DEFAULT_PORT: u16 = 9090;
+
+/// Names another port to look at and to host on, for those to whom the usual one means something
+/// else; 0 stands for none: then only a reflector of this user is found.
+const PORT_VARIABLE: &str = "TEATIME_PORT";
 
 /// A reflector on this machine answers within this time, or it is none.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
@@ -49,13 +53,15 @@ impl Drop for LocalReflector {
 pub fn local_reflector() -> io::Result<LocalReflector> {
     let directory = private_directory()?;
     let note = directory.join("reflector.url");
-    let lock = File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
     // Held until the end of this function: whoever comes second finds the first.
     lock.lock()?;
     let noted = fs::read_to_string(&note).unwrap_or_default();
-    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
+    let port = std::env::var(PORT_VARIABLE).ok().and_then(|port| port.parse().ok());
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(DEFAULT_PORT)));
     let noted = noted.strip_prefix("ws://").and_then(|address| address.parse().ok());
-    for address in noted.into_iter().chain([usual]) {
+    for address in noted.into_iter().chain((usual.port() != 0).then_some(usual)) {
         if is_reflector(address) {
             return Ok(LocalReflector { url: format!("ws://{address}"), hosted: None });
         }
@@ -98,7 +104,8 @@ fn is_reflector(address: SocketAddr) -> bool {
     let ask = || -> io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.take(1024).read_to_string(&mut answer)?;
         let answer = answer.to_ascii_lowercase();

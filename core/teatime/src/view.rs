@@ -93,15 +93,16 @@ impl<V: View> ViewContext<'_, V> {
     ) -> SubscriptionId {
         let id = self.client.subscribe(scope.as_ref(), event, handling);
         let topic = format!("{}/{event}", scope.as_ref());
-        let decode = move |view: &mut V, cx: &mut ViewContext<'_, V>, payload: &Payload| {
-            match payload.get::<T>() {
+        let decode =
+            move |view: &mut V, cx: &mut ViewContext<'_, V>, payload: &Payload| match payload
+                .get::<T>()
+            {
                 Ok(value) => handler(view, cx, value),
                 Err(error) => {
                     let wanted = type_name::<T>();
                     tracing::warn!(%topic, wanted, %error, "an event does not fit its handler");
                 }
-            }
-        };
+            };
         self.scheduled.handlers.insert(id, Some(Box::new(decode)));
         id
     }

@@ -62,7 +62,8 @@ pub struct Resume {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Send<'a> {
     /// Counts this view's sends from 1 without gaps; what was already accepted is ignored, so a
-    /// client resends what it is in doubt about.
+    /// client resends what it is in doubt about. The first one that a reflector gets from a view
+    /// may have any number: the ones before may have gone to a reflector that is no more.
     pub counter: u64,
     /// Opaque to the reflector.
     #[serde(borrow, with = "serde_bytes")]

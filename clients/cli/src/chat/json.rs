@@ -153,7 +153,6 @@ fn view_info(room: &Room) -> Value {
     })
 }
 
-
 fn error_line(code: &str, message: &dyn std::fmt::Display) -> Value {
     json!({ "event": "error", "code": code, "message": message.to_string() })
 }

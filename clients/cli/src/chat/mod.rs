@@ -93,9 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn what_to_join(
-    arguments: &Arguments,
-) -> Result<(Place, teatime::Config, ChatOptions), Failure> {
+fn what_to_join(arguments: &Arguments) -> Result<(Place, teatime::Config, ChatOptions), Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
     let link = arguments.link.as_deref().map(str::parse::<JoinLink>).transpose();
     let link = link.map_err(|error| usage(&error))?;
@@ -106,7 +104,8 @@ fn what_to_join(
     }
     let mut options = ChatOptions::default();
     let of_link = link.iter().flat_map(|link| &link.options);
-    if let Some((_, seconds)) = of_link.into_iter().find(|(name, _)| name == teatime_chat::INACTIVITY)
+    if let Some((_, seconds)) =
+        of_link.into_iter().find(|(name, _)| name == teatime_chat::INACTIVITY)
     {
         let wrong = || usage(&format!("{seconds:?} in the link is no number of seconds"));
         options.inactivity_seconds = seconds.parse().map_err(|_| wrong())?;

@@ -67,7 +67,11 @@ impl Screen {
             Span::styled("██", self.style(Color::Rgb(red, green, blue)))
         };
         let bold = Style::new().add_modifier(Modifier::BOLD);
-        let people = if self.participants == 1 { "1 here".into() } else { format!("{} here", self.participants) };
+        let people = if self.participants == 1 {
+            "1 here".into()
+        } else {
+            format!("{} here", self.participants)
+        };
         let mut spans = Vec::new();
         if self.colour {
             spans.extend(self.badge.colours.map(block));

@@ -23,11 +23,7 @@ const PAGE: usize = 10;
 
 /// Runs until the user leaves or the session fails. The terminal is put back as it was however
 /// this ends, by a panic too.
-pub(crate) fn run(
-    room: Room,
-    sender: Sender<Wake>,
-    wakes: &Receiver<Wake>,
-) -> Result<(), Failure> {
+pub(crate) fn run(room: Room, sender: Sender<Wake>, wakes: &Receiver<Wake>) -> Result<(), Failure> {
     let mut terminal = ratatui::init();
     // A terminal that does not know it merely pastes key by key.
     let _ = execute!(io::stdout(), EnableBracketedPaste);

@@ -176,6 +176,9 @@ mod tests {
         assert_eq!(code(&masked(0x89, &[0; 126])), CloseReason::Malformed);
         assert_eq!(code(&[0x82, 0x01, 0x00]), CloseReason::Malformed);
         assert_eq!(code(&masked(0x82, &[0; 101])), CloseReason::TooLarge);
-        assert_eq!(code(&[0x82, 0xff, 255, 255, 255, 255, 255, 255, 255, 255]), CloseReason::TooLarge);
+        assert_eq!(
+            code(&[0x82, 0xff, 255, 255, 255, 255, 255, 255, 255, 255]),
+            CloseReason::TooLarge
+        );
     }
 }

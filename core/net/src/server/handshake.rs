@@ -71,7 +71,8 @@ fn reply(bytes: &[u8]) -> Option<(Reply, usize)> {
         Err(_) => return Some((Reply::Refusal("400 Bad Request", "no HTTP\n"), 0)),
     };
     let header = |name: &str| {
-        let header = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        let header =
+            request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(header.value).ok()
     };
     let lists = |name: &str, wanted: &str| {

@@ -192,7 +192,8 @@ impl Worker {
     /// still comes is read and thrown away: otherwise the system would reset the connection, and
     /// the client might never see why.
     async fn read(self: Rc<Self>, id: ConnId, first: Vec<u8>) {
-        let Some(stream) = self.inner.borrow().connections.get(&id).map(|c| c.stream.clone()) else {
+        let Some(stream) = self.inner.borrow().connections.get(&id).map(|c| c.stream.clone())
+        else {
             return;
         };
         // Bytes of a frame that has not arrived whole; mostly there are none, and no memory.
