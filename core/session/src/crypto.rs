@@ -208,18 +208,36 @@ fn short_nonce(count: &[u8]) -> Nonce {
     nonce
 }
 
-fn associated_data(session: SessionId, binding: Binding) -> Vec<u8> {
-    let mut data = Vec::with_capacity(56);
-    data.extend_from_slice(&session.0);
+/// Session id, view if it is bound to one, and number; on the stack, as it is made for every event.
+struct Associated {
+    bytes: [u8; 56],
+    length: usize,
+}
+
+impl std::ops::Deref for Associated {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+fn associated_data(session: SessionId, binding: Binding) -> Associated {
     let (view, number) = match binding {
         Binding::Event(view, counter) => (Some(view), counter),
         Binding::ViewData(view) => (Some(view), 0),
         Binding::Snapshot(seq) => (None, seq),
     };
+    let mut data = Associated { bytes: [0; 56], length: 0 };
+    let mut put = |part: &[u8]| {
+        data.bytes[data.length..data.length + part.len()].copy_from_slice(part);
+        data.length += part.len();
+    };
+    put(&session.0);
     if let Some(view) = view {
-        data.extend_from_slice(&view.0);
+        put(&view.0);
     }
-    data.extend_from_slice(&number.to_be_bytes());
+    put(&number.to_be_bytes());
     data
 }
 

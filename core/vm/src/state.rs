@@ -87,24 +87,21 @@ impl State {
     pub(crate) fn run_future(&mut self, until: Time) -> bool {
         let Some((at, model)) = self.wheel.pop(until.as_micros()) else { return false };
         let Some(slot) = self.arena.get_mut(model) else { return true };
+        let object = slot.object.take();
         let Future { time, method, every, payload, .. } = self.wheel.take(&mut slot.futures, at);
         self.time = Time::from_micros(time);
         if every > 0 {
             // Before the call, so that the handler can cancel it.
             let id = self.next_future;
             self.next_future += 1;
-            let next = Future {
-                time: time.saturating_add(every),
-                id,
-                model,
-                method,
-                every,
-                payload: payload.clone(),
-            };
+            let time = time.saturating_add(every);
+            let next = Future { time, id, model, method, every, payload: payload.clone() };
             self.wheel.insert(&mut slot.futures, next);
         }
         self.sender = None;
-        self.call(model, method, &payload);
+        if let Some(object) = object {
+            self.run(object, model, method, &payload);
+        }
         self.run_queue();
         self.topics.end_turn();
         true
@@ -113,9 +110,14 @@ impl State {
     /// Calls a handler of a model, if it is there and not running.
     #[inline]
     pub(crate) fn call(&mut self, model: ModelId, method: u16, payload: &Payload) {
-        let Some(mut object) = self.arena.get_mut(model).and_then(|slot| slot.object.take()) else {
-            return;
-        };
+        if let Some(object) = self.arena.get_mut(model).and_then(|slot| slot.object.take()) {
+            self.run(object, model, method, payload);
+        }
+    }
+
+    /// Calls a handler of a model that has been taken from its place, and puts it back.
+    #[inline]
+    fn run(&mut self, mut object: Box<dyn Object>, model: ModelId, method: u16, payload: &Payload) {
         let outer = std::mem::replace(&mut self.executing, true);
         let result = object.call(self, model, method, payload);
         self.executing = outer;
@@ -126,6 +128,7 @@ impl State {
     }
 
     /// Returns a model to its place, unless it was destroyed meanwhile.
+    #[inline]
     pub(crate) fn put_back(&mut self, model: ModelId, object: Box<dyn Object>) {
         if let Some(slot) = self.arena.get_mut(model) {
             slot.object = Some(object);
@@ -192,6 +195,12 @@ impl State {
     /// Delivers what models have published, first in first out, until nothing is left.
     #[inline]
     pub(crate) fn run_queue(&mut self) {
+        if !self.queue.is_empty() {
+            self.deliver_queue();
+        }
+    }
+
+    fn deliver_queue(&mut self) {
         let mut delivered = 0;
         while let Some(Queued { topics, payload }) = self.queue.pop_front() {
             delivered += 1;

@@ -120,6 +120,12 @@ impl Topics {
     /// watch one must make no difference.
     #[inline]
     pub(crate) fn end_turn(&mut self) {
+        if !self.unused.is_empty() {
+            self.forget_unused();
+        }
+    }
+
+    fn forget_unused(&mut self) {
         while let Some(id) = self.unused.pop() {
             let topic = &self.topics[id.0 as usize];
             let in_use = topic.watched > 0 || !topic.subscriptions.is_empty();

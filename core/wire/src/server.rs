@@ -105,6 +105,31 @@ pub struct Event<'a> {
     pub payload: &'a [u8],
 }
 
+impl<'a> Event<'a> {
+    /// Reads a body. Written out because a joiner reads tens of thousands of them at once, and
+    /// this takes a third of the time.
+    fn read(mut body: &'a [u8]) -> Result<Self, WireError> {
+        const WRONG: WireError = WireError::Frame("it is no event");
+        fn number(body: &mut &[u8]) -> Result<u64, WireError> {
+            rmp::decode::read_int(body).map_err(|_| WRONG)
+        }
+        fn bytes<'a>(body: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
+            let length = rmp::decode::read_bin_len(body).map_err(|_| WRONG)?;
+            body.split_off(..length as usize).ok_or(WRONG)
+        }
+        if rmp::decode::read_array_len(&mut body).map_err(|_| WRONG)? != 5 {
+            return Err(WRONG);
+        }
+        let (seq, time) = (number(&mut body)?, number(&mut body)?);
+        let sender = ViewId(bytes(&mut body)?.try_into().map_err(|_| WRONG)?);
+        let (counter, payload) = (number(&mut body)?, bytes(&mut body)?);
+        if !body.is_empty() {
+            return Err(WireError::Trailing);
+        }
+        Ok(Self { seq, time, sender, counter, payload })
+    }
+}
+
 /// Who went and who came: exits count first. No id stands in both lists, except when the session
 /// wakes up after everybody had left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,7 +229,7 @@ impl<'a> ServerMessage<'a> {
         Ok(match tag {
             WELCOME => Self::Welcome(codec::body(body)?),
             SNAPSHOT_PART => Self::SnapshotPart(codec::body::<&serde_bytes::Bytes>(body)?.as_ref()),
-            EVENT => Self::Event(codec::body(body)?),
+            EVENT => Self::Event(Event::read(body)?),
             VIEWS => Self::Views(codec::body(body)?),
             VOTE_REQUEST => Self::VoteRequest(codec::body(body)?),
             TICK => Self::Tick(codec::body(body)?),
