@@ -62,6 +62,11 @@ impl Payload {
     /// No data.
     pub const UNIT: Self = Self(Repr::Unit);
 
+    #[inline]
+    pub(crate) fn is_unit(&self) -> bool {
+        matches!(self.0, Repr::Unit)
+    }
+
     /// Carries a value.
     pub fn new<T: Serialize + Send + Sync + 'static>(value: T) -> Self {
         if TypeId::of::<T>() == TypeId::of::<()>() {

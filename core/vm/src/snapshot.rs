@@ -19,7 +19,7 @@ use crate::payload::Payload;
 use crate::random::Random;
 use crate::state::State;
 use crate::topics::Subscription;
-use crate::wheel::{Future, Wheel};
+use crate::wheel::{Due, Wheel};
 
 /// Changes with the layout of snapshots.
 pub(crate) const FORMAT: u32 = 1;
@@ -88,7 +88,7 @@ pub(crate) fn write(state: &State) -> Result<Vec<u8>, SnapshotError> {
     }
     let futures = state.wheel.in_order();
     array(out, futures.len());
-    for Future { time, id, model, method, every, payload } in futures {
+    for (Due { time, id, model, method, every }, payload) in futures {
         let payload = payload.to_msgpack().map_err(|error| wrong("future messages", error))?;
         put(out, "future messages", &(time, id, model, method, every, Bytes::new(&payload)))?;
     }
@@ -250,8 +250,8 @@ fn read_futures(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsh
         newest = (time, id);
         let payload = Payload::from_msgpack(&payload);
         if let Some(slot) = state.arena.get_mut(model) {
-            let future = Future { time, id, model, method, every, payload };
-            state.wheel.insert(&mut slot.futures, future);
+            let due = Due { time, id, model, method, every };
+            state.wheel.insert(&mut slot.futures, due, payload);
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::payload::Payload;
 use crate::random::Random;
 use crate::time::Time;
 use crate::topics::{Subscription, TopicId, Topics};
-use crate::wheel::{Future, Wheel};
+use crate::wheel::{Due, Wheel};
 
 /// Everything that all participants have alike, and a few things that are only theirs.
 pub(crate) struct State {
@@ -88,15 +88,16 @@ impl State {
         let Some((at, model)) = self.wheel.pop(until.as_micros()) else { return false };
         let Some(slot) = self.arena.get_mut(model) else { return true };
         let object = slot.object.take();
-        let Future { time, method, every, payload, .. } = self.wheel.take(&mut slot.futures, at);
+        let (due, payload) = self.wheel.take(&mut slot.futures, at);
+        let Due { time, method, every, .. } = due;
         self.time = Time::from_micros(time);
         if every > 0 {
             // Before the call, so that the handler can cancel it.
             let id = self.next_future;
             self.next_future += 1;
             let time = time.saturating_add(every);
-            let next = Future { time, id, model, method, every, payload: payload.clone() };
-            self.wheel.insert(&mut slot.futures, next);
+            let next = Due { time, id, model, method, every };
+            self.wheel.insert(&mut slot.futures, next, payload.clone());
         }
         self.sender = None;
         if let Some(object) = object {
@@ -257,7 +258,7 @@ impl State {
     }
 
     /// Schedules a call of a model's handler. Returns its id, and where it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn schedule(
         &mut self,
         model: ModelId,
@@ -269,9 +270,9 @@ impl State {
         let id = self.next_future;
         self.next_future += 1;
         let time = self.time.as_micros().saturating_add(after);
-        let future = Future { time, id, model, method, every, payload };
+        let due = Due { time, id, model, method, every };
         match self.arena.get_mut(model) {
-            Some(slot) => (id, self.wheel.insert(&mut slot.futures, future)),
+            Some(slot) => (id, self.wheel.insert(&mut slot.futures, due, payload)),
             // It was destroyed in this very turn: nothing will be called.
             None => (id, u32::MAX),
         }

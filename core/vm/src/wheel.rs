@@ -13,8 +13,9 @@ const LEVELS: usize = 11;
 const SLOTS: usize = 64;
 const NONE: u32 = u32::MAX;
 
-/// A future message.
-pub(crate) struct Future {
+/// A future message without its payload.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
     /// When it is due, in µs.
     pub(crate) time: u64,
     /// Counts all messages of a session in the order of scheduling.
@@ -23,12 +24,12 @@ pub(crate) struct Future {
     pub(crate) method: u16,
     /// The span after which it comes again, in µs; 0 if it comes once.
     pub(crate) every: u64,
-    pub(crate) payload: Payload,
 }
 
 /// Two doubly linked lists run through the messages: that of a slot, and that of a model.
 struct Node {
-    future: Future,
+    due: Due,
+    payload: Payload,
     next: u32,
     previous: u32,
     model_next: u32,
@@ -75,26 +76,24 @@ impl Wheel {
 
     /// Adds a message that is due now or later. Returns where it is, for
     /// [`find`](Self::find) only: that differs between participants.
-    pub(crate) fn insert(&mut self, own: &mut OwnFutures, future: Future) -> u32 {
-        debug_assert!(future.time >= self.time, "a message for the past");
-        let node = Node {
-            future,
-            next: NONE,
-            previous: NONE,
-            model_next: own.0,
-            model_previous: NONE,
-            place: 0,
-            live: true,
-        };
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, own: &mut OwnFutures, due: Due, payload: Payload) -> u32 {
+        debug_assert!(due.time >= self.time, "a message for the past");
         let at = match self.free.pop() {
             Some(at) => {
-                self.nodes[at as usize] = node;
+                let node = &mut self.nodes[at as usize];
+                node.due = due;
+                // It was left empty when the message before was taken; most are, and to copy
+                // nothing is faster than to copy an empty payload.
+                if !payload.is_unit() {
+                    node.payload = payload;
+                }
+                node.model_next = own.0;
+                node.model_previous = NONE;
+                node.live = true;
                 at
             }
-            None => {
-                self.nodes.push(node);
-                u32::try_from(self.nodes.len() - 1).expect("memory ends before 2³² messages")
-            }
+            None => self.add_node(due, payload, own.0),
         };
         if own.0 != NONE {
             self.nodes[own.0 as usize].model_previous = at;
@@ -102,6 +101,16 @@ impl Wheel {
         own.0 = at;
         self.len += 1;
         self.link(at);
+        at
+    }
+
+    #[cold]
+    fn add_node(&mut self, due: Due, payload: Payload, model_next: u32) -> u32 {
+        let at = u32::try_from(self.nodes.len()).expect("memory ends before 2³² messages");
+        let (next, previous, model_previous) = (NONE, NONE, NONE);
+        let (place, live) = (0, true);
+        let node = Node { due, payload, next, previous, model_next, model_previous, place, live };
+        self.nodes.push(node);
         at
     }
 
@@ -117,7 +126,7 @@ impl Wheel {
                 }
                 self.time = time;
                 let at = self.lists[slot as usize].first;
-                return Some((at, self.nodes[at as usize].future.model));
+                return Some((at, self.nodes[at as usize].due.model));
             }
             let level = self.occupied.iter().position(|slots| *slots != 0)?;
             let slot = self.occupied[level].trailing_zeros() as usize;
@@ -133,14 +142,16 @@ impl Wheel {
     }
 
     /// Removes a message.
-    pub(crate) fn take(&mut self, own: &mut OwnFutures, at: u32) -> Future {
+    #[inline(always)]
+    pub(crate) fn take(&mut self, own: &mut OwnFutures, at: u32) -> (Due, Payload) {
         self.unlink(at);
         let node = &mut self.nodes[at as usize];
         let (previous, next) = (node.model_previous, node.model_next);
         node.live = false;
-        let future = Future {
-            payload: std::mem::replace(&mut node.future.payload, Payload::UNIT),
-            ..node.future
+        let due = node.due;
+        let payload = match node.payload.is_unit() {
+            true => Payload::UNIT,
+            false => std::mem::replace(&mut node.payload, Payload::UNIT),
         };
         match previous {
             NONE => own.0 = next,
@@ -151,7 +162,7 @@ impl Wheel {
         }
         self.free.push(at);
         self.len -= 1;
-        future
+        (due, payload)
     }
 
     /// The message of this model with this id. `hint` is where it was put if that was in this
@@ -159,7 +170,7 @@ impl Wheel {
     pub(crate) fn find(&self, own: OwnFutures, model: ModelId, id: u64, hint: u32) -> Option<u32> {
         let is_it = |at: u32| {
             let node = self.nodes.get(at as usize)?;
-            (node.live && node.future.id == id && node.future.model == model).then_some(at)
+            (node.live && node.due.id == id && node.due.model == model).then_some(at)
         };
         is_it(hint).or_else(|| self.of_model(own).find(|at| is_it(*at).is_some()))
     }
@@ -174,15 +185,15 @@ impl Wheel {
         })
     }
 
-    pub(crate) fn get(&self, at: u32) -> &Future {
-        &self.nodes[at as usize].future
+    pub(crate) fn get(&self, at: u32) -> &Due {
+        &self.nodes[at as usize].due
     }
 
     /// All messages in the order in which they are due.
-    pub(crate) fn in_order(&self) -> Vec<&Future> {
-        let live = self.nodes.iter().filter(|node| node.live).map(|node| &node.future);
-        let mut all: Vec<_> = live.collect();
-        all.sort_unstable_by_key(|future| (future.time, future.id));
+    pub(crate) fn in_order(&self) -> Vec<(Due, &Payload)> {
+        let live = self.nodes.iter().filter(|node| node.live);
+        let mut all: Vec<_> = live.map(|node| (node.due, &node.payload)).collect();
+        all.sort_unstable_by_key(|(due, _)| (due.time, due.id));
         all
     }
 
@@ -198,8 +209,9 @@ impl Wheel {
     }
 
     /// Puts a message at the end of its slot.
+    #[inline(always)]
     fn link(&mut self, at: u32) {
-        let time = self.nodes[at as usize].future.time;
+        let time = self.nodes[at as usize].due.time;
         let different = time ^ self.time;
         let level = (63 - (different | 63).leading_zeros()) as usize / 6;
         let slot = (time >> (6 * level)) as usize % SLOTS;
@@ -218,6 +230,7 @@ impl Wheel {
         self.lists[place].last = at;
     }
 
+    #[inline(always)]
     fn unlink(&mut self, at: u32) {
         let Node { previous, next, place, .. } = self.nodes[at as usize];
         let place = usize::from(place);
@@ -241,9 +254,8 @@ mod tests {
 
     use super::*;
 
-    fn future(time: u64, id: u64) -> Future {
-        let model = ModelId(id % 3);
-        Future { time, id, model, method: 0, every: 0, payload: Payload::UNIT }
+    fn due(time: u64, id: u64) -> Due {
+        Due { time, id, model: ModelId(id % 3), method: 0, every: 0 }
     }
 
     proptest! {
@@ -262,7 +274,7 @@ mod tests {
                 match kind {
                     0 | 1 => {
                         let time = now.saturating_add(span);
-                        let at = wheel.insert(&mut own[id as usize % 3], future(time, id));
+                        let at = wheel.insert(&mut own[id as usize % 3], due(time, id), Payload::UNIT);
                         reference.push((time, id, at));
                     }
                     2 if !reference.is_empty() => {
@@ -270,14 +282,14 @@ mod tests {
                         let list = &mut own[id as usize % 3];
                         prop_assert_eq!(wheel.find(*list, ModelId(id % 3), id, at), Some(at));
                         prop_assert_eq!(wheel.find(*list, ModelId(id % 3), id, NONE), Some(at));
-                        prop_assert_eq!(wheel.take(list, at).id, id);
+                        prop_assert_eq!(wheel.take(list, at).0.id, id);
                         prop_assert_eq!(wheel.find(*list, ModelId(id % 3), id, at), None);
                     }
                     _ => {
                         let until = now.saturating_add(span);
                         reference.sort();
                         while let Some((at, model)) = wheel.pop(until) {
-                            let left = wheel.take(&mut own[model.0 as usize], at);
+                            let (left, _) = wheel.take(&mut own[model.0 as usize], at);
                             let (time, id, _) = reference.remove(0);
                             prop_assert_eq!((left.time, left.id), (time, id));
                             prop_assert!(time <= until);

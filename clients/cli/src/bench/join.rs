@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 use teatime_session::{Action, Client, Input};
-use teatime_wire::{
-    Event, SendLimits, ServerMessage, View, ViewId, Views, ViewSecret, Welcome,
-};
+use teatime_wire::{Event, SendLimits, ServerMessage, View, ViewId, ViewSecret, Views, Welcome};
 
 use super::median;
 use super::usage::cpu_of;
