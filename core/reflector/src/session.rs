@@ -260,8 +260,8 @@ impl Session {
     }
 
     fn begin_vote(&mut self, turn: &mut Turn<'_>, for_snapshot: bool) {
-        let can_vote = |view: &&crate::views::View| view.announced && view.connection.is_some();
-        let asked = self.views.iter().filter(|(_, view)| can_vote(&view));
+        let can_vote = |view: &crate::views::View| view.announced && view.connection.is_some();
+        let asked = self.views.iter().filter(|(_, view)| can_vote(view));
         let asked: Vec<_> = asked.map(|(arrival, _)| arrival).collect();
         if asked.is_empty() {
             return;

@@ -24,3 +24,8 @@ pub use teatime_session::{
 };
 pub use teatime_vm::*;
 pub use view::{View, ViewContext};
+
+/// The README's example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

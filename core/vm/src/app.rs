@@ -21,6 +21,12 @@ pub(crate) struct Inner {
     pub(crate) definitions: Vec<Definition>,
 }
 
+/// Makes a model from its encoded options.
+type Init = fn(&mut State, ModelId, &[u8]) -> Result<Box<dyn Object>, String>;
+
+/// Reads a model's state and moves the slice behind it.
+type Read = fn(&mut &[u8]) -> Result<Box<dyn Object>, FieldError>;
+
 /// A model of an app, as the virtual machine knows it: a table of functions that may as well be
 /// made at run time.
 pub(crate) struct Definition {
@@ -29,10 +35,8 @@ pub(crate) struct Definition {
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) handlers: Vec<MethodInfo>,
     pub(crate) queries: Vec<MethodInfo>,
-    /// Makes a model from its encoded options.
-    pub(crate) init: fn(&mut State, ModelId, &[u8]) -> Result<Box<dyn Object>, String>,
-    /// Reads a model's state and moves the slice behind it.
-    pub(crate) read: fn(&mut &[u8]) -> Result<Box<dyn Object>, FieldError>,
+    pub(crate) init: Init,
+    pub(crate) read: Read,
     pub(crate) type_id: std::any::TypeId,
 }
 

@@ -1,1 +1,213 @@
-//! Load for the reflector.
+//! Load for the reflector: many small clients that speak the wire protocol and no more.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use teatime_wire::{ClientMessage, Join, PROTOCOL_VERSION, Send, ServerMessage, SessionId, ViewSecret};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{interval_at, sleep};
+
+/// What is played.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    pub(super) sessions: usize,
+    /// In each session.
+    pub(super) clients: usize,
+    /// In each session.
+    pub(super) senders: usize,
+    /// Events per second of each sender.
+    pub(super) rate: u64,
+    /// Bytes of each event.
+    pub(super) bytes: usize,
+}
+
+/// What all clients count together.
+#[derive(Default)]
+pub(super) struct Counters {
+    /// Clients that have been welcomed.
+    pub(super) welcomed: AtomicU64,
+    /// Events that were sent.
+    pub(super) sent: AtomicU64,
+    /// Events that the first client of each session received.
+    pub(super) observed: AtomicU64,
+    /// Bytes that all clients received.
+    pub(super) received_bytes: AtomicU64,
+    /// Senders may begin.
+    pub(super) go: AtomicBool,
+}
+
+/// Runs all clients until the runtime ends. Latencies in µs go to `latencies`.
+pub(super) async fn play(
+    address: SocketAddr,
+    load: Load,
+    counters: Arc<Counters>,
+    latencies: Sender<u64>,
+) -> io::Result<()> {
+    let start = Instant::now();
+    for session in 0..load.sessions {
+        for client in 0..load.clients {
+            let (reader, writer) = connect(address, session, client).await?;
+            let observer = (client == 0).then(|| latencies.clone());
+            tokio::spawn(receive(reader, counters.clone(), observer, start));
+            if client < load.senders {
+                // Out of phase: each sender has its own point in the period.
+                let number = session * load.senders + client;
+                let phase = number as f64 / (load.sessions * load.senders) as f64;
+                tokio::spawn(send(writer, load, counters.clone(), phase, start));
+            } else {
+                tokio::spawn(keep(writer));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A handshake and a join by hand: a library would measure itself as well.
+async fn connect(
+    address: SocketAddr,
+    session: usize,
+    client: usize,
+) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+         Sec-WebSocket-Protocol: {}\r\n\r\n",
+        teatime_wire::SUBPROTOCOL
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let number = |number: usize| (number as u64).to_be_bytes();
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&number(session));
+    let mut secret = [0; 32];
+    secret[..8].copy_from_slice(&number(session));
+    secret[8..16].copy_from_slice(&number(client + 1));
+    let join = Join {
+        protocol: PROTOCOL_VERSION,
+        session: SessionId(id),
+        secret: ViewSecret(secret),
+        password_proof: None,
+        view_data: None,
+        ticks_per_second: 1,
+        attempt: 1,
+        resume: None,
+        agent: "bench",
+    };
+    stream.write_all(&frame(&ClientMessage::Join(join).encode())).await?;
+    Ok(stream.into_split())
+}
+
+/// A masked frame; a mask of zeros is one, too.
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x82];
+    match payload.len() {
+        short @ 0..126 => frame.push(0x80 | short as u8),
+        long => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(long as u16).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+async fn receive(
+    mut reader: OwnedReadHalf,
+    counters: Arc<Counters>,
+    observer: Option<Sender<u64>>,
+    start: Instant,
+) {
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    let mut welcomed = false;
+    loop {
+        match reader.read_buf(&mut bytes).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => counters.received_bytes.fetch_add(length as u64, Ordering::Relaxed),
+        };
+        if !std::mem::replace(&mut welcomed, true) {
+            counters.welcomed.fetch_add(1, Ordering::Relaxed);
+        }
+        match &observer {
+            Some(latencies) => observe(&mut bytes, &counters, latencies, start),
+            None => bytes.clear(),
+        }
+    }
+}
+
+/// Reads whole frames and measures how long their events were under way.
+fn observe(bytes: &mut Vec<u8>, counters: &Counters, latencies: &Sender<u64>, start: Instant) {
+    let mut rest = &bytes[..];
+    while let Some((payload, length)) = unmasked(rest) {
+        if let Ok(ServerMessage::Event(event)) = ServerMessage::decode(payload)
+            && let Some(stamp) = event.payload.first_chunk()
+        {
+            counters.observed.fetch_add(1, Ordering::Relaxed);
+            let now = start.elapsed().as_micros() as u64;
+            // Nobody listens any more when the measurement is over.
+            let _ = latencies.send(now.saturating_sub(u64::from_be_bytes(*stamp)));
+        }
+        rest = &rest[length..];
+    }
+    let left = rest.len();
+    bytes.drain(..bytes.len() - left);
+}
+
+fn unmasked(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (start, length) = match *bytes.get(1)? {
+        126 => (4, usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]))),
+        short => (2, usize::from(short)),
+    };
+    Some((bytes.get(start..start + length)?, start + length))
+}
+
+async fn send(
+    mut writer: OwnedWriteHalf,
+    load: Load,
+    counters: Arc<Counters>,
+    phase: f64,
+    start: Instant,
+) {
+    while !counters.go.load(Ordering::Relaxed) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    // Fast senders send in small groups: the timer has a resolution of a millisecond.
+    let group = load.rate.div_ceil(500).max(1);
+    let period = Duration::from_secs_f64(group as f64 / load.rate as f64);
+    let first = tokio::time::Instant::now() + period.mul_f64(phase);
+    let mut ticks = interval_at(first, period);
+    let mut payload = vec![0; load.bytes];
+    let mut counter = 0;
+    loop {
+        ticks.tick().await;
+        let mut frames = Vec::new();
+        for _ in 0..group {
+            counter += 1;
+            let now = start.elapsed().as_micros() as u64;
+            payload[..8].copy_from_slice(&now.to_be_bytes());
+            let send = ClientMessage::Send(Send { counter, payload: &payload }).encode();
+            frames.extend_from_slice(&frame(&send));
+        }
+        if writer.write_all(&frames).await.is_err() {
+            return;
+        }
+        counters.sent.fetch_add(group, Ordering::Relaxed);
+    }
+}
+
+/// Only keeps the connection open.
+async fn keep(writer: OwnedWriteHalf) {
+    std::future::pending::<()>().await;
+    drop(writer);
+}

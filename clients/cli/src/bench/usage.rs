@@ -24,3 +24,21 @@ pub(super) fn memory_kib(process: u32) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().trim_end_matches(" kB").trim().parse().ok()
 }
+
+/// Seconds of CPU of a process so far, all its threads together.
+pub(super) fn cpu_of_process(process: u32) -> Option<f64> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    let each = tasks.flatten().filter_map(|task| schedstat(&task.path().join("schedstat")));
+    Some(each.sum())
+}
+
+/// Seconds of CPU of the calling thread so far.
+pub(super) fn cpu_of_this_thread() -> Option<f64> {
+    schedstat("/proc/thread-self/schedstat".as_ref())
+}
+
+/// The first number is the time on a processor in ns.
+fn schedstat(path: &std::path::Path) -> Option<f64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.split(' ').next()?.parse::<f64>().ok()? / 1e9)
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use teatime_reflector::Config;
+pub use teatime_reflector::Config as ReflectorConfig;
 use teatime_wire::ClientMessage;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -25,7 +25,7 @@ use worker::Arrived;
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// How it treats sessions and clients.
-    pub reflector: Config,
+    pub reflector: ReflectorConfig,
     /// Threads that serve sessions; each session stays on one of them. 0 stands for one per
     /// processor, four at most: a session needs no more than one, and a server rarely more.
     pub workers: usize,
@@ -41,7 +41,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
-            reflector: Config::default(),
+            reflector: ReflectorConfig::default(),
             workers: 0,
             max_queued_bytes: 4 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
