@@ -11,7 +11,6 @@ use teatime_wire::{ClientMessage, Join, PROTOCOL_VERSION, Send, ServerMessage, S
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::{interval_at, sleep};
 
 /// What is played.
 #[derive(Debug, Clone, Copy)]
@@ -50,20 +49,21 @@ pub(super) async fn play(
     latencies: Sender<u64>,
 ) -> io::Result<()> {
     let start = Instant::now();
+    let mut senders = Vec::new();
     for session in 0..load.sessions {
         for client in 0..load.clients {
             let (reader, writer) = connect(address, session, client).await?;
             let observer = (client == 0).then(|| latencies.clone());
             tokio::spawn(receive(reader, counters.clone(), observer, start));
             if client < load.senders {
-                // Out of phase: each sender has its own point in the period.
-                let number = session * load.senders + client;
-                let phase = number as f64 / (load.sessions * load.senders) as f64;
-                tokio::spawn(send(writer, load, counters.clone(), phase, start));
+                senders.push(writer);
             } else {
                 tokio::spawn(keep(writer));
             }
         }
+    }
+    if !senders.is_empty() {
+        std::thread::spawn(move || send(&senders, load, &counters, start));
     }
     Ok(())
 }
@@ -172,38 +172,42 @@ fn unmasked(bytes: &[u8]) -> Option<(&[u8], usize)> {
     Some((bytes.get(start..start + length)?, start + length))
 }
 
-async fn send(
-    mut writer: OwnedWriteHalf,
-    load: Load,
-    counters: Arc<Counters>,
-    phase: f64,
-    start: Instant,
-) {
+/// Sends for everybody, one event after the other, each at its time: the senders share the period
+/// evenly, so that no two send at once. From a thread of its own, because the runtime's timers
+/// have a resolution of a millisecond, and events that wait for each other are cheaper.
+fn send(writers: &[OwnedWriteHalf], load: Load, counters: &Counters, start: Instant) {
     while !counters.go.load(Ordering::Relaxed) {
-        sleep(Duration::from_millis(20)).await;
+        std::thread::sleep(Duration::from_millis(5));
     }
-    // Fast senders send in small groups: the timer has a resolution of a millisecond.
-    let group = load.rate.div_ceil(500).max(1);
-    let period = Duration::from_secs_f64(group as f64 / load.rate as f64);
-    let first = tokio::time::Instant::now() + period.mul_f64(phase);
-    let mut ticks = interval_at(first, period);
+    let gap = Duration::from_secs_f64(1.0 / (load.rate as f64 * writers.len() as f64));
+    let began = Instant::now();
     let mut payload = vec![0; load.bytes];
-    let mut counter = 0;
-    loop {
-        ticks.tick().await;
-        let mut frames = Vec::new();
-        for _ in 0..group {
-            counter += 1;
+    for counter in 1.. {
+        for (number, writer) in writers.iter().enumerate() {
+            let events = (counter - 1) * writers.len() as u64 + number as u64;
+            let due = began + gap.mul_f64(events as f64);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let now = start.elapsed().as_micros() as u64;
             payload[..8].copy_from_slice(&now.to_be_bytes());
             let send = ClientMessage::Send(Send { counter, payload: &payload }).encode();
-            frames.extend_from_slice(&frame(&send));
+            if !write(writer, &frame(&send)) {
+                return;
+            }
+            counters.sent.fetch_add(1, Ordering::Relaxed);
         }
-        if writer.write_all(&frames).await.is_err() {
-            return;
-        }
-        counters.sent.fetch_add(group, Ordering::Relaxed);
     }
+}
+
+/// False when the connection has ended.
+fn write(writer: &OwnedWriteHalf, mut frame: &[u8]) -> bool {
+    while !frame.is_empty() {
+        match writer.try_write(frame) {
+            Ok(written) => frame = &frame[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(_) => return false,
+        }
+    }
+    true
 }
 
 /// Only keeps the connection open.
