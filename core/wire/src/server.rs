@@ -230,7 +230,13 @@ impl<'a> ServerMessage<'a> {
             WELCOME => Self::Welcome(codec::body(body)?),
             SNAPSHOT_PART => Self::SnapshotPart(codec::body::<&serde_bytes::Bytes>(body)?.as_ref()),
             EVENT => Self::Event(Event::read(body)?),
-            VIEWS => Self::Views(codec::body(body)?),
+            VIEWS => {
+                let views: Views<'_> = codec::body(body)?;
+                if views.exited.len() + views.joined.len() > limits::MAX_VIEWS_PER_MESSAGE {
+                    return Err(WireError::TooLarge("list of views"));
+                }
+                Self::Views(views)
+            }
             VOTE_REQUEST => Self::VoteRequest(codec::body(body)?),
             TICK => Self::Tick(codec::body(body)?),
             VERDICT => Self::Verdict(codec::body(body)?),

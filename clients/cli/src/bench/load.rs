@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use teatime_wire::{ClientMessage, Join, PROTOCOL_VERSION, Send, ServerMessage, SessionId, ViewSecret};
+use teatime_wire::{
+    ClientMessage, Join, PROTOCOL_VERSION, Send, ServerMessage, SessionId, ViewSecret,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

@@ -79,13 +79,12 @@ impl Drop for Served {
 /// Measures everything.
 pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
     let seconds = if quick { 2.0 } else { 8.0 };
-    let load = |sessions, clients, senders, rate| Load { sessions, clients, senders, rate, bytes: 100 };
+    let load =
+        |sessions, clients, senders, rate| Load { sessions, clients, senders, rate, bytes: 100 };
     let mut rows = Vec::new();
-    for (load, wanted) in [
-        (load(1, 100, 10, 20), 1.5),
-        (load(1, 20, 20, 200), 0.6),
-        (load(200, 2, 1, 20), 7.0),
-    ] {
+    for (load, wanted) in
+        [(load(1, 100, 10, 20), 1.5), (load(1, 20, 20, 200), 0.6), (load(200, 2, 1, 20), 7.0)]
+    {
         rows.push(cost(load, seconds, wanted)?);
     }
     rows.push(throughput(quick)?);
@@ -197,7 +196,8 @@ fn throughput(quick: bool) -> Result<Value, Failure> {
         let measured = measure(&served, load, seconds)?;
         let delivered = measured.observed as f64 * load.clients as f64 / measured.seconds;
         let offered = rate as f64 * load.senders as f64 * seconds;
-        let fits = measured.observed as f64 > 0.95 * offered && measured.sent as f64 > 0.95 * offered;
+        let fits =
+            measured.observed as f64 > 0.95 * offered && measured.sent as f64 > 0.95 * offered;
         if delivered > best.0 {
             best = (delivered, rate, measured.cpu / (delivered * measured.seconds) * 1e6);
         }
