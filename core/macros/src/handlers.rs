@@ -66,6 +66,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         return Err(Error::new_spanned(&block.self_ty, message));
     };
     let implementation = implement(&name, &options, restored, &handlers, &queries);
+    // A handler takes its argument as it is, `&String` included.
+    block.attrs.push(syn::parse_quote!(#[allow(clippy::ptr_arg)]));
     Ok(quote!(#block #implementation))
 }
 
@@ -101,7 +103,7 @@ fn implement(
         let call = match &handler.argument {
             None => quote!(Self::#method(self, cx)),
             Some(Argument { by_reference: true, owned }) => quote! {
-                payload.with::<#owned, _>(|argument| Self::#method(self, cx, argument))?
+                payload.with(|argument: &#owned| Self::#method(self, cx, argument))?
             },
             Some(Argument { owned, .. }) => quote! {{
                 let argument = payload.get::<#owned>()?;

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Error, Fields, ItemStruct, LitInt, LitStr, Path, Result};
+use syn::{Error, Field, Fields, ItemStruct, LitInt, LitStr, Path, Result};
 
 use crate::path;
 
@@ -27,7 +27,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let name = &item.ident;
     let id = arguments.id.unwrap_or_else(|| LitStr::new(&name.to_string(), name.span()));
     let version = arguments.version.unwrap_or_else(|| LitInt::new("1", name.span()));
-    let fields = item.fields.iter().map(|field| {
+    let fields = item.fields.iter().filter(|field| !is_skipped(field)).map(|field| {
         let field_name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
         let field_type = field.ty.to_token_stream().to_string();
         quote!((#field_name, #field_type))
@@ -43,6 +43,19 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             const FIELDS: &'static [(&'static str, &'static str)] = &[#(#fields),*];
         }
     })
+}
+
+/// Whether a field is left out of snapshots by `#[serde(skip)]`.
+fn is_skipped(field: &Field) -> bool {
+    let mut skipped = false;
+    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+        // What serde does not understand it will say itself.
+        let _ = attribute.parse_nested_meta(|meta| {
+            skipped |= meta.path.is_ident("skip") || meta.path.is_ident("skip_serializing");
+            Ok(())
+        });
+    }
+    skipped
 }
 
 #[derive(Default)]

@@ -48,6 +48,11 @@ impl std::fmt::Debug for FutureHandle {
     }
 }
 
+/// Something that only a model may do, outside of all handlers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this may only be done in a handler of a model")]
+pub struct NotInModel;
+
 /// A well-known name that another model has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{model} is known as {name:?} already")]
@@ -65,6 +70,12 @@ impl<'a, M> Cx<'a, M> {
 }
 
 impl<M: Model> Cx<'_, M> {
+    /// Whether a handler of a model runs: always, where there is a context. For code that does not
+    /// know what calls it, as behind a C interface.
+    pub fn model_only(&self) -> Result<(), NotInModel> {
+        if self.state.executing { Ok(()) } else { Err(NotInModel) }
+    }
+
     /// The time of this turn.
     pub fn now(&self) -> Time {
         self.state.time

@@ -70,13 +70,14 @@ mod presence;
 mod random;
 mod snapshot;
 mod state;
+pub mod testing;
 mod time;
 mod topics;
 mod vm;
 mod wheel;
 
 pub use app::{App, AppBuilder, AppError};
-pub use cx::{Cx, FutureHandle, NameTaken, Schedule};
+pub use cx::{Cx, FutureHandle, NameTaken, NotInModel, Schedule};
 pub use encode::{EncodeError, to_bytes};
 pub use fault::{Fault, FaultKind};
 pub use id::{Handle, ModelId, NoId, Scope, SessionId, StateHash, ViewId};

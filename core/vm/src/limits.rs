@@ -9,7 +9,7 @@ pub const MAX_DEPTH: usize = 64;
 /// let time pass; what is left then is dropped, and reported.
 pub const MAX_TURNS_PER_INSTANT: u64 = 1_000_000;
 
-/// Most events that models may send each other in consequence of one turn. Two handlers that answer
+/// Most events that models may send each other in consequence of one call of a handler. Two handlers that answer
 /// each other would otherwise never end; what is left then is dropped, and reported.
 pub const MAX_EVENTS_PER_TURN: u64 = 1_000_000;
 

@@ -27,8 +27,25 @@ pub(crate) const FORMAT: u32 = 1;
 /// In front of every snapshot.
 const MAGIC: &str = "teatime snapshot";
 
-/// Elements of the outermost array.
-const ELEMENTS: u32 = 13;
+/// Elements of the outermost array, in order.
+pub(crate) const PARTS: [&str; 13] = [
+    "head",
+    "version",
+    "session",
+    "time",
+    "sequence number",
+    "counters",
+    "random",
+    "views",
+    "names",
+    MODELS,
+    "subscriptions",
+    "future messages",
+    "end",
+];
+
+/// The name of the part that holds the models.
+pub(crate) const MODELS: &str = "models";
 
 /// Why bytes are no snapshot of this app, or a state cannot be written as one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +70,7 @@ fn wrong(place: &str, why: impl ToString) -> SnapshotError {
 pub(crate) fn write(state: &State) -> Result<Vec<u8>, SnapshotError> {
     let mut bytes = Vec::new();
     let out = &mut bytes;
-    array(out, ELEMENTS as usize);
+    array(out, PARTS.len());
     put(out, "head", &(MAGIC, FORMAT))?;
     put(out, "version", &Bytes::new(&state.app.version_hash()))?;
     put(out, "session", &state.session)?;
@@ -131,7 +148,7 @@ impl Reader<'_> {
 
 pub(crate) fn read(app: &App, snapshot: &[u8]) -> Result<State, SnapshotError> {
     let mut reader = Reader { rest: snapshot };
-    if reader.array("head")? != ELEMENTS {
+    if reader.array("head")? as usize != PARTS.len() {
         return Err(wrong("head", "not the parts of a snapshot"));
     }
     let (magic, format): (String, u32) = reader.next("head")?;

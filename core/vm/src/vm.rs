@@ -1,6 +1,7 @@
 //! The virtual machine as its driver sees it.
 
 use crate::app::App;
+use crate::cx::NotInModel;
 use crate::fault::{Fault, FaultKind};
 use crate::id::{Handle, ModelId, SessionId, StateHash, ViewId};
 use crate::limits::MAX_TURNS_PER_INSTANT;
@@ -254,6 +255,12 @@ impl Vm {
             ArgumentKind::ViewInfos => Some(views.clone()),
             _ => None,
         });
+    }
+
+    /// Whether a handler of a model runs: never, where there is a virtual machine to ask. See
+    /// [`Cx::model_only`](crate::Cx::model_only).
+    pub fn model_only(&self) -> Result<(), NotInModel> {
+        if self.state.executing { Ok(()) } else { Err(NotInModel) }
     }
 
     /// A model, to read it.

@@ -1,0 +1,260 @@
+//! Finds what would make participants differ, before they do.
+//!
+//! A [`SyncTest`] plays a session on one virtual machine, and the same on a twin that comes fresh
+//! from a snapshot. After every few inputs it compares the two, byte by byte, and starts a new
+//! twin. State that a snapshot does not hold, an order that a restore changes, a value that comes
+//! from outside the model: all of it makes the two differ, and the error says where.
+//!
+//! ```
+//! # use teatime_vm::{App, Cx, Duration, ViewId, handlers, model};
+//! # #[model]
+//! # struct Counter { count: u64 }
+//! # #[handlers]
+//! # impl Counter {
+//! #     fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+//! #         cx.subscribe("counter", "add", Self::add);
+//! #         Self { count: 0 }
+//! #     }
+//! #     fn add(&mut self, _cx: &mut Cx<Self>, number: u64) { self.count += number; }
+//! # }
+//! use teatime_vm::testing::SyncTest;
+//!
+//! let app = App::builder::<Counter>("org.example.counter").build()?;
+//! let view = ViewId([1; 16]);
+//! let mut test = SyncTest::new(&app, &())?;
+//! test.join(view)?;
+//! for number in 0..10u64 {
+//!     test.event(view, "counter", "add", &number)?;
+//!     test.pass(Duration::from_millis(300))?;
+//! }
+//! test.exit(view)?;
+//! test.finish()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::fmt;
+
+use rmpv::Value;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::encode::{EncodeError, to_bytes};
+use crate::fault::Fault;
+use crate::id::{SessionId, ViewId};
+use crate::presence::ViewInfo;
+use crate::snapshot::{MODELS, PARTS, SnapshotError};
+use crate::time::{Duration, Time};
+use crate::vm::{External, OrderError, Vm, VmError};
+
+/// Plays a session twice and compares.
+pub struct SyncTest {
+    app: App,
+    vm: Vm,
+    twin: Vm,
+    every: u64,
+    inputs: u64,
+    allow_faults: bool,
+}
+
+/// How a sync test failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// The two are not equal.
+    #[error("{0}")]
+    Differs(Box<Difference>),
+    /// A handler failed.
+    #[error("{0}")]
+    Fault(Box<Fault>),
+    /// The session cannot be started.
+    #[error(transparent)]
+    Start(#[from] VmError),
+    /// A snapshot cannot be restored.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// An argument cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Inputs came out of order.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+}
+
+/// The first place at which a restored session differs from the one that went on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Session time at which they were compared.
+    pub time: Time,
+    /// Sequence number of the newest event then.
+    pub seq: u64,
+    /// Which part of the state: a model by id and type, or something of the virtual machine.
+    pub place: String,
+    /// Which field of the model, if it is one.
+    pub field: Option<String>,
+    /// What the session that went on has there.
+    pub veteran: String,
+    /// What the restored one has there.
+    pub restored: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { time, seq, place, field, veteran, restored } = self;
+        write!(f, "at {time}, after event {seq}, a restored session differs in {place}")?;
+        if let Some(field) = field {
+            write!(f, ", field {field}")?;
+        }
+        write!(f, ": {veteran} went on, {restored} was restored")
+    }
+}
+
+impl SyncTest {
+    /// Starts a session of this app.
+    pub fn new(app: &App, options: &impl Serialize) -> Result<Self, SyncError> {
+        let vm = Vm::new(app, SessionId([0x5c; 32]), &to_bytes(options)?)?;
+        let twin = Vm::restore(app, &vm.snapshot())?;
+        Ok(Self { app: app.clone(), vm, twin, every: 1, inputs: 0, allow_faults: false })
+    }
+
+    /// Compares after every so many inputs; 1 if not said. A larger distance finds what shows only
+    /// later.
+    #[must_use]
+    pub fn every(mut self, inputs: u64) -> Self {
+        self.every = inputs.max(1);
+        self
+    }
+
+    /// Goes on when a handler fails. Otherwise that is an error.
+    #[must_use]
+    pub fn allow_faults(mut self) -> Self {
+        self.allow_faults = true;
+        self
+    }
+
+    /// The session that goes on, to look at.
+    pub fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
+    /// A view joins.
+    pub fn join(&mut self, view: ViewId) -> Result<(), SyncError> {
+        let joined = [ViewInfo { view_id: view, view_data: None }];
+        self.deliver(&External::Presence { exited: &[], joined: &joined })
+    }
+
+    /// A view exits.
+    pub fn exit(&mut self, view: ViewId) -> Result<(), SyncError> {
+        let exited = [ViewInfo { view_id: view, view_data: None }];
+        self.deliver(&External::Presence { exited: &exited, joined: &[] })
+    }
+
+    /// A view sends an event.
+    pub fn event(
+        &mut self,
+        sender: ViewId,
+        scope: &str,
+        event: &str,
+        data: &impl Serialize,
+    ) -> Result<(), SyncError> {
+        let payload = to_bytes(data)?;
+        self.deliver(&External::Event { sender, scope, event, payload: &payload })
+    }
+
+    /// Anything comes from outside.
+    pub fn deliver(&mut self, external: &External<'_>) -> Result<(), SyncError> {
+        let (time, seq) = (self.vm.time(), self.vm.seq() + 1);
+        self.vm.deliver(time, seq, external)?;
+        self.twin.deliver(time, seq, external)?;
+        self.after_input()
+    }
+
+    /// Time passes.
+    pub fn pass(&mut self, span: Duration) -> Result<(), SyncError> {
+        let to = self.vm.time() + span;
+        for vm in [&mut self.vm, &mut self.twin] {
+            while !vm.advance(to, u64::MAX) {}
+        }
+        self.after_input()
+    }
+
+    /// Compares once more.
+    pub fn finish(mut self) -> Result<(), SyncError> {
+        self.compare()
+    }
+
+    fn after_input(&mut self) -> Result<(), SyncError> {
+        self.inputs += 1;
+        if let Some(fault) = self.vm.drain_faults().into_iter().next()
+            && !self.allow_faults
+        {
+            return Err(SyncError::Fault(Box::new(fault)));
+        }
+        if self.inputs.is_multiple_of(self.every) { self.compare() } else { Ok(()) }
+    }
+
+    fn compare(&mut self) -> Result<(), SyncError> {
+        let (veteran, restored) = (self.vm.snapshot(), self.twin.snapshot());
+        if veteran != restored {
+            let (place, field, veteran, restored) =
+                first_difference(&self.app, &veteran, &restored);
+            let (time, seq) = (self.vm.time(), self.vm.seq());
+            let difference = Difference { time, seq, place, field, veteran, restored };
+            return Err(SyncError::Differs(Box::new(difference)));
+        }
+        self.twin = Vm::restore(&self.app, &veteran)?;
+        Ok(())
+    }
+}
+
+type Found = (String, Option<String>, String, String);
+
+/// Where two snapshots differ first: models before anything else, because what they do shows in
+/// the rest.
+fn first_difference(app: &App, veteran: &[u8], restored: &[u8]) -> Found {
+    let parts = |mut bytes: &[u8]| match rmpv::decode::read_value(&mut bytes) {
+        Ok(Value::Array(parts)) => parts,
+        _ => Vec::new(),
+    };
+    let (veteran, restored) = (parts(veteran), parts(restored));
+    let pairs: Vec<_> = veteran.iter().zip(&restored).zip(PARTS).collect();
+    let models = pairs.iter().filter(|(_, name)| *name == MODELS);
+    let others = pairs.iter().filter(|(_, name)| *name != MODELS);
+    for ((veteran, restored), name) in models.chain(others) {
+        if veteran != restored {
+            return match (veteran, restored) {
+                (Value::Array(one), Value::Array(other)) => in_list(app, name, one, other),
+                _ => ((*name).to_owned(), None, veteran.to_string(), restored.to_string()),
+            };
+        }
+    }
+    ("the snapshot".into(), None, "one encoding".into(), "another".into())
+}
+
+fn in_list(app: &App, name: &str, veteran: &[Value], restored: &[Value]) -> Found {
+    let at = veteran.iter().zip(restored).position(|(one, other)| one != other);
+    let Some(at) = at else {
+        let count = |list: &[Value]| format!("{} entries", list.len());
+        return (name.to_owned(), None, count(veteran), count(restored));
+    };
+    match (&veteran[at], &restored[at]) {
+        (Value::Array(one), Value::Array(other)) if name == MODELS => in_model(app, one, other),
+        (one, other) => (name.to_owned(), None, one.to_string(), other.to_string()),
+    }
+}
+
+/// A model is its id, the index of its type, and its fields.
+fn in_model(app: &App, veteran: &[Value], restored: &[Value]) -> Found {
+    let whole = |model: &[Value]| Value::Array(model.to_vec()).to_string();
+    let kind = veteran.get(1).and_then(Value::as_u64).and_then(|at| usize::try_from(at).ok());
+    let definition = kind.and_then(|at| app.0.definitions.get(at));
+    let id = veteran.first().map(ToString::to_string).unwrap_or_default();
+    let place = format!("model M{id} ({})", definition.map_or("?", |definition| &definition.id));
+    if let (Some(Value::Array(one)), Some(Value::Array(other))) = (veteran.get(2), restored.get(2))
+        && let Some(at) = one.iter().zip(other).position(|(one, other)| one != other)
+    {
+        let field = definition.and_then(|definition| definition.fields.get(at));
+        let field = field.map_or_else(|| at.to_string(), |(name, _)| name.clone());
+        return (place, Some(field), one[at].to_string(), other[at].to_string());
+    }
+    (place, None, whole(veteran), whole(restored))
+}
