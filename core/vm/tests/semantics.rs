@@ -379,7 +379,8 @@ fn acceptance_17_a_million_draws_are_the_keystream_of_chacha8_also_for_a_joiner(
 #[test]
 fn the_functions_of_math_are_right_and_have_the_same_bits_everywhere() {
     let mut hasher = blake3::Hasher::new();
-    let functions: [(fn(f64) -> f64, fn(f64) -> f64); 8] = [
+    type Function = fn(f64) -> f64;
+    let functions: [(Function, Function); 8] = [
         (math::sin, f64::sin),
         (math::cos, f64::cos),
         (math::atan, f64::atan),
