@@ -1,0 +1,492 @@
+//! The reflector's promises, in virtual time and without sockets.
+
+use teatime_reflector::{Config, ConnId, Output, Reflector};
+use teatime_wire::{
+    ClientMessage, CloseReason, Digest, Event, Hold, Join, Resume, Send, ServerMessage, SessionId,
+    SnapshotPart, ViewId, ViewSecret, Views, Vote, VoteRequest, Welcome,
+};
+
+const MS: u64 = 1_000;
+const SECOND: u64 = 1_000 * MS;
+const HASH: Digest = Digest([5; 32]);
+
+/// A reflector and what its connections have got.
+struct World {
+    reflector: Reflector,
+    now: u64,
+    next: u64,
+    members: Vec<ConnId>,
+    got: Vec<(ConnId, Vec<u8>)>,
+    closed: Vec<(ConnId, CloseReason)>,
+    attempt: u64,
+}
+
+fn secret(number: u8) -> ViewSecret {
+    ViewSecret([number; 32])
+}
+
+fn id(number: u8) -> ViewId {
+    secret(number).view_id()
+}
+
+fn join(number: u8) -> Join<'static> {
+    Join {
+        protocol: 1,
+        session: SessionId([1; 32]),
+        secret: secret(number),
+        password_proof: None,
+        view_data: None,
+        ticks_per_second: 10,
+        attempt: 1,
+        resume: None,
+        agent: "test",
+    }
+}
+
+impl World {
+    fn new(config: Config) -> Self {
+        let reflector = Reflector::new(config, [0; 32]);
+        let (members, got, closed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { reflector, now: 0, next: 0, members, got, closed, attempt: 0 }
+    }
+
+    fn connect(&mut self) -> ConnId {
+        let connection = ConnId(self.next);
+        self.next += 1;
+        self.reflector.connected(self.now, connection);
+        connection
+    }
+
+    /// Joins as the view of this number, with a new attempt each time.
+    fn join(&mut self, number: u8) -> ConnId {
+        self.join_as(join(number))
+    }
+
+    fn join_as(&mut self, join: Join<'_>) -> ConnId {
+        let connection = self.connect();
+        self.attempt += 1;
+        self.say(connection, &ClientMessage::Join(Join { attempt: self.attempt, ..join }));
+        connection
+    }
+
+    fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
+        self.say_raw(from, &message.encode());
+    }
+
+    fn say_raw(&mut self, from: ConnId, frame: &[u8]) {
+        self.reflector.received(self.now, from, frame);
+        self.obey();
+    }
+
+    fn post(&mut self, from: ConnId, counter: u64) {
+        self.say(from, &ClientMessage::Send(Send { counter, payload: b"post" }));
+    }
+
+    fn cut(&mut self, connection: ConnId) {
+        self.members.retain(|member| *member != connection);
+        self.reflector.disconnected(self.now, connection);
+        self.obey();
+    }
+
+    fn pass(&mut self, span: u64) {
+        let end = self.now + span;
+        while let Some(at) = self.reflector.next_timeout()
+            && at <= end
+        {
+            self.now = self.now.max(at);
+            self.reflector.handle_timeout(self.now);
+            self.obey();
+        }
+        self.now = end;
+    }
+
+    fn obey(&mut self) {
+        while let Some(output) = self.reflector.poll_output() {
+            match output {
+                Output::Send { connection, frame } => self.got.push((connection, frame.to_vec())),
+                Output::Broadcast { frame, .. } => {
+                    let all = self.members.iter().map(|member| (*member, frame.to_vec()));
+                    self.got.extend(all);
+                }
+                Output::Enter { connection, .. } => self.members.push(connection),
+                Output::Close { connection, reason, .. } => {
+                    self.members.retain(|member| *member != connection);
+                    self.closed.push((connection, reason));
+                }
+            }
+        }
+    }
+
+    /// What a connection has got, in order.
+    fn messages(&self, of: ConnId) -> Vec<ServerMessage<'_>> {
+        let frames = self.got.iter().filter(|(connection, _)| *connection == of);
+        frames.map(|(_, frame)| ServerMessage::decode(frame).expect("it is a message")).collect()
+    }
+
+    fn welcome(&self, of: ConnId) -> Welcome {
+        let welcome = self.messages(of).into_iter().find_map(|message| match message {
+            ServerMessage::Welcome(welcome) => Some(welcome),
+            _ => None,
+        });
+        welcome.expect("it was let in")
+    }
+
+    /// All joins and exits that a connection has heard of.
+    fn views(&self, of: ConnId) -> Vec<(Vec<ViewId>, Vec<ViewId>)> {
+        let ids = |views: &[teatime_wire::View<'_>]| views.iter().map(|v| v.view_id).collect();
+        let each = |message| match message {
+            ServerMessage::Views(Views { exited, joined, .. }) => {
+                Some((ids(&exited), ids(&joined)))
+            }
+            _ => None,
+        };
+        self.messages(of).into_iter().filter_map(each).collect()
+    }
+
+    fn events(&self, of: ConnId) -> Vec<(u64, ViewId, u64)> {
+        let each = |message| match message {
+            ServerMessage::Event(Event { seq, sender, counter, .. }) => {
+                Some((seq, sender, counter))
+            }
+            _ => None,
+        };
+        self.messages(of).into_iter().filter_map(each).collect()
+    }
+
+    fn has(&self, of: ConnId, wanted: &ServerMessage<'_>) -> bool {
+        self.messages(of).contains(wanted)
+    }
+}
+
+fn world() -> World {
+    World::new(Config::default())
+}
+
+#[test]
+fn acceptance_6_joins_and_exits_of_200_ms_travel_as_one_message() {
+    let mut world = world();
+    let watcher = world.join(1);
+    world.pass(SECOND);
+    let leaver = world.join(2);
+    world.pass(SECOND);
+    world.say(leaver, &ClientMessage::Leave);
+    world.pass(100 * MS);
+    world.join(3);
+    world.pass(99 * MS);
+    world.join(4);
+    assert_eq!(world.views(watcher).len(), 2);
+    world.pass(2 * MS);
+    assert_eq!(world.views(watcher)[2..], [(vec![id(2)], vec![id(3), id(4)])]);
+    assert_eq!(world.closed, [(leaver, CloseReason::Left)]);
+}
+
+#[test]
+fn acceptance_8_a_join_and_a_leave_within_one_batch_cancel() {
+    let mut world = world();
+    let watcher = world.join(1);
+    world.pass(SECOND);
+    let short = world.join(2);
+    world.pass(100 * MS);
+    world.say(short, &ClientMessage::Leave);
+    world.pass(SECOND);
+    assert_eq!(world.views(watcher), [(vec![], vec![id(1)])]);
+    // The other way round: gone and back.
+    let back = world.join(3);
+    world.pass(SECOND);
+    world.say(back, &ClientMessage::Leave);
+    world.pass(100 * MS);
+    let again = world.join(3);
+    world.pass(SECOND);
+    assert!(world.welcome(again).seamless);
+    assert_eq!(world.views(watcher).len(), 2);
+}
+
+#[test]
+fn acceptance_12_a_short_outage_gives_no_event_and_a_long_one_exit_and_join() {
+    let mut world = world();
+    let watcher = world.join(1);
+    let sleeper = world.join(2);
+    world.pass(SECOND);
+    world.cut(sleeper);
+    world.pass(9 * SECOND);
+    let sleeper = world.join(2);
+    world.pass(11 * SECOND);
+    assert!(world.welcome(sleeper).seamless);
+    // Who says nothing for half a minute is taken for dead.
+    world.say(watcher, &ClientMessage::Ping(1));
+    assert_eq!(world.views(watcher).len(), 1);
+    world.cut(sleeper);
+    world.pass(11 * SECOND);
+    let sleeper = world.join(2);
+    world.pass(SECOND);
+    assert!(!world.welcome(sleeper).seamless);
+    let expected = [(vec![id(2)], vec![]), (vec![], vec![id(2)])];
+    assert_eq!(world.views(watcher)[1..], expected);
+}
+
+#[test]
+fn acceptance_9_a_cold_start_orders_the_exits_of_all_who_are_gone_before_the_first_join() {
+    let mut world = world();
+    let all = [world.join(1), world.join(2)];
+    world.pass(SECOND);
+    all.iter().for_each(|one| world.cut(*one));
+    world.pass(3600 * SECOND);
+    let back = world.join(2);
+    world.pass(SECOND);
+    let views = world.views(back);
+    assert_eq!(views[1..], [(vec![id(1), id(2)], vec![id(2)])]);
+}
+
+#[test]
+fn acceptance_33_session_time_stands_still_while_nobody_is_connected() {
+    let mut world = world();
+    let one = world.join(1);
+    world.pass(5 * SECOND);
+    world.cut(one);
+    world.pass(3600 * SECOND);
+    let back = world.join(1);
+    assert_eq!(world.welcome(back).time, 5 * SECOND);
+    world.pass(SECOND);
+    let ticks = world.messages(back).into_iter().filter_map(|message| match message {
+        ServerMessage::Tick(time) => Some(time),
+        _ => None,
+    });
+    assert_eq!(ticks.max(), Some(6 * SECOND));
+}
+
+#[test]
+fn acceptance_19_everybody_gets_the_same_order_with_the_sender_stamped() {
+    let mut world = world();
+    let (one, two) = (world.join(1), world.join(2));
+    world.pass(SECOND);
+    for counter in 1..=3 {
+        world.post(two, counter);
+        world.post(one, counter);
+    }
+    let seen = world.events(one);
+    assert_eq!(seen, world.events(two));
+    assert_eq!(seen.len(), 6);
+    assert_eq!(seen[0], (2, id(2), 1));
+    assert!(seen.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1));
+}
+
+#[test]
+fn what_is_sent_twice_counts_once_and_a_gap_ends_the_connection() {
+    let mut world = world();
+    let (one, two) = (world.join(1), world.join(2));
+    world.pass(SECOND);
+    world.post(one, 1);
+    world.post(one, 1);
+    world.post(one, 2);
+    world.cut(one);
+    let one = world.join_as(Join { resume: None, ..join(1) });
+    assert_eq!(world.welcome(one).counter, 2);
+    world.post(one, 2);
+    world.post(one, 3);
+    assert_eq!(world.events(two).iter().map(|event| event.2).collect::<Vec<_>>(), [1, 2, 3]);
+    world.post(one, 5);
+    assert_eq!(world.closed, [(one, CloseReason::OutOfOrder)]);
+    assert_eq!(world.events(two).len(), 3);
+}
+
+#[test]
+fn who_resumes_gets_only_what_he_missed() {
+    let mut world = world();
+    let (one, two) = (world.join(1), world.join(2));
+    world.pass(SECOND);
+    world.post(one, 1);
+    world.cut(two);
+    world.post(one, 2);
+    world.post(one, 3);
+    let timeline = world.welcome(one).timeline;
+    let resumed = world.join_as(Join { resume: Some(Resume { timeline, seq: 2 }), ..join(2) });
+    assert!(world.welcome(resumed).resumed && world.welcome(resumed).seamless);
+    assert_eq!(world.events(resumed), [(3, id(1), 2), (4, id(1), 3)]);
+    for resume in [Resume { timeline: timeline ^ 1, seq: 2 }, Resume { timeline, seq: 99 }] {
+        let anew = world.join_as(Join { resume: Some(resume), ..join(3) });
+        assert!(!world.welcome(anew).resumed);
+        assert_eq!(world.events(anew).len(), 3);
+    }
+}
+
+#[test]
+fn a_join_that_was_overtaken_by_a_newer_one_is_refused() {
+    let mut world = world();
+    let (old, new, late) = (world.connect(), world.connect(), world.connect());
+    world.say(old, &ClientMessage::Join(Join { attempt: 1, ..join(1) }));
+    world.say(new, &ClientMessage::Join(Join { attempt: 3, ..join(1) }));
+    world.say(late, &ClientMessage::Join(Join { attempt: 2, ..join(1) }));
+    assert_eq!(world.closed, [(old, CloseReason::Replaced), (late, CloseReason::Replaced)]);
+    assert_eq!(world.members, [new]);
+}
+
+#[test]
+fn bad_frames_close_their_own_connection_with_the_right_code_and_nobody_else_notices() {
+    let mut world = world();
+    let watcher = world.join(1);
+    world.pass(SECOND);
+    let before = world.messages(watcher).len();
+    let proof = Join { password_proof: Some(HASH), ..join(2) };
+    let version = Join { protocol: 2, ..join(2) };
+    let large = vec![0; 80_000];
+    let cases: [(Vec<u8>, CloseReason); 7] = [
+        (b"nonsense".to_vec(), CloseReason::Malformed),
+        (Vec::new(), CloseReason::Malformed),
+        (large, CloseReason::TooLarge),
+        (ClientMessage::Join(version).encode(), CloseReason::Version),
+        (ClientMessage::Join(proof).encode(), CloseReason::WrongPassword),
+        (ClientMessage::Ping(1).encode(), CloseReason::NotJoined),
+        (ClientMessage::Send(Send { counter: 1, payload: b"" }).encode(), CloseReason::NotJoined),
+    ];
+    for (frame, expected) in cases {
+        let connection = world.connect();
+        world.say_raw(connection, &frame);
+        assert_eq!(world.closed.pop(), Some((connection, expected)));
+    }
+    let joined = world.join(2);
+    let part = SnapshotPart { seq: 1, offset: 0, total: 1, data: b"x" };
+    world.say(joined, &ClientMessage::SnapshotPart(part));
+    assert_eq!(world.closed.pop(), Some((joined, CloseReason::OutOfOrder)));
+    let twice = world.join(3);
+    world.say(twice, &ClientMessage::Join(join(3)));
+    assert_eq!(world.closed.pop(), Some((twice, CloseReason::OutOfOrder)));
+    assert_eq!(world.messages(watcher).len(), before);
+    world.post(watcher, 1);
+    assert_eq!(world.events(watcher).len(), 1);
+}
+
+#[test]
+fn who_sends_too_fast_or_stays_silent_is_closed() {
+    let mut config = Config::default();
+    config.send_limits.per_second = 10;
+    config.send_limits.burst = 5;
+    let mut world = World::new(config);
+    let (fast, silent, alive) = (world.join(1), world.join(2), world.join(3));
+    (1..=6).for_each(|counter| world.post(fast, counter));
+    assert_eq!(world.closed, [(fast, CloseReason::TooFast)]);
+    let unjoined = world.connect();
+    for _ in 0..50 {
+        world.pass(SECOND);
+        world.say(alive, &ClientMessage::Ping(1));
+    }
+    assert_eq!(
+        world.closed[1..],
+        [(unjoined, CloseReason::NotJoined), (silent, CloseReason::Silent)]
+    );
+}
+
+/// A session of three in which a snapshot is due after ten events.
+fn voters() -> (World, [ConnId; 3], u64) {
+    let mut world = World::new(Config { snapshot_after_events: 10, ..Config::default() });
+    let all = [world.join(1), world.join(2), world.join(3)];
+    world.pass(SECOND);
+    (1..=9).for_each(|counter| world.post(all[0], counter));
+    let request = world.messages(all[0]).into_iter().find_map(|message| match message {
+        ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
+        _ => None,
+    });
+    (world, all, request.expect("the log has grown"))
+}
+
+fn vote(world: &mut World, from: ConnId, seq: u64, hash: Digest) {
+    world.say(from, &ClientMessage::Vote(Vote { seq, hash }));
+}
+
+#[test]
+fn the_fastest_of_the_majority_hands_in_the_snapshot_and_the_log_is_cut() {
+    let (mut world, all, seq) = voters();
+    vote(&mut world, all[2], seq, HASH);
+    vote(&mut world, all[0], seq, Digest([6; 32]));
+    vote(&mut world, all[1], seq, HASH);
+    assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
+    assert!(world.has(all[0], &ServerMessage::Diverged(seq)));
+    assert!(!world.has(all[1], &ServerMessage::Diverged(seq)));
+    for (offset, data) in [(0, &b"ab"[..]), (2, b"c")] {
+        let part = SnapshotPart { seq, offset, total: 3, data };
+        world.say(all[2], &ClientMessage::SnapshotPart(part));
+    }
+    world.post(all[1], 1);
+    let joiner = world.join(4);
+    let welcome = world.welcome(joiner);
+    let info = welcome.snapshot.expect("there is one");
+    assert_eq!((info.seq, info.hash, info.size), (seq, HASH, 3));
+    let messages = world.messages(joiner);
+    assert_eq!(
+        messages[1..3],
+        [ServerMessage::SnapshotPart(b"ab"), ServerMessage::SnapshotPart(b"c")]
+    );
+    assert_eq!(world.events(joiner), [(seq + 1, id(2), 1)]);
+}
+
+#[test]
+fn without_a_majority_nobody_is_asked_and_an_uploader_who_fails_is_replaced() {
+    let (mut world, all, seq) = voters();
+    for (at, hash) in [(0, 6), (1, 7), (2, 8)] {
+        vote(&mut world, all[at], seq, Digest([hash; 32]));
+    }
+    assert!(!all.iter().any(|one| world.has(*one, &ServerMessage::SnapshotWanted(seq))));
+    let (mut world, all, seq) = voters();
+    for one in all {
+        vote(&mut world, one, seq, HASH);
+    }
+    assert!(world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
+    world.cut(all[0]);
+    assert!(world.has(all[1], &ServerMessage::SnapshotWanted(seq)));
+    world.pass(11 * SECOND);
+    assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
+    // What the slow one still sends is ignored, not punished.
+    let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+    world.say(all[1], &ClientMessage::SnapshotPart(part));
+    world.say(all[2], &ClientMessage::SnapshotPart(part));
+    assert_eq!(world.closed, []);
+    let joiner = world.join(5);
+    assert_eq!(world.welcome(joiner).snapshot.map(|info| info.seq), Some(seq));
+}
+
+#[test]
+fn a_full_log_holds_senders_back_until_a_snapshot_makes_room() {
+    let config = Config {
+        snapshot_after_bytes: 100,
+        log_limit_bytes: 400,
+        log_reserve_bytes: 200,
+        ..Config::default()
+    };
+    let mut world = World::new(config);
+    let one = world.join(1);
+    world.pass(SECOND);
+    let mut counter = 0;
+    while !world.has(one, &ServerMessage::Hold(Hold::Pause)) {
+        counter += 1;
+        world.post(one, counter);
+        assert!(counter < 100);
+    }
+    // What was under way is still accepted.
+    world.post(one, counter + 1);
+    assert_eq!(world.events(one).len() as u64, counter + 1);
+    world.pass(6 * SECOND);
+    let seq = world.messages(one).into_iter().filter_map(|message| match message {
+        ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
+        _ => None,
+    });
+    let seq = seq.last().expect("a vote is held again");
+    vote(&mut world, one, seq, HASH);
+    let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+    world.say(one, &ClientMessage::SnapshotPart(part));
+    assert!(world.has(one, &ServerMessage::Hold(Hold::Resume)));
+    assert_eq!(world.reflector.stats().log_bytes, 1);
+}
+
+#[test]
+fn idle_sessions_stay_within_their_limit_the_oldest_go_first() {
+    let mut world = World::new(Config { max_idle_sessions: 2, ..Config::default() });
+    for number in 1..=3 {
+        let one = world.join_as(Join { session: SessionId([number; 32]), ..join(1) });
+        world.pass(SECOND);
+        world.cut(one);
+    }
+    assert_eq!(world.reflector.stats().sessions, 2);
+    let kept = world.join_as(Join { session: SessionId([3; 32]), ..join(1) });
+    assert_eq!(world.welcome(kept).seq, 1);
+    let gone = world.join_as(Join { session: SessionId([1; 32]), ..join(1) });
+    assert_eq!(world.welcome(gone).seq, 0);
+}
