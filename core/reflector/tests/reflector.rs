@@ -464,11 +464,11 @@ fn a_full_log_holds_senders_back_until_a_snapshot_makes_room() {
     world.post(one, counter + 1);
     assert_eq!(world.events(one).len() as u64, counter + 1);
     world.pass(6 * SECOND);
-    let seq = world.messages(one).into_iter().filter_map(|message| match message {
+    let mut seq = world.messages(one).into_iter().filter_map(|message| match message {
         ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
         _ => None,
     });
-    let seq = seq.last().expect("a vote is held again");
+    let seq = seq.next_back().expect("a vote is held again");
     vote(&mut world, one, seq, HASH);
     let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
     world.say(one, &ClientMessage::SnapshotPart(part));

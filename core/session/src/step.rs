@@ -47,7 +47,7 @@ impl Client {
         if self.voting.is_uploading() || !self.backlog.is_empty() {
             return Some(0);
         }
-        let sends = if self.held { None } else { self.outbox.next_wakeup() };
+        let sends = if self.may_send() { self.outbox.next_wakeup() } else { None };
         Some(sends.map_or(connection, |at| at.min(connection)))
     }
 
@@ -72,8 +72,14 @@ impl Client {
         }
     }
 
+    /// What was published while the connection was broken waits for this view's new join: the models
+    /// do not know the sender before.
+    fn may_send(&self) -> bool {
+        matches!(self.phase, Phase::Running) && self.own_join_seen && !self.held
+    }
+
     pub(crate) fn flush_outbox(&mut self, now: u64) {
-        if !matches!(self.phase, Phase::Running) || self.held {
+        if !self.may_send() {
             return;
         }
         while let Some((counter, payload)) = self.outbox.next_to_send(now) {

@@ -20,11 +20,11 @@ pub(crate) async fn answer(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>
         if stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }
-        if let Some(replied) = reply(&bytes) {
-            break replied;
-        }
         if bytes.len() > MAX_REQUEST {
             break (Reply::Refusal("431 Request Header Fields Too Large", "too large\n"), 0);
+        }
+        if let Some(replied) = reply(&bytes) {
+            break replied;
         }
     };
     match reply {

@@ -1,0 +1,254 @@
+//! Sessions with views on a real server: the frame, the life of a view, and what it cannot do.
+
+use std::time::{Duration, Instant};
+
+use teatime::server::{Server, ServerConfig};
+use teatime::{
+    App, Config, ConnectionState, Cx, Handle, Handling, Payload, PublishError, Session,
+    SessionEvent, VIEW_JOIN, View, ViewContext, ViewId, handlers, model,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const BUDGET: Duration = Duration::from_millis(50);
+
+/// Counts, and tells about it in three ways.
+#[model(id = "counter", version = 1)]
+struct Counter {
+    count: u64,
+    joins: u64,
+    page: Option<Handle<Page>>,
+}
+
+#[handlers]
+impl Counter {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("counter", "add", Self::add);
+        cx.subscribe(cx.session_scope(), VIEW_JOIN, Self::joined);
+        Self { count: 0, joins: 0, page: cx.create::<Page>(&()) }
+    }
+
+    fn add(&mut self, cx: &mut Cx<Self>, number: u64) {
+        for _ in 0..number {
+            self.count += 1;
+            cx.publish("counter", "changed", self.count);
+        }
+        if let Some(sender) = cx.sender() {
+            cx.publish(sender, "thanks", number);
+        }
+        let draw = cx.random_u64();
+        cx.publish("counter", "drawn", draw);
+    }
+
+    fn joined(&mut self, cx: &mut Cx<Self>, _view: ViewId) {
+        self.joins += 1;
+        cx.publish("counter", "changed", self.count);
+    }
+
+    #[query]
+    fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+/// A model below the root.
+#[model(id = "page", version = 1)]
+struct Page {
+    text: String,
+}
+
+#[handlers]
+impl Page {
+    fn init(_cx: &mut Cx<Self>, _: &()) -> Self {
+        Self { text: "first".into() }
+    }
+}
+
+/// Writes down what it is told.
+#[derive(Default)]
+struct Watcher {
+    heard: Vec<String>,
+    updates: u64,
+}
+
+impl View for Watcher {
+    type Model = Counter;
+
+    fn attach(cx: &mut ViewContext<'_, Self>) -> Self {
+        let me = cx.view_id();
+        let (joins, count) = (cx.model().joins, cx.model().count);
+        let page = cx.model().page.and_then(|page| cx.get(page)).map(|page| page.text.clone());
+        cx.subscribe("counter", "changed", Handling::Queued, |view: &mut Self, _, count: u64| {
+            view.heard.push(format!("queued {count}"));
+        });
+        cx.subscribe("counter", "changed", Handling::OncePerFrame, |view: &mut Self, _, c: u64| {
+            view.heard.push(format!("newest {c}"));
+        });
+        cx.subscribe("counter", "changed", Handling::Immediate, |view: &mut Self, cx, c: u64| {
+            view.heard.push(format!("at once {c} of {}", cx.model().count));
+        });
+        cx.subscribe(me.to_string(), "thanks", Handling::Queued, |view: &mut Self, cx, n: u64| {
+            cx.publish_to_views("local", "echo", Payload::new(n));
+            view.heard.push(format!("thanked for {n}"));
+        });
+        cx.subscribe("local", "echo", Handling::Queued, |view: &mut Self, _, n: u64| {
+            view.heard.push(format!("echo {n}"));
+        });
+        cx.subscribe("counter", "changed", Handling::Queued, |_: &mut Self, _, _: String| {
+            unreachable!("a number is no text");
+        });
+        let heard = vec![format!("attached at {joins} joins, {count}, {page:?}")];
+        Self { heard, updates: 0 }
+    }
+
+    fn update(&mut self, _cx: &mut ViewContext<'_, Self>) {
+        self.updates += 1;
+    }
+}
+
+fn server() -> Server {
+    let mut config = ServerConfig::default();
+    config.reflector.rejoin_limit = 1_000_000;
+    Server::bind("127.0.0.1:0", config).expect("there is a free port")
+}
+
+fn config() -> Config {
+    let app = App::builder::<Counter>("test.counter").model::<Page>().build().expect("sound");
+    Config::new(app, "room", &()).expect("nothing can be encoded")
+}
+
+fn live(server: &Server) -> Session<Watcher> {
+    let mut session = Session::join(config(), &server.url()).expect("the address is right");
+    step_until(&mut session, |session| session.view().is_some());
+    session
+}
+
+fn step_until<V: View>(session: &mut Session<V>, done: impl Fn(&Session<V>) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done(session) {
+        assert!(Instant::now() < deadline, "{:?}", session.connection_state());
+        session.wait(Duration::from_millis(100));
+        session.step(BUDGET);
+    }
+}
+
+fn heard(session: &Session<Watcher>) -> Vec<String> {
+    session.view().expect("there is a view").heard.clone()
+}
+
+#[test]
+fn acceptance_35_36_37_the_view_is_built_after_its_own_join_from_what_it_reads() {
+    let server = server();
+    let mut session = live(&server);
+    let receipt = session.publish("counter", "add", &1u64).expect("it is small");
+    step_until(&mut session, |session| session.client().is_applied(receipt));
+    assert_eq!(heard(&session)[0], "attached at 1 joins, 0, Some(\"first\")");
+    // The first that it hears of is its own publish, not its join.
+    assert_eq!(heard(&session)[1], "at once 1 of 1");
+}
+
+#[test]
+fn the_frame_has_its_fixed_order() {
+    let server = server();
+    let mut session = live(&server);
+    let receipt = session.publish("counter", "add", &3u64).expect("it is small");
+    step_until(&mut session, |session| session.client().is_applied(receipt));
+    let expected = [
+        // A turn ends before anybody is told of it.
+        "at once 1 of 3",
+        "at once 2 of 3",
+        "at once 3 of 3",
+        "queued 1",
+        "queued 2",
+        "queued 3",
+        "thanked for 3",
+        "echo 3",
+        "newest 3",
+    ];
+    assert_eq!(heard(&session)[1..], expected);
+    let updates = session.view().expect("there is a view").updates;
+    session.step(BUDGET);
+    assert_eq!(session.view().expect("there is a view").updates, updates + 1);
+}
+
+#[test]
+fn acceptance_19_nothing_changes_before_the_event_has_come_back() {
+    let server = server();
+    let mut session = live(&server);
+    let receipt = session.publish("counter", "add", &1u64).expect("it is small");
+    assert_eq!(session.model().map(Counter::count), Some(0));
+    assert!(!session.client().is_applied(receipt));
+    step_until(&mut session, |session| session.client().is_applied(receipt));
+    assert_eq!(session.model().map(Counter::count), Some(1));
+}
+
+#[test]
+fn acceptance_18_the_views_random_differs_and_does_not_touch_the_models() {
+    let server = server();
+    let (mut one, mut two) = (live(&server), live(&server));
+    let draws = |session: &mut Session<Watcher>| {
+        session.with_view(|_, cx| [cx.random_u64(), cx.random_u64()]).expect("there is a view")
+    };
+    assert_ne!(draws(&mut one), draws(&mut two));
+    let receipt = one.publish("counter", "add", &1u64).expect("it is small");
+    step_until(&mut one, |one| one.client().is_applied(receipt));
+    step_until(&mut two, |two| two.model().is_some_and(|model| model.count == 1));
+    one.request_vote().expect("it is live");
+    // Both must step, or the other's vote would not come; a session may not change its thread, so
+    // they take turns.
+    let mut verdicts = [None, None];
+    let deadline = Instant::now() + PATIENCE;
+    while verdicts.iter().any(Option::is_none) {
+        assert!(Instant::now() < deadline, "no verdict");
+        for (session, verdict) in [&mut one, &mut two].into_iter().zip(&mut verdicts) {
+            if let Some(SessionEvent::Verdict { hash, agreed, of, .. }) =
+                session.next_event(Duration::from_millis(5))
+            {
+                *verdict = Some((hash, agreed, of));
+            }
+        }
+    }
+    assert_eq!(verdicts[0], verdicts[1]);
+    assert!(matches!(verdicts[0], Some((Some(_), 2, 2))), "{verdicts:?}");
+}
+
+#[test]
+fn a_view_is_detached_and_built_anew_when_the_reconnect_was_not_seamless() {
+    let server = server();
+    let address = server.local_addr();
+    let mut session = live(&server);
+    let receipt = session.publish("counter", "add", &2u64).expect("it is small");
+    step_until(&mut session, |session| session.client().is_applied(receipt));
+    drop(server);
+    step_until(&mut session, |session| session.connection_state() == ConnectionState::Reconnecting);
+    // While it is away what is published is kept.
+    let receipt = session.publish("counter", "add", &5u64).expect("there is room");
+    let _server = Server::bind(address, ServerConfig::default()).expect("the port is free again");
+    step_until(&mut session, |session| session.client().is_applied(receipt));
+    // The new server knows nothing of the two; the five came through, after the new join.
+    assert_eq!(session.model().map(Counter::count), Some(5));
+    assert_eq!(heard(&session)[0], "attached at 1 joins, 0, Some(\"first\")");
+    assert!(heard(&session).contains(&"thanked for 5".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_published_is_told_and_leaving_twice_is_no_error() {
+    let server = server();
+    let mut session = Session::<Watcher>::join(config(), &server.url()).expect("right");
+    let early = session.publish("counter", "add", &1u64);
+    assert_eq!(early, Err(PublishError::NotJoined));
+    step_until(&mut session, |session| session.view().is_some());
+    let large = session.publish("counter", "add", &"x".repeat(1 << 20));
+    assert!(matches!(large, Err(PublishError::TooLarge { most: 65_536, .. })), "{large:?}");
+    session.leave();
+    session.leave();
+    assert_eq!(session.publish("counter", "add", &1u64), Err(PublishError::Over));
+    assert_eq!(session.connection_state(), ConnectionState::Left);
+    assert!(session.view().is_none() && session.model().is_none());
+}
+
+#[test]
+fn a_wrong_address_is_refused_before_anything_happens() {
+    for wrong in ["", "http://a", "ws://a/b", "a b"] {
+        assert!(Session::<Watcher>::join(config(), wrong).is_err(), "{wrong}");
+    }
+}
