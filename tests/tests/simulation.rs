@@ -9,7 +9,7 @@ fn seeds() -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     match number("TEATIME_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 1..1 + number("TEATIME_SEEDS").unwrap_or(60),
+        None => 1..1 + number("TEATIME_SEEDS").unwrap_or(200),
     }
 }
 

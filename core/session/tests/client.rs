@@ -1,0 +1,315 @@
+//! The client against a reflector that misbehaves, in virtual time.
+
+use teatime_session::{
+    Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, PublishError,
+    SessionEvent, Stepped,
+};
+use teatime_vm::{App, Cx, StateHash, Vm, handlers, model};
+use teatime_wire::{
+    ClientMessage, CloseReason, Digest, Event, Hold, Join, SendLimits, ServerMessage, SnapshotInfo,
+    View, ViewId, Views, VoteRequest, Welcome,
+};
+
+#[model(id = "sum", version = 1)]
+struct Sum {
+    sum: u64,
+}
+
+#[handlers]
+impl Sum {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("sum", "add", Self::add);
+        Self { sum: 0 }
+    }
+
+    fn add(&mut self, cx: &mut Cx<Self>, number: u64) {
+        self.sum += number;
+        cx.publish("sum", "changed", self.sum);
+    }
+}
+
+const LIMITS: SendLimits =
+    SendLimits { max_payload: 1_000, per_second: 100, burst: 10, max_snapshot: 1 << 20 };
+
+fn config() -> Config {
+    let app = App::builder::<Sum>("test.sum").build().expect("it is sound");
+    Config::new(app, "room", &()).expect("nothing can be encoded")
+}
+
+struct Peer {
+    client: Client,
+    now: u64,
+    seq: u64,
+}
+
+impl Peer {
+    /// A client whose connection stands and whose join has been sent.
+    fn joining() -> Self {
+        let mut client = Client::new(config(), [3; 32]).expect("it is sound");
+        client.connect();
+        let mut peer = Self { client, now: 1_000, seq: 0 };
+        assert_eq!(peer.actions(), [Action::Connect { after: 0 }]);
+        peer.client.handle(peer.now, Input::Connected);
+        peer
+    }
+
+    fn live() -> Self {
+        let mut peer = Self::joining();
+        peer.sent();
+        peer.hear(&ServerMessage::Welcome(peer.welcome()));
+        peer.own_join();
+        peer.step();
+        assert_eq!(peer.client.connection_state(), ConnectionState::Live);
+        peer.events();
+        peer
+    }
+
+    fn id(&self) -> ViewId {
+        ViewId(self.client.view_id().0)
+    }
+
+    fn welcome(&self) -> Welcome {
+        Welcome {
+            timeline: 1,
+            view_id: self.id(),
+            resumed: false,
+            seamless: false,
+            time: 0,
+            seq: 0,
+            counter: 0,
+            snapshot: None,
+            tick_ms: 50,
+            rejoin_limit_ms: 1_000,
+            limits: LIMITS,
+        }
+    }
+
+    fn hear(&mut self, message: &ServerMessage<'_>) {
+        self.client.handle(self.now, Input::Frame(message.encode()));
+    }
+
+    fn own_join(&mut self) {
+        self.seq += 1;
+        let view = View { view_id: self.id(), view_data: None };
+        let views = Views { seq: self.seq, time: 0, exited: vec![], joined: vec![view], active: 1 };
+        self.hear(&ServerMessage::Views(views));
+    }
+
+    /// The reflector sends back what the client has sent.
+    fn echo(&mut self, counter: u64, payload: &[u8]) {
+        self.seq += 1;
+        let (seq, sender) = (self.seq, self.id());
+        self.hear(&ServerMessage::Event(Event { seq, time: 10, sender, counter, payload }));
+    }
+
+    fn step(&mut self) -> Stepped {
+        loop {
+            let stepped = self.client.step(self.now, &mut || true);
+            if stepped != Stepped::Attention {
+                return stepped;
+            }
+            while self.client.poll_delivery(Handling::Immediate).is_some() {}
+            if matches!(self.client.poll_event(), None | Some(SessionEvent::ViewReady)) {}
+        }
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.client.poll_action()).collect()
+    }
+
+    fn events(&mut self) -> Vec<SessionEvent> {
+        std::iter::from_fn(|| self.client.poll_event()).collect()
+    }
+
+    /// What it has sent, pings left out: counters and payloads.
+    fn sent(&mut self) -> Vec<(u64, Vec<u8>)> {
+        let each = |action| match action {
+            Action::Send(frame) => match ClientMessage::decode(&frame) {
+                Ok(ClientMessage::Send(send)) => Some((send.counter, send.payload.to_vec())),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.actions().into_iter().filter_map(each).collect()
+    }
+
+    fn failure(&mut self) -> Option<DisconnectReason> {
+        let reason = |event| match event {
+            SessionEvent::Connection(_, reason) => reason,
+            _ => None,
+        };
+        self.events().into_iter().filter_map(reason).next_back()
+    }
+
+    fn sum(&self) -> Option<u64> {
+        self.client.vm().and_then(Vm::root::<Sum>).map(|model| model.sum)
+    }
+}
+
+#[test]
+fn what_is_no_protocol_breaks_the_connection_and_the_client_starts_anew() {
+    let event = |seq, time| {
+        let event = Event { seq, time, sender: ViewId([9; 16]), counter: 1, payload: b"" };
+        ServerMessage::Event(event).encode()
+    };
+    let cases = [
+        b"nonsense".to_vec(),
+        event(1, 0),
+        event(3, 0),
+        ServerMessage::SnapshotPart(b"x").encode(),
+        ServerMessage::Welcome(Peer::joining().welcome()).encode(),
+    ];
+    for frame in cases {
+        let mut peer = Peer::live();
+        peer.actions();
+        peer.client.handle(peer.now, Input::Frame(frame.clone()));
+        assert!(matches!(peer.failure(), Some(DisconnectReason::Protocol(_))), "{frame:?}");
+        assert_eq!(peer.actions(), [Action::Close, Action::Connect { after: 0 }]);
+        peer.client.handle(peer.now, Input::Connected);
+        let joins = peer.actions();
+        let [Action::Send(join)] = &joins[..] else { panic!("{joins:?}") };
+        let Ok(ClientMessage::Join(Join { resume, attempt, .. })) = ClientMessage::decode(join)
+        else {
+            panic!("no join")
+        };
+        assert_eq!((resume, attempt), (None, 2));
+    }
+}
+
+#[test]
+fn a_wrong_password_and_other_final_reasons_end_the_client_and_others_do_not() {
+    for reason in CloseReason::ALL.into_iter().filter(|reason| *reason != CloseReason::Left) {
+        let mut peer = Peer::joining();
+        peer.actions();
+        let close = Some((reason.code(), "detail".to_owned()));
+        peer.client.handle(peer.now, Input::Disconnected(close));
+        let failed = peer.client.connection_state() == ConnectionState::Failed;
+        assert_eq!(failed, !reason.is_retryable(), "{reason:?}");
+        let failure = peer.failure().expect("a reason is told");
+        assert_eq!(failure.code(), reason.name());
+        assert!(failure.to_string().ends_with(": detail"));
+        let reconnects = peer.actions().iter().any(|one| matches!(one, Action::Connect { .. }));
+        assert_eq!(reconnects, reason.is_retryable());
+    }
+}
+
+#[test]
+fn a_snapshot_that_does_not_decode_is_refused_and_says_where() {
+    let vm = Vm::new(&config().app, Peer::joining().client.session_id(), &[0xc0]).expect("starts");
+    let good = vm.snapshot();
+    let mut bad = good.clone();
+    // The sum: the only field of the only model, a zero.
+    let at = bad.windows(4).position(|part| part == [0x93, 0x01, 0x00, 0x91]).expect("it is there");
+    bad[at + 4] = 0xc3;
+    let load = |data: &[u8], hash: Digest, seq| {
+        let mut peer = Peer::joining();
+        let size = data.len() as u64;
+        let snapshot = Some(SnapshotInfo { seq, time: 0, hash, size });
+        peer.hear(&ServerMessage::Welcome(Welcome { snapshot, ..peer.welcome() }));
+        for part in data.chunks(10) {
+            peer.hear(&ServerMessage::SnapshotPart(part));
+        }
+        (peer.failure().map(|reason| reason.to_string()), peer.sum())
+    };
+    let hash = |data: &[u8]| Digest(StateHash::of(data).0);
+    assert_eq!(load(&good, hash(&good), 0), (None, Some(0)));
+    let (failure, _) = load(&bad, hash(&bad), 0);
+    let failure = failure.expect("it is refused");
+    assert!(failure.contains("model M1 (sum), field sum: invalid type"), "{failure}");
+    let (failure, _) = load(&good, Digest([0; 32]), 0);
+    assert!(failure.is_some_and(|failure| failure.contains("majority")));
+    let (failure, _) = load(&good, hash(&good), 5);
+    assert!(failure.is_some_and(|failure| failure.contains("position")));
+}
+
+#[test]
+fn silence_and_a_missing_welcome_lead_to_another_attempt() {
+    for mut peer in [Peer::live(), Peer::joining()] {
+        peer.actions();
+        peer.now += 10_000_000;
+        peer.step();
+        assert_eq!(peer.failure(), Some(DisconnectReason::Silent));
+        assert_eq!(peer.actions()[..1], [Action::Close]);
+    }
+}
+
+#[test]
+fn acceptance_12_what_is_published_during_an_outage_comes_through_once_and_the_view_stays() {
+    let mut peer = Peer::live();
+    peer.client.publish(peer.now, "sum", "add", &1u64).expect("it is small");
+    let first = peer.sent();
+    peer.client.handle(peer.now, Input::Disconnected(None));
+    assert_eq!(peer.client.connection_state(), ConnectionState::Reconnecting);
+    peer.client.publish(peer.now, "sum", "add", &2u64).expect("there is room");
+    assert_eq!(peer.sent(), []);
+    peer.client.handle(peer.now, Input::Connected);
+    // The first had been accepted; only the second is sent again.
+    let welcome = Welcome { resumed: true, seamless: true, counter: 1, ..peer.welcome() };
+    peer.hear(&ServerMessage::Welcome(Welcome { seq: 2, ..welcome }));
+    peer.echo(1, &first[0].1);
+    peer.step();
+    let second = peer.sent();
+    assert_eq!(second.iter().map(|send| send.0).collect::<Vec<_>>(), [2]);
+    peer.echo(2, &second[0].1);
+    peer.step();
+    assert_eq!(peer.sum(), Some(3));
+    assert_eq!(peer.client.connection_state(), ConnectionState::Live);
+    let lost = peer.events().iter().any(|event| matches!(event, SessionEvent::ViewLost));
+    assert!(!lost);
+}
+
+#[test]
+fn too_large_and_too_much_are_told_to_the_publisher() {
+    let mut peer = Peer::live();
+    let large = peer.client.publish(peer.now, "sum", "add", &"x".repeat(1_000));
+    assert!(matches!(large, Err(PublishError::TooLarge { most: 1_000, .. })), "{large:?}");
+    let publish = |peer: &mut Peer| peer.client.publish(peer.now, "sum", "add", &1u64);
+    let accepted = (0..2_000).take_while(|_| publish(&mut peer).is_ok()).count();
+    assert_eq!(accepted, 1024);
+    assert_eq!(publish(&mut peer), Err(PublishError::TooFast));
+    // Only what the limits allow has gone out; the rest follows in its time.
+    assert_eq!(peer.sent().len(), 9);
+    peer.now += 50_000;
+    peer.step();
+    assert_eq!(peer.sent().len(), 5);
+}
+
+#[test]
+fn a_pause_holds_sends_back_and_they_follow_when_it_is_over() {
+    let mut peer = Peer::live();
+    peer.actions();
+    peer.hear(&ServerMessage::Hold(Hold::Pause));
+    peer.client.publish(peer.now, "sum", "add", &1u64).expect("there is room");
+    peer.step();
+    assert_eq!(peer.sent(), []);
+    peer.hear(&ServerMessage::Hold(Hold::Resume));
+    peer.step();
+    assert_eq!(peer.sent().len(), 1);
+    let held = |event: &SessionEvent| matches!(event, SessionEvent::Held(_));
+    assert_eq!(peer.events().iter().filter(|event| held(event)).count(), 2);
+}
+
+#[test]
+fn votes_on_history_are_passed_over_and_others_are_cast() {
+    let mut peer = Peer::joining();
+    let welcome = Welcome { seq: 1, ..peer.welcome() };
+    peer.hear(&ServerMessage::Welcome(welcome));
+    peer.actions();
+    peer.seq = 1;
+    peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: 1, time: 0 }));
+    peer.own_join();
+    peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: 3, time: 0 }));
+    peer.step();
+    let votes: Vec<_> = peer
+        .actions()
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Send(frame) => match ClientMessage::decode(&frame) {
+                Ok(ClientMessage::Vote(vote)) => Some(vote.seq),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    assert_eq!(votes, [3]);
+}
