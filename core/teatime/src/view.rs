@@ -30,11 +30,11 @@ pub trait View: Sized + 'static {
 
 /// What a view can do: read the model, publish, subscribe, set timers.
 ///
-/// It offers the model by shared reference only. That a view cannot write (acceptance_39) is checked by the
+/// It offers the model by shared reference only. That a view cannot write is checked by the
 /// compiler:
 ///
 /// ```compile_fail,E0596
-/// # // acceptance_39: this is the test.
+/// # fn acceptance_39_a_view_cannot_write() {}
 /// # use teatime::{View, ViewContext};
 /// fn write<V: View>(cx: &mut ViewContext<'_, V>) -> &mut V::Model {
 ///     &mut *cx.model()
