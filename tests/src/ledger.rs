@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use teatime::{
-    App, Cx, Duration, Handle, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, handlers, model,
+    App, Cx, Duration, Handle, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, handlers, model,
 };
+
+/// The view data of every client of the simulator.
+pub const BROUGHT_ALONG: &str = "brought along";
 
 /// What views send: numbers that go up by one.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -46,7 +49,10 @@ impl Ledger {
         }
     }
 
-    fn join(&mut self, cx: &mut Cx<Self>, view: ViewId) {
+    fn join(&mut self, cx: &mut Cx<Self>, view: ViewInfo) {
+        // Every client of the simulator brings this along.
+        self.violations += u64::from(view.data::<String>() != Some(Ok(BROUGHT_ALONG.into())));
+        let view = view.view_id;
         if let Some(page) = cx.create::<Page>(&view) {
             self.violations += u64::from(self.here.insert(view, page).is_some());
         }

@@ -284,10 +284,11 @@ impl World {
     }
 
     fn start_client(&mut self) {
-        let config = Config::new(ledger::app(), "the ledger", &self.plan.buggy)
+        let mut config = Config::new(ledger::app(), "the ledger", &self.plan.buggy)
             .expect("the option is a bool")
             // A key derivation takes as long as a virtual minute; one run in eight has one.
             .password(self.plan.seed.is_multiple_of(8).then_some("sesame"));
+        config.view_data = teatime::to_bytes(ledger::BROUGHT_ALONG).ok();
         let mut entropy = [0; 32];
         self.rng.fill_bytes(&mut entropy);
         let mut client = Client::new(config, entropy).expect("the configuration is sound");
