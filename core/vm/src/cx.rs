@@ -192,8 +192,8 @@ impl<M: Model> Cx<'_, M> {
         Schedule { cx: Cx { state, me }, after: every, every }
     }
 
-    /// Cancels a future message of this model; false if it has come, or has been cancelled. The
-    /// handle of a repeating one names its first coming: cancel those by their handler.
+    /// Cancels a future message of this model, a repeating one for good; false if it has come for
+    /// the last time, or has been cancelled.
     pub fn cancel(&mut self, future: FutureHandle) -> bool {
         let me = self.me.id();
         let Some(slot) = self.state.arena.get_mut(me) else { return false };

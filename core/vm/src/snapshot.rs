@@ -105,9 +105,10 @@ pub(crate) fn write(state: &State) -> Result<Vec<u8>, SnapshotError> {
     }
     let futures = state.wheel.in_order();
     array(out, futures.len());
-    for (Due { time, id, model, method, every }, payload) in futures {
+    for (Due { time, id, model, method, every, handle }, payload) in futures {
         let payload = payload.to_msgpack().map_err(|error| wrong("future messages", error))?;
-        put(out, "future messages", &(time, id, model, method, every, Bytes::new(&payload)))?;
+        let due = (time, id, model, method, every, handle);
+        put(out, "future messages", &(due, Bytes::new(&payload)))?;
     }
     // Room for what later formats add without touching what stands before.
     array(out, 0);
@@ -258,16 +259,16 @@ fn read_futures(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsh
     state.wheel = Wheel::new(state.time.as_micros());
     let mut newest = (state.time.as_micros(), 0);
     for _ in 0..reader.array(PLACE)? {
-        let (time, id, model, method, every, payload): (u64, u64, ModelId, u16, u64, ByteBuf) =
-            reader.next(PLACE)?;
-        let in_order = (time, id) > newest && id < state.next_future;
+        let (due, payload): ((u64, u64, ModelId, u16, u64, u64), ByteBuf) = reader.next(PLACE)?;
+        let (time, id, model, method, every, handle) = due;
+        let in_order = (time, id) > newest && id < state.next_future && handle <= id;
         if !in_order || !check_method(state, model, method) {
             return Err(wrong(PLACE, format!("that to {model} at {time} µs is impossible")));
         }
         newest = (time, id);
         let payload = Payload::from_msgpack(&payload);
         if let Some(slot) = state.arena.get_mut(model) {
-            let due = Due { time, id, model, method, every };
+            let due = Due { time, id, model, method, every, handle };
             state.wheel.insert(&mut slot.futures, due, payload);
         }
     }

@@ -89,14 +89,14 @@ impl State {
         let Some(slot) = self.arena.get_mut(model) else { return true };
         let object = slot.object.take();
         let (due, payload) = self.wheel.take(&mut slot.futures, at);
-        let Due { time, method, every, .. } = due;
+        let Due { time, method, every, handle, .. } = due;
         self.time = Time::from_micros(time);
         if every > 0 {
             // Before the call, so that the handler can cancel it.
             let id = self.next_future;
             self.next_future += 1;
             let time = time.saturating_add(every);
-            let next = Due { time, id, model, method, every };
+            let next = Due { time, id, model, method, every, handle };
             self.wheel.insert(&mut slot.futures, next, payload.clone());
         }
         self.sender = None;
@@ -270,7 +270,7 @@ impl State {
         let id = self.next_future;
         self.next_future += 1;
         let time = self.time.as_micros().saturating_add(after);
-        let due = Due { time, id, model, method, every };
+        let due = Due { time, id, model, method, every, handle: id };
         match self.arena.get_mut(model) {
             Some(slot) => (id, self.wheel.insert(&mut slot.futures, due, payload)),
             // It was destroyed in this very turn: nothing will be called.

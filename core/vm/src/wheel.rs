@@ -24,6 +24,8 @@ pub(crate) struct Due {
     pub(crate) method: u16,
     /// The span after which it comes again, in µs; 0 if it comes once.
     pub(crate) every: u64,
+    /// The id of its first coming, by which it is cancelled.
+    pub(crate) handle: u64,
 }
 
 /// Two doubly linked lists run through the messages: that of a slot, and that of a model.
@@ -165,12 +167,18 @@ impl Wheel {
         (due, payload)
     }
 
-    /// The message of this model with this id. `hint` is where it was put if that was in this
+    /// The message of this model with this handle. `hint` is where it was put if that was in this
     /// process; otherwise the model's own messages are searched.
-    pub(crate) fn find(&self, own: OwnFutures, model: ModelId, id: u64, hint: u32) -> Option<u32> {
+    pub(crate) fn find(
+        &self,
+        own: OwnFutures,
+        model: ModelId,
+        handle: u64,
+        hint: u32,
+    ) -> Option<u32> {
         let is_it = |at: u32| {
             let node = self.nodes.get(at as usize)?;
-            (node.live && node.due.id == id && node.due.model == model).then_some(at)
+            (node.live && node.due.handle == handle && node.due.model == model).then_some(at)
         };
         is_it(hint).or_else(|| self.of_model(own).find(|at| is_it(*at).is_some()))
     }
@@ -255,7 +263,7 @@ mod tests {
     use super::*;
 
     fn due(time: u64, id: u64) -> Due {
-        Due { time, id, model: ModelId(id % 3), method: 0, every: 0 }
+        Due { time, id, model: ModelId(id % 3), method: 0, every: 0, handle: id }
     }
 
     proptest! {

@@ -60,6 +60,10 @@ impl Diary {
             "every" => {
                 cx.every(Duration::from_millis(1)).call(Self::timer, "again".into());
             }
+            "repeat" => {
+                let future = cx.every(Duration::from_millis(1)).call(Self::timer, "r".into());
+                self.future = Some(future);
+            }
             "stop" => {
                 let stopped = cx.cancel_all(Self::timer);
                 self.note(format!("stopped {stopped}"));
@@ -233,6 +237,23 @@ fn repeating_futures_run_until_their_handler_is_cancelled() {
     session.pass_until(9_000);
     let entries = ["again at 1000", "again at 2000", "again at 3000", "again at 4000", "stopped 1"];
     assert_eq!(session.diary().entries, entries);
+}
+
+#[test]
+fn a_repeating_future_can_be_cancelled_by_its_handle_after_it_has_come_and_after_a_restore() {
+    for restore in [false, true] {
+        let mut session = Session::new();
+        session.tell("repeat");
+        session.pass_until(2_500);
+        if restore {
+            session = session.restored();
+        }
+        session.tell("cancel");
+        session.tell("cancel");
+        session.pass_until(9_000);
+        let entries = ["r at 1000", "r at 2000", "cancelled Some(true)", "cancelled Some(false)"];
+        assert_eq!(session.diary().entries, entries);
+    }
 }
 
 #[test]
