@@ -55,6 +55,19 @@ fn help_and_version_are_there() {
 }
 
 #[test]
+fn benchmarks_print_json_with_the_wanted_figures_beside() {
+    for (what, rows) in [("vm", 5), ("reflector", 5)] {
+        let (code, text, errors) = run(&["bench", what, "--quick", "--json"], "");
+        assert_eq!(code, Some(0), "{errors}");
+        let report: Value = serde_json::from_str(&text).expect("it is JSON");
+        let list = report["rows"].as_array().expect("there are rows");
+        assert_eq!(list.len(), rows);
+        assert!(list.iter().all(|row| row.to_string().contains("wanted_at_")), "{text}");
+        assert!(report["machine"]["cores"].is_number());
+    }
+}
+
+#[test]
 fn a_second_chat_joins_the_first_without_a_word_and_goes_on_when_the_first_ends() {
     let directory = private_directory("same-machine");
     let start = || {

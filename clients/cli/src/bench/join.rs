@@ -51,6 +51,8 @@ fn log() -> Vec<Vec<u8>> {
     let views = Views { seq: 1, time: 0, exited: vec![], joined: vec![view], active: 1 };
     let mut frames = vec![Vec::new(), ServerMessage::Views(views).encode()];
     sender.handle(0, Input::Frame(frames[1].clone()));
+    // It sends once it has seen itself join.
+    sender.step(0, &mut || true);
     let text = "x".repeat(TEXT);
     for number in 1..=EVENTS {
         let post = teatime_chat::Post { text: text.clone() };
