@@ -13,6 +13,7 @@ const HISTORY: usize = 100;
 
 /// What all participants of a chat must agree on; part of the session's identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ChatOptions {
     /// After so many seconds without a post the chat clears itself.
     pub inactivity_seconds: u32,

@@ -87,7 +87,7 @@ fn implement(
                 Some(Argument { owned, .. }) => quote!(#vm::__private::argument_kind::<#owned>()),
                 None => quote!(#vm::ArgumentKind::Other),
             };
-            quote!(#vm::MethodInfo { name: #method, argument: #shape, kind: #kind })
+            quote!(#vm::MethodInfo { name: #method.into(), argument: #shape.into(), kind: #kind })
         });
         quote!([#(#entries),*])
     };

@@ -33,6 +33,12 @@ impl Config {
     pub fn new(app: App, name: &str, options: &impl Serialize) -> Result<Self, ConfigError> {
         let options =
             rmp_serde::to_vec(options).map_err(|error| ConfigError::Options(error.to_string()))?;
+        Self::with_encoded_options(app, name, &options)
+    }
+
+    /// The same with options that are MessagePack already.
+    pub fn with_encoded_options(app: App, name: &str, options: &[u8]) -> Result<Self, ConfigError> {
+        let options = app.canonical_options(options).map_err(ConfigError::Options)?;
         Ok(Self {
             app,
             name: name.to_owned(),

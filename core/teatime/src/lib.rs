@@ -5,6 +5,7 @@
 //! nobody writes server code. An app supplies models and a [`View`].
 
 mod badge;
+mod driver;
 mod link;
 mod local;
 mod qr;
@@ -12,10 +13,11 @@ mod session;
 mod view;
 
 pub use badge::Badge;
+pub use driver::{Driver, JoinError};
 pub use link::{JoinLink, LinkError, reflector_address};
 pub use local::{LocalReflector, local_reflector};
 pub use qr::QrCode;
-pub use session::{JoinError, Session};
+pub use session::Session;
 pub use teatime_net::client::Waker;
 pub use teatime_net::server;
 pub use teatime_session::{

@@ -5,31 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration as StdDuration, Instant};
 
 use serde::Serialize;
-use teatime_net::client::{Transport, Waker};
+use teatime_net::client::Waker;
 use teatime_session::{
-    Client, Config, ConfigError, ConnectionState, DisconnectReason, Handling, PublishError,
-    Receipt, RoundTrips, SessionEvent, Stepped,
+    Client, Config, ConnectionState, DisconnectReason, Handling, PublishError, Receipt, RoundTrips,
+    SessionEvent, Stepped,
 };
 use teatime_vm::{SessionId, Time, ViewId, Vm};
 
-use crate::link::{LinkError, reflector_address};
+use crate::driver::{Driver, JoinError};
 use crate::view::{View, ViewContext, ViewHost};
-
-/// Everything that can go wrong before a session begins to connect. What goes wrong later comes as
-/// [`SessionEvent`]s.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JoinError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The address of the reflector is wrong.
-    #[error(transparent)]
-    Address(#[from] LinkError),
-    /// The operating system refused what is needed.
-    #[error("the session cannot be started: {0}")]
-    Io(#[from] std::io::Error),
-}
 
 /// A session that has been joined, or is on the way to it.
 ///
@@ -37,11 +21,9 @@ pub enum JoinError {
 /// arrived and runs the view, so the view may read the model directly and needs no lock. The
 /// sockets live on a thread of their own. Dropping the session leaves it.
 pub struct Session<V: View> {
-    client: Client,
-    transport: Transport,
+    driver: Driver,
     view: ViewHost<V>,
     events: VecDeque<SessionEvent>,
-    started: Instant,
 }
 
 impl<V: View> Session<V> {
@@ -58,20 +40,8 @@ impl<V: View> Session<V> {
         reflector: &str,
         waker: Waker,
     ) -> Result<Self, JoinError> {
-        let mut entropy = [0; 32];
-        getrandom::fill(&mut entropy).map_err(std::io::Error::other)?;
-        let address = reflector_address(reflector)?;
-        let mut client = Client::new(config, entropy)?;
-        client.connect();
-        let mut session = Self {
-            client,
-            transport: Transport::spawn(&address, waker)?,
-            view: ViewHost::default(),
-            events: VecDeque::new(),
-            started: Instant::now(),
-        };
-        session.perform();
-        Ok(session)
+        let driver = Driver::join(config, reflector, waker)?;
+        Ok(Self { driver, view: ViewHost::default(), events: VecDeque::new() })
     }
 
     /// One frame: takes in what has arrived, simulates it for at most about `budget`, and then runs
@@ -79,35 +49,34 @@ impl<V: View> Session<V> {
     /// timers that are due, then [`View::update`].
     pub fn step(&mut self, budget: StdDuration) {
         let deadline = Instant::now() + budget;
-        while let Some(input) = self.transport.poll_input() {
-            self.client.handle(self.clock(), input);
-            self.perform();
-        }
+        self.driver.receive();
         loop {
-            let now = self.clock();
-            let stepped = self.client.step(now, &mut || Instant::now() < deadline);
+            let stepped = self.driver.simulate(deadline);
+            let now = self.driver.clock();
             self.take_events(now);
-            self.view.deliver(&mut self.client, now, Handling::Immediate);
-            self.perform();
+            self.view.deliver(self.driver.client_mut(), now, Handling::Immediate);
+            self.driver.perform();
             if stepped != Stepped::Attention {
                 break;
             }
         }
-        let now = self.clock();
-        self.view.frame(&mut self.client, now);
-        self.perform();
+        let now = self.driver.clock();
+        self.view.frame(self.driver.client_mut(), now);
+        self.driver.perform();
     }
 
     /// In what time a step is worthwhile even if nothing arrives.
     pub fn next_due(&self) -> Option<StdDuration> {
-        let due = self.client.next_wakeup().into_iter().chain(self.view.next_timer()).min();
-        due.map(|at| StdDuration::from_micros(at.saturating_sub(self.clock())))
+        let timer = self.view.next_timer();
+        let timer =
+            timer.map(|at| StdDuration::from_micros(at.saturating_sub(self.driver.clock())));
+        self.driver.next_due().into_iter().chain(timer).min()
     }
 
     /// Waits until a step is worthwhile, at most so long.
     pub fn wait(&mut self, at_most: StdDuration) {
         let pause = self.next_due().map_or(at_most, |due| at_most.min(due));
-        self.transport.wait(pause);
+        self.driver.wait(pause);
     }
 
     /// Steps and waits until there is something to tell, at most so long.
@@ -132,33 +101,21 @@ impl<V: View> Session<V> {
     }
 
     fn take_events(&mut self, now: u64) {
-        while let Some(event) = self.client.poll_event() {
+        while let Some(event) = self.driver.poll_event() {
             match event {
-                SessionEvent::ViewReady => self.view.attach(&mut self.client, now),
-                SessionEvent::ViewLost => self.view.detach(&mut self.client),
+                SessionEvent::ViewReady => self.view.attach(self.driver.client_mut(), now),
+                SessionEvent::ViewLost => self.view.detach(self.driver.client_mut()),
                 _ => {}
             }
             self.events.push_back(event);
         }
     }
 
-    fn perform(&mut self) {
-        while let Some(action) = self.client.poll_action() {
-            self.transport.perform(action);
-        }
-    }
-
-    /// µs since this session object was made: the clock of its state machine.
-    fn clock(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
     /// Leaves for good: the view is detached, the others see the exit. Does nothing the second
     /// time.
     pub fn leave(&mut self) {
-        self.client.leave();
-        self.perform();
-        let now = self.clock();
+        self.driver.leave();
+        let now = self.driver.clock();
         self.take_events(now);
     }
 
@@ -172,9 +129,9 @@ impl<V: View> Session<V> {
         &mut self,
         run: impl FnOnce(&mut V, &mut ViewContext<'_, V>) -> R,
     ) -> Option<R> {
-        let now = self.clock();
-        let result = self.view.with(&mut self.client, now, run);
-        self.perform();
+        let now = self.driver.clock();
+        let result = self.view.with(self.driver.client_mut(), now, run);
+        self.driver.perform();
         result
     }
 
@@ -185,16 +142,12 @@ impl<V: View> Session<V> {
         event: &str,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Receipt, PublishError> {
-        let receipt = self.client.publish(self.clock(), scope, event, data);
-        self.perform();
-        receipt
+        self.driver.publish(scope, event, data)
     }
 
     /// Asks for a vote of all participants on their state hash. The answers come as events.
     pub fn request_vote(&mut self) -> Result<(), PublishError> {
-        let requested = self.client.request_vote();
-        self.perform();
-        requested
+        self.driver.request_vote()
     }
 
     /// The root model, while there is one.
@@ -204,68 +157,67 @@ impl<V: View> Session<V> {
 
     /// The whole model, to read any part of it.
     pub fn vm(&self) -> Option<&Vm> {
-        self.client.vm()
+        self.driver.client().vm()
     }
 
     /// The state machine behind this session, to ask what is not offered here.
     pub fn client(&self) -> &Client {
-        &self.client
+        self.driver.client()
     }
 
     /// Identity of the session.
     pub fn id(&self) -> SessionId {
-        self.client.session_id()
+        self.driver.client().session_id()
     }
 
     /// Identity of this view.
     pub fn view_id(&self) -> ViewId {
-        self.client.view_id()
+        self.driver.client().view_id()
     }
 
     /// How the session stands with its reflector.
     pub fn connection_state(&self) -> ConnectionState {
-        self.client.connection_state()
+        self.driver.client().connection_state()
     }
 
     /// For how long the connection has been broken.
     pub fn reconnecting_for(&self) -> Option<StdDuration> {
-        let since = self.client.reconnecting_since()?;
-        Some(StdDuration::from_micros(self.clock().saturating_sub(since)))
+        self.driver.reconnecting_for()
     }
 
     /// Why the session has failed, if it has.
     pub fn failure(&self) -> Option<&DisconnectReason> {
-        self.client.failure()
+        self.driver.client().failure()
     }
 
     /// How far the catch-up is, from 0 to 1.
     pub fn progress(&self) -> f32 {
-        self.client.progress()
+        self.driver.client().progress()
     }
 
     /// Whether the model is up to date with the reflector.
     pub fn synced(&self) -> bool {
-        self.client.synced()
+        self.driver.client().synced()
     }
 
     /// Round trips to the reflector.
     pub fn round_trips(&self) -> RoundTrips {
-        self.client.round_trips()
+        self.driver.client().round_trips()
     }
 
     /// The session time up to which the model has been simulated.
     pub fn now(&self) -> Time {
-        self.client.now()
+        self.driver.client().now()
     }
 
     /// The newest session time that the reflector has told.
     pub fn external_now(&self) -> Time {
-        self.client.external_now()
+        self.driver.client().external_now()
     }
 
     /// An estimate of the session time at this moment.
     pub fn extrapolated_now(&self) -> Time {
-        self.client.extrapolated_now(self.clock())
+        self.driver.extrapolated_now()
     }
 }
 

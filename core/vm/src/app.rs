@@ -1,10 +1,13 @@
 //! An app: the models that a session is made of, and the identity of their version.
 
+use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::cx::Cx;
+use crate::encode;
 use crate::fault::panic_message;
+use crate::foreign::{self, ForeignModel};
 use crate::id::{Handle, ModelId};
 use crate::model::{MethodInfo, Model, Object};
 use crate::snapshot::{FORMAT, FieldError, read_state};
@@ -22,10 +25,13 @@ pub(crate) struct Inner {
 }
 
 /// Makes a model from its encoded options.
-type Init = fn(&mut State, ModelId, &[u8]) -> Result<Box<dyn Object>, String>;
+type Init = dyn Fn(&mut State, ModelId, &[u8]) -> Result<Box<dyn Object>, String> + Send + Sync;
 
 /// Reads a model's state and moves the slice behind it.
-type Read = fn(&mut &[u8]) -> Result<Box<dyn Object>, FieldError>;
+type Read = dyn Fn(&mut &[u8]) -> Result<Box<dyn Object>, FieldError> + Send + Sync;
+
+/// The canonical form of a model's encoded options.
+type Options = dyn Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync;
 
 /// A model of an app, as the virtual machine knows it: a table of functions that may as well be
 /// made at run time.
@@ -35,15 +41,20 @@ pub(crate) struct Definition {
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) handlers: Vec<MethodInfo>,
     pub(crate) queries: Vec<MethodInfo>,
-    pub(crate) init: Init,
-    pub(crate) read: Read,
-    pub(crate) type_id: std::any::TypeId,
+    pub(crate) init: Box<Init>,
+    pub(crate) read: Box<Read>,
+    pub(crate) options: Box<Options>,
+    /// The Rust type, if it is one.
+    pub(crate) type_id: Option<TypeId>,
 }
 
 /// What is wrong with an app's declaration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {
+    /// There is no model.
+    #[error("an app needs a root model")]
+    NoRoot,
     /// Two models have the same id.
     #[error("two models have the id {0:?}")]
     DuplicateModel(String),
@@ -62,7 +73,12 @@ pub struct AppBuilder {
 impl App {
     /// Begins to declare the app with this id, such as `org.example.game`, and this root model.
     pub fn builder<Root: Model>(id: &str) -> AppBuilder {
-        AppBuilder { id: id.to_owned(), version: 1, definitions: Vec::new() }.model::<Root>()
+        Self::builder_without_root(id).model::<Root>()
+    }
+
+    /// Begins to declare an app whose root model is the first that is added.
+    pub fn builder_without_root(id: &str) -> AppBuilder {
+        AppBuilder { id: id.to_owned(), version: 1, definitions: Vec::new() }
     }
 
     /// Its id.
@@ -81,8 +97,15 @@ impl App {
         self.0.version_hash
     }
 
+    /// The root model's options (MessagePack) in the one form that the session's identity is made
+    /// of: whether somebody wrote a struct as a map or as an array makes no difference. Says why if
+    /// they are not what the model takes.
+    pub fn canonical_options(&self, options: &[u8]) -> Result<Vec<u8>, String> {
+        (self.0.definitions[0].options)(options)
+    }
+
     pub(crate) fn definition_of<M: Model>(&self) -> Option<u16> {
-        let type_id = std::any::TypeId::of::<M>();
+        let type_id = Some(TypeId::of::<M>());
         let at = self.0.definitions.iter().position(|one| one.type_id == type_id)?;
         Some(u16::try_from(at).expect("the builder checks the number of models"))
     }
@@ -106,16 +129,26 @@ impl AppBuilder {
     /// Adds a model. Adding one twice does nothing.
     #[must_use]
     pub fn model<M: Model>(mut self) -> Self {
-        let type_id = std::any::TypeId::of::<M>();
+        let type_id = Some(TypeId::of::<M>());
         if self.definitions.iter().all(|one| one.type_id != type_id) {
             self.definitions.push(definition::<M>());
         }
         self
     }
 
+    /// Adds a model that is no Rust type.
+    #[must_use]
+    pub fn foreign_model(mut self, model: ForeignModel) -> Self {
+        self.definitions.push(foreign::definition(model));
+        self
+    }
+
     /// The app, if its declaration is sound.
     pub fn build(self) -> Result<App, AppError> {
         let Self { id, version, definitions } = self;
+        if definitions.is_empty() {
+            return Err(AppError::NoRoot);
+        }
         for (at, one) in definitions.iter().enumerate() {
             if definitions[..at].iter().any(|other| other.id == one.id) {
                 return Err(AppError::DuplicateModel(one.id.clone()));
@@ -139,7 +172,7 @@ fn definition<M: Model>() -> Definition {
         fields: fields.collect(),
         handlers: M::handlers().to_vec(),
         queries: M::queries().to_vec(),
-        init: |state, id, options| {
+        init: Box::new(|state, id, options| {
             let options: M::Options =
                 crate::payload::decode(options).map_err(|error| error.to_string())?;
             let mut cx = Cx::<M>::new(state, Handle::new(id));
@@ -148,9 +181,14 @@ fn definition<M: Model>() -> Definition {
                 Ok(model) => Ok(Box::new(model)),
                 Err(panic) => Err(format!("init panicked: {}", panic_message(&*panic))),
             }
-        },
-        read: |bytes| Ok(Box::new(read_state::<M>(bytes)?)),
-        type_id: std::any::TypeId::of::<M>(),
+        }),
+        read: Box::new(|bytes| Ok(Box::new(read_state::<M>(bytes)?))),
+        options: Box::new(|options| {
+            let options: M::Options =
+                crate::payload::decode(options).map_err(|error| error.to_string())?;
+            encode::to_bytes(&options).map_err(|error| error.to_string())
+        }),
+        type_id: Some(TypeId::of::<M>()),
     }
 }
 
@@ -172,8 +210,8 @@ fn hash_version(version: u32, definitions: &[Definition]) -> [u8; 32] {
         for (what, methods) in [("handlers", &one.handlers), ("queries", &one.queries)] {
             add(&format!("{what} {}", methods.len()));
             for method in methods {
-                add(method.name);
-                add(method.argument);
+                add(&method.name);
+                add(&method.argument);
             }
         }
     }

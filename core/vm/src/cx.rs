@@ -1,6 +1,7 @@
 //! What a model can do in its handlers.
 
 use std::any::{TypeId, type_name};
+use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,15 +10,14 @@ use crate::fault::FaultKind;
 use crate::id::{Handle, ModelId, Scope, SessionId, ViewId};
 use crate::model::{Handler, Model};
 use crate::payload::{Data, Payload};
-use crate::presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN};
 use crate::state::State;
 use crate::time::{Duration, Time};
-use crate::topics::Subscription;
+use crate::untyped::UntypedCx;
 
 /// The context of a running handler: the only door between a model and everything else.
 pub struct Cx<'a, M> {
-    pub(crate) state: &'a mut State,
-    me: Handle<M>,
+    pub(crate) untyped: UntypedCx<'a>,
+    model: PhantomData<fn() -> M>,
 }
 
 /// Names a future message, to cancel it. It may be kept in a model and survives snapshots.
@@ -65,7 +65,7 @@ pub struct NameTaken {
 
 impl<'a, M> Cx<'a, M> {
     pub(crate) fn new(state: &'a mut State, me: Handle<M>) -> Self {
-        Self { state, me }
+        Self { untyped: UntypedCx { state, me: me.id() }, model: PhantomData }
     }
 }
 
@@ -73,44 +73,44 @@ impl<M: Model> Cx<'_, M> {
     /// Whether a handler of a model runs: always, where there is a context. For code that does not
     /// know what calls it, as behind a C interface.
     pub fn model_only(&self) -> Result<(), NotInModel> {
-        if self.state.executing { Ok(()) } else { Err(NotInModel) }
+        if self.untyped.state.executing { Ok(()) } else { Err(NotInModel) }
     }
 
     /// The time of this turn.
     pub fn now(&self) -> Time {
-        self.state.time
+        self.untyped.now()
     }
 
     /// The model whose handler runs.
     pub fn me(&self) -> Handle<M> {
-        self.me
+        Handle::new(self.untyped.me)
     }
 
     /// Identity of the session.
     pub fn session_id(&self) -> SessionId {
-        self.state.session
+        self.untyped.session_id()
     }
 
     /// The scope in which joins and exits are told.
     pub fn session_scope(&self) -> Scope {
-        self.state.session.into()
+        self.session_id().into()
     }
 
     /// Who sent the event of this turn, as the reflector stamped it: nobody can pretend to be
     /// somebody else. It stays through the events that models send each other in consequence.
     /// Nobody in future messages, joins and exits.
     pub fn sender(&self) -> Option<ViewId> {
-        self.state.sender
+        self.untyped.sender()
     }
 
     /// How many views there are.
     pub fn view_count(&self) -> u32 {
-        u32::try_from(self.state.views.len()).unwrap_or(u32::MAX)
+        self.untyped.view_count()
     }
 
     /// The views that there are, in the order in which they came.
     pub fn views(&self) -> impl Iterator<Item = ViewId> {
-        self.state.views.keys().copied()
+        self.untyped.views()
     }
 
     /// Calls a handler of this model at every event of a topic; `*` stands for every scope or
@@ -122,22 +122,8 @@ impl<M: Model> Cx<'_, M> {
         event: &str,
         handler: H,
     ) {
-        let Some(method) = self.method(handler) else { return };
-        let scope = scope.into();
-        let event = self.canonical(&scope, event);
-        let order = self.state.next_subscription;
-        self.state.next_subscription += 1;
-        let new = Subscription { order, model: self.me.id(), method };
-        match self.state.topics.subscribe(scope.as_ref(), event, new) {
-            Some(topic) => {
-                if let Some(slot) = self.state.arena.get_mut(self.me.id()) {
-                    slot.topics.push(topic);
-                }
-            }
-            None => {
-                let topic = format!("{}/{event}", scope.as_ref());
-                self.fault(Some(method), FaultKind::SubscribedTwice(topic));
-            }
+        if let Some(method) = self.method(handler) {
+            self.untyped.subscribe(scope, event, method);
         }
     }
 
@@ -148,83 +134,57 @@ impl<M: Model> Cx<'_, M> {
         event: &str,
         handler: H,
     ) {
-        let Some(method) = self.method(handler) else { return };
-        let scope = scope.into();
-        let event = self.canonical(&scope, event);
-        if let Some(topic) = self.state.topics.find(scope.as_ref(), event) {
-            self.state.topics.unsubscribe(topic, self.me.id(), Some(method));
+        if let Some(method) = self.method(handler) {
+            self.untyped.unsubscribe(scope, event, method);
         }
     }
 
     /// Ends all subscriptions of this model.
     pub fn unsubscribe_all(&mut self) {
-        if let Some(slot) = self.state.arena.get_mut(self.me.id()) {
-            for topic in std::mem::take(&mut slot.topics) {
-                self.state.topics.unsubscribe(topic, self.me.id(), None);
-            }
-        }
+        self.untyped.unsubscribe_all();
     }
 
     /// Publishes an event: to models when this handler has returned, in the order of publishing
     /// and before anything else happens at this instant; to views with their next step.
     pub fn publish<T: Data>(&mut self, scope: impl Into<Scope>, event: &str, data: T) {
-        let scope = scope.into();
-        if self.is_presence(&scope, event) {
-            let topic = format!("{}/{event}", scope.as_ref());
-            self.fault(None, FaultKind::ReservedTopic(topic));
-            return;
-        }
-        self.state.publish(scope.as_ref(), event, Payload::new(data));
+        self.untyped.publish(scope, event, Payload::new(data));
     }
 
     /// Begins to schedule a future message: `cx.future(span).call(Self::handler, argument)`. With
     /// no span it comes in a turn of its own after this one, at the same time.
     pub fn future(&mut self, after: Duration) -> Schedule<'_, M> {
-        let (state, me) = (&mut *self.state, self.me);
-        Schedule { cx: Cx { state, me }, after: after.as_micros(), every: 0 }
+        Schedule { cx: self.again(), after: after.as_micros(), every: 0 }
     }
 
     /// The same for a message that comes again and again, first after `every`. A span of nothing
     /// counts as 1 µs.
     pub fn every(&mut self, every: Duration) -> Schedule<'_, M> {
         let every = every.as_micros().max(1);
-        let (state, me) = (&mut *self.state, self.me);
-        Schedule { cx: Cx { state, me }, after: every, every }
+        Schedule { cx: self.again(), after: every, every }
     }
 
     /// Cancels a future message of this model, a repeating one for good; false if it has come for
     /// the last time, or has been cancelled.
     pub fn cancel(&mut self, future: FutureHandle) -> bool {
-        let me = self.me.id();
-        let Some(slot) = self.state.arena.get_mut(me) else { return false };
-        let found = self.state.wheel.find(slot.futures, me, future.id, future.hint);
-        found.map(|at| self.state.wheel.take(&mut slot.futures, at)).is_some()
+        self.untyped.cancel_at(future.id, future.hint)
     }
 
     /// Cancels all future messages to one handler of this model, repeating ones included. Returns
     /// how many.
     pub fn cancel_all<S, H: Handler<M, S>>(&mut self, handler: H) -> u64 {
-        let Some(method) = self.method(handler) else { return 0 };
-        let Some(slot) = self.state.arena.get_mut(self.me.id()) else { return 0 };
-        let wheel = &mut self.state.wheel;
-        let mut found: Vec<_> = wheel.of_model(slot.futures).collect();
-        found.retain(|at| wheel.get(*at).method == method);
-        for at in &found {
-            wheel.take(&mut slot.futures, *at);
-        }
-        found.len() as u64
+        self.method(handler).map_or(0, |method| self.untyped.cancel_all(method))
     }
 
     /// Makes another model; its `init` runs at once. Nothing if that panicked, or if the app did
     /// not declare the model.
     pub fn create<N: Model>(&mut self, options: &N::Options) -> Option<Handle<N>> {
-        let Some(definition) = self.state.app.definition_of::<N>() else {
+        let Some(definition) = self.untyped.state.app.definition_of::<N>() else {
             self.fault(None, FaultKind::UnknownHandler(type_name::<N>()));
             return None;
         };
         let made = encode::to_bytes(options)
             .map_err(|error| error.to_string())
-            .and_then(|options| self.state.create(definition, &options));
+            .and_then(|options| self.untyped.state.create(definition, &options));
         match made {
             Ok(id) => Some(Handle::new(id)),
             Err(why) => {
@@ -237,13 +197,13 @@ impl<M: Model> Cx<'_, M> {
     /// Destroys a model with everything that belongs to it: subscriptions, future messages, names.
     /// False if it was not there. The root model cannot be destroyed.
     pub fn destroy<N>(&mut self, model: Handle<N>) -> bool {
-        model.id() != ModelId::ROOT && self.state.destroy(model.id())
+        self.untyped.destroy(model.id())
     }
 
     /// Another model, to read it. Nothing if it is not there, is of another type, or one of its
     /// handlers runs.
     pub fn get<N: Model>(&self, model: Handle<N>) -> Option<&N> {
-        self.state.arena.get(model.id())?.object.as_ref()?.as_any().downcast_ref()
+        self.untyped.state.arena.get(model.id())?.object.as_ref()?.as_any().downcast_ref()
     }
 
     /// Runs something with another model and its own context. Nothing in the same cases as
@@ -254,14 +214,15 @@ impl<M: Model> Cx<'_, M> {
         run: impl FnOnce(&mut N, &mut Cx<'_, N>) -> R,
     ) -> Option<R> {
         self.get(model)?;
-        let mut object = self.state.arena.get_mut(model.id())?.object.take()?;
+        let state = &mut *self.untyped.state;
+        let mut object = state.arena.get_mut(model.id())?.object.take()?;
         let result = object.as_any_mut().downcast_mut().map(|other| {
-            let mut cx = Cx::new(self.state, model);
+            let mut cx = Cx::new(state, model);
             let run = std::panic::AssertUnwindSafe(|| run(other, &mut cx));
             std::panic::catch_unwind(run)
         });
         // Even if it panicked: a model must not disappear.
-        self.state.put_back(model.id(), object);
+        state.put_back(model.id(), object);
         match result? {
             Ok(result) => Some(result),
             Err(panic) => std::panic::resume_unwind(panic),
@@ -275,40 +236,31 @@ impl<M: Model> Cx<'_, M> {
 
     /// Makes a model known by a name to all models and views.
     pub fn set_well_known<N>(&mut self, name: &str, model: Handle<N>) -> Result<(), NameTaken> {
-        match self.state.names.get(name) {
-            Some(other) if *other != model.id() => {
-                Err(NameTaken { name: name.to_owned(), model: *other })
-            }
-            _ => {
-                if self.state.arena.get(model.id()).is_some() {
-                    self.state.names.insert(name.to_owned(), model.id());
-                }
-                Ok(())
-            }
-        }
+        self.untyped.set_well_known(name, model.id())
     }
 
     /// The model that is known by a name.
     pub fn well_known<N: Model>(&self, name: &str) -> Option<Handle<N>> {
-        let id = *self.state.names.get(name)?;
-        let definition = self.state.arena.get(id)?.definition;
-        (self.state.app.definition_of::<N>() == Some(definition)).then(|| Handle::new(id))
+        let id = self.untyped.well_known(name)?;
+        let state = &self.untyped.state;
+        let definition = state.arena.get(id)?.definition;
+        (state.app.definition_of::<N>() == Some(definition)).then(|| Handle::new(id))
     }
 
     /// A random number in 0..1 with 53 bits, the same for all participants.
     pub fn random(&mut self) -> f64 {
-        self.state.random.next_f64()
+        self.untyped.random()
     }
 
     /// 64 random bits, the same for all participants.
     pub fn random_u64(&mut self) -> u64 {
-        self.state.random.next_u64()
+        self.untyped.random_u64()
     }
 
     /// A random number below `limit`, each equally likely, the same for all participants; 0 for a
     /// limit of 0.
     pub fn random_below(&mut self, limit: u64) -> u64 {
-        self.state.random.below(limit)
+        self.untyped.random_below(limit)
     }
 
     /// A random number from `low` to `high` inclusive, each equally likely; `low` if `high` is
@@ -335,25 +287,12 @@ impl<M: Model> Cx<'_, M> {
     }
 
     fn fault(&mut self, method: Option<u16>, kind: FaultKind) {
-        self.state.fault(Some((self.me.id(), method)), kind);
+        self.untyped.fault(method, kind);
     }
 
-    fn in_session_scope(&self, scope: &Scope) -> bool {
-        *scope == self.session_scope()
-    }
-
-    fn is_presence(&self, scope: &Scope, event: &str) -> bool {
-        [VIEW_JOIN, VIEW_EXIT, USER_ENTER, USER_EXIT].contains(&event)
-            && self.in_session_scope(scope)
-    }
-
-    /// Joins and exits have two names each; this is the one that is published.
-    fn canonical<'e>(&self, scope: &Scope, event: &'e str) -> &'e str {
-        match event {
-            USER_ENTER if self.in_session_scope(scope) => VIEW_JOIN,
-            USER_EXIT if self.in_session_scope(scope) => VIEW_EXIT,
-            other => other,
-        }
+    fn again(&mut self) -> Cx<'_, M> {
+        let me = self.me();
+        Cx::new(self.untyped.state, me)
     }
 }
 
@@ -373,7 +312,8 @@ impl<M: Model> Schedule<'_, M> {
         };
         let Self { cx, after, every } = self;
         let payload = Payload::new(argument);
-        let (id, hint) = cx.state.schedule(cx.me.id(), method, after, every, payload);
+        let UntypedCx { state, me } = cx.untyped;
+        let (id, hint) = state.schedule(me, method, after, every, payload);
         FutureHandle { id, hint }
     }
 }

@@ -7,12 +7,21 @@
 use std::fmt::Display;
 
 use rmp::encode as mp;
+use serde::Deserialize;
 use serde::ser::{self, Serialize};
+
+use crate::limits::MAX_DEPTH;
 
 /// Why a value cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EncodeError(String);
+
+impl EncodeError {
+    pub(crate) fn new(why: String) -> Self {
+        Self(why)
+    }
+}
 
 impl ser::Error for EncodeError {
     fn custom<T: Display>(message: T) -> Self {
@@ -25,6 +34,42 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError
     let mut bytes = Vec::new();
     append(&mut bytes, value)?;
     Ok(bytes)
+}
+
+/// The canonical bytes of a value that is MessagePack already: exactly one value, without
+/// extension types, not nested too deeply.
+pub fn canonical(msgpack: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    let mut rest = msgpack;
+    let value = rmpv::decode::read_value_with_max_depth(&mut rest, MAX_DEPTH)
+        .map_err(|error| EncodeError(format!("no MessagePack: {error}")))?;
+    if !rest.is_empty() {
+        return Err(EncodeError("bytes follow the value".into()));
+    }
+    if has_extension(&value) {
+        return Err(EncodeError("extension types of MessagePack are not supported".into()));
+    }
+    to_bytes(&value)
+}
+
+fn has_extension(value: &rmpv::Value) -> bool {
+    match value {
+        rmpv::Value::Ext(..) => true,
+        rmpv::Value::Array(values) => values.iter().any(has_extension),
+        rmpv::Value::Map(pairs) => {
+            pairs.iter().any(|(key, value)| has_extension(key) || has_extension(value))
+        }
+        _ => false,
+    }
+}
+
+/// Takes the first value of MessagePack off the front.
+pub(crate) fn split_value<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], EncodeError> {
+    let start = *bytes;
+    let mut reader = rmp_serde::Deserializer::new(&mut *bytes);
+    reader.set_max_depth(MAX_DEPTH);
+    serde::de::IgnoredAny::deserialize(&mut reader)
+        .map_err(|error| EncodeError(error.to_string()))?;
+    Ok(&start[..start.len() - bytes.len()])
 }
 
 /// Writes a value behind what is there.

@@ -29,6 +29,10 @@ pub enum FaultKind {
     /// A handler panicked, with this message. What it had changed by then stays.
     #[error("panicked: {0}")]
     Panicked(String),
+    /// A handler of a model in another language says that it failed. What it had changed by then
+    /// stays.
+    #[error("failed: {0}")]
+    Failed(String),
     /// The payload of an event is not what the handler takes; the handler was not called.
     #[error("the payload does not fit: {0}")]
     Payload(String),

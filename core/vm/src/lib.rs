@@ -60,6 +60,7 @@ mod arena;
 mod cx;
 mod encode;
 mod fault;
+mod foreign;
 mod id;
 pub mod limits;
 pub mod math;
@@ -73,13 +74,15 @@ mod state;
 pub mod testing;
 mod time;
 mod topics;
+mod untyped;
 mod vm;
 mod wheel;
 
 pub use app::{App, AppBuilder, AppError};
 pub use cx::{Cx, FutureHandle, NameTaken, NotInModel, Schedule};
-pub use encode::{EncodeError, to_bytes};
+pub use encode::{EncodeError, canonical, to_bytes};
 pub use fault::{Fault, FaultKind};
+pub use foreign::{ForeignInit, ForeignLoad, ForeignModel, ForeignObject};
 pub use id::{Handle, ModelId, NoId, Scope, SessionId, StateHash, ViewId};
 pub use model::{
     ArgumentKind, ByReference, ByValue, Handler, MethodInfo, Model, ModelState, NoArgument,
@@ -92,6 +95,7 @@ pub use snapshot::SnapshotError;
 pub use state::Published;
 pub use teatime_macros::{handlers, model};
 pub use time::{Duration, Time};
+pub use untyped::UntypedCx;
 pub use vm::{External, OrderError, Vm, VmError};
 
 /// What the generated code needs. Not for use by hand.

@@ -1,6 +1,7 @@
 //! What a model is to the virtual machine.
 
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -55,9 +56,9 @@ pub trait Model: ModelState + Sized {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodInfo {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The type of its argument, as it is written.
-    pub argument: &'static str,
+    pub argument: Cow<'static, str>,
     /// Which form of a join or an exit it takes.
     pub kind: ArgumentKind,
 }
@@ -135,12 +136,16 @@ pub enum QueryError {
     /// The query panicked.
     #[error("the query panicked: {0}")]
     Panicked(String),
+    /// The query of a model in another language says that it failed.
+    #[error("the query failed: {0}")]
+    Failed(String),
 }
 
 /// How a handler ended if it did not end well.
 pub(crate) enum HandlerError {
     Payload(PayloadError),
     Panicked(String),
+    Failed(String),
 }
 
 /// A model in the arena. The virtual machine reaches models only through this, so they may as well

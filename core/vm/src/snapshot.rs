@@ -59,8 +59,8 @@ pub struct SnapshotError {
 
 /// What is wrong in a model's state, and where.
 pub(crate) struct FieldError {
-    field: String,
-    why: String,
+    pub(crate) field: String,
+    pub(crate) why: String,
 }
 
 fn wrong(place: &str, why: impl ToString) -> SnapshotError {

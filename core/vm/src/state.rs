@@ -8,7 +8,7 @@ use crate::arena::Arena;
 use crate::fault::{Fault, FaultKind};
 use crate::id::{ModelId, SessionId, ViewId};
 use crate::limits::{MAX_EVENTS_PER_TURN, MAX_FAULTS, MAX_MODEL_ID};
-use crate::model::{HandlerError, Object};
+use crate::model::{HandlerError, Object, QueryError};
 use crate::ordered::OrderedMap;
 use crate::payload::Payload;
 use crate::random::Random;
@@ -141,6 +141,7 @@ impl State {
         let kind = match error {
             HandlerError::Payload(error) => FaultKind::Payload(error.to_string()),
             HandlerError::Panicked(message) => FaultKind::Panicked(message),
+            HandlerError::Failed(message) => FaultKind::Failed(message),
         };
         self.fault(Some((model, Some(method))), kind);
     }
@@ -154,7 +155,7 @@ impl State {
             let slot = self.arena.get(model)?;
             let definition = &self.app.0.definitions[usize::from(slot.definition)];
             let handler = method.and_then(|method| definition.handlers.get(usize::from(method)));
-            let name = handler.map_or("init", |handler| handler.name);
+            let name = handler.map_or("init", |handler| &handler.name);
             Some(format!("{}.{name}", definition.id))
         });
         self.faults.push(Fault {
@@ -290,9 +291,9 @@ impl State {
             // Before its init, so that the models it makes find it.
             self.names.insert(ROOT_NAME.to_owned(), id);
         }
-        let init = self.app.0.definitions[usize::from(definition)].init;
+        let app = self.app.clone();
         let outer = std::mem::replace(&mut self.executing, true);
-        let made = init(self, id, options);
+        let made = (app.0.definitions[usize::from(definition)].init)(self, id, options);
         self.executing = outer;
         match made {
             Ok(object) => {
@@ -304,6 +305,17 @@ impl State {
                 Err(why)
             }
         }
+    }
+
+    /// Asks a query of a model, if it is there and none of its handlers runs.
+    pub(crate) fn query(
+        &self,
+        model: ModelId,
+        name: &str,
+        argument: &[u8],
+    ) -> Result<Payload, QueryError> {
+        let slot = self.arena.get(model).and_then(|slot| slot.object.as_ref());
+        slot.ok_or(QueryError::UnknownModel(model))?.query(name, argument)
     }
 
     /// Tells all models that they have been restored.

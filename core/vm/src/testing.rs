@@ -256,5 +256,13 @@ fn in_model(app: &App, veteran: &[Value], restored: &[Value]) -> Found {
         let field = field.map_or_else(|| at.to_string(), |(name, _)| name.clone());
         return (place, Some(field), one[at].to_string(), other[at].to_string());
     }
+    // A model in another language that saves a map.
+    if let (Some(Value::Map(one)), Some(Value::Map(other))) = (veteran.get(2), restored.get(2))
+        && let Some((one, other)) = one.iter().zip(other).find(|(one, other)| one != other)
+        && one.0 == other.0
+    {
+        let field = one.0.as_str().map_or_else(|| one.0.to_string(), str::to_owned);
+        return (place, Some(field), one.1.to_string(), other.1.to_string());
+    }
     (place, None, whole(veteran), whole(restored))
 }

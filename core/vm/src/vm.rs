@@ -292,8 +292,7 @@ impl Vm {
         name: &str,
         argument: &[u8],
     ) -> Result<Payload, QueryError> {
-        let slot = self.state.arena.get(model).and_then(|slot| slot.object.as_ref());
-        slot.ok_or(QueryError::UnknownModel(model))?.query(name, argument)
+        self.state.query(model, name, argument)
     }
 
     /// From now on hands out what models publish on a topic; `*` stands for every scope or event.

@@ -1,0 +1,193 @@
+//! A client on a real connection, whose owner pulls what happens.
+
+use std::time::{Duration as StdDuration, Instant};
+
+use serde::Serialize;
+use teatime_net::client::{Transport, Waker};
+use teatime_session::{
+    Client, Config, ConfigError, Delivery, Handling, PublishError, Receipt, SessionEvent, Stepped,
+    SubscriptionId,
+};
+use teatime_vm::{Payload, Time};
+
+use crate::link::{LinkError, reflector_address};
+
+/// Everything that can go wrong before a session begins to connect. What goes wrong later comes as
+/// [`SessionEvent`]s.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address of the reflector is wrong.
+    #[error(transparent)]
+    Address(#[from] LinkError),
+    /// The operating system refused what is needed.
+    #[error("the session cannot be started: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A session without a view of its own: the owner calls [`step`](Self::step) and then pulls events
+/// and deliveries. [`Session`](crate::Session) adds a view to it; bindings to other languages use
+/// it as it is. The sockets live on a thread of their own. Dropping it leaves the session.
+pub struct Driver {
+    client: Client,
+    transport: Transport,
+    started: Instant,
+}
+
+impl Driver {
+    /// Starts to join; `reflector` is its address, such as `ws://127.0.0.1:9090`. `waker` is called
+    /// from a background thread when stepping has become worthwhile; it must only pass that on to
+    /// the thread that steps.
+    pub fn join(config: Config, reflector: &str, waker: Waker) -> Result<Self, JoinError> {
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy).map_err(std::io::Error::other)?;
+        let address = reflector_address(reflector)?;
+        let mut client = Client::new(config, entropy)?;
+        client.connect();
+        let transport = Transport::spawn(&address, waker)?;
+        let mut driver = Self { client, transport, started: Instant::now() };
+        driver.perform();
+        Ok(driver)
+    }
+
+    /// Takes in what has arrived and simulates it, for at most about `budget`.
+    ///
+    /// It never goes past a [`SessionEvent::ViewReady`] that has not been pulled, so whoever pulls
+    /// it reads the model as it stood then and misses nothing of what follows.
+    pub fn step(&mut self, budget: StdDuration) {
+        self.receive();
+        self.simulate(Instant::now() + budget);
+    }
+
+    pub(crate) fn receive(&mut self) {
+        while let Some(input) = self.transport.poll_input() {
+            self.client.handle(self.clock(), input);
+            self.perform();
+        }
+    }
+
+    pub(crate) fn simulate(&mut self, deadline: Instant) -> Stepped {
+        let now = self.clock();
+        let stepped = self.client.step(now, &mut || Instant::now() < deadline);
+        self.perform();
+        stepped
+    }
+
+    pub(crate) fn perform(&mut self) {
+        while let Some(action) = self.client.poll_action() {
+            self.transport.perform(action);
+        }
+    }
+
+    /// µs since this was made: the clock of the state machine.
+    pub(crate) fn clock(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// In what time a step is worthwhile even if nothing arrives.
+    pub fn next_due(&self) -> Option<StdDuration> {
+        let due = self.client.next_wakeup();
+        due.map(|at| StdDuration::from_micros(at.saturating_sub(self.clock())))
+    }
+
+    /// Waits until something arrives, at most so long.
+    pub fn wait(&mut self, at_most: StdDuration) {
+        self.transport.wait(at_most);
+    }
+
+    /// What has happened to the session, oldest first.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.client.poll_event()
+    }
+
+    /// The next event for a subscription with this handling.
+    pub fn poll_delivery(&mut self, handling: Handling) -> Option<Delivery> {
+        self.client.poll_delivery(handling)
+    }
+
+    /// Listens to a topic; see [`Client::subscribe`].
+    pub fn subscribe(&mut self, scope: &str, event: &str, handling: Handling) -> SubscriptionId {
+        self.client.subscribe(scope, event, handling)
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&mut self, id: SubscriptionId) {
+        self.client.unsubscribe(id);
+    }
+
+    /// Sends an event to the models of all participants; see [`Client::publish`].
+    pub fn publish(
+        &mut self,
+        scope: &str,
+        event: &str,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<Receipt, PublishError> {
+        let receipt = self.client.publish(self.clock(), scope, event, data);
+        self.perform();
+        receipt
+    }
+
+    /// The same with data that is MessagePack already.
+    pub fn publish_encoded(
+        &mut self,
+        scope: &str,
+        event: &str,
+        data: &[u8],
+    ) -> Result<Receipt, PublishError> {
+        let receipt = self.client.publish_encoded(self.clock(), scope, event, data);
+        self.perform();
+        receipt
+    }
+
+    /// Sends an event to the subscriptions of this client only.
+    pub fn publish_to_views(&mut self, scope: &str, event: &str, payload: Payload) {
+        self.client.publish_to_views(scope, event, payload);
+    }
+
+    /// Asks for a vote of all participants on their state hash. The answers come as events.
+    pub fn request_vote(&mut self) -> Result<(), PublishError> {
+        let requested = self.client.request_vote();
+        self.perform();
+        requested
+    }
+
+    /// Leaves for good; the others see the exit. Does nothing the second time.
+    pub fn leave(&mut self) {
+        self.client.leave();
+        self.perform();
+    }
+
+    /// The state machine, to ask what is not offered here.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// A random number that has nothing to do with the model's.
+    pub fn random_u64(&mut self) -> u64 {
+        self.client.random_u64()
+    }
+
+    /// For how long the connection has been broken.
+    pub fn reconnecting_for(&self) -> Option<StdDuration> {
+        let since = self.client.reconnecting_since()?;
+        Some(StdDuration::from_micros(self.clock().saturating_sub(since)))
+    }
+
+    /// An estimate of the session time at this moment.
+    pub fn extrapolated_now(&self) -> Time {
+        self.client.extrapolated_now(self.clock())
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,232 @@
+//! The context of a running handler without the type of its model: what [`Cx`](crate::Cx) wraps,
+//! and what models written in another language get.
+
+use crate::cx::NameTaken;
+use crate::fault::FaultKind;
+use crate::id::{ModelId, Scope, SessionId, ViewId};
+use crate::model::QueryError;
+use crate::payload::Payload;
+use crate::presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN};
+use crate::state::State;
+use crate::time::{Duration, Time};
+use crate::topics::Subscription;
+
+/// What a model can do in its handlers, with handlers named by their index and models by their id.
+pub struct UntypedCx<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) me: ModelId,
+}
+
+impl UntypedCx<'_> {
+    /// The time of this turn.
+    pub fn now(&self) -> Time {
+        self.state.time
+    }
+
+    /// The model whose handler runs.
+    pub fn me(&self) -> ModelId {
+        self.me
+    }
+
+    /// Identity of the session.
+    pub fn session_id(&self) -> SessionId {
+        self.state.session
+    }
+
+    /// Who sent the event of this turn; see [`Cx::sender`](crate::Cx::sender).
+    pub fn sender(&self) -> Option<ViewId> {
+        self.state.sender
+    }
+
+    /// How many views there are.
+    pub fn view_count(&self) -> u32 {
+        u32::try_from(self.state.views.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The views that there are, in the order in which they came.
+    pub fn views(&self) -> impl Iterator<Item = ViewId> {
+        self.state.views.keys().copied()
+    }
+
+    /// Calls a handler of this model at every event of a topic; see
+    /// [`Cx::subscribe`](crate::Cx::subscribe). False if there is no such handler.
+    pub fn subscribe(&mut self, scope: impl Into<Scope>, event: &str, handler: u16) -> bool {
+        if !self.has(handler) {
+            return false;
+        }
+        let scope = scope.into();
+        let event = self.canonical(&scope, event);
+        let order = self.state.next_subscription;
+        self.state.next_subscription += 1;
+        let new = Subscription { order, model: self.me, method: handler };
+        match self.state.topics.subscribe(scope.as_ref(), event, new) {
+            Some(topic) => {
+                if let Some(slot) = self.state.arena.get_mut(self.me) {
+                    slot.topics.push(topic);
+                }
+            }
+            None => {
+                let topic = format!("{}/{event}", scope.as_ref());
+                self.fault(Some(handler), FaultKind::SubscribedTwice(topic));
+            }
+        }
+        true
+    }
+
+    /// Ends a subscription of one handler.
+    pub fn unsubscribe(&mut self, scope: impl Into<Scope>, event: &str, handler: u16) {
+        let scope = scope.into();
+        let event = self.canonical(&scope, event);
+        if let Some(topic) = self.state.topics.find(scope.as_ref(), event) {
+            self.state.topics.unsubscribe(topic, self.me, Some(handler));
+        }
+    }
+
+    /// Ends all subscriptions of this model.
+    pub fn unsubscribe_all(&mut self) {
+        if let Some(slot) = self.state.arena.get_mut(self.me) {
+            for topic in std::mem::take(&mut slot.topics) {
+                self.state.topics.unsubscribe(topic, self.me, None);
+            }
+        }
+    }
+
+    /// Publishes an event; see [`Cx::publish`](crate::Cx::publish).
+    pub fn publish(&mut self, scope: impl Into<Scope>, event: &str, payload: Payload) {
+        let scope = scope.into();
+        if self.is_presence(&scope, event) {
+            let topic = format!("{}/{event}", scope.as_ref());
+            self.fault(None, FaultKind::ReservedTopic(topic));
+            return;
+        }
+        self.state.publish(scope.as_ref(), event, payload);
+    }
+
+    /// Schedules a future message to this model: after a span, and then every so often if `every`
+    /// is more than nothing. Returns its id; nothing if there is no such handler.
+    pub fn future(
+        &mut self,
+        after: Duration,
+        every: Duration,
+        handler: u16,
+        payload: Payload,
+    ) -> Option<u64> {
+        let (after, every) = (after.as_micros(), every.as_micros());
+        self.has(handler).then(|| self.state.schedule(self.me, handler, after, every, payload).0)
+    }
+
+    /// Cancels a future message of this model by its id; see [`Cx::cancel`](crate::Cx::cancel).
+    pub fn cancel(&mut self, future: u64) -> bool {
+        self.cancel_at(future, u32::MAX)
+    }
+
+    #[inline]
+    pub(crate) fn cancel_at(&mut self, future: u64, hint: u32) -> bool {
+        let Some(slot) = self.state.arena.get_mut(self.me) else { return false };
+        let found = self.state.wheel.find(slot.futures, self.me, future, hint);
+        found.map(|at| self.state.wheel.take(&mut slot.futures, at)).is_some()
+    }
+
+    /// Cancels all future messages to one handler of this model, repeating ones included. Returns
+    /// how many.
+    pub fn cancel_all(&mut self, handler: u16) -> u64 {
+        let Some(slot) = self.state.arena.get_mut(self.me) else { return 0 };
+        let wheel = &mut self.state.wheel;
+        let mut found: Vec<_> = wheel.of_model(slot.futures).collect();
+        found.retain(|at| wheel.get(*at).method == handler);
+        for at in &found {
+            wheel.take(&mut slot.futures, *at);
+        }
+        found.len() as u64
+    }
+
+    /// Makes a model of the type with this id from its options (MessagePack); its `init` runs at
+    /// once. Says why if that failed, or if the app has no such type.
+    pub fn create(&mut self, model: &str, options: &[u8]) -> Result<ModelId, String> {
+        let definitions = &self.state.app.0.definitions;
+        let at = definitions.iter().position(|definition| definition.id == model);
+        let at = at.and_then(|at| u16::try_from(at).ok());
+        let definition = at.ok_or_else(|| format!("the app has no model {model:?}"))?;
+        self.state.create(definition, options)
+    }
+
+    /// Destroys a model; see [`Cx::destroy`](crate::Cx::destroy).
+    pub fn destroy(&mut self, model: ModelId) -> bool {
+        model != ModelId::ROOT && self.state.destroy(model)
+    }
+
+    /// Asks a query of another model. One whose handler runs has no answer.
+    pub fn query(
+        &self,
+        model: ModelId,
+        name: &str,
+        argument: &[u8],
+    ) -> Result<Payload, QueryError> {
+        self.state.query(model, name, argument)
+    }
+
+    /// Makes a model known by a name; see [`Cx::set_well_known`](crate::Cx::set_well_known).
+    pub fn set_well_known(&mut self, name: &str, model: ModelId) -> Result<(), NameTaken> {
+        match self.state.names.get(name) {
+            Some(other) if *other != model => {
+                Err(NameTaken { name: name.to_owned(), model: *other })
+            }
+            _ => {
+                if self.state.arena.get(model).is_some() {
+                    self.state.names.insert(name.to_owned(), model);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The model that is known by a name.
+    pub fn well_known(&self, name: &str) -> Option<ModelId> {
+        self.state.names.get(name).copied()
+    }
+
+    /// 64 random bits, the same for all participants.
+    pub fn random_u64(&mut self) -> u64 {
+        self.state.random.next_u64()
+    }
+
+    /// A random number in 0..1 with 53 bits, the same for all participants.
+    pub fn random(&mut self) -> f64 {
+        self.state.random.next_f64()
+    }
+
+    /// A random number below `limit`, each equally likely, the same for all participants; 0 for a
+    /// limit of 0.
+    pub fn random_below(&mut self, limit: u64) -> u64 {
+        self.state.random.below(limit)
+    }
+
+    fn has(&self, handler: u16) -> bool {
+        let definition = self.state.arena.get(self.me).map(|slot| usize::from(slot.definition));
+        definition.is_some_and(|at| {
+            usize::from(handler) < self.state.app.0.definitions[at].handlers.len()
+        })
+    }
+
+    pub(crate) fn fault(&mut self, handler: Option<u16>, kind: FaultKind) {
+        self.state.fault(Some((self.me, handler)), kind);
+    }
+
+    fn in_session_scope(&self, scope: &Scope) -> bool {
+        scope.as_ref() == Scope::from(self.state.session).as_ref()
+    }
+
+    fn is_presence(&self, scope: &Scope, event: &str) -> bool {
+        [VIEW_JOIN, VIEW_EXIT, USER_ENTER, USER_EXIT].contains(&event)
+            && self.in_session_scope(scope)
+    }
+
+    /// Joins and exits have two names each; this is the one that is published.
+    fn canonical<'e>(&self, scope: &Scope, event: &'e str) -> &'e str {
+        match event {
+            USER_ENTER if self.in_session_scope(scope) => VIEW_JOIN,
+            USER_EXIT if self.in_session_scope(scope) => VIEW_EXIT,
+            other => other,
+        }
+    }
+}
