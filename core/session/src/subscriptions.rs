@@ -10,7 +10,7 @@ pub const WILDCARD: &str = "*";
 
 /// Names one subscription of a client; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubscriptionId(u64);
+pub struct SubscriptionId(pub u64);
 
 /// When a subscriber gets its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

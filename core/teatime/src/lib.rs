@@ -25,6 +25,7 @@ pub use teatime_session::{
     PublishError, Receipt, RoundTrips, SessionEvent, SubscriptionId, WILDCARD,
 };
 pub use teatime_vm::*;
+pub use teatime_wire::CloseReason;
 pub use view::{View, ViewContext};
 
 /// The README's example is compiled and run.

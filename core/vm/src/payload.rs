@@ -34,6 +34,8 @@ enum Repr {
 trait Value: Any + Send + Sync {
     fn encode(&self) -> Result<Vec<u8>, PayloadError>;
     fn to_json(&self) -> Result<serde_json::Value, PayloadError>;
+    fn append_named(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError>;
+    fn append_json(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError>;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -44,6 +46,14 @@ impl<T: Serialize + Send + Sync + 'static> Value for T {
 
     fn to_json(&self) -> Result<serde_json::Value, PayloadError> {
         serde_json::to_value(self).map_err(wrong)
+    }
+
+    fn append_named(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError> {
+        rmp_serde::encode::write_named(bytes, self).map_err(wrong)
+    }
+
+    fn append_json(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError> {
+        serde_json::to_writer(bytes, self).map_err(wrong)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -120,14 +130,43 @@ impl Payload {
         }
     }
 
-    /// The value as JSON; byte strings that are no UTF-8 become arrays of numbers.
+    /// The value as JSON; byte strings become arrays of numbers.
     pub fn to_json(&self) -> Result<serde_json::Value, PayloadError> {
         match &self.0 {
             Repr::Unit => Ok(serde_json::Value::Null),
             Repr::Value(value) => value.to_json(),
-            Repr::Encoded(bytes) => decode(bytes),
+            Repr::Encoded(bytes) => serde_json::to_value(untyped(bytes)?).map_err(wrong),
         }
     }
+
+    /// Writes the value as MessagePack for those who do not know its type, behind what is there:
+    /// structs are maps with names, unless it was encoded already. Models must not see this form:
+    /// it would differ before and after a snapshot.
+    pub fn append_named(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError> {
+        match &self.0 {
+            Repr::Unit => bytes.extend(NIL),
+            Repr::Value(value) => return value.append_named(bytes),
+            Repr::Encoded(encoded) => bytes.extend_from_slice(encoded),
+        }
+        Ok(())
+    }
+
+    /// Writes the value as JSON text behind what is there, as [`to_json`](Self::to_json) gives it.
+    pub fn append_json(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError> {
+        match &self.0 {
+            Repr::Unit => bytes.extend(b"null"),
+            Repr::Value(value) => return value.append_json(bytes),
+            Repr::Encoded(encoded) => {
+                return serde_json::to_writer(bytes, &untyped(encoded)?).map_err(wrong);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value of whatever type.
+fn untyped(bytes: &[u8]) -> Result<rmpv::Value, PayloadError> {
+    decode(bytes)
 }
 
 /// Reads a whole value of MessagePack.

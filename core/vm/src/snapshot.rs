@@ -275,28 +275,73 @@ fn read_futures(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsh
     Ok(())
 }
 
-/// Reads a model's state. Only if that fails it is read once more, to learn in which field.
+/// Reads a model's state.
 pub(crate) fn read_state<M: ModelState>(bytes: &mut &[u8]) -> Result<M, FieldError> {
     let start = *bytes;
     let mut reader = rmp_serde::Deserializer::new(&mut *bytes);
     reader.set_max_depth(MAX_DEPTH);
-    M::deserialize(&mut reader).map_err(|_| locate::<M>(start))
+    match M::deserialize(&mut reader) {
+        Ok(state) => Ok(state),
+        Err(error) => {
+            let field = locate(M::FIELDS, start, start.len() - bytes.len());
+            Err(FieldError { field, why: error.to_string() })
+        }
+    }
 }
 
-fn locate<M: ModelState>(start: &[u8]) -> FieldError {
-    let mut rest = start;
-    let mut reader = rmp_serde::Deserializer::new(&mut rest);
-    reader.set_max_depth(MAX_DEPTH);
-    match serde_path_to_error::deserialize::<_, M>(&mut reader) {
-        Ok(_) => FieldError { field: "?".into(), why: "it reads differently each time".into() },
-        Err(error) => {
-            let mut path = error.path().to_string();
-            if let Some(serde_path_to_error::Segment::Seq { index }) = error.path().iter().next()
-                && let Some((name, _)) = M::FIELDS.get(*index)
-            {
-                path = path.replacen(&format!("[{index}]"), name, 1);
+/// In which field of a model the reader has stopped after so many bytes, such as `history[3][1]`:
+/// the state is an array of fields.
+fn locate(fields: &[(&str, &str)], start: &[u8], stopped: usize) -> String {
+    let mut path = String::new();
+    let mut value = start;
+    while let Some((index, element)) = element_at(start, value, stopped) {
+        match fields.get(index) {
+            Some((name, _)) if path.is_empty() => path.push_str(name),
+            _ => path.push_str(&format!("[{index}]")),
+        }
+        value = element;
+    }
+    if path.is_empty() { "?".to_owned() } else { path }
+}
+
+/// The element of the array or map at the front of `value` in which so many bytes of `start` end;
+/// `value` and what is returned reach to the end of `start`.
+fn element_at<'a>(start: &'a [u8], value: &'a [u8], end: usize) -> Option<(usize, &'a [u8])> {
+    let mut rest = value;
+    let (count, parts) = match rmp::decode::read_array_len(&mut rest) {
+        Ok(count) => (count, 1),
+        Err(_) => {
+            rest = value;
+            (rmp::decode::read_map_len(&mut rest).ok()?, 2)
+        }
+    };
+    if start.len() - rest.len() >= end {
+        return None;
+    }
+    for index in 0..count as usize {
+        for _ in 0..parts {
+            let element = rest;
+            let whole = encode::split_value(&mut rest).is_ok();
+            if !whole || start.len() - rest.len() >= end {
+                return Some((index, element));
             }
-            FieldError { field: path, why: error.inner().to_string() }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_in_which_the_reader_stopped_is_named() {
+        let fields = [("a", "u8"), ("b", "Vec<(u8, u8)>"), ("c", "u8")];
+        let bytes = encode::to_bytes(&(1u8, [(1u8, 2u8), (3, 4)], 5u8)).expect("numbers");
+        let expected =
+            ["?", "a", "b", "b[0]", "b[0][0]", "b[0][1]", "b[1]", "b[1][0]", "b[1][1]", "c"];
+        for (at, field) in expected.iter().enumerate() {
+            assert_eq!(locate(&fields, &bytes, at + 1), *field, "{at}");
         }
     }
 }

@@ -111,7 +111,12 @@ impl fmt::Display for Difference {
 impl SyncTest {
     /// Starts a session of this app.
     pub fn new(app: &App, options: &impl Serialize) -> Result<Self, SyncError> {
-        let vm = Vm::new(app, SessionId([0x5c; 32]), &to_bytes(options)?)?;
+        Self::with_encoded_options(app, &to_bytes(options)?)
+    }
+
+    /// The same with options that are MessagePack already.
+    pub fn with_encoded_options(app: &App, options: &[u8]) -> Result<Self, SyncError> {
+        let vm = Vm::new(app, SessionId([0x5c; 32]), options)?;
         let twin = Vm::restore(app, &vm.snapshot())?;
         Ok(Self { app: app.clone(), vm, twin, every: 1, inputs: 0, allow_faults: false })
     }

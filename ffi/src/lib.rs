@@ -1,0 +1,51 @@
+//! Teatime behind a C ABI: `teatime.h`, generated from this crate by `cargo xtask header`.
+//!
+//! One file per C type. Every export goes through [`boundary`], which no panic crosses; C holds
+//! [`handle`]s, which are never dereferenced; out-parameters are written on success only. Pointers
+//! to bytes are the only thing that is taken on trust, and only for the time of a call.
+//!
+//! An app with models of its own in Rust has one crate that holds its models, depends on this one,
+//! and exports what [`export_app`] returns.
+
+mod app;
+mod boundary;
+mod config;
+mod cx;
+mod data;
+mod event;
+mod handle;
+mod ids;
+mod link;
+mod math;
+mod model;
+mod out;
+mod query;
+mod reflector;
+mod session;
+mod stats;
+mod status;
+mod sync_test;
+mod text;
+mod value;
+mod version;
+mod wake;
+
+pub use app::*;
+pub use config::*;
+pub use cx::*;
+pub use data::*;
+pub use event::*;
+pub use ids::*;
+pub use link::*;
+pub use math::*;
+pub use model::*;
+pub use query::*;
+pub use reflector::*;
+pub use session::*;
+pub use stats::*;
+pub use status::*;
+pub use sync_test::*;
+pub use text::*;
+pub use value::*;
+pub use version::*;
+pub use wake::*;

@@ -1,0 +1,267 @@
+//! Values that C owns: made by put calls, by a conversion, or by a query.
+
+use parking_lot::Mutex;
+use rmp::encode as mp;
+use teatime::Payload;
+
+use crate::boundary::boundary;
+use crate::data::{format_of, tea_data, tea_format};
+use crate::handle::{Held, held};
+use crate::out::{Check, null};
+use crate::status::{Failure, Result, tea_status};
+use crate::text::{tea_str, too_long};
+
+/// A value that the caller owns. Free it with tea_value_free.
+pub struct tea_value {
+    _opaque: [u8; 0],
+}
+
+/// The bytes of a value, and what is still missing of it.
+pub(crate) struct Value(Mutex<State>);
+
+struct State {
+    bytes: Vec<u8>,
+    format: tea_format,
+    /// For every array and map that has begun: how many values it still lacks.
+    open: Vec<u64>,
+    complete: bool,
+}
+
+held!(Value, tea_value, "tea_value");
+
+impl Value {
+    /// A value that is to be put together.
+    pub(crate) fn empty() -> Self {
+        let format = tea_format::Msgpack;
+        Self(Mutex::new(State { bytes: Vec::new(), format, open: Vec::new(), complete: false }))
+    }
+
+    /// A whole value.
+    pub(crate) fn whole(bytes: Vec<u8>, format: tea_format) -> Self {
+        Self(Mutex::new(State { bytes, format, open: Vec::new(), complete: true }))
+    }
+
+    /// A payload in the format that C wants; structs are maps with names.
+    pub(crate) fn of_payload(payload: &Payload, format: tea_format) -> Result<Self> {
+        let mut bytes = Vec::new();
+        append_payload(&mut bytes, payload, format)?;
+        Ok(Self::whole(bytes, format))
+    }
+
+    /// The bytes, if nothing is missing; a value of which nothing was put is nil.
+    pub(crate) fn finish(&self) -> Result<Vec<u8>> {
+        let mut state = self.0.lock();
+        state.check_whole()?;
+        Ok(std::mem::take(&mut state.bytes))
+    }
+
+    fn put(&self, follow: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        let mut state = self.0.lock();
+        if state.complete {
+            let message = "the value is complete: nothing can follow";
+            return Err(Failure::new(tea_status::ValueComplete, message));
+        }
+        if follow > 0 && state.open.len() >= teatime::limits::MAX_DEPTH - 1 {
+            return Err(Failure::new(tea_status::InvalidArgument, "it is nested too deeply"));
+        }
+        write(&mut state.bytes);
+        if let Some(lacking) = state.open.last_mut() {
+            *lacking -= 1;
+        }
+        if follow > 0 {
+            state.open.push(follow);
+        }
+        while state.open.last() == Some(&0) {
+            state.open.pop();
+        }
+        state.complete = state.open.is_empty();
+        Ok(())
+    }
+}
+
+impl State {
+    fn check_whole(&mut self) -> Result<()> {
+        if !self.complete && self.bytes.is_empty() {
+            self.bytes.push(0xc0);
+            self.complete = true;
+        }
+        if self.complete {
+            return Ok(());
+        }
+        let lacking: u64 = self.open.iter().sum();
+        let message = format!("{lacking} values are missing in arrays and maps");
+        Err(Failure::new(tea_status::ValueIncomplete, message))
+    }
+}
+
+/// Appends a payload; structs are maps with names.
+pub(crate) fn append_payload(
+    bytes: &mut Vec<u8>,
+    payload: &Payload,
+    format: tea_format,
+) -> Result<()> {
+    let appended = match format {
+        tea_format::Msgpack => payload.append_named(bytes),
+        tea_format::Json => payload.append_json(bytes),
+    };
+    appended.map_err(|error| Failure::new(tea_status::Encoding, error))
+}
+
+/// Writing into a `Vec` cannot fail.
+macro_rules! put {
+    ($call:expr) => {{
+        let _ = $call;
+    }};
+}
+
+/// Makes a value that has yet to be put together, by tea_value_put calls: one for a plain value;
+/// for an array or a map one that says how many elements follow, and then the elements.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_new(value: *mut *mut tea_value) -> tea_status {
+    boundary(|| {
+        let value = value.check("value")?;
+        value.set(Value::empty().hand_out()?);
+        Ok(())
+    })
+}
+
+/// Makes a value from data in either format, in the format that is wanted: reads JSON, prints
+/// MessagePack. The format is a tea_format.
+///
+/// Fails with TEA_STATUS_BAD_FORMAT if the data is not what it says, with TEA_STATUS_ENCODING if
+/// the other format cannot express it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_convert(
+    data: tea_data,
+    format: i32,
+    value: *mut *mut tea_value,
+) -> tea_status {
+    boundary(|| {
+        let value = value.check("value")?;
+        let format = format_of(format)?;
+        let payload = checked(data)?;
+        value.set(Value::of_payload(&payload, format)?.hand_out()?);
+        Ok(())
+    })
+}
+
+/// Data that was checked and made canonical.
+pub(crate) fn checked(data: tea_data) -> Result<Payload> {
+    let bytes = data.to_msgpack()?;
+    let canonical =
+        teatime::canonical(&bytes).map_err(|error| Failure::new(tea_status::BadFormat, error))?;
+    Ok(Payload::from_msgpack(&canonical))
+}
+
+/// The bytes of a whole value; one of which nothing was put is nil. They live until the value is
+/// freed.
+///
+/// Fails with TEA_STATUS_VALUE_INCOMPLETE if elements are missing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_data(
+    value: *const tea_value,
+    data: *mut tea_data,
+) -> tea_status {
+    boundary(|| {
+        let data = data.check("data")?;
+        Value::with(value, |value| {
+            let mut state = value.0.lock();
+            state.check_whole()?;
+            let State { bytes, format, .. } = &*state;
+            data.set(tea_data { format: *format as i32, ..tea_data::msgpack(bytes) });
+            Ok(())
+        })
+    })
+}
+
+/// Frees a value. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_free(value: *mut tea_value) -> tea_status {
+    boundary(|| Value::free(value))
+}
+
+/// Puts nil.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_nil(value: *mut tea_value) -> tea_status {
+    put(value, 0, |bytes| put!(mp::write_nil(bytes)))
+}
+
+/// Puts true or false.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_bool(value: *mut tea_value, item: bool) -> tea_status {
+    put(value, 0, |bytes| put!(mp::write_bool(bytes, item)))
+}
+
+/// Puts a whole number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_i64(value: *mut tea_value, item: i64) -> tea_status {
+    put(value, 0, |bytes| put!(mp::write_sint(bytes, item)))
+}
+
+/// Puts a whole number that is not negative.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_u64(value: *mut tea_value, item: u64) -> tea_status {
+    put(value, 0, |bytes| put!(mp::write_uint(bytes, item)))
+}
+
+/// Puts a number with a fraction. Every NaN becomes the same one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_f64(value: *mut tea_value, item: f64) -> tea_status {
+    // The bits of a NaN differ between platforms.
+    let item = if item.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { item };
+    put(value, 0, |bytes| put!(mp::write_f64(bytes, item)))
+}
+
+/// Puts a text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_str(value: *mut tea_value, item: tea_str) -> tea_status {
+    boundary(|| {
+        let item = item.get("item")?;
+        u32::try_from(item.len()).map_err(|_| too_long("item"))?;
+        Value::with(value, |value| value.put(0, |bytes| put!(mp::write_str(bytes, item))))
+    })
+}
+
+/// Puts a string of bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_bytes(
+    value: *mut tea_value,
+    item: *const u8,
+    count: usize,
+) -> tea_status {
+    boundary(|| {
+        if item.is_null() {
+            return Err(null("item"));
+        }
+        u32::try_from(count).map_err(|_| too_long("item"))?;
+        // SAFETY: the caller of every export promises that the bytes are there during the call.
+        let item = unsafe { std::slice::from_raw_parts(item, count) };
+        Value::with(value, |value| value.put(0, |bytes| put!(mp::write_bin(bytes, item))))
+    })
+}
+
+/// Begins an array: so many values follow.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_array(value: *mut tea_value, count: u32) -> tea_status {
+    put(value, u64::from(count), |bytes| put!(mp::write_array_len(bytes, count)))
+}
+
+/// Begins a map: so many pairs follow, a key and a value each.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_map(value: *mut tea_value, count: u32) -> tea_status {
+    put(value, 2 * u64::from(count), |bytes| put!(mp::write_map_len(bytes, count)))
+}
+
+/// Puts a whole value in either format.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_value_put_data(value: *mut tea_value, item: tea_data) -> tea_status {
+    boundary(|| {
+        let payload = checked(item)?;
+        let item = payload.to_msgpack().map_err(|e| Failure::new(tea_status::Encoding, e))?;
+        Value::with(value, |value| value.put(0, |bytes| bytes.extend_from_slice(&item)))
+    })
+}
+
+fn put(value: *const tea_value, follow: u64, write: impl FnOnce(&mut Vec<u8>)) -> tea_status {
+    boundary(|| Value::with(value, |value| value.put(follow, write)))
+}
