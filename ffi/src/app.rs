@@ -27,7 +27,7 @@ enum State {
 held!(App, tea_app, "tea_app");
 
 impl App {
-    fn add(&self, add: impl FnOnce(AppBuilder) -> AppBuilder) -> Result<()> {
+    pub(crate) fn add(&self, add: impl FnOnce(AppBuilder) -> AppBuilder) -> Result<()> {
         match &mut *self.0.lock() {
             State::Declared(builder) => {
                 *builder = builder.take().map(add);
@@ -102,20 +102,6 @@ pub unsafe extern "C" fn tea_app_add_model(
     boundary(|| {
         let model = foreign_model(model)?;
         App::with(app, |app| app.add(|builder| builder.foreign_model(model)))
-    })
-}
-
-/// Adds the chat model that comes with the library. The chat itself is the app with the id
-/// TEA_CHAT_APP, version 1, and this as its only model.
-///
-/// Fails with TEA_STATUS_UNSUPPORTED if the library was built without it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_app_add_chat(app: *mut tea_app) -> tea_status {
-    boundary(|| {
-        #[cfg(feature = "chat")]
-        return App::with(app, |app| app.add(AppBuilder::model::<teatime_chat::Chat>));
-        #[cfg(not(feature = "chat"))]
-        App::with(app, |_| Err(Failure::new(tea_status::Unsupported, "built without the chat")))
     })
 }
 

@@ -9,6 +9,8 @@
 
 mod app;
 mod boundary;
+#[cfg(feature = "chat")]
+mod chat;
 mod config;
 mod cx;
 mod data;
@@ -31,6 +33,8 @@ mod version;
 mod wake;
 
 pub use app::*;
+#[cfg(feature = "chat")]
+pub use chat::*;
 pub use config::*;
 pub use cx::*;
 pub use data::*;

@@ -1,12 +1,15 @@
 //! Join links, and their QR codes.
 
+use std::collections::BTreeMap;
+
 use teatime::{JoinLink, QrCode};
 
 use crate::boundary::boundary;
-use crate::data::{format_of, tea_data};
+use crate::config::{Config, tea_config};
+use crate::data::{format_of, tea_data, tea_format};
 use crate::handle::Held;
 use crate::out::{Check, null};
-use crate::status::{Failure, tea_status};
+use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 use crate::value::{Value, checked, tea_value};
 
@@ -57,13 +60,51 @@ pub unsafe extern "C" fn tea_link_make(parts: tea_data, link: *mut *mut tea_valu
             options: parts.options.into_iter().collect(),
             password: parts.password,
         };
-        let text = made.to_string();
-        // What cannot be read back is no link.
-        text.parse::<JoinLink>()?;
-        let text = teatime::Payload::new(text);
-        link.set(Value::of_payload(&text, crate::data::tea_format::Msgpack)?.hand_out()?);
+        link.set(text_of(&made)?.hand_out()?);
         Ok(())
     })
+}
+
+/// Makes the join link of the session that a configuration describes, through this reflector:
+/// password included, for it is never sent to a server. `options` is a map of texts, or nil: what
+/// the app needs to make the same model options again. The text is the data of the value that comes
+/// back (MessagePack): read it with tea_data_str.
+///
+/// Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_config_link(
+    config: *const tea_config,
+    reflector: tea_str,
+    options: tea_data,
+    link: *mut *mut tea_value,
+) -> tea_status {
+    boundary(|| {
+        let link = link.check("link")?;
+        let reflector = teatime::reflector_address(reflector.get("reflector")?)?;
+        let options: Option<BTreeMap<String, String>> = checked(options)?
+            .get()
+            .map_err(|error| Failure::new(tea_status::BadLink, format!("the options: {error}")))?;
+        let made = Config::with(config, |config| {
+            let config = config.checked()?;
+            Ok(JoinLink {
+                reflector,
+                app: config.app.id().to_owned(),
+                name: config.name,
+                options: options.unwrap_or_default().into_iter().collect(),
+                password: config.password,
+            })
+        })?;
+        link.set(text_of(&made)?.hand_out()?);
+        Ok(())
+    })
+}
+
+/// The text of a link as a value.
+fn text_of(link: &JoinLink) -> Result<Value> {
+    let text = link.to_string();
+    // What cannot be read back is no link.
+    text.parse::<JoinLink>()?;
+    Value::of_payload(&teatime::Payload::new(text), tea_format::Msgpack)
 }
 
 /// The parts of a link as they come from C.
@@ -73,7 +114,7 @@ struct Parts {
     app: String,
     name: String,
     #[serde(default)]
-    options: std::collections::BTreeMap<String, String>,
+    options: BTreeMap<String, String>,
     password: Option<String>,
 }
 

@@ -919,17 +919,26 @@ tea_status tea_app_new(tea_str id, uint32_t version, tea_app **app);
 tea_status tea_app_add_model(tea_app *app, const tea_model *model);
 
 /**
- * Adds the chat model that comes with the library. The chat itself is the app with the id
- * TEA_CHAT_APP, version 1, and this as its only model.
+ * Frees an app. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+ */
+tea_status tea_app_free(tea_app *app);
+
+/**
+ * Adds the chat model to an app. The chat itself is the app with the id TEA_CHAT_APP, version 1,
+ * and this as its only model. Its options are a map: inactivity_seconds (1200 if not said) and
+ * announce (false if not said).
  *
- * Fails with TEA_STATUS_UNSUPPORTED if the library was built without it.
+ * It listens to input/newPost (a map with text) and input/reset (the reason, a text), publishes
+ * history/refresh and viewInfo/refresh, and has the queries history, participants, nickname (of a
+ * view id) and nicknames.
  */
 tea_status tea_app_add_chat(tea_app *app);
 
 /**
- * Frees an app. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+ * The text of a line of the chat's history: without its tags, with its escapes resolved. It is the
+ * data of the value that comes back (MessagePack): read it with tea_data_str.
  */
-tea_status tea_app_free(tea_app *app);
+tea_status tea_chat_plain_text(tea_str html, tea_value **text);
 
 /**
  * Describes the session of this app in the room with this name (1 to 128 bytes). The options go to
@@ -1225,6 +1234,19 @@ tea_status tea_link_parse(tea_str link, int32_t format, tea_value **parts);
  * Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
  */
 tea_status tea_link_make(tea_data parts, tea_value **link);
+
+/**
+ * Makes the join link of the session that a configuration describes, through this reflector:
+ * password included, for it is never sent to a server. `options` is a map of texts, or nil: what
+ * the app needs to make the same model options again. The text is the data of the value that comes
+ * back (MessagePack): read it with tea_data_str.
+ *
+ * Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
+ */
+tea_status tea_config_link(const tea_config *config,
+                           tea_str reflector,
+                           tea_data options,
+                           tea_value **link);
 
 /**
  * The QR code of a text, usually a join link: a square of modules, row by row, 1 for dark and 0

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -48,6 +49,7 @@ pub struct Transport {
     next: Option<Input>,
     shared: Arc<Shared>,
     ended: std_mpsc::Receiver<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -69,12 +71,13 @@ impl Transport {
         let room = Semaphore::new(MAX_WAITING_BYTES);
         let shared = Arc::new(Shared { room, woken: AtomicBool::new(false), waker });
         let line = Line { url: url.to_owned(), orders, inbox, shared: shared.clone() };
-        std::thread::Builder::new().name("teatime-net".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("teatime-net".into()).spawn(move || {
             runtime.block_on(line.run());
             // The receiver may be gone; then nobody waits for the end.
             let _ = ending.send(());
         })?;
-        Ok(Self { commands: Some(commands), inputs, next: None, shared, ended })
+        let (commands, thread) = (Some(commands), Some(thread));
+        Ok(Self { commands, inputs, next: None, shared, ended, thread })
     }
 
     /// Does what the state machine asks for.
@@ -107,8 +110,14 @@ impl Drop for Transport {
         self.commands = None;
         // Lets the thread go on if it waits for room.
         self.shared.room.close();
-        // However it ended, there is nothing more to do.
-        let _ = self.ended.recv_timeout(CLOSE_TIMEOUT);
+        let patience = self.ended.recv_timeout(CLOSE_TIMEOUT);
+        // On a dead line the thread ends later by itself.
+        if !matches!(patience, Err(std_mpsc::RecvTimeoutError::Timeout))
+            && let Some(thread) = self.thread.take()
+        {
+            // If it panicked it has said so.
+            let _ = thread.join();
+        }
     }
 }
 

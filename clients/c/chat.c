@@ -1,0 +1,379 @@
+/*
+ * A chat for a terminal (--plain) and for programs (--json). The model comes with the library; this
+ * is its view. Build it with: cc chat.c $(pkg-config --cflags --libs teatime) -o chat
+ */
+#define _DEFAULT_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <teatime.h>
+
+static tea_session *session;
+static tea_view_id me;
+static tea_badge badge;
+static tea_value *link_text;
+static bool json, live, leaving, broken, told;
+static uint64_t receipt, on_history, on_view_info;
+static size_t new_lines;
+static int exit_code;
+static tea_reflector *reflector;
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal) { (void)signal; interrupted = 1; }
+
+static void check(tea_status status, int exit_code) {
+    tea_str why = tea_last_error();
+    if (status == TEA_STATUS_OK) return;
+    fprintf(stderr, "chat: %.*s\n", TEA_PRINT(why));
+    exit(exit_code);
+}
+
+static void usage(void) {
+    fputs("usage: chat [LINK] [--reflector URL] [--name ROOM] [--password PW]\n"
+          "            [--inactivity SECONDS] [--plain | --json]\n", stderr);
+    exit(2);
+}
+
+static bool is(tea_str text, const char *other) {
+    return text.len == strlen(other) && !memcmp(text.ptr, other, text.len);
+}
+
+static tea_data data_of(tea_value *value) {
+    tea_data data;
+    check(tea_value_data(value, &data), 1);
+    return data;
+}
+
+static bool text_at(tea_data data, const char *path, tea_str *text) {
+    return tea_data_get(data, tea_text(path), &data) == TEA_STATUS_OK &&
+           tea_data_str(data, text) == TEA_STATUS_OK;
+}
+
+static tea_value *ask(const char *query, tea_data argument, tea_format format) {
+    tea_value *answer;
+    check(tea_session_query(session, TEA_ROOT_MODEL, tea_text(query), argument, format, &answer), 1);
+    return answer;
+}
+
+static void print_json(tea_value *value) {
+    printf("%.*s", (int)data_of(value).len, (const char *)data_of(value).ptr);
+    tea_value_free(value);
+}
+
+static void print_string(tea_str text) {
+    tea_value *value, *quoted;
+    check(tea_value_new(&value), 1);
+    check(tea_value_put_str(value, text), 1);
+    check(tea_value_convert(data_of(value), TEA_FORMAT_JSON, &quoted), 1);
+    tea_value_free(value);
+    print_json(quoted);
+}
+
+static void print_error(tea_str code, tea_str message) {
+    if (!json) {
+        fprintf(stderr, "chat: %.*s\n", TEA_PRINT(message));
+        return;
+    }
+    printf("{\"event\":\"error\",\"code\":\"%.*s\",\"message\":", TEA_PRINT(code));
+    print_string(message);
+    puts("}");
+}
+
+static void print_failure(tea_status status, tea_str message) {
+    tea_str code;
+    check(tea_status_name(status, &code), 1);
+    print_error(code, message);
+}
+
+/* In JSON all lines, in plain text those that have come since last time. */
+static void print_history(void) {
+    tea_value *history = ask("history", tea_nil(), json ? TEA_FORMAT_JSON : TEA_FORMAT_MSGPACK), *plain;
+    tea_data lines, line;
+    tea_str text;
+    size_t count;
+    if (json) {
+        printf("{\"event\":\"history\",\"items\":");
+        print_json(history);
+        puts("}");
+        new_lines = 0;
+        return;
+    }
+    check(tea_data_count(data_of(history), &count), 1);
+    check(tea_data_enter(data_of(history), &lines), 1);
+    for (; tea_data_next(&lines, &line) == TEA_STATUS_OK; count--) {
+        if (count > new_lines || !text_at(line, "/html", &text)) continue;
+        check(tea_chat_plain_text(text, &plain), 1);
+        check(tea_data_str(data_of(plain), &text), 1);
+        printf("%.*s\n", TEA_PRINT(text));
+        tea_value_free(plain);
+    }
+    new_lines = 0;
+    tea_value_free(history);
+}
+
+static void print_view(void) {
+    char id[2 * sizeof me.bytes + 3] = "\"";
+    tea_hex(me.bytes, sizeof me.bytes, id + 1);
+    strcat(id, "\"");
+    printf("\"nickname\":");
+    print_json(ask("nickname", tea_json(id), TEA_FORMAT_JSON));
+    printf(",\"participants\":");
+    print_json(ask("participants", tea_nil(), TEA_FORMAT_JSON));
+    puts("}");
+}
+
+static void print_view_info(void) {
+    printf("{\"event\":\"view_info\",");
+    print_view();
+}
+
+static void print_joined(void) {
+    tea_session_id id;
+    char hex[65];
+    tea_str link;
+    check(tea_session_id_of(session, &id), 1);
+    tea_hex(id.bytes, sizeof id.bytes, hex);
+    printf("{\"event\":\"joined\",\"session_id\":\"%s\",", hex);
+    tea_hex(me.bytes, sizeof me.bytes, hex);
+    printf("\"view_id\":\"%s\",\"badge\":\"%s\",\"link\":", hex, badge.text);
+    check(tea_data_str(data_of(link_text), &link), 1);
+    print_string(link);
+    putchar(',');
+    print_view();
+}
+
+static tea_status publish(const char *event, tea_data data) {
+    return tea_session_publish(session, TEA_STR("input"), tea_text(event), data, &receipt);
+}
+
+/* The model stands as it stood when this view had joined. */
+static void build_view(void) {
+    tea_value *history = ask("history", tea_nil(), TEA_FORMAT_MSGPACK);
+    tea_data lines, line;
+    const uint8_t *writer;
+    size_t size;
+    uint32_t participants;
+    bool mine = false;
+    check(tea_session_participants(session, &participants), 1);
+    check(tea_data_enter(data_of(history), &lines), 1);
+    while (tea_data_next(&lines, &line) == TEA_STATUS_OK) {
+        check(tea_data_get(line, TEA_STR("/view_id"), &line), 1);
+        if (tea_data_bytes(line, &writer, &size) == TEA_STATUS_OK)
+            mine |= !memcmp(writer, me.bytes, sizeof me.bytes);
+    }
+    tea_value_free(history);
+    /* What others said who are gone is not for me. */
+    if (participants == 1 && !mine) publish("reset", tea_json("\"for new participants\""));
+    live = true;
+    new_lines = SIZE_MAX;
+    if (json) print_joined();
+    print_history();
+    if (json) print_view_info();
+}
+
+static void on_connection(const tea_event *event) {
+    bool failed = event->connection == TEA_CONNECTION_FAILED;
+    bool reconnecting = event->connection == TEA_CONNECTION_RECONNECTING;
+    const char *name = NULL;
+    if (failed || (event->status == TEA_STATUS_UNREACHABLE && !told)) {
+        print_failure(event->status, event->message);
+        told = true;
+    }
+    if (failed) exit_code = 1;
+    if (reconnecting && !broken) name = "reconnecting";
+    if (event->connection == TEA_CONNECTION_LIVE) told = false;
+    if (event->connection == TEA_CONNECTION_LIVE && broken) name = "live";
+    if (event->connection == TEA_CONNECTION_LEFT) name = "left";
+    broken = reconnecting || (broken && event->connection != TEA_CONNECTION_LIVE);
+    if (json && name) printf("{\"event\":\"connection\",\"state\":\"%s\"}\n", name);
+}
+
+static void on_event(const tea_event *event) {
+    char hash[67] = "\"";
+    tea_hex(event->hash.bytes, sizeof event->hash.bytes, hash + 1);
+    strcat(hash, "\"");
+    unsigned long long seq = event->seq, time_us = event->time_us;
+    if (event->kind == TEA_EVENT_KIND_VIEW_READY) build_view();
+    if (event->kind == TEA_EVENT_KIND_VIEW_LOST) live = false;
+    if (event->kind == TEA_EVENT_KIND_CONNECTION) on_connection(event);
+    if (event->kind == TEA_EVENT_KIND_FAULT) print_failure(event->status, event->message);
+    if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_history) {
+        new_lines++;
+        if (json) print_history();
+    }
+    if (!json) return;
+    if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_view_info)
+        print_view_info();
+    if (event->kind == TEA_EVENT_KIND_STATE)
+        printf("{\"event\":\"state\",\"seq\":%llu,\"time_us\":%llu,\"hash\":%s}\n", seq, time_us, hash);
+    if (event->kind == TEA_EVENT_KIND_VERDICT)
+        printf("{\"event\":\"verdict\",\"seq\":%llu,\"hash\":%s,\"agreed\":%u,\"of\":%u}\n", seq,
+               event->flag ? hash : "null", event->agreed, event->of);
+}
+
+static void pull(void) {
+    tea_event events[64];
+    size_t count, at;
+    do {
+        check(tea_session_poll(session, TEA_FORMAT_MSGPACK, events, 64, &count), 1);
+        for (at = 0; at < count; at++) on_event(&events[at]);
+    } while (count == 64);
+    if (new_lines) print_history();
+    if (fflush(stdout)) exit(1); /* nobody reads any more */
+}
+
+static tea_status post(tea_str text) {
+    tea_value *value;
+    tea_status status;
+    check(tea_value_new(&value), 1);
+    check(tea_value_put_map(value, 1), 1);
+    check(tea_value_put_str(value, TEA_STR("text")), 1);
+    status = tea_value_put_str(value, text);
+    if (status == TEA_STATUS_OK) status = publish("newPost", data_of(value));
+    tea_value_free(value);
+    return status;
+}
+
+static tea_status obey_plain(tea_str line) {
+    return is(line, "/reset") ? publish("reset", tea_json("\"at user request\"")) : post(line);
+}
+
+static tea_status obey_json(tea_str line) {
+    tea_data all = {(const uint8_t *)line.ptr, line.len, TEA_FORMAT_JSON};
+    tea_value *value;
+    tea_str verb = {"", 0}, text;
+    tea_status status = TEA_STATUS_OK;
+    size_t members = 0;
+    if (tea_value_convert(all, TEA_FORMAT_MSGPACK, &value) != TEA_STATUS_OK) {
+        print_error(TEA_STR("BAD_COMMAND"), tea_last_error());
+        return TEA_STATUS_OK;
+    }
+    tea_data_count(data_of(value), &members);
+    text_at(data_of(value), "/do", &verb);
+    if (is(verb, "post") && members == 2 && text_at(data_of(value), "/text", &text)) status = post(text);
+    else if (is(verb, "reset") && members == 1) status = obey_plain(TEA_STR("/reset"));
+    else if (is(verb, "vote") && members == 1) status = tea_session_request_vote(session);
+    else if (is(verb, "leave") && members == 1) leaving = true;
+    else print_error(TEA_STR("BAD_COMMAND"), TEA_STR("neither post with text, nor reset, vote, leave"));
+    tea_value_free(value);
+    return status;
+}
+
+/* What has been read and not been done yet. */
+static char *input;
+static size_t filled, room;
+static bool ended;
+
+static void read_input(void) {
+    ssize_t got;
+    if (room - filled < 4096 && !(input = realloc(input, room += 65536))) abort();
+    got = read(STDIN_FILENO, input + filled, room - filled);
+    if (got > 0) filled += (size_t)got;
+    else if (got == 0 || errno != EINTR) ended = true;
+}
+
+/* Does the first line; false if there is none, or if it must wait. */
+static bool obey_line(void) {
+    char *end = filled ? memchr(input, '\n', filled) : NULL;
+    tea_str line = {input, end ? (size_t)(end - input) : filled};
+    size_t used = line.len + (end ? 1 : 0);
+    tea_status status;
+    if (!live || leaving || !(end || (ended && filled))) return false;
+    if (line.len && input[line.len - 1] == '\r') line.len--;
+    status = json ? obey_json(line) : obey_plain(line);
+    if (status == TEA_STATUS_TOO_FAST || status == TEA_STATUS_NOT_JOINED) return false;
+    if (status != TEA_STATUS_OK) print_failure(status, tea_last_error());
+    memmove(input, input + used, filled -= used);
+    return true;
+}
+
+/* Takes flags and link; flags override the link. Joins. */
+static void join(int argc, char **argv) {
+    static const struct option flags[] = {
+        {"reflector", 1, NULL, 0}, {"name", 1, NULL, 1}, {"password", 1, NULL, 2},
+        {"inactivity", 1, NULL, 3}, {"plain", 0, NULL, 4}, {"json", 0, NULL, 5}, {0}};
+    static const char *const paths[] = {"/reflector", "/name", "/password", "/options/inactivity"};
+    tea_str parts[4] = {{NULL, 0}, TEA_STR("lobby"), {NULL, 0}, TEA_STR("1200")}, app_id;
+    const char *given[6] = {NULL};
+    tea_value *from_link;
+    tea_app *app;
+    tea_config *config;
+    char options[64], in_link[64] = "", *end;
+    int flag, n;
+    while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
+        if (flag == '?') usage();
+        given[flag] = optarg ? optarg : "";
+    }
+    json = given[5];
+    if (argc > optind + 1 || (given[4] && given[5])) usage();
+    if (optind < argc) { /* lives as long as the program: so do its parts */
+        check(tea_link_parse(tea_text(argv[optind]), TEA_FORMAT_MSGPACK, &from_link), 2);
+        if (!text_at(data_of(from_link), "/app", &app_id) || !is(app_id, TEA_CHAT_APP)) usage();
+        for (n = 0; n < 4; n++) text_at(data_of(from_link), paths[n], &parts[n]);
+    }
+    for (n = 0; n < 4; n++) {
+        if (given[n]) parts[n] = tea_text(given[n]);
+    }
+    snprintf(options, sizeof options, "%.*s", TEA_PRINT(parts[3]));
+    errno = 0;
+    unsigned long long seconds = strtoull(options, &end, 10);
+    if (options[0] < '0' || options[0] > '9' || *end || errno || seconds > UINT32_MAX) usage();
+    snprintf(options, sizeof options, "{\"inactivity_seconds\":%llu}", seconds);
+    if (seconds != 1200) snprintf(in_link, sizeof in_link, "{\"inactivity\":\"%llu\"}", seconds);
+    check(tea_app_new(TEA_STR(TEA_CHAT_APP), 1, &app), 1);
+    check(tea_app_add_chat(app), 1);
+    check(tea_config_new(app, parts[1], tea_json(options), &config), 2);
+    if (parts[2].ptr) check(tea_config_set_password(config, parts[2]), 2);
+    if (!parts[0].ptr) {
+        check(tea_reflector_local(&reflector), 1);
+        check(tea_reflector_url(reflector, &parts[0]), 1);
+    }
+    check(tea_session_join(config, parts[0], &session), 2);
+    check(tea_config_link(config, parts[0], tea_json(in_link), &link_text), 2);
+    check(tea_config_badge(config, &badge), 1);
+    check(tea_session_view_id(session, &me), 1);
+    check(tea_session_subscribe(session, TEA_STR("history"), TEA_STR("refresh"),
+                                TEA_HANDLING_QUEUED, &on_history), 1);
+    check(tea_session_subscribe(session, TEA_STR("viewInfo"), TEA_STR("refresh"),
+                                TEA_HANDLING_QUEUED, &on_view_info), 1);
+    tea_config_free(config);
+    tea_app_free(app);
+}
+
+int main(int argc, char **argv) {
+    struct pollfd wait[2] = {{0, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+    struct sigaction action;
+    bool applied = true, reads;
+    uint64_t due;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = interrupt;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    join(argc, argv);
+    check(tea_session_fd(session, &wait[0].fd), 1);
+    while (!interrupted && !exit_code) {
+        check(tea_session_step(session, 50000), 1);
+        pull();
+        while (obey_line()) {}
+        if (live && ended && !filled) leaving = true;
+        check(tea_session_is_applied(session, receipt, &applied), 1);
+        if (leaving && applied) break;
+        reads = live && !leaving && !ended && !(filled && memchr(input, '\n', filled));
+        check(tea_session_next_due(session, &due), 1);
+        poll(wait, reads ? 2 : 1, due > 3600000000u ? -1 : (int)((due + 999) / 1000));
+        if (reads && wait[1].revents) read_input();
+    }
+    check(tea_session_leave(session), 1);
+    pull();
+    check(tea_session_free(session), 1);
+    if (reflector) tea_reflector_free(reflector);
+    tea_value_free(link_text);
+    free(input);
+    return exit_code;
+}

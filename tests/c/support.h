@@ -1,0 +1,70 @@
+/* What the tests in C share: cmocka, an app with models in C, and sessions that are driven. */
+#ifndef SUPPORT_H
+#define SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <teatime.h>
+
+#define assert_ok(call) assert_status(call, TEA_STATUS_OK)
+#define assert_status(call, wanted) _assert_status((call), (wanted), #call, __FILE__, __LINE__)
+
+static inline void _assert_status(tea_status status, tea_status wanted, const char *call,
+                                  const char *file, int line) {
+    tea_str why = tea_last_error();
+    if (status == wanted) return;
+    print_error("%s is %d, not %d: %.*s\n", call, (int)status, (int)wanted, TEA_PRINT(why));
+    _fail(file, line);
+}
+
+static inline void assert_text(tea_str text, const char *wanted) {
+    assert_int_equal(text.len, strlen(wanted));
+    assert_memory_equal(text.ptr, wanted, text.len);
+}
+
+/* The last message says this somewhere. */
+static inline void assert_says(const char *wanted) {
+    char message[1024];
+    tea_str why = tea_last_error();
+    snprintf(message, sizeof message, "%.*s", TEA_PRINT(why));
+    if (strstr(message, wanted)) return;
+    print_error("%s: %s is missing\n", message, wanted);
+    fail();
+}
+
+static inline tea_data data_of(tea_value *value) {
+    tea_data data;
+    assert_ok(tea_value_data(value, &data));
+    return data;
+}
+
+/*
+ * Two models in C. The root "tally" counts what is added on tally/add, tells of it on
+ * tally/changed, hears of views, and may have a child "echo" that hears it; how it behaves beyond
+ * that stands in its options.
+ */
+struct tally {
+    uint64_t sum, views, echoes, child, ticker;
+    uint64_t forgotten; /* what save leaves out, when it is asked to */
+};
+enum { ADD, TICK, JOINED, LEFT, ECHOED, BREAK };
+extern bool tally_forgets; /* save leaves a field out that matters */
+extern int objects;        /* models that were made and not freed */
+
+tea_app *tally_app(bool with_chat);
+uint64_t tally_query(tea_session *session, const char *member);
+
+/* A session of an app on a reflector, stepped until its view is ready. */
+tea_session *join(tea_app *app, tea_str reflector, tea_data options);
+/* Steps until an event of this kind has come, and gives it. */
+tea_event wait_for(tea_session *session, tea_event_kind kind);
+/* Steps until a query of the tally has this value. */
+void wait_for_tally(tea_session *session, const char *member, uint64_t value);
+
+#endif
