@@ -357,13 +357,13 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     join(argc, argv);
     check(tea_session_fd(session, &wait[0].fd), 1);
-    while (!interrupted && !exit_code) {
+    while (!interrupted) {
         check(tea_session_step(session, 50000), 1);
         pull();
         while (obey_line()) {}
         if (live && ended && !filled) leaving = true;
         check(tea_session_is_applied(session, receipt, &applied), 1);
-        if (leaving && applied) break;
+        if (exit_code || (leaving && applied)) break;
         reads = live && !leaving && !ended && !(filled && memchr(input, '\n', filled));
         check(tea_session_next_due(session, &due), 1);
         poll(wait, reads ? 2 : 1, due > 3600000000u ? -1 : (int)((due + 999) / 1000));

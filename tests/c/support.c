@@ -2,7 +2,14 @@
 #include "support.h"
 
 bool tally_forgets;
-int objects;
+atomic_int objects, overlaps;
+
+/* A model's functions are called one at a time, whatever threads step its session. */
+static void enter(const struct tally *tally) {
+    if (atomic_exchange(&((struct tally *)tally)->busy, true)) atomic_fetch_add(&overlaps, 1);
+}
+
+static void leave(const struct tally *tally) { atomic_store(&((struct tally *)tally)->busy, false); }
 
 static void *make(void) {
     struct tally *tally = calloc(1, sizeof *tally);
@@ -30,8 +37,7 @@ static void *tally_init(tea_cx *cx, tea_data options, void *user_data) {
     return tally;
 }
 
-static int32_t tally_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
-    struct tally *tally = model;
+static int32_t tally_handler(struct tally *tally, tea_cx *cx, uint16_t handler, tea_data argument) {
     tea_value *post;
     tea_data id;
     const uint8_t *bytes;
@@ -63,6 +69,14 @@ static int32_t tally_handle(void *model, tea_cx *cx, uint16_t handler, tea_data 
     }
 }
 
+static int32_t tally_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+    int32_t result;
+    enter(model);
+    result = tally_handler(model, cx, handler, argument);
+    leave(model);
+    return result;
+}
+
 static void put(tea_value *state, const char *name, uint64_t value) {
     assert_ok(tea_value_put_str(state, tea_text(name)));
     assert_ok(tea_value_put_u64(state, value));
@@ -70,6 +84,7 @@ static void put(tea_value *state, const char *name, uint64_t value) {
 
 static int32_t tally_save(const void *model, tea_value *state) {
     const struct tally *tally = model;
+    enter(tally);
     assert_ok(tea_value_put_map(state, 6));
     put(state, "sum", tally->sum);
     put(state, "views", tally->views);
@@ -77,6 +92,7 @@ static int32_t tally_save(const void *model, tea_value *state) {
     put(state, "child", tally->child);
     put(state, "ticker", tally->ticker);
     put(state, "forgotten", tally_forgets ? 0 : tally->forgotten);
+    leave(tally);
     return 0;
 }
 

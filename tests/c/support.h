@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -52,10 +53,12 @@ static inline tea_data data_of(tea_value *value) {
 struct tally {
     uint64_t sum, views, echoes, child, ticker;
     uint64_t forgotten; /* what save leaves out, when it is asked to */
+    atomic_bool busy;   /* one of its functions runs; no part of its state */
 };
 enum { ADD, TICK, JOINED, LEFT, ECHOED, BREAK };
 extern bool tally_forgets; /* save leaves a field out that matters */
-extern int objects;        /* models that were made and not freed */
+extern atomic_int objects; /* models that were made and not freed */
+extern atomic_int overlaps; /* calls of a model while another one ran */
 
 tea_app *tally_app(bool with_chat);
 uint64_t tally_query(tea_session *session, const char *member);

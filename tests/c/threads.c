@@ -77,6 +77,7 @@ static void calls_from_many_threads_take_turns(void **state) {
     assert_ok(tea_app_free(app));
     assert_ok(tea_reflector_free(reflector));
     assert_int_equal(objects, 0);
+    assert_int_equal(overlaps, 0);
 }
 
 static void *wait_long(void *argument) {

@@ -1,4 +1,6 @@
-//! Whole-system tests: a simulator that plays sessions in virtual time, and the models it plays.
+//! Whole-system tests: a simulator that plays sessions in virtual time, the models it plays, and a
+//! harness for real programs.
 
 pub mod ledger;
+pub mod program;
 pub mod sim;

@@ -161,7 +161,9 @@ fn cmake_version() -> String {
     )
 }
 
+/// Puts a new file in the place of the old one, so that programs that use that one go on.
 fn copy(from: &Path, to: &Path) -> Result<()> {
+    remove(to)?;
     at(from, fs::copy(from, to)).map(|_| ())
 }
 

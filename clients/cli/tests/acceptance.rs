@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Program, texts};
+use support::{Program, Start, texts};
 
 #[test]
 fn acceptance_1_same_name_password_and_options_or_another_session() {

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Program, command, private_directory, run};
+use support::{Program, Start, command, private_directory, run};
 
 #[test]
 fn wrong_calls_give_one_clear_line_and_exit_status_2() {

@@ -1,0 +1,302 @@
+//! What C programs see: the header, the installed package, the tests in C, the clients in C.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+use support::{PANICKING, PREFIX, client, compile, exports, root, run, scratch, teatime};
+use teatime_tests::program::{Program, texts};
+
+const HEADER: &str = include_str!("../../bindings/c/include/teatime.h");
+
+/// Runs a program and fails at any error that valgrind finds: wrong access, leak, or a status that
+/// is not 0. What is still reachable at the end is no leak: threads of the runtime keep it.
+fn run_in_valgrind(program: &Path) {
+    let leaks = "definite,indirect";
+    let mut command = Command::new("valgrind");
+    command.args(["-q", "--error-exitcode=99", "--leak-check=full"]);
+    command.arg(format!("--errors-for-leak-kinds={leaks}"));
+    command.arg(format!("--show-leak-kinds={leaks}"));
+    run(command.arg(program));
+}
+
+fn source(name: &str) -> PathBuf {
+    root().join("tests/c").join(name)
+}
+
+/// Builds a test in C and returns where it is.
+fn build_test(name: &str, kind: &str, flags: &[&str]) -> PathBuf {
+    let program = scratch(&format!("{name}-{kind}"));
+    let files = [source(&format!("{name}.c")), source("support.c")];
+    let flags = [&["-std=c11", "-pthread"], flags].concat();
+    compile("gcc", &PREFIX, "teatime cmocka", &flags, &files, &program);
+    program
+}
+
+#[test]
+fn the_header_is_what_the_crate_says() {
+    run(Command::new(env!("CARGO")).current_dir(root()).args(["xtask", "header", "--check"]));
+}
+
+#[test]
+fn the_header_compiles_alone_and_twice_in_every_standard() {
+    let twice = scratch("twice.c");
+    let text = "#include <teatime.h>\n#include <teatime.h>\n\
+                tea_str text(void);\ntea_str text(void) { return TEA_STR(\"x\"); }\n";
+    fs::write(&twice, text).expect("the target directory can be written");
+    let include = root().join("bindings/c/include");
+    let standards = [
+        ("c", "c99", ["gcc", "clang"]),
+        ("c", "c11", ["gcc", "clang"]),
+        ("c", "c2x", ["gcc", "clang"]),
+        ("c++", "c++17", ["g++", "clang++"]),
+    ];
+    for (language, standard, compilers) in standards {
+        for compiler in compilers {
+            run(Command::new(compiler)
+                .args(["-x", language, &format!("-std={standard}"), "-fsyntax-only"])
+                .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])
+                .arg(&include)
+                .arg(&twice));
+        }
+    }
+}
+
+#[test]
+fn every_item_of_the_header_is_documented() {
+    let (items, helpers) = HEADER.split_once("static inline").expect("the helpers come last");
+    let mut commented = false;
+    let mut found = 0;
+    for line in items.lines() {
+        let begins = |starts: &[&str]| starts.iter().any(|start| line.starts_with(start));
+        let item = begins(&["tea_", "double tea_", "uint32_t tea_", "typedef struct", "enum tea_"])
+            || line.starts_with("#define TEA_") && !line.contains("TEA_STR(")
+            || line.starts_with("typedef void");
+        let indented = line.starts_with("    ") && !line[4..].starts_with([' ', '*', '/']);
+        let member = indented && (line.ends_with([';', ',']) || line.contains("(*"));
+        if item || member {
+            assert!(commented, "undocumented: {line}");
+            found += 1;
+        }
+        commented = line.ends_with("*/");
+    }
+    assert!(found > 250, "{found}");
+    let (between, _last) = helpers.rsplit_once("static inline").expect("there are several");
+    for helper in between.split("static inline") {
+        assert!(helper.contains("/**"), "undocumented: what follows {helper}");
+    }
+}
+
+/// The names that a symbol table lists.
+fn symbols(arguments: &[&str], file: &Path) -> BTreeSet<String> {
+    let list = run(Command::new("nm").args(arguments).arg(file));
+    let names = list.lines().filter_map(|line| line.split_whitespace().nth(2));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_libraries_export_is_what_the_header_declares() {
+    let declared: BTreeSet<_> =
+        exports::of_header(HEADER).into_iter().map(|export| export.name).collect();
+    assert!(declared.len() > 100, "{declared:?}");
+    let lib = PREFIX.join("lib");
+    assert_eq!(symbols(&["-D", "--defined-only"], &lib.join("libteatime.so")), declared);
+    assert_eq!(symbols(&["-g", "--defined-only"], &lib.join("libteatime.a")), declared);
+    let so_name = run(Command::new("readelf").arg("-d").arg(lib.join("libteatime.so")));
+    assert!(so_name.contains("[libteatime.so.0.1]"), "{so_name}");
+}
+
+#[test]
+fn values_sessions_and_threads_in_c_are_clean_under_valgrind() {
+    for name in ["values", "sessions", "threads"] {
+        run_in_valgrind(&build_test(name, "plain", &[]));
+    }
+}
+
+#[test]
+fn values_sessions_and_threads_in_c_are_clean_under_the_sanitizers() {
+    let address = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    for name in ["values", "sessions", "threads"] {
+        run(&mut Command::new(build_test(name, "address", &address)));
+        // The library itself is not instrumented: what it does without telling pthread is left out.
+        run(Command::new(build_test(name, "thread", &["-fsanitize=thread"]))
+            .env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1"));
+    }
+}
+
+#[test]
+fn null_for_every_pointer_and_a_panic_behind_every_export_are_told() {
+    let folder = scratch("wrong");
+    fs::create_dir_all(&folder).expect("the target directory can be written");
+    let calls = exports::wrong_calls(&exports::of_header(HEADER));
+    fs::write(folder.join("wrong_calls.inc"), calls).expect("the folder is there");
+    let program = folder.join("wrong_calls");
+    let include = format!("-I{}", folder.display());
+    let flags = ["-std=c11", "-Wno-discarded-qualifiers", "-Wno-unused-variable", &include];
+    compile("gcc", &PANICKING, "teatime", &flags, &[source("wrong_calls.c")], &program);
+    run_in_valgrind(&program);
+}
+
+#[test]
+fn the_clients_build_by_pkg_config_and_by_cmake_against_both_libraries() {
+    let folder = scratch("clients");
+    fs::create_dir_all(&folder).expect("the target directory can be written");
+    for name in ["chat", "ball"] {
+        let files = [root().join("clients/c").join(name).with_extension("c")];
+        for package in ["teatime", "teatime-static"] {
+            let program = folder.join(format!("{name}-{package}"));
+            compile("cc", &PREFIX, package, &[], &files, &program);
+            let needed = run(Command::new("ldd").arg(&program));
+            assert_eq!(needed.contains("libteatime"), package == "teatime", "{needed}");
+        }
+    }
+    let build = folder.join("cmake");
+    let _ = fs::remove_dir_all(&build);
+    run(Command::new("cmake")
+        .args(["-S"])
+        .arg(root().join("clients/c"))
+        .arg("-B")
+        .arg(&build)
+        .arg(format!("-DCMAKE_PREFIX_PATH={}", PREFIX.display())));
+    run(Command::new("cmake").arg("--build").arg(&build));
+    for program in ["chat", "ball", "chat-static", "ball-static"] {
+        assert!(build.join(program).is_file(), "{program}");
+    }
+}
+
+#[test]
+fn a_chat_between_the_program_and_the_client_in_c_has_one_history_and_one_hash() {
+    let mut reflector =
+        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let room = ["--json", "--reflector", &url, "--name", "Tea & cake", "--password", "p w"];
+    let mut rust = Program::spawn(teatime().arg("chat").args(room));
+    rust.wait_for("view_info");
+    let chat = client("chat");
+    let mut c = Program::spawn(Command::new(&chat).args(room));
+    c.wait_for("view_info");
+    let (joined, there) = (c.last("joined").clone(), rust.last("joined").clone());
+    for same in ["session_id", "badge", "link"] {
+        assert_eq!(joined[same], there[same], "{same}");
+    }
+    assert_eq!(joined["participants"], 2);
+    rust.wait_for_participants(2);
+    c.post("from C: <b>&\"'ü");
+    rust.wait_for_line("from C: &lt;b&gt;&amp;&quot;&#39;ü");
+    rust.post("from Rust");
+    assert_eq!(c.wait_for_line("from Rust"), rust.wait_for_line("from Rust"));
+    // One who comes late by the link alone.
+    let link = there["link"].as_str().expect("a string");
+    let mut late = Program::spawn(Command::new(&chat).args(["--json", link]));
+    late.wait_for("view_info");
+    assert_eq!(texts(late.last("history")), texts(c.last("history")));
+    c.wait_for_participants(3);
+    c.say(&json!({ "do": "vote" }));
+    let mut states = BTreeSet::new();
+    for one in [&mut rust, &mut c, &mut late] {
+        states.insert(one.wait_for("state").to_string());
+        let verdict = one.wait_for("verdict");
+        assert_eq!((&verdict["agreed"], &verdict["of"]), (&json!(3), &json!(3)));
+    }
+    assert_eq!(states.len(), 1, "{states:?}");
+    for bad in ["nonsense", "{}", "{\"do\":\"dance\"}", "[1]", "{\"do\":\"post\"}", ""] {
+        c.say_raw(bad);
+        assert_eq!(c.wait_for("error")["code"], "BAD_COMMAND", "{bad}");
+    }
+    c.post(&"x".repeat(1024 * 1024));
+    assert_eq!(c.wait_for("error")["code"], "TOO_LARGE");
+    c.say(&json!({ "do": "reset" }));
+    assert_eq!(rust.wait_for_line("chat reset at user request</i>").len(), 1);
+    c.say(&json!({ "do": "leave" }));
+    assert_eq!(c.wait_for("connection")["state"], "left");
+    assert_eq!(c.exit_code(), Some(0));
+    late.end_input();
+    assert_eq!(late.exit_code(), Some(0));
+    rust.wait_for_participants(1);
+}
+
+#[test]
+fn the_client_in_c_fails_as_the_program_does() {
+    let mut reflector =
+        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let mut owner = Program::spawn(teatime().args([
+        "chat",
+        "--json",
+        "--reflector",
+        &url,
+        "--password",
+        "right",
+    ]));
+    owner.wait_for("view_info");
+    let chat = client("chat");
+    let mut intruder = Program::spawn(Command::new(&chat).args([
+        "--json",
+        "--reflector",
+        &url,
+        "--password",
+        "x",
+    ]));
+    assert_eq!(intruder.wait_for("error")["code"], "WRONG_PASSWORD");
+    assert_eq!(intruder.exit_code(), Some(1));
+    for wrong in [
+        &["--dance"][..],
+        &["--inactivity", "-1"],
+        &["--inactivity", "4294967296"],
+        &["--name", ""],
+        &["--reflector", "http://x"],
+        &["https://example.org/a/b"],
+        &["teatime://h/other/room"],
+        &["--plain", "--json"],
+    ] {
+        let mut usage = Program::spawn(Command::new(&chat).args(wrong));
+        assert_eq!(usage.exit_code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_plain_chat_in_c_posts_lines_and_shows_text() {
+    let mut reflector =
+        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let input = scratch("plain.txt");
+    fs::write(&input, "one\r\n/reset \n<two>").expect("the target directory can be written");
+    let shown = run(Command::new(client("chat"))
+        .args(["--reflector", &url])
+        .stdin(fs::File::open(&input).expect("it was written")));
+    let lines: Vec<_> =
+        shown.lines().map(|line| line.split_once(": ").map_or(line, |l| l.1)).collect();
+    assert_eq!(lines, ["chat reset for new participants", "one", "/reset ", "<two>"]);
+}
+
+#[test]
+fn a_ball_in_c_is_at_the_same_place_in_two_processes_and_for_a_late_joiner() {
+    let mut reflector =
+        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let ball = client("ball");
+    let play = || {
+        let mut one = Program::spawn(Command::new(&ball).args([&url, "field"]));
+        one.wait_for("ball");
+        one
+    };
+    let mut all = vec![play(), play()];
+    all[0].say_raw("click");
+    let clicked = |value: &serde_json::Value| value["ball"]["clicks"] == 1;
+    all.iter_mut().for_each(|one| drop(one.wait_until("a click", clicked)));
+    all.push(play());
+    assert_eq!(all[2].last("ball")["ball"]["clicks"], 1);
+    all[1].say_raw("vote");
+    let states: BTreeSet<_> = all.iter_mut().map(|one| one.wait_for("state").to_string()).collect();
+    assert_eq!(states.len(), 1, "{states:?}");
+    for one in &mut all {
+        let verdict = one.wait_for("verdict");
+        assert_eq!((&verdict["agreed"], &verdict["of"]), (&json!(3), &json!(3)));
+        one.end_input();
+        assert_eq!(one.exit_code(), Some(0));
+    }
+}

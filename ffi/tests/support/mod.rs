@@ -1,0 +1,97 @@
+//! Installs the library as a user would, and builds C programs against it.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod exports;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+/// The library, installed.
+pub static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
+
+/// The same with `tea_inject_panic`.
+pub static PANICKING: LazyLock<PathBuf> = LazyLock::new(|| install("panicking", "panic-injection"));
+
+/// The top of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace")
+}
+
+/// A place for what the tests build.
+pub fn scratch(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+fn install(name: &str, features: &str) -> PathBuf {
+    let prefix = scratch(name);
+    let installed = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["xtask", "install", "--profile", "dev", "--features", features, "--prefix"])
+        .arg(&prefix)
+        .status();
+    assert!(installed.expect("cargo is there").success());
+    prefix
+}
+
+/// Runs a command to its end; panics with all it has printed if it fails.
+pub fn run(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = match command.output() {
+        Ok(output) => output,
+        Err(error) => panic!("{command:?}: {error}: run tests/run, it installs what is missing"),
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(status.success(), "{command:?}: {status}\n{}{}", text(&stdout), text(&stderr));
+    text(&stdout)
+}
+
+/// How pkg-config says that programs are built with some packages, ours among them.
+fn pkg_config(prefix: &Path, packages: &str) -> Vec<String> {
+    let mut command = Command::new("pkg-config");
+    command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    let flags = run(command.args(["--cflags", "--libs"]).args(packages.split(' ')));
+    flags.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Compiles C as the README does: with what pkg-config says of some packages.
+pub fn compile(
+    cc: &str,
+    prefix: &Path,
+    packages: &str,
+    flags: &[&str],
+    files: &[PathBuf],
+    to: &Path,
+) {
+    let mut command = Command::new(cc);
+    command.args(["-g", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"]).args(flags);
+    command.args(files).args(pkg_config(prefix, packages));
+    let search = format!("-Wl,-rpath,{}", prefix.join("lib").display());
+    run(command.args([&search, "-o"]).arg(to));
+}
+
+/// A C program of the clients, built against the shared library.
+pub fn client(name: &str) -> PathBuf {
+    let program = scratch(name);
+    let source = root().join("clients/c").join(name).with_extension("c");
+    compile("cc", &PREFIX, "teatime", &["-std=c11"], &[source], &program);
+    program
+}
+
+/// The program `teatime`.
+pub fn teatime() -> Command {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        run(Command::new(env!("CARGO")).current_dir(root()).args([
+            "build",
+            "--locked",
+            "--package",
+            "teatime-cli",
+        ]));
+        let here = std::env::current_exe().expect("it runs");
+        let profile = here.ancestors().nth(2).expect("tests are two folders deep");
+        profile.join("teatime")
+    });
+    let mut command = Command::new(&*BUILT);
+    command.env_remove("RUST_LOG").env_remove("NO_COLOR");
+    command
+}
