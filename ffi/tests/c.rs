@@ -169,6 +169,26 @@ fn the_clients_build_by_pkg_config_and_by_cmake_against_both_libraries() {
 }
 
 #[test]
+fn the_command_of_the_readme_builds_the_chat() {
+    let readme = include_str!("../../README.md");
+    let command = readme.lines().find(|line| line.starts_with("cc clients/c/chat.c"));
+    let folder = scratch("readme");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("clients/c")).expect("the target directory can be written");
+    let source = "clients/c/chat.c";
+    fs::copy(root().join(source), folder.join(source)).expect("it is there");
+    run(Command::new("sh")
+        .current_dir(&folder)
+        .env("PKG_CONFIG_PATH", PREFIX.join("lib/pkgconfig"))
+        .args(["-c", command.expect("the README has the command")]));
+    let usage = Command::new(folder.join("chat"))
+        .env("LD_LIBRARY_PATH", PREFIX.join("lib"))
+        .arg("--dance")
+        .status();
+    assert_eq!(usage.expect("it was built").code(), Some(2));
+}
+
+#[test]
 fn a_chat_between_the_program_and_the_client_in_c_has_one_history_and_one_hash() {
     let mut reflector =
         Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));

@@ -190,7 +190,7 @@ fn link(_: &str, name: &Path) -> Result<()> {
     Err(format!("{}: this platform has no symbolic links", name.display()))
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -1,5 +1,6 @@
 //! `cargo xtask`: builds what other languages need.
 
+mod bench;
 mod header;
 mod install;
 
@@ -23,6 +24,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Measures what calls of the C library cost, and how large it is; prints one line of JSON.
+    Bench,
     /// Builds the C library and installs it: header, shared and static library, pkg-config files,
     /// CMake package.
     Install {
@@ -43,6 +46,7 @@ type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
+        Task::Bench => bench::bench(),
         Task::Header { check: true } => header::check(),
         Task::Header { check: false } => header::write(),
         Task::Install { prefix, profile, features } => {

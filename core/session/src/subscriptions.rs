@@ -1,6 +1,6 @@
 //! Which topics the views of this client listen to, and what waits for their next step.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use teatime_vm::{Payload, Published};
@@ -41,7 +41,6 @@ pub struct Delivery {
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     next: u64,
-    alive: HashSet<SubscriptionId>,
     topics: HashMap<Topic, Vec<(SubscriptionId, Handling)>>,
     immediate_topics: usize,
     immediate: VecDeque<Delivery>,
@@ -58,17 +57,16 @@ impl Subscriptions {
     pub(crate) fn add(&mut self, topic: Topic, handling: Handling) -> (SubscriptionId, bool) {
         let id = SubscriptionId(self.next);
         self.next += 1;
-        self.alive.insert(id);
         self.immediate_topics += usize::from(handling == Handling::Immediate);
         let subscribers = self.topics.entry(topic).or_default();
         subscribers.push((id, handling));
         (id, subscribers.len() == 1)
     }
 
-    /// Removes a subscription; its topic if that was the last of it.
+    /// Removes a subscription with what waits for it; its topic if that was the last of it.
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> Option<Topic> {
-        if !self.alive.remove(&id) {
-            return None;
+        for waiting in [&mut self.immediate, &mut self.queued, &mut self.once_per_frame] {
+            waiting.retain(|delivery| delivery.subscription != id);
         }
         let holds_it = |list: &Vec<(SubscriptionId, Handling)>| list.iter().any(|s| s.0 == id);
         let topic = self.topics.iter().find(|(_, list)| holds_it(list))?.0.clone();
@@ -138,19 +136,13 @@ impl Subscriptions {
         !self.immediate.is_empty()
     }
 
-    /// The next event for a subscriber that is still there when its turn comes.
+    /// The next event for a subscriber.
     pub(crate) fn poll(&mut self, handling: Handling) -> Option<Delivery> {
-        let waiting = match handling {
-            Handling::Immediate => &mut self.immediate,
-            Handling::Queued => &mut self.queued,
-            Handling::OncePerFrame => &mut self.once_per_frame,
-        };
-        while let Some(delivery) = waiting.pop_front() {
-            if self.alive.contains(&delivery.subscription) {
-                return Some(delivery);
-            }
+        match handling {
+            Handling::Immediate => self.immediate.pop_front(),
+            Handling::Queued => self.queued.pop_front(),
+            Handling::OncePerFrame => self.once_per_frame.pop_front(),
         }
-        None
     }
 
     /// Forgets what waits: the view that it was for is gone.

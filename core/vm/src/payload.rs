@@ -135,7 +135,7 @@ impl Payload {
         match &self.0 {
             Repr::Unit => Ok(serde_json::Value::Null),
             Repr::Value(value) => value.to_json(),
-            Repr::Encoded(bytes) => serde_json::to_value(untyped(bytes)?).map_err(wrong),
+            Repr::Encoded(bytes) => transcode(bytes, serde_json::value::Serializer),
         }
     }
 
@@ -157,16 +157,26 @@ impl Payload {
             Repr::Unit => bytes.extend(b"null"),
             Repr::Value(value) => return value.append_json(bytes),
             Repr::Encoded(encoded) => {
-                return serde_json::to_writer(bytes, &untyped(encoded)?).map_err(wrong);
+                let start = bytes.len();
+                let mut json = serde_json::Serializer::new(&mut *bytes);
+                let written = transcode(encoded, &mut json);
+                if written.is_err() {
+                    bytes.truncate(start);
+                }
+                return written;
             }
         }
         Ok(())
     }
 }
 
-/// A value of whatever type.
-fn untyped(bytes: &[u8]) -> Result<rmpv::Value, PayloadError> {
-    decode(bytes)
+/// Hands a whole value of MessagePack to a serializer of another format.
+fn transcode<S: serde::Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, PayloadError> {
+    let mut rest = bytes;
+    let mut reader = rmp_serde::Deserializer::new(&mut rest);
+    reader.set_max_depth(crate::limits::MAX_DEPTH);
+    let written = serde_transcode::transcode(&mut reader, to).map_err(wrong)?;
+    if rest.is_empty() { Ok(written) } else { Err(PayloadError("bytes follow the value".into())) }
 }
 
 /// Reads a whole value of MessagePack.

@@ -1,0 +1,33 @@
+//! The release that users get: its size, and that what measures it works.
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::Value;
+use support::{root, run};
+
+/// What the stripped shared library may have.
+const MOST_BYTES: u64 = 3 * 1024 * 1024;
+
+#[test]
+fn the_benchmark_runs_and_the_library_is_as_small_as_recorded() {
+    let line = run(Command::new(env!("CARGO")).current_dir(root()).args(["xtask", "bench"]));
+    let report: Value = serde_json::from_str(&line).expect("one line of JSON");
+    for measured in
+        ["noop_ns", "session_now_ns", "publish_ns", "pull_1000_msgpack_us", "pull_1000_json_us"]
+    {
+        assert!(report[measured].as_f64().is_some_and(|cost| cost > 0.0), "{measured}: {report}");
+    }
+    let bytes = report["library_bytes"].as_u64().expect("a number");
+    assert!(bytes <= MOST_BYTES, "{bytes} bytes");
+    let sizes = include_str!("../../bindings/c/SIZES.md");
+    let target = report["target"].as_str().expect("a string");
+    let row = format!("| {} | {target} |", env!("CARGO_PKG_VERSION"));
+    let recorded = sizes.lines().find_map(|line| line.strip_prefix(&row));
+    // Compilers differ, and only some targets are recorded.
+    if let Some(recorded) = recorded {
+        let recorded: u64 = recorded.trim_matches([' ', '|']).parse().expect("a number");
+        assert!(bytes.abs_diff(recorded) * 50 <= recorded, "{bytes}, recorded: {recorded}");
+    }
+}
