@@ -4,8 +4,8 @@
 //! [`handle`]s, which are never dereferenced; out-parameters are written on success only. Pointers
 //! to bytes are the only thing that is taken on trust, and only for the time of a call.
 //!
-//! An app with models of its own in Rust has one crate that holds its models, depends on this one,
-//! and exports what [`export_app`] returns.
+//! The library that is installed is `bindings/c`, which re-exports this crate. An app with models of
+//! its own in Rust has a crate like that, and exports what [`export_app`] returns.
 
 mod app;
 mod boundary;

@@ -45,7 +45,7 @@ fn build(profile: &str, features: &str) -> Result<Built> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(cargo)
         .current_dir(root())
-        .args(["build", "--locked", "--package", "teatime-ffi", "--profile", profile])
+        .args(["build", "--locked", "--package", "teatime-c", "--profile", profile])
         .args(["--features", features, "--message-format", "json-render-diagnostics"])
         .stdout(Stdio::piped())
         .spawn()
@@ -54,7 +54,7 @@ fn build(profile: &str, features: &str) -> Result<Built> {
     for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
         let line = line.map_err(|error| format!("cargo: {error}"))?;
         let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
-        if message["target"]["name"] == "teatime_ffi" {
+        if message["target"]["name"] == "teatime_c" {
             let names = message["filenames"].as_array().into_iter().flatten();
             files.extend(names.filter_map(|name| name.as_str().map(PathBuf::from)));
         }

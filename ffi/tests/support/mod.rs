@@ -6,7 +6,7 @@ pub mod exports;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 /// The library, installed.
 pub static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
@@ -24,7 +24,11 @@ pub fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
+/// One at a time: cargo builds both under one name.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
 fn install(name: &str, features: &str) -> PathBuf {
+    let _one_at_a_time = INSTALLING.lock();
     let prefix = scratch(name);
     let installed = Command::new(env!("CARGO"))
         .current_dir(root())
