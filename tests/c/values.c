@@ -95,6 +95,25 @@ static void values_are_put_together_and_read_back(void **state) {
     assert_ok(tea_value_free(value));
 }
 
+static void equal_values_have_equal_bytes(void **state) {
+    static const uint8_t nan[] = {0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0};
+    const uint64_t odd = 0xfff8000000000001;
+    double number;
+    tea_value *value;
+    (void)state;
+    /* Participants may compute NaNs with different bits. */
+    memcpy(&number, &odd, sizeof number);
+    assert_ok(tea_value_new(&value));
+    assert_ok(tea_value_put_f64(value, number));
+    assert_int_equal(data_of(value).len, sizeof nan);
+    assert_memory_equal(data_of(value).ptr, nan, sizeof nan);
+    assert_ok(tea_value_free(value));
+    /* Integers take their shortest form, also when somebody wrote a longer one. */
+    assert_ok(tea_value_convert(tea_msgpack("\xd3\0\0\0\0\0\0\0\5", 9), TEA_FORMAT_MSGPACK, &value));
+    assert_int_equal(data_of(value).len, 1);
+    assert_ok(tea_value_free(value));
+}
+
 static void rubbish_is_told(void **state) {
     static const uint8_t cut[] = {0x92, 1}, deep[] = {0x91}, ext[] = {0xd4, 1, 1}, two[] = {1, 2};
     uint8_t nested[200];
@@ -280,6 +299,7 @@ int main(void) {
         cmocka_unit_test(versions_are_those_of_the_header),
         cmocka_unit_test(statuses_have_names),
         cmocka_unit_test(values_are_put_together_and_read_back),
+        cmocka_unit_test(equal_values_have_equal_bytes),
         cmocka_unit_test(rubbish_is_told),
         cmocka_unit_test(texts_that_are_no_utf8_are_refused_everywhere),
         cmocka_unit_test(links_come_apart_and_together),
