@@ -35,7 +35,7 @@ static void check(tea_status status, int exit_code) {
 
 static void usage(void) {
     fputs("usage: chat [LINK] [--reflector URL] [--name ROOM] [--password PW]\n"
-          "            [--inactivity SECONDS] [--plain | --json]\n", stderr);
+          "            [--inactivity SECONDS] [--ca FILE] [--plain | --json]\n", stderr);
     exit(2);
 }
 
@@ -178,9 +178,10 @@ static void build_view(void) {
 
 static void on_connection(const tea_event *event) {
     bool failed = event->connection == TEA_CONNECTION_FAILED;
+    bool unreached = event->status == TEA_STATUS_UNREACHABLE || event->status == TEA_STATUS_BAD_CERTIFICATE;
     bool reconnecting = event->connection == TEA_CONNECTION_RECONNECTING;
     const char *name = NULL;
-    if (failed || (event->status == TEA_STATUS_UNREACHABLE && !told)) {
+    if (failed || (unreached && !told)) {
         print_failure(event->status, event->message);
         told = true;
     }
@@ -292,14 +293,28 @@ static bool obey_line(void) {
     return true;
 }
 
+/* Trusts the certificates in a file. */
+static void trust(tea_config *config, const char *name) {
+    static char pem[65536];
+    tea_str text = {pem, 0};
+    FILE *file = fopen(name, "rb");
+    if (!file) {
+        perror(name);
+        exit(2);
+    }
+    text.len = fread(pem, 1, sizeof pem, file);
+    fclose(file);
+    check(tea_config_set_trusted_certificates(config, text), 2);
+}
+
 /* Takes flags and link; flags override the link. Joins. */
 static void join(int argc, char **argv) {
     static const struct option flags[] = {
         {"reflector", 1, NULL, 0}, {"name", 1, NULL, 1}, {"password", 1, NULL, 2},
-        {"inactivity", 1, NULL, 3}, {"plain", 0, NULL, 4}, {"json", 0, NULL, 5}, {0}};
+        {"inactivity", 1, NULL, 3}, {"plain", 0, NULL, 4}, {"json", 0, NULL, 5}, {"ca", 1, NULL, 6}, {0}};
     static const char *const paths[] = {"/reflector", "/name", "/password", "/options/inactivity"};
     tea_str parts[4] = {{NULL, 0}, TEA_STR("lobby"), {NULL, 0}, TEA_STR("1200")}, app_id;
-    const char *given[6] = {NULL};
+    const char *given[7] = {NULL};
     tea_value *from_link;
     tea_app *app;
     tea_config *config;
@@ -329,6 +344,7 @@ static void join(int argc, char **argv) {
     check(tea_app_add_chat(app), 1);
     check(tea_config_new(app, parts[1], tea_json(options), &config), 2);
     if (parts[2].ptr) check(tea_config_set_password(config, parts[2]), 2);
+    if (given[6]) trust(config, given[6]);
     if (!parts[0].ptr) {
         check(tea_reflector_local(&reflector), 1);
         check(tea_reflector_url(reflector, &parts[0]), 1);

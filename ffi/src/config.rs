@@ -106,6 +106,24 @@ pub unsafe extern "C" fn tea_config_set_view_data(
     })
 }
 
+/// Sets certificates (PEM) that are trusted to vouch for a reflector at wss://, besides those that
+/// the platform trusts: that of a company, or of a reflector that signed its own.
+///
+/// Whether they can be used shows when a session is joined: TEA_STATUS_BAD_CERTIFICATES.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_config_set_trusted_certificates(
+    config: *mut tea_config,
+    pem: tea_str,
+) -> tea_status {
+    boundary(|| {
+        let pem = pem.get("pem")?;
+        change(config, |config| {
+            config.trusted_certificates = Some(pem.as_bytes().to_vec());
+            Ok(())
+        })
+    })
+}
+
 /// Sets how many ticks per second the session's first client asks for, 1 to 60; 20 if not said.
 /// Future messages run at most one tick late.
 ///

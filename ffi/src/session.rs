@@ -128,11 +128,12 @@ fn get<T>(
     })
 }
 
-/// Starts to join a session through the reflector at this address, such as ws://127.0.0.1:9090.
+/// Starts to join a session through the reflector at this address, such as ws://127.0.0.1:9090 or
+/// wss://example.org.
 /// Returns at once: the first steps connect, catch up, and bring a TEA_EVENT_VIEW_READY. With a
 /// password deriving the keys takes some 30 ms.
 ///
-/// Fails with TEA_STATUS_BAD_ADDRESS or TEA_STATUS_IO. What goes wrong later comes as
+/// Fails with TEA_STATUS_BAD_ADDRESS, TEA_STATUS_BAD_CERTIFICATES or TEA_STATUS_IO. What goes wrong later comes as
 /// TEA_EVENT_CONNECTION.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_join(

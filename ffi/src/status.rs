@@ -71,6 +71,8 @@ pub enum tea_status {
     BadApp = 308,
     /// The link is longer than a QR code can hold.
     TooLong = 309,
+    /// The text is no certificates in PEM, or this build has no TLS.
+    BadCertificates = 310,
 
     /// The event is larger than an event may be.
     TooLarge = 400,
@@ -99,6 +101,9 @@ pub enum tea_status {
     Full = 507,
     /// This client left.
     Left = 508,
+    /// The reflector's certificate is not to be trusted; the message says why. It is tried again:
+    /// somebody else may have answered.
+    BadCertificate = 509,
     /// The password is not the one that the session was started with.
     WrongPassword = 520,
     /// The session's snapshot cannot be used.
@@ -215,6 +220,7 @@ impl From<JoinError> for Failure {
         match error {
             JoinError::Config(error) => error.into(),
             JoinError::Address(error) => error.into(),
+            JoinError::Certificates(error) => Self::new(tea_status::BadCertificates, error),
             error => Self::new(tea_status::Io, error),
         }
     }
@@ -286,6 +292,7 @@ mod tests {
             .map(|reason| DisconnectReason::Closed(reason, String::new()));
         let others = [
             DisconnectReason::Unreachable(String::new()),
+            DisconnectReason::BadCertificate(String::new()),
             DisconnectReason::Lost,
             DisconnectReason::Silent,
             DisconnectReason::Protocol(String::new()),

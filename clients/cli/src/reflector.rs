@@ -2,10 +2,10 @@
 
 use std::io::Write;
 use std::net::ToSocketAddrs;
-use std::sync::mpsc;
+use std::path::PathBuf;
 
 use clap::Args;
-use teatime::server::{Server, ServerConfig};
+use teatime::server::{Server, ServerConfig, TlsFiles};
 
 use crate::Failure;
 
@@ -18,6 +18,13 @@ pub(crate) struct Arguments {
     /// Print the address as a line of JSON.
     #[arg(long)]
     json: bool,
+    /// Speak TLS with this certificate (PEM, followed by those that vouch for it). SIGHUP reads
+    /// certificate and key anew.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Threads that serve sessions; 0 stands for one per processor, four at most.
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
@@ -30,7 +37,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Err(error) = listen.to_socket_addrs() {
         return Err(Failure::Usage(format!("--listen {listen:?} is no HOST:PORT: {error}")));
     }
-    let config = ServerConfig { workers: arguments.workers, ..ServerConfig::default() };
+    let files = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
+    let config = ServerConfig { workers: arguments.workers, tls, ..ServerConfig::default() };
     let server = Server::bind(listen.as_str(), config)
         .map_err(|error| Failure::Failed(format!("cannot listen at {listen}: {error}")))?;
     let url = server.url();
@@ -41,17 +50,37 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     // Whoever started it need not listen.
     let _ = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
-    wait_for_signal()?;
+    wait_for_the_end(&server)?;
     server.shutdown();
     Ok(())
 }
 
-fn wait_for_signal() -> Result<(), Failure> {
-    let (sender, stopped) = mpsc::channel();
-    ctrlc::set_handler(move || {
-        // The receiver is gone only when the program ends.
-        let _ = sender.send(());
-    })
-    .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
-    stopped.recv().map_err(|error| Failure::Failed(error.to_string()))
+/// Waits for SIGINT or SIGTERM; at SIGHUP reads the certificate anew.
+fn wait_for_the_end(server: &Server) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let signals = runtime.and_then(|runtime| runtime.block_on(handle_signals(server)));
+    signals.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))
+}
+
+#[cfg(unix)]
+async fn handle_signals(server: &Server) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = hang_up.recv() => match server.reload_tls() {
+                Ok(()) => tracing::info!("certificate and key were read anew"),
+                Err(error) => tracing::error!(%error, "the old certificate stays"),
+            },
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn handle_signals(_: &Server) -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use teatime_session::{Action, Input};
 use teatime_wire::{SUBPROTOCOL, limits::MAX_SERVER_FRAME};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, interval_at, sleep, timeout};
@@ -16,7 +17,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::tls::Trust;
 
 /// How long one attempt to connect may take, name look-up and handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,14 +66,15 @@ struct Shared {
 impl Transport {
     /// Starts the thread; nothing is connected before the first [`Action::Connect`]. `url` is
     /// where the reflector listens, such as `ws://127.0.0.1:9090`.
-    pub fn spawn(url: &str, waker: Waker) -> std::io::Result<Self> {
+    pub fn spawn(url: &str, trust: Trust, waker: Waker) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, orders) = mpsc::unbounded_channel();
         let (inbox, inputs) = std_mpsc::channel();
         let (ending, ended) = std_mpsc::channel();
         let room = Semaphore::new(MAX_WAITING_BYTES);
         let shared = Arc::new(Shared { room, woken: AtomicBool::new(false), waker });
-        let line = Line { url: url.to_owned(), orders, inbox, shared: shared.clone() };
+        let url = url.to_owned();
+        let line = Line { url, trust, orders, inbox, shared: shared.clone() };
         let thread = std::thread::Builder::new().name("teatime-net".into()).spawn(move || {
             runtime.block_on(line.run());
             // The receiver may be gone; then nobody waits for the end.
@@ -129,11 +133,17 @@ fn size(input: &Input) -> usize {
     }
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// What a WebSocket runs over.
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+type Socket = WebSocketStream<Box<dyn Duplex>>;
 
 /// The thread's side.
 struct Line {
     url: String,
+    trust: Trust,
     orders: mpsc::UnboundedReceiver<Action>,
     inbox: std_mpsc::Sender<Input>,
     shared: Arc<Shared>,
@@ -164,10 +174,10 @@ impl Line {
 
     /// Waits, connects, and serves the connection until it ends or other orders come.
     async fn connect(&mut self, after: Duration) -> Next {
-        let url = self.url.clone();
+        let (url, trust) = (self.url.clone(), self.trust.clone());
         let attempt = async {
             sleep(after).await;
-            timeout(CONNECT_TIMEOUT, open(&url)).await
+            timeout(CONNECT_TIMEOUT, open(&url, &trust)).await
         };
         let opened = tokio::select! {
             opened = attempt => opened,
@@ -183,7 +193,13 @@ impl Line {
                 self.serve(socket).await
             }
             Ok(Err(error)) => {
-                self.tell(Input::Unreachable(format!("{url}: {}", explain(&error)))).await;
+                let why = format!("{url}: {}", explain(&error));
+                self.tell(if is_about_certificate(&error) {
+                    Input::BadCertificate(why)
+                } else {
+                    Input::Unreachable(why)
+                })
+                .await;
                 Next::Wait
             }
             Err(_) => {
@@ -278,15 +294,47 @@ impl Line {
     }
 }
 
-async fn open(url: &str) -> Result<Socket, WsError> {
+async fn open(url: &str, trust: &Trust) -> Result<Socket, WsError> {
     let mut request = url.into_client_request()?;
+    let encrypted = request.uri().scheme_str() == Some("wss");
+    let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = request.uri().port_u16().unwrap_or(if encrypted { 443 } else { 80 });
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(MAX_SERVER_FRAME))
         .max_frame_size(Some(MAX_SERVER_FRAME));
-    let (socket, _) = connect_async_with_config(request, Some(config), true).await?;
+    let stream = TcpStream::connect((host.as_str(), port)).await?;
+    stream.set_nodelay(true)?;
+    let stream = if encrypted { encrypt(trust, &host, stream).await? } else { Box::new(stream) };
+    let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
     Ok(socket)
+}
+
+#[cfg(feature = "tls")]
+async fn encrypt(trust: &Trust, host: &str, stream: TcpStream) -> std::io::Result<Box<dyn Duplex>> {
+    Ok(Box::new(crate::tls::connect(trust, host, stream).await?))
+}
+
+#[cfg(not(feature = "tls"))]
+async fn encrypt(_: &Trust, _: &str, _: TcpStream) -> std::io::Result<Box<dyn Duplex>> {
+    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "this build has no TLS"))
+}
+
+/// The reflector was reached and is not who it should be.
+#[cfg(feature = "tls")]
+fn is_about_certificate(error: &WsError) -> bool {
+    let WsError::Io(error) = error else { return false };
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(
+        cause,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
+}
+
+#[cfg(not(feature = "tls"))]
+fn is_about_certificate(_: &WsError) -> bool {
+    false
 }
 
 /// Says goodbye and waits until the other side has heard everything.

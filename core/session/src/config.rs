@@ -21,6 +21,9 @@ pub struct Config {
     pub view_data: Option<Vec<u8>>,
     /// Ticks per second that the session's first client asks for, 1 to 60.
     pub ticks_per_second: u16,
+    /// Certificates (PEM) that are trusted to vouch for a reflector, besides those that the platform
+    /// trusts. No part of the session's identity.
+    pub trusted_certificates: Option<Vec<u8>>,
     /// Name and version of the program, for the reflector's log; at most 64 bytes.
     pub agent: String,
 }
@@ -46,6 +49,7 @@ impl Config {
             options,
             view_data: None,
             ticks_per_second: TICKS_PER_SECOND,
+            trusted_certificates: None,
             agent: concat!("teatime-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
         })
     }

@@ -14,6 +14,8 @@ pub enum Input {
     Frame(Vec<u8>),
     /// No connection could be made.
     Unreachable(String),
+    /// The other side could not prove who it is.
+    BadCertificate(String),
     /// The connection ended, with the close code and its reason if there was one.
     Disconnected(Option<(u16, String)>),
 }
@@ -69,6 +71,8 @@ impl ConnectionState {
 pub enum DisconnectReason {
     /// No connection could be made.
     Unreachable(String),
+    /// The reflector's certificate is not to be trusted: it may be another that answers there.
+    BadCertificate(String),
     /// The connection broke.
     Lost,
     /// Nothing was heard for too long.
@@ -92,6 +96,7 @@ impl DisconnectReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "UNREACHABLE",
+            Self::BadCertificate(_) => "BAD_CERTIFICATE",
             Self::Lost => "LOST",
             Self::Silent => "SILENT",
             Self::Closed(reason, _) => reason.name(),
@@ -117,6 +122,9 @@ impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "no reflector can be reached: {why}"),
+            Self::BadCertificate(why) => {
+                write!(f, "the reflector's certificate is not to be trusted: {why}")
+            }
             Self::Lost => f.write_str("the connection to the reflector broke"),
             Self::Silent => f.write_str("the reflector has gone silent"),
             Self::Closed(reason, detail) if detail.is_empty() => reason.fmt(f),

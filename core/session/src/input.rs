@@ -45,6 +45,9 @@ impl Client {
             (Input::Connected, Phase::Connecting) => self.join(now),
             (Input::Connected, _) => {}
             (Input::Unreachable(why), _) => self.retry(now, DisconnectReason::Unreachable(why)),
+            (Input::BadCertificate(why), _) => {
+                self.retry(now, DisconnectReason::BadCertificate(why));
+            }
             (Input::Disconnected(close), _) => {
                 let known = close.and_then(|(code, detail)| {
                     CloseReason::from_code(code).map(|reason| (reason, detail))

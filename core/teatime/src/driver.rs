@@ -4,6 +4,7 @@ use std::time::{Duration as StdDuration, Instant};
 
 use serde::Serialize;
 use teatime_net::client::{Transport, Waker};
+use teatime_net::tls::{BadCertificates, Trust};
 use teatime_session::{
     Client, Config, ConfigError, Delivery, Handling, PublishError, Receipt, SessionEvent, Stepped,
     SubscriptionId,
@@ -23,6 +24,9 @@ pub enum JoinError {
     /// The address of the reflector is wrong.
     #[error(transparent)]
     Address(#[from] LinkError),
+    /// The certificates to trust are none.
+    #[error("the certificates to trust: {0}")]
+    Certificates(#[from] BadCertificates),
     /// The operating system refused what is needed.
     #[error("the session cannot be started: {0}")]
     Io(#[from] std::io::Error),
@@ -45,9 +49,10 @@ impl Driver {
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy).map_err(std::io::Error::other)?;
         let address = reflector_address(reflector)?;
+        let trust = Trust::new(config.trusted_certificates.as_deref())?;
         let mut client = Client::new(config, entropy)?;
         client.connect();
-        let transport = Transport::spawn(&address, waker)?;
+        let transport = Transport::spawn(&address, trust, waker)?;
         let mut driver = Self { client, transport, started: Instant::now() };
         driver.perform();
         Ok(driver)

@@ -20,6 +20,7 @@ pub use qr::QrCode;
 pub use session::Session;
 pub use teatime_net::client::Waker;
 pub use teatime_net::server;
+pub use teatime_net::tls::BadCertificates;
 pub use teatime_session::{
     Client, Config, ConfigError, ConnectionState, Delivery, DisconnectReason, Handling,
     PublishError, Receipt, RoundTrips, SessionEvent, SubscriptionId, WILDCARD,

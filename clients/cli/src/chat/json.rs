@@ -51,6 +51,9 @@ pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure>
     form.tell(&mut room).map(|_| ())
 }
 
+/// Why no reflector was reached: tried again and again, and told once.
+const UNREACHED: [&str; 2] = ["UNREACHABLE", "BAD_CERTIFICATE"];
+
 struct Form {
     leaving: bool,
     was_reconnecting: bool,
@@ -79,7 +82,7 @@ impl Form {
                             print(&error_line(reason.code(), &reason))?;
                             return Ok(true);
                         }
-                        if reason.code() == "UNREACHABLE" && !self.told_unreachable {
+                        if !self.told_unreachable && UNREACHED.contains(&reason.code()) {
                             self.told_unreachable = true;
                             print(&error_line(reason.code(), &reason))?;
                         }

@@ -7,6 +7,7 @@ mod screen;
 mod tui;
 
 use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
@@ -37,6 +38,10 @@ pub(crate) struct Arguments {
     /// differ in this are different rooms.
     #[arg(long, value_name = "SECONDS")]
     inactivity: Option<u32>,
+    /// Certificates (PEM) that are trusted to vouch for a reflector at wss://, besides those that
+    /// this machine trusts.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Plain text: each line of standard input is a post. This is the default where standard
     /// output is no terminal.
     #[arg(long, conflicts_with = "json")]
@@ -114,10 +119,15 @@ fn what_to_join(arguments: &Arguments) -> Result<(Place, teatime::Config, ChatOp
     let of_link = |part: fn(&JoinLink) -> Option<&str>| link.as_ref().and_then(part);
     let name = arguments.name.as_deref().or(of_link(|link| Some(&link.name)));
     let password = arguments.password.as_deref().or(of_link(|link| link.password.as_deref()));
-    let config = teatime_chat::config(name.unwrap_or(DEFAULT_ROOM), &options)
+    let mut config = teatime_chat::config(name.unwrap_or(DEFAULT_ROOM), &options)
         .map_err(|error| usage(&error))?
         .password(password);
     config.check().map_err(|error| usage(&error))?;
+    if let Some(file) = &arguments.ca {
+        let pem = std::fs::read(file)
+            .map_err(|error| usage(&format_args!("{}: {error}", file.display())))?;
+        config.trusted_certificates = Some(pem);
+    }
     let reflector = arguments.reflector.as_deref().or(of_link(|link| Some(&link.reflector)));
     let place = match reflector {
         Some(address) => Place::Given(reflector_address(address).map_err(|error| usage(&error))?),

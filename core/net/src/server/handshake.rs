@@ -3,8 +3,7 @@
 use std::io;
 
 use teatime_wire::SUBPROTOCOL;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Longest request that is read: browsers send some 600 bytes, and cookies of the same host.
@@ -14,7 +13,9 @@ const MAX_REQUEST: usize = 8 * 1024;
 const MAX_HEADERS: usize = 64;
 
 /// Answers a request. If it became a WebSocket, returns what has been read beyond it.
-pub(crate) async fn answer(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+pub(crate) async fn answer(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::with_capacity(1024);
     let (reply, consumed) = loop {
         if stream.read_buf(&mut bytes).await? == 0 {
@@ -35,6 +36,7 @@ pub(crate) async fn answer(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>
                  Server: {SERVER}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await?;
+            stream.flush().await?;
             Ok(Some(bytes.split_off(consumed)))
         }
         Reply::Refusal(status, body) => {

@@ -2,22 +2,25 @@
 
 mod frame;
 mod handshake;
+mod stream;
 mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use teatime_reflector::Config as ReflectorConfig;
 use teatime_wire::ClientMessage;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
+use crate::tls::{BadCertificates, Identity};
 use frame::Incoming;
 use worker::Arrived;
 
@@ -36,6 +39,17 @@ pub struct ServerConfig {
     pub handshake_timeout: Duration,
     /// How many handshakes may be under way at once; more wait their turn.
     pub max_handshakes: usize,
+    /// With this the server speaks TLS, and nothing else.
+    pub tls: Option<TlsFiles>,
+}
+
+/// By what a server is known, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those that vouch for it.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 impl Default for ServerConfig {
@@ -46,6 +60,7 @@ impl Default for ServerConfig {
             max_queued_bytes: 4 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
             max_handshakes: 1_000,
+            tls: None,
         }
     }
 }
@@ -53,6 +68,7 @@ impl Default for ServerConfig {
 /// A running server. Dropping it shuts it down.
 pub struct Server {
     address: SocketAddr,
+    tls: Option<(TlsFiles, Identity)>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -67,6 +83,14 @@ impl Server {
     pub fn bind(address: impl ToSocketAddrs, config: ServerConfig) -> io::Result<Self> {
         let listener = listen(address)?;
         let address = listener.local_addr()?;
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let tls = match &config.tls {
+            Some(files) => {
+                let identity = Identity::load(&files.certificate, &files.key).map_err(invalid)?;
+                Some((files.clone(), identity))
+            }
+            None => None,
+        };
         let (stop, stopped) = watch::channel(false);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { processors.min(4) } else { config.workers };
@@ -82,8 +106,11 @@ impl Server {
                 worker::run(config, seed, arrivals, stopped)
             })?);
         }
-        threads.push(spawn("teatime-accept", move || accept(listener, config, senders, stopped))?);
-        Ok(Self { address, stop, threads })
+        let identity = tls.as_ref().map(|(_, identity)| identity.clone());
+        threads.push(spawn("teatime-accept", move || {
+            accept(listener, config, identity, senders, stopped)
+        })?);
+        Ok(Self { address, tls, stop, threads })
     }
 
     /// Where it listens.
@@ -91,8 +118,17 @@ impl Server {
         self.address
     }
 
-    /// Where clients reach it: `ws://HOST:PORT`. If it listens on all addresses this names the
-    /// loopback one.
+    /// Reads certificate and key anew: new connections get them, those that stand go on. If they
+    /// cannot be used the old ones stay. Does nothing without TLS.
+    pub fn reload_tls(&self) -> Result<(), BadCertificates> {
+        match &self.tls {
+            Some((files, identity)) => identity.reload(&files.certificate, &files.key),
+            None => Ok(()),
+        }
+    }
+
+    /// Where clients reach it: `ws://HOST:PORT`, or `wss:` with TLS. If it listens on all addresses
+    /// this names the loopback one.
     pub fn url(&self) -> String {
         let mut address = self.address;
         if address.ip().is_unspecified() {
@@ -101,7 +137,8 @@ impl Server {
                 SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        format!("ws://{address}")
+        let scheme = if self.tls.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{address}")
     }
 
     /// Tells all clients to come back later, and ends when they have heard it, or after two
@@ -161,6 +198,7 @@ type Workers = Vec<mpsc::UnboundedSender<Arrived>>;
 async fn accept(
     listener: TcpListener,
     config: ServerConfig,
+    identity: Option<Identity>,
     workers: Workers,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -174,9 +212,10 @@ async fn accept(
         match accepted {
             Ok((stream, slot)) => {
                 let (workers, limit) = (workers.clone(), config.handshake_timeout);
+                let identity = identity.clone();
                 tokio::task::spawn_local(async move {
                     // Who is too slow or breaks off is no client.
-                    let _ = timeout(limit, receive(stream, &workers)).await;
+                    let _ = timeout(limit, receive(stream, identity, &workers)).await;
                     drop(slot);
                 });
             }
@@ -199,20 +238,47 @@ async fn accept_one(
 }
 
 /// Brings a new connection to the thread of its session.
-async fn receive(mut stream: TcpStream, workers: &Workers) -> io::Result<()> {
+async fn receive(
+    mut stream: TcpStream,
+    identity: Option<Identity>,
+    workers: &Workers,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let Some(mut bytes) = handshake::answer(&mut stream).await? else { return Ok(()) };
-    let at = loop {
-        if let Some(at) = worker_of(&bytes, workers.len()) {
-            break at;
+    let (bytes, tls) = match identity {
+        #[cfg(feature = "tls")]
+        Some(identity) => {
+            let acceptor = tokio_rustls::TlsAcceptor::from(identity.config());
+            let mut encrypted = acceptor.accept(stream).await?;
+            let Some(bytes) = first_message(&mut encrypted, workers).await? else { return Ok(()) };
+            let tls;
+            (stream, tls) = encrypted.into_inner();
+            (bytes, Some(Box::new(tls)))
         }
-        if stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(());
+        #[cfg(not(feature = "tls"))]
+        Some(impossible) => match impossible {},
+        None => {
+            let Some(bytes) = first_message(&mut stream, workers).await? else { return Ok(()) };
+            (bytes, None)
         }
     };
+    let Some(at) = worker_of(&bytes, workers.len()) else { return Ok(()) };
     // A worker is gone only when the server shuts down.
-    let _ = workers[at].send(Arrived { stream: stream.into_std()?, bytes });
+    let _ = workers[at].send(Arrived { stream: stream.into_std()?, tls, bytes });
     Ok(())
+}
+
+/// Makes a connection a WebSocket, and reads until it is known where it belongs.
+async fn first_message(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    workers: &Workers,
+) -> io::Result<Option<Vec<u8>>> {
+    let Some(mut bytes) = handshake::answer(stream).await? else { return Ok(None) };
+    while worker_of(&bytes, workers.len()).is_none() {
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(None);
+        }
+    }
+    Ok(Some(bytes))
 }
 
 /// Which thread a connection belongs to, by the session that its first message wants to join.

@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use super::ServerConfig;
 use super::frame::{self, BadFrame, Incoming};
+use super::stream::{Stream, Tls};
 
 /// Bytes that one read takes from a socket: one buffer for all connections of a thread.
 const SCRATCH: usize = 64 * 1024;
@@ -35,6 +36,8 @@ pub(crate) const MAX_FRAME: usize = MAX_CLIENT_FRAME + MAX_VIEW_DATA;
 /// A connection after its handshake, on its way to the thread of its session.
 pub(crate) struct Arrived {
     pub(crate) stream: std::net::TcpStream,
+    /// Its TLS session, if it has one.
+    pub(crate) tls: Option<Tls>,
     /// What was read beyond the handshake.
     pub(crate) bytes: Vec<u8>,
 }
@@ -103,7 +106,7 @@ struct Inner {
 }
 
 struct Connection {
-    stream: Rc<TcpStream>,
+    stream: Rc<Stream>,
     member_of: Option<SessionKey>,
     /// What is for this connection alone, until the next flush.
     pending: BytesMut,
@@ -173,7 +176,7 @@ impl Worker {
             id = ConnId(inner.next_connection);
             inner.next_connection += 1;
             let connection = Connection {
-                stream: Rc::new(stream),
+                stream: Rc::new(Stream::new(stream, arrived.tls)),
                 member_of: None,
                 pending: BytesMut::new(),
                 queue: VecDeque::new(),
@@ -201,7 +204,7 @@ impl Worker {
         let mut first = first;
         self.take_in(id, &mut partial, &mut first);
         drop(first);
-        while stream.readable().await.is_ok() && self.read_once(id, &stream, &mut partial) {}
+        while stream.readable().await.is_ok() && self.read_ready(id, &stream, &mut partial) {}
         self.with(|inner, now| {
             inner.leave(id);
             if inner.connections.remove(&id).is_some_and(|connection| !connection.closing) {
@@ -210,23 +213,26 @@ impl Worker {
         });
     }
 
-    /// One read; false when the connection has ended.
-    fn read_once(self: &Rc<Self>, id: ConnId, stream: &TcpStream, partial: &mut Vec<u8>) -> bool {
+    /// Reads once, or through TLS until nothing is left; false when the connection has ended.
+    fn read_ready(self: &Rc<Self>, id: ConnId, stream: &Stream, partial: &mut Vec<u8>) -> bool {
         let mut scratch = std::mem::take(&mut self.inner.borrow_mut().scratch);
         scratch.resize(SCRATCH, 0);
-        let goes_on = match stream.try_read(&mut scratch) {
-            Ok(0) => false,
-            Ok(length) if partial.is_empty() => {
-                self.take_in(id, partial, &mut scratch[..length]);
-                true
+        let goes_on = loop {
+            match stream.try_read(&mut scratch) {
+                Ok(0) => break false,
+                Ok(length) if partial.is_empty() => {
+                    self.take_in(id, partial, &mut scratch[..length]);
+                }
+                Ok(length) => {
+                    let mut bytes = std::mem::take(partial);
+                    bytes.extend_from_slice(&scratch[..length]);
+                    self.take_in(id, partial, &mut bytes);
+                }
+                Err(error) => break error.kind() == io::ErrorKind::WouldBlock,
             }
-            Ok(length) => {
-                let mut bytes = std::mem::take(partial);
-                bytes.extend_from_slice(&scratch[..length]);
-                self.take_in(id, partial, &mut bytes);
-                true
+            if !stream.is_encrypted() {
+                break true;
             }
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         self.inner.borrow_mut().scratch = scratch;
         goes_on
@@ -266,7 +272,7 @@ impl Worker {
             spawn_local(async move {
                 sleep(FAREWELL).await;
                 // Ends the reader, if the client has not done so.
-                let _ = socket2::SockRef::from(&*stream).shutdown(std::net::Shutdown::Both);
+                stream.shutdown(std::net::Shutdown::Both);
             });
         }
     }
@@ -326,14 +332,14 @@ impl Worker {
     }
 
     fn drain_if_needed(self: &Rc<Self>, connection: &mut Connection, id: ConnId) {
-        if !connection.queue.is_empty() && !connection.draining {
+        if connection.waits_for_socket() && !connection.draining {
             connection.draining = true;
             spawn_local(self.clone().drain(id, connection.stream.clone()));
         }
     }
 
     /// Writes a connection's queue as fast as its socket takes it.
-    async fn drain(self: Rc<Self>, id: ConnId, stream: Rc<TcpStream>) {
+    async fn drain(self: Rc<Self>, id: ConnId, stream: Rc<Stream>) {
         while stream.writable().await.is_ok() {
             let mut inner = self.inner.borrow_mut();
             let Some(connection) = inner.connections.get_mut(&id) else { return };
@@ -420,7 +426,7 @@ impl Inner {
     }
 
     /// The stream, if the connection was still open.
-    fn close(&mut self, id: ConnId, reason: CloseReason, detail: &str) -> Option<Rc<TcpStream>> {
+    fn close(&mut self, id: ConnId, reason: CloseReason, detail: &str) -> Option<Rc<Stream>> {
         self.leave(id);
         let connection = self.connections.get_mut(&id).filter(|connection| !connection.closing)?;
         frame::write_close(&mut connection.pending, reason, detail);
@@ -479,15 +485,24 @@ impl Connection {
                 }
             }
         }
+        if !self.stream.try_flush().unwrap_or(true) {
+            return false;
+        }
         self.end_if_done();
         true
     }
 
+    /// Whether the socket has yet to take something.
+    fn waits_for_socket(&self) -> bool {
+        // A broken connection takes nothing; the reader will see it.
+        !self.queue.is_empty() || !self.stream.try_flush().unwrap_or(true)
+    }
+
     /// After a close frame nothing follows.
     fn end_if_done(&self) {
-        if self.closing && self.queue.is_empty() && self.pending.is_empty() {
+        if self.closing && self.pending.is_empty() && !self.waits_for_socket() {
             // Half of it: what the client still sends is read until it closes its side.
-            let _ = socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write);
+            self.stream.shutdown(std::net::Shutdown::Write);
         }
     }
 }
