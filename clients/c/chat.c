@@ -2,7 +2,7 @@
  * A chat for a terminal (--plain) and for programs (--json). The model comes with the library; this
  * is its view. Build it with: cc chat.c $(pkg-config --cflags --libs teatime) -o chat
  */
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
@@ -164,7 +164,7 @@ static void build_view(void) {
     while (tea_data_next(&lines, &line) == TEA_STATUS_OK) {
         check(tea_data_get(line, TEA_STR("/view_id"), &line), 1);
         if (tea_data_bytes(line, &writer, &size) == TEA_STATUS_OK)
-            mine |= !memcmp(writer, me.bytes, sizeof me.bytes);
+            mine |= size == sizeof me.bytes && !memcmp(writer, me.bytes, size);
     }
     tea_value_free(history);
     /* What others said who are gone is not for me. */
@@ -364,6 +364,8 @@ static void join(int argc, char **argv) {
 int main(int argc, char **argv) {
     struct pollfd wait[2] = {{0, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
     struct sigaction action;
+    struct timespec pause;
+    sigset_t signals, before;
     bool applied = true, reads;
     uint64_t due;
     memset(&action, 0, sizeof action);
@@ -371,6 +373,10 @@ int main(int argc, char **argv) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, &before); /* they come while it waits, and only then */
     join(argc, argv);
     check(tea_session_fd(session, &wait[0].fd), 1);
     while (!interrupted) {
@@ -382,8 +388,9 @@ int main(int argc, char **argv) {
         if (exit_code || (leaving && applied)) break;
         reads = live && !leaving && !ended && !(filled && memchr(input, '\n', filled));
         check(tea_session_next_due(session, &due), 1);
-        poll(wait, reads ? 2 : 1, due > 3600000000u ? -1 : (int)((due + 999) / 1000));
-        if (reads && wait[1].revents) read_input();
+        pause.tv_sec = due > 3600000000u ? 3600 : (time_t)(due / 1000000);
+        pause.tv_nsec = (long)(due % 1000000) * 1000;
+        if (ppoll(wait, reads ? 2 : 1, &pause, &before) > 0 && reads && wait[1].revents) read_input();
     }
     check(tea_session_leave(session), 1);
     pull();

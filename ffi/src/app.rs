@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use teatime::AppBuilder;
 
-use crate::boundary::boundary;
+use crate::boundary::{boundary, value_boundary};
 use crate::handle::{Held, held};
 use crate::model::{foreign_model, tea_model};
 use crate::out::Check;
@@ -29,12 +29,12 @@ held!(App, tea_app, "tea_app");
 impl App {
     pub(crate) fn add(&self, add: impl FnOnce(AppBuilder) -> AppBuilder) -> Result<()> {
         match &mut *self.0.lock() {
-            State::Declared(builder) => {
+            State::Declared(builder @ Some(_)) => {
                 *builder = builder.take().map(add);
                 Ok(())
             }
-            State::Built(_) => {
-                let message = "the app is in use already: add all models first";
+            State::Declared(None) | State::Built(_) => {
+                let message = "a configuration was asked of this app already: add all models first";
                 Err(Failure::new(tea_status::BadApp, message))
             }
         }
@@ -68,7 +68,9 @@ impl App {
 /// # unsafe { teatime_ffi::tea_app_free(app) };
 /// ```
 pub fn export_app(app: teatime::App) -> *mut tea_app {
-    App(Mutex::new(State::Built(app))).hand_out().unwrap_or(std::ptr::null_mut())
+    value_boundary(std::ptr::null_mut(), || {
+        App(Mutex::new(State::Built(app))).hand_out().unwrap_or(std::ptr::null_mut())
+    })
 }
 
 /// Begins to declare an app. Its id is unique and never changes, such as org.example.game; its
@@ -91,7 +93,7 @@ pub unsafe extern "C" fn tea_app_new(
 /// Adds a model written in C. The table is copied; its functions and its user_data must live as
 /// long as the app and everything made from it.
 ///
-/// Fails with TEA_STATUS_BAD_APP if the app is in use already, with TEA_STATUS_INVALID_ARGUMENT if
+/// Fails with TEA_STATUS_BAD_APP if a configuration was asked of the app already, with TEA_STATUS_INVALID_ARGUMENT if
 /// the table has not the size that this library knows, with TEA_STATUS_NULL_POINTER if a function
 /// is missing. Whether ids are unique shows when a session is configured.
 #[unsafe(no_mangle)]

@@ -2,17 +2,18 @@
 
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut, without_provenance_mut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use teatime::{Duration, ModelId, UntypedCx};
 
 use crate::boundary::boundary;
-use crate::data::{format_of, tea_data};
+use crate::data::{format_of, tea_data, tea_format};
 use crate::handle::Held;
 use crate::ids::{tea_session_id, tea_view_id};
 use crate::out::{Check, Slot, null};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
-use crate::value::{Value, checked, tea_value};
+use crate::value::{Value, append_payload, checked, tea_value};
 
 /// What a model can do in its init and its handlers: valid on the same thread until the callback
 /// returns, and not while another model's init runs that it has caused.
@@ -32,8 +33,10 @@ struct Frame {
 
 thread_local! {
     static CURRENT: Cell<Frame> = const { Cell::new(Frame { number: 0, cx: null_mut() }) };
-    static NEXT: Cell<usize> = const { Cell::new(1) };
 }
+
+/// Numbers contexts, of all threads: one of another thread is told from this one's too.
+static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 /// Ends a frame however its callback ends.
 struct Restore(Frame);
@@ -46,8 +49,8 @@ impl Drop for Restore {
 
 /// Lends a context to C for the time of a callback.
 pub(crate) fn enter<R>(cx: &mut UntypedCx<'_>, run: impl FnOnce(*mut tea_cx) -> R) -> R {
-    let number = NEXT.get();
-    NEXT.set(number.checked_add(1).unwrap_or(1));
+    // 0 is no context; on 32 bits it comes round.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed).max(1);
     let cx = std::ptr::from_mut(cx).cast();
     let _restore = Restore(CURRENT.replace(Frame { number, cx }));
     run(without_provenance_mut(number))
@@ -72,8 +75,8 @@ fn with<R>(cx: *const tea_cx, run: impl FnOnce(&mut UntypedCx<'_>) -> Result<R>)
 }
 
 /// Calls a handler of this model, by its index, at every event of a topic. The text * stands for
-/// every scope or event. The scope of joins and exits (view-join, view-exit) is that of
-/// tea_cx_subscribe_presence.
+/// every scope or event. For joins and exits there is tea_cx_subscribe_presence. Subscribing one
+/// handler to one topic twice changes nothing, and is a fault that all participants are told.
 ///
 /// Fails with TEA_STATUS_UNKNOWN_HANDLER.
 #[unsafe(no_mangle)]
@@ -103,15 +106,15 @@ pub unsafe extern "C" fn tea_cx_subscribe_presence(
 ) -> tea_status {
     boundary(|| {
         with(cx, |cx| {
+            for handler in [join_handler, exit_handler] {
+                if !cx.has_handler(handler) {
+                    return no_handler(handler);
+                }
+            }
             let scope = cx.session_id();
-            if !cx.subscribe(scope, teatime::VIEW_JOIN, join_handler) {
-                return no_handler(join_handler);
-            }
-            if cx.subscribe(scope, teatime::VIEW_EXIT, exit_handler) {
-                Ok(())
-            } else {
-                no_handler(exit_handler)
-            }
+            cx.subscribe(scope, teatime::VIEW_JOIN, join_handler);
+            cx.subscribe(scope, teatime::VIEW_EXIT, exit_handler);
+            Ok(())
         })
     })
 }
@@ -150,7 +153,8 @@ pub unsafe extern "C" fn tea_cx_unsubscribe_all(cx: *mut tea_cx) -> tea_status {
 }
 
 /// Publishes an event: to models when this handler has returned, in the order of publishing and
-/// before anything else happens at this instant; to views with their next step.
+/// before anything else happens at this instant; to views with their next step. Nobody can publish
+/// joins and exits: that is a fault which all participants are told.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_publish(
     cx: *mut tea_cx,
@@ -343,6 +347,10 @@ pub unsafe extern "C" fn tea_cx_query(
         let (query, format) = (query.get("query")?, format_of(format)?);
         let argument = argument.to_msgpack()?;
         let payload = with(cx, |cx| Ok(cx.query(ModelId(model), query, &argument)?))?;
+        let mut named = Vec::new();
+        append_payload(&mut named, &payload, tea_format::Msgpack)?;
+        // A NaN that a model has computed has other bits on other platforms.
+        let payload = checked(tea_data::msgpack(&named))?;
         answer.set(Value::of_payload(&payload, format)?.hand_out()?);
         Ok(())
     })

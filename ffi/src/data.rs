@@ -99,8 +99,9 @@ impl tea_data {
         }
     }
 
-    /// The same, and certainly one whole value: what is sent must not be refused elsewhere.
-    pub(crate) fn to_checked_msgpack<'a>(self) -> Result<std::borrow::Cow<'a, [u8]>> {
+    /// The same, and certainly one whole value that is not nested too deeply. Models get it in its
+    /// canonical form; this is the quick look before it is sent.
+    pub(crate) fn to_whole_msgpack<'a>(self) -> Result<std::borrow::Cow<'a, [u8]>> {
         let bytes = self.to_msgpack()?;
         let mut rest = &*bytes;
         split(&mut rest)?;

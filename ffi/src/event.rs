@@ -6,9 +6,10 @@ use teatime::{Delivery, Handling, SessionEvent};
 
 use crate::boundary::boundary;
 use crate::data::{format_of, tea_data, tea_format};
+use crate::handle::Held;
 use crate::ids::{tea_hash, tea_view_id};
 use crate::out::{Check, null};
-use crate::session::{Inner, tea_connection, tea_session, with};
+use crate::session::{Inner, Session, tea_connection, tea_session};
 use crate::status::{of_disconnect, tea_status};
 use crate::text::tea_str;
 use crate::value::append_payload;
@@ -25,7 +26,7 @@ pub enum tea_event_kind {
     Connection = 2,
     /// Build your view from the model as it stands now, before the next step.
     ViewReady = 3,
-    /// The model is gone: what you know of it is stale until the next TEA_EVENT_VIEW_READY.
+    /// The model is gone: what you know of it is stale until the next TEA_EVENT_KIND_VIEW_READY.
     ViewLost = 4,
     /// The model caught up with the reflector (flag), or fell behind (not flag).
     Synced = 5,
@@ -129,7 +130,7 @@ impl Batch {
 /// subscribed to. Writes at most `capacity` events; `count` becomes how many. If that is
 /// `capacity`, more may wait. Data comes in the tea_format that is wanted.
 ///
-/// Subscribe before the first step, or when TEA_EVENT_VIEW_READY is pulled. What is never pulled
+/// Subscribe before the first step, or when TEA_EVENT_KIND_VIEW_READY is pulled. What is never pulled
 /// stays in memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_poll(
@@ -145,41 +146,50 @@ pub unsafe extern "C" fn tea_session_poll(
             return Err(null("events"));
         }
         let format = format_of(format)?;
-        with(session, |inner| {
-            let Inner { driver, batch } = inner;
-            batch.clear();
-            // Where the bytes of each event begin and end: they move while more come.
-            let mut spans = Vec::new();
-            while spans.len() < capacity
-                && let Some(told) = driver.poll_event()
-            {
-                let (event, message) = of_session(batch, told);
-                // SAFETY: the caller of every export promises that there is the room it says.
-                unsafe { events.add(spans.len()).write(event) };
-                spans.push(message);
-            }
-            let session_events = spans.len();
-            for handling in [Handling::Queued, Handling::OncePerFrame] {
+        let mut wake = false;
+        Session::with(session, |session| {
+            session.lock(|inner| {
+                let Inner { driver, batch } = inner;
+                batch.clear();
+                // Where the bytes of each event begin and end: they move while more come.
+                let mut spans = Vec::new();
                 while spans.len() < capacity
-                    && let Some(delivery) = driver.poll_delivery(handling)
+                    && let Some(told) = driver.poll_event()
                 {
-                    let (event, bytes) = published(batch, delivery, format);
-                    // SAFETY: as above.
+                    wake |= matches!(told, SessionEvent::ViewReady);
+                    let (event, message) = of_session(batch, told);
+                    // SAFETY: the caller of every export promises that there is the room it says.
                     unsafe { events.add(spans.len()).write(event) };
-                    spans.push(bytes);
+                    spans.push(message);
                 }
-            }
-            for (at, span) in spans.iter().enumerate() {
-                let bytes = &batch.bytes[span.clone()];
-                // SAFETY: as above, and it was written above.
-                let event = unsafe { &mut *events.add(at) };
-                if at < session_events || event.status != tea_status::Ok {
-                    event.message = tea_str { ptr: bytes.as_ptr().cast(), len: bytes.len() };
-                } else {
-                    event.data = tea_data { format: format as i32, ..tea_data::msgpack(bytes) };
+                let session_events = spans.len();
+                for handling in [Handling::Queued, Handling::OncePerFrame] {
+                    while spans.len() < capacity
+                        && let Some(delivery) = driver.poll_delivery(handling)
+                    {
+                        let (event, bytes) = published(batch, delivery, format);
+                        // SAFETY: as above.
+                        unsafe { events.add(spans.len()).write(event) };
+                        spans.push(bytes);
+                    }
                 }
+                for (at, span) in spans.iter().enumerate() {
+                    let bytes = &batch.bytes[span.clone()];
+                    // SAFETY: as above, and it was written above.
+                    let event = unsafe { &mut *events.add(at) };
+                    if at < session_events || event.status != tea_status::Ok {
+                        event.message = tea_str { ptr: bytes.as_ptr().cast(), len: bytes.len() };
+                    } else {
+                        event.data = tea_data { format: format as i32, ..tea_data::msgpack(bytes) };
+                    }
+                }
+                count.set(spans.len());
+                Ok(())
+            })?;
+            if wake {
+                // The model may go on now, and another thread may be the one that steps.
+                session.wake.signal();
             }
-            count.set(spans.len());
             Ok(())
         })
     })

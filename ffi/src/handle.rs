@@ -7,7 +7,7 @@
 use std::ptr::without_provenance_mut;
 use std::sync::LazyLock;
 
-use sharded_slab::Slab;
+use sharded_slab::{Config as SlabConfig, Slab};
 
 use crate::out::null;
 use crate::status::{Failure, Result, tea_status};
@@ -22,7 +22,18 @@ pub(crate) enum Object {
 }
 
 /// The one global of this library: without it a freed handle could not be told from a live one.
-static OBJECTS: LazyLock<Slab<Object>> = LazyLock::new(Slab::new);
+static OBJECTS: LazyLock<Slab<Object, Layout>> = LazyLock::new(Slab::new_with_config::<Layout>);
+
+/// How the bits of a handle are used: fewer objects than usual, so that a place must be used anew
+/// some 30 million times (500 times on 32 bits) before an old handle looks like a new one.
+struct Layout;
+
+impl SlabConfig for Layout {
+    const INITIAL_PAGE_SIZE: usize = 32;
+    /// For each thread 32 objects, then twice as many, and so on.
+    const MAX_PAGES: usize = if usize::BITS == 64 { 20 } else { 8 };
+    const MAX_THREADS: usize = if usize::BITS == 64 { 4096 } else { 256 };
+}
 
 /// An object that C can hold.
 pub(crate) trait Held: Sized {

@@ -4,7 +4,7 @@ use teatime::math;
 
 /// The sine of an angle in radians. Like all tea_math functions it gives the same bits on every
 /// platform; those of math.h do not. + - * / and sqrt are exact everywhere, if the compiler is told
-/// not to be clever: no -ffast-math, and -ffp-contract=off.
+/// not to be clever: no -ffast-math, with -ffp-contract=off, on 32-bit x86 with -mfpmath=sse.
 #[unsafe(no_mangle)]
 pub extern "C" fn tea_math_sin(x: f64) -> f64 {
     math::sin(x)

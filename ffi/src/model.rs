@@ -23,7 +23,8 @@ use crate::value::{Value, append_payload, tea_value};
 /// must not wait, and must return: no longjmp, no exception. Whatever changes later behaviour
 /// belongs into what save writes. tea_sync_test finds most of what is wrong.
 ///
-/// They are called by whatever thread steps a session, one at a time for each session.
+/// They are called by whatever thread steps a session or asks something of it, the last time when
+/// it is freed; one at a time for each session.
 #[repr(C)]
 pub struct tea_model {
     /// sizeof(tea_model): tells the library which header the program was compiled with.
@@ -64,7 +65,8 @@ pub struct tea_model {
         ) -> i32,
     >,
     /// Puts the whole state into a value; a map lets tea_sync_test name what differs. Equal states
-    /// must give equal values, and load must get back all of it. Anything but 0 is a failure.
+    /// must give equal values, and load must get back all of it. Anything but 0 is a failure: then
+    /// nobody can vote or join any more, so better do not fail.
     pub save: Option<unsafe extern "C" fn(model: *const c_void, state: *mut tea_value) -> i32>,
     /// Makes a model of what save has put. NULL if it cannot. There is no context: subscriptions
     /// and future messages are restored by themselves.
@@ -197,14 +199,15 @@ impl Table {
         Ok(Box::new(Object { table: self.clone(), model }))
     }
 
-    /// Runs something with a payload in the format that the model wants. It is always the
-    /// canonical one, so that it is the same before and after a snapshot.
+    /// Runs something with a payload in the format that the model wants, checked and in its
+    /// canonical form: whoever has sent it, and the same before and after a snapshot.
     fn with_data<R>(
         &self,
         payload: &Payload,
         run: impl FnOnce(tea_data) -> R,
     ) -> std::result::Result<R, String> {
         let bytes = payload.to_msgpack().map_err(|error| error.to_string())?;
+        let bytes = teatime::canonical(&bytes).map_err(|error| error.to_string())?;
         match self.format {
             tea_format::Msgpack => Ok(run(tea_data::msgpack(&bytes))),
             tea_format::Json => {

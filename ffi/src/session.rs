@@ -25,7 +25,8 @@ use crate::wake::{Wake, tea_waker};
 ///
 /// Call tea_session_step often, and then pull with tea_session_poll what it has brought. Any thread
 /// may call: calls on one session take turns. What a callback of a model calls on the session that
-/// it belongs to is TEA_STATUS_REENTRANT.
+/// it belongs to is TEA_STATUS_REENTRANT, but for tea_session_fd, tea_session_set_waker, and
+/// tea_session_free, which frees it when the step is over.
 pub struct tea_session {
     _opaque: [u8; 0],
 }
@@ -74,7 +75,7 @@ pub enum tea_handling {
 /// A session, and what C has pulled of it.
 pub(crate) struct Session {
     inner: ReentrantMutex<RefCell<Inner>>,
-    wake: Arc<Wake>,
+    pub(crate) wake: Arc<Wake>,
 }
 
 pub(crate) struct Inner {
@@ -83,13 +84,6 @@ pub(crate) struct Inner {
 }
 
 held!(Session, tea_session, "tea_session");
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // The thread of the sockets may outlive this for a moment; nobody expects a call any more.
-        self.wake.set_callback(None, std::ptr::null_mut());
-    }
-}
 
 impl Session {
     /// Waits for its turn.
@@ -130,11 +124,11 @@ fn get<T>(
 
 /// Starts to join a session through the reflector at this address, such as ws://127.0.0.1:9090 or
 /// wss://example.org.
-/// Returns at once: the first steps connect, catch up, and bring a TEA_EVENT_VIEW_READY. With a
+/// Returns at once: the first steps connect, catch up, and bring a TEA_EVENT_KIND_VIEW_READY. With a
 /// password deriving the keys takes some 30 ms.
 ///
 /// Fails with TEA_STATUS_BAD_ADDRESS, TEA_STATUS_BAD_CERTIFICATES or TEA_STATUS_IO. What goes wrong later comes as
-/// TEA_EVENT_CONNECTION.
+/// TEA_EVENT_KIND_CONNECTION.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_join(
     config: *const tea_config,
@@ -157,7 +151,7 @@ pub unsafe extern "C" fn tea_session_join(
 /// Takes in what has arrived and simulates it, for at most about `budget_us` µs: a frame's share
 /// where frames are drawn, 200,000 where nobody waits. Models written in C are called from here.
 ///
-/// It never goes past a TEA_EVENT_VIEW_READY that was not pulled: whoever pulls it reads the model
+/// It never goes past a TEA_EVENT_KIND_VIEW_READY that was not pulled: whoever pulls it reads the model
 /// as it stood then and misses nothing of what follows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_step(session: *mut tea_session, budget_us: u64) -> tea_status {
@@ -220,7 +214,7 @@ pub unsafe extern "C" fn tea_session_fd(session: *const tea_session, fd: *mut i3
 
 /// Sets what is called, from a background thread, when a step is worthwhile; NULL for nothing. It
 /// is also called once at once, for what has arrived before. When this returns, the one before is
-/// not called any more. `user_data` is passed to it.
+/// not called any more: do not hold a lock that it takes. `user_data` is passed to it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_set_waker(
     session: *mut tea_session,
@@ -254,8 +248,19 @@ pub unsafe extern "C" fn tea_session_publish(
     boundary(|| {
         let receipt = receipt.check("receipt").ok();
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
-        let data = data.to_checked_msgpack()?;
-        let made = with(session, |inner| Ok(inner.driver.publish_encoded(scope, event, &data)?))?;
+        let data = data.to_whole_msgpack()?;
+        let made = Session::with(session, |session| {
+            session.lock(|inner| {
+                let due = |inner: &Inner| inner.driver.next_due().unwrap_or(Duration::MAX);
+                let before = due(inner);
+                let made = inner.driver.publish_encoded(scope, event, &data)?;
+                if due(inner) < before {
+                    // It waits for its turn to be sent, and whoever waits would come too late.
+                    session.wake.nudge();
+                }
+                Ok(made)
+            })
+        })?;
         if let Some(receipt) = receipt {
             receipt.set(made.0);
         }
@@ -333,8 +338,8 @@ pub unsafe extern "C" fn tea_session_unsubscribe(
     })
 }
 
-/// Asks for a vote of all participants on their state hash. The answers come as TEA_EVENT_STATE and
-/// TEA_EVENT_VERDICT.
+/// Asks for a vote of all participants on their state hash. The answers come as TEA_EVENT_KIND_STATE and
+/// TEA_EVENT_KIND_VERDICT.
 ///
 /// Fails with TEA_STATUS_NOT_JOINED while there is no connection, TEA_STATUS_OVER after the end.
 #[unsafe(no_mangle)]
@@ -345,7 +350,8 @@ pub unsafe extern "C" fn tea_session_request_vote(session: *mut tea_session) -> 
 /// The hash of this client's state as it stands. It takes a snapshot: some 15 ms for 10,000 models.
 /// To compare clients ask for a vote, which takes it at the same point everywhere.
 ///
-/// Fails with TEA_STATUS_NOT_JOINED while there is no model.
+/// Fails with TEA_STATUS_NOT_JOINED while there is no model, with TEA_STATUS_ENCODING if a model in
+/// C cannot be saved.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_state_hash(
     session: *const tea_session,
@@ -354,7 +360,9 @@ pub unsafe extern "C" fn tea_session_state_hash(
     boundary(|| {
         let hash = hash.check("hash")?;
         with(session, |inner| {
-            let StateHash(bytes) = model(inner)?.hash();
+            let made = model(inner)?.hash();
+            let StateHash(bytes) =
+                made.map_err(|error| Failure::new(tea_status::Encoding, error))?;
             hash.set(tea_hash { bytes });
             Ok(())
         })
@@ -517,17 +525,30 @@ pub unsafe extern "C" fn tea_session_views(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_leave(session: *mut tea_session) -> tea_status {
     boundary(|| {
-        with(session, |inner| {
-            inner.driver.leave();
+        Session::with(session, |session| {
+            session.lock(|inner| {
+                inner.driver.leave();
+                Ok(())
+            })?;
+            session.wake.nudge();
             Ok(())
         })
     })
 }
 
 /// Leaves a session and frees it, after everything published has been sent: up to half a second if
-/// the line is dead. Where another thread is in a call of it, it goes when that returns. Freeing
-/// it twice is TEA_STATUS_WRONG_HANDLE.
+/// the line is dead. Where another thread is in a call of it, it goes when that returns; a
+/// tea_session_wait returns at once. When this returns the waker is not called any more: do not hold
+/// a lock that the waker takes. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_free(session: *mut tea_session) -> tea_status {
-    boundary(|| Session::free(session))
+    boundary(|| {
+        Session::with(session, |session| {
+            // Here, not when the object goes: that may be later, if another thread uses it.
+            session.wake.set_callback(None, std::ptr::null_mut());
+            session.wake.nudge();
+            Ok(())
+        })?;
+        Session::free(session)
+    })
 }

@@ -5,8 +5,7 @@ use crate::status::{Failure, Result, tea_status};
 
 /// A text: UTF-8 with a length, not terminated by a zero. It is borrowed: whoever made it keeps
 /// the bytes where they are, the caller for the time of the call, the library for as long as the
-/// function says that gave it. A length of 0 allows a NULL pointer only where an empty text has a
-/// meaning.
+/// function says that gave it. An empty text may have a NULL pointer.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct tea_str {
@@ -22,6 +21,9 @@ impl tea_str {
 
     /// The text for the time of a call; `name` is its name in messages.
     pub(crate) fn get<'a>(self, name: &str) -> Result<&'a str> {
+        if self.len == 0 {
+            return Ok("");
+        }
         if self.ptr.is_null() {
             return Err(null(name));
         }

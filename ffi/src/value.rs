@@ -55,6 +55,15 @@ impl Value {
         Ok(std::mem::take(&mut state.bytes))
     }
 
+    /// Whether a whole value may stand where the next one goes: not nested too deeply.
+    fn check_depth(&self, item: &[u8]) -> Result<()> {
+        const ARRAY_OF_ONE: u8 = 0x91;
+        let mut nested = vec![ARRAY_OF_ONE; self.0.lock().open.len()];
+        nested.extend_from_slice(item);
+        let fits = teatime::canonical(&nested).map(|_| ());
+        fits.map_err(|error| Failure::new(tea_status::InvalidArgument, error))
+    }
+
     fn put(&self, follow: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         let mut state = self.0.lock();
         if state.complete {
@@ -145,12 +154,15 @@ pub unsafe extern "C" fn tea_value_convert(
     })
 }
 
-/// Data that was checked and made canonical.
-pub(crate) fn checked(data: tea_data) -> Result<Payload> {
+/// Data that was checked, in its canonical form.
+pub(crate) fn canonical(data: tea_data) -> Result<Vec<u8>> {
     let bytes = data.to_msgpack()?;
-    let canonical =
-        teatime::canonical(&bytes).map_err(|error| Failure::new(tea_status::BadFormat, error))?;
-    Ok(Payload::from_msgpack(&canonical))
+    teatime::canonical(&bytes).map_err(|error| Failure::new(tea_status::BadFormat, error))
+}
+
+/// The same as a payload.
+pub(crate) fn checked(data: tea_data) -> Result<Payload> {
+    Ok(Payload::from_msgpack(&canonical(data)?))
 }
 
 /// The bytes of a whole value; one of which nothing was put is nil. They live until the value is
@@ -230,12 +242,13 @@ pub unsafe extern "C" fn tea_value_put_bytes(
     count: usize,
 ) -> tea_status {
     boundary(|| {
-        if item.is_null() {
-            return Err(null("item"));
-        }
         u32::try_from(count).map_err(|_| too_long("item"))?;
-        // SAFETY: the caller of every export promises that the bytes are there during the call.
-        let item = unsafe { std::slice::from_raw_parts(item, count) };
+        let item = match (item.is_null(), count) {
+            (_, 0) => &[],
+            (true, _) => return Err(null("item")),
+            // SAFETY: the caller of every export promises that the bytes are there during the call.
+            (false, _) => unsafe { std::slice::from_raw_parts(item, count) },
+        };
         Value::with(value, |value| value.put(0, |bytes| put!(mp::write_bin(bytes, item))))
     })
 }
@@ -256,9 +269,11 @@ pub unsafe extern "C" fn tea_value_put_map(value: *mut tea_value, count: u32) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_put_data(value: *mut tea_value, item: tea_data) -> tea_status {
     boundary(|| {
-        let payload = checked(item)?;
-        let item = payload.to_msgpack().map_err(|e| Failure::new(tea_status::Encoding, e))?;
-        Value::with(value, |value| value.put(0, |bytes| bytes.extend_from_slice(&item)))
+        let item = canonical(item)?;
+        Value::with(value, |value| {
+            value.check_depth(&item)?;
+            value.put(0, |bytes| bytes.extend_from_slice(&item))
+        })
     })
 }
 

@@ -9,8 +9,9 @@ use parking_lot::ReentrantMutex;
 
 use crate::status::{Failure, Result, tea_status};
 
-/// Called from a background thread when stepping a session has become worthwhile. It must only pass
-/// that on to the thread that steps, and return.
+/// Called from a background thread when stepping a session has become worthwhile, and from the thread
+/// that pulls a TEA_EVENT_KIND_VIEW_READY. It must only pass that on to the thread that steps, and
+/// return.
 pub type tea_waker = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 #[derive(Clone, Copy)]
@@ -57,16 +58,20 @@ impl Wake {
 
     /// Something has arrived.
     pub(crate) fn signal(&self) {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::replace(&mut *due, true) {
-            self.signal_pair();
-            self.changed.notify_all();
-        }
-        drop(due);
+        self.nudge();
         let callback = self.callback.lock();
         if let Some(Callback { run, user_data }) = callback.get() {
             // SAFETY: the documentation of `tea_waker` says how it is called.
             unsafe { run(user_data) }
+        }
+    }
+
+    /// Ends a wait of another thread.
+    pub(crate) fn nudge(&self) {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut *due, true) {
+            self.signal_pair();
+            self.changed.notify_all();
         }
     }
 

@@ -91,6 +91,24 @@ fn every_item_of_the_header_is_documented() {
     }
 }
 
+#[test]
+fn what_the_comments_of_the_header_name_exists() {
+    let code = exports::without_comments(HEADER);
+    let words = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let ours = words.filter(|word| word.starts_with("TEA_") || word.starts_with("tea_"));
+        ours.map(|word| word.to_owned()).collect()
+    };
+    let known = words(&code);
+    // Families of functions.
+    let families = ["tea_value_put", "tea_data", "tea_math", "tea_session"];
+    let unknown: Vec<_> = words(HEADER)
+        .into_iter()
+        .filter(|word| !known.contains(word) && !families.contains(&word.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
 /// The names that a symbol table lists.
 fn symbols(arguments: &[&str], file: &Path) -> BTreeSet<String> {
     let list = run(Command::new("nm").args(arguments).arg(file));

@@ -228,6 +228,27 @@ static void a_handler_that_fails_is_told_and_the_session_goes_on(void **state) {
     assert_ok(tea_app_free(app));
 }
 
+static void a_model_that_cannot_be_saved_is_told_and_the_session_goes_on(void **state) {
+    tea_app *app = tally_app(false);
+    tea_session *session = join(app, url, tea_json("{\"room\":9}"));
+    tea_event fault;
+    tea_hash hash;
+    char message[256];
+    (void)state;
+    tally_refuses = true;
+    assert_status(tea_session_state_hash(session, &hash), TEA_STATUS_ENCODING);
+    assert_says("save returned 9");
+    assert_ok(tea_session_request_vote(session));
+    fault = wait_for(session, TEA_EVENT_KIND_FAULT);
+    snprintf(message, sizeof message, "%.*s", TEA_PRINT(fault.message));
+    assert_non_null(strstr(message, "model M1 (tally)"));
+    tally_refuses = false;
+    assert_ok(tea_session_request_vote(session));
+    wait_for(session, TEA_EVENT_KIND_STATE);
+    assert_ok(tea_session_free(session));
+    assert_ok(tea_app_free(app));
+}
+
 static void what_is_too_large_or_no_data_is_not_sent(void **state) {
     static uint8_t large[70000];
     tea_app *app = tally_app(false);
@@ -468,6 +489,7 @@ int main(void) {
         cmocka_unit_test(a_session_tells_about_itself),
         cmocka_unit_test(queries_that_fail_say_why),
         cmocka_unit_test(a_handler_that_fails_is_told_and_the_session_goes_on),
+        cmocka_unit_test(a_model_that_cannot_be_saved_is_told_and_the_session_goes_on),
         cmocka_unit_test(what_is_too_large_or_no_data_is_not_sent),
         cmocka_unit_test(a_wrong_password_and_no_reflector_are_told),
         cmocka_unit_test(leaving_twice_is_as_good_as_once_and_freeing_twice_is_told),

@@ -1,7 +1,7 @@
 /* What the tests in C share. */
 #include "support.h"
 
-bool tally_forgets;
+bool tally_forgets, tally_refuses;
 atomic_int objects, overlaps;
 
 /* A model's functions are called one at a time, whatever threads step its session. */
@@ -84,6 +84,7 @@ static void put(tea_value *state, const char *name, uint64_t value) {
 
 static int32_t tally_save(const void *model, tea_value *state) {
     const struct tally *tally = model;
+    if (tally_refuses) return 9;
     enter(tally);
     assert_ok(tea_value_put_map(state, 6));
     put(state, "sum", tally->sum);

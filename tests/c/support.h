@@ -57,6 +57,7 @@ struct tally {
 };
 enum { ADD, TICK, JOINED, LEFT, ECHOED, BREAK };
 extern bool tally_forgets; /* save leaves a field out that matters */
+extern bool tally_refuses; /* save fails */
 extern atomic_int objects; /* models that were made and not freed */
 extern atomic_int overlaps; /* calls of a model while another one ran */
 

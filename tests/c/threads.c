@@ -108,9 +108,44 @@ static void a_wait_lets_others_call_and_ends_when_something_arrives(void **state
     assert_ok(tea_reflector_free(reflector));
 }
 
+static void *wait_for_the_end(void *argument) {
+    tea_session_wait((tea_session *)argument, UINT64_MAX);
+    return NULL;
+}
+
+static void forbidden(void *user_data) { atomic_fetch_add((atomic_int *)user_data, 1); }
+
+static void a_session_that_is_freed_ends_waits_and_calls_no_waker(void **state) {
+    tea_reflector *reflector;
+    tea_app *app = tally_app(false);
+    pthread_t thread;
+    tea_str url;
+    int round;
+    (void)state;
+    assert_ok(tea_reflector_start(TEA_STR("127.0.0.1:0"), &reflector));
+    assert_ok(tea_reflector_url(reflector, &url));
+    for (round = 0; round < 20; round++) {
+        atomic_int calls;
+        session = join(app, url, tea_nil());
+        atomic_init(&calls, 0);
+        assert_ok(tea_session_set_waker(session, forbidden, &calls));
+        /* After this nothing arrives any more that could end a wait. */
+        assert_ok(tea_session_leave(session));
+        assert_ok(tea_session_step(session, 1000));
+        assert_int_equal(pthread_create(&thread, NULL, wait_for_the_end, session), 0);
+        assert_ok(tea_session_free(session));
+        atomic_store(&calls, 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(atomic_load(&calls), 0);
+    }
+    assert_ok(tea_app_free(app));
+    assert_ok(tea_reflector_free(reflector));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_from_many_threads_take_turns),
+        cmocka_unit_test(a_session_that_is_freed_ends_waits_and_calls_no_waker),
         cmocka_unit_test(a_wait_lets_others_call_and_ends_when_something_arrives),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);

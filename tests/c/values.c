@@ -114,6 +114,40 @@ static void equal_values_have_equal_bytes(void **state) {
     assert_ok(tea_value_free(value));
 }
 
+static void all_limits_of_nesting_are_one(void **state) {
+    tea_value *value, *copy, *outer;
+    int level;
+    (void)state;
+    assert_ok(tea_value_new(&value));
+    for (level = 0; level < 63; level++) assert_ok(tea_value_put_array(value, 1));
+    assert_status(tea_value_put_array(value, 1), TEA_STATUS_INVALID_ARGUMENT);
+    assert_ok(tea_value_put_str(value, TEA_STR("deep")));
+    assert_ok(tea_value_convert(data_of(value), TEA_FORMAT_MSGPACK, &copy));
+    assert_ok(tea_value_new(&outer));
+    assert_ok(tea_value_put_array(outer, 1));
+    assert_status(tea_value_put_data(outer, data_of(copy)), TEA_STATUS_INVALID_ARGUMENT);
+    assert_ok(tea_value_free(outer));
+    assert_ok(tea_value_free(copy));
+    assert_ok(tea_value_free(value));
+}
+
+static void an_empty_text_needs_no_pointer(void **state) {
+    tea_str none = {NULL, 0}, text;
+    tea_value *value;
+    tea_data part;
+    (void)state;
+    assert_ok(tea_value_new(&value));
+    assert_ok(tea_value_put_array(value, 2));
+    assert_ok(tea_value_put_str(value, none));
+    assert_ok(tea_value_put_bytes(value, NULL, 0));
+    assert_ok(tea_data_get(data_of(value), none, &part));
+    assert_ok(tea_data_get(part, TEA_STR("/0"), &part));
+    assert_ok(tea_data_str(part, &text));
+    assert_text(text, "");
+    assert_status(tea_data_get(part, tea_text(NULL), &part), TEA_STATUS_NULL_POINTER);
+    assert_ok(tea_value_free(value));
+}
+
 static void rubbish_is_told(void **state) {
     static const uint8_t cut[] = {0x92, 1}, deep[] = {0x91}, ext[] = {0xd4, 1, 1}, two[] = {1, 2};
     uint8_t nested[200];
@@ -300,6 +334,8 @@ int main(void) {
         cmocka_unit_test(statuses_have_names),
         cmocka_unit_test(values_are_put_together_and_read_back),
         cmocka_unit_test(equal_values_have_equal_bytes),
+        cmocka_unit_test(all_limits_of_nesting_are_one),
+        cmocka_unit_test(an_empty_text_needs_no_pointer),
         cmocka_unit_test(rubbish_is_told),
         cmocka_unit_test(texts_that_are_no_utf8_are_refused_everywhere),
         cmocka_unit_test(links_come_apart_and_together),

@@ -496,7 +496,7 @@ impl World {
     /// Everybody who reaches a position must have the state that the first one had there.
     fn compare(&mut self, at: usize) -> Outcome {
         let Some(vm) = self.participants[at].client.vm() else { return Ok(()) };
-        let (seq, hash) = (vm.seq(), vm.hash());
+        let (seq, hash) = (vm.seq(), vm.hash().expect("it can be saved"));
         self.trace.update(&hash.0);
         match self.hashes.get(&seq) {
             Some(known) if *known != hash => {

@@ -186,6 +186,10 @@ enum tea_status
      */
     TEA_STATUS_TOO_LONG = 309,
     /**
+     * The text is no certificates in PEM, or this build has no TLS.
+     */
+    TEA_STATUS_BAD_CERTIFICATES = 310,
+    /**
      * The event is larger than an event may be.
      */
     TEA_STATUS_TOO_LARGE = 400,
@@ -237,6 +241,11 @@ enum tea_status
      * This client left.
      */
     TEA_STATUS_LEFT = 508,
+    /**
+     * The reflector's certificate is not to be trusted; the message says why. It is tried again:
+     * somebody else may have answered.
+     */
+    TEA_STATUS_BAD_CERTIFICATE = 509,
     /**
      * The password is not the one that the session was started with.
      */
@@ -390,7 +399,7 @@ enum tea_event_kind
      */
     TEA_EVENT_KIND_VIEW_READY = 3,
     /**
-     * The model is gone: what you know of it is stale until the next TEA_EVENT_VIEW_READY.
+     * The model is gone: what you know of it is stale until the next TEA_EVENT_KIND_VIEW_READY.
      */
     TEA_EVENT_KIND_VIEW_LOST = 4,
     /**
@@ -578,7 +587,8 @@ typedef struct tea_reflector tea_reflector;
  *
  * Call tea_session_step often, and then pull with tea_session_poll what it has brought. Any thread
  * may call: calls on one session take turns. What a callback of a model calls on the session that
- * it belongs to is TEA_STATUS_REENTRANT.
+ * it belongs to is TEA_STATUS_REENTRANT, but for tea_session_fd, tea_session_set_waker, and
+ * tea_session_free, which frees it when the step is over.
  */
 typedef struct tea_session tea_session;
 
@@ -590,8 +600,7 @@ typedef struct tea_value tea_value;
 /**
  * A text: UTF-8 with a length, not terminated by a zero. It is borrowed: whoever made it keeps
  * the bytes where they are, the caller for the time of the call, the library for as long as the
- * function says that gave it. A length of 0 allows a NULL pointer only where an empty text has a
- * meaning.
+ * function says that gave it. An empty text may have a NULL pointer.
  */
 typedef struct {
     /**
@@ -634,7 +643,8 @@ typedef struct {
  * must not wait, and must return: no longjmp, no exception. Whatever changes later behaviour
  * belongs into what save writes. tea_sync_test finds most of what is wrong.
  *
- * They are called by whatever thread steps a session, one at a time for each session.
+ * They are called by whatever thread steps a session or asks something of it, the last time when
+ * it is freed; one at a time for each session.
  */
 typedef struct {
     /**
@@ -685,7 +695,8 @@ typedef struct {
     int32_t (*handle)(void *model, tea_cx *cx, uint16_t handler, tea_data argument);
     /**
      * Puts the whole state into a value; a map lets tea_sync_test name what differs. Equal states
-     * must give equal values, and load must get back all of it. Anything but 0 is a failure.
+     * must give equal values, and load must get back all of it. Anything but 0 is a failure: then
+     * nobody can vote or join any more, so better do not fail.
      */
     int32_t (*save)(const void *model, tea_value *state);
     /**
@@ -824,8 +835,9 @@ typedef struct {
 } tea_event;
 
 /**
- * Called from a background thread when stepping a session has become worthwhile. It must only pass
- * that on to the thread that steps, and return.
+ * Called from a background thread when stepping a session has become worthwhile, and from the thread
+ * that pulls a TEA_EVENT_KIND_VIEW_READY. It must only pass that on to the thread that steps, and
+ * return.
  */
 typedef void (*tea_waker)(void *user_data);
 
@@ -912,11 +924,12 @@ tea_status tea_app_new(tea_str id, uint32_t version, tea_app **app);
  * Adds a model written in C. The table is copied; its functions and its user_data must live as
  * long as the app and everything made from it.
  *
- * Fails with TEA_STATUS_BAD_APP if the app is in use already, with TEA_STATUS_INVALID_ARGUMENT if
+ * Fails with TEA_STATUS_BAD_APP if a configuration was asked of the app already, with TEA_STATUS_INVALID_ARGUMENT if
  * the table has not the size that this library knows, with TEA_STATUS_NULL_POINTER if a function
  * is missing. Whether ids are unique shows when a session is configured.
  */
-tea_status tea_app_add_model(tea_app *app, const tea_model *model);
+tea_status tea_app_add_model(tea_app *app,
+                             const tea_model *model);
 
 /**
  * Frees an app. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
@@ -964,6 +977,14 @@ tea_status tea_config_set_password(tea_config *config, tea_str password);
 tea_status tea_config_set_view_data(tea_config *config, tea_data view_data);
 
 /**
+ * Sets certificates (PEM) that are trusted to vouch for a reflector at wss://, besides those that
+ * the platform trusts: that of a company, or of a reflector that signed its own.
+ *
+ * Whether they can be used shows when a session is joined: TEA_STATUS_BAD_CERTIFICATES.
+ */
+tea_status tea_config_set_trusted_certificates(tea_config *config, tea_str pem);
+
+/**
  * Sets how many ticks per second the session's first client asks for, 1 to 60; 20 if not said.
  * Future messages run at most one tick late.
  *
@@ -996,8 +1017,8 @@ tea_status tea_config_free(tea_config *config);
 
 /**
  * Calls a handler of this model, by its index, at every event of a topic. The text * stands for
- * every scope or event. The scope of joins and exits (view-join, view-exit) is that of
- * tea_cx_subscribe_presence.
+ * every scope or event. For joins and exits there is tea_cx_subscribe_presence. Subscribing one
+ * handler to one topic twice changes nothing, and is a fault that all participants are told.
  *
  * Fails with TEA_STATUS_UNKNOWN_HANDLER.
  */
@@ -1022,7 +1043,8 @@ tea_status tea_cx_unsubscribe_all(tea_cx *cx);
 
 /**
  * Publishes an event: to models when this handler has returned, in the order of publishing and
- * before anything else happens at this instant; to views with their next step.
+ * before anything else happens at this instant; to views with their next step. Nobody can publish
+ * joins and exits: that is a fault which all participants are told.
  */
 tea_status tea_cx_publish(tea_cx *cx, tea_str scope, tea_str event, tea_data data);
 
@@ -1209,7 +1231,7 @@ tea_status tea_data_bytes(tea_data data, const uint8_t **bytes, size_t *count);
  * subscribed to. Writes at most `capacity` events; `count` becomes how many. If that is
  * `capacity`, more may wait. Data comes in the tea_format that is wanted.
  *
- * Subscribe before the first step, or when TEA_EVENT_VIEW_READY is pulled. What is never pulled
+ * Subscribe before the first step, or when TEA_EVENT_KIND_VIEW_READY is pulled. What is never pulled
  * stays in memory.
  */
 tea_status tea_session_poll(tea_session *session,
@@ -1261,7 +1283,7 @@ tea_status tea_qr(tea_str text, uint8_t *modules, size_t capacity, size_t *side)
 /**
  * The sine of an angle in radians. Like all tea_math functions it gives the same bits on every
  * platform; those of math.h do not. + - * / and sqrt are exact everywhere, if the compiler is told
- * not to be clever: no -ffast-math, and -ffp-contract=off.
+ * not to be clever: no -ffast-math, with -ffp-contract=off, on 32-bit x86 with -mfpmath=sse.
  */
 double tea_math_sin(double x);
 
@@ -1437,23 +1459,27 @@ tea_status tea_reflector_url(const tea_reflector *reflector, tea_str *url);
 tea_status tea_reflector_free(tea_reflector *reflector);
 
 /**
- * Starts to join a session through the reflector at this address, such as ws://127.0.0.1:9090.
- * Returns at once: the first steps connect, catch up, and bring a TEA_EVENT_VIEW_READY. With a
+ * Starts to join a session through the reflector at this address, such as ws://127.0.0.1:9090 or
+ * wss://example.org.
+ * Returns at once: the first steps connect, catch up, and bring a TEA_EVENT_KIND_VIEW_READY. With a
  * password deriving the keys takes some 30 ms.
  *
- * Fails with TEA_STATUS_BAD_ADDRESS or TEA_STATUS_IO. What goes wrong later comes as
- * TEA_EVENT_CONNECTION.
+ * Fails with TEA_STATUS_BAD_ADDRESS, TEA_STATUS_BAD_CERTIFICATES or TEA_STATUS_IO. What goes wrong later comes as
+ * TEA_EVENT_KIND_CONNECTION.
  */
-tea_status tea_session_join(const tea_config *config, tea_str reflector, tea_session **session);
+tea_status tea_session_join(const tea_config *config,
+                            tea_str reflector,
+                            tea_session **session);
 
 /**
  * Takes in what has arrived and simulates it, for at most about `budget_us` µs: a frame's share
  * where frames are drawn, 200,000 where nobody waits. Models written in C are called from here.
  *
- * It never goes past a TEA_EVENT_VIEW_READY that was not pulled: whoever pulls it reads the model
+ * It never goes past a TEA_EVENT_KIND_VIEW_READY that was not pulled: whoever pulls it reads the model
  * as it stood then and misses nothing of what follows.
  */
-tea_status tea_session_step(tea_session *session, uint64_t budget_us);
+tea_status tea_session_step(tea_session *session,
+                            uint64_t budget_us);
 
 /**
  * Waits until a step is worthwhile, at most `at_most_us` µs. Calls of other threads go on
@@ -1479,7 +1505,7 @@ tea_status tea_session_fd(const tea_session *session, int32_t *fd);
 /**
  * Sets what is called, from a background thread, when a step is worthwhile; NULL for nothing. It
  * is also called once at once, for what has arrived before. When this returns, the one before is
- * not called any more. `user_data` is passed to it.
+ * not called any more: do not hold a lock that it takes. `user_data` is passed to it.
  */
 tea_status tea_session_set_waker(tea_session *session, tea_waker waker, void *user_data);
 
@@ -1527,8 +1553,8 @@ tea_status tea_session_subscribe(tea_session *session,
 tea_status tea_session_unsubscribe(tea_session *session, uint64_t subscription);
 
 /**
- * Asks for a vote of all participants on their state hash. The answers come as TEA_EVENT_STATE and
- * TEA_EVENT_VERDICT.
+ * Asks for a vote of all participants on their state hash. The answers come as TEA_EVENT_KIND_STATE and
+ * TEA_EVENT_KIND_VERDICT.
  *
  * Fails with TEA_STATUS_NOT_JOINED while there is no connection, TEA_STATUS_OVER after the end.
  */
@@ -1538,7 +1564,8 @@ tea_status tea_session_request_vote(tea_session *session);
  * The hash of this client's state as it stands. It takes a snapshot: some 15 ms for 10,000 models.
  * To compare clients ask for a vote, which takes it at the same point everywhere.
  *
- * Fails with TEA_STATUS_NOT_JOINED while there is no model.
+ * Fails with TEA_STATUS_NOT_JOINED while there is no model, with TEA_STATUS_ENCODING if a model in
+ * C cannot be saved.
  */
 tea_status tea_session_state_hash(const tea_session *session, tea_hash *hash);
 
@@ -1620,8 +1647,9 @@ tea_status tea_session_leave(tea_session *session);
 
 /**
  * Leaves a session and frees it, after everything published has been sent: up to half a second if
- * the line is dead. Where another thread is in a call of it, it goes when that returns. Freeing
- * it twice is TEA_STATUS_WRONG_HANDLE.
+ * the line is dead. Where another thread is in a call of it, it goes when that returns; a
+ * tea_session_wait returns at once. When this returns the waker is not called any more: do not hold
+ * a lock that the waker takes. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
  */
 tea_status tea_session_free(tea_session *session);
 
@@ -1758,9 +1786,9 @@ extern "C" {
 
 /** A text that ends with a zero; NULL gives one that every function refuses. */
 static inline tea_str tea_text(const char *text) {
-    tea_str made = {NULL, 0};
+    tea_str made = {NULL, 1};
     made.ptr = text;
-    made.len = text ? strlen(text) : 0;
+    made.len = text ? strlen(text) : 1;
     return made;
 }
 

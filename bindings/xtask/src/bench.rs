@@ -2,14 +2,19 @@
 
 use std::process::Command;
 
-use crate::{Result, at, install, root};
+use crate::install::{self, Build};
+use crate::{Result, at, root};
 
-/// Installs the release into the build folder, builds the benchmark in C against it, runs it, and
-/// prints its one line of JSON with the size of the stripped library added.
+/// Installs the release, twice, into the build folder, builds the benchmark in C against it, runs it, and
+/// prints its one line of JSON with the sizes of the stripped library added, without and with TLS.
 pub(crate) fn bench() -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(|target| root().join(target));
-    let prefix = target.unwrap_or_else(|| root().join("target")).join("bench-c");
-    install::install(&prefix, "release", "")?;
+    let target = target.unwrap_or_else(|| root().join("target"));
+    let (prefix, with_tls) = (target.join("bench-c"), target.join("bench-c-tls"));
+    let profile = || "release".to_owned();
+    let plain = Build { profile: profile(), without_tls: true, ..Build::default() };
+    install::install(&with_tls, &Build { profile: profile(), ..Build::default() })?;
+    install::install(&prefix, &plain)?;
     let (lib, program) = (prefix.join("lib"), prefix.join("bench"));
     install::run(
         Command::new("cc")
@@ -26,8 +31,10 @@ pub(crate) fn bench() -> Result<()> {
     let mut report: serde_json::Value = serde_json::from_str(&line).map_err(|_| {
         format!("the benchmark failed: {}", String::from_utf8_lossy(&output.stderr))
     })?;
-    let library = lib.join("libteatime.so");
-    report["library_bytes"] = at(&library, std::fs::metadata(&library))?.len().into();
+    for (name, prefix) in [("library_bytes", &prefix), ("library_with_tls_bytes", &with_tls)] {
+        let library = prefix.join("lib/libteatime.so");
+        report[name] = at(&library, std::fs::metadata(&library))?.len().into();
+    }
     report["target"] = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS).into();
     println!("{report}");
     Ok(())

@@ -16,14 +16,22 @@ const NATIVE_LIBRARIES: &str = if cfg!(target_vendor = "apple") {
     "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc"
 };
 
+/// How the libraries are built.
+#[derive(Default)]
+pub(crate) struct Build {
+    pub(crate) profile: String,
+    pub(crate) features: String,
+    pub(crate) without_tls: bool,
+}
+
 /// The libraries as cargo leaves them.
 struct Built {
     shared: PathBuf,
     archive: PathBuf,
 }
 
-pub(crate) fn install(prefix: &Path, profile: &str, features: &str) -> Result<()> {
-    let built = build(profile, features)?;
+pub(crate) fn install(prefix: &Path, how: &Build) -> Result<()> {
+    let built = build(how)?;
     at(prefix, fs::create_dir_all(prefix))?;
     let prefix = at(prefix, prefix.canonicalize())?;
     let lib = prefix.join("lib");
@@ -31,7 +39,7 @@ pub(crate) fn install(prefix: &Path, profile: &str, features: &str) -> Result<()
         at(&folder, fs::create_dir_all(&folder))?;
     }
     copy(&header::path(), &prefix.join("include/teatime.h"))?;
-    install_shared(&built.shared, &lib, profile == "release")?;
+    install_shared(&built.shared, &lib, how.profile == "release")?;
     install_archive(&built.archive, &lib)?;
     write(&lib.join("pkgconfig/teatime.pc"), &pkg_config("-L${libdir} -lteatime", ""))?;
     let whole = format!("${{libdir}}/libteatime.a {NATIVE_LIBRARIES}");
@@ -41,12 +49,14 @@ pub(crate) fn install(prefix: &Path, profile: &str, features: &str) -> Result<()
 }
 
 /// Has cargo build the libraries, and learns from it where they are.
-fn build(profile: &str, features: &str) -> Result<Built> {
+fn build(how: &Build) -> Result<Built> {
+    let Build { profile, features, without_tls } = how;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(cargo)
         .current_dir(root())
         .args(["build", "--locked", "--package", "teatime-c", "--profile", profile])
         .args(["--features", features, "--message-format", "json-render-diagnostics"])
+        .args(without_tls.then_some("--no-default-features"))
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cargo: {error}"))?;

@@ -38,6 +38,9 @@ enum Task {
         /// Features of the library besides the usual ones.
         #[arg(long, value_name = "LIST", default_value = "")]
         features: String,
+        /// Leaves wss:// out, for a smaller library.
+        #[arg(long)]
+        without_tls: bool,
     },
 }
 
@@ -49,8 +52,8 @@ fn main() -> ExitCode {
         Task::Bench => bench::bench(),
         Task::Header { check: true } => header::check(),
         Task::Header { check: false } => header::write(),
-        Task::Install { prefix, profile, features } => {
-            install::install(&prefix, &profile, &features)
+        Task::Install { prefix, profile, features, without_tls } => {
+            install::install(&prefix, &install::Build { profile, features, without_tls })
         }
     };
     match done {

@@ -54,6 +54,8 @@ pub struct Client {
     /// The owner has yet to take [`SessionEvent::ViewReady`].
     pub(crate) view_unbuilt: bool,
     pub(crate) synced: bool,
+    /// The last step did not get to the end of what there was to simulate.
+    pub(crate) unfinished: bool,
     pub(crate) held: bool,
     pub(crate) limits: SendLimits,
 
@@ -162,6 +164,7 @@ impl Client {
             view_ready: false,
             view_unbuilt: false,
             synced: false,
+            unfinished: false,
             held: false,
             limits: SendLimits { max_payload: 0, per_second: 1, burst: 1, max_snapshot: 0 },
             outbox: Outbox::default(),

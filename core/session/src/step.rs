@@ -29,6 +29,7 @@ impl Client {
         self.flush_outbox(now);
         self.continue_upload();
         let stepped = self.simulate(more);
+        self.unfinished = stepped != Stepped::Done;
         if stepped == Stepped::Done {
             self.update_synced();
         }
@@ -38,13 +39,17 @@ impl Client {
 
     /// When [`step`](Self::step) should be called even if nothing arrives, on the driver's clock.
     pub fn next_wakeup(&self) -> Option<u64> {
+        if self.unfinished && self.vm.is_some() && !self.wants_attention() {
+            return Some(0);
+        }
         let connection = match &self.phase {
             Phase::Idle | Phase::Connecting | Phase::Over => return None,
             Phase::Joining { until } => return Some(*until),
             Phase::Loading(_) => return Some(self.last_heard + SILENCE),
             Phase::Running => (self.last_heard + SILENCE).min(self.pulse.next_wakeup()),
         };
-        if self.voting.is_uploading() || !self.backlog.is_empty() {
+        let to_simulate = !self.backlog.is_empty() && !self.wants_attention();
+        if self.voting.is_uploading() || to_simulate {
             return Some(0);
         }
         let sends = if self.may_send() { self.outbox.next_wakeup() } else { None };

@@ -1,6 +1,6 @@
 //! Voting on the state hash, and handing in the snapshot that was voted for.
 
-use teatime_vm::{StateHash, Time};
+use teatime_vm::{Fault, FaultKind, StateHash, Time};
 use teatime_wire::{ClientMessage, Digest, SnapshotPart, Verdict, Vote, limits};
 
 use crate::client::Client;
@@ -41,7 +41,18 @@ impl Client {
     /// Votes on the state as it stands now, right after the vote was simulated.
     pub(crate) fn cast_vote(&mut self, seq: u64, time: u64) {
         let Some(vm) = &mut self.vm else { return };
-        let snapshot = vm.snapshot();
+        let snapshot = match vm.snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                // There is nothing to vote for; the others have the same.
+                let kind = FaultKind::Encoding(error.to_string());
+                let (time, seq) = (vm.time(), vm.seq());
+                let handler = String::new();
+                let fault = Fault { time, seq, model: None, handler, sender: None, kind };
+                self.report_faults(vec![fault]);
+                return;
+            }
+        };
         let hash = StateHash::of(&snapshot);
         let vote = Vote { seq, hash: self.seal.vote(hash.0) };
         self.voting.cast = Some(Cast { seq, hash, snapshot });

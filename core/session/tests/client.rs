@@ -4,7 +4,7 @@ use teatime_session::{
     Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, PublishError,
     SessionEvent, Stepped,
 };
-use teatime_vm::{App, Cx, StateHash, Vm, handlers, model};
+use teatime_vm::{App, Cx, Duration, StateHash, Vm, handlers, model};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Event, Hold, Join, SendLimits, ServerMessage, SnapshotInfo,
     View, ViewId, Views, VoteRequest, Welcome,
@@ -19,7 +19,15 @@ struct Sum {
 impl Sum {
     fn init(cx: &mut Cx<Self>, _: &()) -> Self {
         cx.subscribe("sum", "add", Self::add);
+        cx.subscribe("sum", "toil", Self::toil);
         Self { sum: 0 }
+    }
+
+    /// Schedules so many future messages for this very instant.
+    fn toil(&mut self, cx: &mut Cx<Self>, number: u64) {
+        for _ in 0..number {
+            cx.future(Duration::ZERO).call(Self::add, 1);
+        }
     }
 
     fn add(&mut self, cx: &mut Cx<Self>, number: u64) {
@@ -196,7 +204,7 @@ fn a_wrong_password_and_other_final_reasons_end_the_client_and_others_do_not() {
 #[test]
 fn a_snapshot_that_does_not_decode_is_refused_and_says_where() {
     let vm = Vm::new(&config().app, Peer::joining().client.session_id(), &[0xc0]).expect("starts");
-    let good = vm.snapshot();
+    let good = vm.snapshot().expect("it can be saved");
     let mut bad = good.clone();
     // The sum: the only field of the only model, a zero.
     let at = bad.windows(4).position(|part| part == [0x93, 0x01, 0x00, 0x91]).expect("it is there");
@@ -287,6 +295,22 @@ fn a_pause_holds_sends_back_and_they_follow_when_it_is_over() {
     assert_eq!(peer.sent().len(), 1);
     let held = |event: &SessionEvent| matches!(event, SessionEvent::Held(_));
     assert_eq!(peer.events().iter().filter(|event| held(event)).count(), 2);
+}
+
+#[test]
+fn a_step_that_ran_out_of_time_is_due_again_at_once() {
+    let mut peer = Peer::live();
+    peer.client.publish(peer.now, "sum", "toil", &5_000u64).expect("it is sent");
+    let (counter, payload) = peer.sent().pop().expect("it was sent");
+    peer.echo(counter, &payload);
+    let mut steps = 0;
+    while peer.client.step(peer.now, &mut || false) == Stepped::Budget {
+        assert_eq!(peer.client.next_wakeup(), Some(0));
+        steps += 1;
+    }
+    assert!(steps > 10, "{steps}");
+    assert!(peer.client.next_wakeup() > Some(0));
+    assert_eq!(peer.sum(), Some(5_000));
 }
 
 #[test]

@@ -39,12 +39,15 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError
 /// The canonical bytes of a value that is MessagePack already: exactly one value, without
 /// extension types, not nested too deeply.
 pub fn canonical(msgpack: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    let no_value = |error: &dyn Display| EncodeError(format!("no MessagePack: {error}"));
     let mut rest = msgpack;
-    let value = rmpv::decode::read_value_with_max_depth(&mut rest, MAX_DEPTH)
-        .map_err(|error| EncodeError(format!("no MessagePack: {error}")))?;
+    // The same limit as everywhere; rmpv counts levels in another way.
+    let mut whole = split_value(&mut rest).map_err(|error| no_value(&error))?;
     if !rest.is_empty() {
         return Err(EncodeError("bytes follow the value".into()));
     }
+    let value = rmpv::decode::read_value_with_max_depth(&mut whole, 3 * MAX_DEPTH)
+        .map_err(|error| no_value(&error))?;
     if has_extension(&value) {
         return Err(EncodeError("extension types of MessagePack are not supported".into()));
     }

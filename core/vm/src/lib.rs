@@ -47,9 +47,9 @@
 //!     payload: &teatime_vm::to_bytes(&100u64)?,
 //! };
 //! vm.deliver(Time::from_micros(2_600_000), 1, &reset)?;
-//! let twin = Vm::restore(&app, &vm.snapshot())?;
+//! let twin = Vm::restore(&app, &vm.snapshot()?)?;
 //! assert_eq!(twin.root::<Counter>().map(Counter::count), Some(100));
-//! assert_eq!(twin.hash(), vm.hash());
+//! assert_eq!(twin.hash()?, vm.hash()?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

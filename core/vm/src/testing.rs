@@ -117,7 +117,7 @@ impl SyncTest {
     /// The same with options that are MessagePack already.
     pub fn with_encoded_options(app: &App, options: &[u8]) -> Result<Self, SyncError> {
         let vm = Vm::new(app, SessionId([0x5c; 32]), options)?;
-        let twin = Vm::restore(app, &vm.snapshot())?;
+        let twin = Vm::restore(app, &vm.snapshot()?)?;
         Ok(Self { app: app.clone(), vm, twin, every: 1, inputs: 0, allow_faults: false })
     }
 
@@ -198,7 +198,7 @@ impl SyncTest {
     }
 
     fn compare(&mut self) -> Result<(), SyncError> {
-        let (veteran, restored) = (self.vm.snapshot(), self.twin.snapshot());
+        let (veteran, restored) = (self.vm.snapshot()?, self.twin.snapshot()?);
         if veteran != restored {
             let (place, field, veteran, restored) =
                 first_difference(&self.app, &veteran, &restored);

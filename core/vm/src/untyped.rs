@@ -51,7 +51,7 @@ impl UntypedCx<'_> {
     /// Calls a handler of this model at every event of a topic; see
     /// [`Cx::subscribe`](crate::Cx::subscribe). False if there is no such handler.
     pub fn subscribe(&mut self, scope: impl Into<Scope>, event: &str, handler: u16) -> bool {
-        if !self.has(handler) {
+        if !self.has_handler(handler) {
             return false;
         }
         let scope = scope.into();
@@ -79,6 +79,12 @@ impl UntypedCx<'_> {
         let event = self.canonical(&scope, event);
         if let Some(topic) = self.state.topics.find(scope.as_ref(), event) {
             self.state.topics.unsubscribe(topic, self.me, Some(handler));
+            let left = &self.state.topics.get(topic).subscriptions;
+            if left.iter().all(|one| one.model != self.me)
+                && let Some(slot) = self.state.arena.get_mut(self.me)
+            {
+                slot.topics.retain(|own| *own != topic);
+            }
         }
     }
 
@@ -112,7 +118,8 @@ impl UntypedCx<'_> {
         payload: Payload,
     ) -> Option<u64> {
         let (after, every) = (after.as_micros(), every.as_micros());
-        self.has(handler).then(|| self.state.schedule(self.me, handler, after, every, payload).0)
+        self.has_handler(handler)
+            .then(|| self.state.schedule(self.me, handler, after, every, payload).0)
     }
 
     /// Cancels a future message of this model by its id; see [`Cx::cancel`](crate::Cx::cancel).
@@ -201,7 +208,8 @@ impl UntypedCx<'_> {
         self.state.random.below(limit)
     }
 
-    fn has(&self, handler: u16) -> bool {
+    /// Whether this model has a handler with this index.
+    pub fn has_handler(&self, handler: u16) -> bool {
         let definition = self.state.arena.get(self.me).map(|slot| usize::from(slot.definition));
         definition.is_some_and(|at| {
             usize::from(handler) < self.state.app.0.definitions[at].handlers.len()

@@ -91,19 +91,16 @@ impl Vm {
         snapshot::read(app, snapshot).map(|state| Self { state, turns: 0 })
     }
 
-    /// The whole state, canonically encoded: equal states have equal bytes.
-    ///
-    /// # Panics
-    /// Never for states whose fields can be expressed in MessagePack, and others do not get past
-    /// [`new`](Self::new) and [`restore`](Self::restore).
-    pub fn snapshot(&self) -> Vec<u8> {
+    /// The whole state, canonically encoded: equal states have equal bytes. It fails if a model
+    /// cannot be saved: those in Rust always can once the session has begun, those in other
+    /// languages may refuse.
+    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         snapshot::write(&self.state)
-            .expect("the types of all fields were encoded when the session began")
     }
 
     /// BLAKE3 of the snapshot.
-    pub fn hash(&self) -> StateHash {
-        StateHash::of(&self.snapshot())
+    pub fn hash(&self) -> Result<StateHash, SnapshotError> {
+        self.snapshot().map(|snapshot| StateHash::of(&snapshot))
     }
 
     /// Identity of the session.

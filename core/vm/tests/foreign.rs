@@ -120,11 +120,12 @@ fn event(vm: &mut Vm, payload: &[u8]) {
 fn a_foreign_and_a_rust_model_hear_each_other_and_survive_a_snapshot() {
     let mut vm = start();
     event(&mut vm, &to_bytes(&4u64).expect("a number"));
-    let mut twin = Vm::restore(&app(), &vm.snapshot()).expect("it is a snapshot");
+    let mut twin =
+        Vm::restore(&app(), &vm.snapshot().expect("it can be saved")).expect("it is a snapshot");
     for vm in [&mut vm, &mut twin] {
         while !vm.advance(Time::from_micros(100_000), u64::MAX) {}
     }
-    assert_eq!(vm.hash(), twin.hash());
+    assert_eq!(vm.hash().expect("it can be saved"), twin.hash().expect("it can be saved"));
     let id = vm.well_known("counter").expect("it has a name");
     // 4, and after 4, 2 and 1 ms 2, 1 and 0 more; each time up to 2 by chance.
     let sum: u64 = vm.query(id, "sum", &[0xc0]).expect("an answer").get().expect("a number");
@@ -132,7 +133,7 @@ fn a_foreign_and_a_rust_model_hear_each_other_and_survive_a_snapshot() {
     let heard = vm.query(ModelId(2), "heard", &[0xc0]).expect("an answer");
     assert_eq!(heard.get::<u64>(), Ok(4));
     let state: Counter = {
-        let bytes = vm.snapshot();
+        let bytes = vm.snapshot().expect("it can be saved");
         let value = rmpv::decode::read_value(&mut bytes.as_slice()).expect("MessagePack");
         let state = to_bytes(&value[9][0][2]).expect("a map");
         rmp_serde::from_slice(&state).expect("a counter")

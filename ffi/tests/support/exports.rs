@@ -22,7 +22,8 @@ pub fn of_header(header: &str) -> Vec<Export> {
     plain.split(';').filter_map(export).collect()
 }
 
-fn without_comments(text: &str) -> String {
+/// A header without its comments.
+pub fn without_comments(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once("/*") {
@@ -94,7 +95,7 @@ impl Parameter {
             ("tea_sync_step*", _) => "&fixture.step".into(),
             ("uint8_t*", "item") => "(const uint8_t *)\"bytes\"".into(),
             (_, "capacity") => "ROOM".into(),
-            (_, "format" | "handling" | "count") if !plain.ends_with('*') => "0".into(),
+            (_, "format" | "handling") if !plain.ends_with('*') => "0".into(),
             (kind, _) if kind.ends_with('*') => format!("{}_out", self.name),
             _ => "1".into(),
         }

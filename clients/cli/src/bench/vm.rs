@@ -186,7 +186,7 @@ fn snapshots() -> Value {
     let (mut taking, mut restoring, mut bytes) = (Vec::new(), Vec::new(), 0);
     for _ in 0..RUNS {
         let (seconds, snapshot) = cpu_of(|| {
-            let snapshot = vm.snapshot();
+            let snapshot = vm.snapshot().expect("it can be saved");
             std::hint::black_box(teatime::StateHash::of(&snapshot));
             snapshot
         });
