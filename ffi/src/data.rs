@@ -74,6 +74,12 @@ impl tea_data {
         Self { ptr: bytes.as_ptr(), len: bytes.len(), format: tea_format::Msgpack as i32 }
     }
 
+    /// Borrows data in this format.
+    #[cfg(feature = "uniffi")]
+    pub(crate) fn borrow(bytes: &[u8], format: tea_format) -> Self {
+        Self { format: format as i32, ..Self::msgpack(bytes) }
+    }
+
     fn bytes<'a>(self) -> Result<&'a [u8]> {
         match (self.ptr.is_null(), self.len) {
             (_, 0) => Ok(&[]),

@@ -9,7 +9,7 @@ use crate::data::{format_of, tea_data, tea_format};
 use crate::handle::Held;
 use crate::ids::{tea_hash, tea_view_id};
 use crate::out::{Check, null};
-use crate::session::{Inner, Session, tea_connection, tea_session};
+use crate::session::{Session, tea_connection, tea_session};
 use crate::status::{of_disconnect, tea_status};
 use crate::text::tea_str;
 use crate::value::append_payload;
@@ -148,8 +148,8 @@ pub unsafe extern "C" fn tea_session_poll(
         let format = format_of(format)?;
         let mut wake = false;
         Session::with(session, |session| {
-            session.lock(|inner| {
-                let Inner { driver, batch } = inner;
+            session.shared.with(|driver| {
+                let batch = &mut *session.batch.lock();
                 batch.clear();
                 // Where the bytes of each event begin and end: they move while more come.
                 let mut spans = Vec::new();
@@ -188,7 +188,7 @@ pub unsafe extern "C" fn tea_session_poll(
             })?;
             if wake {
                 // The model may go on now, and another thread may be the one that steps.
-                session.wake.signal();
+                session.shared.wake.signal();
             }
             Ok(())
         })

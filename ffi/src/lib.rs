@@ -19,11 +19,14 @@ mod handle;
 mod ids;
 mod link;
 mod math;
+#[cfg(feature = "uniffi")]
+pub mod mobile;
 mod model;
 mod out;
 mod query;
 mod reflector;
 mod session;
+mod shared;
 mod stats;
 mod status;
 mod sync_test;
@@ -31,6 +34,9 @@ mod text;
 mod value;
 mod version;
 mod wake;
+
+#[cfg(feature = "uniffi")]
+uniffi::setup_scaffolding!();
 
 pub use app::*;
 #[cfg(feature = "chat")]

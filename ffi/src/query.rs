@@ -31,8 +31,9 @@ pub unsafe extern "C" fn tea_session_query(
         let answer = answer.check("answer")?;
         let (query, format) = (query.get("query")?, format_of(format)?);
         let argument = argument.to_msgpack()?;
-        let payload =
-            with(session, |inner| Ok(model(inner)?.query(ModelId(model_id), query, &argument)?))?;
+        let payload = with(session, |driver| {
+            Ok(model(driver)?.query(ModelId(model_id), query, &argument)?)
+        })?;
         answer.set(Value::of_payload(&payload, format)?.hand_out()?);
         Ok(())
     })
@@ -50,7 +51,7 @@ pub unsafe extern "C" fn tea_session_well_known(
     boundary(|| {
         let model_id = model_id.check("model_id")?;
         let name = name.get("name")?;
-        let found = with(session, |inner| Ok(model(inner)?.well_known(name)))?;
+        let found = with(session, |driver| Ok(model(driver)?.well_known(name)))?;
         let found = found.ok_or_else(|| {
             Failure::new(tea_status::NotFound, format!("no model is known as {name:?}"))
         })?;

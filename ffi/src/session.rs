@@ -1,11 +1,9 @@
 //! Sessions: join, step, publish, subscribe, leave.
 
-use std::cell::RefCell;
 use std::ffi::c_void;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::ReentrantMutex;
+use parking_lot::Mutex;
 use teatime::{ConnectionState, Driver, Handling, Receipt, StateHash, SubscriptionId};
 
 use crate::boundary::boundary;
@@ -15,10 +13,11 @@ use crate::event::Batch;
 use crate::handle::{Held, held};
 use crate::ids::{tea_hash, tea_session_id, tea_view_id};
 use crate::out::{Check, null};
+use crate::shared::SharedSession;
 use crate::status::{Failure, Result, of_disconnect, tea_status};
 use crate::text::tea_str;
 use crate::value::checked;
-use crate::wake::{Wake, tea_waker};
+use crate::wake::{callback, tea_waker};
 
 /// A session that has been joined, or is on the way to it. Free it with tea_session_free; that
 /// leaves it.
@@ -74,36 +73,19 @@ pub enum tea_handling {
 
 /// A session, and what C has pulled of it.
 pub(crate) struct Session {
-    inner: ReentrantMutex<RefCell<Inner>>,
-    pub(crate) wake: Arc<Wake>,
-}
-
-pub(crate) struct Inner {
-    pub(crate) driver: Driver,
-    pub(crate) batch: Batch,
+    pub(crate) shared: SharedSession,
+    /// Changed only in a turn of the session.
+    pub(crate) batch: Mutex<Batch>,
 }
 
 held!(Session, tea_session, "tea_session");
 
-impl Session {
-    /// Waits for its turn.
-    pub(crate) fn lock<R>(&self, run: impl FnOnce(&mut Inner) -> Result<R>) -> Result<R> {
-        let inner = self.inner.lock();
-        // The lock lets this thread in twice; the session must not.
-        let mut inner = inner.try_borrow_mut().map_err(|_| {
-            let message = "a callback used the session that has called it";
-            Failure::new(tea_status::Reentrant, message)
-        })?;
-        run(&mut inner)
-    }
-}
-
 /// Runs something with a session that nobody else uses meanwhile.
 pub(crate) fn with<R>(
     session: *const tea_session,
-    run: impl FnOnce(&mut Inner) -> Result<R>,
+    run: impl FnOnce(&mut Driver) -> Result<R>,
 ) -> Result<R> {
-    Session::with(session, |session| session.lock(run))
+    Session::with(session, |session| session.shared.with(run))
 }
 
 /// Reads something of a session.
@@ -111,12 +93,12 @@ fn get<T>(
     session: *const tea_session,
     out: *mut T,
     name: &str,
-    get: impl FnOnce(&mut Inner) -> T,
+    get: impl FnOnce(&mut Driver) -> T,
 ) -> tea_status {
     boundary(|| {
         let out = out.check(name)?;
-        with(session, |inner| {
-            out.set(get(inner));
+        with(session, |driver| {
+            out.set(get(driver));
             Ok(())
         })
     })
@@ -139,11 +121,8 @@ pub unsafe extern "C" fn tea_session_join(
         let session = session.check("session")?;
         let reflector = reflector.get("reflector")?;
         let config = Config::with(config, Config::checked)?;
-        let wake = Arc::new(Wake::new());
-        let signal = wake.clone();
-        let driver = Driver::join(config, reflector, Arc::new(move || signal.signal()))?;
-        let inner = ReentrantMutex::new(RefCell::new(Inner { driver, batch: Batch::default() }));
-        session.set(Session { inner, wake }.hand_out()?);
+        let shared = SharedSession::join(config, reflector)?;
+        session.set(Session { shared, batch: Mutex::default() }.hand_out()?);
         Ok(())
     })
 }
@@ -157,12 +136,8 @@ pub unsafe extern "C" fn tea_session_join(
 pub unsafe extern "C" fn tea_session_step(session: *mut tea_session, budget_us: u64) -> tea_status {
     boundary(|| {
         Session::with(session, |session| {
-            session.lock(|inner| {
-                session.wake.taken();
-                inner.batch.clear();
-                inner.driver.step(Duration::from_micros(budget_us));
-                Ok(())
-            })
+            let budget = Duration::from_micros(budget_us);
+            session.shared.step(budget, || session.batch.lock().clear())
         })
     })
 }
@@ -175,12 +150,7 @@ pub unsafe extern "C" fn tea_session_wait(
     at_most_us: u64,
 ) -> tea_status {
     boundary(|| {
-        Session::with(session, |session| {
-            let due = session.lock(|inner| Ok(inner.driver.next_due()))?;
-            let at_most = Duration::from_micros(at_most_us);
-            session.wake.wait(due.map_or(at_most, |due| due.min(at_most)));
-            Ok(())
-        })
+        Session::with(session, |session| session.shared.wait(Duration::from_micros(at_most_us)))
     })
 }
 
@@ -191,8 +161,8 @@ pub unsafe extern "C" fn tea_session_next_due(
     session: *const tea_session,
     due_us: *mut u64,
 ) -> tea_status {
-    get(session, due_us, "due_us", |inner| {
-        let due = inner.driver.next_due().map(|due| due.as_micros());
+    get(session, due_us, "due_us", |driver| {
+        let due = driver.next_due().map(|due| due.as_micros());
         due.map_or(u64::MAX, |due| u64::try_from(due).unwrap_or(u64::MAX))
     })
 }
@@ -206,7 +176,7 @@ pub unsafe extern "C" fn tea_session_fd(session: *const tea_session, fd: *mut i3
     boundary(|| {
         let fd = fd.check("fd")?;
         Session::with(session, |session| {
-            fd.set(session.wake.fd()?);
+            fd.set(session.shared.wake.fd()?);
             Ok(())
         })
     })
@@ -223,8 +193,8 @@ pub unsafe extern "C" fn tea_session_set_waker(
 ) -> tea_status {
     boundary(|| {
         Session::with(session, |session| {
-            session.wake.set_callback(waker, user_data);
-            session.wake.signal();
+            session.shared.wake.set_callback(callback(waker, user_data));
+            session.shared.wake.signal();
             Ok(())
         })
     })
@@ -249,18 +219,7 @@ pub unsafe extern "C" fn tea_session_publish(
         let receipt = receipt.check("receipt").ok();
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
         let data = data.to_whole_msgpack()?;
-        let made = Session::with(session, |session| {
-            session.lock(|inner| {
-                let due = |inner: &Inner| inner.driver.next_due().unwrap_or(Duration::MAX);
-                let before = due(inner);
-                let made = inner.driver.publish_encoded(scope, event, &data)?;
-                if due(inner) < before {
-                    // It waits for its turn to be sent, and whoever waits would come too late.
-                    session.wake.nudge();
-                }
-                Ok(made)
-            })
-        })?;
+        let made = Session::with(session, |session| session.shared.publish(scope, event, &data))?;
         if let Some(receipt) = receipt {
             receipt.set(made.0);
         }
@@ -279,8 +238,8 @@ pub unsafe extern "C" fn tea_session_publish_to_views(
     boundary(|| {
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
         let payload = checked(data)?;
-        with(session, |inner| {
-            inner.driver.publish_to_views(scope, event, payload);
+        with(session, |driver| {
+            driver.publish_to_views(scope, event, payload);
             Ok(())
         })
     })
@@ -293,7 +252,7 @@ pub unsafe extern "C" fn tea_session_is_applied(
     receipt: u64,
     applied: *mut bool,
 ) -> tea_status {
-    get(session, applied, "applied", |inner| inner.driver.client().is_applied(Receipt(receipt)))
+    get(session, applied, "applied", |driver| driver.client().is_applied(Receipt(receipt)))
 }
 
 /// Listens to what models and this client publish; the text * stands for every scope or event. The
@@ -317,8 +276,8 @@ pub unsafe extern "C" fn tea_session_subscribe(
                 return Err(Failure::new(tea_status::InvalidArgument, message));
             }
         };
-        with(session, |inner| {
-            subscription.set(inner.driver.subscribe(scope, event, handling).0);
+        with(session, |driver| {
+            subscription.set(driver.subscribe(scope, event, handling).0);
             Ok(())
         })
     })
@@ -331,8 +290,8 @@ pub unsafe extern "C" fn tea_session_unsubscribe(
     subscription: u64,
 ) -> tea_status {
     boundary(|| {
-        with(session, |inner| {
-            inner.driver.unsubscribe(SubscriptionId(subscription));
+        with(session, |driver| {
+            driver.unsubscribe(SubscriptionId(subscription));
             Ok(())
         })
     })
@@ -344,7 +303,7 @@ pub unsafe extern "C" fn tea_session_unsubscribe(
 /// Fails with TEA_STATUS_NOT_JOINED while there is no connection, TEA_STATUS_OVER after the end.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_request_vote(session: *mut tea_session) -> tea_status {
-    boundary(|| with(session, |inner| Ok(inner.driver.request_vote()?)))
+    boundary(|| with(session, |driver| Ok(driver.request_vote()?)))
 }
 
 /// The hash of this client's state as it stands. It takes a snapshot: some 15 ms for 10,000 models.
@@ -359,8 +318,8 @@ pub unsafe extern "C" fn tea_session_state_hash(
 ) -> tea_status {
     boundary(|| {
         let hash = hash.check("hash")?;
-        with(session, |inner| {
-            let made = model(inner)?.hash();
+        with(session, |driver| {
+            let made = model(driver)?.hash();
             let StateHash(bytes) =
                 made.map_err(|error| Failure::new(tea_status::Encoding, error))?;
             hash.set(tea_hash { bytes });
@@ -370,8 +329,8 @@ pub unsafe extern "C" fn tea_session_state_hash(
 }
 
 /// The model, while there is one.
-pub(crate) fn model(inner: &Inner) -> Result<&teatime::Vm> {
-    inner.driver.client().vm().ok_or_else(|| {
+pub(crate) fn model(driver: &Driver) -> Result<&teatime::Vm> {
+    driver.client().vm().ok_or_else(|| {
         Failure::new(tea_status::NotJoined, "there is no model: the session is not joined")
     })
 }
@@ -382,7 +341,7 @@ pub unsafe extern "C" fn tea_session_now(
     session: *const tea_session,
     now_us: *mut u64,
 ) -> tea_status {
-    get(session, now_us, "now_us", |inner| inner.driver.client().now().as_micros())
+    get(session, now_us, "now_us", |driver| driver.client().now().as_micros())
 }
 
 /// The newest session time in µs that the reflector has told.
@@ -391,7 +350,7 @@ pub unsafe extern "C" fn tea_session_external_now(
     session: *const tea_session,
     now_us: *mut u64,
 ) -> tea_status {
-    get(session, now_us, "now_us", |inner| inner.driver.client().external_now().as_micros())
+    get(session, now_us, "now_us", |driver| driver.client().external_now().as_micros())
 }
 
 /// An estimate of the session time in µs at this moment.
@@ -400,7 +359,7 @@ pub unsafe extern "C" fn tea_session_extrapolated_now(
     session: *const tea_session,
     now_us: *mut u64,
 ) -> tea_status {
-    get(session, now_us, "now_us", |inner| inner.driver.extrapolated_now().as_micros())
+    get(session, now_us, "now_us", |driver| driver.extrapolated_now().as_micros())
 }
 
 /// 64 random bits of this client, which no model sees.
@@ -409,7 +368,7 @@ pub unsafe extern "C" fn tea_session_random_u64(
     session: *mut tea_session,
     number: *mut u64,
 ) -> tea_status {
-    get(session, number, "number", |inner| inner.driver.random_u64())
+    get(session, number, "number", |driver| driver.random_u64())
 }
 
 /// Identity of the session.
@@ -418,7 +377,7 @@ pub unsafe extern "C" fn tea_session_id_of(
     session: *const tea_session,
     id: *mut tea_session_id,
 ) -> tea_status {
-    get(session, id, "id", |inner| tea_session_id { bytes: inner.driver.client().session_id().0 })
+    get(session, id, "id", |driver| tea_session_id { bytes: driver.client().session_id().0 })
 }
 
 /// Identity of this view.
@@ -427,7 +386,7 @@ pub unsafe extern "C" fn tea_session_view_id(
     session: *const tea_session,
     id: *mut tea_view_id,
 ) -> tea_status {
-    get(session, id, "id", |inner| tea_view_id { bytes: inner.driver.client().view_id().0 })
+    get(session, id, "id", |driver| tea_view_id { bytes: driver.client().view_id().0 })
 }
 
 /// How the session stands with its reflector.
@@ -436,7 +395,7 @@ pub unsafe extern "C" fn tea_session_connection(
     session: *const tea_session,
     state: *mut tea_connection,
 ) -> tea_status {
-    get(session, state, "state", |inner| inner.driver.client().connection_state().into())
+    get(session, state, "state", |driver| driver.client().connection_state().into())
 }
 
 /// Why the session has given up, if it has: returns that status, with its message. Otherwise it is
@@ -444,7 +403,7 @@ pub unsafe extern "C" fn tea_session_connection(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_failure(session: *const tea_session) -> tea_status {
     boundary(|| {
-        with(session, |inner| match inner.driver.client().failure() {
+        with(session, |driver| match driver.client().failure() {
             Some(reason) => Err(Failure::new(of_disconnect(reason), reason)),
             None => Ok(()),
         })
@@ -457,7 +416,7 @@ pub unsafe extern "C" fn tea_session_progress(
     session: *const tea_session,
     progress: *mut f32,
 ) -> tea_status {
-    get(session, progress, "progress", |inner| inner.driver.client().progress())
+    get(session, progress, "progress", |driver| driver.client().progress())
 }
 
 /// Whether the model is up to date with the reflector.
@@ -466,7 +425,7 @@ pub unsafe extern "C" fn tea_session_synced(
     session: *const tea_session,
     synced: *mut bool,
 ) -> tea_status {
-    get(session, synced, "synced", |inner| inner.driver.client().synced())
+    get(session, synced, "synced", |driver| driver.client().synced())
 }
 
 /// How many views there are, this one included.
@@ -479,8 +438,8 @@ pub unsafe extern "C" fn tea_session_participants(
 ) -> tea_status {
     boundary(|| {
         let count = count.check("count")?;
-        with(session, |inner| {
-            count.set(model(inner)?.view_count());
+        with(session, |driver| {
+            count.set(model(driver)?.view_count());
             Ok(())
         })
     })
@@ -503,8 +462,8 @@ pub unsafe extern "C" fn tea_session_views(
         if views.is_null() {
             return Err(null("views"));
         }
-        with(session, |inner| {
-            let model = model(inner)?;
+        with(session, |driver| {
+            let model = model(driver)?;
             let there = model.view_count() as usize;
             if there > capacity {
                 let message = format!("{there} views need room");
@@ -524,16 +483,7 @@ pub unsafe extern "C" fn tea_session_views(
 /// stays until it is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_leave(session: *mut tea_session) -> tea_status {
-    boundary(|| {
-        Session::with(session, |session| {
-            session.lock(|inner| {
-                inner.driver.leave();
-                Ok(())
-            })?;
-            session.wake.nudge();
-            Ok(())
-        })
-    })
+    boundary(|| Session::with(session, |session| session.shared.leave()))
 }
 
 /// Leaves a session and frees it, after everything published has been sent: up to half a second if
@@ -545,8 +495,7 @@ pub unsafe extern "C" fn tea_session_free(session: *mut tea_session) -> tea_stat
     boundary(|| {
         Session::with(session, |session| {
             // Here, not when the object goes: that may be later, if another thread uses it.
-            session.wake.set_callback(None, std::ptr::null_mut());
-            session.wake.nudge();
+            session.shared.close();
             Ok(())
         })?;
         Session::free(session)

@@ -35,10 +35,10 @@ pub unsafe extern "C" fn tea_session_stats(
 ) -> tea_status {
     boundary(|| {
         let stats = stats.check("stats")?;
-        with(session, |inner| {
-            let client = inner.driver.client();
+        with(session, |driver| {
+            let client = driver.client();
             let (trips, model) = (client.round_trips(), client.vm());
-            let broken = inner.driver.reconnecting_for().map_or(0, |broken| broken.as_micros());
+            let broken = driver.reconnecting_for().map_or(0, |broken| broken.as_micros());
             stats.set(tea_stats {
                 round_trips: trips.count,
                 round_trip_last_us: trips.last_us,

@@ -15,6 +15,7 @@ use crate::text::tea_str;
 /// was wrong.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum tea_status {
     /// It went well.

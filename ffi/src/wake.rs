@@ -1,8 +1,8 @@
 //! How a session calls for attention: by a callback, a file descriptor, or the end of a wait.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ffi::c_void;
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use parking_lot::ReentrantMutex;
@@ -14,29 +14,41 @@ use crate::status::{Failure, Result, tea_status};
 /// return.
 pub type tea_waker = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
-#[derive(Clone, Copy)]
-struct Callback {
-    run: unsafe extern "C" fn(*mut c_void),
-    user_data: *mut c_void,
+/// What is called when a step is worthwhile.
+pub(crate) type Callback = Arc<dyn Fn() + Send + Sync>;
+
+/// What a callback in C is called with.
+struct UserData(*mut c_void);
+
+// SAFETY: the documentation of `tea_waker` demands that its user data may be used by any thread.
+unsafe impl Send for UserData {}
+// SAFETY: as above.
+unsafe impl Sync for UserData {}
+
+impl UserData {
+    fn get(&self) -> *mut c_void {
+        self.0
+    }
+}
+
+/// A callback in C as one of Rust.
+pub(crate) fn callback(waker: tea_waker, user_data: *mut c_void) -> Option<Callback> {
+    let (run, user_data) = (waker?, UserData(user_data));
+    // SAFETY: the documentation of `tea_waker` says how it is called.
+    Some(Arc::new(move || unsafe { run(user_data.get()) }))
 }
 
 /// Where wake-ups go.
 pub(crate) struct Wake {
     /// Held while it runs, so that it never runs after it was taken away; whoever takes it away
     /// from within it must not wait for itself.
-    callback: ReentrantMutex<Cell<Option<Callback>>>,
+    callback: ReentrantMutex<RefCell<Option<Callback>>>,
     #[cfg(unix)]
     pair: OnceLock<Pair>,
     /// Something has arrived since the last step; then a byte waits in the pair.
     due: Mutex<bool>,
     changed: Condvar,
 }
-
-// SAFETY: the documentation of `tea_waker` demands that callback and user data may be used by any
-// thread; the mutex lets one at a time.
-unsafe impl Send for Wake {}
-// SAFETY: as above.
-unsafe impl Sync for Wake {}
 
 /// Two ends of a socket: what is written to one makes the other readable.
 #[cfg(unix)]
@@ -48,7 +60,7 @@ struct Pair {
 impl Wake {
     pub(crate) fn new() -> Self {
         Self {
-            callback: ReentrantMutex::new(Cell::new(None)),
+            callback: ReentrantMutex::new(RefCell::new(None)),
             #[cfg(unix)]
             pair: OnceLock::new(),
             due: Mutex::new(false),
@@ -60,9 +72,10 @@ impl Wake {
     pub(crate) fn signal(&self) {
         self.nudge();
         let callback = self.callback.lock();
-        if let Some(Callback { run, user_data }) = callback.get() {
-            // SAFETY: the documentation of `tea_waker` says how it is called.
-            unsafe { run(user_data) }
+        // Not borrowed while it runs: it may take itself away.
+        let run = callback.borrow().clone();
+        if let Some(run) = run {
+            run();
         }
     }
 
@@ -91,9 +104,10 @@ impl Wake {
     }
 
     /// Sets or takes away the callback.
-    pub(crate) fn set_callback(&self, waker: tea_waker, user_data: *mut c_void) {
+    pub(crate) fn set_callback(&self, new: Option<Callback>) {
         let callback = self.callback.lock();
-        callback.set(waker.map(|run| Callback { run, user_data }));
+        // What it was is dropped when nothing is borrowed any more.
+        let _old = callback.replace(new);
     }
 
     #[cfg(unix)]

@@ -1,0 +1,150 @@
+//! What a session tells.
+
+use teatime::{ConnectionState, Delivery, SessionEvent};
+
+use super::Format;
+use crate::status::{of_disconnect, tea_status};
+use crate::value::append_payload;
+
+/// How a session stands with its reflector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Connection {
+    /// It tries to reach the reflector for the first time.
+    Connecting,
+    /// It has been let in and loads the session.
+    CatchingUp,
+    /// The model runs, and a view can be built from it.
+    Live,
+    /// The connection broke; the model stands still until it is back.
+    Reconnecting,
+    /// It has left.
+    Left,
+    /// It has given up: trying again would end the same way.
+    Failed,
+}
+
+impl From<ConnectionState> for Connection {
+    fn from(state: ConnectionState) -> Self {
+        match state {
+            ConnectionState::Connecting => Self::Connecting,
+            ConnectionState::CatchingUp => Self::CatchingUp,
+            ConnectionState::Live => Self::Live,
+            ConnectionState::Reconnecting => Self::Reconnecting,
+            ConnectionState::Left => Self::Left,
+            ConnectionState::Failed => Self::Failed,
+        }
+    }
+}
+
+/// What a session tells.
+#[derive(Debug, Clone, uniffi::Enum)]
+pub enum Event {
+    /// Somebody published on a topic that was subscribed to.
+    Published {
+        /// What subscribing gave.
+        subscription: u64,
+        /// Scope of the topic.
+        scope: String,
+        /// Event of the topic.
+        event: String,
+        /// What was published, in the format that was asked for.
+        data: Vec<u8>,
+    },
+    /// The connection changed its state; with a reason if it got worse.
+    Connection {
+        /// How it stands.
+        state: Connection,
+        /// The code of the reason.
+        status: Option<tea_status>,
+        /// The reason for people.
+        why: Option<String>,
+    },
+    /// Build the view from the model as it stands now, before the next step.
+    ViewReady,
+    /// The model is gone: what is known of it is stale until the next `ViewReady`.
+    ViewLost,
+    /// The model caught up with the reflector, or fell behind.
+    Synced {
+        /// Whether it is up to date.
+        synced: bool,
+    },
+    /// The hash of this client's state at the point of a vote.
+    State {
+        /// Sequence number of the vote.
+        seq: u64,
+        /// Session time of the vote in µs.
+        time_us: u64,
+        /// The hash as hexadecimal text.
+        hash: String,
+    },
+    /// How a vote ended.
+    Verdict {
+        /// Sequence number of the vote.
+        seq: u64,
+        /// The majority's hash as hexadecimal text, if it is known.
+        hash: Option<String>,
+        /// How many agreed.
+        agreed: u32,
+        /// How many were asked.
+        of: u32,
+    },
+    /// A handler failed, on every participant alike.
+    Fault {
+        /// Sequence number of the newest event then.
+        seq: u64,
+        /// Session time in µs.
+        time_us: u64,
+        /// Who sent the event that led to it, as hexadecimal text.
+        sender: Option<String>,
+        /// What happened, for people.
+        why: String,
+    },
+    /// The reflector asks senders to pause, or lets them go on.
+    Held {
+        /// Whether they should pause.
+        held: bool,
+    },
+}
+
+/// What concerns the session.
+pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
+    Some(match event {
+        SessionEvent::Connection(state, reason) => Event::Connection {
+            state: state.into(),
+            status: reason.as_ref().map(of_disconnect),
+            why: reason.map(|reason| reason.to_string()),
+        },
+        SessionEvent::ViewReady => Event::ViewReady,
+        SessionEvent::ViewLost => Event::ViewLost,
+        SessionEvent::Synced(synced) => Event::Synced { synced },
+        SessionEvent::State { seq, time, hash } => {
+            Event::State { seq, time_us: time.as_micros(), hash: hash.to_string() }
+        }
+        SessionEvent::Verdict { seq, hash, agreed, of } => {
+            Event::Verdict { seq, hash: hash.map(|hash| hash.to_string()), agreed, of }
+        }
+        SessionEvent::Fault(fault) => Event::Fault {
+            seq: fault.seq,
+            time_us: fault.time.as_micros(),
+            sender: fault.sender.map(|sender| sender.to_string()),
+            why: fault.to_string(),
+        },
+        SessionEvent::Held(held) => Event::Held { held },
+        // What this version does not know it does not make.
+        _ => return None,
+    })
+}
+
+/// What was published; data that the format cannot express is left out.
+pub(super) fn published(delivery: &Delivery, format: Format) -> Event {
+    let mut data = Vec::new();
+    if append_payload(&mut data, &delivery.payload, format.into()).is_err() {
+        data.clear();
+    }
+    Event::Published {
+        subscription: delivery.subscription.0,
+        scope: delivery.scope.to_string(),
+        event: delivery.event.to_string(),
+        data,
+    }
+}

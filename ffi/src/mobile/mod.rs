@@ -1,0 +1,78 @@
+//! The same sessions for Swift and Kotlin, through uniffi: objects, records, exceptions.
+//!
+//! What is generated of this is not meant to be called by apps: a package wraps it for each language.
+//! Every function returns a `Result`, because a panic in one that does not would end a Swift app.
+//! Data crosses as bytes, MessagePack or JSON as the caller says.
+
+mod event;
+mod link;
+mod reflector;
+mod session;
+
+pub use event::*;
+pub use link::*;
+pub use reflector::*;
+pub use session::*;
+
+use crate::status::{Failure, tea_status};
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Format {
+    /// MessagePack.
+    Msgpack,
+    /// JSON in UTF-8.
+    Json,
+}
+
+/// A call that failed.
+#[derive(Debug, thiserror::Error, uniffi::Error)]
+pub enum CallError {
+    /// With the code that all languages share, and a message for people.
+    #[error("{why}")]
+    Failed {
+        /// The code.
+        status: tea_status,
+        /// Its name in logs and JSON, such as `WRONG_PASSWORD`.
+        name: String,
+        /// The message.
+        why: String,
+    },
+}
+
+impl From<Failure> for CallError {
+    fn from(Failure { status, message }: Failure) -> Self {
+        Self::Failed { status, name: status.name().to_owned(), why: message }
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, CallError>;
+
+/// Data as MessagePack; no bytes stand for nil.
+fn to_msgpack(data: &[u8], format: Format) -> crate::status::Result<Vec<u8>> {
+    crate::value::canonical(crate::data::tea_data::borrow(data, format.into()))
+}
+
+impl From<Format> for crate::data::tea_format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Msgpack => Self::Msgpack,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+/// The version of the library, such as 0.1.0.
+#[uniffi::export]
+pub fn library_version() -> Result<String> {
+    Ok(env!("CARGO_PKG_VERSION").to_owned())
+}
+
+/// Data from one format to the other.
+#[uniffi::export]
+pub fn convert(data: &[u8], from: Format, to: Format) -> Result<Vec<u8>> {
+    let payload = teatime::Payload::from_msgpack(&to_msgpack(data, from)?);
+    let mut bytes = Vec::new();
+    crate::value::append_payload(&mut bytes, &payload, to.into())?;
+    Ok(bytes)
+}

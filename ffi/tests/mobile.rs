@@ -1,0 +1,178 @@
+//! The objects for Swift and Kotlin do what the C functions do.
+
+#![cfg(feature = "uniffi")]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use teatime_ffi::mobile::{
+    App, CallError, Connection, Event, Format, JoinOptions, Link, Reflector, Session, Waker,
+    convert, make_link, parse_link, qr_code,
+};
+use teatime_ffi::tea_status;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Bell(Sender<()>);
+
+impl Waker for Bell {
+    fn wake(&self) {
+        // The test may be over.
+        let _ = self.0.send(());
+    }
+}
+
+/// A session, and its bell.
+struct Phone {
+    session: Arc<Session>,
+    bell: Receiver<()>,
+}
+
+fn options(url: &str) -> JoinOptions {
+    JoinOptions {
+        reflector: url.to_owned(),
+        name: "room".to_owned(),
+        password: Some("p w".to_owned()),
+        options: Some("{}".to_owned()),
+        view_data: None,
+        ticks_per_second: None,
+        trusted_certificates: None,
+        agent: "test/1".to_owned(),
+    }
+}
+
+fn join(options: &JoinOptions) -> Phone {
+    let app = App::chat().expect("it is there");
+    let session = Session::join(&app, options).expect("it begins");
+    let (sender, bell) = mpsc::channel();
+    session.set_waker(Some(Box::new(Bell(sender)))).expect("it is alive");
+    Phone { session, bell }
+}
+
+impl Phone {
+    /// Steps whenever the bell rings, until an event is what is wanted.
+    fn wait_for(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            self.session.step(200_000).expect("it is alive");
+            // One at a time: what follows is for whoever waits next.
+            while let Some(event) = self.session.poll(Format::Json, 1).expect("it is alive").pop() {
+                if wanted(&event) {
+                    return event;
+                }
+            }
+            let due = self.session.next_due_us().expect("it is alive").map(Duration::from_micros);
+            // Whether it rang or the time has come: a step is worthwhile.
+            let _ = self.bell.recv_timeout(due.unwrap_or(PATIENCE).min(PATIENCE));
+        }
+        panic!("no {what}");
+    }
+
+    fn ready(self) -> Self {
+        self.wait_for("view", |event| matches!(event, Event::ViewReady));
+        self
+    }
+}
+
+fn status(error: CallError) -> tea_status {
+    let CallError::Failed { status, name, why } = error;
+    assert_eq!(name, status.name());
+    assert!(!why.is_empty());
+    status
+}
+
+#[test]
+fn two_phones_chat_vote_and_leave() {
+    let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
+    let url = reflector.url().expect("it is alive");
+    let (one, two) = (join(&options(&url)).ready(), join(&options(&url)).ready());
+    assert_eq!(one.session.badge().expect("a badge"), two.session.badge().expect("a badge"));
+    two.session.subscribe("history", "refresh", false).expect("it is alive");
+    let post = br#"{"text":"from a phone"}"#;
+    let receipt = one.session.publish("input", "newPost", post, Format::Json).expect("it is sent");
+    two.wait_for("line", |event| matches!(event, Event::Published { .. }));
+    let history = two.session.query(1, "history", &[], Format::Json).expect("an answer");
+    let history = String::from_utf8(history).expect("JSON");
+    assert!(history.contains("from a phone"), "{history}");
+    two.session.request_vote().expect("it is asked");
+    let mut hashes = Vec::new();
+    for phone in [&one, &two] {
+        match phone.wait_for("state", |event| matches!(event, Event::State { .. })) {
+            Event::State { hash, .. } => hashes.push(hash),
+            other => panic!("{other:?}"),
+        }
+    }
+    for phone in [&one, &two] {
+        let agreed = |event: &Event| matches!(event, Event::Verdict { agreed: 2, of: 2, .. });
+        phone.wait_for("verdict", agreed);
+    }
+    assert_eq!(hashes[0], hashes[1]);
+    assert!(one.session.is_applied(receipt).expect("it is alive"));
+    assert_eq!(one.session.views().expect("a model").len(), 2);
+    one.session.leave().expect("once");
+    one.session.leave().expect("twice");
+    assert_eq!(one.session.connection().expect("it is alive"), Connection::Left);
+    let over = one.session.publish("input", "newPost", post, Format::Json);
+    assert_eq!(status(over.expect_err("it is over")), tea_status::Over);
+    reflector.stop().expect("once");
+    reflector.stop().expect("twice");
+    let lost = |event: &Event| {
+        matches!(event, Event::Connection { state: Connection::Reconnecting, status: Some(_), .. })
+    };
+    two.wait_for("end of the reflector", lost);
+}
+
+#[test]
+fn what_cannot_be_is_told_by_its_code() {
+    let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
+    let url = reflector.url().expect("it is alive");
+    let _owner = join(&options(&url)).ready();
+    let intruder = join(&JoinOptions { password: None, ..options(&url) });
+    let failed = |event: &Event| {
+        matches!(event, Event::Connection { status: Some(tea_status::WrongPassword), .. })
+    };
+    intruder.wait_for("refusal", failed);
+    let why = intruder.session.check().expect_err("it failed");
+    assert_eq!(status(why), tea_status::WrongPassword);
+    let no_model = intruder.session.query(1, "history", &[], Format::Json);
+    assert_eq!(status(no_model.expect_err("there is none")), tea_status::NotJoined);
+    let app = App::chat().expect("it is there");
+    for (wrong, code) in [
+        (JoinOptions { name: String::new(), ..options(&url) }, tea_status::BadName),
+        (JoinOptions { reflector: "http://a".into(), ..options(&url) }, tea_status::BadAddress),
+        (JoinOptions { options: Some("[".into()), ..options(&url) }, tea_status::BadFormat),
+        (JoinOptions { options: Some("3".into()), ..options(&url) }, tea_status::BadOptions),
+        (JoinOptions { ticks_per_second: Some(99), ..options(&url) }, tea_status::BadTicks),
+        (
+            JoinOptions { trusted_certificates: Some("x".into()), ..options(&url) },
+            tea_status::BadCertificates,
+        ),
+    ] {
+        let refused = Session::join(&app, &wrong).err().expect("it is refused");
+        assert_eq!(status(refused), code);
+    }
+    assert_eq!(status(Reflector::start("nowhere").err().expect("no address")), tea_status::Io);
+}
+
+#[test]
+fn links_codes_and_formats_cross() {
+    let link = Link {
+        reflector: "ws://h:1".into(),
+        app: "a".into(),
+        name: "Tea /".into(),
+        options: HashMap::from([("x".into(), "1".into()), ("b".into(), "2".into())]),
+        password: Some("p w".into()),
+    };
+    let text = make_link(link.clone()).expect("it is sound");
+    assert_eq!(text, "teatime://h:1/a/Tea%20%2F?b=2&x=1#p%20w");
+    assert_eq!(parse_link(&text).expect("it is one"), link);
+    assert_eq!(status(parse_link("x").expect_err("none")), tea_status::BadLink);
+    let code = qr_code(&text).expect("it is short");
+    assert_eq!(code.modules.len(), (code.side * code.side) as usize);
+    let packed = convert(b"[1,{\"a\":null}]", Format::Json, Format::Msgpack).expect("JSON");
+    assert_eq!(packed, [0x92, 1, 0x81, 0xa1, b'a', 0xc0]);
+    assert_eq!(convert(&packed, Format::Msgpack, Format::Json).expect("it"), b"[1,{\"a\":null}]");
+}
