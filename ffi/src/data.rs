@@ -12,6 +12,7 @@ use crate::text::{tea_str, too_long};
 /// How a value is written.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum tea_format {
     /// MessagePack: smaller, faster, and what the tea_data functions read.
     Msgpack = 0,

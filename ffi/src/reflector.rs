@@ -6,7 +6,7 @@ use teatime::{LocalReflector, local_reflector};
 use crate::boundary::boundary;
 use crate::handle::{Held, held};
 use crate::out::Check;
-use crate::status::{Failure, tea_status};
+use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 
 /// A reflector: the server that gives the events of sessions one order. Free it with
@@ -27,6 +27,28 @@ enum Host {
     Local { _local: LocalReflector },
 }
 
+impl Reflector {
+    /// Hosts one that listens at an address.
+    pub(crate) fn start(listen: &str) -> Result<Self> {
+        let server = Server::bind(listen, ServerConfig::default())
+            .map_err(|error| Failure::new(tea_status::Io, format!("{listen}: {error}")))?;
+        Ok(Self { url: server.url(), _host: Host::Server { _server: server } })
+    }
+
+    /// Finds or hosts the one of this machine.
+    pub(crate) fn local() -> Result<Self> {
+        let local = local_reflector().map_err(|error| {
+            let message = format!("no reflector can be found or hosted here: {error}");
+            Failure::new(tea_status::Io, message)
+        })?;
+        Ok(Self { url: local.url().to_owned(), _host: Host::Local { _local: local } })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
 held!(Reflector, tea_reflector, "tea_reflector");
 
 /// Hosts a reflector in this process, on threads of its own. It listens at an address such as
@@ -40,11 +62,7 @@ pub unsafe extern "C" fn tea_reflector_start(
 ) -> tea_status {
     boundary(|| {
         let reflector = reflector.check("reflector")?;
-        let listen = listen.get("listen")?;
-        let server = Server::bind(listen, ServerConfig::default())
-            .map_err(|error| Failure::new(tea_status::Io, format!("{listen}: {error}")))?;
-        let (url, host) = (server.url(), Host::Server { _server: server });
-        reflector.set(Reflector { url, _host: host }.hand_out()?);
+        reflector.set(Reflector::start(listen.get("listen")?)?.hand_out()?);
         Ok(())
     })
 }
@@ -57,12 +75,7 @@ pub unsafe extern "C" fn tea_reflector_start(
 pub unsafe extern "C" fn tea_reflector_local(reflector: *mut *mut tea_reflector) -> tea_status {
     boundary(|| {
         let reflector = reflector.check("reflector")?;
-        let local = local_reflector().map_err(|error| {
-            let message = format!("no reflector can be found or hosted here: {error}");
-            Failure::new(tea_status::Io, message)
-        })?;
-        let (url, host) = (local.url().to_owned(), Host::Local { _local: local });
-        reflector.set(Reflector { url, _host: host }.hand_out()?);
+        reflector.set(Reflector::local()?.hand_out()?);
         Ok(())
     })
 }
@@ -77,7 +90,7 @@ pub unsafe extern "C" fn tea_reflector_url(
     boundary(|| {
         let url = url.check("url")?;
         Reflector::with(reflector, |reflector| {
-            url.set(reflector.url.as_str().into());
+            url.set(reflector.url().into());
             Ok(())
         })
     })

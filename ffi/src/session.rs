@@ -33,6 +33,7 @@ pub struct tea_session {
 /// How a session stands with its reflector.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum tea_connection {
     /// It tries to reach the reflector for the first time.
     Connecting = 0,
@@ -477,6 +478,14 @@ pub unsafe extern "C" fn tea_session_views(
             Ok(())
         })
     })
+}
+
+/// Makes a new connection at once, for a program that knows that the line is dead before silence
+/// tells, as when the computer has slept. Others see an exit only if that takes longer than the
+/// reflector's rejoin limit. What is being published is sent anew: nothing is lost.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_session_reconnect(session: *mut tea_session) -> tea_status {
+    boundary(|| Session::with(session, |session| session.shared.reconnect()))
 }
 
 /// Leaves for good; the others see it at once. Does nothing the second time. The session object

@@ -67,6 +67,17 @@ impl SharedSession {
         })
     }
 
+    /// Makes a new connection at once.
+    pub(crate) fn reconnect(&self) -> Result<()> {
+        self.with(|driver| {
+            driver.reconnect();
+            Ok(())
+        })?;
+        // There is an event to pull.
+        self.wake.signal();
+        Ok(())
+    }
+
     /// Leaves for good.
     pub(crate) fn leave(&self) -> Result<()> {
         self.with(|driver| {

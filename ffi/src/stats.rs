@@ -7,7 +7,8 @@ use crate::status::tea_status;
 
 /// Statistics of a session; times are in µs.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct tea_stats {
     /// How many of the last hundred round trips to the reflector were measured.
     pub round_trips: u32,
@@ -36,20 +37,27 @@ pub unsafe extern "C" fn tea_session_stats(
     boundary(|| {
         let stats = stats.check("stats")?;
         with(session, |driver| {
-            let client = driver.client();
-            let (trips, model) = (client.round_trips(), client.vm());
-            let broken = driver.reconnecting_for().map_or(0, |broken| broken.as_micros());
-            stats.set(tea_stats {
-                round_trips: trips.count,
-                round_trip_last_us: trips.last_us,
-                round_trip_p50_us: trips.p50_us,
-                round_trip_p99_us: trips.p99_us,
-                seq: model.map_or(0, teatime::Vm::seq),
-                models: model.map_or(0, |model| model.models().count() as u64),
-                futures: model.map_or(0, teatime::Vm::future_count),
-                reconnecting_us: u64::try_from(broken).unwrap_or(u64::MAX),
-            });
+            stats.set(tea_stats::of(driver));
             Ok(())
         })
     })
+}
+
+impl tea_stats {
+    /// What a session has to say.
+    pub(crate) fn of(driver: &teatime::Driver) -> Self {
+        let client = driver.client();
+        let (trips, model) = (client.round_trips(), client.vm());
+        let broken = driver.reconnecting_for().map_or(0, |broken| broken.as_micros());
+        Self {
+            round_trips: trips.count,
+            round_trip_last_us: trips.last_us,
+            round_trip_p50_us: trips.p50_us,
+            round_trip_p99_us: trips.p99_us,
+            seq: model.map_or(0, teatime::Vm::seq),
+            models: model.map_or(0, |model| model.models().count() as u64),
+            futures: model.map_or(0, teatime::Vm::future_count),
+            reconnecting_us: u64::try_from(broken).unwrap_or(u64::MAX),
+        }
+    }
 }

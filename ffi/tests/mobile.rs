@@ -8,10 +8,10 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use teatime_ffi::mobile::{
-    App, CallError, Connection, Event, Format, JoinOptions, Link, Reflector, Session, Waker,
-    convert, make_link, parse_link, qr_code,
+    App, CallError, Event, JoinOptions, Link, Reflector, Session, Waker, convert, make_link,
+    parse_link, qr_code,
 };
-use teatime_ffi::tea_status;
+use teatime_ffi::{tea_connection as Connection, tea_format as Format, tea_status};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -123,6 +123,60 @@ fn two_phones_chat_vote_and_leave() {
         matches!(event, Event::Connection { state: Connection::Reconnecting, status: Some(_), .. })
     };
     two.wait_for("end of the reflector", lost);
+}
+
+#[test]
+fn acceptance_12_reconnecting_by_hand_loses_nothing_and_nobody_exits() {
+    let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
+    let url = reflector.url().expect("it is alive");
+    let (phone, other) = (join(&options(&url)).ready(), join(&options(&url)).ready());
+    let views = |phone: &Phone| phone.session.views().expect("a model");
+    other.session.subscribe("viewInfo", "refresh", false).expect("it is alive");
+    other.session.subscribe("input", "newPost", false).expect("it is alive");
+    let before = views(&other);
+    phone.session.reconnect().expect("it is alive");
+    // While the line is down both of them say something.
+    for (who, text) in [(&phone, "one"), (&other, "two")] {
+        let post = format!("{{\"text\":\"{text}\"}}");
+        let sent = who.session.publish("input", "newPost", post.as_bytes(), Format::Json);
+        sent.expect("it is taken");
+    }
+    let state = |event: &Event, wanted| matches!(event, Event::Connection { state, .. } if *state == wanted);
+    phone.wait_for("loss", |event| state(event, Connection::Reconnecting));
+    phone.wait_for("line", |event| {
+        assert!(!matches!(event, Event::ViewLost));
+        state(event, Connection::Live)
+    });
+    for who in [&phone, &other] {
+        let deadline = Instant::now() + PATIENCE;
+        let both = || {
+            let history = who.session.query(1, "history", &[], Format::Json).expect("an answer");
+            let history = String::from_utf8(history).expect("JSON");
+            history.contains("one") && history.contains("two")
+        };
+        while !both() {
+            assert!(Instant::now() < deadline, "something was lost");
+            let _ = who.bell.recv_timeout(Duration::from_millis(50));
+            who.session.step(200_000).expect("it is alive");
+            for event in who.session.poll(Format::Json, 100).expect("it is alive") {
+                let seen = matches!(&event, Event::Published { scope, .. } if scope == "viewInfo");
+                assert!(!seen, "somebody came or went: {event:?}");
+            }
+        }
+    }
+    assert_eq!(views(&other), before);
+}
+
+#[test]
+fn an_app_that_an_exported_function_returned_is_taken_over_once() {
+    let address = || teatime_ffi::export_app(teatime_chat::app()).addr() as u64;
+    let first = address();
+    let app = App::adopt(first).expect("it is an app");
+    assert_eq!(app.id().expect("it has one"), "teatime.chat");
+    for wrong in [first, 0, u64::MAX] {
+        let refused = App::adopt(wrong).err().expect("it is refused");
+        assert!(matches!(status(refused), tea_status::WrongHandle | tea_status::NullPointer));
+    }
 }
 
 #[test]

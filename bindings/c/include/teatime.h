@@ -1640,6 +1640,13 @@ tea_status tea_session_views(const tea_session *session,
                              size_t *count);
 
 /**
+ * Makes a new connection at once, for a program that knows that the line is dead before silence
+ * tells, as when the computer has slept. Others see an exit only if that takes longer than the
+ * reflector's rejoin limit. What is being published is sent anew: nothing is lost.
+ */
+tea_status tea_session_reconnect(tea_session *session);
+
+/**
  * Leaves for good; the others see it at once. Does nothing the second time. The session object
  * stays until it is freed.
  */

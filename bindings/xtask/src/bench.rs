@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::install::{self, Build};
-use crate::{Result, at, root};
+use crate::files::{at, run};
+use crate::{Result, c_library, install, root};
 
 /// Installs the release, twice, into the build folder, builds the benchmark in C against it, runs it, and
 /// prints its one line of JSON with the sizes of the stripped library added, without and with TLS.
@@ -11,21 +11,17 @@ pub(crate) fn bench() -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(|target| root().join(target));
     let target = target.unwrap_or_else(|| root().join("target"));
     let (prefix, with_tls) = (target.join("bench-c"), target.join("bench-c-tls"));
-    let profile = || "release".to_owned();
-    let plain = Build { profile: profile(), without_tls: true, ..Build::default() };
-    install::install(&with_tls, &Build { profile: profile(), ..Build::default() })?;
-    install::install(&prefix, &plain)?;
+    install::install(&with_tls, &c_library("release"))?;
+    install::install(&prefix, &c_library("release").with(&["--no-default-features"]))?;
     let (lib, program) = (prefix.join("lib"), prefix.join("bench"));
-    install::run(
-        Command::new("cc")
-            .args(["-O2", "-std=c11", "-o"])
-            .arg(&program)
-            .arg(root().join("tests/c/bench.c"))
-            .arg(format!("-I{}", prefix.join("include").display()))
-            .arg(format!("-L{}", lib.display()))
-            .arg(format!("-Wl,-rpath,{}", lib.display()))
-            .arg("-lteatime"),
-    )?;
+    run(Command::new("cc")
+        .args(["-O2", "-std=c11", "-o"])
+        .arg(&program)
+        .arg(root().join("tests/c/bench.c"))
+        .arg(format!("-I{}", prefix.join("include").display()))
+        .arg(format!("-L{}", lib.display()))
+        .arg(format!("-Wl,-rpath,{}", lib.display()))
+        .arg("-lteatime"))?;
     let output = at(&program, Command::new(&program).output())?;
     let line = String::from_utf8_lossy(&output.stdout);
     let mut report: serde_json::Value = serde_json::from_str(&line).map_err(|_| {

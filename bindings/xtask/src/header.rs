@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::{Result, at, root};
+use crate::files::at;
+use crate::{Result, root};
 
 /// Where the header is kept.
 pub(crate) fn path() -> PathBuf {

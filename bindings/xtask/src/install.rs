@@ -1,11 +1,12 @@
 //! Builds the C library and installs it as C and C++ programs expect it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use crate::{Result, at, header, root};
+use crate::files::{at, copy, remove, run, write};
+use crate::library::Library;
+use crate::{Result, header};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -16,22 +17,8 @@ const NATIVE_LIBRARIES: &str = if cfg!(target_vendor = "apple") {
     "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc"
 };
 
-/// How the libraries are built.
-#[derive(Default)]
-pub(crate) struct Build {
-    pub(crate) profile: String,
-    pub(crate) features: String,
-    pub(crate) without_tls: bool,
-}
-
-/// The libraries as cargo leaves them.
-struct Built {
-    shared: PathBuf,
-    archive: PathBuf,
-}
-
-pub(crate) fn install(prefix: &Path, how: &Build) -> Result<()> {
-    let built = build(how)?;
+pub(crate) fn install(prefix: &Path, library: &Library) -> Result<()> {
+    let built = library.build()?;
     at(prefix, fs::create_dir_all(prefix))?;
     let prefix = at(prefix, prefix.canonicalize())?;
     let lib = prefix.join("lib");
@@ -39,48 +26,13 @@ pub(crate) fn install(prefix: &Path, how: &Build) -> Result<()> {
         at(&folder, fs::create_dir_all(&folder))?;
     }
     copy(&header::path(), &prefix.join("include/teatime.h"))?;
-    install_shared(&built.shared, &lib, how.profile == "release")?;
-    install_archive(&built.archive, &lib)?;
+    install_shared(built.shared()?, &lib, library.profile == "release")?;
+    install_archive(built.archive()?, &lib)?;
     write(&lib.join("pkgconfig/teatime.pc"), &pkg_config("-L${libdir} -lteatime", ""))?;
     let whole = format!("${{libdir}}/libteatime.a {NATIVE_LIBRARIES}");
     write(&lib.join("pkgconfig/teatime-static.pc"), &pkg_config(&whole, ", as a static library"))?;
     write(&lib.join("cmake/teatime/teatime-config.cmake"), &cmake_package())?;
     write(&lib.join("cmake/teatime/teatime-config-version.cmake"), &cmake_version())
-}
-
-/// Has cargo build the libraries, and learns from it where they are.
-fn build(how: &Build) -> Result<Built> {
-    let Build { profile, features, without_tls } = how;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut child = Command::new(cargo)
-        .current_dir(root())
-        .args(["build", "--locked", "--package", "teatime-c", "--profile", profile])
-        .args(["--features", features, "--message-format", "json-render-diagnostics"])
-        .args(without_tls.then_some("--no-default-features"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cargo: {error}"))?;
-    let mut files = Vec::new();
-    for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
-        let line = line.map_err(|error| format!("cargo: {error}"))?;
-        let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
-        if message["target"]["name"] == "teatime_c" {
-            let names = message["filenames"].as_array().into_iter().flatten();
-            files.extend(names.filter_map(|name| name.as_str().map(PathBuf::from)));
-        }
-    }
-    let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
-    let find = |extensions: &[&str]| {
-        let is = |file: &&PathBuf| {
-            file.extension().is_some_and(|one| extensions.iter().any(|wanted| one == *wanted))
-        };
-        files.iter().find(is).cloned()
-    };
-    match (status.success(), find(&["so", "dylib"]), find(&["a"])) {
-        (true, Some(shared), Some(archive)) => Ok(Built { shared, archive }),
-        (true, ..) => Err("this platform is not known here: cargo has built no library".into()),
-        (false, ..) => Err("the library was not built".into()),
-    }
 }
 
 /// The shared library, under its full version and the names that lead to it.
@@ -171,24 +123,6 @@ fn cmake_version() -> String {
     )
 }
 
-/// Puts a new file in the place of the old one, so that programs that use that one go on.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    remove(to)?;
-    at(from, fs::copy(from, to)).map(|_| ())
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    at(path, fs::write(path, text))
-}
-
-/// Removes a file, if it is there.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => at(path, Err(error)),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(unix)]
 fn link(file: &str, name: &Path) -> Result<()> {
     remove(name)?;
@@ -198,13 +132,4 @@ fn link(file: &str, name: &Path) -> Result<()> {
 #[cfg(not(unix))]
 fn link(_: &str, name: &Path) -> Result<()> {
     Err(format!("{}: this platform has no symbolic links", name.display()))
-}
-
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{name} ended with {status}")),
-        Err(error) => Err(format!("{name}: {error}")),
-    }
 }

@@ -1,13 +1,18 @@
 //! `cargo xtask`: builds what other languages need.
 
 mod bench;
+mod files;
 mod header;
 mod install;
+mod library;
+mod mobile;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use library::Library;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", version, about)]
@@ -24,6 +29,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Builds the library for Swift on this machine and generates the code that calls it, both into
+    /// the Swift package.
+    Swift(Mobile),
+    /// Builds the library for Kotlin on this machine and generates the code that calls it, both into
+    /// the Kotlin package.
+    Kotlin(Mobile),
     /// Measures what calls of the C library cost, and how large it is; prints one line of JSON.
     Bench,
     /// Builds the C library and installs it: header, shared and static library, pkg-config files,
@@ -44,6 +55,27 @@ enum Task {
     },
 }
 
+#[derive(clap::Args)]
+struct Mobile {
+    /// The crate of the library, for an app that has models of its own.
+    #[arg(long = "crate", value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// The package; if not said the one in bindings.
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+    /// The build profile: release, or dev for a quick one with checks.
+    #[arg(long, default_value = "release")]
+    profile: String,
+}
+
+impl Mobile {
+    fn run(self, usual: &str, make: fn(&Library, &Path) -> Result<()>) -> Result<()> {
+        let folder = self.folder.unwrap_or_else(mobile::folder);
+        let into = self.into.unwrap_or_else(|| root().join(usual));
+        make(&Library::new(&folder, &self.profile), &into)
+    }
+}
+
 /// What went wrong, for people.
 type Result<T> = std::result::Result<T, String>;
 
@@ -53,8 +85,14 @@ fn main() -> ExitCode {
         Task::Header { check: true } => header::check(),
         Task::Header { check: false } => header::write(),
         Task::Install { prefix, profile, features, without_tls } => {
-            install::install(&prefix, &install::Build { profile, features, without_tls })
+            let mut library = c_library(&profile).with(&["--features", &features]);
+            if without_tls {
+                library = library.with(&["--no-default-features"]);
+            }
+            install::install(&prefix, &library)
         }
+        Task::Kotlin(how) => how.run("bindings/kotlin", mobile::kotlin),
+        Task::Swift(how) => how.run("bindings/swift", mobile::swift),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,13 +103,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// The library for C.
+fn c_library(profile: &str) -> Library {
+    Library::new(&root().join("bindings/c"), profile)
+}
+
 /// The top of the workspace.
 fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here)
-}
-
-/// Says which file an error belongs to.
-fn at<T>(path: &Path, result: std::io::Result<T>) -> Result<T> {
-    result.map_err(|error| format!("{}: {error}", path.display()))
 }

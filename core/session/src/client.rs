@@ -77,8 +77,8 @@ pub struct Client {
 pub(crate) enum Phase {
     /// Nothing was asked for yet.
     Idle,
-    /// The driver was asked to connect.
-    Connecting,
+    /// The driver was asked to connect, from this time on.
+    Connecting { from: u64 },
     /// The join is on its way; the welcome must come before this time.
     Joining { until: u64 },
     /// The snapshot arrives.

@@ -18,7 +18,7 @@ impl Client {
     /// Starts: asks the driver for a connection. Does nothing if that was done before.
     pub fn connect(&mut self) {
         if matches!(self.phase, Phase::Idle) {
-            self.phase = Phase::Connecting;
+            self.phase = Phase::Connecting { from: 0 };
             let after = self.backoff.pause(self.rng.next_u32());
             self.actions.push_back(Action::Connect { after });
             let connecting = SessionEvent::Connection(ConnectionState::Connecting, None);
@@ -31,10 +31,30 @@ impl Client {
         if matches!(self.phase, Phase::Over) {
             return;
         }
-        if !matches!(self.phase, Phase::Idle | Phase::Connecting) {
+        if !matches!(self.phase, Phase::Idle | Phase::Connecting { .. }) {
             self.send(&ClientMessage::Leave);
         }
         self.end(None);
+    }
+
+    /// Gives up the connection as it is and makes a new one at once: for whoever knows that the line
+    /// is dead before silence tells, such as an app that comes back from the background. Others see
+    /// an exit only if it takes longer than the reflector's rejoin limit.
+    pub fn reconnect(&mut self, now: u64) {
+        match self.phase {
+            Phase::Idle | Phase::Over => {}
+            // The attempt is under way.
+            Phase::Connecting { from } if from <= now => {}
+            Phase::Connecting { .. } => {
+                self.phase = Phase::Connecting { from: now };
+                self.backoff.reset();
+                self.actions.push_back(Action::Connect { after: 0 });
+            }
+            Phase::Joining { .. } | Phase::Loading(_) | Phase::Running => {
+                self.backoff.reset();
+                self.disconnect(now, DisconnectReason::Lost);
+            }
+        }
     }
 
     /// Takes in what the driver has to say.
@@ -42,7 +62,7 @@ impl Client {
         self.last_heard = now;
         match (input, &self.phase) {
             (_, Phase::Idle | Phase::Over) => {}
-            (Input::Connected, Phase::Connecting) => self.join(now),
+            (Input::Connected, Phase::Connecting { .. }) => self.join(now),
             (Input::Connected, _) => {}
             (Input::Unreachable(why), _) => self.retry(now, DisconnectReason::Unreachable(why)),
             (Input::BadCertificate(why), _) => {
@@ -58,7 +78,7 @@ impl Client {
                 self.retry(now, reason);
             }
             // Still in flight from a connection that we have given up.
-            (Input::Frame(_), Phase::Connecting) => {}
+            (Input::Frame(_), Phase::Connecting { .. }) => {}
             (Input::Frame(frame), _) => {
                 if let Err(reason) = self.receive(now, frame) {
                     if matches!(reason, DisconnectReason::Protocol(_)) {
@@ -291,9 +311,9 @@ impl Client {
             self.end(Some(reason));
             return;
         }
-        self.phase = Phase::Connecting;
         self.reconnecting_since.get_or_insert(now);
         let after = self.backoff.pause(self.rng.next_u32());
+        self.phase = Phase::Connecting { from: now + after };
         self.actions.push_back(Action::Connect { after });
         self.report_connection(Some(reason));
     }

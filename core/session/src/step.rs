@@ -43,7 +43,7 @@ impl Client {
             return Some(0);
         }
         let connection = match &self.phase {
-            Phase::Idle | Phase::Connecting | Phase::Over => return None,
+            Phase::Idle | Phase::Connecting { .. } | Phase::Over => return None,
             Phase::Joining { until } => return Some(*until),
             Phase::Loading(_) => return Some(self.last_heard + SILENCE),
             Phase::Running => (self.last_heard + SILENCE).min(self.pulse.next_wakeup()),

@@ -267,6 +267,34 @@ fn acceptance_12_what_is_published_during_an_outage_comes_through_once_and_the_v
 }
 
 #[test]
+fn reconnecting_by_hand_is_at_once_and_only_where_it_helps() {
+    let mut idle = Client::new(config(), [3; 32]).expect("it is sound");
+    idle.reconnect(1_000);
+    assert_eq!(idle.poll_action(), None);
+    let mut peer = Peer::live();
+    peer.actions();
+    // The connection stands, or seems to: it is given up for a new one.
+    peer.client.reconnect(peer.now);
+    assert_eq!(peer.actions(), [Action::Close, Action::Connect { after: 0 }]);
+    assert_eq!(peer.client.connection_state(), ConnectionState::Reconnecting);
+    // That attempt is under way.
+    peer.client.reconnect(peer.now);
+    assert_eq!(peer.actions(), []);
+    // It fails, and so does the next: the pause is cut short.
+    for _ in 0..2 {
+        peer.client.handle(peer.now, Input::Unreachable("no way".into()));
+    }
+    assert!(matches!(peer.actions()[1], Action::Connect { after } if after >= 100_000));
+    peer.client.reconnect(peer.now);
+    assert_eq!(peer.actions(), [Action::Connect { after: 0 }]);
+    assert_eq!(peer.client.connection_state(), ConnectionState::Reconnecting);
+    peer.client.leave();
+    peer.actions();
+    peer.client.reconnect(peer.now);
+    assert_eq!(peer.actions(), []);
+}
+
+#[test]
 fn too_large_and_too_much_are_told_to_the_publisher() {
     let mut peer = Peer::live();
     let large = peer.client.publish(peer.now, "sum", "add", &"x".repeat(1_000));

@@ -159,6 +159,12 @@ impl Driver {
         requested
     }
 
+    /// Makes a new connection at once; see [`Client::reconnect`].
+    pub fn reconnect(&mut self) {
+        self.client.reconnect(self.clock());
+        self.perform();
+    }
+
     /// Leaves for good; the others see the exit. Does nothing the second time.
     pub fn leave(&mut self) {
         self.client.leave();

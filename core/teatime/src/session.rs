@@ -111,6 +111,13 @@ impl<V: View> Session<V> {
         }
     }
 
+    /// Makes a new connection at once; see [`Client::reconnect`](teatime_session::Client::reconnect).
+    pub fn reconnect(&mut self) {
+        self.driver.reconnect();
+        let now = self.driver.clock();
+        self.take_events(now);
+    }
+
     /// Leaves for good: the view is detached, the others see the exit. Does nothing the second
     /// time.
     pub fn leave(&mut self) {

@@ -1,40 +1,11 @@
 //! What a session tells.
 
-use teatime::{ConnectionState, Delivery, SessionEvent};
+use teatime::{Delivery, SessionEvent};
 
-use super::Format;
+use crate::data::tea_format;
+use crate::session::tea_connection;
 use crate::status::{of_disconnect, tea_status};
 use crate::value::append_payload;
-
-/// How a session stands with its reflector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum Connection {
-    /// It tries to reach the reflector for the first time.
-    Connecting,
-    /// It has been let in and loads the session.
-    CatchingUp,
-    /// The model runs, and a view can be built from it.
-    Live,
-    /// The connection broke; the model stands still until it is back.
-    Reconnecting,
-    /// It has left.
-    Left,
-    /// It has given up: trying again would end the same way.
-    Failed,
-}
-
-impl From<ConnectionState> for Connection {
-    fn from(state: ConnectionState) -> Self {
-        match state {
-            ConnectionState::Connecting => Self::Connecting,
-            ConnectionState::CatchingUp => Self::CatchingUp,
-            ConnectionState::Live => Self::Live,
-            ConnectionState::Reconnecting => Self::Reconnecting,
-            ConnectionState::Left => Self::Left,
-            ConnectionState::Failed => Self::Failed,
-        }
-    }
-}
 
 /// What a session tells.
 #[derive(Debug, Clone, uniffi::Enum)]
@@ -53,7 +24,7 @@ pub enum Event {
     /// The connection changed its state; with a reason if it got worse.
     Connection {
         /// How it stands.
-        state: Connection,
+        state: tea_connection,
         /// The code of the reason.
         status: Option<tea_status>,
         /// The reason for people.
@@ -136,9 +107,9 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
 }
 
 /// What was published; data that the format cannot express is left out.
-pub(super) fn published(delivery: &Delivery, format: Format) -> Event {
+pub(super) fn published(delivery: &Delivery, format: tea_format) -> Event {
     let mut data = Vec::new();
-    if append_payload(&mut data, &delivery.payload, format.into()).is_err() {
+    if append_payload(&mut data, &delivery.payload, format).is_err() {
         data.clear();
     }
     Event::Published {

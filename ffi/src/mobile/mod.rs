@@ -14,16 +14,8 @@ pub use link::*;
 pub use reflector::*;
 pub use session::*;
 
+use crate::data::tea_format;
 use crate::status::{Failure, tea_status};
-
-/// How a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum Format {
-    /// MessagePack.
-    Msgpack,
-    /// JSON in UTF-8.
-    Json,
-}
 
 /// A call that failed.
 #[derive(Debug, thiserror::Error, uniffi::Error)]
@@ -49,17 +41,8 @@ impl From<Failure> for CallError {
 pub(crate) type Result<T> = std::result::Result<T, CallError>;
 
 /// Data as MessagePack; no bytes stand for nil.
-fn to_msgpack(data: &[u8], format: Format) -> crate::status::Result<Vec<u8>> {
-    crate::value::canonical(crate::data::tea_data::borrow(data, format.into()))
-}
-
-impl From<Format> for crate::data::tea_format {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Msgpack => Self::Msgpack,
-            Format::Json => Self::Json,
-        }
-    }
+fn to_msgpack(data: &[u8], format: tea_format) -> crate::status::Result<Vec<u8>> {
+    crate::value::canonical(crate::data::tea_data::borrow(data, format))
 }
 
 /// The version of the library, such as 0.1.0.
@@ -70,9 +53,16 @@ pub fn library_version() -> Result<String> {
 
 /// Data from one format to the other.
 #[uniffi::export]
-pub fn convert(data: &[u8], from: Format, to: Format) -> Result<Vec<u8>> {
+pub fn convert(data: &[u8], from: tea_format, to: tea_format) -> Result<Vec<u8>> {
     let payload = teatime::Payload::from_msgpack(&to_msgpack(data, from)?);
     let mut bytes = Vec::new();
-    crate::value::append_payload(&mut bytes, &payload, to.into())?;
+    crate::value::append_payload(&mut bytes, &payload, to)?;
     Ok(bytes)
+}
+
+/// The text of a line of the chat's history: without its tags, with its escapes resolved.
+#[cfg(feature = "chat")]
+#[uniffi::export]
+pub fn chat_plain_text(html: &str) -> Result<String> {
+    Ok(teatime_chat::plain_text(html))
 }

@@ -1,17 +1,20 @@
-//! A reflector in the same process.
+//! A reflector on this machine.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use teatime::server::{Server, ServerConfig};
-
 use super::Result;
-use crate::status::{Failure, tea_status};
 
-/// A reflector hosted by this process.
+/// A reflector that this process hosts, or has found.
 #[derive(uniffi::Object)]
 pub struct Reflector {
     url: String,
-    server: RwLock<Option<Server>>,
+    host: RwLock<Option<crate::reflector::Reflector>>,
+}
+
+impl Reflector {
+    fn new(host: crate::reflector::Reflector) -> Arc<Self> {
+        Arc::new(Self { url: host.url().to_owned(), host: RwLock::new(Some(host)) })
+    }
 }
 
 #[uniffi::export]
@@ -20,9 +23,14 @@ impl Reflector {
     /// one.
     #[uniffi::constructor]
     pub fn start(listen: &str) -> Result<Arc<Self>> {
-        let server = Server::bind(listen, ServerConfig::default())
-            .map_err(|error| Failure::new(tea_status::Io, format!("{listen}: {error}")))?;
-        Ok(Arc::new(Self { url: server.url(), server: RwLock::new(Some(server)) }))
+        Ok(Self::new(crate::reflector::Reflector::start(listen)?))
+    }
+
+    /// Finds the reflector of this machine; if there is none this process hosts it, reachable from
+    /// this machine only.
+    #[uniffi::constructor]
+    pub fn local() -> Result<Arc<Self>> {
+        Ok(Self::new(crate::reflector::Reflector::local()?))
     }
 
     /// The address by which sessions are joined.
@@ -30,10 +38,11 @@ impl Reflector {
         Ok(self.url.clone())
     }
 
-    /// Ends it: its clients are told to come back later. Takes up to two seconds.
+    /// Ends it, if this process hosts it: its clients are told to come back later. Takes up to two
+    /// seconds.
     pub fn stop(&self) -> Result<()> {
-        let server = self.server.write().unwrap_or_else(PoisonError::into_inner).take();
-        drop(server);
+        let host = self.host.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(host);
         Ok(())
     }
 }

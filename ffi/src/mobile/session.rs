@@ -6,8 +6,13 @@ use std::time::Duration;
 use teatime::{Badge, Config, Handling, ModelId, Payload, Receipt, SubscriptionId};
 
 use super::event::{of_session, published};
-use super::{Event, Format, Result, to_msgpack};
+use super::{Event, Result, to_msgpack};
+use crate::app::tea_app;
+use crate::data::tea_format;
+use crate::handle::Held;
+use crate::session::tea_connection;
 use crate::shared::SharedSession;
+use crate::stats::tea_stats;
 use crate::status::{Failure, of_disconnect, tea_status};
 use crate::value::append_payload;
 
@@ -15,20 +20,25 @@ use crate::value::append_payload;
 #[derive(uniffi::Object)]
 pub struct App(teatime::App);
 
-impl App {
-    /// Hands an app with models in Rust to Swift and Kotlin.
-    pub fn new(app: teatime::App) -> Arc<Self> {
-        Arc::new(Self(app))
-    }
-}
-
 #[uniffi::export]
 impl App {
     /// The chat that comes with the library.
     #[cfg(feature = "chat")]
     #[uniffi::constructor]
     pub fn chat() -> Result<Arc<Self>> {
-        Ok(Self::new(teatime_chat::app()))
+        Ok(Arc::new(Self(teatime_chat::app())))
+    }
+
+    /// The app that an exported function returned, as the address that it is: one with models of its
+    /// own in Rust has such a function, see `export_app`. The address is used up.
+    #[uniffi::constructor]
+    pub fn adopt(address: u64) -> Result<Arc<Self>> {
+        let no_app = || Failure::new(tea_status::WrongHandle, "this address is no app");
+        let address = usize::try_from(address).map_err(|_| no_app())?;
+        let handle = std::ptr::without_provenance_mut::<tea_app>(address);
+        let app = crate::app::App::with(handle, crate::app::App::build)?;
+        crate::app::App::free(handle)?;
+        Ok(Arc::new(Self(app)))
     }
 
     /// Its id.
@@ -73,7 +83,7 @@ pub struct Session {
 }
 
 fn json(text: &Option<String>) -> crate::status::Result<Vec<u8>> {
-    to_msgpack(text.as_deref().unwrap_or_default().as_bytes(), Format::Json)
+    to_msgpack(text.as_deref().unwrap_or_default().as_bytes(), tea_format::Json)
 }
 
 fn config(app: &App, options: &JoinOptions) -> crate::status::Result<Config> {
@@ -130,7 +140,7 @@ impl Session {
     }
 
     /// Pulls what has happened, oldest first, at most so many.
-    pub fn poll(&self, format: Format, most: u32) -> Result<Vec<Event>> {
+    pub fn poll(&self, format: tea_format, most: u32) -> Result<Vec<Event>> {
         let events = self.shared.with(|driver| {
             let mut events = Vec::new();
             let most = most as usize;
@@ -156,7 +166,13 @@ impl Session {
     }
 
     /// Sends an event to the models of all participants; gives a receipt.
-    pub fn publish(&self, scope: &str, event: &str, data: &[u8], format: Format) -> Result<u64> {
+    pub fn publish(
+        &self,
+        scope: &str,
+        event: &str,
+        data: &[u8],
+        format: tea_format,
+    ) -> Result<u64> {
         let data = to_msgpack(data, format)?;
         Ok(self.shared.publish(scope, event, &data)?.0)
     }
@@ -167,7 +183,7 @@ impl Session {
         scope: &str,
         event: &str,
         data: &[u8],
-        format: Format,
+        format: tea_format,
     ) -> Result<()> {
         let payload = Payload::from_msgpack(&to_msgpack(data, format)?);
         Ok(self.shared.with(|driver| {
@@ -201,13 +217,13 @@ impl Session {
         model: u64,
         name: &str,
         argument: &[u8],
-        format: Format,
+        format: tea_format,
     ) -> Result<Vec<u8>> {
         let argument = to_msgpack(argument, format)?;
         let mut answer = Vec::new();
         self.shared.with(|driver| {
             let asked = driver.client().query(ModelId(model), name, &argument);
-            append_payload(&mut answer, &asked.ok_or_else(no_model)??, format.into())
+            append_payload(&mut answer, &asked.ok_or_else(no_model)??, format)
         })?;
         Ok(answer)
     }
@@ -265,7 +281,7 @@ impl Session {
     }
 
     /// How the session stands with its reflector.
-    pub fn connection(&self) -> Result<super::Connection> {
+    pub fn connection(&self) -> Result<tea_connection> {
         Ok(self.shared.with(|driver| Ok(driver.client().connection_state().into()))?)
     }
 
@@ -298,6 +314,16 @@ impl Session {
     /// 64 random bits of this client, which no model sees.
     pub fn random_u64(&self) -> Result<u64> {
         Ok(self.shared.with(|driver| Ok(driver.random_u64()))?)
+    }
+
+    /// Statistics.
+    pub fn stats(&self) -> Result<tea_stats> {
+        Ok(self.shared.with(|driver| Ok(tea_stats::of(driver)))?)
+    }
+
+    /// Makes a new connection at once, for who knows that the line is dead.
+    pub fn reconnect(&self) -> Result<()> {
+        Ok(self.shared.reconnect()?)
     }
 
     /// Leaves for good; the others see it at once.

@@ -1,0 +1,39 @@
+//! Files and programs, with errors that name them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::Result;
+
+/// Says which file an error belongs to.
+pub(crate) fn at<T>(path: &Path, result: std::io::Result<T>) -> Result<T> {
+    result.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Puts a new file in the place of the old one, so that programs that use that one go on.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    remove(to)?;
+    at(from, fs::copy(from, to)).map(|_| ())
+}
+
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    at(path, fs::write(path, text))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => at(path, Err(error)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{name} ended with {status}")),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
+}

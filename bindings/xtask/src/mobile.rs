@@ -1,0 +1,89 @@
+//! What a checkout needs to build Swift and Kotlin on this machine: the library, and the code that
+//! is generated from it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::files::{at, copy, run, write};
+use crate::library::{Library, cargo};
+use crate::{Result, root};
+
+/// The name of the library, whatever crate it comes from: the packages for Swift and Kotlin look for
+/// it.
+pub(crate) const NAME: &str = "teatime_mobile";
+
+/// What a program that links the static library must link besides.
+const NATIVE_LIBRARIES: &str = "-lm -ldl -lpthread";
+
+/// The folder of the library that comes with the project.
+pub(crate) fn folder() -> PathBuf {
+    root().join("bindings/mobile")
+}
+
+/// Generates code for a language from a library.
+pub(crate) fn generate(language: &str, library: &Path, into: &Path) -> Result<()> {
+    at(into, fs::create_dir_all(into))?;
+    run(cargo()
+        .current_dir(root())
+        .args(["run", "--quiet", "--locked", "--package", "generate", "--", "generate"])
+        .args(["--language", language, "--no-format", "--out-dir"])
+        .arg(into)
+        .arg("--library")
+        .arg(library))
+}
+
+/// Generated Swift, header and module map to `Sources`, the static library to `native`.
+pub(crate) fn swift(library: &Library, into: &Path) -> Result<()> {
+    let built = library.build()?;
+    let (code, header) = (into.join("Sources/TeatimeFFI"), into.join("Sources/TeatimeFFIFFI"));
+    swift_code(built.shared()?, &code, &header)?;
+    let native = into.join("native");
+    at(&native, fs::create_dir_all(&native))?;
+    copy(built.archive()?, &native.join(format!("lib{NAME}.a")))?;
+    let package = format!(
+        "Name: Teatime\nDescription: The library behind the Swift package\nVersion: {}\n\
+         Libs: -L${{pcfiledir}} -l{NAME} {NATIVE_LIBRARIES}\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    write(&native.join("teatime-mobile.pc"), &package)
+}
+
+/// Generated Swift to one folder, header and module map to another.
+pub(crate) fn swift_code(library: &Path, code: &Path, header: &Path) -> Result<()> {
+    generate("swift", library, code)?;
+    at(header, fs::create_dir_all(header))?;
+    for (from, to) in
+        [("TeatimeFFIFFI.h", "TeatimeFFIFFI.h"), ("TeatimeFFIFFI.modulemap", "module.modulemap")]
+    {
+        let (from, to) = (code.join(from), header.join(to));
+        at(&from, fs::rename(&from, &to))?;
+    }
+    Ok(())
+}
+
+/// Generated Kotlin to `generated`, the shared library to `native`, in a folder that is named as JNA
+/// names the platform.
+pub(crate) fn kotlin(library: &Library, into: &Path) -> Result<()> {
+    let built = library.build()?;
+    generate("kotlin", built.shared()?, &into.join("generated"))?;
+    let native = into.join("native").join(jna_platform());
+    at(&native, fs::create_dir_all(&native))?;
+    let shared = built.shared()?;
+    let file = shared.file_name().ok_or("the library has no name")?;
+    let target = native.join(file);
+    copy(shared, &target)?;
+    if library.profile == "release" && cfg!(not(target_vendor = "apple")) {
+        run(std::process::Command::new("strip").arg("--strip-unneeded").arg(&target))?;
+    }
+    Ok(())
+}
+
+/// The folder in which JNA looks for libraries of this platform.
+fn jna_platform() -> String {
+    let os = if cfg!(target_vendor = "apple") { "darwin" } else { std::env::consts::OS };
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "x86-64",
+        other => other,
+    };
+    format!("{os}-{arch}")
+}
