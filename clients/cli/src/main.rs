@@ -1,7 +1,8 @@
-//! The `teatime` program: a chat, a reflector, and benchmarks.
+//! The `teatime` program: a chat, a reflector, benchmarks, and the beginnings of apps.
 
 mod bench;
 mod chat;
+mod new;
 mod reflector;
 
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ enum Command {
     Chat(chat::Arguments),
     /// Run a reflector: the server that gives the events of each session one order.
     Reflector(reflector::Arguments),
+    /// Make the beginnings of an app with models of its own: in Rust, with Swift and Kotlin programs.
+    New(new::Arguments),
     /// Measure how fast this machine is at it.
     Bench(bench::Arguments),
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Reflector(arguments) => reflector::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

@@ -61,7 +61,6 @@ pub fn convert(data: &[u8], from: tea_format, to: tea_format) -> Result<Vec<u8>>
 }
 
 /// The text of a line of the chat's history: without its tags, with its escapes resolved.
-#[cfg(feature = "chat")]
 #[uniffi::export]
 pub fn chat_plain_text(html: &str) -> Result<String> {
     Ok(teatime_chat::plain_text(html))

@@ -23,7 +23,6 @@ pub struct App(teatime::App);
 #[uniffi::export]
 impl App {
     /// The chat that comes with the library.
-    #[cfg(feature = "chat")]
     #[uniffi::constructor]
     pub fn chat() -> Result<Arc<Self>> {
         Ok(Arc::new(Self(teatime_chat::app())))

@@ -1,0 +1,230 @@
+//! `teatime new`: the beginnings of an app with models of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use include_dir::{Dir, DirEntry, include_dir};
+
+use crate::Failure;
+
+/// The app that is copied.
+static STARTER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../starter");
+
+/// The versions that Teatime itself was tested with.
+const LOCK: &str = include_str!("../../../Cargo.lock");
+
+/// How the app, its root model, and the folder of Teatime are called in the starter.
+const NAME: &str = "tally";
+const TYPE: &str = "Tally";
+const SOURCES: &str = "/path/to/teatime";
+
+/// Words that cannot be the name of a crate, of a Swift module and of a Kotlin package alike.
+const RESERVED: &[&str] = &[
+    "abstract",
+    "actor",
+    "alloc",
+    "any",
+    "as",
+    "associatedtype",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "default",
+    "defer",
+    "deinit",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extension",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "fun",
+    "func",
+    "gen",
+    "guard",
+    "if",
+    "impl",
+    "import",
+    "in",
+    "init",
+    "inout",
+    "interface",
+    "internal",
+    "is",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "model",
+    "move",
+    "mut",
+    "native",
+    "nil",
+    "null",
+    "object",
+    "open",
+    "operator",
+    "override",
+    "package",
+    "priv",
+    "private",
+    "protocol",
+    "pub",
+    "public",
+    "ref",
+    "repeat",
+    "rethrows",
+    "return",
+    "self",
+    "serde",
+    "static",
+    "std",
+    "struct",
+    "subscript",
+    "super",
+    "swift",
+    "switch",
+    "teatime",
+    "test",
+    "this",
+    "throw",
+    "throws",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typealias",
+    "typeof",
+    "uniffi",
+    "unsafe",
+    "unsized",
+    "use",
+    "val",
+    "var",
+    "virtual",
+    "when",
+    "where",
+    "while",
+    "yield",
+];
+
+/// Longest name of an app.
+const MAX_NAME: usize = 40;
+
+/// Flags of `teatime new`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Name of the app: lower-case letters, digits and _, beginning with a letter.
+    name: String,
+    /// Where to make it; a folder with its name if not said.
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+    /// The sources of Teatime; those that this program was built from if not said.
+    #[arg(long, value_name = "DIR")]
+    teatime: Option<PathBuf>,
+}
+
+/// Makes the app.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let name = &arguments.name;
+    check(name)?;
+    let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let teatime = arguments.teatime.clone().unwrap_or_else(built_from);
+    let sources = teatime.canonicalize().ok().filter(|folder| folder.join("ffi").is_dir());
+    let sources =
+        sources.and_then(|folder| folder.to_str().map(str::to_owned)).ok_or_else(|| {
+            let folder = teatime.display();
+            Failure::Usage(format!("the sources of Teatime are not at {folder}: say --teatime DIR"))
+        })?;
+    let folder = arguments.into.clone().unwrap_or_else(|| PathBuf::from(name));
+    if folder.exists() {
+        return Err(Failure::Usage(format!("{} is there already", folder.display())));
+    }
+    let made = write_folder(
+        &STARTER,
+        &folder,
+        &[(NAME, name), (TYPE, &camel_case(name)), (SOURCES, &sources)],
+    );
+    made.and_then(|()| write(&folder.join("model/Cargo.lock"), LOCK)).map_err(Failure::Failed)?;
+    println!("{} is there; its README.md tells how to build and run it", folder.display());
+    Ok(())
+}
+
+fn check(name: &str) -> Result<(), Failure> {
+    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let sound = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(letters)
+        && name.len() <= MAX_NAME;
+    if !sound {
+        let rule = "lower-case letters, digits and _, beginning with a letter, 40 at most";
+        return Err(Failure::Usage(format!("{name:?} cannot be the name of an app: {rule}")));
+    }
+    if RESERVED.contains(&name) {
+        let why = "it is a word of Rust, Swift or Kotlin, or a library's name";
+        return Err(Failure::Usage(format!("{name:?} cannot be the name of an app: {why}")));
+    }
+    Ok(())
+}
+
+/// The name of a type: each word begins with a capital.
+fn camel_case(name: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    };
+    name.split('_').map(word).collect()
+}
+
+/// Copies a folder with its parts renamed, in names and in texts.
+fn write_folder(folder: &Dir<'_>, into: &Path, names: &[(&str, &str)]) -> Result<(), String> {
+    let rename =
+        |text: &str| names.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    fs::create_dir_all(into).map_err(|error| format!("{}: {error}", into.display()))?;
+    for entry in folder.entries() {
+        let name = entry.path().file_name().unwrap_or_default().to_string_lossy();
+        let target = into.join(rename(&name));
+        match entry {
+            DirEntry::Dir(inner) => write_folder(inner, &target, names)?,
+            DirEntry::File(file) => {
+                let text = file.contents_utf8().ok_or("the starter holds texts only")?;
+                write(&target, &rename(text))?;
+                if text.starts_with("#!") {
+                    make_executable(&target)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(unix)]
+fn make_executable(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    let all = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(path, all).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> Result<(), String> {
+    Ok(())
+}

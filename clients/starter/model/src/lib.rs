@@ -1,0 +1,20 @@
+//! The models of tally, and the library that brings them to Swift, Kotlin and C.
+
+mod model;
+
+pub use model::{Count, Tally};
+// All that the packages for Swift and Kotlin call.
+pub use teatime_ffi::*;
+
+teatime_ffi::uniffi_reexport_scaffolding!();
+
+/// The app: its id, and the model that every session begins with.
+pub fn app() -> teatime::App {
+    teatime::App::builder::<Tally>("org.example.tally").build().expect("one model, a valid id")
+}
+
+/// The app for other languages.
+#[unsafe(no_mangle)]
+pub extern "C" fn tally_app() -> *mut tea_app {
+    export_app(app())
+}
