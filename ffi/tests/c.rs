@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
-use support::{PANICKING, PREFIX, client, compile, exports, root, run, scratch, teatime};
-use teatime_tests::program::{Program, texts};
+use support::{PANICKING, PREFIX, cargo, client, compile, exports, root, run, scratch, teatime};
+use teatime_tests::program::Program;
 
 const HEADER: &str = include_str!("../../bindings/c/include/teatime.h");
 
@@ -39,7 +39,7 @@ fn build_test(name: &str, kind: &str, flags: &[&str]) -> PathBuf {
 
 #[test]
 fn the_header_is_what_the_crate_says() {
-    run(Command::new(env!("CARGO")).current_dir(root()).args(["xtask", "header", "--check"]));
+    run(cargo().args(["xtask", "header", "--check"]));
 }
 
 #[test]
@@ -204,111 +204,6 @@ fn the_command_of_the_readme_builds_the_chat() {
         .arg("--dance")
         .status();
     assert_eq!(usage.expect("it was built").code(), Some(2));
-}
-
-#[test]
-fn a_chat_between_the_program_and_the_client_in_c_has_one_history_and_one_hash() {
-    let mut reflector =
-        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-    let room = ["--json", "--reflector", &url, "--name", "Tea & cake", "--password", "p w"];
-    let mut rust = Program::spawn(teatime().arg("chat").args(room));
-    rust.wait_for("view_info");
-    let chat = client("chat");
-    let mut c = Program::spawn(Command::new(&chat).args(room));
-    c.wait_for("view_info");
-    let (joined, there) = (c.last("joined").clone(), rust.last("joined").clone());
-    for same in ["session_id", "badge", "link"] {
-        assert_eq!(joined[same], there[same], "{same}");
-    }
-    assert_eq!(joined["participants"], 2);
-    rust.wait_for_participants(2);
-    c.post("from C: <b>&\"'ü");
-    rust.wait_for_line("from C: &lt;b&gt;&amp;&quot;&#39;ü");
-    rust.post("from Rust");
-    assert_eq!(c.wait_for_line("from Rust"), rust.wait_for_line("from Rust"));
-    // One who comes late by the link alone.
-    let link = there["link"].as_str().expect("a string");
-    let mut late = Program::spawn(Command::new(&chat).args(["--json", link]));
-    late.wait_for("view_info");
-    assert_eq!(texts(late.last("history")), texts(c.last("history")));
-    c.wait_for_participants(3);
-    c.say(&json!({ "do": "vote" }));
-    let mut states = BTreeSet::new();
-    for one in [&mut rust, &mut c, &mut late] {
-        states.insert(one.wait_for("state").to_string());
-        let verdict = one.wait_for("verdict");
-        assert_eq!((&verdict["agreed"], &verdict["of"]), (&json!(3), &json!(3)));
-    }
-    assert_eq!(states.len(), 1, "{states:?}");
-    for bad in ["nonsense", "{}", "{\"do\":\"dance\"}", "[1]", "{\"do\":\"post\"}", ""] {
-        c.say_raw(bad);
-        assert_eq!(c.wait_for("error")["code"], "BAD_COMMAND", "{bad}");
-    }
-    c.post(&"x".repeat(1024 * 1024));
-    assert_eq!(c.wait_for("error")["code"], "TOO_LARGE");
-    c.say(&json!({ "do": "reset" }));
-    assert_eq!(rust.wait_for_line("chat reset at user request</i>").len(), 1);
-    c.say(&json!({ "do": "leave" }));
-    assert_eq!(c.wait_for("connection")["state"], "left");
-    assert_eq!(c.exit_code(), Some(0));
-    late.end_input();
-    assert_eq!(late.exit_code(), Some(0));
-    rust.wait_for_participants(1);
-}
-
-#[test]
-fn the_client_in_c_fails_as_the_program_does() {
-    let mut reflector =
-        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-    let mut owner = Program::spawn(teatime().args([
-        "chat",
-        "--json",
-        "--reflector",
-        &url,
-        "--password",
-        "right",
-    ]));
-    owner.wait_for("view_info");
-    let chat = client("chat");
-    let mut intruder = Program::spawn(Command::new(&chat).args([
-        "--json",
-        "--reflector",
-        &url,
-        "--password",
-        "x",
-    ]));
-    assert_eq!(intruder.wait_for("error")["code"], "WRONG_PASSWORD");
-    assert_eq!(intruder.exit_code(), Some(1));
-    for wrong in [
-        &["--dance"][..],
-        &["--inactivity", "-1"],
-        &["--inactivity", "4294967296"],
-        &["--name", ""],
-        &["--reflector", "http://x"],
-        &["https://example.org/a/b"],
-        &["teatime://h/other/room"],
-        &["--plain", "--json"],
-    ] {
-        let mut usage = Program::spawn(Command::new(&chat).args(wrong));
-        assert_eq!(usage.exit_code(), Some(2), "{wrong:?}");
-    }
-}
-
-#[test]
-fn a_plain_chat_in_c_posts_lines_and_shows_text() {
-    let mut reflector =
-        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-    let input = scratch("plain.txt");
-    fs::write(&input, "one\r\n/reset \n<two>").expect("the target directory can be written");
-    let shown = run(Command::new(client("chat"))
-        .args(["--reflector", &url])
-        .stdin(fs::File::open(&input).expect("it was written")));
-    let lines: Vec<_> =
-        shown.lines().map(|line| line.split_once(": ").map_or(line, |l| l.1)).collect();
-    assert_eq!(lines, ["chat reset for new participants", "one", "/reset ", "<two>"]);
 }
 
 #[test]

@@ -2,17 +2,15 @@
 
 mod support;
 
-use std::process::Command;
-
 use serde_json::Value;
-use support::{root, run};
+use support::{cargo, run};
 
 /// What the stripped shared library may have.
 const MOST_BYTES: u64 = 3 * 1024 * 1024;
 
 #[test]
 fn the_benchmark_runs_and_the_library_is_as_small_as_recorded() {
-    let line = run(Command::new(env!("CARGO")).current_dir(root()).args(["xtask", "bench"]));
+    let line = run(cargo().args(["xtask", "bench"]));
     let report: Value = serde_json::from_str(&line).expect("one line of JSON");
     for measured in
         ["noop_ns", "session_now_ns", "publish_ns", "pull_1000_msgpack_us", "pull_1000_json_us"]

@@ -3,77 +3,26 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use serde_json::json;
 use support::{Program, Start, private_directory, run, texts};
+use teatime_tests::certificates::{Authority, Identity};
 
-/// Somebody who signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    /// What clients trust.
-    certificate: PathBuf,
-}
-
-/// A certificate and its key, as files.
-struct Identity {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = folder.join(format!("{name}-ca.pem"));
-        let signed = params.self_signed(&key).expect("it signs");
-        fs::write(&certificate, signed.pem()).expect("the folder is there");
-        Self { issuer: Issuer::new(params, key), certificate }
-    }
-
-    /// Writes the identity of a server with this name; an old one has expired.
-    fn issue(&self, to: &Identity, name: &str, old: bool) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        if old {
-            params.not_before = date_time_ymd(2001, 1, 1);
-            params.not_after = date_time_ymd(2002, 1, 1);
-        }
-        let key = KeyPair::generate().expect("a key");
-        let signed = params.signed_by(&key, &self.issuer).expect("it signs");
-        fs::write(&to.certificate, signed.pem()).expect("the folder is there");
-        fs::write(&to.key, key.serialize_pem()).expect("the folder is there");
-    }
-
-    fn path(&self) -> &str {
-        self.certificate.to_str().expect("UTF-8")
-    }
-}
-
-impl Identity {
-    fn new(folder: &Path) -> Self {
-        Self { certificate: folder.join("server.pem"), key: folder.join("server.key") }
-    }
-
-    /// A reflector with this identity, and where it listens.
-    fn reflector(&self) -> (Program, String) {
-        let (certificate, key) = (self.certificate.to_str(), self.key.to_str());
-        let mut reflector = Program::start(&[
-            "reflector",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-            "--tls-cert",
-            certificate.expect("UTF-8"),
-            "--tls-key",
-            key.expect("UTF-8"),
-        ]);
-        let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-        assert!(url.starts_with("wss://"), "{url}");
-        (reflector, url)
-    }
+/// A reflector with this identity, and where it listens.
+fn reflector(identity: &Identity) -> (Program, String) {
+    let mut reflector = Program::start(&[
+        "reflector",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-cert",
+        identity.certificate(),
+        "--tls-key",
+        identity.key(),
+    ]);
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    assert!(url.starts_with("wss://"), "{url}");
+    (reflector, url)
 }
 
 #[test]
@@ -81,7 +30,7 @@ fn a_chat_through_tls_is_a_chat_and_its_link_leads_there() {
     let folder = private_directory("tls-chat");
     let (authority, identity) = (Authority::new(&folder, "a"), Identity::new(&folder));
     authority.issue(&identity, "127.0.0.1", false);
-    let (_reflector, url) = identity.reflector();
+    let (_reflector, url) = reflector(&identity);
     let trust = ["--ca", authority.path()];
     let mut one = Program::chat(&url, &[&trust[..], &["--password", "p"]].concat());
     let link = one.last("joined")["link"].as_str().expect("a string").to_owned();
@@ -122,7 +71,7 @@ fn a_certificate_that_is_not_to_be_trusted_is_told_with_its_reason() {
         ("127.0.0.1", true, Some(&authority), "expired"),
     ] {
         authority.issue(&identity, name, old);
-        let (_reflector, url) = identity.reflector();
+        let (_reflector, url) = reflector(&identity);
         let mut arguments = vec!["chat", "--json", "--reflector", &url];
         arguments.extend(trusted.iter().flat_map(|authority| ["--ca", authority.path()]));
         let error = Program::start(&arguments).wait_for("error");
@@ -137,7 +86,7 @@ fn tls_and_no_tls_do_not_meet_and_say_so() {
     let folder = private_directory("tls-mixed");
     let (authority, identity) = (Authority::new(&folder, "a"), Identity::new(&folder));
     authority.issue(&identity, "127.0.0.1", false);
-    let (_encrypted, encrypted) = identity.reflector();
+    let (_encrypted, encrypted) = reflector(&identity);
     let (_plain, plain) = Program::reflector();
     for url in [encrypted.replace("wss:", "ws:"), plain.replace("ws:", "wss:")] {
         let arguments = ["chat", "--json", "--reflector", &url, "--ca", authority.path()];
@@ -151,7 +100,7 @@ fn a_new_certificate_is_read_at_sighup_and_a_broken_one_changes_nothing() {
     let (old, new) = (Authority::new(&folder, "old"), Authority::new(&folder, "new"));
     let identity = Identity::new(&folder);
     old.issue(&identity, "127.0.0.1", false);
-    let (reflector, url) = identity.reflector();
+    let (reflector, url) = reflector(&identity);
     let mut standing = Program::chat(&url, &["--ca", old.path()]);
     let trust_new = ["--ca", new.path()];
     let refused = || {
@@ -160,9 +109,9 @@ fn a_new_certificate_is_read_at_sighup_and_a_broken_one_changes_nothing() {
     };
     assert!(refused());
     // Half of a pair does not fit the other half.
-    let key = fs::read(&identity.key).expect("it is there");
+    let key = fs::read(identity.key()).expect("it is there");
     new.issue(&identity, "127.0.0.1", false);
-    fs::write(&identity.key, key).expect("the folder is there");
+    fs::write(identity.key(), key).expect("the folder is there");
     reflector.signal("HUP");
     let mut again = Program::chat(&url, &["--ca", old.path()]);
     again.post("the old one stays");
@@ -180,8 +129,7 @@ fn files_that_cannot_be_used_are_named() {
     let folder = private_directory("tls-files");
     let (authority, identity) = (Authority::new(&folder, "a"), Identity::new(&folder));
     authority.issue(&identity, "127.0.0.1", false);
-    let (certificate, key) = (identity.certificate.to_str(), identity.key.to_str());
-    let (certificate, key) = (certificate.expect("UTF-8"), key.expect("UTF-8"));
+    let (certificate, key) = (identity.certificate(), identity.key());
     let empty = folder.join("empty.pem");
     fs::write(&empty, "nothing\n").expect("the folder is there");
     let empty = empty.to_str().expect("UTF-8");

@@ -24,14 +24,32 @@ pub fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
+/// The folder of what is built.
+pub fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder")
+}
+
+/// Cargo, without what the cargo that runs the tests has told them of their crate: build scripts that
+/// look at it would run again, and crates that are built already would be built anew.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
+    command.current_dir(root());
+    command
+}
+
 /// One at a time: cargo builds both under one name.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
 fn install(name: &str, features: &str) -> PathBuf {
     let _one_at_a_time = INSTALLING.lock();
     let prefix = scratch(name);
-    let installed = Command::new(env!("CARGO"))
-        .current_dir(root())
+    let installed = cargo()
         .args(["xtask", "install", "--profile", "dev", "--features", features, "--prefix"])
         .arg(&prefix)
         .status();
@@ -85,15 +103,8 @@ pub fn client(name: &str) -> PathBuf {
 /// The program `teatime`.
 pub fn teatime() -> Command {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-        run(Command::new(env!("CARGO")).current_dir(root()).args([
-            "build",
-            "--locked",
-            "--package",
-            "teatime-cli",
-        ]));
-        let here = std::env::current_exe().expect("it runs");
-        let profile = here.ancestors().nth(2).expect("tests are two folders deep");
-        profile.join("teatime")
+        run(cargo().args(["build", "--locked", "--package", "teatime-cli"]));
+        target().join("debug/teatime")
     });
     let mut command = Command::new(&*BUILT);
     command.env_remove("RUST_LOG").env_remove("NO_COLOR");

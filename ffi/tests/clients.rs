@@ -1,0 +1,305 @@
+//! What every chat front end does: the program, and the clients in C, Swift and Kotlin.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use support::{client, root, run, scratch, target, teatime};
+use teatime_tests::certificates::{Authority, Identity};
+use teatime_tests::program::{Program, texts};
+
+/// A front end.
+#[derive(Debug, Clone, Copy)]
+enum Client {
+    Rust,
+    C,
+    Swift,
+    Kotlin,
+}
+
+static C: LazyLock<PathBuf> = LazyLock::new(|| client("chat"));
+
+impl Client {
+    const ALL: [Self; 4] = [Self::Rust, Self::C, Self::Swift, Self::Kotlin];
+
+    /// How it is started; nothing if it was not built, as where its tools cannot be had.
+    fn command(self) -> Option<Command> {
+        let swift = target().join("swift/clients/debug/teatime-chat");
+        let jar = root().join("clients/kotlin/target/teatime-chat.jar");
+        let mut command = match self {
+            Self::Rust => {
+                let mut command = teatime();
+                command.arg("chat");
+                command
+            }
+            Self::C => Command::new(&*C),
+            Self::Swift if swift.is_file() => {
+                let mut command = Command::new(root().join("tests/with-swift"));
+                command.arg(swift);
+                command
+            }
+            Self::Kotlin if jar.is_file() => {
+                let mut command = Command::new("java");
+                // Less to optimise, and a heap as small as a chat needs: they are many.
+                command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar"]).arg(jar);
+                command
+            }
+            Self::Swift | Self::Kotlin => {
+                // Where everything can be installed it must be.
+                assert!(std::env::var_os("CI").is_none(), "the client in {self:?} is not built");
+                eprintln!("skipped: the client in {self:?} is not built; tests/run builds it");
+                return None;
+            }
+        };
+        // Nobody finds a reflector that runs on this machine for other reasons.
+        command.env("TEATIME_PORT", "0");
+        Some(command)
+    }
+
+    /// A chat in JSON that has joined.
+    fn chat(self, arguments: &[&str]) -> Option<Program> {
+        let mut chat = Program::spawn(self.command()?.arg("--json").args(arguments));
+        chat.wait_for("view_info");
+        Some(chat)
+    }
+}
+
+/// A reflector, and where it listens.
+fn reflector() -> (Program, String) {
+    let mut reflector =
+        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    (reflector, url)
+}
+
+/// A reflector that speaks TLS, the file with the certificate that vouches for it, and where it listens.
+fn reflector_with_tls(who: Client) -> (Program, Authority, String) {
+    let folder = scratch(&format!("tls-{who:?}"));
+    fs::create_dir_all(&folder).expect("the target directory can be written");
+    let (authority, identity) = (Authority::new(&folder, "a"), Identity::new(&folder));
+    authority.issue(&identity, "127.0.0.1", false);
+    let flags = ["reflector", "--listen", "127.0.0.1:0", "--json"];
+    let files = ["--tls-cert", identity.certificate(), "--tls-key", identity.key()];
+    let mut reflector = Program::spawn(teatime().args(flags).args(files));
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    assert!(url.starts_with("wss://"), "{url}");
+    (reflector, authority, url)
+}
+
+/// Whether all have told the same state of a vote, and have agreed.
+fn assert_unanimous(all: &mut [&mut Program]) {
+    let number = all.len();
+    let mut states = BTreeSet::new();
+    for one in all {
+        states.insert(one.wait_for("state").to_string());
+        let verdict = one.wait_for("verdict");
+        assert_eq!((&verdict["agreed"], &verdict["of"]), (&json!(number), &json!(number)));
+    }
+    assert_eq!(states.len(), 1, "{states:?}");
+}
+
+fn chats_with_the_program_and_has_its_history_and_hash(who: Client) {
+    let (_reflector, url) = reflector();
+    let room = ["--reflector", &url, "--name", "Tea & cake", "--password", "p w"];
+    let mut rust = Client::Rust.chat(&room).expect("it is always built");
+    let Some(mut other) = who.chat(&room) else { return };
+    let (joined, there) = (other.last("joined").clone(), rust.last("joined").clone());
+    for same in ["session_id", "badge", "link"] {
+        assert_eq!(joined[same], there[same], "{same}");
+    }
+    assert_eq!(joined["participants"], 2);
+    assert_ne!(joined["view_id"], there["view_id"]);
+    assert_eq!(rust.wait_for_participants(2)["nickname"], there["nickname"]);
+    other.post("from there: <b>&\"'ü 🫖");
+    rust.wait_for_line("from there: &lt;b&gt;&amp;&quot;&#39;ü 🫖");
+    let nickname = joined["nickname"].as_str().expect("it has one");
+    let line = rust.wait_for_line("🫖").pop().expect("it is the last");
+    assert!(line.starts_with(&format!("<b>{nickname}:</b> ")), "{line}");
+    rust.post("from Rust");
+    assert_eq!(other.wait_for_line("from Rust"), rust.wait_for_line("from Rust"));
+    // One who comes late by the link alone.
+    let link = there["link"].as_str().expect("a string");
+    let mut late = who.chat(&[link]).expect("it is built");
+    assert_eq!(texts(late.last("history")), texts(other.last("history")));
+    other.wait_for_participants(3);
+    other.say(&json!({ "do": "vote" }));
+    assert_unanimous(&mut [&mut rust, &mut other, &mut late]);
+    for bad in ["nonsense", "{}", "{\"do\":\"dance\"}", "[1]", "{\"do\":\"post\"}", ""] {
+        other.say_raw(bad);
+        assert_eq!(other.wait_for("error")["code"], "BAD_COMMAND", "{bad}");
+    }
+    other.post(&"x".repeat(1024 * 1024));
+    assert_eq!(other.wait_for("error")["code"], "TOO_LARGE");
+    other.say(&json!({ "do": "reset" }));
+    assert_eq!(rust.wait_for_line("chat reset at user request</i>").len(), 1);
+    other.say(&json!({ "do": "leave" }));
+    assert_eq!(other.wait_for("connection")["state"], "left");
+    assert_eq!(other.exit_code(), Some(0));
+    late.end_input();
+    assert_eq!(late.exit_code(), Some(0));
+    rust.wait_for_participants(1);
+}
+
+fn fails_as_the_program_does(who: Client) {
+    let (_reflector, url) = reflector();
+    let room = ["--reflector", url.as_str(), "--password"];
+    let _owner = Client::Rust.chat(&[&room[..], &["right"]].concat()).expect("it is there");
+    let Some(mut command) = who.command() else { return };
+    let mut intruder = Program::spawn(command.arg("--json").args(room).arg("wrong"));
+    assert_eq!(intruder.wait_for("error")["code"], "WRONG_PASSWORD");
+    assert_eq!(intruder.exit_code(), Some(1));
+    for wrong in [
+        &["--dance"][..],
+        &["--inactivity", "-1"],
+        &["--inactivity", "4294967296"],
+        &["--name", ""],
+        &["--reflector", "http://x"],
+        &["https://example.org/a/b"],
+        &["teatime://h/other/room"],
+        &["teatime://h/teatime.chat/a", "teatime://h/teatime.chat/b"],
+        &["--ca", "/nowhere"],
+        &["--plain", "--json"],
+    ] {
+        let mut usage = Program::spawn(who.command().expect("it is built").args(wrong));
+        assert_eq!(usage.exit_code(), Some(2), "{wrong:?}");
+    }
+}
+
+fn posts_lines_and_shows_text_in_plain_mode(who: Client) {
+    let (_reflector, url) = reflector();
+    let input = scratch(&format!("{who:?}.txt"));
+    fs::write(&input, "one\r\n/reset \n<two>").expect("the target directory can be written");
+    let Some(mut command) = who.command() else { return };
+    let stdin = fs::File::open(&input).expect("it was written");
+    let shown = run(command.args(["--plain", "--reflector", &url]).stdin(stdin));
+    let lines: Vec<_> =
+        shown.lines().map(|line| line.split_once(": ").map_or(line, |l| l.1)).collect();
+    assert_eq!(lines, ["chat reset for new participants", "one", "/reset ", "<two>"]);
+}
+
+fn speaks_tls_and_says_what_is_wrong_with_a_certificate(who: Client) {
+    let (_reflector, authority, url) = reflector_with_tls(who);
+    let room = ["--reflector", url.as_str()];
+    let Some(mut other) = who.chat(&[&room[..], &["--ca", authority.path()]].concat()) else {
+        return;
+    };
+    other.post("through TLS");
+    other.wait_for_line("through TLS");
+    let mut stranger = Program::spawn(who.command().expect("it is built").arg("--json").args(room));
+    let error = stranger.wait_for("error");
+    assert_eq!(error["code"], "BAD_CERTIFICATE");
+    let message = error["message"].as_str().expect("a string");
+    assert!(message.contains("certificate"), "{message}");
+}
+
+/// Acceptance 12: a program that stood still, as a phone in a pocket does, hears what was said meanwhile,
+/// and nobody has seen it go.
+fn acceptance_12_stands_still_for_a_while_and_misses_nothing(who: Client) {
+    let (_reflector, url) = reflector();
+    let mut rust = Client::Rust.chat(&["--reflector", &url]).expect("it is there");
+    let Some(mut other) = who.chat(&["--reflector", &url]) else { return };
+    rust.wait_for_participants(2);
+    other.signal("STOP");
+    let seen = rust.seen.len();
+    for number in 0..50 {
+        rust.post(&format!("meanwhile {number}"));
+    }
+    rust.wait_for_line("meanwhile 49");
+    other.signal("CONT");
+    assert_eq!(other.wait_for_line("meanwhile 49"), rust.wait_for_line("meanwhile 49"));
+    let gone = |value: &&Value| value["event"] == "view_info" && value["participants"] == 1;
+    assert_eq!(rust.seen[seen..].iter().find(gone), None);
+}
+
+/// Acceptance 12: the reflector goes and another comes to its place.
+fn is_live_again_when_the_reflector_is(who: Client) {
+    let (mut first, url) = reflector();
+    let Some(mut other) = who.chat(&["--reflector", &url]) else { return };
+    first.signal("TERM");
+    assert_eq!(other.wait_for("connection")["state"], "reconnecting");
+    assert_eq!(first.exit_code(), Some(0));
+    let listen = url.trim_start_matches("ws://");
+    let mut second = Program::spawn(teatime().args(["reflector", "--json", "--listen", listen]));
+    second.wait_for("listening");
+    assert_eq!(other.wait_for("connection")["state"], "live");
+    other.post("again");
+    other.wait_for_line("again");
+}
+
+macro_rules! of_every_client {
+    ($($test:ident),+ $(,)?) => {
+        of_every_client!(rust, Client::Rust, $($test),+);
+        of_every_client!(c, Client::C, $($test),+);
+        of_every_client!(swift, Client::Swift, $($test),+);
+        of_every_client!(kotlin, Client::Kotlin, $($test),+);
+    };
+    ($language:ident, $client:expr, $($test:ident),+) => {
+        mod $language {
+            use super::Client;
+            $(#[test]
+            fn $test() {
+                super::$test($client);
+            })+
+        }
+    };
+}
+
+of_every_client!(
+    chats_with_the_program_and_has_its_history_and_hash,
+    fails_as_the_program_does,
+    posts_lines_and_shows_text_in_plain_mode,
+    speaks_tls_and_says_what_is_wrong_with_a_certificate,
+    acceptance_12_stands_still_for_a_while_and_misses_nothing,
+    is_live_again_when_the_reflector_is,
+);
+
+#[test]
+fn acceptance_43_rust_c_swift_and_kotlin_in_one_room_have_one_history_and_one_hash() {
+    let (_reflector, url) = reflector();
+    let room = ["--reflector", url.as_str(), "--name", "one room", "--password", "for all"];
+    let mut all: Vec<_> = Client::ALL.iter().filter_map(|client| client.chat(&room)).collect();
+    let number = all.len();
+    for one in &mut all {
+        one.wait_for_participants(number as u64);
+    }
+    // All speak at once.
+    for at in 0..number * 20 {
+        all[at % number].post(&format!("{at} <&\"' ü 🫖"));
+    }
+    let complete = |value: &Value| texts(value).len() == number * 20 + 1;
+    let mut histories = BTreeSet::new();
+    for one in &mut all {
+        let history = match one.last("history").clone() {
+            known if complete(&known) => known,
+            _ => one.wait_until("whole history", complete),
+        };
+        histories.insert(history["items"].to_string());
+    }
+    assert_eq!(histories.len(), 1, "{histories:?}");
+    all[number - 1].say(&json!({ "do": "vote" }));
+    assert_unanimous(&mut all.iter_mut().collect::<Vec<_>>());
+    // One is gone without a word; the others agree again, a veteran and a late one of each kind.
+    let _ = all[0].child.kill();
+    for one in &mut all[1..] {
+        one.wait_for_participants(number as u64 - 1);
+    }
+    all.remove(0);
+    all.extend(Client::ALL.iter().filter_map(|client| client.chat(&room)));
+    for one in &mut all {
+        one.wait_for_participants(2 * number as u64 - 1);
+    }
+    all[0].say(&json!({ "do": "vote" }));
+    assert_unanimous(&mut all.iter_mut().collect::<Vec<_>>());
+    let nicknames: BTreeSet<_> =
+        all.iter().map(|one| one.last("view_info")["nickname"].to_string()).collect();
+    assert!(!nicknames.contains("null"), "{nicknames:?}");
+    for mut one in all {
+        one.end_input();
+        assert_eq!(one.exit_code(), Some(0));
+    }
+}
