@@ -1,0 +1,179 @@
+//! Writes `tests/SUPPORT.md`, which language supports what, from the reports of the tests that ran:
+//! `support-matrix REPORTS [--check]`. What `tests/features.toml` names and no test has shown fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::Deserialize;
+
+type Result<T> = std::result::Result<T, String>;
+
+/// The columns.
+const LANGUAGES: [&str; 4] = ["Rust", "C", "Swift", "Kotlin"];
+
+/// What a feature of Teatime is, and which tests show it in each language.
+#[derive(Deserialize)]
+struct Feature {
+    name: String,
+    /// Parts of names of tests. Where there is none the feature is not offered, and `note` says why.
+    #[serde(flatten)]
+    tests: BTreeMap<String, String>,
+    note: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Features {
+    feature: Vec<Feature>,
+}
+
+/// The names of the tests that passed, by language.
+type Passed = BTreeMap<&'static str, BTreeSet<String>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("support-matrix: {why}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    let reports = PathBuf::from(arguments.next().ok_or("where are the reports?")?);
+    let is_check = arguments.next().is_some_and(|argument| argument == "--check");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let passed = passed(&reports)?;
+    let matrix =
+        matrix(&read(&here.join("features.toml"))?, &read(&here.join("PROMISES.md"))?, &passed)?;
+    let path = here.join("SUPPORT.md");
+    if !is_check {
+        return std::fs::write(&path, matrix)
+            .map_err(|error| format!("{}: {error}", path.display()));
+    }
+    if read(&path)? == matrix {
+        return Ok(());
+    }
+    let shown = reports.join("SUPPORT.md");
+    std::fs::write(&shown, matrix).map_err(|error| format!("{}: {error}", shown.display()))?;
+    Err(format!("{} is not what the tests have shown: {}", path.display(), shown.display()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Reads all reports: what cargo has printed, and JUnit's XML of the others, in a folder per language.
+fn passed(reports: &Path) -> Result<Passed> {
+    let mut passed = Passed::new();
+    of_cargo(&read(&reports.join("cargo.txt"))?, &mut passed);
+    for (language, folder) in [("C", "c"), ("Swift", "swift"), ("Kotlin", "kotlin")] {
+        let folder = reports.join(folder);
+        let entries = std::fs::read_dir(&folder);
+        let entries = entries.map_err(|error| format!("{}: {error}", folder.display()))?;
+        for entry in entries.flatten() {
+            let text = read(&entry.path())?;
+            let names = of_junit(&text);
+            let names = names.map_err(|why| format!("{}: {why}", entry.path().display()))?;
+            passed.entry(language).or_default().extend(names);
+        }
+    }
+    Ok(passed)
+}
+
+/// Lines such as `test rust::chats ... ok`, each below the line that tells which file is running.
+fn of_cargo(text: &str, passed: &mut Passed) {
+    let mut file = "";
+    for line in text.lines().map(str::trim) {
+        if let Some(running) = line.strip_prefix("Running ") {
+            file = running.split(' ').find(|part| part.ends_with(".rs")).unwrap_or("");
+        }
+        let name = line.strip_prefix("test ").and_then(|test| test.strip_suffix(" ... ok"));
+        if let Some(name) = name {
+            // What every front end does is in modules that are named as the languages are.
+            let language = match name.split("::").next() {
+                Some("c") => "C",
+                Some("swift") => "Swift",
+                Some("kotlin") => "Kotlin",
+                _ if file.ends_with("tests/c.rs") => "C",
+                _ => "Rust",
+            };
+            passed.entry(language).or_default().insert(name.to_owned());
+        }
+    }
+}
+
+/// Test cases without failures.
+fn of_junit(text: &str) -> Result<BTreeSet<String>> {
+    let document = roxmltree::Document::parse(text).map_err(|error| error.to_string())?;
+    let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
+    let bad = ["failure", "error", "skipped"];
+    let good = cases.filter(|case| !case.children().any(|c| bad.contains(&c.tag_name().name())));
+    Ok(good.filter_map(|case| case.attribute("name").map(str::to_owned)).collect())
+}
+
+/// Numbers of promises that a test names, as in `acceptance_4_5_what`, `testAcceptance4_What` and
+/// `acceptance 4 what`.
+fn promises(test: &str) -> Vec<u32> {
+    let lower = test.to_lowercase();
+    let Some((_, rest)) = lower.split_once("acceptance") else { return Vec::new() };
+    let parts = rest.trim_start_matches(['_', ' ']).split(['_', ' ']);
+    parts.map_while(|part| part.parse().ok()).collect()
+}
+
+fn matrix(features: &str, promised: &str, passed: &Passed) -> Result<String> {
+    let features: Features = toml::from_str(features).map_err(|error| error.to_string())?;
+    let mut text = String::from(
+        "# What works in which language\n\n\
+         Made from the tests that ran: ● is shown by a test in that language, ○ is the same code below it\n\
+         and has no test of its own there, – is not offered.\n\n",
+    );
+    let mut row = |name: &str, cells: [&str; 4]| {
+        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+    };
+    row("", LANGUAGES);
+    row("---", [":-:"; 4]);
+    let mut missing = Vec::new();
+    let mut notes = Vec::new();
+    for feature in &features.feature {
+        let cells = LANGUAGES.map(|language| {
+            let Some(part) = feature.tests.get(&language.to_lowercase()) else { return "–" };
+            let all = passed.get(language).into_iter().flatten();
+            if !all.clone().any(|test| test.contains(part.as_str())) {
+                missing
+                    .push(format!("{}: no test with {part:?} in {language} passed", feature.name));
+            }
+            "●"
+        });
+        match &feature.note {
+            Some(note) => {
+                notes.push(note);
+                row(&format!("{} ({})", feature.name, notes.len()), cells);
+            }
+            None => row(&feature.name, cells),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(missing.join("\n"));
+    }
+    let shown: BTreeMap<_, BTreeSet<u32>> = passed
+        .iter()
+        .map(|(language, tests)| {
+            (*language, tests.iter().flat_map(|test| promises(test)).collect())
+        })
+        .collect();
+    for line in promised.lines() {
+        let Some((number, promise)) = line.split_once(". ") else { continue };
+        let Ok(number) = number.parse::<u32>() else { continue };
+        let is_shown = |language| shown.get(language).is_some_and(|all| all.contains(&number));
+        let cells = LANGUAGES.map(|language| if is_shown(language) { "●" } else { "○" });
+        row(&format!("{number}. {promise}"), cells);
+    }
+    for (at, note) in notes.iter().enumerate() {
+        let _ = write!(text, "\n({}) {note}\n", at + 1);
+    }
+    Ok(text)
+}
