@@ -35,7 +35,7 @@ pub enum tea_event_kind {
     /// How a vote ended: seq, agreed, of; the majority's hash if flag. With a password a foreign
     /// hash is known only in a keyed form, then there is none.
     Verdict = 7,
-    /// A handler failed, on every participant alike: seq, time_us, model (0 if it was in none),
+    /// A handler failed, on every participant alike, and its turn was undone: seq, time_us, model (0 if it was in none),
     /// sender if flag, message.
     Fault = 8,
     /// The reflector asks senders to pause (flag), or lets them go on (not flag).

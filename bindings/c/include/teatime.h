@@ -416,7 +416,7 @@ enum tea_event_kind
      */
     TEA_EVENT_KIND_VERDICT = 7,
     /**
-     * A handler failed, on every participant alike: seq, time_us, model (0 if it was in none),
+     * A handler failed, on every participant alike, and its turn was undone: seq, time_us, model (0 if it was in none),
      * sender if flag, message.
      */
     TEA_EVENT_KIND_FAULT = 8,

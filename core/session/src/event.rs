@@ -173,7 +173,7 @@ pub enum SessionEvent {
         /// How many were asked.
         of: u32,
     },
-    /// A handler failed, on every participant alike.
+    /// A handler failed, on every participant alike; if it panicked its turn was undone.
     Fault(Fault),
     /// The reflector asks senders to pause (true), or lets them go on.
     Held(bool),

@@ -1,5 +1,7 @@
 //! Voting on the state hash, and handing in the snapshot that was voted for.
 
+use std::sync::Arc;
+
 use teatime_vm::{Fault, FaultKind, StateHash, Time};
 use teatime_wire::{ClientMessage, Digest, SnapshotPart, Verdict, Vote, limits};
 
@@ -18,7 +20,7 @@ pub(crate) struct Voting {
 struct Cast {
     seq: u64,
     hash: StateHash,
-    snapshot: Vec<u8>,
+    snapshot: Arc<[u8]>,
 }
 
 struct Upload {
@@ -41,7 +43,7 @@ impl Client {
     /// Votes on the state as it stands now, right after the vote was simulated.
     pub(crate) fn cast_vote(&mut self, seq: u64, time: u64) {
         let Some(vm) = &mut self.vm else { return };
-        let snapshot = match vm.snapshot() {
+        let snapshot = match vm.checkpoint() {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 // There is nothing to vote for; the others have the same.

@@ -26,13 +26,16 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// A handler panicked, with this message. What it had changed by then stays.
+    /// A handler panicked, with this message. The turn that it belonged to was undone.
     #[error("panicked: {0}")]
     Panicked(String),
-    /// A handler of a model in another language says that it failed. What it had changed by then
-    /// stays.
+    /// A handler of a model in another language says that it failed. The turn that it belonged to
+    /// was undone.
     #[error("failed: {0}")]
     Failed(String),
+    /// A turn that failed could not be undone: what it had changed by then stays.
+    #[error("the turn cannot be undone: {0}")]
+    NotUndone(String),
     /// The payload of an event is not what the handler takes; the handler was not called.
     #[error("the payload does not fit: {0}")]
     Payload(String),

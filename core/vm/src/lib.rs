@@ -61,6 +61,7 @@ mod cx;
 mod encode;
 mod fault;
 mod foreign;
+mod history;
 mod id;
 pub mod limits;
 pub mod math;

@@ -17,6 +17,14 @@ pub const MAX_EVENTS_PER_TURN: u64 = 1_000_000;
 /// fill the memory.
 pub const MAX_FAULTS: usize = 1_000;
 
+/// After so many bytes of external events since the last checkpoint a new one is made: what is kept to undo
+/// turns stays small.
+pub const MAX_HISTORY_BYTES: usize = 16 * 1024 * 1024;
+
+/// After so many turns since the last checkpoint a new one is made, so that undoing one takes a second at
+/// most. The checkpoint costs a hundredth of them even where there are 100,000 models.
+pub const MAX_HISTORY_TURNS: u64 = 1 << 24;
+
 /// Ids of models stay below this. The table of models takes an eighth of a byte for every id ever
 /// given out, so that a forged snapshot cannot ask for more than half a GiB.
 pub const MAX_MODEL_ID: u64 = 1 << 32;

@@ -34,6 +34,8 @@ pub(crate) struct State {
     /// Events that models have published in this turn; empty between turns.
     queue: VecDeque<Queued>,
     pub(crate) sender: Option<ViewId>,
+    /// A handler has failed in this turn.
+    pub(crate) failed: bool,
     /// A handler is running.
     pub(crate) executing: bool,
     /// For this client's views; not part of the state.
@@ -76,15 +78,26 @@ impl State {
             views: OrderedMap::new(),
             queue: VecDeque::new(),
             sender: None,
+            failed: false,
             executing: false,
             published: Vec::new(),
             faults: Vec::new(),
         }
     }
 
+    /// Lets one future message that is due by `until` pass without calling anybody.
+    pub(crate) fn skip_future(&mut self, until: Time) -> bool {
+        self.pass_future::<false>(until)
+    }
+
     /// Runs one future message that is due by `until`, with all that follows from it.
     #[inline]
     pub(crate) fn run_future(&mut self, until: Time) -> bool {
+        self.pass_future::<true>(until)
+    }
+
+    #[inline]
+    fn pass_future<const CALLS: bool>(&mut self, until: Time) -> bool {
         let Some((at, model)) = self.wheel.pop(until.as_micros()) else { return false };
         let Some(slot) = self.arena.get_mut(model) else { return true };
         let object = slot.object.take();
@@ -100,8 +113,10 @@ impl State {
             self.wheel.insert(&mut slot.futures, next, payload.clone());
         }
         self.sender = None;
-        if let Some(object) = object {
-            self.run(object, model, method, &payload);
+        match object {
+            Some(object) if CALLS => self.run(object, model, method, &payload),
+            Some(object) => self.put_back(model, object),
+            None => {}
         }
         self.run_queue();
         self.topics.end_turn();
@@ -138,6 +153,8 @@ impl State {
 
     #[cold]
     fn handler_failed(&mut self, model: ModelId, method: u16, error: HandlerError) {
+        // The payload was no turn of the handler yet.
+        self.failed |= !matches!(error, HandlerError::Payload(_));
         let kind = match error {
             HandlerError::Payload(error) => FaultKind::Payload(error.to_string()),
             HandlerError::Panicked(message) => FaultKind::Panicked(message),

@@ -161,6 +161,15 @@ impl Topics {
         }
     }
 
+    /// Watches what another table's views watch.
+    pub(crate) fn watch_as(&mut self, other: &Self) {
+        for topic in &other.topics {
+            for _ in 0..topic.watched {
+                self.watch(&topic.scope, &topic.event);
+            }
+        }
+    }
+
     pub(crate) fn is_watched(&self, topics: &[Option<TopicId>; 4]) -> bool {
         topics.iter().flatten().any(|id| self.get(*id).watched > 0)
     }

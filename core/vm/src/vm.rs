@@ -1,8 +1,11 @@
 //! The virtual machine as its driver sees it.
 
+use std::sync::Arc;
+
 use crate::app::App;
 use crate::cx::NotInModel;
 use crate::fault::{Fault, FaultKind};
+use crate::history::History;
 use crate::id::{Handle, ModelId, SessionId, StateHash, ViewId};
 use crate::limits::MAX_TURNS_PER_INSTANT;
 use crate::model::{ArgumentKind, Model, QueryError};
@@ -18,6 +21,8 @@ pub struct Vm {
     state: State,
     /// Future messages run at the present instant; [`MAX_TURNS_PER_INSTANT`] guards it.
     turns: u64,
+    /// By which turns that fail are undone.
+    history: History,
 }
 
 /// What comes from outside, in the order that the reflector gave it.
@@ -88,7 +93,8 @@ impl Vm {
     /// Continues from a snapshot. The bytes may come from anywhere: what is not the snapshot of a
     /// session of exactly this version of the app is refused, and the error names where.
     pub fn restore(app: &App, snapshot: &[u8]) -> Result<Self, SnapshotError> {
-        snapshot::read(app, snapshot).map(|state| Self { state, turns: 0 })
+        let state = snapshot::read(app, snapshot)?;
+        Ok(Self { state, turns: 0, history: History::new(snapshot.into(), 0) })
     }
 
     /// The whole state, canonically encoded: equal states have equal bytes. It fails if a model
@@ -96,6 +102,14 @@ impl Vm {
     /// languages may refuse.
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         snapshot::write(&self.state)
+    }
+
+    /// The same, and keeps it to undo turns that fail from now on. Without that the virtual machine
+    /// does so by itself, now and then.
+    pub fn checkpoint(&mut self) -> Result<Arc<[u8]>, SnapshotError> {
+        let snapshot: Arc<[u8]> = self.snapshot()?.into();
+        self.history = History::new(snapshot.clone(), self.turns);
+        Ok(snapshot)
     }
 
     /// BLAKE3 of the snapshot.
@@ -142,7 +156,7 @@ impl Vm {
     /// time pass. True when none is left: then the time is `to`, or later if it was before.
     pub fn advance(&mut self, to: Time, max_turns: u64) -> bool {
         for _ in 0..max_turns {
-            let before = self.state.time;
+            let (before, published) = (self.state.time, self.state.published.len());
             if !self.state.run_future(to) {
                 if to > self.state.time {
                     self.state.time = to;
@@ -150,12 +164,21 @@ impl Vm {
                 }
                 return true;
             }
-            self.turns = if self.state.time == before { self.turns + 1 } else { 0 };
-            if self.turns >= MAX_TURNS_PER_INSTANT {
-                self.drop_rest_of_instant();
+            self.history.turns += 1;
+            // Playing it again has counted the turn that was undone.
+            if !self.state.failed || !self.undo_turn(published) {
+                self.count_turn(before);
             }
         }
         false
+    }
+
+    #[inline]
+    fn count_turn(&mut self, before: Time) {
+        self.turns = if self.state.time == before { self.turns + 1 } else { 0 };
+        if self.turns >= MAX_TURNS_PER_INSTANT {
+            self.drop_rest_of_instant();
+        }
     }
 
     #[cold]
@@ -182,21 +205,94 @@ impl Vm {
             return Err(OrderError { seq, time, last_seq, last_time });
         }
         while !self.advance(time, u64::MAX) {}
+        if self.history.is_long() {
+            // Whoever cannot be saved now keeps what is there.
+            let _ = self.checkpoint();
+        }
+        self.history.record(time, external);
+        let published = self.state.published.len();
+        self.turn_of_event(seq, external, true);
+        if self.state.failed {
+            self.undo_turn(published);
+        }
+        Ok(())
+    }
+
+    /// The turn of an external event; views come and go even if no handler hears of it.
+    fn turn_of_event(&mut self, seq: u64, external: &External<'_>, calls: bool) {
         self.turns = 0;
         self.state.seq = seq;
         self.state.sender = None;
         match *external {
-            External::Event { sender, scope, event, payload } => {
+            External::Event { sender, scope, event, payload } if calls => {
                 self.event(sender, scope, event, payload);
             }
             External::Presence { exited, joined } => {
-                self.presence(VIEW_EXIT, exited);
-                self.presence(VIEW_JOIN, joined);
+                self.presence(VIEW_EXIT, exited, calls);
+                self.presence(VIEW_JOIN, joined, calls);
             }
-            External::Marker => {}
+            External::Event { .. } | External::Marker => {}
         }
         self.state.topics.end_turn();
-        Ok(())
+    }
+
+    /// A handler has failed: goes back to before the turn, as if nobody had been called in it. All
+    /// participants do that alike, wherever their histories begin. False if that is not possible.
+    #[cold]
+    fn undo_turn(&mut self, published: usize) -> bool {
+        self.state.failed = false;
+        let time = self.state.time;
+        let mut restored = match snapshot::read(&self.state.app, &self.history.checkpoint) {
+            Ok(state) => state,
+            Err(error) => {
+                self.state.fault(None, FaultKind::NotUndone(error.to_string()));
+                return false;
+            }
+        };
+        std::mem::swap(&mut self.state, &mut restored);
+        let turn = self.history.turns - 1;
+        self.history.undone.push(turn);
+        self.play_history(time);
+        // What belongs to this client only is as it was, but for what the turn has published.
+        self.state.topics.watch_as(&restored.topics);
+        self.state.published = restored.published;
+        self.state.published.truncate(published);
+        self.state.faults = restored.faults;
+        self.state.failed = false;
+        // One that fails again and again is undone quickly.
+        let _ = self.checkpoint();
+        true
+    }
+
+    /// Plays all turns of the history, without those that were undone.
+    fn play_history(&mut self, until: Time) {
+        let placeholder = History::new(Arc::new([]), 0);
+        let history = std::mem::replace(&mut self.history, placeholder);
+        self.turns = history.instant_turns;
+        let (mut turn, mut seq) = (0, self.state.seq);
+        for input in &history.inputs {
+            while self.replay_future(input.time, history.is_undone(turn)) {
+                turn += 1;
+            }
+            self.state.time = input.time;
+            seq += 1;
+            self.turn_of_event(seq, &input.external(), !history.is_undone(turn));
+            turn += 1;
+        }
+        while turn < history.turns && self.replay_future(until, history.is_undone(turn)) {
+            turn += 1;
+        }
+        self.history = history;
+    }
+
+    fn replay_future(&mut self, until: Time, is_undone: bool) -> bool {
+        let before = self.state.time;
+        let state = &mut self.state;
+        let was_there = if is_undone { state.skip_future(until) } else { state.run_future(until) };
+        if was_there {
+            self.count_turn(before);
+        }
+        was_there
     }
 
     fn event(&mut self, sender: ViewId, scope: &str, event: &str, payload: &[u8]) {
@@ -212,7 +308,7 @@ impl Vm {
     }
 
     /// Every one of the views, then all of them at once.
-    fn presence(&mut self, event: &str, views: &[ViewInfo]) {
+    fn presence(&mut self, event: &str, views: &[ViewInfo], calls: bool) {
         let scope = self.state.session.to_string();
         let mut effective = Vec::with_capacity(views.len());
         for view in views {
@@ -227,6 +323,9 @@ impl Vm {
                 self.state.views.insert(id, view.view_data.clone());
             } else {
                 self.state.views.remove(&id);
+            }
+            if !calls {
+                continue;
             }
             effective.push(view.clone());
             self.state.deliver_each(&scope, event, &mut |state, listener| {

@@ -59,7 +59,7 @@ pub enum Event {
         /// How many were asked.
         of: u32,
     },
-    /// A handler failed, on every participant alike.
+    /// A handler failed, on every participant alike, and its turn was undone.
     Fault {
         /// Sequence number of the newest event then.
         seq: u64,
