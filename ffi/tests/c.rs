@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
-use support::{PANICKING, PREFIX, cargo, client, compile, exports, root, run, scratch, teatime};
+use support::{
+    PANICKING, PREFIX, cargo, client, compile, exports, root, run, scratch, target, teatime,
+};
 use teatime_tests::program::Program;
 
 const HEADER: &str = include_str!("../../bindings/c/include/teatime.h");
@@ -35,6 +37,16 @@ fn build_test(name: &str, kind: &str, flags: &[&str]) -> PathBuf {
     let flags = [&["-std=c11", "-pthread"], flags].concat();
     compile("gcc", &PREFIX, "teatime cmocka", &flags, &files, &program);
     program
+}
+
+/// Where a test in C reports what it did, for the matrix of what works in which language.
+fn report(name: &str) -> PathBuf {
+    let folder = target().join("reports/c");
+    fs::create_dir_all(&folder).expect("the target directory can be written");
+    let report = folder.join(format!("{name}.xml"));
+    // One that is there already is not written again.
+    let _ = fs::remove_file(&report);
+    report
 }
 
 #[test]
@@ -139,7 +151,12 @@ fn values_sessions_and_threads_in_c_are_clean_under_valgrind() {
 fn values_sessions_and_threads_in_c_are_clean_under_the_sanitizers() {
     let address = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
     for name in ["values", "sessions", "threads"] {
-        run(&mut Command::new(build_test(name, "address", &address)));
+        let program = build_test(name, "address", &address);
+        let report = report(name);
+        run(Command::new(program)
+            .env("CMOCKA_MESSAGE_OUTPUT", "xml")
+            .env("CMOCKA_XML_FILE", &report));
+        assert!(report.is_file(), "there is no {}", report.display());
         // The library itself is not instrumented: what it does without telling pthread is left out.
         run(Command::new(build_test(name, "thread", &["-fsanitize=thread"]))
             .env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1"));
