@@ -3,7 +3,8 @@
 //! The real state machines of both sides run; only sockets and clocks are replaced. Connections
 //! deliver in order, as TCP does, with random and sometimes long delays; they are cut with
 //! everything that is under way, clients freeze, crash and join late, and a client's sends arrive
-//! twice. After a time of faults comes a time without, in which everybody must converge.
+//! twice; the reflector crashes and comes back with what it has stored, and its disk is full for a
+//! while. After a time of faults comes a time without, in which everybody must converge.
 //!
 //! Checked all the time: equal state hashes at equal positions, no fault in any model (an unpaired
 //! join or exit is one), and whatever the model itself notices ([`Ledger`]).
@@ -22,6 +23,7 @@ use teatime_session::{
 use teatime_wire::{ClientMessage, CloseReason};
 
 use crate::ledger::{self, Entry, Ledger};
+use crate::storage::MemoryStorage;
 
 const SECOND: u64 = 1_000_000;
 
@@ -64,6 +66,10 @@ pub struct Report {
     pub cuts: u64,
     /// Clients that crashed.
     pub crashes: u64,
+    /// How often the reflector crashed and came back.
+    pub restarts: u64,
+    /// How often its storage had no room for a while.
+    pub full_disks: u64,
     /// Hashes that clients sent in votes.
     pub votes_cast: u64,
 }
@@ -106,6 +112,8 @@ enum Happening {
     Step(usize),
     /// The reflector's turn.
     Timeout,
+    /// The disk has room again.
+    DiskHasRoom,
     /// Something is done to the world.
     Mischief,
 }
@@ -131,6 +139,7 @@ struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: HashMap<u64, Happening>,
     reflector: Reflector,
+    storage: MemoryStorage,
     participants: Vec<Participant>,
     /// The client at the other end of each connection that stands.
     connections: HashMap<ConnId, usize>,
@@ -146,19 +155,25 @@ struct World {
 
 type Outcome = Result<(), String>;
 
+fn reflector(seed: [u8; 32], storage: &MemoryStorage) -> Reflector {
+    let config = teatime_reflector::Config {
+        rejoin_limit: 2 * SECOND,
+        snapshot_after_events: 40,
+        vote_timeout: SECOND,
+        vote_retry: SECOND,
+        silence_timeout: 15 * SECOND,
+        ..teatime_reflector::Config::default()
+    };
+    Reflector::with_storage(config, seed, Box::new(storage.clone()))
+}
+
 impl World {
     fn new(plan: Plan) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
-        let config = teatime_reflector::Config {
-            rejoin_limit: 2 * SECOND,
-            snapshot_after_events: 40,
-            vote_timeout: SECOND,
-            vote_retry: SECOND,
-            silence_timeout: 15 * SECOND,
-            ..teatime_reflector::Config::default()
-        };
+        let storage = MemoryStorage::default();
+        let reflector = reflector(seed, &storage);
         let report = Report {
             trace: [0; 32],
             simulated_us: 0,
@@ -167,6 +182,8 @@ impl World {
             entries: 0,
             cuts: 0,
             crashes: 0,
+            restarts: 0,
+            full_disks: 0,
             votes_cast: 0,
         };
         Self {
@@ -176,7 +193,8 @@ impl World {
             order: 0,
             queue: BinaryHeap::new(),
             happenings: HashMap::new(),
-            reflector: Reflector::new(config, seed),
+            reflector,
+            storage,
             participants: Vec::new(),
             connections: HashMap::new(),
             members: BTreeMap::new(),
@@ -250,6 +268,10 @@ impl World {
             Happening::ToReflector(connection, frame) => {
                 self.note(&frame);
                 self.reflector.received(self.now, connection, &frame);
+                if !self.quiet && self.chance(3_000) {
+                    // Before it has stored or sent what follows from it.
+                    self.restart_reflector();
+                }
                 self.obey_reflector();
             }
             Happening::ToClient(at, connection, frame) => {
@@ -278,6 +300,7 @@ impl World {
                 self.obey_reflector();
                 self.at(self.now + 10_000, Happening::Timeout);
             }
+            Happening::DiskHasRoom => self.storage.set_full(false),
             Happening::Mischief => self.mischief(),
         }
         Ok(())
@@ -320,7 +343,7 @@ impl World {
         }
         let alive = self.alive();
         let victim = alive[self.below(alive.len() as u64) as usize];
-        match self.below(12) {
+        match self.below(16) {
             0 | 1 if alive.len() < self.plan.clients => self.start_client(),
             2 | 3 => self.cut(victim),
             4 if alive.len() > 1 => self.crash(victim),
@@ -334,10 +357,32 @@ impl World {
                 self.participants[victim].alive = false;
             }
             7 => alive.iter().for_each(|at| self.cut(*at)),
+            8 => self.restart_reflector(),
+            9 => {
+                self.report.full_disks += 1;
+                self.storage.set_full(true);
+                let room_at = self.now + self.below(3 * SECOND);
+                self.at(room_at, Happening::DiskHasRoom);
+            }
             _ => {}
         }
         let pause = self.below(SECOND);
         self.at(self.now + pause, Happening::Mischief);
+    }
+
+    /// The reflector crashes with all connections, and comes back with what it has stored.
+    fn restart_reflector(&mut self) {
+        self.report.restarts += 1;
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        self.reflector = reflector(seed, &self.storage);
+        self.members.clear();
+        let mut broken: Vec<_> = std::mem::take(&mut self.connections).into_iter().collect();
+        broken.sort_unstable();
+        for (connection, at) in broken {
+            let time = self.participants[at].down_free.max(self.now) + 1;
+            self.at(time, Happening::GoneAtClient(at, connection, None));
+        }
     }
 
     /// The connection breaks with all that is under way; each side learns it in its own time.
@@ -437,6 +482,8 @@ impl World {
     }
 
     fn obey_reflector(&mut self) {
+        // If that fails nothing of it is among what is to be sent.
+        self.reflector.commit();
         while let Some(output) = self.reflector.poll_output() {
             match output {
                 Output::Send { connection, frame } => self.send_down(connection, frame.to_vec()),
@@ -444,6 +491,8 @@ impl World {
                     let members = self.members.get(&session).cloned().unwrap_or_default();
                     members.iter().for_each(|member| self.send_down(*member, frame.to_vec()));
                 }
+                // Nothing was sent before it was stored.
+                Output::Retract { .. } => {}
                 Output::Enter { connection, session } => {
                     self.members.entry(session).or_default().push(connection);
                 }

@@ -46,6 +46,8 @@ fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
             ("votes", |report| report.unanimous),
             ("cuts", |report| report.cuts),
             ("crashes", |report| report.crashes),
+            ("restarts", |report| report.restarts),
+            ("full disks", |report| report.full_disks),
             ("votes cast", |report| report.votes_cast),
         ] {
             assert!(sum(part) > reports.len() as u64, "hardly any {what}");

@@ -10,6 +10,11 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// One that stands still at a time.
+    pub(crate) fn at(base: u64) -> Self {
+        Self { base, running_since: None }
+    }
+
     /// The session time; the driver's clock must not go back.
     pub(crate) fn time(&self, now: u64) -> u64 {
         self.base + self.running_since.map_or(0, |since| now.saturating_sub(since))

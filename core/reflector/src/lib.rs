@@ -6,13 +6,16 @@
 
 mod clock;
 mod config;
+mod journal;
 mod log;
 mod rate;
 mod reflector;
 mod session;
+mod storage;
 mod upload;
 mod views;
 mod vote;
 
 pub use config::Config;
 pub use reflector::{ConnId, Output, Reflector, SessionKey, Stats};
+pub use storage::{Record, RecordKind, Storage, StorageError, Stored};

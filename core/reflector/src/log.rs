@@ -15,6 +15,13 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// A snapshot that nothing follows yet.
+    pub(crate) fn after_snapshot(info: SnapshotInfo, parts: &[impl AsRef<[u8]>]) -> Self {
+        let mut log = Self { newest: info.seq, ..Self::default() };
+        log.replace_by(info, parts);
+        log
+    }
+
     /// Sequence number of the newest message; 0 before the first.
     pub(crate) fn newest(&self) -> u64 {
         self.newest
@@ -58,12 +65,13 @@ impl Log {
     }
 
     /// Puts a snapshot in the place of everything up to it.
-    pub(crate) fn replace_by(&mut self, info: SnapshotInfo, parts: &[Vec<u8>]) {
+    pub(crate) fn replace_by(&mut self, info: SnapshotInfo, parts: &[impl AsRef<[u8]>]) {
         let kept = usize::try_from(self.newest - info.seq).unwrap_or(usize::MAX);
         for frame in self.frames.drain(..self.frames.len().saturating_sub(kept)) {
             self.bytes -= frame.len() as u64;
         }
-        let frames = parts.iter().map(|part| ServerMessage::SnapshotPart(part).encode().into());
+        let frames =
+            parts.iter().map(|part| ServerMessage::SnapshotPart(part.as_ref()).encode().into());
         self.snapshot = Some((info, frames.collect()));
     }
 }

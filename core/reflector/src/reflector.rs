@@ -11,7 +11,9 @@ use teatime_wire::{
 };
 
 use crate::config::Config;
+use crate::journal::Journal;
 use crate::session::{Refusal, Session, Turn};
+use crate::storage::{Storage, StorageError};
 use crate::views::Arrival;
 
 /// Names a connection. The driver chooses it, and never uses one twice.
@@ -39,6 +41,12 @@ pub enum Output {
         /// One WebSocket binary message.
         frame: Bytes,
     },
+    /// Throw away what waits to be sent to the members of a session since the last commit: it could
+    /// not be stored. They are closed next.
+    Retract {
+        /// Of which.
+        session: SessionKey,
+    },
     /// From now on this connection is a member of this session.
     Enter {
         /// Which.
@@ -56,6 +64,19 @@ pub enum Output {
         /// More about it, for people; may be empty.
         detail: String,
     },
+}
+
+impl Output {
+    /// Whether it tells something of a session to its members, or makes one of them.
+    fn is_of(&self, key: SessionKey, members: &[ConnId]) -> bool {
+        match self {
+            Self::Broadcast { session, .. } => *session == key,
+            Self::Send { connection, .. } | Self::Enter { connection, .. } => {
+                members.contains(connection)
+            }
+            Self::Retract { .. } | Self::Close { .. } => false,
+        }
+    }
 }
 
 /// How much a reflector holds.
@@ -89,6 +110,7 @@ pub struct Reflector {
     /// Sessions in which nobody is, the oldest first; entries may be out of date.
     idle: VecDeque<(u64, SessionKey)>,
     out: VecDeque<Output>,
+    journal: Journal,
 }
 
 struct Connection {
@@ -97,8 +119,19 @@ struct Connection {
 }
 
 impl Reflector {
-    /// A reflector without sessions. `seed` makes timelines unpredictable.
+    /// A reflector without sessions, which forgets them when it ends. `seed` makes timelines
+    /// unpredictable.
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        Self::with_journal(config, seed, Journal::new(None))
+    }
+
+    /// A reflector that keeps its sessions in a storage, and goes on with those that are there. Its
+    /// driver calls [`commit`](Self::commit) before it sends anything.
+    pub fn with_storage(config: Config, seed: [u8; 32], storage: Box<dyn Storage>) -> Self {
+        Self::with_journal(config, seed, Journal::new(Some(storage)))
+    }
+
+    fn with_journal(config: Config, seed: [u8; 32], journal: Journal) -> Self {
         Self {
             config,
             rng: ChaCha12Rng::from_seed(seed),
@@ -111,6 +144,7 @@ impl Reflector {
             unjoined: VecDeque::new(),
             idle: VecDeque::new(),
             out: VecDeque::new(),
+            journal,
         }
     }
 
@@ -175,7 +209,8 @@ impl Reflector {
         message: &ClientMessage<'_>,
     ) -> Result<(), Refusal> {
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
-        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        let turn =
+            &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
         match message {
             ClientMessage::Send(send) => session.send(turn, arrival, send)?,
             ClientMessage::RequestVote => session.request_vote(turn),
@@ -204,10 +239,11 @@ impl Reflector {
         }
         let key = match self.by_id.get(&join.session) {
             Some(key) => *key,
-            None => self.start_session(join),
+            None => self.wake_session(now, join)?,
         };
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
-        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        let turn =
+            &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
         let joined = session.join(turn, connection, join);
         let (arrival, replaced) = joined?;
         tracing::debug!(session = %join.session, agent = ?join.agent, "a client joined");
@@ -222,14 +258,66 @@ impl Reflector {
         Ok(())
     }
 
-    fn start_session(&mut self, join: &Join<'_>) -> SessionKey {
+    /// A session of which nothing is in memory: goes on with what is stored, or begins.
+    fn wake_session(&mut self, now: u64, join: &Join<'_>) -> Result<SessionKey, Refusal> {
         let key = SessionKey(self.next_session);
         self.next_session += 1;
-        tracing::info!(session = %join.session, "a session begins");
-        let session = Session::new(key, self.rng.next_u64(), join, &self.config);
+        let id = join.session;
+        // It may have been dropped from memory with something of it still on its way.
+        self.commit();
+        let stored = self.journal.load(id);
+        let stored = stored.map_err(|error| self.cannot_be_stored(id, &error))?;
+        let session = match stored {
+            Some(stored) => {
+                tracing::info!(session = %id, "a session goes on");
+                Session::restore(key, id, stored, now, &self.config)
+                    .map_err(|error| self.cannot_be_stored(id, &error))?
+            }
+            None => {
+                tracing::info!(session = %id, "a session begins");
+                let timeline = self.rng.next_u64();
+                Session::begin(key, timeline, join, &self.config, &mut self.journal)
+            }
+        };
         self.sessions.insert(key, session);
-        self.by_id.insert(join.session, key);
-        key
+        self.by_id.insert(id, key);
+        Ok(key)
+    }
+
+    fn cannot_be_stored(&self, session: SessionId, error: &StorageError) -> Refusal {
+        tracing::error!(%session, %error, "the storage of a session fails");
+        (CloseReason::GoingAway, error.to_string())
+    }
+
+    /// Stores what has happened since the last time, if there is a storage: before that nothing of
+    /// it may be sent. If that is not possible none of it has happened: what waits to be sent to
+    /// members of the sessions that it concerns is to be thrown away ([`Output::Retract`]), and
+    /// they are told why, and to come back. Then it is false.
+    pub fn commit(&mut self) -> bool {
+        if self.journal.is_dirty()
+            && let Err((error, sessions)) = self.journal.commit()
+        {
+            self.take_back(&error, &sessions);
+            return false;
+        }
+        true
+    }
+
+    #[cold]
+    fn take_back(&mut self, error: &StorageError, sessions: &[SessionKey]) {
+        for key in sessions {
+            let Some(session) = self.sessions.remove(key) else { continue };
+            self.by_id.remove(&session.id);
+            self.scheduled.remove(key);
+            let (reason, detail) = self.cannot_be_stored(session.id, error);
+            let members: Vec<_> = session.views.iter().filter_map(|(_, v)| v.connection).collect();
+            self.out.retain(|output| !output.is_of(*key, &members));
+            self.out.push_back(Output::Retract { session: *key });
+            for connection in members {
+                self.connections.remove(&connection);
+                self.push_close(connection, reason, detail.clone());
+            }
+        }
     }
 
     /// Forgets a connection, and lets its session know.
@@ -240,7 +328,8 @@ impl Reflector {
             return;
         };
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        let turn =
+            &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
         session.disconnected(turn, arrival, left);
         if session.idle_since.is_some() {
             self.idle.push_back((now, key));
@@ -302,7 +391,12 @@ impl Reflector {
             self.check_silence(now, key);
         }
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        session.handle_timeout(&mut Turn { now, config: &self.config, out: &mut self.out });
+        session.handle_timeout(&mut Turn {
+            now,
+            config: &self.config,
+            out: &mut self.out,
+            journal: &mut self.journal,
+        });
         self.schedule(key);
     }
 

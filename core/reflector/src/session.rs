@@ -10,7 +10,9 @@ use teatime_wire::{
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::journal::{self, Checkpoint, Head, Journal, Told};
 use crate::log::Log;
+use crate::storage::{RecordKind, StorageError, Stored};
 use crate::upload::{Added, Upload};
 use crate::views::{Arrival, Change, Views};
 use crate::vote::Vote;
@@ -30,6 +32,8 @@ pub(crate) struct Session {
     clock: Clock,
     /// The newest time that was told: none before it may be told any more.
     told: u64,
+    /// Up to when it is stored that it may have been told.
+    stored: Told,
     /// When something was last sent to everybody, on the driver's clock.
     last_broadcast: u64,
     pub(crate) log: Log,
@@ -54,21 +58,36 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: u64,
     pub(crate) config: &'a Config,
     pub(crate) out: &'a mut VecDeque<Output>,
+    pub(crate) journal: &'a mut Journal,
 }
 
 impl Session {
-    pub(crate) fn new(key: SessionKey, timeline: u64, join: &Join<'_>, config: &Config) -> Self {
+    /// A session that begins with this join.
+    pub(crate) fn begin(
+        key: SessionKey,
+        timeline: u64,
+        join: &Join<'_>,
+        config: &Config,
+        journal: &mut Journal,
+    ) -> Self {
         let rate = join
             .ticks_per_second
             .clamp(*limits::TICKS_PER_SECOND.start(), *limits::TICKS_PER_SECOND.end());
+        let head = Head::new(timeline, join.password_proof, 1_000_000 / u64::from(rate));
+        journal.begin(key, join.session, &head);
+        Self::new(key, join.session, &head, config)
+    }
+
+    fn new(key: SessionKey, id: SessionId, head: &Head, config: &Config) -> Self {
         Self {
             key,
-            id: join.session,
-            timeline,
-            password_proof: join.password_proof,
-            tick: 1_000_000 / u64::from(rate),
+            id,
+            timeline: head.timeline,
+            password_proof: head.password_proof,
+            tick: head.tick,
             clock: Clock::default(),
             told: 0,
+            stored: Told::default(),
             last_broadcast: 0,
             log: Log::default(),
             views: Views::new(config.max_departed),
@@ -82,6 +101,76 @@ impl Session {
             next_silence_check: 0,
             idle_since: None,
         }
+    }
+
+    /// A session as it was stored: nobody is connected, and it goes on at its time and its sequence
+    /// number when somebody is. Who was there has until the rejoin limit to come back.
+    pub(crate) fn restore(
+        key: SessionKey,
+        id: SessionId,
+        stored: Stored,
+        now: u64,
+        config: &Config,
+    ) -> Result<Self, StorageError> {
+        let mut session = Self::new(key, id, &journal::read_head(&stored.head)?, config);
+        let (mut views_from, mut time) = (0, 0);
+        if let Some((_, bytes)) = &stored.checkpoint {
+            let checkpoint = journal::read_checkpoint(bytes)?;
+            views_from = checkpoint.newest;
+            session.told = checkpoint.time;
+            session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
+            session.views.restore(checkpoint.views, checkpoint.departed);
+        }
+        for record in stored.records {
+            match record.kind {
+                RecordKind::Time => {
+                    time = journal::read_time(&record.bytes)?;
+                }
+                RecordKind::Ordered => {
+                    let message = journal::read_ordered(&record.bytes)?;
+                    session.restore_ordered(record.seq, &message, record.seq > views_from)?;
+                    session.log.push(record.bytes.clone());
+                }
+            }
+        }
+        session.told = session.told.max(time);
+        session.clock = Clock::at(session.told);
+        session.idle_since = Some(now);
+        session.views.all_exit_at(now + config.rejoin_limit);
+        Ok(session)
+    }
+
+    /// What an ordered message has changed besides the log.
+    fn restore_ordered(
+        &mut self,
+        seq: u64,
+        message: &ServerMessage<'_>,
+        changes_views: bool,
+    ) -> Result<(), StorageError> {
+        let (at, time) = match message {
+            ServerMessage::Event(event) => {
+                if changes_views {
+                    self.views.restore_counter(event.sender, event.counter);
+                }
+                (event.seq, event.time)
+            }
+            ServerMessage::Views(views) => {
+                if changes_views {
+                    let exited = views.exited.iter().map(|view| view.view_id);
+                    let joined = views.joined.iter().map(|view| (view.view_id, view.view_data));
+                    self.views.restore_changes(exited, joined);
+                }
+                (views.seq, views.time)
+            }
+            ServerMessage::VoteRequest(vote) => (vote.seq, vote.time),
+            _ => return Err(journal::wrong("message", "not an ordered one")),
+        };
+        if at != seq || at != self.log.newest() + 1 {
+            let why = format!("number {at} after {}", self.log.newest());
+            return Err(journal::wrong("message", &why));
+        }
+        self.told = self.told.max(time);
+        Ok(())
     }
 
     /// Lets a connection in, or says why not. Returns its view, and the connection that it
@@ -218,6 +307,7 @@ impl Session {
     fn order(&mut self, turn: &mut Turn<'_>, message: &ServerMessage<'_>) {
         let frame = Bytes::from(message.encode());
         self.log.push(frame.clone());
+        turn.journal.ordered(self.key, self.id, self.log.newest(), &frame);
         self.broadcast(turn, frame);
         if self.log.events() >= turn.config.snapshot_after_events
             || self.log.bytes() >= turn.config.snapshot_after_bytes
@@ -363,6 +453,14 @@ impl Session {
         let Some((info, parts)) = self.upload.take().map(Upload::finish) else { return };
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
         self.log.replace_by(info, &parts);
+        let time = self.told.max(self.stored.time());
+        let (newest, views) = (self.log.newest(), &self.views);
+        turn.journal.checkpoint(self.key, self.id, || {
+            let parts = parts.into_iter().map(serde_bytes::ByteBuf::from).collect();
+            let mut checkpoint = Checkpoint::new(info, parts, newest, time);
+            (checkpoint.views, checkpoint.departed) = views.store();
+            checkpoint
+        });
         self.next_own_vote = turn.now;
         if self.held && self.log.bytes() < turn.config.log_limit_bytes {
             self.held = false;
@@ -381,7 +479,7 @@ impl Session {
             self.give_up_uploader(turn);
         }
         if self.views.connected() == 0 {
-            self.fall_asleep(turn.now);
+            self.fall_asleep(turn);
         } else {
             self.conclude_vote(turn);
             self.gather(turn);
@@ -389,10 +487,12 @@ impl Session {
     }
 
     /// Nobody is here any more: the clock stands still, and nothing is told to nobody.
-    fn fall_asleep(&mut self, now: u64) {
-        self.told = self.told.max(self.clock.time(now));
-        self.clock.stop(now);
-        self.idle_since = Some(now);
+    fn fall_asleep(&mut self, turn: &mut Turn<'_>) {
+        self.told = self.told.max(self.clock.time(turn.now));
+        self.clock.stop(turn.now);
+        self.idle_since = Some(turn.now);
+        let (seq, told) = (self.log.newest(), self.told);
+        turn.journal.exact_time(self.key, self.id, seq, told, &mut self.stored);
         self.gathered_at = None;
         self.vote = None;
         self.upload = None;
@@ -427,6 +527,8 @@ impl Session {
         }
         if turn.now >= self.last_broadcast + self.tick {
             self.told = self.told.max(self.clock.time(turn.now));
+            let (seq, told) = (self.log.newest(), self.told);
+            turn.journal.time(self.key, self.id, seq, told, &mut self.stored);
             self.broadcast(turn, ServerMessage::Tick(self.told).encode().into());
         }
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use teatime_wire::ViewId;
 
 use crate::ConnId;
+use crate::journal::StoredView;
 use crate::rate::Bucket;
 
 /// A view: one client instance, across its connections.
@@ -158,14 +159,80 @@ impl Views {
         }
     }
 
+    /// What is to be stored: the views that the models know, and the counters of the others.
+    pub(crate) fn store(&self) -> (Vec<StoredView>, Vec<(ViewId, u64)>) {
+        let known = self.all.values().filter(|view| view.announced);
+        let known = known.map(|view| StoredView {
+            id: view.id,
+            data: view.data.as_ref().map(|data| data.to_vec().into()),
+            counter: view.counter,
+        });
+        let coming = self.all.values().filter(|view| !view.announced && view.counter > 0);
+        let coming = coming.map(|view| (view.id, view.counter));
+        (known.collect(), self.departed.iter().copied().chain(coming).collect())
+    }
+
+    /// What was stored; nobody of them is connected.
+    pub(crate) fn restore(&mut self, views: Vec<StoredView>, departed: Vec<(ViewId, u64)>) {
+        self.departed = departed.into();
+        for StoredView { id, data, counter } in views {
+            self.restore_view(id, data.map(|data| Bytes::from(data.into_vec())), counter);
+        }
+    }
+
+    fn restore_view(&mut self, id: ViewId, data: Option<Bytes>, counter: u64) {
+        let arrival = self.add(0, id);
+        if let Some(view) = self.all.get_mut(&arrival) {
+            view.counter = view.counter.max(counter);
+            (view.data, view.announced) = (data, true);
+        }
+    }
+
+    /// Something that a view has sent.
+    pub(crate) fn restore_counter(&mut self, id: ViewId, counter: u64) {
+        let known = self.by_id.get(&id).and_then(|arrival| self.all.get_mut(arrival));
+        if let Some(view) = known {
+            view.counter = view.counter.max(counter);
+        } else if let Some(known) = self.departed.iter_mut().find(|(known, _)| *known == id) {
+            known.1 = known.1.max(counter);
+        } else {
+            self.depart(id, counter);
+        }
+    }
+
+    /// Joins and exits that were told.
+    pub(crate) fn restore_changes<'a>(
+        &mut self,
+        exited: impl Iterator<Item = ViewId>,
+        joined: impl Iterator<Item = (ViewId, Option<&'a [u8]>)>,
+    ) {
+        for id in exited {
+            if let Some(arrival) = self.by_id.get(&id) {
+                self.remove(*arrival);
+            }
+        }
+        for (id, data) in joined {
+            self.restore_view(id, data.map(Bytes::copy_from_slice), 0);
+        }
+    }
+
+    /// Sets when all exits are due.
+    pub(crate) fn all_exit_at(&mut self, exit_at: u64) {
+        self.all.values_mut().for_each(|view| view.exit_at = exit_at);
+    }
+
+    fn depart(&mut self, id: ViewId, counter: u64) {
+        self.departed.push_back((id, counter));
+        if self.departed.len() > self.departed_limit {
+            self.departed.pop_front();
+        }
+    }
+
     fn remove(&mut self, arrival: Arrival) -> Option<View> {
         let view = self.all.remove(&arrival)?;
         self.by_id.remove(&view.id);
         if view.counter > 0 {
-            self.departed.push_back((view.id, view.counter));
-            if self.departed.len() > self.departed_limit {
-                self.departed.pop_front();
-            }
+            self.depart(view.id, view.counter);
         }
         Some(view)
     }

@@ -109,6 +109,7 @@ impl World {
                     self.got.extend(all);
                 }
                 Output::Enter { connection, .. } => self.members.push(connection),
+                Output::Retract { .. } => unreachable!("nothing is stored"),
                 Output::Close { connection, reason, .. } => {
                     self.members.retain(|member| *member != connection);
                     self.closed.push((connection, reason));

@@ -311,6 +311,7 @@ impl Client {
             self.end(Some(reason));
             return;
         }
+        self.voting.stop_upload();
         self.reconnecting_since.get_or_insert(now);
         let after = self.backoff.pause(self.rng.next_u32());
         self.phase = Phase::Connecting { from: now + after };

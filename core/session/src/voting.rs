@@ -34,6 +34,11 @@ impl Voting {
         *self = Self::default();
     }
 
+    /// The connection over which a snapshot was being handed in is gone.
+    pub(crate) fn stop_upload(&mut self) {
+        self.upload = None;
+    }
+
     pub(crate) fn is_uploading(&self) -> bool {
         self.upload.is_some()
     }

@@ -150,6 +150,7 @@ impl Worker {
             match output {
                 Output::Send { connection, frame } => inner.send(connection, &frame),
                 Output::Broadcast { session, frame } => inner.broadcast(session, &frame),
+                Output::Retract { session } => inner.retract(session),
                 Output::Enter { connection, session } => {
                     // What is pending was ordered before, and is in the log that the joiner gets.
                     self.flush_session(inner, session, now);
@@ -282,6 +283,10 @@ impl Worker {
             self.flush.notified().await;
             let now = self.now();
             let inner = &mut *self.inner.borrow_mut();
+            if !inner.reflector.commit() {
+                // Takes back what waits, before it is sent.
+                self.obey(inner, now);
+            }
             for id in std::mem::take(&mut inner.dirty_connections) {
                 self.flush_connection(inner, id, now);
             }
@@ -310,6 +315,10 @@ impl Worker {
     }
 
     fn flush_session(self: &Rc<Self>, inner: &mut Inner, key: SessionKey, now: u64) {
+        if !inner.reflector.commit() {
+            // Whoever has called obeys the state machine, which takes back what waits.
+            return;
+        }
         let Some(session) = inner.sessions.get_mut(&key) else { return };
         if session.pending.is_empty() {
             return;
@@ -395,6 +404,17 @@ impl Inner {
             self.dirty_sessions.push(key);
         }
         frame::write_binary(&mut session.pending, bytes);
+    }
+
+    /// What waits was not stored: nobody shall get it.
+    fn retract(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.pending.clear();
+        for id in &session.connections {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.pending.clear();
+            }
+        }
     }
 
     fn enter(&mut self, id: ConnId, key: SessionKey, most: usize) {

@@ -1,0 +1,71 @@
+//! What a reflector keeps of its sessions beyond its own life, and where.
+
+use bytes::Bytes;
+use teatime_wire::SessionId;
+
+/// Why something cannot be stored, or read back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// There is no room; there may be later.
+    #[error("the disk is full")]
+    Full,
+    /// The operating system refused it.
+    #[error("{0}")]
+    Io(String),
+    /// What is stored is not what was stored.
+    #[error("{0}")]
+    Corrupt(String),
+}
+
+/// What kind of a record it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// An ordered message, as the frame that everybody gets.
+    Ordered = 0,
+    /// A time of the session that may have been told, in µs as eight bytes, the smallest first.
+    Time = 1,
+}
+
+/// A record of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Sequence number of the newest ordered message, this one included.
+    pub seq: u64,
+    /// What it is.
+    pub kind: RecordKind,
+    /// As it was appended.
+    pub bytes: Bytes,
+}
+
+/// A session as it was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stored {
+    /// Set when the session began.
+    pub head: Vec<u8>,
+    /// Stands for all records up to its sequence number.
+    pub checkpoint: Option<(u64, Vec<u8>)>,
+    /// All records after it, in order.
+    pub records: Vec<Record>,
+}
+
+/// Where a reflector keeps its sessions. Nothing that depends on what was handed in is told to
+/// anybody before [`commit`](Self::commit) has returned.
+pub trait Storage: Send {
+    /// A session begins.
+    fn begin(&mut self, session: SessionId, head: &[u8]);
+
+    /// Something happened in it.
+    fn append(&mut self, session: SessionId, seq: u64, kind: RecordKind, bytes: &[u8]);
+
+    /// From now on this stands for all that happened in it up to a sequence number.
+    fn checkpoint(&mut self, session: SessionId, seq: u64, bytes: &[u8]);
+
+    /// Stores all that was handed in since the last time, as durably as the operator wants it. If
+    /// that fails none of it counts.
+    fn commit(&mut self) -> Result<(), StorageError>;
+
+    /// What is stored of a session.
+    fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError>;
+}
