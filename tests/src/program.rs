@@ -1,7 +1,7 @@
 //! Runs a program that speaks JSON, one object a line both ways, and waits for what it prints.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -154,4 +154,26 @@ impl Drop for Program {
 pub fn texts(history: &Value) -> Vec<String> {
     let items = history["items"].as_array().into_iter().flatten();
     items.filter_map(|item| item["html"].as_str().map(str::to_owned)).collect()
+}
+
+/// Runs a command to its end and returns what it has printed; panics with all of it if it fails.
+pub fn finish(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = match command.output() {
+        Ok(output) => output,
+        Err(error) => panic!("{command:?}: {error}: run tests/run, it installs what is missing"),
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(status.success(), "{command:?}: {status}\n{}{}", text(&stdout), text(&stderr));
+    text(&stdout)
+}
+
+/// Keeps from a command what the cargo that runs the tests has told them of their crate: build scripts that
+/// look at it would run again, and crates that are built already would be built anew.
+pub fn forget_cargo(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
 }

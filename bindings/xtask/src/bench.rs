@@ -3,13 +3,12 @@
 use std::process::Command;
 
 use crate::files::{at, run};
-use crate::{Result, c_library, install, root};
+use crate::{Result, c_library, install, root, target_folder};
 
 /// Installs the release, twice, into the build folder, builds the benchmark in C against it, runs it, and
 /// prints its one line of JSON with the sizes of the stripped library added, without and with TLS.
 pub(crate) fn bench() -> Result<()> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(|target| root().join(target));
-    let target = target.unwrap_or_else(|| root().join("target"));
+    let target = target_folder();
     let (prefix, with_tls) = (target.join("bench-c"), target.join("bench-c-tls"));
     install::install(&with_tls, &c_library("release"))?;
     install::install(&prefix, &c_library("release").with(&["--no-default-features"]))?;

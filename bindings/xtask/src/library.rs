@@ -1,10 +1,11 @@
 //! Has cargo build libraries, and learns from it where they are.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Result;
+use crate::{Result, root};
 
 /// A crate that makes libraries, and how they are built.
 #[derive(Clone)]
@@ -14,8 +15,12 @@ pub(crate) struct Library {
     pub(crate) profile: String,
     /// Arguments of cargo besides the usual ones.
     pub(crate) arguments: Vec<String>,
+    /// Another cargo than the one that runs this.
+    pub(crate) cargo: Option<PathBuf>,
     /// Environment of cargo.
-    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) environment: Vec<(String, OsString)>,
+    /// The only kind to build, such as staticlib, and arguments of the compiler for it.
+    pub(crate) only: Option<(&'static str, Vec<String>)>,
 }
 
 /// The libraries as cargo leaves them.
@@ -31,7 +36,9 @@ impl Library {
             manifest: folder.join("Cargo.toml"),
             profile: profile.to_owned(),
             arguments: Vec::new(),
+            cargo: None,
             environment: Vec::new(),
+            only: None,
         }
     }
 
@@ -40,17 +47,13 @@ impl Library {
         self
     }
 
+    pub(crate) fn with_environment(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
     pub(crate) fn build(&self) -> Result<Built> {
-        let mut child = cargo()
-            .args(["build", "--locked", "--lib", "--manifest-path"])
-            .arg(&self.manifest)
-            .args(["--profile", &self.profile])
-            .args(["--message-format", "json-render-diagnostics"])
-            .args(&self.arguments)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cargo: {error}"))?;
+        let mut child = self.command().spawn().map_err(|error| format!("cargo: {error}"))?;
         let mut files = Vec::new();
         for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
             let line = line.map_err(|error| format!("cargo: {error}"))?;
@@ -72,6 +75,31 @@ impl Library {
         };
         Ok(Built { shared: find(&["so", "dylib"]), archive: find(&["a"]) })
     }
+
+    fn command(&self) -> Command {
+        let mut command = self.cargo.as_ref().map_or_else(cargo, Command::new);
+        command
+            .arg(if self.only.is_some() { "rustc" } else { "build" })
+            // An app's own crate has versions of its own.
+            .args(self.manifest.starts_with(root()).then_some("--locked"))
+            .args(["--lib", "--manifest-path"])
+            .arg(&self.manifest)
+            .args(["--profile", &self.profile])
+            .args(["--message-format", "json-render-diagnostics"])
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            // An app's own settings of cargo are found from there.
+            .current_dir(self.manifest.parent().unwrap_or(&self.manifest))
+            .stdout(Stdio::piped());
+        if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
+            let target = std::path::absolute(target).unwrap_or_default();
+            command.env("CARGO_TARGET_DIR", target);
+        }
+        if let Some((kind, arguments)) = &self.only {
+            command.args(["--crate-type", kind, "--"]).args(arguments);
+        }
+        command
+    }
 }
 
 impl Built {
@@ -89,7 +117,15 @@ fn is_library(target: &serde_json::Value) -> bool {
     kinds.into_iter().any(|kind| kind == "cdylib" || kind == "staticlib")
 }
 
-/// The cargo that runs this.
+/// The cargo that runs this, without what it has told of this crate: build scripts that look at it would
+/// run again, and crates that are built already would be built anew.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
+    command
 }

@@ -6,6 +6,7 @@ mod header;
 mod install;
 mod library;
 mod mobile;
+mod package;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use library::Library;
+use package::Platform;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", version, about)]
@@ -30,11 +32,16 @@ enum Task {
         check: bool,
     },
     /// Builds the library for Swift on this machine and generates the code that calls it, both into
-    /// the Swift package.
+    /// the Swift package; for an app of its own, into a copy of it.
     Swift(Mobile),
     /// Builds the library for Kotlin on this machine and generates the code that calls it, both into
-    /// the Kotlin package.
+    /// the Kotlin package; for an app of its own, the library goes into its project.
     Kotlin(Mobile),
+    /// Makes what apps for phones take in, for all their architectures.
+    Package {
+        #[command(subcommand)]
+        platform: Platform,
+    },
     /// Measures what calls of the C library cost, and how large it is; prints one line of JSON.
     Bench,
     /// Builds the C library and installs it: header, shared and static library, pkg-config files,
@@ -60,8 +67,8 @@ struct Mobile {
     /// The crate of the library, for an app that has models of its own.
     #[arg(long = "crate", value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The package; if not said the one in bindings.
-    #[arg(long, value_name = "DIR")]
+    /// Where to, for an app that has models of its own.
+    #[arg(long, value_name = "DIR", requires = "folder")]
     into: Option<PathBuf>,
     /// The build profile: release, or dev for a quick one with checks.
     #[arg(long, default_value = "release")]
@@ -69,10 +76,11 @@ struct Mobile {
 }
 
 impl Mobile {
-    fn run(self, usual: &str, make: fn(&Library, &Path) -> Result<()>) -> Result<()> {
-        let folder = self.folder.unwrap_or_else(mobile::folder);
-        let into = self.into.unwrap_or_else(|| root().join(usual));
-        make(&Library::new(&folder, &self.profile), &into)
+    fn run(self, make: fn(&Library, Option<&Path>) -> Result<()>) -> Result<()> {
+        let library = mobile::library(self.folder, &self.profile)?;
+        let Some(into) = self.into else { return make(&library, None) };
+        files::at(&into, std::fs::create_dir_all(&into))?;
+        make(&library, Some(&files::at(&into, into.canonicalize())?))
     }
 }
 
@@ -91,8 +99,9 @@ fn main() -> ExitCode {
             }
             install::install(&prefix, &library)
         }
-        Task::Kotlin(how) => how.run("bindings/kotlin", mobile::kotlin),
-        Task::Swift(how) => how.run("bindings/swift", mobile::swift),
+        Task::Kotlin(how) => how.run(mobile::kotlin),
+        Task::Package { platform } => package::make(platform),
+        Task::Swift(how) => how.run(mobile::swift),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -106,6 +115,12 @@ fn main() -> ExitCode {
 /// The library for C.
 fn c_library(profile: &str) -> Library {
     Library::new(&root().join("bindings/c"), profile)
+}
+
+/// The folder in which cargo builds.
+fn target_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(|target| root().join(target));
+    target.unwrap_or_else(|| root().join("target"))
 }
 
 /// The top of the workspace.

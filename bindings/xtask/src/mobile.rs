@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{at, copy, run, write};
 use crate::library::{Library, cargo};
-use crate::{Result, root};
+use crate::{Result, package, root};
 
 /// The name of the library, whatever crate it comes from: the packages for Swift and Kotlin look for
 /// it.
@@ -15,9 +15,10 @@ pub(crate) const NAME: &str = "teatime_mobile";
 /// What a program that links the static library must link besides.
 const NATIVE_LIBRARIES: &str = "-lm -ldl -lpthread";
 
-/// The folder of the library that comes with the project.
-pub(crate) fn folder() -> PathBuf {
-    root().join("bindings/mobile")
+/// The library of an app's own crate, or the one that comes with the project.
+pub(crate) fn library(folder: Option<PathBuf>, profile: &str) -> Result<Library> {
+    let folder = folder.unwrap_or_else(|| root().join("bindings/mobile"));
+    Ok(Library::new(&at(&folder, folder.canonicalize())?, profile))
 }
 
 /// Generates code for a language from a library.
@@ -32,9 +33,15 @@ pub(crate) fn generate(language: &str, library: &Path, into: &Path) -> Result<()
         .arg(library))
 }
 
-/// Generated Swift, header and module map to `Sources`, the static library to `native`.
-pub(crate) fn swift(library: &Library, into: &Path) -> Result<()> {
+/// Generated Swift, header and module map to `Sources`, the static library to `native`; into bindings/swift,
+/// or a package of its own for an app.
+pub(crate) fn swift(library: &Library, own: Option<&Path>) -> Result<()> {
+    let usual = root().join("bindings/swift");
+    let into = own.unwrap_or(&usual);
     let built = library.build()?;
+    if own.is_some() {
+        package::swift::written_by_hand(into)?;
+    }
     let (code, header) = (into.join("Sources/TeatimeFFI"), into.join("Sources/TeatimeFFIFFI"));
     swift_code(built.shared()?, &code, &header)?;
     let native = into.join("native");
@@ -61,16 +68,17 @@ pub(crate) fn swift_code(library: &Path, code: &Path, header: &Path) -> Result<(
     Ok(())
 }
 
-/// Generated Kotlin to `generated`, the shared library to `native`, in a folder that is named as JNA
-/// names the platform.
-pub(crate) fn kotlin(library: &Library, into: &Path) -> Result<()> {
+/// Generated Kotlin to bindings/kotlin; the shared library to `native` there or in an app's own project, in a
+/// folder that is named as JNA names the platform.
+pub(crate) fn kotlin(library: &Library, own: Option<&Path>) -> Result<()> {
+    let usual = root().join("bindings/kotlin");
     let built = library.build()?;
-    generate("kotlin", built.shared()?, &into.join("generated"))?;
-    let native = into.join("native").join(jna_platform());
+    generate("kotlin", built.shared()?, &usual.join("generated"))?;
+    let native = own.unwrap_or(&usual).join("native").join(jna_platform());
     at(&native, fs::create_dir_all(&native))?;
     let shared = built.shared()?;
-    let file = shared.file_name().ok_or("the library has no name")?;
-    let target = native.join(file);
+    let extension = shared.extension().unwrap_or_default().to_string_lossy().into_owned();
+    let target = native.join(format!("lib{NAME}.{extension}"));
     copy(shared, &target)?;
     if library.profile == "release" && cfg!(not(target_vendor = "apple")) {
         run(std::process::Command::new("strip").arg("--strip-unneeded").arg(&target))?;

@@ -36,6 +36,10 @@ pub struct Config {
     pub log_reserve_bytes: u64,
     /// What a client may send.
     pub send_limits: SendLimits,
+    /// What a line has held up for so long may come at once, on top of a burst: a client that keeps to its
+    /// rate must not be closed because the network did not keep the pace. As long as the rejoin limit, for
+    /// after that a connection is given up anyway.
+    pub stall_tolerance: u64,
     /// Most views of one session.
     pub max_views: usize,
     /// Most connections of this reflector.
@@ -79,6 +83,7 @@ impl Default for Config {
             max_idle_sessions: 10_000,
             max_idle_bytes: 1024 * MIB,
             max_departed: 1_000,
+            stall_tolerance: 10 * SECOND,
         }
     }
 }

@@ -281,7 +281,7 @@ impl Session {
             let detail = format!("a payload of {} bytes", send.payload.len());
             return Err((CloseReason::TooLarge, detail));
         }
-        if !view.bucket.take(turn.now, limits) {
+        if !view.bucket.take(turn.now, limits, turn.config.stall_tolerance) {
             let detail = format!("more than {} events per second", limits.per_second);
             return Err((CloseReason::TooFast, detail));
         }

@@ -361,6 +361,7 @@ fn who_sends_too_fast_or_stays_silent_is_closed() {
     let mut config = Config::default();
     config.send_limits.per_second = 10;
     config.send_limits.burst = 5;
+    config.stall_tolerance = 0;
     let mut world = World::new(config);
     let (fast, silent, alive) = (world.join(1), world.join(2), world.join(3));
     (1..=6).for_each(|counter| world.post(fast, counter));

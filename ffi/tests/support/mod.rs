@@ -5,8 +5,11 @@
 pub mod exports;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::{LazyLock, Mutex};
+
+pub use teatime_tests::program::finish as run;
+use teatime_tests::program::forget_cargo;
 
 /// The library, installed.
 pub static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
@@ -29,16 +32,10 @@ pub fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder")
 }
 
-/// Cargo, without what the cargo that runs the tests has told them of their crate: build scripts that
-/// look at it would run again, and crates that are built already would be built anew.
+/// Cargo, at the top of the workspace.
 pub fn cargo() -> Command {
     let mut command = Command::new(env!("CARGO"));
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&*name);
-        }
-    }
+    forget_cargo(&mut command);
     command.current_dir(root());
     command
 }
@@ -55,17 +52,6 @@ fn install(name: &str, features: &str) -> PathBuf {
         .status();
     assert!(installed.expect("cargo is there").success());
     prefix
-}
-
-/// Runs a command to its end; panics with all it has printed if it fails.
-pub fn run(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = match command.output() {
-        Ok(output) => output,
-        Err(error) => panic!("{command:?}: {error}: run tests/run, it installs what is missing"),
-    };
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(status.success(), "{command:?}: {status}\n{}{}", text(&stdout), text(&stderr));
-    text(&stdout)
 }
 
 /// How pkg-config says that programs are built with some packages, ours among them.

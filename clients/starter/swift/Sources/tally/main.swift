@@ -1,3 +1,4 @@
+import Foundation
 import TallyModel
 import Teatime
 
@@ -21,5 +22,7 @@ while await Task.detached(operation: { readLine() }).value != nil {
 session.leave()
 
 @Sendable func show(_ session: Session) throws {
-  print("total", try session.read("total", as: Int.self))
+  let total: Int = try session.read("total")
+  // Not print, which keeps lines to itself where no terminal is.
+  FileHandle.standardOutput.write(Data("total \(total)\n".utf8))
 }

@@ -1,0 +1,47 @@
+package teatime
+
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.consumeAsFlow
+
+/** Who listens to what a session tells about itself. */
+internal class Notices {
+    private val channels = LinkedHashSet<Channel<Notice>>()
+
+    /** What has been told before anybody listened; nothing once somebody does. */
+    private var early: ArrayDeque<Notice>? = ArrayDeque()
+    private var ended = false
+
+    fun open(): Flow<Notice> {
+        val channel = Channel<Notice>(Channel.UNLIMITED)
+        synchronized(this) {
+            early?.forEach { channel.trySend(it) }
+            early = null
+            if (ended) channel.close() else channels += channel
+        }
+        channel.invokeOnClose { synchronized(this) { channels -= channel } }
+        return channel.consumeAsFlow()
+    }
+
+    fun tell(notice: Notice) {
+        synchronized(this) {
+            early?.run {
+                if (size == MOST_EARLY) removeFirst()
+                addLast(notice)
+            }
+            channels.toList()
+        }.forEach { it.trySend(notice) }
+    }
+
+    fun end() {
+        synchronized(this) {
+            ended = true
+            channels.toList()
+        }.forEach { it.close() }
+    }
+
+    private companion object {
+        /** Enough for a join with many failed attempts; if nobody ever listens it must not grow. */
+        const val MOST_EARLY = 64
+    }
+}

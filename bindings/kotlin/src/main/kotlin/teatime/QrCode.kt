@@ -1,0 +1,33 @@
+package teatime
+
+/**
+ * A QR code as a square of modules.
+ *
+ * @property side modules per side, without the quiet zone of four modules that a reader needs around it
+ */
+public class QrCode private constructor(public val side: Int, private val modules: ByteArray) {
+    /**
+     * Whether a module is dark.
+     *
+     * @throws IndexOutOfBoundsException outside of the square
+     */
+    public fun isDark(column: Int, row: Int): Boolean {
+        if (column !in 0 until side || row !in 0 until side) {
+            throw IndexOutOfBoundsException("column $column, row $row of a code of $side modules a side")
+        }
+        return modules[row * side + column].toInt() != 0
+    }
+
+    /** Makes codes. */
+    public companion object {
+        /**
+         * The code of a text, such as a join link.
+         *
+         * @throws TeatimeException [ErrorCode.TOO_LONG] beyond 2,953 bytes
+         */
+        public fun of(text: String): QrCode {
+            val code = firstCall { teatime.ffi.qrCode(text) }
+            return QrCode(code.side.toInt(), code.modules)
+        }
+    }
+}

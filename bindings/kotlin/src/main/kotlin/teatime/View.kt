@@ -1,0 +1,47 @@
+package teatime
+
+import kotlin.coroutines.CoroutineContext
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.flow.Flow
+
+/**
+ * A view of the model: from the moment when its own join has been processed until the model is lost or the
+ * session is left. Coroutines that are launched in it are cancelled then, and flows of [events] end.
+ *
+ * If such a coroutine fails, the session is left, as if it had failed itself.
+ *
+ * @property session the session that the view belongs to
+ */
+public class View internal constructor(
+    public val session: Session,
+    private val subscriptions: Subscriptions,
+    override val coroutineContext: CoroutineContext,
+) : CoroutineScope {
+    private val open = ArrayList<OpenSubscription>()
+    private var lost = false
+
+    /**
+     * Listens to a topic from now on; see [Session.events]. When this is called while the view is built, the
+     * flow has everything that the model publishes from then on.
+     */
+    public fun events(scope: String, event: String, handling: Handling = Handling.QUEUED): Flow<Event> {
+        val subscription = subscriptions.open(scope, event, handling)
+        val late = synchronized(open) { if (!lost) open += subscription; lost }
+        if (late) subscription.end()
+        return subscription.flow
+    }
+
+    internal fun end() {
+        val ending = synchronized(open) { lost = true; open.toList() }
+        ending.forEach { it.end() }
+        cancel()
+    }
+
+    internal companion object {
+        /** Below the session's own coroutine: they fail, and are cancelled, together. */
+        fun of(session: Session, subscriptions: Subscriptions, parent: CoroutineContext): View =
+            View(session, subscriptions, parent + Job(parent[Job]))
+    }
+}

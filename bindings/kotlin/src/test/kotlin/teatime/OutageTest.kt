@@ -1,0 +1,149 @@
+package teatime
+
+import java.net.URI
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.runBlocking
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNotNull
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+class OutageTest {
+    @Test
+    fun `acceptance 12 a short outage loses nothing and nobody sees an exit`() = withReflector { url ->
+        val options = room(url)
+        Wire(url).use { wire -> join(options).use { other ->
+            var built = 0
+            join(options.copy(reflector = wire.url)) { built++ }.use { phone ->
+                other.until("entry") { participants == 2 }
+                val seen = other.events("viewInfo", "refresh")
+                val notices = phone.notices()
+                wire.cut()
+                val broken = phone.untilState("loss") { it is ConnectionState.Reconnecting } as ConnectionState.Reconnecting
+                assertNotNull(broken.reason)
+                phone.post("said in the dark")
+                other.post("said meanwhile")
+                wire.mend()
+                phone.untilState("line") { it == ConnectionState.Live }
+                for (session in listOf(phone, other)) {
+                    session.until("both posts") { lines.count { "said" in it } == 2 }
+                }
+                phone.leave()
+                val told = patiently("end") { notices.toList() }
+                // Its model is gone when it has left, not before.
+                assertEquals(listOf(Notice.ViewReady, Notice.ViewLost), told.filter { it in LIFE }, "$told")
+                other.until("exit") { participants == 1 }
+                other.leave()
+                // The leaving, and nothing else.
+                assertEquals(1, patiently("end") { seen.toList() }.size)
+                assertEquals(1, built)
+            }
+        } }
+    }
+
+    @Test
+    fun `acceptance 12 a long outage is an exit and a join of the same id`() = withReflector { url ->
+        val options = room(url)
+        Wire(url).use { wire -> join(options).use { other ->
+            join(options.copy(reflector = wire.url)).use { phone ->
+                val id = phone.viewId
+                other.until("entry") { views.contains(id) }
+                wire.cut()
+                phone.untilState("loss") { it is ConnectionState.Reconnecting }
+                other.until("exit") { !views.contains(id) }
+                wire.mend()
+                other.until("return") { views.contains(id) }
+                assertEquals(id, phone.viewId)
+                phone.untilState("line") { it == ConnectionState.Live }
+                phone.until("both") { participants == 2 }
+            }
+        } }
+    }
+
+    @Test
+    fun `a reflector that vanishes is told and a new one is found`() {
+        val first = Reflector.start("127.0.0.1:0")
+        val address = URI(first.url).run { "$host:$port" }
+        runBlocking {
+            val views = ArrayList<Pair<View, Flow<Event>>>()
+            join(room(first.url)) { views += this to events("history", "refresh") }.use { session ->
+                val notices = session.notices()
+                session.applied(session.post("to the first"))
+                first.close()
+                first.close()
+                session.untilState("loss") { it is ConnectionState.Reconnecting && it.reason != null }
+                Reflector.start(address).use {
+                    // This reflector keeps nothing over a restart: the room begins anew, with a new view.
+                    session.untilState("line") { it == ConnectionState.Live }
+                    val order = ArrayList<Notice>()
+                    patiently("new view", { order }) {
+                        notices.first { notice -> order += notice; order.count { it == Notice.ViewReady } == 2 }
+                    }
+                    assertTrue(order.indexOf(Notice.ViewLost) in 0 until order.lastIndexOf(Notice.ViewReady), "$order")
+                    assertEquals(2, views.size)
+                    assertEquals(emptyList<String>(), session.lines.filter { "first" in it })
+                    session.applied(session.post("to the second"))
+                    patiently("event of the new view") { views[1].second.first() }
+                    // The old view has ended: what it had heard is there, and the end.
+                    assertEquals(1, patiently("end of the old view") { views[0].second.toList() }.size)
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `background and foreground lose nothing and the others see no exit`() = withReflector { url ->
+        val options = room(url)
+        join(options).use { other -> join(options).use { phone ->
+            other.until("entry") { participants == 2 }
+            val seen = other.events("viewInfo", "refresh")
+            val notices = phone.notices()
+            // A moment: nothing happens.
+            phone.onBackground()
+            phone.onForeground()
+            phone.applied(phone.post("before"))
+            assertEquals(ConnectionState.Live, phone.connection.value)
+            phone.onBackground()
+            delay(2.1.seconds)
+            phone.onForeground()
+            phone.post("after")
+            other.post("meanwhile")
+            for (session in listOf(phone, other)) session.until("posts") { lines.size == 3 }
+            phone.untilState("line") { it == ConnectionState.Live }
+            phone.leave()
+            val told = patiently("end") { notices.toList() }
+            val states = told.filterIsInstance<Notice.Connection>().map { it.state }
+            assertEquals(1, states.count { it is ConnectionState.Reconnecting }, "$told")
+            assertEquals(listOf(Notice.ViewReady, Notice.ViewLost), told.filter { it in LIFE }, "$told")
+            other.until("exit") { participants == 1 }
+            other.leave()
+            assertEquals(1, patiently("end") { seen.toList() }.size)
+        } }
+    }
+
+    @Test
+    fun `only a long absence makes a new connection`() {
+        var now = 1_000_000L
+        val absence = Absence { now }
+        assertFalse(absence.end())
+        for ((away, reconnects) in listOf(0L to false, 2_000L to false, 2_001L to true, 3_600_000L to true, -5_000L to true)) {
+            absence.begin()
+            now += away / 2
+            // Being told twice does not begin anew.
+            absence.begin()
+            now += away - away / 2
+            assertEquals(reconnects, absence.end(), "$away ms")
+            assertFalse(absence.end())
+        }
+    }
+
+    private companion object {
+        /** When a view begins and ends. */
+        val LIFE = listOf(Notice.ViewReady, Notice.ViewLost)
+    }
+}

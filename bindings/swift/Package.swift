@@ -1,0 +1,40 @@
+// swift-tools-version: 6.0
+
+import PackageDescription
+
+#if canImport(Darwin)
+  // Made on a Mac: one static library for each platform, with its header.
+  let library: Target = .binaryTarget(name: "TeatimeFFIFFI", path: "native/Teatime.xcframework")
+#else
+  // The static library of this machine; PKG_CONFIG_PATH must name the folder `native`.
+  let library: Target = .systemLibrary(name: "TeatimeFFIFFI", pkgConfig: "teatime-mobile")
+#endif
+
+let package = Package(
+  name: "Teatime",
+  platforms: [.iOS(.v16), .macOS(.v13), .tvOS(.v16), .watchOS(.v9), .visionOS(.v1)],
+  products: [
+    .library(name: "Teatime", targets: ["Teatime"]),
+    .executable(name: "teatime-bench", targets: ["TeatimeBench"]),
+  ],
+  targets: [
+    library,
+    // Generated: not meant to be called by apps.
+    .target(
+      name: "TeatimeFFI",
+      dependencies: ["TeatimeFFIFFI"],
+      swiftSettings: [.swiftLanguageMode(.v5)]
+    ),
+    .target(
+      name: "Teatime",
+      dependencies: [
+        "TeatimeFFI", .target(name: "ObservationLink", condition: .when(platforms: [.linux])),
+      ]
+    ),
+    // What the Observation library of Swift 6.0 for Linux lacks.
+    .target(name: "ObservationLink"),
+    .executableTarget(name: "TeatimeBench", dependencies: ["Teatime"]),
+    .testTarget(name: "TeatimeTests", dependencies: ["Teatime", "TeatimeFFI"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

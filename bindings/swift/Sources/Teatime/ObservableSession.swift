@@ -1,0 +1,45 @@
+#if canImport(Observation)
+  import Observation
+
+  /// What a screen shows of a session, observable. It follows the session as long as it exists.
+  @available(macOS 14, iOS 17, tvOS 17, watchOS 10, visionOS 1, *)
+  @MainActor
+  @Observable
+  public final class ObservableSession {
+    /// The session.
+    public let session: Session
+    /// How it stands with its reflector.
+    public private(set) var connection: Connection
+    /// How far the catch-up is, from 0 to 1.
+    public private(set) var progress = 0.0
+    /// Whether the model is up to date with the reflector.
+    public private(set) var isSynced = false
+    @ObservationIgnored private var tasks: [Task<Void, Never>] = []
+
+    /// Follows a session.
+    public init(_ session: Session) {
+      self.session = session
+      connection = session.connection
+      follow(session.connectionStates) { $0.connection = $1 }
+      follow(session.progress) { $0.progress = $1 }
+      follow(session.notices) { if case .synced(let synced) = $1 { $0.isSynced = synced } }
+    }
+
+    private func follow<Element: Sendable>(
+      _ sequence: AsyncStream<Element>,
+      _ take: @escaping @MainActor (ObservableSession, Element) -> Void
+    ) {
+      tasks.append(
+        Task { [weak self] in
+          for await element in sequence {
+            guard let self else { return }
+            take(self, element)
+          }
+        })
+    }
+
+    deinit {
+      for task in tasks { task.cancel() }
+    }
+  }
+#endif

@@ -1,0 +1,65 @@
+#if canImport(Observation)
+  import Observation
+  import Teatime
+  import XCTest
+
+  @available(macOS 14, iOS 17, tvOS 17, watchOS 10, visionOS 1, *)
+  final class ObservableTests: SessionTestCase {
+    func testAScreenFollowsTheSession() async throws {
+      try await Self.follow(options())
+    }
+
+    func testWhoDropsItLeavesTheSession() async throws {
+      try await Self.drop(options())
+    }
+
+    /// Waits for changes of what is observed until it is as wanted.
+    @MainActor
+    private static func wait(
+      for what: String, in observed: ObservableSession,
+      until wanted: @MainActor @Sendable (ObservableSession) -> Bool
+    ) async throws {
+      while true {
+        let changed = AsyncStream.makeStream(of: Void.self)
+        let holds = withObservationTracking {
+          wanted(observed)
+        } onChange: {
+          changed.continuation.yield()
+        }
+        if holds { return }
+        try await changed.stream.first(what)
+        // It is told before the change is made.
+        await Task.yield()
+      }
+    }
+
+    @MainActor
+    private static func follow(_ options: JoinOptions) async throws {
+      let session = try Session.start(options)
+      let observed = ObservableSession(session)
+      try await wait(for: "life", in: observed) { $0.connection.state == .live }
+      try await wait(for: "progress", in: observed) { $0.progress == 1 }
+      try await wait(for: "model that is up to date", in: observed) { $0.isSynced }
+      session.reconnect()
+      try await wait(for: "loss", in: observed) { $0.connection.state == .reconnecting }
+      try await wait(for: "life", in: observed) { $0.connection.state == .live }
+      session.leave()
+      try await wait(for: "end", in: observed) { $0.connection.state == .left }
+    }
+
+    @MainActor
+    private static func drop(_ options: JoinOptions) async throws {
+      weak var dropped: ObservableSession?
+      let stays = try await inTime("join") { try await Session.join(options) }
+      do {
+        let session = try await inTime("join") { try await Session.join(options) }
+        let observed = ObservableSession(session)
+        dropped = observed
+        try await stays.wait(forParticipants: 2)
+        XCTAssertEqual(observed.connection.state, .live)
+      }
+      try await stays.wait(forParticipants: 1)
+      XCTAssertNil(dropped)
+    }
+  }
+#endif

@@ -1,0 +1,159 @@
+//! The AAR: shared libraries for Android's architectures and the Kotlin code, as apps take them in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Package, checksums, folder, rust, stand_in, zip};
+use crate::files::{at, copy, run, write};
+use crate::library::Library;
+use crate::{Result, mobile, root};
+
+/// A target of Rust, and what Android calls it.
+pub(super) struct Target {
+    pub(super) triple: &'static str,
+    abi: &'static str,
+    /// As the compilers of the NDK name it.
+    clang: &'static str,
+    /// As other headers for Linux name it.
+    arch: &'static str,
+}
+
+pub(super) const TARGETS: [Target; 4] = [
+    Target {
+        triple: "aarch64-linux-android",
+        abi: "arm64-v8a",
+        clang: "aarch64-linux-android",
+        arch: "aarch64",
+    },
+    Target {
+        triple: "armv7-linux-androideabi",
+        abi: "armeabi-v7a",
+        clang: "armv7a-linux-androideabi",
+        arch: "arm",
+    },
+    Target {
+        triple: "x86_64-linux-android",
+        abi: "x86_64",
+        clang: "x86_64-linux-android",
+        arch: "x86_64",
+    },
+    Target { triple: "i686-linux-android", abi: "x86", clang: "i686-linux-android", arch: "x86" },
+];
+
+/// Android 8.0, the oldest that the library runs on.
+const OLDEST: u32 = 26;
+
+pub(super) fn package(package: &Package, targets: &[&Target]) -> Result<()> {
+    match std::env::var_os("ANDROID_NDK_HOME").filter(|folder| !folder.is_empty()) {
+        Some(ndk) => whole(package, targets, &programs(Path::new(&ndk))?),
+        None => static_only(package, targets),
+    }
+}
+
+/// The static libraries, which is as far as one gets without Android's linker and libraries.
+fn static_only(package: &Package, targets: &[&Target]) -> Result<()> {
+    let mut names = Vec::new();
+    let top = package.into.join("static");
+    folder::renew(&top)?;
+    for target in targets {
+        let clang = format!("{}{OLDEST}", target.clang);
+        let library = rust::for_target(package.library.clone(), target.triple)?;
+        let mut library = stand_in::android(library, target.triple, &clang, target.arch)?;
+        library.only = Some(("staticlib", Vec::new()));
+        let built = library.build()?;
+        let name = format!("static/{}/lib{}.a", target.abi, mobile::NAME);
+        let to = package.into.join(&name);
+        at(&to, fs::create_dir_all(top.join(target.abi)))?;
+        copy(built.archive()?, &to)?;
+        names.push(name);
+    }
+    checksums::write_checksums(&package.into, &names)?;
+    println!("{}", top.display());
+    eprintln!(
+        "xtask: these are static libraries. The shared ones and the AAR need the Android NDK: set \
+         ANDROID_NDK_HOME to its folder"
+    );
+    Ok(())
+}
+
+/// The shared libraries, and the AAR with them.
+fn whole(package: &Package, targets: &[&Target], programs: &Path) -> Result<()> {
+    let content = package.into.join("aar");
+    folder::renew(&content)?;
+    for target in targets {
+        let built = shared(package, target, programs)?.build()?;
+        let folder = content.join("jni").join(target.abi);
+        at(&folder, fs::create_dir_all(&folder))?;
+        let library = folder.join(format!("lib{}.so", mobile::NAME));
+        copy(built.shared()?, &library)?;
+        if package.is_release() {
+            let strip = programs.join("llvm-strip");
+            run(Command::new(strip).arg("--strip-unneeded").arg(&library))?;
+        }
+    }
+    describe(&content)?;
+    classes(&content.join("classes.jar"))?;
+    let name = format!("teatime-{}.aar", env!("CARGO_PKG_VERSION"));
+    zip::pack(&content, &package.into.join(&name), false)?;
+    at(&content, fs::remove_dir_all(&content))?;
+    println!("{}", package.into.join(&name).display());
+    checksums::write_checksums(&package.into, &[name])
+}
+
+/// A shared library, built and linked with the NDK.
+fn shared(package: &Package, target: &Target, programs: &Path) -> Result<Library> {
+    let clang = programs.join(format!("{}{OLDEST}-clang", target.clang));
+    let suffix = target.triple.replace('-', "_");
+    let mut library = rust::for_target(package.library.clone(), target.triple)?
+        .with_environment(&format!("CC_{suffix}"), &clang)
+        .with_environment(&format!("AR_{suffix}"), programs.join("llvm-ar"))
+        .with_environment(&format!("CARGO_TARGET_{}_LINKER", suffix.to_uppercase()), &clang);
+    let name = format!("-Clink-arg=-Wl,-soname,lib{}.so", mobile::NAME);
+    // Newer phones have memory pages of 16 KB, and cannot load what is laid out for smaller ones.
+    let pages = "-Clink-arg=-Wl,-z,max-page-size=16384".to_owned();
+    library.only = Some(("cdylib", vec![name, pages]));
+    Ok(library)
+}
+
+/// The folder with the compilers of an NDK.
+fn programs(ndk: &Path) -> Result<PathBuf> {
+    let hosts = ndk.join("toolchains/llvm/prebuilt");
+    let mut found = at(&hosts, fs::read_dir(&hosts))?;
+    let host = found.next().ok_or_else(|| format!("{}: empty", hosts.display()))?;
+    Ok(at(&hosts, host)?.path().join("bin"))
+}
+
+/// The files of an AAR that say what it is.
+fn describe(content: &Path) -> Result<()> {
+    let manifest = format!(
+        "<manifest xmlns:android=\"http://schemas.android.com/apk/res/android\" \
+         package=\"io.github.teatime\">\n    \
+         <uses-sdk android:minSdkVersion=\"{OLDEST}\" />\n    \
+         <uses-permission android:name=\"android.permission.INTERNET\" />\n\
+         </manifest>\n"
+    );
+    write(&content.join("AndroidManifest.xml"), &manifest)?;
+    // There are no resources; the build of an app wants the list of them all the same.
+    write(&content.join("R.txt"), "")?;
+    write(&content.join("proguard.txt"), KEEP)
+}
+
+/// What must keep its name in an app that is shrunk: native code looks for it by name.
+const KEEP: &str = "\
+-keep class com.sun.jna.** { *; }
+-keep class * implements com.sun.jna.** { *; }
+-keep class teatime.ffi.** { *; }
+-dontwarn java.awt.**
+";
+
+/// The Kotlin code, without the libraries for other systems that its jar carries.
+fn classes(to: &Path) -> Result<()> {
+    let jar = format!("bindings/kotlin/target/teatime-{}.jar", env!("CARGO_PKG_VERSION"));
+    let jar = root().join(jar);
+    if !jar.exists() {
+        eprintln!("xtask: {}: not there, so the AAR has no Kotlin code in it", jar.display());
+        return Ok(());
+    }
+    zip::filter(&jar, to, |name| ![".so", ".dylib", ".dll"].iter().any(|end| name.ends_with(end)))
+}

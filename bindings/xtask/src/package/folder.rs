@@ -1,0 +1,43 @@
+//! Folders that are filled anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use crate::files::at;
+
+/// Makes an empty folder in the place of what is there.
+pub(crate) fn renew(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => at(folder, Err(error))?,
+        _ => {}
+    }
+    at(folder, fs::create_dir_all(folder))
+}
+
+/// All files below a folder, sorted, so that what is made of them does not depend on the disk.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in at(folder, fs::read_dir(folder))? {
+        let path = at(folder, entry)?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Copies all files below a folder.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    for file in files(from)? {
+        let target = to.join(file.strip_prefix(from).unwrap_or(&file));
+        if let Some(parent) = target.parent() {
+            at(parent, fs::create_dir_all(parent))?;
+        }
+        at(&file, fs::copy(&file, &target))?;
+    }
+    Ok(())
+}

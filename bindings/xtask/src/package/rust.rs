@@ -1,0 +1,49 @@
+//! Which Rust builds for a target: one that has its standard library, or one that has the source.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Result;
+use crate::library::Library;
+
+/// Debian's packages rustc-web, cargo-web and rust-web-src.
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
+
+/// Has a library built for a target.
+pub(crate) fn for_target(library: Library, triple: &str) -> Result<Library> {
+    let library = library.with(&["--target", triple]);
+    if is_installed(triple) {
+        return Ok(library);
+    }
+    if [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_SOURCE].iter().all(|file| Path::new(file).exists()) {
+        return Ok(from_source(library));
+    }
+    Err(format!(
+        "Rust's standard library for {triple} is missing: run `rustup target add {triple}`, or on \
+         Debian tests/cross-setup"
+    ))
+}
+
+/// True if the compiler has the standard library of a target.
+fn is_installed(triple: &str) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output =
+        Command::new(rustc).args(["--print", "target-libdir", "--target", triple]).output();
+    output.is_ok_and(|output| {
+        output.status.success()
+            && Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists()
+    })
+}
+
+/// Builds the standard library too. A stable compiler does so only if it is told to behave like an
+/// unstable one. It unwinds, for the library catches panics.
+fn from_source(library: Library) -> Library {
+    let mut library = library
+        .with(&["-Zbuild-std=std,panic_unwind"])
+        .with_environment("RUSTC", DEBIAN_RUSTC)
+        .with_environment("RUSTC_BOOTSTRAP", "1");
+    library.cargo = Some(DEBIAN_CARGO.into());
+    library
+}

@@ -1,0 +1,56 @@
+//! Stands in for Xcode and the NDK where they are not: clang with headers from the package ziglang,
+//! both installed by tests/cross-setup. That is enough for what is written in C, but not to link.
+
+use std::path::PathBuf;
+
+use crate::Result;
+use crate::library::Library;
+
+/// The compiler, by the name that it has in Debian; older ones do not know today's headers.
+const CLANG: &str = "clang-19";
+const AR: &str = "llvm-ar-19";
+
+/// The release of ziglang; tests/cross-setup names the folder in the same way.
+const HEADERS: &str = "teatime/ziglang-0.17.0";
+
+/// C for Apple's systems.
+pub(crate) fn apple(library: Library, triple: &str) -> Result<Library> {
+    Ok(tools(library, triple).with_environment("SDKROOT", headers()?.join("apple-sdk")))
+}
+
+/// C for Android: its own headers are in the NDK, those of another libc for Linux will do for the
+/// little that the library takes from them.
+pub(crate) fn android(library: Library, triple: &str, clang: &str, arch: &str) -> Result<Library> {
+    let headers = headers()?.join("include");
+    let mut flags = format!("--target={clang} -nostdlibinc");
+    for folder in [
+        format!("{arch}-linux-musl"),
+        "generic-musl".to_owned(),
+        format!("{arch}-linux-any"),
+        "any-linux-any".to_owned(),
+    ] {
+        flags += &format!(" -isystem {}", headers.join(folder).display());
+    }
+    let name = format!("CFLAGS_{}", triple.replace('-', "_"));
+    Ok(tools(library, triple).with_environment(&name, flags))
+}
+
+fn tools(library: Library, triple: &str) -> Library {
+    let suffix = triple.replace('-', "_");
+    library
+        .with_environment(&format!("CC_{suffix}"), CLANG)
+        .with_environment(&format!("AR_{suffix}"), AR)
+}
+
+fn headers() -> Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let folder = cache.map(PathBuf::from).or_else(home).ok_or("HOME is not set")?.join(HEADERS);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(format!(
+        "{}: not there; run tests/cross-setup, or take a machine with Xcode or an NDK",
+        folder.display()
+    ))
+}

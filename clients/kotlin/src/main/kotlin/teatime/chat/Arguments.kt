@@ -1,0 +1,70 @@
+package teatime.chat
+
+import java.io.File
+import java.io.IOException
+import teatime.JoinLink
+import teatime.TeatimeException
+
+/** What stands on the command line; flags override the link. */
+internal class Arguments private constructor(
+    val reflector: String?,
+    val json: Boolean,
+    private val link: Room?,
+    private val given: Map<String, String>,
+) {
+    /** The room, by the reflector that was named or this one. */
+    fun room(reflector: String): Room = Room(
+        reflector = reflector,
+        name = given["--name"] ?: link?.name ?: "lobby",
+        password = given["--password"] ?: link?.password,
+        inactivitySeconds = given["--inactivity"]?.let { Room.seconds(it) }
+            ?: link?.inactivitySeconds ?: Room.INACTIVITY_SECONDS,
+        trustedCertificates = given["--ca"]?.let { read(it) },
+    )
+
+    private fun read(file: String): String = try {
+        File(file).readText()
+    } catch (error: IOException) {
+        throw UsageError("$file: ${error.message}")
+    }
+
+    companion object {
+        private val VALUES = setOf("--reflector", "--name", "--password", "--inactivity", "--ca")
+        private val SWITCHES = setOf("--plain", "--json")
+
+        fun parse(arguments: List<String>): Arguments {
+            val given = HashMap<String, String>()
+            val links = ArrayList<String>()
+            val rest = arguments.iterator()
+            while (rest.hasNext()) {
+                val argument = rest.next()
+                val name = argument.substringBefore('=')
+                when {
+                    argument in SWITCHES -> given[argument] = ""
+                    name in VALUES && '=' in argument -> given[name] = argument.substringAfter('=')
+                    argument in VALUES && rest.hasNext() -> given[argument] = rest.next()
+                    argument.startsWith("-") -> throw UsageError(null)
+                    else -> links += argument
+                }
+            }
+            if (links.size > 1 || given.keys.containsAll(SWITCHES)) throw UsageError(null)
+            if (given["--inactivity"]?.let { Room.seconds(it) == null } == true) throw UsageError(null)
+            val link = links.singleOrNull()?.let { follow(it) }
+            return Arguments(given["--reflector"] ?: link?.reflector, "--json" in given, link, given)
+        }
+
+        private fun follow(link: String): Room = try {
+            Room.of(JoinLink.parse(link)) ?: throw UsageError("the link leads to no chat")
+        } catch (error: TeatimeException.InvalidOptions) {
+            throw UsageError(error.message)
+        }
+    }
+}
+
+/** The command line means nothing; [message] says more than the list of flags, if there is one. */
+internal class UsageError(message: String?) : Exception(message) {
+    companion object {
+        const val TEXT = "usage: teatime-chat [LINK] [--reflector URL] [--name ROOM] [--password PW]\n" +
+            "                    [--inactivity SECONDS] [--ca FILE] [--plain | --json]"
+    }
+}

@@ -1,0 +1,83 @@
+package teatime.chat
+
+import java.io.BufferedInputStream
+import java.io.ByteArrayOutputStream
+import java.io.InputStream
+import kotlin.concurrent.thread
+import kotlin.system.exitProcess
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.channels.ReceiveChannel
+import kotlinx.coroutines.channels.trySendBlocking
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import sun.misc.Signal
+import teatime.Reflector
+import teatime.TeatimeException
+
+fun main(arguments: Array<String>): Unit = exitProcess(
+    try {
+        chat(Arguments.parse(arguments.toList()))
+    } catch (error: UsageError) {
+        System.err.println(error.message?.let { "teatime-chat: $it" } ?: UsageError.TEXT)
+        2
+    } catch (error: TeatimeException) {
+        System.err.println("teatime-chat: ${error.message}")
+        if (error is TeatimeException.InvalidOptions || error is TeatimeException.InvalidArgument) 2 else 1
+    },
+)
+
+/** Chats until the user leaves; returns the exit code. */
+private fun chat(arguments: Arguments): Int {
+    val local = if (arguments.reflector == null) Reflector.local() else null
+    val model = ChatModel(arguments.room(arguments.reflector ?: local?.url.orEmpty()))
+    for (signal in listOf("INT", "TERM")) Signal.handle(Signal(signal)) { model.leave() }
+    val front = if (arguments.json) JsonFront() else PlainFront()
+    runBlocking { chat(model, front, lines(System.`in`)) }
+    local?.close()
+    return front.exitCode
+}
+
+private suspend fun chat(model: ChatModel, front: Front, lines: ReceiveChannel<String>) = coroutineScope {
+    val typing = launch {
+        try {
+            for (line in lines) if (!obey(model, front, line)) break
+            model.settle()
+            model.leave()
+        } catch (_: TeatimeException) {
+            // The session has failed, which is told already.
+        }
+    }
+    model.run(front::tell)
+    typing.cancel()
+}
+
+/** False if there is nothing more to obey. */
+private suspend fun obey(model: ChatModel, front: Front, line: String): Boolean = try {
+    front.obey(model, line)
+} catch (refused: TeatimeException) {
+    front.fail(refused)
+    true
+}
+
+/** Lines of input, read by a thread of its own: what is read waits until it is obeyed. */
+private fun lines(input: InputStream): ReceiveChannel<String> {
+    val lines = Channel<String>()
+    thread(isDaemon = true) {
+        val bytes = BufferedInputStream(input)
+        while (true) lines.trySendBlocking(nextLine(bytes) ?: break)
+        lines.close()
+    }
+    return lines
+}
+
+private fun nextLine(input: InputStream): String? {
+    val line = ByteArrayOutputStream()
+    var byte = input.read()
+    if (byte < 0) return null
+    while (byte >= 0 && byte != '\n'.code) {
+        line.write(byte)
+        byte = input.read()
+    }
+    return line.toByteArray().decodeToString().removeSuffix("\r")
+}

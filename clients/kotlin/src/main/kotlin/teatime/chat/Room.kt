@@ -1,0 +1,60 @@
+package teatime.chat
+
+import kotlinx.serialization.SerialName
+import kotlinx.serialization.Serializable
+import teatime.App
+import teatime.Chat
+import teatime.JoinLink
+import teatime.JoinOptions
+import teatime.toJson
+
+/** Which room to chat in, and by which reflector. */
+data class Room(
+    val reflector: String,
+    val name: String,
+    val password: String? = null,
+    val inactivitySeconds: Long = INACTIVITY_SECONDS,
+    val trustedCertificates: String? = null,
+) {
+    /** The link by which others join. */
+    val link: JoinLink
+        get() {
+            val standard = inactivitySeconds == INACTIVITY_SECONDS
+            val options = if (standard) emptyMap() else mapOf(INACTIVITY to inactivitySeconds.toString())
+            return JoinLink(reflector, Chat.APP_ID, name, options, password)
+        }
+
+    /** How to join it. */
+    fun joinOptions(): JoinOptions = JoinOptions(
+        app = App.chat(),
+        reflector = reflector,
+        name = name,
+        password = password,
+        options = toJson(ChatOptions(inactivitySeconds)),
+        trustedCertificates = trustedCertificates,
+        agent = "teatime-chat-kotlin/0.1.0",
+    )
+
+    companion object {
+        /** After so many seconds without a post a chat clears itself, if nothing else is said. */
+        const val INACTIVITY_SECONDS = 1200L
+
+        /** Its name in links. */
+        const val INACTIVITY = "inactivity"
+
+        /** The room that a link leads to; nothing if it leads to no chat. */
+        fun of(link: JoinLink): Room? {
+            val inactivity = seconds(link.options[INACTIVITY] ?: "$INACTIVITY_SECONDS")
+            if (link.app != Chat.APP_ID || inactivity == null) return null
+            return Room(link.reflector, link.name, link.password, inactivity)
+        }
+
+        /** A number of seconds that the model takes. */
+        fun seconds(text: String): Long? =
+            if (text.isNotEmpty() && text.all { it in '0'..'9' }) text.toUIntOrNull()?.toLong() else null
+    }
+}
+
+/** The options of the chat's model. */
+@Serializable
+private data class ChatOptions(@SerialName("inactivity_seconds") val inactivitySeconds: Long, val announce: Boolean = false)

@@ -1,0 +1,177 @@
+package teatime.chat
+
+import java.util.UUID
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.async
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeoutOrNull
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Assertions.fail
+import org.junit.jupiter.api.Test
+import teatime.ConnectionState
+import teatime.ErrorCode
+import teatime.JoinLink
+import teatime.Reflector
+import teatime.TeatimeException
+import teatime.ViewId
+
+class ChatModelTest {
+    private fun withRoom(test: suspend CoroutineScope.(Room) -> Unit) {
+        Reflector.start("127.0.0.1:0").use { reflector ->
+            runBlocking { test(Room(reflector.url, UUID.randomUUID().toString())) }
+        }
+    }
+
+    /** A model that runs until [test] is done with it. */
+    private suspend fun chat(room: Room, test: suspend (ChatModel) -> Unit) = coroutineScope {
+        val model = ChatModel(room)
+        val running = launch { model.run() }
+        test(model)
+        model.leave()
+        patiently("end", model) { running.join() }
+    }
+
+    private suspend fun <T : Any> patiently(what: String, model: ChatModel, block: suspend () -> T): T =
+        withTimeoutOrNull(30.seconds) { block() } ?: fail("no $what: ${model.state.value}")
+
+    private suspend fun ChatModel.until(what: String, holds: ChatState.() -> Boolean): ChatState =
+        patiently(what, this) { state.first { it.holds() } }
+
+    private fun ChatState.texts() = lines.map { it.text.substringAfter(": ") }
+
+    @Test
+    fun `acceptance 27 who comes alone and finds nothing of his own resets the chat`() = withRoom { room ->
+        chat(room) { model ->
+            val state = model.until("reset") { lines.isNotEmpty() }
+            assertEquals(listOf("chat reset for new participants"), state.texts())
+            assertEquals(1, state.participants)
+            model.say("mine")
+            model.until("post") { texts().last() == "mine" }
+        }
+        // What was said by who is gone is not for who comes now.
+        chat(room) { model ->
+            assertEquals(listOf("chat reset for new participants"), model.until("reset") { lines.size == 1 }.texts())
+        }
+    }
+
+    @Test
+    fun `acceptance 28 who is not alone does not reset the chat`() = withRoom { room ->
+        chat(room) { first ->
+            first.say("mine")
+            first.until("post") { texts().lastOrNull() == "mine" }
+            chat(room) { second ->
+                assertEquals(2, second.until("view") { participants == 2 }.lines.size)
+                second.say("and mine")
+                val state = first.until("answer") { texts().last() == "and mine" }
+                assertEquals(3, state.lines.size)
+            }
+            first.until("exit") { participants == 1 }
+            assertEquals(3, first.state.value.lines.size)
+        }
+    }
+
+    @Test
+    fun `acceptance 26 exactly reset resets and everything else is a post`() = withRoom { room ->
+        chat(room) { model ->
+            for (post in listOf("/reset ", " /reset", "/Reset", "/resets", "")) model.say(post)
+            val posts = model.until("posts") { lines.size == 6 }
+            assertEquals(listOf("/reset ", " /reset", "/Reset", "/resets", ""), posts.texts().drop(1))
+            model.say("/reset")
+            assertEquals("chat reset at user request", model.until("reset") { lines.size == 1 }.texts().single())
+        }
+    }
+
+    @Test
+    fun `the state has all that a screen shows`() = withRoom { room ->
+        chat(room) { model ->
+            val state = model.until("view") { connection == ConnectionState.Live && lines.isNotEmpty() }
+            assertTrue(state.nickname.isNotEmpty())
+            assertTrue(state.badge.startsWith("#"), state.badge)
+            assertEquals(room, Room.of(JoinLink.parse(state.link)))
+            model.settle()
+        }
+    }
+
+    @Test
+    fun `a failure ends it and is told`() = withRoom { room ->
+        val secret = room.copy(password = "sesame")
+        chat(secret) { owner ->
+            owner.until("view") { participants == 1 }
+            val intruder = ChatModel(room.copy(password = "wrong"))
+            val updates = ArrayList<ChatUpdate>()
+            coroutineScope {
+                val typed = async { runCatching { intruder.say("let me in") }.exceptionOrNull() }
+                patiently("refusal", intruder) { intruder.run(updates::add) }
+                assertEquals(ErrorCode.WRONG_PASSWORD, (typed.await() as TeatimeException).code)
+            }
+            val failed = updates.filterIsInstance<ChatUpdate.Connection>().last().state as ConnectionState.Failed
+            assertEquals(ErrorCode.WRONG_PASSWORD, failed.reason.code)
+            assertEquals(1, owner.state.value.participants)
+        }
+        val nowhere = runCatching { ChatModel(Room("http://x", "room")).run() }.exceptionOrNull()
+        assertEquals(ErrorCode.BAD_ADDRESS, (nowhere as TeatimeException).code)
+    }
+
+    @Test
+    fun `after a reflector without memory the room begins anew`() {
+        val first = Reflector.start("127.0.0.1:0")
+        runBlocking {
+            chat(Room(first.url, "room")) { model ->
+                model.say("to the first")
+                model.until("post") { texts().lastOrNull() == "to the first" }
+                first.close()
+                model.until("loss") { connection is ConnectionState.Reconnecting }
+                Reflector.start(model.state.value.link.substringAfter("//").substringBefore("/")).use {
+                    model.until("return") { connection == ConnectionState.Live && "to the first" !in texts() }
+                    model.say("to the second")
+                    model.until("post") { texts() == listOf("chat reset for new participants", "to the second") }
+                    model.leave()
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `who comes back from the background has missed nothing`() = withRoom { room ->
+        chat(room) { other ->
+            chat(room) { model ->
+                other.until("entry") { participants == 2 }
+                model.onBackground()
+                delay(2.1.seconds)
+                other.say("meanwhile")
+                model.onForeground()
+                model.say("here again")
+                for (one in listOf(model, other)) one.until("both") { texts().containsAll(listOf("meanwhile", "here again")) }
+                assertEquals(2, other.state.value.participants)
+            }
+        }
+    }
+
+    @Test
+    fun `the newest lines are those that were not there before`() {
+        fun line(text: String) = Line(ViewId("me"), text)
+        val (a, b, c) = listOf(line("a"), line("b"), line("c"))
+        assertEquals(listOf(c), newLines(listOf(a, b), listOf(b, c)))
+        assertEquals(listOf(a, b), newLines(emptyList(), listOf(a, b)))
+        assertEquals(emptyList<Line>(), newLines(listOf(a, b), listOf(a, b)))
+        assertEquals(listOf(c), newLines(listOf(a, b), listOf(c)))
+        assertEquals(listOf(b), newLines(listOf(a, b, a), listOf(a, b)))
+    }
+
+    @Test
+    fun `numbers of seconds are checked`() {
+        for (bad in listOf("", "-1", "+1", "1.5", "x", "4294967296", "٣")) assertNull(Room.seconds(bad), bad)
+        assertEquals(4_294_967_295, Room.seconds("4294967295"))
+        assertNull(Room.of(JoinLink("ws://h:1", "teatime.chat", "room", mapOf("inactivity" to "x"))))
+        assertNull(Room.of(JoinLink("ws://h:1", "another.app", "room")))
+        assertEquals(60, Room.of(JoinLink("ws://h:1", "teatime.chat", "room", mapOf("inactivity" to "60")))?.inactivitySeconds)
+    }
+}

@@ -1,0 +1,162 @@
+package teatime.chat
+
+import java.io.File
+import java.nio.file.Path
+import java.util.UUID
+import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.jsonArray
+import kotlinx.serialization.json.jsonObject
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import teatime.Reflector
+
+class TerminalTest {
+    private fun withReflector(test: (url: String) -> Unit) = Reflector.start("127.0.0.1:0").use { test(it.url) }
+
+    private fun json(url: String, vararg more: String) =
+        Program("--json", "--reflector", url, *more).apply { await("view_info") }
+
+    @Test
+    fun `in json it says what the other clients say`() = withReflector { url ->
+        json(url, "--name", "tea / room", "--password", "p w", "--inactivity", "60").use { chat ->
+            val joined = Json.parseToJsonElement(chat.seen.first()).jsonObject
+            assertEquals(setOf("event", "session_id", "view_id", "nickname", "participants", "badge", "link"), joined.keys)
+            chat.say("""{"do":"post","text":"a <b> \u0000 🫖"}""")
+            val history = chat.awaitLine("a &lt;b&gt; \u0000 🫖")
+            assertEquals(2, history.getValue("items").jsonArray.size)
+            // By the link alone.
+            Program("--json", joined.text("link").orEmpty()).use { second ->
+                assertEquals(joined.text("session_id"), second.await("joined").text("session_id"))
+                chat.awaitJson("entry") { it.text("participants") == "2" }
+                second.say("""{"do":"vote"}""")
+                for (one in listOf(chat, second)) {
+                    val state = one.await("state")
+                    val verdict = one.await("verdict")
+                    assertEquals(listOf("2", "2", state.text("hash")), listOf("agreed", "of", "hash").map { verdict.text(it) })
+                }
+                second.say("""{"do":"leave"}""")
+                assertEquals(0, second.exitCode())
+                assertEquals("""{"event":"connection","state":"left"}""", second.seen.last())
+            }
+            chat.awaitJson("exit") { it.text("participants") == "1" }
+            chat.say("""{"do":"reset"}""")
+            chat.awaitLine("at user request</i>")
+            chat.endInput()
+            assertEquals(0, chat.exitCode())
+        }
+    }
+
+    @Test
+    fun `bad lines are told and it goes on`() = withReflector { url ->
+        json(url).use { chat ->
+            for (bad in listOf("nonsense", "{}", """{"do":"dance"}""", "[1]", """{"do":"post"}""", "", "null", "\"x\"",
+                """{"do":"post","text":3}""", """{"do":"post","text":"\ud83e"}""", """{"do":"reset","why":1}""",
+                """{"do":["post"]}""", """{"do":"post","text":{}}""", "[".repeat(100_000))) {
+                chat.say(bad)
+                assertEquals("BAD_COMMAND", chat.await("error").text("code"), bad)
+            }
+            chat.say("""{"do":"post","text":"${"x".repeat(1024 * 1024)}"}""")
+            assertEquals("TOO_LARGE", chat.await("error").text("code"))
+            chat.say("""{"do":"post","text":"still here"}""")
+            chat.awaitLine("still here")
+        }
+    }
+
+    @Test
+    fun `acceptance 26 in plain text exactly reset resets and everything arrives`() = withReflector { url ->
+        json(url).use { watcher ->
+            Program("--plain", "--reflector=$url").use { chat ->
+                (0 until 90).forEach { chat.say("line $it") }
+                chat.say("/reset")
+                chat.say("/reset ")
+                chat.say("last\r")
+                chat.endInput()
+                assertEquals(0, chat.exitCode(), chat.errors())
+                assertTrue(chat.seen.last().endsWith(": last"), "${chat.seen}")
+            }
+            val history = watcher.awaitLine("last")
+            assertEquals(3, history.getValue("items").jsonArray.size)
+        }
+    }
+
+    @Test
+    fun `a wrong password and wrong certificates end it`(@TempDir folder: Path) = withReflector { url ->
+        json(url, "--password", "sesame").use {
+            Program("--json", "--reflector", url, "--password", "wrong").use { intruder ->
+                assertEquals("WRONG_PASSWORD", intruder.await("error").text("code"))
+                assertEquals(1, intruder.exitCode())
+            }
+        }
+        val file = folder.resolve("ca.pem").toFile().apply { writeText("none") }
+        assertUsage("--reflector", url, "--ca", file.path)
+        assertUsage("--reflector", url, "--ca", File(folder.toFile(), "missing").path)
+    }
+
+    @Test
+    fun `what cannot be is usage`() {
+        assertUsage("--nonsense")
+        assertUsage("--reflector", "http://x")
+        assertUsage("--reflector", "ws://127.0.0.1:1", "--name", "")
+        for (wrong in listOf("--json --plain", "--name", "--inactivity x", "--inactivity=-1", "no-link", "-x",
+            "teatime://h:1/another.app/room", "teatime://h:1/teatime.chat/a teatime://h:1/teatime.chat/b")) {
+            assertThrows(UsageError::class.java, { Arguments.parse(wrong.split(" ")) }, wrong)
+        }
+    }
+
+    @Test
+    fun `flags override the link`() {
+        val link = "teatime://h:1/teatime.chat/room?inactivity=60#secret"
+        assertEquals(Room("ws://h:1", "room", "secret", 60), Arguments.parse(listOf(link)).run { room(reflector.orEmpty()) })
+        val flags = listOf("--name=other", "--password", "p w", link, "--inactivity", "7", "--reflector", "ws://i:2")
+        assertEquals(Room("ws://i:2", "other", "p w", 7), Arguments.parse(flags).run { room(reflector.orEmpty()) })
+        assertEquals(Room("ws://j:3", "lobby"), Arguments.parse(emptyList()).room("ws://j:3"))
+    }
+
+    private fun assertUsage(vararg arguments: String) = Program(*arguments).use { program ->
+        program.endInput()
+        assertEquals(2, program.exitCode(), arguments.joinToString(" "))
+        assertTrue("chat" in program.errors())
+    }
+
+    @Test
+    fun `it finds its reflector again and says so`() {
+        val first = Reflector.start("127.0.0.1:0")
+        val address = first.url.removePrefix("ws://")
+        json(first.url, "--name", UUID.randomUUID().toString()).use { chat ->
+            first.close()
+            chat.awaitJson("loss") { it.text("state") == "reconnecting" }
+            Reflector.start(address).use {
+                chat.await("joined")
+                chat.say("""{"do":"post","text":"back"}""")
+                chat.awaitLine("back")
+                val states = chat.seen.filter { "\"connection\"" in it }
+                assertEquals(listOf("reconnecting", "live"), states.map { it.substringAfter("state\":\"").substringBefore('"') })
+            }
+        }
+    }
+
+    @Test
+    fun `without a reflector it says so once keeps trying and stops on a signal`() {
+        for (signal in listOf("INT", "TERM")) {
+            Program("--json", "--reflector", "127.0.0.1:1").use { chat ->
+                assertEquals("UNREACHABLE", chat.await("error").text("code"))
+                chat.signal(signal)
+                assertEquals(0, chat.exitCode())
+                assertEquals(listOf("error", "connection"), chat.seen.map { it.substringAfter("event\":\"").substringBefore('"') })
+            }
+        }
+    }
+
+    @Test
+    fun `when nobody reads any more it ends quietly`() = withReflector { url ->
+        json(url).use { chat ->
+            chat.deafen()
+            chat.say("""{"do":"post","text":"x"}""")
+            assertEquals(1, chat.exitCode())
+            assertEquals("", chat.errors())
+        }
+    }
+}

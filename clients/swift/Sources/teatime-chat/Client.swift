@@ -1,0 +1,121 @@
+import ChatModel
+import Dispatch
+import Foundation
+import Teatime
+
+/// Chats until the user leaves, a signal comes, or the session fails.
+@MainActor
+final class Client {
+  private let frontEnd: any FrontEnd
+  private let model: ChatModel
+  /// Ends when the session is over.
+  private let over: AsyncStream<Never>
+
+  /// Enters a room.
+  init(_ room: Room, frontEnd: any FrontEnd) throws {
+    self.frontEnd = frontEnd
+    let (over, end) = AsyncStream.makeStream(of: Never.self)
+    self.over = over
+    let complaints = Complaints(frontEnd)
+    model = try ChatModel(room) { model, update in
+      if case .connection(let connection) = update { complaints.take(connection) }
+      frontEnd.show(update, of: model)
+      if case .connection(let connection) = update, connection.state.isOver { end.finish() }
+    }
+  }
+
+  /// The exit status.
+  func run() async -> Int32 {
+    let signals = [SIGINT, SIGTERM].map { Signal($0) { [model] in model.leave() } }
+    let obeying = Task { await obey() }
+    for await _ in over {}
+    obeying.cancel()
+    await model.session.left()
+    return withExtendedLifetime(signals) { model.connection.state == .failed ? 1 : 0 }
+  }
+
+  private func obey() async {
+    for await line in Input.lines() {
+      // What is said before the room has been entered waits.
+      guard (try? await model.session.ready()) != nil else { return }
+      guard let command = frontEnd.command(line) else { continue }
+      if case .leave = command { break }
+      await perform(command)
+    }
+    guard (try? await model.session.ready()) != nil else { return }
+    await model.settle()
+    model.leave()
+  }
+
+  /// Does it as soon as it is possible.
+  private func perform(_ command: Command) async {
+    while true {
+      do {
+        return try attempt(command)
+      } catch {
+        switch error.code {
+        case .tooFast: await model.settle()
+        case .notJoined: await model.session.isLiveOrOver()
+        case .over: return
+        default: return frontEnd.complain(error)
+        }
+      }
+    }
+  }
+
+  private func attempt(_ command: Command) throws(TeatimeError) {
+    switch command {
+    case .say(let line): try model.say(line)
+    case .post(let text): try model.post(text)
+    case .reset: try model.reset()
+    case .vote: try model.session.requestVote()
+    case .leave: break
+    }
+  }
+}
+
+/// Says what is wrong with the connection: a failure, and once that no reflector was reached, because
+/// that is tried again and again.
+@MainActor
+private final class Complaints {
+  private let frontEnd: any FrontEnd
+  private var hasTold = false
+
+  init(_ frontEnd: any FrontEnd) {
+    self.frontEnd = frontEnd
+  }
+
+  func take(_ connection: Connection) {
+    if connection.state == .live { hasTold = false }
+    guard let reason = connection.reason else { return }
+    let isUnreached = reason.code == .unreachable || reason.code == .badCertificate
+    if connection.state == .failed || (isUnreached && !hasTold) {
+      frontEnd.complain(reason)
+      hasTold = true
+    }
+  }
+}
+
+/// Calls something when a signal comes, instead of ending the program.
+@MainActor
+private final class Signal {
+  private let source: any DispatchSourceSignal
+
+  init(_ number: Int32, _ handle: @escaping @MainActor () -> Void) {
+    signal(number, SIG_IGN)
+    source = DispatchSource.makeSignalSource(signal: number, queue: .main)
+    source.setEventHandler { MainActor.assumeIsolated(handle) }
+    source.activate()
+  }
+}
+
+extension Session {
+  /// Waits until there is a connection, or will be none any more.
+  fileprivate func isLiveOrOver() async {
+    // What is known of the connection may be older than what was tried.
+    await Task.yield()
+    for await connection in connectionStates {
+      if connection.state == .live || connection.state.isOver { return }
+    }
+  }
+}

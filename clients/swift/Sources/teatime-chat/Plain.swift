@@ -1,0 +1,22 @@
+import ChatModel
+import Teatime
+
+/// The history as text as it grows, a post for each line typed.
+struct Plain: FrontEnd {
+  func show(_ update: ChatModel.Update, of model: ChatModel) {
+    switch update {
+    case .history(let new):
+      for line in new { Output.print(line.text) }
+    case .notice(.fault(_, _, _, let message)): Output.complain(message)
+    case .joined, .viewInfo, .connection, .notice: break
+    }
+  }
+
+  func complain(_ error: TeatimeError) {
+    Output.complain(error.message)
+  }
+
+  func command(_ line: String) -> Command? {
+    .say(line)
+  }
+}
