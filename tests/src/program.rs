@@ -168,7 +168,8 @@ pub fn finish(command: &mut Command) -> String {
 }
 
 /// Keeps from a command what the cargo that runs the tests has told them of their crate: build scripts that
-/// look at it would run again, and crates that are built already would be built anew.
+/// look at it would run again, and crates that are built already would be built anew; and a program would
+/// load libraries from the folder of the tests.
 pub fn forget_cargo(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -176,4 +177,5 @@ pub fn forget_cargo(command: &mut Command) {
             command.env_remove(&*name);
         }
     }
+    command.env_remove("LD_LIBRARY_PATH");
 }
