@@ -4,8 +4,9 @@ use std::io::Write;
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
-use clap::Args;
-use teatime::server::{Server, ServerConfig, TlsFiles};
+use clap::{Args, ValueEnum};
+use teatime::server::{Server, ServerConfig, SharedStorage, TlsFiles};
+use teatime_store::{Config, DiskStore, Durability, Shared};
 
 use crate::Failure;
 
@@ -25,9 +26,37 @@ pub(crate) struct Arguments {
     /// The private key of the certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Keep sessions in this directory, so that they outlive this program: whoever was in one goes on
+    /// where it was when it is started again.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What an event survives once somebody has seen it: the end of this program however it comes
+    /// (process), or also a power cut (power), which costs a write to the disk each time.
+    #[arg(long, value_name = "WHAT", default_value = "process", requires = "data")]
+    durability: Survives,
     /// Threads that serve sessions; 0 stands for one per processor, four at most.
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
+}
+
+/// What an event survives.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Survives {
+    Process,
+    Power,
+}
+
+/// Where sessions are kept.
+fn storage(arguments: &Arguments) -> Result<Option<SharedStorage>, Failure> {
+    let Some(data) = &arguments.data else { return Ok(None) };
+    let durability = match arguments.durability {
+        Survives::Process => Durability::Process,
+        Survives::Power => Durability::Power,
+    };
+    let config = Config { durability, ..Config::default() };
+    let store = DiskStore::open_dir(data, config)
+        .map_err(|error| Failure::Failed(format!("{}: {error}", data.display())))?;
+    Ok(Some(SharedStorage::new(Shared::new(store))))
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -39,7 +68,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let files = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
     let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
-    let config = ServerConfig { workers: arguments.workers, tls, ..ServerConfig::default() };
+    let storage = storage(arguments)?;
+    let config =
+        ServerConfig { workers: arguments.workers, tls, storage, ..ServerConfig::default() };
     let server = Server::bind(listen.as_str(), config)
         .map_err(|error| Failure::Failed(format!("cannot listen at {listen}: {error}")))?;
     let url = server.url();

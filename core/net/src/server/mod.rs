@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use teatime_reflector::Config as ReflectorConfig;
+pub use teatime_reflector::{Config as ReflectorConfig, Storage, StorageError};
 use teatime_wire::ClientMessage;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -41,6 +41,29 @@ pub struct ServerConfig {
     pub max_handshakes: usize,
     /// With this the server speaks TLS, and nothing else.
     pub tls: Option<TlsFiles>,
+    /// Where sessions are kept beyond the life of the server; without this they are forgotten.
+    pub storage: Option<SharedStorage>,
+}
+
+/// Gives each thread of a server its way to one storage.
+#[derive(Clone)]
+pub struct SharedStorage(Arc<dyn Fn() -> Box<dyn Storage> + Send + Sync>);
+
+impl SharedStorage {
+    /// A storage whose clones share what is stored.
+    pub fn new(storage: impl Storage + Clone + Sync + 'static) -> Self {
+        Self(Arc::new(move || Box::new(storage.clone())))
+    }
+
+    fn open(&self) -> Box<dyn Storage> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for SharedStorage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedStorage")
+    }
 }
 
 /// By what a server is known, as PEM files.
@@ -61,6 +84,7 @@ impl Default for ServerConfig {
             handshake_timeout: Duration::from_secs(10),
             max_handshakes: 1_000,
             tls: None,
+            storage: None,
         }
     }
 }

@@ -51,7 +51,13 @@ pub(crate) async fn run(
 ) {
     let worker = Rc::new(Worker {
         inner: RefCell::new(Inner {
-            reflector: Reflector::new(config.reflector.clone(), seed),
+            reflector: match &config.storage {
+                Some(storage) => {
+                    let reflector = config.reflector.clone();
+                    Reflector::with_storage(reflector, seed, storage.open())
+                }
+                None => Reflector::new(config.reflector.clone(), seed),
+            },
             connections: HashMap::new(),
             sessions: HashMap::new(),
             dirty_connections: Vec::new(),

@@ -1,0 +1,147 @@
+//! Times of a store, and of a bare file on the same disk in the same run. Prints one line of JSON.
+//!
+//! `cargo run --release --example bench [DIR]`; without a directory, one in the folder for
+//! temporary files.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use cpu_time::ProcessTime;
+use teatime_store::{Config, DiskStore, Durability, Storage};
+
+const RECORD: usize = 100;
+const SESSIONS: u64 = 50;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let dir = dir.join(format!("teatime-store-bench-{}", std::process::id()));
+    fs::create_dir_all(&dir)?;
+    let mut parts = Vec::new();
+    for (name, durability) in [("process", Durability::Process), ("power", Durability::Power)] {
+        for batch in [1, 16, 256] {
+            parts.push(commits(&dir, name, durability, batch)?);
+        }
+    }
+    for batch in [1, 16, 256] {
+        parts.push(bare(&dir, batch)?);
+    }
+    for mib in [1, 20] {
+        parts.push(checkpoints(&dir, mib)?);
+    }
+    parts.push(million(&dir)?);
+    fs::remove_dir_all(&dir)?;
+    println!("{{{}}}", parts.join(","));
+    Ok(())
+}
+
+/// The time in µs that so many of a thousand took no longer than.
+fn quantile(micros: &mut [f64], of_thousand: usize) -> f64 {
+    micros.sort_by(f64::total_cmp);
+    micros[(micros.len() * of_thousand / 1000).min(micros.len() - 1)]
+}
+
+fn open(dir: &Path, durability: Durability) -> Result<DiskStore, teatime_store::Error> {
+    DiskStore::open_dir(dir, Config { durability, ..Config::default() })
+}
+
+fn session(n: u64) -> [u8; 32] {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&n.to_le_bytes());
+    id
+}
+
+fn commits(
+    dir: &Path,
+    name: &str,
+    durability: Durability,
+    batch: u64,
+) -> Result<String, teatime_store::Error> {
+    let dir = dir.join(format!("{name}{batch}"));
+    let mut store = open(&dir, durability)?;
+    (0..SESSIONS).try_for_each(|n| store.begin(&session(n), b"head"))?;
+    store.commit()?;
+    let rounds = if durability == Durability::Power { 1000 } else { 1_000_000 / batch.max(4) };
+    let (mut seq, mut micros) = (0, Vec::new());
+    let cpu = ProcessTime::now();
+    for _ in 0..rounds {
+        let start = Instant::now();
+        for _ in 0..batch {
+            seq += 1;
+            store.append(&session(seq % SESSIONS), seq, 0, &[seq as u8; RECORD])?;
+        }
+        store.commit()?;
+        micros.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    let each = cpu.elapsed().as_secs_f64() * 1e6 / seq as f64;
+    let (p50, p99) = (quantile(&mut micros, 500), quantile(&mut micros, 990));
+    Ok(format!(
+        "\"{name}_{batch}\":{{\"cpu_us_per_record\":{each:.3},\"commit_p50_us\":{p50:.1},\"commit_p99_us\":{p99:.1}}}"
+    ))
+}
+
+/// The same bytes in a file, with nothing around them.
+fn bare(dir: &Path, batch: usize) -> std::io::Result<String> {
+    let mut file = File::create(dir.join("bare"))?;
+    let bytes = vec![7; 20 + batch * (38 + RECORD)];
+    let mut micros = Vec::new();
+    let cpu = ProcessTime::now();
+    for _ in 0..1000 {
+        let start = Instant::now();
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        micros.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    let each = cpu.elapsed().as_secs_f64() * 1e6 / (1000 * batch) as f64;
+    let (p50, p99) = (quantile(&mut micros, 500), quantile(&mut micros, 990));
+    Ok(format!(
+        "\"bare_fdatasync_{batch}\":{{\"cpu_us_per_record\":{each:.3},\"p50_us\":{p50:.1},\"p99_us\":{p99:.1}}}"
+    ))
+}
+
+fn checkpoints(dir: &Path, mib: usize) -> Result<String, teatime_store::Error> {
+    let dir = dir.join(format!("checkpoints{mib}"));
+    let mut store = open(&dir, Durability::Power)?;
+    store.begin(&session(0), b"head")?;
+    let mut bytes = vec![0; mib << 20];
+    let mut micros = Vec::new();
+    for seq in 0..100 {
+        bytes[0] = seq as u8;
+        let start = Instant::now();
+        store.checkpoint(&session(0), seq, &bytes)?;
+        micros.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    let (p50, p99) = (quantile(&mut micros, 500), quantile(&mut micros, 990));
+    let growth = store.stats().disk_bytes as f64 / f64::from(1 << 20);
+    Ok(format!(
+        "\"checkpoint_{mib}_mib\":{{\"p50_us\":{p50:.0},\"p99_us\":{p99:.0},\"mib_after_100\":{growth:.2}}}"
+    ))
+}
+
+fn million(dir: &Path) -> Result<String, teatime_store::Error> {
+    let dir = dir.join("million");
+    let mut store = open(&dir, Durability::Process)?;
+    (0..1000).try_for_each(|n| store.begin(&session(n), b"head"))?;
+    let start = Instant::now();
+    for seq in 1..=1_000_000u64 {
+        store.append(&session(seq % 1000), seq, 0, &[seq as u8; RECORD])?;
+        if seq % 64 == 0 {
+            store.commit()?;
+        }
+    }
+    let written = start.elapsed().as_secs_f64();
+    drop(store);
+    let start = Instant::now();
+    let store = open(&dir, Durability::Process)?;
+    let opened = start.elapsed().as_secs_f64();
+    let mut records = 0;
+    for info in store.sessions() {
+        records += store.load(&info.id)?.map_or(0, |stored| stored.records.len());
+    }
+    let loaded = start.elapsed().as_secs_f64() - opened;
+    assert_eq!(records, 1_000_000);
+    Ok(format!(
+        "\"million_records\":{{\"append_s\":{written:.3},\"open_s\":{opened:.3},\"load_all_s\":{loaded:.3}}}"
+    ))
+}

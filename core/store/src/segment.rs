@@ -1,0 +1,79 @@
+//! The names of segments, and what stands at the beginning of each.
+
+use crate::checksum::{Take, short};
+use crate::format::{StoreId, VERSION};
+
+/// Bytes of the header.
+pub(crate) const HEADER: usize = 8 + 4 + 16 + 8 + 8 + 8 + 8 + 8;
+
+/// The folder of the segments.
+pub(crate) const FOLDER: &str = "log";
+
+const MAGIC: [u8; 8] = *b"TeaTmLog";
+
+/// The file of a segment.
+pub(crate) fn name(number: u64) -> String {
+    format!("{FOLDER}/{number:010}.seg")
+}
+
+/// The number of the segment with this name in the folder.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    let number: u64 = digits.parse().ok()?;
+    (number > 0 && format!("{number:010}") == digits).then_some(number)
+}
+
+/// What stands at the beginning of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) store: StoreId,
+    pub(crate) number: u64,
+    /// The oldest segment when this one began.
+    pub(crate) first: u64,
+    /// How long the segment before was: it never changes again.
+    pub(crate) previous_length: u64,
+    /// Entries before this segment have lower ones.
+    pub(crate) next_index: u64,
+}
+
+impl Header {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&self.store.0);
+        for number in [self.number, self.first, self.previous_length, self.next_index] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        let sum = short(0, &out);
+        out.extend_from_slice(&sum.to_le_bytes());
+        out
+    }
+
+    /// The header of this segment of this store, or why it is not.
+    pub(crate) fn decode(store: StoreId, number: u64, bytes: &[u8]) -> Result<Self, &'static str> {
+        let broken = "the header of the segment is wrong";
+        let (covered, sum) = bytes
+            .get(..HEADER)
+            .and_then(|header| header.split_last_chunk::<8>())
+            .ok_or("the header of the segment is not complete")?;
+        if short(0, covered).to_le_bytes() != *sum || covered[..8] != MAGIC {
+            return Err(broken);
+        }
+        let mut take = Take(&covered[8..]);
+        let version = take.u32().ok_or(broken)?;
+        let header = Self {
+            store: StoreId(take.array().ok_or(broken)?),
+            number: take.u64().ok_or(broken)?,
+            first: take.u64().ok_or(broken)?,
+            previous_length: take.u64().ok_or(broken)?,
+            next_index: take.u64().ok_or(broken)?,
+        };
+        match header {
+            _ if version != VERSION => Err("the segment has another version than the store"),
+            _ if header.store != store => Err("the segment is of another store"),
+            _ if header.number != number => Err("the segment has the name of another one"),
+            _ => Ok(header),
+        }
+    }
+}
