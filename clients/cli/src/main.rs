@@ -4,6 +4,7 @@ mod bench;
 mod chat;
 mod new;
 mod reflector;
+mod store;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ enum Command {
     Chat(chat::Arguments),
     /// Run a reflector: the server that gives the events of each session one order.
     Reflector(reflector::Arguments),
+    /// Look at what a reflector has kept, and move sessions.
+    Store(store::Arguments),
     /// Make the beginnings of an app with models of its own: in Rust, with Swift and Kotlin programs.
     New(new::Arguments),
     /// Measure how fast this machine is at it.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Reflector(arguments) => reflector::run(&arguments),
+        Command::Store(arguments) => store::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -154,3 +154,82 @@ fn a_store_that_is_in_use_or_damaged_is_refused() {
     let (code, _, errors) = run(&["reflector", "--durability", "power"], "");
     assert_eq!(code, Some(2), "{errors}");
 }
+
+/// A reflector whose directory is a small disk of its own; its clients are told, and lose nothing.
+#[test]
+fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
+    let data = private_directory("full");
+    let path = data.to_str().expect("UTF-8");
+    let mut command = std::process::Command::new("unshare");
+    let mount = "mount -t tmpfs -o size=1m tmpfs \"$1\" && exec \"$2\" reflector --json \
+                 --listen 127.0.0.1:0 --data \"$1/store\"";
+    command.args(["--mount", "sh", "-c", mount, "sh", path, env!("CARGO_BIN_EXE_teatime")]);
+    let mut server = Program::spawn(&mut command);
+    let Some(line) = server.next_line() else {
+        // Only root may mount.
+        assert!(std::env::var_os("CI").is_none(), "nothing can be mounted here");
+        eprintln!("skipped: nothing can be mounted here");
+        return;
+    };
+    let listening: Value = serde_json::from_str(&line).expect("JSON");
+    let url = listening["url"].as_str().expect("a string").to_owned();
+    // Seen from outside of what is mounted for the reflector only.
+    let inside = PathBuf::from(format!("/proc/{}/root{path}", server.child.id()));
+    let filler = inside.join("filler");
+    fs::write(&filler, vec![0; 512 * 1024]).expect("it fits");
+    let mut chat = Program::chat(&url, &[]);
+    chat.post("before");
+    chat.wait_for_line("before");
+    for _ in 0..20 {
+        chat.post(&"x".repeat(40_000));
+    }
+    chat.post("after");
+    assert_eq!(chat.wait_for("connection")["state"], "reconnecting");
+    fs::remove_file(filler).expect("it goes");
+    assert_eq!(chat.wait_for("connection")["state"], "live");
+    let said = chat.wait_for_line("after");
+    assert_eq!(said.iter().filter(|line| line.len() > 40_000).count(), 20);
+    assert!(said.iter().any(|line| line.ends_with("before")));
+}
+
+#[test]
+fn a_session_moves_to_another_store() {
+    let (data, other) = (private_directory("from"), private_directory("to"));
+    let (mut server, address) = reflector(&data, "127.0.0.1:0", &[]);
+    let mut chat = Program::chat(&format!("ws://{address}"), &["--name", "moving"]);
+    chat.post("taken along");
+    let said = chat.wait_for_line("taken along");
+    let session = chat.last("joined")["session_id"].as_str().expect("a string").to_owned();
+    chat.end_input();
+    chat.exit_code();
+    server.signal("TERM");
+    server.exit_code();
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let file = path(&other.join("session.teatime"));
+    let store = |arguments: &[&str]| run(&[&["store"], arguments].concat(), "");
+    let (code, found, errors) = store(&["check", &path(&data)]);
+    let found: Value = serde_json::from_str(&found).expect(&errors);
+    assert_eq!((code, &found["sessions"], &found["problem"]), (Some(0), &json!(1), &Value::Null));
+    let (code, listed, _) = store(&["list", &path(&data)]);
+    let listed: Value = serde_json::from_str(&listed).expect("one session");
+    assert_eq!((code, listed["session_id"].as_str()), (Some(0), Some(session.as_str())));
+    assert_eq!(store(&["export", &path(&data), &session, &file]).0, Some(0));
+    let to = other.join("store");
+    let (mut empty, _) = reflector(&to, "127.0.0.1:0", &[]);
+    let (code, _, errors) = store(&["import", &path(&to), &file]);
+    assert_eq!((code, errors.contains("in use")), (Some(1), true), "{errors}");
+    empty.signal("TERM");
+    empty.exit_code();
+    assert_eq!(store(&["import", &path(&to), &file]).0, Some(0));
+    let (code, _, errors) = store(&["import", &path(&to), &file]);
+    assert_eq!((code, errors.contains("already")), (Some(1), true), "{errors}");
+    let (_server, address) = reflector(&to, "127.0.0.1:0", &[]);
+    // The first one's exit was not ordered before the reflector ended: the newcomer is not alone yet.
+    let guest = Program::chat(&format!("ws://{address}"), &["--name", "moving"]);
+    assert_eq!(guest.last("joined")["session_id"].as_str(), Some(session.as_str()));
+    assert_eq!(texts(guest.last("history")), said);
+    for wrong in [&["export", "x", "12", "y"][..], &["list"], &["dance"]] {
+        assert_eq!(store(wrong).0, Some(2), "{wrong:?}");
+    }
+    assert_eq!(store(&["list", "/nowhere"]).0, Some(1));
+}

@@ -211,36 +211,3 @@ fn a_million_records_are_written_and_found_again_in_time() {
     // Some two seconds on a machine that has time.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
-
-#[test]
-#[ignore = "needs a small empty file system, TEATIME_SMALL_DISK=DIR: mount -t tmpfs -o size=2m tmpfs DIR"]
-fn a_real_disk_that_is_full_loses_nothing_and_goes_on_when_there_is_room() {
-    let disk = std::env::var_os("TEATIME_SMALL_DISK").expect("TEATIME_SMALL_DISK is set");
-    let (dir, filler) = (Path::new(&disk).join("store"), Path::new(&disk).join("filler"));
-    fs::write(&filler, vec![0; 512 * 1024]).expect("it fits");
-    let mut store = DiskStore::open_dir(&dir, small(Durability::Power, 100_000)).expect("new");
-    store.begin(&id(1), b"head").expect("begun");
-    store.commit().expect("it fits");
-    let mut seq = 0;
-    let full = loop {
-        store.append(&id(1), seq + 1, 0, &[7; 10_000]).expect("gathered");
-        match store.commit() {
-            Ok(()) => seq += 1,
-            Err(error) => break error,
-        }
-        assert!(seq < 1000, "it is never full");
-    };
-    assert!(matches!(full, Error::DiskFull(_)), "{full}");
-    let refused = store.checkpoint(&id(1), seq, &vec![0; 100_000]);
-    assert!(matches!(refused, Err(Error::DiskFull(_))), "{refused:?}");
-    assert_eq!(store.load(&id(1)).expect("readable").expect("there").records.len() as u64, seq);
-    drop(store);
-    let mut store = DiskStore::open_dir(&dir, Config::default()).expect("it opens on a full disk");
-    assert_eq!(store.load(&id(1)).expect("readable").expect("there").records.len() as u64, seq);
-    store.append(&id(1), seq + 1, 0, &[7; 100_000]).expect("gathered");
-    assert!(matches!(store.commit(), Err(Error::DiskFull(_))));
-    fs::remove_file(filler).expect("it goes");
-    store.append(&id(1), seq + 1, 0, &[7; 100_000]).expect("gathered");
-    store.commit().expect("there is room");
-    assert_eq!(store.load(&id(1)).expect("readable").expect("there").records.len() as u64, seq + 1);
-}

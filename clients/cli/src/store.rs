@@ -1,0 +1,139 @@
+//! `teatime store`: looks at the directory of a reflector that is not running, and moves sessions.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use teatime_store::{Error, Report, SessionId, check, export, import, list};
+
+use crate::Failure;
+
+/// Flags of `teatime store`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Reads everything, and says whether it is sound.
+    Check {
+        /// The directory of the reflector.
+        dir: PathBuf,
+    },
+    /// Lists the sessions, one JSON object a line.
+    List {
+        /// The directory of the reflector.
+        dir: PathBuf,
+    },
+    /// Writes one session to a file.
+    Export {
+        /// The directory of the reflector.
+        dir: PathBuf,
+        /// The session, as `list` shows it.
+        #[arg(value_parser = session)]
+        session: SessionId,
+        /// The file, which must not be there.
+        file: PathBuf,
+    },
+    /// Takes in a session from a file; refuses one that is there already.
+    Import {
+        /// The directory of the reflector.
+        dir: PathBuf,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Does what is asked for.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.task {
+        Task::Check { dir } => report(dir, &check(dir).map_err(at(dir))?),
+        Task::List { dir } => {
+            for one in list(dir).map_err(at(dir))? {
+                say(&json!({
+                    "session_id": hex(&one.id),
+                    "seq": one.newest,
+                    "events": one.records,
+                    "bytes": one.bytes,
+                }));
+            }
+            Ok(())
+        }
+        Task::Export { dir, session, file } => {
+            let output = File::create_new(file).map_err(|error| failed(file, &error))?;
+            let mut output = BufWriter::new(output);
+            let written = export(dir, session, &mut output).map_err(at(dir)).and_then(|_| {
+                let file_is_whole = output.flush().and_then(|()| output.get_ref().sync_all());
+                file_is_whole.map_err(|error| failed(file, &error))
+            });
+            if written.is_err() {
+                // Half a session is none.
+                let _ = std::fs::remove_file(file);
+            }
+            written
+        }
+        Task::Import { dir, file } => {
+            let input = File::open(file).map_err(|error| failed(file, &error))?;
+            let session = import(dir, BufReader::new(input)).map_err(|error| match error {
+                Error::Corrupt { offset, what, .. } => {
+                    let file = file.display();
+                    Failure::Failed(format!("{file} is corrupt at byte {offset}: {what}"))
+                }
+                error => at(dir)(error),
+            })?;
+            say(&json!({ "session_id": hex(&session) }));
+            Ok(())
+        }
+    }
+}
+
+fn report(dir: &Path, report: &Report) -> Result<(), Failure> {
+    let told = |error: &Option<Error>| error.as_ref().map(ToString::to_string);
+    say(&json!({
+        "sessions": report.sessions,
+        "events": report.records,
+        "bytes": report.disk_bytes,
+        "garbage_bytes": report.garbage_bytes,
+        "torn": told(&report.torn),
+        "problem": told(&report.problem),
+    }));
+    match &report.problem {
+        Some(problem) => Err(Failure::Failed(format!("{}: {problem}", dir.display()))),
+        None => Ok(()),
+    }
+}
+
+fn say(line: &serde_json::Value) {
+    // Whoever does not read any more needs no more.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn at(path: &Path) -> impl Fn(Error) -> Failure {
+    move |error| failed(path, &error)
+}
+
+fn failed(path: &Path, error: &dyn std::error::Error) -> Failure {
+    Failure::Failed(format!("{}: {error}", path.display()))
+}
+
+fn hex(id: &SessionId) -> String {
+    teatime_wire::SessionId(*id).to_string()
+}
+
+fn session(text: &str) -> Result<SessionId, String> {
+    let digits = text.as_bytes();
+    let byte = |at: usize| {
+        let pair = text.get(2 * at..2 * at + 2)?;
+        u8::from_str_radix(pair, 16).ok()
+    };
+    let mut id = [0; 32];
+    let whole = digits.len() == 64 && digits.iter().all(u8::is_ascii_hexdigit);
+    for (at, to) in id.iter_mut().enumerate() {
+        *to = byte(at).filter(|_| whole).ok_or("a session is 64 hexadecimal digits")?;
+    }
+    Ok(id)
+}
