@@ -270,6 +270,8 @@ impl Reflector {
         let session = match stored {
             Some(stored) => {
                 tracing::info!(session = %id, "a session goes on");
+                // Nobody is in it as long as the join is not accepted.
+                self.idle.push_back((now, key));
                 Session::restore(key, id, stored, now, &self.config)
                     .map_err(|error| self.cannot_be_stored(id, &error))?
             }
@@ -312,12 +314,19 @@ impl Reflector {
             let (reason, detail) = self.cannot_be_stored(session.id, error);
             let members: Vec<_> = session.views.iter().filter_map(|(_, v)| v.connection).collect();
             self.out.retain(|output| !output.is_of(*key, &members));
-            self.out.push_back(Output::Retract { session: *key });
-            for connection in members {
+            // Before whatever else waits: it may have the driver send what is to be taken back.
+            for connection in members.into_iter().rev() {
                 self.connections.remove(&connection);
-                self.push_close(connection, reason, detail.clone());
+                let detail = detail.clone();
+                self.out.push_front(Output::Close { connection, reason, detail });
             }
+            self.out.push_front(Output::Retract { session: *key });
         }
+    }
+
+    /// Whether there is such a session in memory: not, after what it did could not be stored.
+    pub fn has_session(&self, key: SessionKey) -> bool {
+        self.sessions.contains_key(&key)
     }
 
     /// Forgets a connection, and lets its session know.

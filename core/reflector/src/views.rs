@@ -169,6 +169,18 @@ impl Views {
         });
         let coming = self.all.values().filter(|view| !view.announced && view.counter > 0);
         let coming = coming.map(|view| (view.id, view.counter));
+        // Those who are to exit are there, as far as the models know.
+        let leaving = self.cold_exits.iter().filter(|(id, _)| {
+            let back = self.by_id.get(id).and_then(|arrival| self.all.get(arrival));
+            back.is_none_or(|view| !view.announced)
+        });
+        let counter = |id| self.departed.iter().find(|(known, _)| known == id).map_or(0, |d| d.1);
+        let leaving = leaving.map(|(id, data)| StoredView {
+            id: *id,
+            data: data.as_ref().map(|data| data.to_vec().into()),
+            counter: counter(id),
+        });
+        let known = known.chain(leaving);
         (known.collect(), self.departed.iter().copied().chain(coming).collect())
     }
 

@@ -306,17 +306,26 @@ async fn first_message(
 }
 
 /// Which thread a connection belongs to, by the session that its first message wants to join.
-/// Nothing if that has not arrived whole; any if it is nonsense, which is then found out there.
+/// Nothing if that has not arrived whole; any if it is nonsense, which is then found out there. What
+/// the transport says before does not count: all who join a session must meet on its thread.
 fn worker_of(bytes: &[u8], workers: usize) -> Option<usize> {
     if workers == 1 {
         return Some(0);
     }
-    match frame::parse(&mut bytes.to_vec(), worker::MAX_FRAME) {
-        Ok(None) => None,
-        Ok(Some((Incoming::Binary(frame), _))) => Some(match ClientMessage::decode(frame) {
-            Ok(ClientMessage::Join(join)) => usize::from(join.session.0[0]) % workers,
-            _ => 0,
-        }),
-        _ => Some(0),
+    let mut bytes = bytes.to_vec();
+    let mut rest = &mut bytes[..];
+    loop {
+        let length = match frame::parse(rest, worker::MAX_FRAME) {
+            Ok(None) => return None,
+            Ok(Some((Incoming::Binary(frame), _))) => {
+                return Some(match ClientMessage::decode(frame) {
+                    Ok(ClientMessage::Join(join)) => usize::from(join.session.0[0]) % workers,
+                    _ => 0,
+                });
+            }
+            Ok(Some((Incoming::Ping(_) | Incoming::Pong, length))) => length,
+            _ => return Some(0),
+        };
+        rest = &mut rest[length..];
     }
 }

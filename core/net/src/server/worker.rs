@@ -321,7 +321,7 @@ impl Worker {
     }
 
     fn flush_session(self: &Rc<Self>, inner: &mut Inner, key: SessionKey, now: u64) {
-        if !inner.reflector.commit() {
+        if !inner.reflector.commit() && !inner.reflector.has_session(key) {
             // Whoever has called obeys the state machine, which takes back what waits.
             return;
         }
