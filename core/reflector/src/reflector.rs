@@ -245,7 +245,14 @@ impl Reflector {
         let turn =
             &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
         let joined = session.join(turn, connection, join);
-        let (arrival, replaced) = joined?;
+        let (arrival, replaced) = match joined {
+            Ok(joined) => joined,
+            Err(refusal) => {
+                // It may have been loaded for this join only.
+                self.limit_idle();
+                return Err(refusal);
+            }
+        };
         tracing::debug!(session = %join.session, agent = ?join.agent, "a client joined");
         if let Some(known) = self.connections.get_mut(&connection) {
             known.place = Some((key, arrival));
@@ -270,10 +277,11 @@ impl Reflector {
         let session = match stored {
             Some(stored) => {
                 tracing::info!(session = %id, "a session goes on");
+                let session = Session::restore(key, id, stored, now, &self.config)
+                    .map_err(|error| self.cannot_be_stored(id, &error))?;
                 // Nobody is in it as long as the join is not accepted.
                 self.idle.push_back((now, key));
-                Session::restore(key, id, stored, now, &self.config)
-                    .map_err(|error| self.cannot_be_stored(id, &error))?
+                session
             }
             None => {
                 tracing::info!(session = %id, "a session begins");
@@ -308,7 +316,11 @@ impl Reflector {
     #[cold]
     fn take_back(&mut self, error: &StorageError, sessions: &[SessionKey]) {
         for key in sessions {
-            let Some(session) = self.sessions.remove(key) else { continue };
+            let Some(session) = self.sessions.remove(key) else {
+                // It was dropped from memory meanwhile; something of it may still wait to be sent.
+                self.out.push_front(Output::Retract { session: *key });
+                continue;
+            };
             self.by_id.remove(&session.id);
             self.scheduled.remove(key);
             let (reason, detail) = self.cannot_be_stored(session.id, error);

@@ -134,6 +134,7 @@ impl Session {
             }
         }
         session.told = session.told.max(time);
+        session.held = session.log.bytes() >= config.log_limit_bytes;
         session.clock = Clock::at(session.told);
         session.idle_since = Some(now);
         session.views.all_exit_at(now + config.rejoin_limit);
@@ -198,7 +199,7 @@ impl Session {
             return Err((CloseReason::Full, "the session is full".into()));
         }
         if self.views.connected() == 0 {
-            self.wake(turn.now);
+            self.wake(turn);
         }
         let seamless = self.views.find(id).is_some_and(|view| view.announced);
         let data = join.view_data.map(Bytes::copy_from_slice);
@@ -219,7 +220,11 @@ impl Session {
         Ok((arrival, replaced))
     }
 
-    fn wake(&mut self, now: u64) {
+    fn wake(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        // Its time will be told from now on. And if nothing can be stored nobody is let in.
+        let (seq, soon) = (self.log.newest(), self.told + 1);
+        turn.journal.time(self.key, self.id, seq, soon, &mut self.stored);
         self.views.cold_start(now);
         self.clock.start(now);
         self.idle_since = None;

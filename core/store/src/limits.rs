@@ -7,8 +7,9 @@ pub const MAX_RECORD: usize = 1024 * 1024;
 /// Most bytes of a head. It is copied whenever its segment is cleaned.
 pub const MAX_HEAD: usize = 1024 * 1024;
 
-/// Most bytes of a checkpoint: the largest snapshot that a client may send.
-pub const MAX_CHECKPOINT: usize = 64 * 1024 * 1024;
+/// Most bytes of a checkpoint: the largest snapshot that a client may send, 256 MiB, and what is stored
+/// of the views besides.
+pub const MAX_CHECKPOINT: usize = 320 * 1024 * 1024;
 
 /// Most bytes that one commit writes. Lengths in the log have 32 bits, and memory has an end.
 pub const MAX_BATCH: usize = 1024 * 1024 * 1024;

@@ -155,6 +155,10 @@ impl Vm {
     /// Runs the future messages that are due by `to`, at most `max_turns` of them, and lets the
     /// time pass. True when none is left: then the time is `to`, or later if it was before.
     pub fn advance(&mut self, to: Time, max_turns: u64) -> bool {
+        if self.history.is_long() {
+            // Whoever cannot be saved now keeps what is there.
+            let _ = self.checkpoint();
+        }
         for _ in 0..max_turns {
             let (before, published) = (self.state.time, self.state.published.len());
             if !self.state.run_future(to) {
@@ -205,10 +209,6 @@ impl Vm {
             return Err(OrderError { seq, time, last_seq, last_time });
         }
         while !self.advance(time, u64::MAX) {}
-        if self.history.is_long() {
-            // Whoever cannot be saved now keeps what is there.
-            let _ = self.checkpoint();
-        }
         self.history.record(time, external);
         let published = self.state.published.len();
         self.turn_of_event(seq, external, true);

@@ -23,6 +23,8 @@
       follow(session.connectionStates) { $0.connection = $1 }
       follow(session.progress) { $0.progress = $1 }
       follow(session.notices) { if case .synced(let synced) = $1 { $0.isSynced = synced } }
+      // What was told before it follows.
+      isSynced = (try? session.isSynced) ?? false
     }
 
     private func follow<Element: Sendable>(

@@ -44,6 +44,11 @@ extension Session {
     get throws(TeatimeError) { try call { try ffi.stateHash() } }
   }
 
+  /// Whether the model is up to date with the reflector.
+  public var isSynced: Bool {
+    get throws(TeatimeError) { try call { try ffi.synced() } }
+  }
+
   /// The session time up to which the model has been simulated.
   public var now: Duration {
     get throws(TeatimeError) { .microseconds(try call { try ffi.nowUs() }) }

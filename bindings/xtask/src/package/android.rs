@@ -140,12 +140,7 @@ fn describe(content: &Path) -> Result<()> {
 }
 
 /// What must keep its name in an app that is shrunk: native code looks for it by name.
-const KEEP: &str = "\
--keep class com.sun.jna.** { *; }
--keep class * implements com.sun.jna.** { *; }
--keep class teatime.ffi.** { *; }
--dontwarn java.awt.**
-";
+const KEEP: &str = include_str!("../../../kotlin/src/main/resources/META-INF/proguard/teatime.pro");
 
 /// The Kotlin code, without the libraries for other systems that its jar carries.
 fn classes(to: &Path) -> Result<()> {

@@ -298,6 +298,10 @@ async fn first_message(
 ) -> io::Result<Option<Vec<u8>>> {
     let Some(mut bytes) = handshake::answer(stream).await? else { return Ok(None) };
     while worker_of(&bytes, workers.len()).is_none() {
+        // No join is that long, whatever the transport says before it.
+        if bytes.len() > 2 * worker::MAX_FRAME {
+            return Ok(None);
+        }
         if stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }

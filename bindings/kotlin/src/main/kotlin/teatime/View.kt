@@ -1,16 +1,20 @@
 package teatime
 
 import kotlin.coroutines.CoroutineContext
+import kotlinx.coroutines.CoroutineExceptionHandler
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Job
+import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.launch
 
 /**
  * A view of the model: from the moment when its own join has been processed until the model is lost or the
  * session is left. Coroutines that are launched in it are cancelled then, and flows of [events] end.
  *
- * If such a coroutine fails, the session is left, as if it had failed itself.
+ * If such a coroutine fails, the session is left, as if it had failed itself; but not if it was told that the
+ * session is over or has no model at the moment, for then the view is ending anyway.
  *
  * @property session the session that the view belongs to
  */
@@ -41,7 +45,15 @@ public class View internal constructor(
 
     internal companion object {
         /** Below the session's own coroutine: they fail, and are cancelled, together. */
-        fun of(session: Session, subscriptions: Subscriptions, parent: CoroutineContext): View =
-            View(session, subscriptions, parent + Job(parent[Job]))
+        fun of(session: Session, subscriptions: Subscriptions, parent: CoroutineContext): View {
+            val failed = CoroutineExceptionHandler { _, failure ->
+                if (!isEnding(failure)) CoroutineScope(parent).launch { throw failure }
+            }
+            return View(session, subscriptions, parent + SupervisorJob(parent[Job]) + failed)
+        }
+
+        /** A coroutine that reads while the session is left comes too late, and has done nothing wrong. */
+        private fun isEnding(failure: Throwable): Boolean =
+            failure is TeatimeException && (failure.code == ErrorCode.OVER || failure.code == ErrorCode.NOT_JOINED)
     }
 }
