@@ -12,7 +12,7 @@ import PackageDescription
 
 let package = Package(
   name: "Teatime",
-  platforms: [.iOS(.v16), .macOS(.v13), .tvOS(.v16), .watchOS(.v9), .visionOS(.v1)],
+  platforms: [.iOS(.v16), .macOS(.v13)],
   products: [
     .library(name: "Teatime", targets: ["Teatime"]),
     .executable(name: "teatime-bench", targets: ["TeatimeBench"]),

@@ -4,7 +4,7 @@ import PackageDescription
 
 let package = Package(
   name: "TeatimeChat",
-  platforms: [.iOS(.v17), .macOS(.v14), .visionOS(.v1)],
+  platforms: [.iOS(.v17), .macOS(.v14)],
   products: [
     .library(name: "ChatModel", targets: ["ChatModel"]),
     .library(name: "ChatScreen", targets: ["ChatScreen"]),

@@ -19,7 +19,8 @@ const NAME: &str = "tally";
 const TYPE: &str = "Tally";
 const SOURCES: &str = "/path/to/teatime";
 
-/// Words that cannot be the name of a crate, of a Swift module and of a Kotlin package alike.
+/// Words that cannot be the name of a crate, of a Swift module and of a Kotlin package alike; and those
+/// that as a type would be what the model uses already.
 const RESERVED: &[&str] = &[
     "abstract",
     "actor",
@@ -38,14 +39,19 @@ const RESERVED: &[&str] = &[
     "const",
     "continue",
     "core",
+    "count",
     "crate",
+    "cx",
     "default",
     "defer",
     "deinit",
+    "deserialize",
     "do",
+    "duration",
     "dyn",
     "else",
     "enum",
+    "err",
     "extension",
     "extern",
     "false",
@@ -56,6 +62,7 @@ const RESERVED: &[&str] = &[
     "func",
     "gen",
     "guard",
+    "handle",
     "if",
     "impl",
     "import",
@@ -71,14 +78,19 @@ const RESERVED: &[&str] = &[
     "match",
     "mod",
     "model",
+    "model_id",
     "move",
     "mut",
     "native",
     "nil",
+    "none",
     "null",
     "object",
+    "ok",
     "open",
     "operator",
+    "option",
+    "ordered_map",
     "override",
     "package",
     "priv",
@@ -88,18 +100,24 @@ const RESERVED: &[&str] = &[
     "public",
     "ref",
     "repeat",
+    "result",
     "rethrows",
     "return",
     "self",
     "serde",
+    "serialize",
+    "some",
     "static",
     "std",
+    "string",
     "struct",
     "subscript",
     "super",
     "swift",
     "switch",
+    "sync_test",
     "teatime",
+    "teatime_ffi",
     "test",
     "this",
     "throw",
@@ -116,6 +134,8 @@ const RESERVED: &[&str] = &[
     "use",
     "val",
     "var",
+    "vec",
+    "view_id",
     "virtual",
     "when",
     "where",
@@ -175,7 +195,7 @@ fn check(name: &str) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("{name:?} cannot be the name of an app: {rule}")));
     }
     if RESERVED.contains(&name) {
-        let why = "it is a word of Rust, Swift or Kotlin, or a library's name";
+        let why = "it is a word of Rust, Swift or Kotlin, or used in the model";
         return Err(Failure::Usage(format!("{name:?} cannot be the name of an app: {why}")));
     }
     Ok(())

@@ -12,7 +12,8 @@ let session = try Session.start(options, onReady: show)
 let changes = session.events("tally", "changed", handling: .latest)
 try await session.ready()
 Task {
-  for await _ in changes { try show(session) }
+  // There is no model for a moment while it is joined anew.
+  for await _ in changes { try? show(session) }
 }
 
 // Ends with the input.

@@ -142,7 +142,7 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
     private suspend fun finish() = withContext(NonCancellable) {
         over.set(true)
         lose()
-        // On a dead line this takes up to two seconds: not on the threads that step sessions.
+        // On a dead line this takes up to half a second: not on the threads that step sessions.
         withContext(Dispatchers.IO) { free() }
         if (connection.value !is ConnectionState.Failed) connection.value = ConnectionState.Left
         val reason = end() ?: TeatimeException.over()

@@ -5,8 +5,8 @@ import kotlinx.serialization.json.JsonNull
 import teatime.ffi.JoinOptions as NativeOptions
 
 /**
- * Which session to join, and how. App, name, password and options together are the session's identity:
- * participants who differ in one of them are in different sessions.
+ * Which session to join, and how. App, name, [options] and the version of the models are the session's
+ * identity: participants who differ in one of them are in different sessions.
  *
  * @property app the models
  * @property reflector where the reflector listens, such as `ws://127.0.0.1:9090` or `wss://example.org`
