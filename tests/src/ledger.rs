@@ -1,4 +1,7 @@
-//! A model that notices if an event is lost, doubled or out of order, and one that diverges.
+//! A model that notices if an event is lost, doubled or out of order, with mistakes to choose from.
+
+use std::cell::Cell;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use teatime::{
@@ -15,6 +18,48 @@ pub struct Entry {
     pub number: u64,
 }
 
+/// How a ledger is set: its options.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Rules {
+    /// Time between two ticks of the model in ms.
+    pub tick_ms: u64,
+    /// A mistake that the model makes.
+    pub bug: Option<Bug>,
+}
+
+/// A mistake that a model can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bug {
+    /// A field is in no snapshot, but matters.
+    ForgetsField,
+    /// Of some exits the model takes no notice.
+    LosesExit,
+    /// What a handler that panicked has changed outside of the model stays, and matters.
+    KeepsPanic,
+    /// The order of a hash map of the standard library matters.
+    HashOrder,
+}
+
+thread_local! {
+    /// The next tick computes something else, as a broken memory or a compiler might.
+    static CORRUPT: Cell<bool> = const { Cell::new(false) };
+    /// What no model may have.
+    static OUTSIDE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Runs `f`; the first tick of a ledger in it computes something wrong. Returns whether there was one.
+pub fn corrupted(f: impl FnOnce()) -> bool {
+    CORRUPT.set(true);
+    f();
+    !CORRUPT.replace(false)
+}
+
+/// Forgets what models have left outside of themselves.
+pub fn forget_outside() {
+    OUTSIDE.set(0);
+}
+
 /// Keeps account of every view's entries. It uses what a model can use: future messages, random
 /// numbers, other models that come and go, events between models.
 #[model(id = "ledger", version = 1)]
@@ -23,28 +68,31 @@ pub struct Ledger {
     here: OrderedMap<ViewId, Handle<Page>>,
     entries: u64,
     violations: u64,
+    poisoned: u64,
     sum: f64,
-    buggy: bool,
-    /// What a snapshot does not hold must make no difference. In the buggy ledger it does.
+    rules: Rules,
+    /// What a snapshot does not hold must make no difference.
     #[serde(skip)]
     forgotten: u64,
 }
 
 #[handlers]
 impl Ledger {
-    fn init(cx: &mut Cx<Self>, buggy: &bool) -> Self {
+    fn init(cx: &mut Cx<Self>, rules: &Rules) -> Self {
         cx.subscribe(cx.session_scope(), VIEW_JOIN, Self::join);
         cx.subscribe(cx.session_scope(), VIEW_EXIT, Self::exit);
         cx.subscribe("ledger", "enter", Self::enter);
+        cx.subscribe("ledger", "poison", Self::poison);
         cx.subscribe("page", "turned", Self::turned);
-        cx.every(Duration::from_millis(250)).call(Self::tick, ());
+        cx.every(Duration::from_millis(rules.tick_ms)).call(Self::tick, ());
         Self {
             newest: OrderedMap::new(),
             here: OrderedMap::new(),
             entries: 0,
             violations: 0,
+            poisoned: 0,
             sum: 0.0,
-            buggy: *buggy,
+            rules: *rules,
             forgotten: 0,
         }
     }
@@ -60,6 +108,9 @@ impl Ledger {
     }
 
     fn exit(&mut self, cx: &mut Cx<Self>, view: ViewId) {
+        if self.rules.bug == Some(Bug::LosesExit) && self.entries % 3 == 1 {
+            return;
+        }
         match self.here.remove(&view) {
             Some(page) => self.violations += u64::from(!cx.destroy(page)),
             None => self.violations += 1,
@@ -81,12 +132,34 @@ impl Ledger {
 
     fn later(&mut self, cx: &mut Cx<Self>, number: u64) {
         self.sum += teatime::math::sin(number as f64) * cx.random();
-        if self.buggy && self.forgotten % 7 == 3 {
-            self.sum += 1.0;
+        match self.rules.bug {
+            Some(Bug::ForgetsField) if self.forgotten % 7 == 3 => self.sum += 1.0,
+            Some(Bug::KeepsPanic) => self.sum += OUTSIDE.get() as f64,
+            Some(Bug::HashOrder) => {
+                let numbers: HashMap<u64, ()> = (0..8).map(|n| (n, ())).collect();
+                self.sum += numbers.keys().next().copied().unwrap_or_default() as f64;
+            }
+            _ => {}
         }
     }
 
+    /// Changes a lot, and then panics: nothing of it may stay.
+    fn poison(&mut self, cx: &mut Cx<Self>, by: u64) {
+        self.poisoned += 1;
+        self.entries += by;
+        self.newest.clear();
+        self.sum = cx.random();
+        OUTSIDE.set(OUTSIDE.get() + 1);
+        cx.publish("ledger", "tick", ());
+        cx.future(Duration::from_millis(1)).call(Self::later, by);
+        // As a panic is, without its message on the terminal.
+        std::panic::resume_unwind(Box::new(format!("poisoned by {by}")));
+    }
+
     fn tick(&mut self, cx: &mut Cx<Self>) {
+        if CORRUPT.replace(false) {
+            self.entries += 1_000_000;
+        }
         self.sum = teatime::math::atan2(self.sum, cx.random() + 0.1);
         cx.publish("ledger", "tick", ());
     }
@@ -98,7 +171,7 @@ impl Ledger {
     /// How many times something was wrong.
     #[query]
     pub fn violations(&self) -> u64 {
-        self.violations
+        self.violations + self.poisoned
     }
 
     /// How many entries there are in all.
@@ -139,7 +212,7 @@ impl Page {
     }
 }
 
-/// The ledger as an app. Whether it is the buggy one is its option.
+/// The ledger as an app.
 pub fn app() -> App {
     App::builder::<Ledger>("teatime.ledger")
         .model::<Page>()

@@ -5,4 +5,3 @@ pub mod certificates;
 pub mod ledger;
 pub mod program;
 pub mod sim;
-pub mod storage;

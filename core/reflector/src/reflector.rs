@@ -391,7 +391,8 @@ impl Reflector {
         while let Some((_, connection)) = self.unjoined.pop_front_if(|(at, _)| *at <= now) {
             let waits = self.connections.get(&connection).is_some_and(|one| one.place.is_none());
             if waits {
-                self.close(now, connection, (CloseReason::NotJoined, "no join came".into()));
+                // Maybe the line is slow, or this machine was asleep: the client may try again.
+                self.close(now, connection, (CloseReason::Silent, "no join came".into()));
             }
         }
         while let Some(&Reverse((at, key))) = self.timeouts.peek()

@@ -373,7 +373,7 @@ fn who_sends_too_fast_or_stays_silent_is_closed() {
     }
     assert_eq!(
         world.closed[1..],
-        [(unjoined, CloseReason::NotJoined), (silent, CloseReason::Silent)]
+        [(unjoined, CloseReason::Silent), (silent, CloseReason::Silent)]
     );
 }
 

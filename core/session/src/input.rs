@@ -191,6 +191,11 @@ impl Client {
     }
 
     fn enqueue(&mut self, now: u64, message: Ordered) -> Result<(), DisconnectReason> {
+        // The model may have gone on to the time that was told; what is old news may be before it.
+        let told = if message.seq > self.history_until { self.clock.external() } else { 0 };
+        if message.time < told.max(self.now().as_micros()) {
+            return Err(DisconnectReason::Protocol("time went back".into()));
+        }
         self.clock.hear(now, message.time);
         self.backlog.push(message).map_err(|OutOfOrder(what)| DisconnectReason::Protocol(what))
     }

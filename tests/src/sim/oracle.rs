@@ -1,0 +1,185 @@
+//! What is known of each session from whoever came there first, and what everybody must agree with.
+
+use std::collections::{BTreeMap, HashMap};
+
+use teatime::StateHash;
+use teatime_session::{ConnectionState, DisconnectReason, SessionEvent};
+
+use super::participant::Participant;
+use super::report::{Invariant, Report};
+use super::world::Outcome;
+use crate::ledger::Ledger;
+
+/// Most bytes of logs and snapshots: the log asks for a snapshot at 40 messages, and where none can be had
+/// it grows only as long as faults keep the clients from voting.
+const MOST_LOG_BYTES: u64 = 1024 * 1024;
+
+#[derive(Default)]
+pub(super) struct Oracle {
+    rooms: Vec<Room>,
+    /// How often the reflector has come back.
+    restarts: u64,
+    compared: u64,
+    unanimous: u64,
+    healed: u64,
+    undone: u64,
+    held: u64,
+    entries: u64,
+}
+
+#[derive(Default)]
+struct Room {
+    /// The hash of each position, and after which restart it was first seen.
+    hashes: HashMap<u64, (StateHash, u64)>,
+    newest: u64,
+    /// What each position's failing handlers said.
+    faults: BTreeMap<u64, String>,
+    /// How many agreed in the newest vote.
+    agreed: u64,
+}
+
+impl Oracle {
+    pub(super) fn new(rooms: usize) -> Self {
+        Self { rooms: (0..rooms).map(|_| Room::default()).collect(), ..Self::default() }
+    }
+
+    pub(super) fn report(&self, report: &mut Report) {
+        report.compared = self.compared;
+        report.unanimous = self.unanimous;
+        report.healed = self.healed;
+        report.undone = self.undone;
+        report.held = self.held;
+        report.entries = self.entries;
+    }
+
+    pub(super) fn reflector_restarted(&mut self) {
+        self.restarts += 1;
+    }
+
+    /// How many agreed in the newest vote of a room.
+    pub(super) fn agreed(&self, room: usize) -> u64 {
+        self.rooms[room].agreed
+    }
+
+    pub(super) fn check_memory(&self, bytes: u64) -> Outcome {
+        if bytes > MOST_LOG_BYTES * self.rooms.len() as u64 {
+            return Err((Invariant::Memory, format!("{bytes} bytes of logs and snapshots")));
+        }
+        Ok(())
+    }
+
+    /// Whoever reaches a position must have the state that the first one had there.
+    pub(super) fn compare(
+        &mut self,
+        now: u64,
+        at: usize,
+        one: &mut Participant,
+        moved: bool,
+    ) -> Outcome {
+        let told = one.client.external_now().as_micros();
+        if told < one.position.1 {
+            let what = format!("client {at}: time went from {} to {told}", one.position.1);
+            return Err((Invariant::Monotony, what));
+        }
+        one.position.1 = told;
+        if one.diverged.is_some_and(|until| now > until) {
+            let what = format!("client {at} diverged, and nobody has told it");
+            return Err((Invariant::Healing, what));
+        }
+        let Some(vm) = one.client.vm().filter(|_| moved) else { return Ok(()) };
+        let (seq, hash) = (vm.seq(), vm.hash().expect("it can be saved"));
+        let room = &mut self.rooms[one.room];
+        match (room.hashes.get(&seq), one.diverged) {
+            (Some((known, _)), Some(_)) => {
+                if *known == hash {
+                    // It has run that turn once more, with another one that was undone.
+                    one.diverged = None;
+                }
+            }
+            (None, Some(_)) => {}
+            (Some((known, since)), None) if *known != hash => {
+                let lost = *since < self.restarts;
+                let of = if lost { Invariant::Durability } else { Invariant::Agreement };
+                return Err((of, format!("client {at} has another state after message {seq}")));
+            }
+            (Some(_), None) => self.compared += 1,
+            (None, None) => {
+                room.hashes.insert(seq, (hash, self.restarts));
+                room.newest = room.newest.max(seq);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hears what a client tells its owner. True if the client is over.
+    pub(super) fn take_events(
+        &mut self,
+        _now: u64,
+        at: usize,
+        one: &mut Participant,
+    ) -> Result<bool, (Invariant, String)> {
+        let mut over = false;
+        while let Some(event) = one.client.poll_event() {
+            if std::env::var("DBG").is_ok() { eprintln!("{_now} client {at} seq {:?} {event:?}", one.client.vm().map(teatime::Vm::seq)); }
+            match event {
+                SessionEvent::Fault(fault) => {
+                    let what = format!("client {at}: {fault}");
+                    if !fault.handler.ends_with("poison") {
+                        return Err((Invariant::Faults, what));
+                    }
+                    let said = (fault.time, fault.sender, fault.kind);
+                    let said = format!("{said:?}");
+                    self.undone += 1;
+                    let known =
+                        self.rooms[one.room].faults.entry(fault.seq).or_insert(said.clone());
+                    if *known != said {
+                        return Err((Invariant::Faults, format!("{what}, but others: {known}")));
+                    }
+                }
+                SessionEvent::Verdict { agreed, of, hash, .. } => {
+                    self.unanimous += u64::from(agreed == of);
+                    self.rooms[one.room].agreed = if hash.is_some() { agreed.into() } else { 0 };
+                }
+                SessionEvent::Connection(_, Some(DisconnectReason::Diverged)) => {
+                    if one.diverged.take().is_none() && !one.lies {
+                        let what = format!("client {at} was told that it diverged");
+                        return Err((Invariant::Healing, what));
+                    }
+                    self.healed += 1;
+                }
+                SessionEvent::Connection(ConnectionState::Failed, reason) => {
+                    if !one.lies {
+                        let what = format!("client {at} failed: {reason:?}");
+                        return Err((Invariant::Innocence, what));
+                    }
+                    over = true;
+                }
+                SessionEvent::Held(true) => self.held += 1,
+                _ => {}
+            }
+        }
+        Ok(over)
+    }
+
+    /// Nothing that was accepted is lost, and nothing that was seen.
+    pub(super) fn check_the_end(&mut self, at: usize, one: &Participant) -> Outcome {
+        let vm = one.client.vm();
+        let ledger = vm.and_then(teatime::Vm::root::<Ledger>);
+        let Some((vm, ledger)) = vm.zip(ledger) else {
+            return Err((Invariant::Liveness, format!("client {at} is live and has no ledger")));
+        };
+        if ledger.violations() > 0 {
+            let what = format!("client {at}: {} violations", ledger.violations());
+            return Err((Invariant::Ledger, what));
+        }
+        if ledger.newest(one.client.view_id()) != one.sent {
+            return Err((Invariant::Ledger, format!("client {at}: an accepted entry is lost")));
+        }
+        if vm.seq() < self.rooms[one.room].newest {
+            let what = format!("client {at} is before message {}", self.rooms[one.room].newest);
+            return Err((Invariant::Durability, what));
+        }
+        self.entries += ledger.entries();
+        Ok(())
+    }
+}

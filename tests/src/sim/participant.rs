@@ -1,0 +1,175 @@
+//! A client of the simulator: the real one, with a clock, an application and maybe bad manners of its own.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use teatime_reflector::ConnId;
+use teatime_session::{Client, Config, Receipt};
+use teatime_wire::{ClientMessage, Digest, Send, SnapshotPart, Vote};
+
+use super::plan::{Bug, Pace, Plan};
+use crate::ledger::{self, Entry, Rules};
+
+/// Names of the sessions.
+const ROOMS: [&str; 2] = ["the ledger", "another ledger"];
+
+pub(super) struct Participant {
+    pub(super) client: Client,
+    pub(super) room: usize,
+    pub(super) alive: bool,
+    pub(super) lies: bool,
+    pub(super) connection: Option<ConnId>,
+    /// The newest of its attempts to connect.
+    pub(super) attempt: u64,
+    /// When it is to step next.
+    pub(super) step_at: Option<u64>,
+    /// It does not get the processor until then.
+    pub(super) frozen_until: u64,
+    /// It does not step until then.
+    pub(super) idle_until: u64,
+    /// Nothing gets through to the reflector, or to it, until then.
+    pub(super) up_blocked: u64,
+    pub(super) down_blocked: u64,
+    /// By how much its clock is ahead of the world's, and how many millionths it is faster.
+    jump: u64,
+    ppm: u64,
+    pub(super) started: u64,
+    pub(super) sent: u64,
+    pub(super) last_receipt: Option<Receipt>,
+    /// It is to compute something wrong next.
+    pub(super) corrupt: bool,
+    /// It has another state than the others, who must have told it by then.
+    pub(super) diverged: Option<u64>,
+    pub(super) last_join: Vec<u8>,
+    /// The newest position it had: sequence number and time, since it began to load.
+    pub(super) position: (u64, u64),
+    pub(super) rng: ChaCha8Rng,
+}
+
+impl Participant {
+    pub(super) fn new(plan: &Plan, app: teatime::App, now: u64, room: usize, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let bug = match plan.bug {
+            Some(Bug::Model(bug)) => Some(bug),
+            _ => None,
+        };
+        let tick_ms = if plan.pace == Pace::Brisk { 250 } else { 10_000 };
+        let mut config = Config::new(app, ROOMS[room], &Rules { tick_ms, bug })
+            .expect("the rules can be encoded")
+            .password(plan.password.then_some("sesame"));
+        config.view_data = teatime::to_bytes(ledger::BROUGHT_ALONG).ok();
+        if plan.pace == Pace::Steady {
+            config.ticks_per_second = 1;
+        }
+        let mut entropy = [0; 32];
+        rng.fill_bytes(&mut entropy);
+        let client = Client::new(config, entropy).expect("the configuration is sound");
+        let ppm = rng.next_u64() % 200;
+        Self {
+            client,
+            room,
+            alive: true,
+            lies: false,
+            connection: None,
+            attempt: 0,
+            step_at: None,
+            frozen_until: 0,
+            idle_until: 0,
+            up_blocked: 0,
+            down_blocked: 0,
+            jump: rng.next_u64() % 1_000_000,
+            ppm,
+            started: now,
+            sent: 0,
+            last_receipt: None,
+            corrupt: false,
+            diverged: None,
+            last_join: Vec::new(),
+            position: (0, 0),
+            rng,
+        }
+    }
+
+    /// The time of its own clock.
+    pub(super) fn clock(&self, world: u64) -> u64 {
+        world + (world - self.started) * self.ppm / 1_000_000 + self.jump
+    }
+
+    pub(super) fn jump(&mut self, by: u64) {
+        self.jump += by;
+    }
+
+    /// When its own clock shows this time, or a little later.
+    pub(super) fn world(&self, clock: u64) -> u64 {
+        let ahead = clock.saturating_sub(self.jump);
+        ahead - ahead.saturating_sub(self.started) * self.ppm / (1_000_000 + self.ppm)
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.rng.next_u64() % limit.max(1)
+    }
+
+    pub(super) fn chance(&mut self, one_in: u64) -> bool {
+        self.below(one_in) == 0
+    }
+
+    /// Enters a number.
+    pub(super) fn enter(&mut self, world: u64, again: bool) {
+        let entry = Entry { number: self.sent + u64::from(!again || self.sent == 0) };
+        let now = self.clock(world);
+        if let Ok(receipt) = self.client.publish(now, "ledger", "enter", &entry) {
+            self.sent = entry.number;
+            self.last_receipt = Some(receipt);
+        }
+    }
+
+    /// Sends what makes a handler panic.
+    pub(super) fn poison(&mut self, world: u64) {
+        let by = self.below(100);
+        let now = self.clock(world);
+        if let Ok(receipt) = self.client.publish(now, "ledger", "poison", &by) {
+            self.last_receipt = Some(receipt);
+        }
+    }
+
+    /// What a liar sends in place of what its client wants to send.
+    pub(super) fn lie(&mut self, frame: Vec<u8>) -> Vec<Vec<u8>> {
+        // Who is alone decides what the state is: that is no lie.
+        let is_alone = self.client.vm().is_none_or(|vm| vm.view_count() < 2);
+        let dice = self.below(100);
+        let mut noise = vec![0; 40];
+        self.rng.fill_bytes(&mut noise);
+        match ClientMessage::decode(&frame) {
+            Ok(ClientMessage::Vote(vote)) if !is_alone && dice < 70 => {
+                let hash = Digest(noise[..32].try_into().expect("it has 32 bytes"));
+                vec![ClientMessage::Vote(Vote { hash, ..vote }).encode()]
+            }
+            Ok(ClientMessage::Vote(vote)) if !is_alone && dice < 80 => {
+                // For itself, and for another place.
+                let other = Vote { seq: vote.seq + 1, ..vote };
+                vec![ClientMessage::Vote(other).encode(), frame]
+            }
+            Ok(ClientMessage::SnapshotPart(part)) if !is_alone => {
+                let mut data = part.data.to_vec();
+                let at = usize::try_from(dice).unwrap_or(0) % data.len();
+                data[at] ^= 1;
+                let part = SnapshotPart { data: &data, ..part };
+                vec![ClientMessage::SnapshotPart(part).encode()]
+            }
+            Ok(ClientMessage::Send(send)) if dice < 2 => {
+                let send = Send { counter: send.counter + 3, ..send };
+                vec![ClientMessage::Send(send).encode()]
+            }
+            Ok(ClientMessage::Send(send)) if dice < 12 => {
+                // Nobody can read it: a turn in which nothing happens.
+                let send = Send { payload: &noise, ..send };
+                vec![ClientMessage::Send(send).encode()]
+            }
+            Ok(ClientMessage::Ping(_)) if dice < 3 => vec![frame, noise],
+            Ok(ClientMessage::Ping(_)) if dice < 5 => {
+                let part = SnapshotPart { seq: 7, offset: 0, total: 40, data: &noise };
+                vec![frame, ClientMessage::SnapshotPart(part).encode()]
+            }
+            _ => vec![frame],
+        }
+    }
+}

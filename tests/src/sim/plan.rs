@@ -1,0 +1,305 @@
+//! What a run is made of: everything that will happen follows from a plan.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+pub use crate::ledger::Bug as ModelBug;
+
+/// How a run is set. The same plan gives the same run, on every machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Everything random that is no fault follows from it: delays, what is sent when, keys.
+    pub seed: u64,
+    /// How much happens in a second.
+    pub pace: Pace,
+    /// How long faults happen, in virtual seconds.
+    pub fault_seconds: u64,
+    /// In how many virtual seconds after that all must have converged.
+    pub converge_seconds: u64,
+    /// Sessions on the one reflector.
+    pub rooms: usize,
+    /// Most clients at once in each of them.
+    pub clients: usize,
+    /// Whether the sessions have a password.
+    pub password: bool,
+    /// Whether lines are slow and uneven and send some things twice.
+    pub noise: bool,
+    /// Where the reflector keeps its sessions.
+    pub storage: Keeps,
+    /// Whether sessions that nobody is in leave the reflector's memory at once.
+    pub forgetful: bool,
+    /// Whether the log of a session may only be so small that senders are held back now and then.
+    pub tight: bool,
+    /// What is done to whom, in the order of the times.
+    pub faults: Vec<Fault>,
+    /// A mistake that is to be found.
+    pub bug: Option<Bug>,
+    /// Whether the model is reached through the C ABI.
+    pub through_c: bool,
+}
+
+/// How much happens in a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// Something all the time: entries many times a second, a fault every second.
+    Brisk,
+    /// As people work: ticks once a second, an entry now and then, a fault every some seconds.
+    Steady,
+}
+
+/// Where a reflector keeps its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeps {
+    /// In memory: it must not crash.
+    Nowhere,
+    /// On a disk, as far as the operating system has it.
+    Process,
+    /// On a disk, durably.
+    Power,
+}
+
+/// Something that is done to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When, in virtual ms.
+    pub at_ms: u64,
+    /// What.
+    pub what: What,
+    /// To whom, how long, how badly: whatever is random about it.
+    pub dice: u64,
+}
+
+/// What can be done to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Somebody new joins.
+    Starts,
+    /// Somebody who lies joins.
+    LiarStarts,
+    /// A client is gone without a word.
+    Crashes,
+    /// A client leaves.
+    Leaves,
+    /// A connection breaks; each side learns of it in its own time.
+    Cut,
+    /// All connections break.
+    AllCut,
+    /// Nothing gets through to the reflector for a while; what is sent waits.
+    UpBlocked,
+    /// Nothing gets through to a client for a while; what is sent waits.
+    DownBlocked,
+    /// Half of the clients are cut off in both directions for a while.
+    Partition,
+    /// A client does not get the processor for a while.
+    Freezes,
+    /// A client takes in what arrives but does not simulate it for a while.
+    Idles,
+    /// A client's clock jumps ahead, as after a sleep of the machine.
+    ClockJumps,
+    /// The reflector's clock jumps ahead.
+    ReflectorClockJumps,
+    /// The reflector's process ends wherever it is.
+    ReflectorCrashes,
+    /// The reflector's machine loses power.
+    PowerCut,
+    /// The reflector is stopped in good order.
+    ReflectorStops,
+    /// The disk is full for a while.
+    DiskFull,
+    /// The disk takes nothing for a while.
+    DiskReadOnly,
+    /// The next write to the disk fails.
+    WriteFails,
+    /// The next write to the disk fails in its middle.
+    WriteTears,
+    /// The next attempt to make something durable fails.
+    SyncFails,
+    /// A client computes something else than the others.
+    Diverges,
+    /// A client sends something that makes a handler panic.
+    Panics,
+    /// A client sends a lot at once.
+    Bursts,
+    /// Somebody asks for a vote.
+    VoteAsked,
+    /// An old join arrives once more, over a connection of its own.
+    JoinRepeated,
+    /// Somebody connects and says nothing.
+    SilentConnection,
+    /// Somebody sends what is no message of the protocol.
+    Rubbish,
+}
+
+impl What {
+    /// All of them, each with how often it comes in proportion to the others.
+    pub const ALL: [(Self, u64); 28] = [
+        (Self::Starts, 14),
+        (Self::LiarStarts, 1),
+        (Self::Crashes, 4),
+        (Self::Leaves, 4),
+        (Self::Cut, 10),
+        (Self::AllCut, 4),
+        (Self::UpBlocked, 5),
+        (Self::DownBlocked, 5),
+        (Self::Partition, 3),
+        (Self::Freezes, 5),
+        (Self::Idles, 5),
+        (Self::ClockJumps, 3),
+        (Self::ReflectorClockJumps, 2),
+        (Self::ReflectorCrashes, 5),
+        (Self::PowerCut, 3),
+        (Self::ReflectorStops, 2),
+        (Self::DiskFull, 3),
+        (Self::DiskReadOnly, 2),
+        (Self::WriteFails, 3),
+        (Self::WriteTears, 3),
+        (Self::SyncFails, 2),
+        (Self::Diverges, 3),
+        (Self::Panics, 4),
+        (Self::Bursts, 3),
+        (Self::VoteAsked, 6),
+        (Self::JoinRepeated, 2),
+        (Self::SilentConnection, 1),
+        (Self::Rubbish, 1),
+    ];
+
+    /// Whether it needs a disk.
+    fn needs(self) -> Keeps {
+        match self {
+            Self::ReflectorCrashes
+            | Self::ReflectorStops
+            | Self::DiskFull
+            | Self::DiskReadOnly
+            | Self::WriteFails
+            | Self::WriteTears => Keeps::Process,
+            Self::PowerCut | Self::SyncFails => Keeps::Power,
+            _ => Keeps::Nowhere,
+        }
+    }
+}
+
+/// A mistake that a run is to find: one for each thing that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bug {
+    /// The model has a mistake.
+    Model(ModelBug),
+    /// The reflector sends before it has stored.
+    SendsBeforeStoring,
+    /// What is on the disk of a reflector that restarts is as old as its last checkpoint.
+    LosesTail,
+    /// The time of a session is not stored.
+    ForgetsTime,
+    /// One of many events is lost on a line that stands.
+    LosesEvent,
+    /// An application enters an entry twice.
+    EntersTwice,
+    /// Who diverged is not told.
+    SilentAboutDivergence,
+    /// A liar's vote counts for everybody.
+    BelievesLiar,
+    /// Nobody is ever asked for a snapshot, and nobody is held back.
+    NeverSnapshots,
+    /// A client does not connect again after faults have ended.
+    GivesUp,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Model(ModelBug::ForgetsField),
+        Self::Model(ModelBug::LosesExit),
+        Self::Model(ModelBug::KeepsPanic),
+        Self::Model(ModelBug::HashOrder),
+        Self::SendsBeforeStoring,
+        Self::LosesTail,
+        Self::ForgetsTime,
+        Self::LosesEvent,
+        Self::EntersTwice,
+        Self::SilentAboutDivergence,
+        Self::BelievesLiar,
+        Self::NeverSnapshots,
+        Self::GivesUp,
+    ];
+}
+
+impl Plan {
+    /// The plan of a seed. Two of three are brisk minutes, the third is a steady while of `hours`.
+    pub fn new(seed: u64, hours: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let pace = if seed.is_multiple_of(3) { Pace::Steady } else { Pace::Brisk };
+        let fault_seconds = match pace {
+            Pace::Brisk => 60,
+            Pace::Steady => 3_600 * hours,
+        };
+        let storage = match rng.next_u64() % 8 {
+            0 => Keeps::Nowhere,
+            1..=3 => Keeps::Process,
+            _ => Keeps::Power,
+        };
+        let rooms = 1 + usize::from(rng.next_u64().is_multiple_of(4));
+        Self {
+            seed,
+            pace,
+            fault_seconds,
+            converge_seconds: 60,
+            rooms,
+            clients: 5,
+            // A key derivation takes as long as some virtual minutes.
+            password: seed.is_multiple_of(16),
+            noise: true,
+            storage,
+            // What is kept nowhere must not be forgotten.
+            forgetful: storage != Keeps::Nowhere && rng.next_u64().is_multiple_of(4),
+            tight: rng.next_u64().is_multiple_of(8),
+            faults: faults(&mut rng, pace, fault_seconds, storage),
+            bug: None,
+            through_c: seed % 10 == 1,
+        }
+    }
+
+    /// The same with a mistake in it.
+    #[must_use]
+    pub fn with_bug(mut self, bug: Bug) -> Self {
+        self.bug = Some(bug);
+        self
+    }
+}
+
+fn faults(rng: &mut ChaCha8Rng, pace: Pace, seconds: u64, storage: Keeps) -> Vec<Fault> {
+    let mean_ms = match pace {
+        Pace::Brisk => 500,
+        Pace::Steady => 12_000,
+    };
+    // Not all of them in each run: some show only where others do not disturb them.
+    let is_in = |what: What, rng: &mut ChaCha8Rng| {
+        let possible = match what.needs() {
+            Keeps::Nowhere => true,
+            Keeps::Process => storage != Keeps::Nowhere,
+            Keeps::Power => storage == Keeps::Power,
+        };
+        what == What::Starts || possible && !rng.next_u64().is_multiple_of(4)
+    };
+    let palette: Vec<_> = What::ALL.into_iter().filter(|(what, _)| is_in(*what, rng)).collect();
+    let weights: u64 = palette.iter().map(|(_, weight)| weight).sum();
+    let mut faults = Vec::new();
+    let mut at_ms = mean_ms;
+    while at_ms < seconds * 1_000 {
+        let mut pick = rng.next_u64() % weights;
+        let what = palette.iter().find(|(_, weight)| {
+            let found = pick < *weight;
+            pick = pick.wrapping_sub(*weight);
+            found
+        });
+        let (what, _) = what.expect("the pick is below the sum of the weights");
+        faults.push(Fault { at_ms, what: *what, dice: rng.next_u64() });
+        at_ms += rng.next_u64() % (2 * mean_ms);
+    }
+    faults
+}

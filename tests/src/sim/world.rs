@@ -1,0 +1,854 @@
+//! The world in which a plan is played: one queue of happenings in virtual time.
+
+use std::any::Any;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use teatime_reflector::ConnId;
+use teatime_session::{Action, ConnectionState, Input, Stepped};
+use teatime_wire::{ClientMessage, CloseReason};
+
+use super::network::{MOST_UNREAD, Network, delay};
+use super::oracle::Oracle;
+use super::participant::Participant;
+use super::plan::{Bug, Keeps, Pace, Plan, What};
+use super::report::{Invariant, Report, Violation};
+use super::server::{Down, End, Server};
+use crate::ledger;
+
+pub(super) const SECOND: u64 = 1_000_000;
+
+/// Whoever has diverged must have been told so in this time.
+const HEALED_WITHIN: u64 = 60 * SECOND;
+
+pub(super) type Outcome = Result<(), (Invariant, String)>;
+
+enum Happening {
+    /// A frame reaches the reflector.
+    ToReflector(ConnId, Vec<u8>),
+    /// A frame reaches a client.
+    ToClient(ConnId, Vec<u8>),
+    /// A client's attempt to connect gets through, if it is the newest of its attempts.
+    Connect(usize, u64),
+    /// The reflector learns that a connection has broken.
+    GoneAtReflector(ConnId),
+    /// A client learns that its connection has broken.
+    GoneAtClient(ConnId, Option<CloseReason>),
+    /// A client's turn to step.
+    Step(usize),
+    /// What the user of a client does.
+    Act(usize),
+    /// The reflector wants to be woken.
+    Wake,
+    /// What has gathered at the reflector goes out.
+    Flush,
+    /// The reflector's process ends, in this way and with these dice.
+    End(End, u64),
+    /// The disk works again.
+    DiskWorks,
+    /// The fault with this number happens.
+    Fault(usize),
+}
+
+struct Entry {
+    time: u64,
+    order: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.time, self.order) == (other.time, other.order)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.time, self.order).cmp(&(other.time, other.order))
+    }
+}
+
+pub(super) struct World<'a> {
+    plan: &'a Plan,
+    app: teatime::App,
+    rng: ChaCha8Rng,
+    now: u64,
+    order: u64,
+    queue: BinaryHeap<Reverse<Entry>>,
+    server: Server,
+    /// No connection gets through to the reflector before.
+    down_until: u64,
+    wake_at: Option<u64>,
+    flush_planned: bool,
+    disk_works: bool,
+    network: Network,
+    participants: Vec<Participant>,
+    oracle: Oracle,
+    report: Report,
+    trace: blake3::Hasher,
+    /// The faults are over.
+    quiet: bool,
+}
+
+/// Plays a plan.
+pub(super) fn play(plan: &Plan, app: teatime::App) -> Result<Report, Violation> {
+    ledger::forget_outside();
+    let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ 0x7ea_71e3);
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    let failed = |what| Violation { at_us: 0, of: Invariant::Storage, what };
+    let mut world = World {
+        plan,
+        app,
+        rng,
+        now: 0,
+        order: 0,
+        queue: BinaryHeap::new(),
+        server: Server::new(plan, seed).map_err(failed)?,
+        down_until: 0,
+        wake_at: None,
+        flush_planned: false,
+        disk_works: true,
+        network: Network::default(),
+        participants: Vec::new(),
+        oracle: Oracle::new(plan.rooms),
+        report: Report::default(),
+        trace: blake3::Hasher::new(),
+        quiet: false,
+    };
+    let played = catch_unwind(AssertUnwindSafe(|| world.play()));
+    let played = played.unwrap_or_else(|panic| Err((Invariant::Sanity, message(&*panic))));
+    let (at_us, report) = (world.now, world.report());
+    played.map(|()| report).map_err(|(of, what)| Violation { at_us, of, what })
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+impl World<'_> {
+    fn report(&mut self) -> Report {
+        let trace = *self.trace.finalize().as_bytes();
+        let mut report = self.report.clone();
+        self.oracle.report(&mut report);
+        Report { trace, simulated_us: self.now, taken_back: self.server.taken_back, ..report }
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.rng.next_u64() % limit.max(1)
+    }
+
+    fn at(&mut self, time: u64, happening: Happening) {
+        self.order += 1;
+        let entry = Entry { time: time.max(self.now), order: self.order, happening };
+        self.queue.push(Reverse(entry));
+    }
+
+    fn play(&mut self) -> Outcome {
+        for room in 0..self.plan.rooms {
+            self.start(room, false);
+        }
+        for (number, fault) in self.plan.faults.iter().enumerate() {
+            self.at(fault.at_ms * 1_000, Happening::Fault(number));
+        }
+        let faults_end = self.plan.fault_seconds * SECOND;
+        self.play_until(faults_end)?;
+        self.end_faults();
+        let end = faults_end + self.plan.converge_seconds * SECOND;
+        while self.now < end {
+            let next = (self.now + SECOND / 4).min(end);
+            self.play_until(next)?;
+            if self.has_converged() {
+                self.report.converged_us = self.now - faults_end;
+                return self.check_the_end();
+            }
+        }
+        Err((Invariant::Liveness, format!("no convergence: {}", self.standing())))
+    }
+
+    fn play_until(&mut self, end: u64) -> Outcome {
+        while self.queue.peek().is_some_and(|Reverse(entry)| entry.time <= end) {
+            let Some(Reverse(Entry { time, happening, .. })) = self.queue.pop() else { break };
+            let alive = self.participants.iter().filter(|one| one.alive).count() as u64;
+            self.report.client_us += alive * (time - self.now);
+            self.now = time;
+            self.happen(happening)?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn end_faults(&mut self) {
+        self.quiet = true;
+        self.disk_is_well();
+        let now = self.now;
+        self.down_until = self.down_until.min(now);
+        for one in &mut self.participants {
+            for until in [&mut one.frozen_until, &mut one.idle_until] {
+                *until = (*until).min(now);
+            }
+            for until in [&mut one.up_blocked, &mut one.down_blocked] {
+                *until = (*until).min(now);
+            }
+        }
+        for at in 0..self.participants.len() {
+            self.wake(at, now);
+            self.at(now, Happening::Act(at));
+        }
+    }
+
+    fn note(&mut self, what: &[u8]) {
+        self.trace.update(&self.now.to_be_bytes());
+        self.trace.update(what);
+    }
+
+    fn happen(&mut self, happening: Happening) -> Outcome {
+        match happening {
+            Happening::ToReflector(connection, frame) => {
+                self.note(&frame);
+                self.server.received(self.now, connection, &frame);
+                self.after_server();
+            }
+            Happening::ToClient(connection, frame) => self.to_client(connection, frame),
+            Happening::Connect(at, attempt) => self.connect(at, attempt),
+            Happening::GoneAtReflector(connection) => {
+                self.note(b"gone");
+                self.server.disconnected(self.now, connection);
+                self.after_server();
+            }
+            Happening::GoneAtClient(connection, reason) => self.gone_at_client(connection, reason),
+            Happening::Step(at) => self.step(at)?,
+            Happening::Act(at) => self.act(at),
+            Happening::Wake if self.wake_at == Some(self.now) => {
+                self.wake_at = None;
+                self.server.handle_timeout(self.now);
+                self.check_memory()?;
+                self.after_server();
+            }
+            Happening::Wake => {}
+            Happening::Flush => self.flush(),
+            Happening::End(end, dice) => self.end_reflector(end, dice)?,
+            Happening::DiskWorks => self.disk_is_well(),
+            Happening::Fault(number) => self.fault(number)?,
+        }
+        Ok(())
+    }
+
+    // ---- clients
+
+    fn start(&mut self, room: usize, lies: bool) {
+        let seed = self.rng.next_u64();
+        let at = self.participants.len();
+        let app = self.app.clone();
+        let mut one = Participant::new(self.plan, app, self.now, room, seed);
+        one.lies = lies;
+        one.client.connect();
+        self.participants.push(one);
+        self.obey_client(at);
+        self.wake(at, self.now);
+        self.at(self.now, Happening::Act(at));
+    }
+
+    /// The clients of a room, or of all, that are alive.
+    fn alive(&self, room: Option<usize>) -> Vec<usize> {
+        let is_there = |at: &usize| {
+            let one = &self.participants[*at];
+            one.alive && room.is_none_or(|room| one.room == room)
+        };
+        (0..self.participants.len()).filter(is_there).collect()
+    }
+
+    /// Lets a client step at this time, unless it will before.
+    fn wake(&mut self, at: usize, time: u64) {
+        let one = &mut self.participants[at];
+        if one.alive && one.step_at.is_none_or(|planned| planned > time) {
+            one.step_at = Some(time);
+            self.at(time, Happening::Step(at));
+        }
+    }
+
+    fn input(&mut self, at: usize, input: Input) {
+        if self.participants[at].alive {
+            let clock = self.participants[at].clock(self.now);
+            self.participants[at].client.handle(clock, input);
+            self.obey_client(at);
+            let pause = if self.plan.noise { self.participants[at].below(30_000) } else { 1_000 };
+            self.wake(at, self.now + pause);
+        }
+    }
+
+    fn to_client(&mut self, connection: ConnId, frame: Vec<u8>) {
+        let Some(line) = self.network.lines.get_mut(&connection) else { return };
+        let Some(at) = line.client.filter(|_| !line.is_dead_down) else { return };
+        let one = &self.participants[at];
+        if one.frozen_until > self.now {
+            let time = one.frozen_until;
+            self.at(time, Happening::ToClient(connection, frame));
+            return;
+        }
+        line.unread = line.unread.saturating_sub(frame.len());
+        if one.connection == Some(connection) {
+            self.note(&frame);
+            self.input(at, Input::Frame(frame));
+        }
+    }
+
+    fn gone_at_client(&mut self, connection: ConnId, reason: Option<CloseReason>) {
+        let Some(at) = self.network.lines.remove(&connection).and_then(|line| line.client) else {
+            return;
+        };
+        if self.participants[at].connection == Some(connection) {
+            self.participants[at].connection = None;
+            let close = reason.map(|reason| (reason.code(), String::new()));
+            self.input(at, Input::Disconnected(close));
+        }
+    }
+
+    fn connect(&mut self, at: usize, attempt: u64) {
+        let one = &mut self.participants[at];
+        if !one.alive || one.attempt != attempt || one.connection.is_some() {
+            return;
+        }
+        if one.frozen_until > self.now {
+            let time = one.frozen_until;
+            self.at(time, Happening::Connect(at, attempt));
+            return;
+        }
+        let blocked = one.up_blocked.max(one.down_blocked) > self.now;
+        let unlucky = !self.quiet && self.plan.noise && one.chance(8);
+        if self.down_until > self.now || blocked || unlucky {
+            if unlucky && self.participants[at].chance(3) {
+                // The reflector has seen it all the same.
+                self.stranger(None);
+            }
+            self.input(at, Input::Unreachable("no luck".into()));
+            return;
+        }
+        let connection = self.network.open(self.now, Some(at));
+        self.participants[at].connection = Some(connection);
+        self.server.connected(self.now, connection);
+        self.input(at, Input::Connected);
+        self.after_server();
+    }
+
+    /// Somebody who is no client connects, and says this at most.
+    fn stranger(&mut self, says: Option<Vec<u8>>) {
+        let connection = self.network.open(self.now, None);
+        self.server.connected(self.now, connection);
+        self.after_server();
+        if let Some(frame) = says {
+            let later = self.now + self.below(SECOND);
+            self.at(later, Happening::ToReflector(connection, frame));
+        }
+    }
+
+    fn obey_client(&mut self, at: usize) {
+        while let Some(action) = self.participants[at].client.poll_action() {
+            match action {
+                Action::Connect { after } => {
+                    if self.quiet && self.plan.bug == Some(Bug::GivesUp) {
+                        continue;
+                    }
+                    let one = &mut self.participants[at];
+                    one.attempt += 1;
+                    let attempt = one.attempt;
+                    let pause = after + delay(&mut one.rng, self.plan.noise, !self.quiet);
+                    self.at(self.now + pause, Happening::Connect(at, attempt));
+                }
+                Action::Send(frame) => self.send_up(at, frame),
+                Action::Close => {
+                    if let Some(connection) = self.participants[at].connection.take() {
+                        let open = self.participants[at].up_blocked.max(self.now);
+                        if let Some(time) = self.network.up(connection, open) {
+                            self.at(time, Happening::GoneAtReflector(connection));
+                        }
+                        self.network.lines.remove(&connection);
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_up(&mut self, at: usize, frame: Vec<u8>) {
+        let Some(connection) = self.participants[at].connection else { return };
+        let one = &mut self.participants[at];
+        if matches!(ClientMessage::decode(&frame), Ok(ClientMessage::Join(_))) {
+            one.last_join.clone_from(&frame);
+        }
+        let mut frames = if one.lies { one.lie(frame) } else { vec![frame] };
+        if self.plan.bug == Some(Bug::LosesEvent) && !self.quiet && one.chance(200) {
+            frames.clear();
+        }
+        for frame in frames {
+            let one = &mut self.participants[at];
+            let open = self.now + delay(&mut one.rng, self.plan.noise, !self.quiet);
+            let open = open.max(one.up_blocked);
+            // A send may arrive twice: its counter tells.
+            let is_send = matches!(ClientMessage::decode(&frame), Ok(ClientMessage::Send(_)));
+            let twice = is_send && self.plan.noise && !self.quiet && one.chance(20);
+            let Some(time) = self.network.up(connection, open) else { return };
+            if twice {
+                self.at(time, Happening::ToReflector(connection, frame.clone()));
+            }
+            self.at(time, Happening::ToReflector(connection, frame));
+        }
+    }
+
+    fn step(&mut self, at: usize) -> Outcome {
+        let now = self.now;
+        let one = &mut self.participants[at];
+        if !one.alive || one.step_at != Some(now) {
+            return Ok(());
+        }
+        one.step_at = None;
+        let later = one.frozen_until.max(one.idle_until);
+        if later > now {
+            self.wake(at, later);
+            return Ok(());
+        }
+        // One message at a time, so that every position is compared.
+        loop {
+            let one = &mut self.participants[at];
+            let before = one.client.vm().map(teatime::Vm::seq);
+            let clock = one.clock(now);
+            let mut stepped = Stepped::Done;
+            if one.corrupt {
+                let client = &mut one.client;
+                let done = ledger::corrupted(|| stepped = client.step(clock, &mut || false));
+                one.corrupt = !done;
+                if done {
+                    one.diverged = Some(now + HEALED_WITHIN);
+                }
+            } else {
+                stepped = one.client.step(clock, &mut || false);
+            }
+            let moved = one.client.vm().map(teatime::Vm::seq) != before;
+            let dropped = self.oracle.take_events(now, at, one)?;
+            if moved || stepped == Stepped::Done {
+                self.oracle.compare(now, at, one, moved)?;
+            }
+            if dropped {
+                self.obey_client(at);
+                self.is_gone(at);
+                return Ok(());
+            }
+            if stepped == Stepped::Done {
+                break;
+            }
+        }
+        self.obey_client(at);
+        let one = &self.participants[at];
+        if let Some(next) = one.client.next_wakeup() {
+            let next = one.world(next).max(now + 1_000);
+            self.wake(at, next);
+        }
+        Ok(())
+    }
+
+    /// A client is over, from its own view.
+    fn is_gone(&mut self, at: usize) {
+        let one = &mut self.participants[at];
+        one.alive = false;
+        if one.lies {
+            self.report.liars_closed += 1;
+        }
+    }
+
+    /// The user of a client does something.
+    fn act(&mut self, at: usize) {
+        if !self.participants[at].alive {
+            return;
+        }
+        let now = self.now;
+        let healing = self.is_healing();
+        let one = &mut self.participants[at];
+        let mean = match self.plan.pace {
+            _ if self.quiet || healing => 2 * SECOND,
+            Pace::Brisk => SECOND / 5,
+            Pace::Steady => 8 * SECOND,
+        };
+        if one.frozen_until.max(one.idle_until) <= now {
+            if one.lies {
+                let clock = one.clock(now);
+                let _ = one.client.publish(clock, "ledger", "gossip", "psst");
+            } else {
+                let again = self.plan.bug == Some(Bug::EntersTwice) && one.chance(50);
+                one.enter(now, again);
+            }
+            if (self.quiet || healing) && one.diverged.is_none() {
+                // What cannot be asked for now will be asked for later.
+                let _ = one.client.request_vote();
+            }
+            self.obey_client(at);
+            self.wake(at, now);
+        }
+        let pause = self.participants[at].below(2 * mean);
+        self.at(now + pause, Happening::Act(at));
+    }
+
+    // ---- the reflector
+
+    fn after_server(&mut self) {
+        if self.server.is_dirty() && !self.flush_planned {
+            self.flush_planned = true;
+            let soon = self.now + self.below(1_000);
+            self.at(soon, Happening::Flush);
+        }
+        if let Some(wake_at) = self.server.next_timeout() {
+            let wake_at = wake_at.max(self.now + 1);
+            if self.wake_at.is_none_or(|planned| planned > wake_at) {
+                self.wake_at = Some(wake_at);
+                self.at(wake_at, Happening::Wake);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.flush_planned = false;
+        for (connection, down) in self.server.flush() {
+            self.send_down(connection, down);
+        }
+        let unread = |line: &super::network::Line| line.unread > MOST_UNREAD;
+        let slow: Vec<_> =
+            self.network.lines.iter().filter(|(_, line)| unread(line)).map(|(id, _)| *id).collect();
+        for id in slow {
+            if let Some(line) = self.network.lines.get_mut(&id) {
+                self.report.dropped_slow += 1;
+                (line.is_dead_down, line.unread) = (true, 0);
+                self.server.drop_slow(self.now, id);
+            }
+        }
+        self.after_server();
+    }
+
+    fn send_down(&mut self, connection: ConnId, down: Down) {
+        let Some(line) = self.network.lines.get_mut(&connection) else { return };
+        let Some(at) = line.client else { return };
+        if let Down::Frame(frame) = &down {
+            line.unread += frame.len();
+            if self.plan.bug == Some(Bug::SilentAboutDivergence)
+                && matches!(
+                    teatime_wire::ServerMessage::decode(frame),
+                    Ok(teatime_wire::ServerMessage::Diverged(_))
+                )
+            {
+                return;
+            }
+        }
+        let one = &mut self.participants[at];
+        let open = self.now + delay(&mut one.rng, self.plan.noise, !self.quiet);
+        let open = open.max(one.down_blocked);
+        let Some(time) = self.network.down(connection, open) else { return };
+        match down {
+            Down::Frame(frame) => self.at(time, Happening::ToClient(connection, frame.to_vec())),
+            Down::Close(reason) => {
+                self.at(time + 1, Happening::GoneAtClient(connection, Some(reason)));
+            }
+        }
+    }
+
+    /// The reflector comes to its end with all connections, and comes back with what it has stored.
+    fn end_reflector(&mut self, end: End, dice: u64) -> Outcome {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        let failed = |what| (Invariant::Storage, what);
+        self.server.restart(self.now, end, dice, seed).map_err(failed)?;
+        self.disk_works = true;
+        (self.wake_at, self.flush_planned) = (None, false);
+        self.oracle.reflector_restarted();
+        self.down_until = self.now + if self.quiet { 0 } else { dice % (3 * SECOND) };
+        let broken: Vec<_> = self.network.lines.keys().copied().collect();
+        for connection in broken {
+            let open = self.now + 1;
+            if let Some(time) = self.network.down(connection, open) {
+                self.at(time, Happening::GoneAtClient(connection, None));
+            }
+        }
+        Ok(())
+    }
+
+    fn disk_is_well(&mut self) {
+        self.disk_works = true;
+        self.server.disk.set_capacity(None);
+        self.server.disk.set_read_only(false);
+    }
+
+    fn check_memory(&mut self) -> Outcome {
+        let bytes = self.server.reflector.stats().log_bytes;
+        self.report.log_bytes = self.report.log_bytes.max(bytes);
+        self.oracle.check_memory(bytes)
+    }
+
+    // ---- faults
+
+    /// While somebody has diverged nothing else happens: who is alone would be in the right.
+    fn is_healing(&self) -> bool {
+        self.participants.iter().any(|one| one.alive && (one.corrupt || one.diverged.is_some()))
+    }
+
+    fn fault(&mut self, number: usize) -> Outcome {
+        let fault = self.plan.faults[number];
+        if self.is_healing() {
+            return Ok(());
+        }
+        let dice = fault.dice;
+        let alive = self.alive(None);
+        let room = usize::try_from(dice >> 32).unwrap_or(0) % self.plan.rooms;
+        let victim = alive.get(usize::try_from(dice % 1_000).unwrap_or(0) % alive.len().max(1));
+        let until = self.now + (dice >> 8) % (5 * SECOND);
+        let happened = match (fault.what, victim.copied()) {
+            (What::Starts, _) => {
+                let fits = self.alive(Some(room)).len() < self.plan.clients;
+                fits.then(|| self.start(room, false)).is_some()
+            }
+            (What::LiarStarts, _) => {
+                let there = self.alive(Some(room));
+                let fits = there.len() < self.plan.clients
+                    && !there.iter().any(|at| self.participants[*at].lies);
+                fits.then(|| self.start(room, true)).is_some()
+            }
+            (What::AllCut, _) => {
+                alive.iter().for_each(|at| self.cut(*at, dice));
+                true
+            }
+            (What::Partition, _) => {
+                for at in alive.iter().filter(|at| dice >> (*at % 64) & 1 == 1) {
+                    let one = &mut self.participants[*at];
+                    (one.up_blocked, one.down_blocked) = (until, until);
+                }
+                true
+            }
+            (What::ReflectorClockJumps, _) => {
+                // Up to a minute: longer than any silence is borne.
+                self.server.jump((dice >> 8) % (60 * SECOND));
+                self.after_server();
+                true
+            }
+            (What::ReflectorCrashes | What::PowerCut | What::ReflectorStops, _) => {
+                self.reflector_fault(fault.what, dice)
+            }
+            (
+                What::DiskFull
+                | What::DiskReadOnly
+                | What::WriteFails
+                | What::WriteTears
+                | What::SyncFails,
+                _,
+            ) => self.disk_fault(fault.what, dice, until),
+            (What::SilentConnection, _) => {
+                self.stranger(None);
+                true
+            }
+            (What::Rubbish, _) => {
+                let bytes = dice.to_be_bytes();
+                let length = usize::try_from(dice % 40).unwrap_or(0);
+                self.stranger(Some(bytes.iter().cycle().take(length).copied().collect()));
+                true
+            }
+            (what, Some(victim)) => self.client_fault(what, victim, dice, until),
+            (_, None) => false,
+        };
+        if happened {
+            *self.report.faults.entry(fault.what).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn client_fault(&mut self, what: What, victim: usize, dice: u64, until: u64) -> bool {
+        let now = self.now;
+        let one = &mut self.participants[victim];
+        match what {
+            What::Crashes => self.crash(victim, dice),
+            What::Leaves => {
+                one.client.leave();
+                self.obey_client(victim);
+                self.participants[victim].alive = false;
+            }
+            What::Cut => self.cut(victim, dice),
+            What::UpBlocked => one.up_blocked = until,
+            // Now and then for so long that too much waits.
+            What::DownBlocked if dice.is_multiple_of(4) => one.down_blocked = until + 8 * SECOND,
+            What::DownBlocked => one.down_blocked = until,
+            What::Freezes => one.frozen_until = one.frozen_until.max(until),
+            What::Idles => one.idle_until = one.idle_until.max(until),
+            What::ClockJumps => {
+                one.jump((dice >> 8) % (3_600 * SECOND));
+                self.wake(victim, now);
+            }
+            What::Diverges => return self.diverge(victim),
+            What::Panics if one.lies => return false,
+            What::Panics => {
+                one.poison(now);
+                self.obey_client(victim);
+            }
+            What::Bursts if one.lies => return false,
+            What::Bursts => {
+                (0..1 + dice % 200).for_each(|_| self.participants[victim].enter(now, false));
+                self.obey_client(victim);
+            }
+            What::VoteAsked => {
+                let _ = one.client.request_vote();
+                self.obey_client(victim);
+            }
+            // What overtakes the join itself is not a repetition.
+            What::JoinRepeated if one.client.connection_state() != ConnectionState::Live => {
+                return false;
+            }
+            What::JoinRepeated => {
+                let join = one.last_join.clone();
+                self.stranger(Some(join));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Somebody computes something wrong, if there are enough others to tell, and nothing keeps them.
+    fn diverge(&mut self, victim: usize) -> bool {
+        let room = self.participants[victim].room;
+        let there = self.alive(Some(room));
+        let is_well = |at: &usize| {
+            let one = &self.participants[*at];
+            let busy =
+                one.frozen_until.max(one.idle_until).max(one.up_blocked.max(one.down_blocked));
+            let line = one.connection.and_then(|connection| self.network.lines.get(&connection));
+            busy <= self.now
+                && line.is_some_and(|line| !line.is_dead_down)
+                && one.client.connection_state() == ConnectionState::Live
+        };
+        let honest = there.iter().filter(|at| !self.participants[**at].lies).count();
+        let views = self.participants[victim].client.vm().map_or(0, teatime::Vm::view_count);
+        let outvoted = (honest as u64).saturating_sub(1) * 2 > u64::from(views);
+        let calm = self.disk_works && self.down_until <= self.now && there.iter().all(is_well);
+        let diverges = calm && outvoted && !self.participants[victim].lies;
+        self.participants[victim].corrupt = diverges;
+        diverges
+    }
+
+    fn reflector_fault(&mut self, what: What, dice: u64) -> bool {
+        match what {
+            What::PowerCut => self.at(self.now, Happening::End(End::Power, dice)),
+            What::ReflectorStops => {
+                self.server.shutdown(self.now);
+                self.flush();
+                let later = self.now + 1_000;
+                self.at(later, Happening::End(End::Process, dice));
+            }
+            // Now and then in the middle of what it does with its disk.
+            _ if dice.is_multiple_of(2) => {
+                self.server.disk.die_after(dice % 7);
+                self.disk_works = false;
+                let later = self.now + (dice >> 16) % 100_000;
+                self.at(later, Happening::End(End::Process, dice));
+            }
+            _ => self.at(self.now, Happening::End(End::Process, dice)),
+        }
+        true
+    }
+
+    fn disk_fault(&mut self, what: What, dice: u64, until: u64) -> bool {
+        if self.plan.storage == Keeps::Nowhere || !self.disk_works {
+            return false;
+        }
+        let disk = &self.server.disk;
+        match what {
+            What::DiskFull | What::DiskReadOnly => {
+                if what == What::DiskFull {
+                    let used: usize = disk.files().iter().map(|(_, data)| data.len()).sum();
+                    disk.set_capacity(Some(used as u64 + dice % 1_000));
+                } else {
+                    disk.set_read_only(true);
+                }
+                self.disk_works = false;
+                self.at(until, Happening::DiskWorks);
+            }
+            What::WriteFails => disk.fail_next_write(),
+            What::WriteTears => disk.tear_next_write(usize::try_from(dice % 200).unwrap_or(0)),
+            _ => disk.fail_next_sync(),
+        }
+        true
+    }
+
+    /// The connection breaks with all that is under way; each side learns it in its own time.
+    fn cut(&mut self, at: usize, dice: u64) {
+        let Some(connection) = self.participants[at].connection else { return };
+        let Some(line) = self.network.lines.get_mut(&connection) else { return };
+        line.is_dead_down = true;
+        // What is on its way up counts as gone, too: the reflector knows no such line any more.
+        let (up, down) = (dice % SECOND, (dice >> 20) % SECOND);
+        self.at(self.now + up, Happening::GoneAtReflector(connection));
+        self.at(self.now + down, Happening::GoneAtClient(connection, None));
+    }
+
+    /// The client is gone without a word.
+    fn crash(&mut self, at: usize, dice: u64) {
+        self.participants[at].alive = false;
+        if let Some(connection) = self.participants[at].connection.take() {
+            self.network.lines.remove(&connection);
+            self.at(self.now + dice % SECOND, Happening::GoneAtReflector(connection));
+        }
+    }
+
+    // ---- the end
+
+    fn standing(&self) -> String {
+        let each = |at: &usize| {
+            let one = &self.participants[*at];
+            let (state, vm) = (one.client.connection_state(), one.client.vm());
+            let (seq, views) = (vm.map(teatime::Vm::seq), vm.map(teatime::Vm::view_count));
+            let pending = one.last_receipt.is_some_and(|receipt| !one.client.is_applied(receipt));
+            format!(
+                "client {at} in {} {state:?} at {seq:?} sees {views:?} pending {pending}",
+                one.room
+            )
+        };
+        self.alive(None).iter().map(each).collect::<Vec<_>>().join("; ")
+    }
+
+    /// In each room everybody is there, has sent what he wanted to send and stands at the same
+    /// position, those who are gone are known to be, and a vote of all honest was unanimous.
+    fn has_converged(&self) -> bool {
+        (0..self.plan.rooms).all(|room| {
+            let alive = self.alive(Some(room));
+            let honest: Vec<_> =
+                alive.iter().filter(|at| !self.participants[**at].lies).copied().collect();
+            let settled = |at: &usize| {
+                let one = &self.participants[*at];
+                one.client.connection_state() == ConnectionState::Live
+                    && one.diverged.is_none()
+                    && one.last_receipt.is_none_or(|receipt| one.client.is_applied(receipt))
+                    && one.client.vm().map_or(0, teatime::Vm::view_count) as usize == alive.len()
+            };
+            let mut positions: Vec<_> = honest
+                .iter()
+                .map(|at| self.participants[*at].client.vm().map(teatime::Vm::seq))
+                .collect();
+            positions.dedup();
+            honest.iter().all(settled)
+                && positions.len() <= 1
+                && (honest.is_empty() || self.oracle.agreed(room) >= honest.len() as u64)
+        })
+    }
+
+    fn check_the_end(&mut self) -> Outcome {
+        for at in self.alive(None) {
+            let one = &self.participants[at];
+            if !one.lies {
+                self.oracle.check_the_end(at, one)?;
+            }
+        }
+        Ok(())
+    }
+}
