@@ -178,7 +178,8 @@ static void build_view(void) {
 
 static void on_connection(const tea_event *event) {
     bool failed = event->connection == TEA_CONNECTION_FAILED;
-    bool unreached = event->status == TEA_STATUS_UNREACHABLE || event->status == TEA_STATUS_BAD_CERTIFICATE;
+    bool unreached = event->status == TEA_STATUS_UNREACHABLE || event->status == TEA_STATUS_BAD_CERTIFICATE ||
+                     event->status == TEA_STATUS_NOT_STORED;
     bool reconnecting = event->connection == TEA_CONNECTION_RECONNECTING;
     const char *name = NULL;
     if (failed || (unreached && !told)) {

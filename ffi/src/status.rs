@@ -105,6 +105,9 @@ pub enum tea_status {
     /// The reflector's certificate is not to be trusted; the message says why. It is tried again:
     /// somebody else may have answered.
     BadCertificate = 509,
+    /// The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
+    /// was published and has not come back yet is sent again then.
+    NotStored = 510,
     /// The password is not the one that the session was started with.
     WrongPassword = 520,
     /// The session's snapshot cannot be used.

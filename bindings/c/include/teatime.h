@@ -247,6 +247,11 @@ enum tea_status
      */
     TEA_STATUS_BAD_CERTIFICATE = 509,
     /**
+     * The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
+     * was published and has not come back yet is sent again then.
+     */
+    TEA_STATUS_NOT_STORED = 510,
+    /**
      * The password is not the one that the session was started with.
      */
     TEA_STATUS_WRONG_PASSWORD = 520,

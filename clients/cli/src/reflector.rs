@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use teatime::server::{Server, ServerConfig, SharedStorage, TlsFiles};
-use teatime_store::{Config, DiskStore, Durability, Shared};
+use teatime_store::{Config, DiskStore, Durability, RealDisk, Retention, Shared, Upkeep};
 
 use crate::Failure;
 
@@ -34,6 +35,14 @@ pub(crate) struct Arguments {
     /// (process), or also a power cut (power), which costs a write to the disk each time.
     #[arg(long, value_name = "WHAT", default_value = "process", requires = "data")]
     durability: Survives,
+    /// Remove sessions in which nobody was for so long, such as 90d, 12h or never.
+    #[arg(long, value_name = "TIME", default_value = "365d", requires = "data", value_parser = age)]
+    keep_unused: u64,
+    /// Once the sessions need more bytes than this, such as 20G or 500M, remove those in which nobody is,
+    /// those first in which nobody was for longest. By default only the disk is the limit: otherwise whoever
+    /// begins many sessions could drive those of others out.
+    #[arg(long, value_name = "SIZE", default_value = "unlimited", requires = "data", value_parser = size)]
+    max_bytes: u64,
     /// Threads that serve sessions; 0 stands for one per processor, four at most.
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
@@ -46,17 +55,48 @@ enum Survives {
     Power,
 }
 
+/// How often sessions are looked at that nobody uses, at most and at least.
+const UPKEEP: std::ops::RangeInclusive<u64> = 1..=300;
+
+/// Seconds, from a number with a unit.
+fn age(text: &str) -> Result<u64, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    quantity(text, "never", &units).ok_or_else(|| "neither 365d, 12h, 30m, 10s nor never".into())
+}
+
+/// Bytes, from a number with a unit.
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40), ("", 1)];
+    quantity(text, "unlimited", &units)
+        .ok_or_else(|| "neither 20G, 500M, 4096 nor unlimited".into())
+}
+
+fn quantity(text: &str, unlimited: &str, units: &[(&str, u64)]) -> Option<u64> {
+    if text == unlimited {
+        return Some(u64::MAX);
+    }
+    let (number, unit) = units.iter().find_map(|(name, unit)| {
+        let number: u64 = text.strip_suffix(name)?.parse().ok()?;
+        Some((number, unit))
+    })?;
+    number.checked_mul(*unit)
+}
+
 /// Where sessions are kept.
-fn storage(arguments: &Arguments) -> Result<Option<SharedStorage>, Failure> {
+fn storage(arguments: &Arguments) -> Result<Option<Shared<RealDisk>>, Failure> {
     let Some(data) = &arguments.data else { return Ok(None) };
     let durability = match arguments.durability {
         Survives::Process => Durability::Process,
         Survives::Power => Durability::Power,
     };
     let config = Config { durability, ..Config::default() };
-    let store = DiskStore::open_dir(data, config)
-        .map_err(|error| Failure::Failed(format!("{}: {error}", data.display())))?;
-    Ok(Some(SharedStorage::new(Shared::new(store))))
+    let Arguments { keep_unused, max_bytes, .. } = *arguments;
+    let retention = Retention { max_age_unused: keep_unused, max_bytes };
+    let every = Duration::from_secs((keep_unused / 16).clamp(*UPKEEP.start(), *UPKEEP.end()));
+    let store = DiskStore::open_dir(data, config);
+    let shared =
+        store.and_then(|store| Shared::with_clerk(store, Some(Upkeep { retention, every })));
+    shared.map(Some).map_err(|error| Failure::Failed(format!("{}: {error}", data.display())))
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -68,9 +108,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let files = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
     let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
-    let storage = storage(arguments)?;
-    let config =
+    let store = storage(arguments)?;
+    let storage = store.clone().map(SharedStorage::new);
+    let mut config =
         ServerConfig { workers: arguments.workers, tls, storage, ..ServerConfig::default() };
+    // What is in memory counts as used.
+    let idle = &mut config.reflector.max_idle_time;
+    *idle = (*idle).min(arguments.keep_unused.saturating_mul(1_000_000));
     let server = Server::bind(listen.as_str(), config)
         .map_err(|error| Failure::Failed(format!("cannot listen at {listen}: {error}")))?;
     let url = server.url();
@@ -83,6 +127,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let _ = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
     wait_for_the_end(&server)?;
     server.shutdown();
+    if let Some(store) = store
+        && let Err(error) = store.close()
+    {
+        // Nothing that anybody was told is lost; but clients will not take that for granted.
+        tracing::warn!(%error, "the sessions could not be closed");
+    }
     Ok(())
 }
 

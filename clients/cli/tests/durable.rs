@@ -184,6 +184,7 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
         chat.post(&"x".repeat(40_000));
     }
     chat.post("after");
+    assert_eq!(chat.wait_for("error")["code"], "NOT_STORED");
     assert_eq!(chat.wait_for("connection")["state"], "reconnecting");
     fs::remove_file(filler).expect("it goes");
     assert_eq!(chat.wait_for("connection")["state"], "live");

@@ -48,6 +48,8 @@ pub struct Config {
     pub max_idle_sessions: usize,
     /// Most bytes that they may take.
     pub max_idle_bytes: u64,
+    /// A stored session with nobody in it stays in memory for so long: who comes back finds it at once.
+    pub max_idle_time: u64,
     /// How many departed views' counters a session remembers, so that what such a view sends again
     /// when it comes back is still recognized.
     pub max_departed: usize,
@@ -82,6 +84,7 @@ impl Default for Config {
             max_connections: 100_000,
             max_idle_sessions: 10_000,
             max_idle_bytes: 1024 * MIB,
+            max_idle_time: 600 * SECOND,
             max_departed: 1_000,
             stall_tolerance: 10 * SECOND,
         }

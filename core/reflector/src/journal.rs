@@ -6,7 +6,9 @@ use serde_bytes::ByteBuf;
 use teatime_wire::{Digest, ServerMessage, SessionId, SnapshotInfo, ViewId};
 
 use crate::SessionKey;
-use crate::storage::{RecordKind, Storage, StorageError, Stored};
+#[cfg(not(feature = "storage"))]
+use crate::storage::Storage;
+use crate::storage::{Place, RecordKind, StorageError, Stored};
 
 /// How heads and checkpoints are written.
 const FORMAT: u8 = 1;
@@ -16,7 +18,7 @@ const TIME_AHEAD: u64 = 1_000_000;
 
 /// Collects what is to be stored; without a storage it does nothing.
 pub(crate) struct Journal {
-    storage: Option<Box<dyn Storage>>,
+    storage: Option<Place>,
     /// Sessions of which something waits to be committed.
     touched: Vec<SessionKey>,
 }
@@ -77,7 +79,7 @@ impl Checkpoint {
 }
 
 impl Journal {
-    pub(crate) fn new(storage: Option<Box<dyn Storage>>) -> Self {
+    pub(crate) fn new(storage: Option<Place>) -> Self {
         Self { storage, touched: Vec::new() }
     }
 
@@ -129,17 +131,18 @@ impl Journal {
         });
     }
 
-    fn put(&mut self, key: SessionKey, put: impl FnOnce(&mut dyn Storage)) {
+    fn put(&mut self, key: SessionKey, put: impl FnOnce(&mut Place)) {
         let Some(storage) = &mut self.storage else { return };
-        put(&mut **storage);
+        put(storage);
         if self.touched.last() != Some(&key) {
             self.touched.push(key);
         }
     }
 
     /// Whether something waits to be committed.
+    #[inline]
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.touched.is_empty()
+        self.keeps() && !self.touched.is_empty()
     }
 
     /// Stores what waits. If that fails it gives back of which sessions it was.
@@ -153,6 +156,25 @@ impl Journal {
         })
     }
 
+    /// Whether sessions are kept beyond this reflector.
+    #[inline]
+    pub(crate) fn keeps(&self) -> bool {
+        self.storage.is_some()
+    }
+
+    /// Of a session nothing is in memory any more.
+    pub(crate) fn release(&mut self, session: SessionId) {
+        if let Some(storage) = &mut self.storage {
+            storage.release(session);
+        }
+    }
+
+    /// The timeline of a session for those who are connected.
+    pub(crate) fn timeline(&self, head: &Head) -> u64 {
+        head.timeline ^ self.storage.as_ref().map_or(0, |storage| storage.era())
+    }
+
+    #[inline]
     pub(crate) fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError> {
         self.storage.as_mut().map_or(Ok(None), |storage| storage.load(session))
     }

@@ -13,7 +13,9 @@ use teatime_wire::{
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::session::{Refusal, Session, Turn};
-use crate::storage::{Storage, StorageError};
+#[cfg(feature = "storage")]
+use crate::storage::Storage;
+use crate::storage::StorageError;
 use crate::views::Arrival;
 
 /// Names a connection. The driver chooses it, and never uses one twice.
@@ -127,6 +129,7 @@ impl Reflector {
 
     /// A reflector that keeps its sessions in a storage, and goes on with those that are there. Its
     /// driver calls [`commit`](Self::commit) before it sends anything.
+    #[cfg(feature = "storage")]
     pub fn with_storage(config: Config, seed: [u8; 32], storage: Box<dyn Storage>) -> Self {
         Self::with_journal(config, seed, Journal::new(Some(storage)))
     }
@@ -249,7 +252,7 @@ impl Reflector {
             Ok(joined) => joined,
             Err(refusal) => {
                 // It may have been loaded for this join only.
-                self.limit_idle();
+                self.limit_idle(now);
                 return Err(refusal);
             }
         };
@@ -277,8 +280,14 @@ impl Reflector {
         let session = match stored {
             Some(stored) => {
                 tracing::info!(session = %id, "a session goes on");
-                let session = Session::restore(key, id, stored, now, &self.config)
-                    .map_err(|error| self.cannot_be_stored(id, &error))?;
+                let session = Session::restore(key, id, stored, now, &self.config, &self.journal);
+                let session = match session {
+                    Ok(session) => session,
+                    Err(error) => {
+                        self.journal.release(id);
+                        return Err(self.cannot_be_stored(id, &error));
+                    }
+                };
                 // Nobody is in it as long as the join is not accepted.
                 self.idle.push_back((now, key));
                 session
@@ -296,7 +305,7 @@ impl Reflector {
 
     fn cannot_be_stored(&self, session: SessionId, error: &StorageError) -> Refusal {
         tracing::error!(%session, %error, "the storage of a session fails");
-        (CloseReason::GoingAway, error.to_string())
+        (CloseReason::NotStored, error.to_string())
     }
 
     /// Stores what has happened since the last time, if there is a storage: before that nothing of
@@ -323,6 +332,7 @@ impl Reflector {
             };
             self.by_id.remove(&session.id);
             self.scheduled.remove(key);
+            self.journal.release(session.id);
             let (reason, detail) = self.cannot_be_stored(session.id, error);
             let members: Vec<_> = session.views.iter().filter_map(|(_, v)| v.connection).collect();
             self.out.retain(|output| !output.is_of(*key, &members));
@@ -334,6 +344,11 @@ impl Reflector {
             }
             self.out.push_front(Output::Retract { session: *key });
         }
+    }
+
+    /// Whether something waits for [`commit`](Self::commit), perhaps without anything to be sent.
+    pub fn has_uncommitted(&self) -> bool {
+        self.journal.is_dirty()
     }
 
     /// Whether there is such a session in memory: not, after what it did could not be stored.
@@ -354,7 +369,7 @@ impl Reflector {
         session.disconnected(turn, arrival, left);
         if session.idle_since.is_some() {
             self.idle.push_back((now, key));
-            self.limit_idle();
+            self.limit_idle(now);
         }
         self.schedule(key);
     }
@@ -383,11 +398,20 @@ impl Reflector {
     pub fn next_timeout(&self) -> Option<u64> {
         let session = self.timeouts.peek().map(|Reverse((at, _))| *at);
         let unjoined = self.unjoined.front().map(|(at, _)| *at);
-        session.into_iter().chain(unjoined).min()
+        session.into_iter().chain(unjoined).chain(self.next_dropping()).min()
+    }
+
+    /// When the session that has been idle for longest is dropped from memory, if it is stored.
+    fn next_dropping(&self) -> Option<u64> {
+        let (since, _) = self.idle.front().filter(|_| self.journal.keeps())?;
+        Some(since + self.config.max_idle_time)
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: u64) {
+        if self.next_dropping().is_some_and(|at| at <= now) {
+            self.limit_idle(now);
+        }
         while let Some((_, connection)) = self.unjoined.pop_front_if(|(at, _)| *at <= now) {
             let waits = self.connections.get(&connection).is_some_and(|one| one.place.is_none());
             if waits {
@@ -435,8 +459,9 @@ impl Reflector {
         }
     }
 
-    /// Drops the sessions that have been idle for longest, as far as memory asks for it.
-    fn limit_idle(&mut self) {
+    /// Drops the sessions that have been idle for longest, as far as memory asks for it; those that
+    /// are stored also when they have been so for long.
+    fn limit_idle(&mut self, now: u64) {
         let sessions = &self.sessions;
         let is_idle = |(since, key): &(u64, SessionKey)| {
             sessions.get(key).is_some_and(|session| session.idle_since == Some(*since))
@@ -444,13 +469,16 @@ impl Reflector {
         self.idle.retain(is_idle);
         let memory = |key: &SessionKey| sessions.get(key).map_or(0, |one| one.log.memory());
         let mut bytes: u64 = self.idle.iter().map(|(_, key)| memory(key)).sum();
-        while self.idle.len() > self.config.max_idle_sessions || bytes > self.config.max_idle_bytes
+        while self.idle.len() > self.config.max_idle_sessions
+            || bytes > self.config.max_idle_bytes
+            || self.next_dropping().is_some_and(|at| at <= now)
         {
             let Some((_, key)) = self.idle.pop_front() else { return };
             if let Some(session) = self.sessions.remove(&key) {
                 bytes -= session.log.memory();
                 self.by_id.remove(&session.id);
                 self.scheduled.remove(&key);
+                self.journal.release(session.id);
                 tracing::info!(session = %session.id, "an idle session is dropped");
             }
         }

@@ -75,14 +75,20 @@ impl Session {
             .clamp(*limits::TICKS_PER_SECOND.start(), *limits::TICKS_PER_SECOND.end());
         let head = Head::new(timeline, join.password_proof, 1_000_000 / u64::from(rate));
         journal.begin(key, join.session, &head);
-        Self::new(key, join.session, &head, config)
+        Self::new(key, join.session, &head, config, journal)
     }
 
-    fn new(key: SessionKey, id: SessionId, head: &Head, config: &Config) -> Self {
+    fn new(
+        key: SessionKey,
+        id: SessionId,
+        head: &Head,
+        config: &Config,
+        journal: &Journal,
+    ) -> Self {
         Self {
             key,
             id,
-            timeline: head.timeline,
+            timeline: journal.timeline(head),
             password_proof: head.password_proof,
             tick: head.tick,
             clock: Clock::default(),
@@ -111,8 +117,10 @@ impl Session {
         stored: Stored,
         now: u64,
         config: &Config,
+        journal: &Journal,
     ) -> Result<Self, StorageError> {
-        let mut session = Self::new(key, id, &journal::read_head(&stored.head)?, config);
+        let head = journal::read_head(&stored.head)?;
+        let mut session = Self::new(key, id, &head, config, journal);
         let (mut views_from, mut time) = (0, 0);
         if let Some((_, bytes)) = &stored.checkpoint {
             let checkpoint = journal::read_checkpoint(bytes)?;
@@ -277,8 +285,8 @@ impl Session {
         if send.counter <= view.counter {
             return Ok(());
         }
-        // A view of which nothing is known may have sent to a reflector that is gone.
-        if send.counter != view.counter + 1 && view.counter > 0 {
+        // It may have sent more to a reflector that is gone, and has forgotten what came back.
+        if send.counter != view.counter + 1 && view.has_sent {
             let detail = format!("send {} came after send {}", send.counter, view.counter);
             return Err((CloseReason::OutOfOrder, detail));
         }
@@ -294,6 +302,7 @@ impl Session {
             return Err((CloseReason::TooFast, "sent on although told to pause".into()));
         }
         view.counter = send.counter;
+        view.has_sent = true;
         let sender = view.id;
         let (counter, payload) = (send.counter, send.payload);
         let (seq, time) = self.next_position(turn.now);

@@ -51,7 +51,8 @@ pub struct Stored {
 }
 
 /// Where a reflector keeps its sessions. Nothing that depends on what was handed in is told to
-/// anybody before [`commit`](Self::commit) has returned.
+/// anybody before [`commit`](Self::commit) has returned. No session is loaded or begun by one
+/// reflector while another has it.
 pub trait Storage: Send {
     /// A session begins.
     fn begin(&mut self, session: SessionId, head: &[u8]);
@@ -59,13 +60,59 @@ pub trait Storage: Send {
     /// Something happened in it.
     fn append(&mut self, session: SessionId, seq: u64, kind: RecordKind, bytes: &[u8]);
 
-    /// From now on this stands for all that happened in it up to a sequence number.
+    /// From now on this may stand for all that happened in it up to a sequence number. It need not
+    /// do so when [`commit`](Self::commit) returns, nor ever: that it could not be stored is no
+    /// failure as long as what it stands for is there.
     fn checkpoint(&mut self, session: SessionId, seq: u64, bytes: &[u8]);
 
     /// Stores all that was handed in since the last time, as durably as the operator wants it. If
-    /// that fails none of it counts.
+    /// that fails none of it counts; only after a crash right then all of it may.
     fn commit(&mut self) -> Result<(), StorageError>;
 
     /// What is stored of a session.
     fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError>;
+
+    /// The reflector has no more of a session than what is stored of it. Until then, from
+    /// [`begin`](Self::begin) or [`load`](Self::load) on, nobody may remove it.
+    fn release(&mut self, _session: SessionId) {}
+
+    /// A number that is another one after a time from which something may be missing that was
+    /// committed: then clients must not go on with what they have. It is the same as long as the
+    /// storage is open.
+    fn era(&self) -> u64 {
+        0
+    }
+}
+
+/// A place for sessions, if this build has any.
+#[cfg(feature = "storage")]
+pub(crate) type Place = Box<dyn Storage>;
+#[cfg(not(feature = "storage"))]
+pub(crate) type Place = Nowhere;
+
+/// There is none of it, so whatever would be done with one is left out of the program.
+#[cfg(not(feature = "storage"))]
+pub(crate) enum Nowhere {}
+
+#[cfg(not(feature = "storage"))]
+impl Storage for Nowhere {
+    fn begin(&mut self, _: SessionId, _: &[u8]) {
+        match *self {}
+    }
+
+    fn append(&mut self, _: SessionId, _: u64, _: RecordKind, _: &[u8]) {
+        match *self {}
+    }
+
+    fn checkpoint(&mut self, _: SessionId, _: u64, _: &[u8]) {
+        match *self {}
+    }
+
+    fn commit(&mut self) -> Result<(), StorageError> {
+        match *self {}
+    }
+
+    fn load(&mut self, _: SessionId) -> Result<Option<Stored>, StorageError> {
+        match *self {}
+    }
 }

@@ -16,6 +16,8 @@ pub(crate) struct View {
     pub(crate) data: Option<Bytes>,
     /// The highest counter of its sends.
     pub(crate) counter: u64,
+    /// Something was accepted from it on this connection.
+    pub(crate) has_sent: bool,
     pub(crate) connection: Option<ConnId>,
     /// The highest number of a connection of its.
     pub(crate) attempt: u64,
@@ -118,6 +120,7 @@ impl Views {
         let Some(view) = self.all.get_mut(&arrival) else { return (arrival, None) };
         let before = view.connection.replace(connection);
         view.bucket = Bucket::full(now);
+        view.has_sent = false;
         if !view.announced {
             view.data = data;
         }
@@ -134,6 +137,7 @@ impl Views {
             id,
             data: None,
             counter,
+            has_sent: false,
             connection: None,
             attempt: 0,
             announced: false,

@@ -24,6 +24,7 @@ impl<D: Disk> Store<D> {
         if self.pending.is_empty() {
             return Ok(());
         }
+        self.note_writing()?;
         if self.is_full() {
             self.roll()?;
         }
@@ -76,10 +77,15 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Nothing counts of what has gathered.
-    pub(crate) fn give_up(&mut self, error: Error) -> Result<(), Error> {
+    /// Forgets what has gathered, of which nothing was written.
+    pub(crate) fn forget(&mut self) {
         self.wound.staged.append(&mut self.pending.staged);
         self.pending.clear();
+    }
+
+    /// Nothing counts of what has gathered.
+    pub(crate) fn give_up(&mut self, error: Error) -> Result<(), Error> {
+        self.forget();
         // What was to be carried forward was not.
         self.cleaning = Cleaning::of(self.catalog.first);
         if let Err(why) = self.heal() {

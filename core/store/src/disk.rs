@@ -58,6 +58,16 @@ pub trait Disk: Clone + Send + 'static {
     /// What the operating system says.
     fn remove(&self, path: &str) -> io::Result<()>;
 
+    /// Names the time since the operating system was started: whatever was written in it is there,
+    /// durable or not. Nothing if that cannot be told.
+    fn boot(&self) -> Option<String>;
+
+    /// A number that nobody can guess.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn random(&self) -> io::Result<u64>;
+
     /// Makes durable which files a folder has.
     ///
     /// # Errors

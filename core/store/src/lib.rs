@@ -35,6 +35,7 @@
 //! |---|---|
 //! | `LOCK` | locked as long as a store is open: a second one is refused |
 //! | `FORMAT` | the version of all this, and the id of the store |
+//! | `ERA` | whether a power cut may have taken something: see [`Store::era`] |
 //! | `log/NNNNNNNNNN.seg` | segments: only ever appended to, and deleted from the oldest on |
 //! | `checkpoints/SESSION-INDEX.ckpt` | the bytes of a checkpoint, nothing else |
 //!
@@ -58,17 +59,19 @@
 //!
 //! With [`Durability::Process`] a commit survives the end of the process, with
 //! [`Durability::Power`] also a power cut. With `Process`, a power cut may lose the newest commits,
-//! and may leave a log that is refused. Checkpoints are always made durable.
+//! and may leave a log that is refused; [`Store::era`] tells. Checkpoints are always made durable.
 
 mod batch;
 mod catalog;
 mod checkpoint;
 mod checksum;
 mod clean;
+mod clerk;
 mod commit;
 mod config;
 mod disk;
 mod entry;
+mod era;
 mod error;
 mod format;
 pub mod limits;
@@ -95,7 +98,7 @@ pub use error::Error;
 pub use memory::{Crash, MemoryDisk, MemoryFile};
 pub use real::{RealDisk, RealFile};
 pub use retain::Retention;
-pub use shared::Shared;
+pub use shared::{Shared, Upkeep};
 pub use staging::{Staged, Staging};
 pub use storage::{Checkpoint, Record, SessionId, SessionInfo, Stats, Storage, Stored};
 pub use store::{DiskStore, MemoryStore, Store};

@@ -24,6 +24,10 @@ pub(crate) const MAX_CLEAN_BYTES: usize = 64 * 1024 * 1024;
 /// Most segments that one commit deletes: each costs a system call.
 pub(crate) const DROPPED_AT_ONCE: u64 = 4;
 
+/// Most sessions that one call of [`retain`](crate::Storage::retain) removes: each may have a
+/// checkpoint, a file to delete.
+pub const REMOVED_AT_ONCE: usize = 64;
+
 /// A smaller share of garbage is never chased: headers alone are a few percent.
 pub(crate) const MIN_GARBAGE_PERCENT: u8 = 10;
 

@@ -34,6 +34,8 @@ struct State {
     durable_names: BTreeMap<String, u64>,
     inodes: HashMap<u64, Inode>,
     next_inode: u64,
+    /// How often the power was cut.
+    boots: u64,
     /// Whoever has it locked.
     locked: std::sync::Weak<()>,
     faults: Faults,
@@ -108,6 +110,7 @@ impl MemoryDisk {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut found = State { next_inode: state.next_inode, ..State::default() };
         found.faults.capacity = state.faults.capacity;
+        found.boots = state.boots + u64::from(crash == Crash::Power);
         found.names = match crash {
             Crash::Process => state.names.clone(),
             Crash::Power => surviving_names(&state, &mut rng),
@@ -328,6 +331,16 @@ impl Disk for MemoryDisk {
         let mut state = self.state();
         state.change()?;
         state.names.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn boot(&self) -> Option<String> {
+        Some(format!("boot-{}", self.state().boots))
+    }
+
+    /// One that nobody needs to guess: it is the same whenever the same has happened.
+    fn random(&self) -> io::Result<u64> {
+        let state = self.state();
+        Ok(ChaCha8Rng::seed_from_u64(state.boots << 48 ^ state.next_inode).next_u64())
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {

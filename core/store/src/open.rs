@@ -4,6 +4,7 @@ use crate::checkpoint;
 use crate::clean::Cleaning;
 use crate::config::Config;
 use crate::disk::{Disk, DiskFile};
+use crate::era::Era;
 use crate::format::{self, StoreId};
 use crate::pending::Pending;
 use crate::segment::{self, Header};
@@ -32,15 +33,18 @@ impl<D: Disk> Store<D> {
         }
         let survey = survey(&disk)?;
         let file = mend(&disk, &survey)?;
-        Ok(Self::of(disk, config, survey, file))
+        Self::of(disk, config, survey, file)
     }
 
-    fn of(disk: D, config: Config, survey: Survey, file: D::File) -> Self {
+    fn of(disk: D, config: Config, survey: Survey, file: D::File) -> Result<Self, Error> {
         let Survey { id, catalog, newest, end, .. } = survey;
         let salt = id.salt();
-        Self {
+        let (boot, era) = (disk.boot(), Era::of(&disk, salt)?);
+        Ok(Self {
             disk,
             config,
+            boot,
+            era,
             id,
             salt,
             pending: Pending::new(salt, catalog.next_index),
@@ -49,7 +53,7 @@ impl<D: Disk> Store<D> {
             catalog,
             wound: Wound::default(),
             trash: Vec::new(),
-        }
+        })
     }
 }
 
@@ -67,7 +71,7 @@ impl Store<crate::RealDisk> {
 pub(crate) fn read_store<D: Disk>(disk: D) -> Result<Store<D>, Error> {
     let survey = survey(&disk)?;
     let file = disk.open(&segment::name(survey.newest))?;
-    Ok(Store::of(disk, Config::default(), survey, file))
+    Store::of(disk, Config::default(), survey, file)
 }
 
 /// The description comes last: without it there is no store.

@@ -120,6 +120,33 @@ impl Disk for RealDisk {
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         sync_dir(&self.path(folder))
     }
+
+    fn boot(&self) -> Option<String> {
+        boot()
+            .filter(|name| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_graphic()))
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        getrandom::u64().map_err(io::Error::other)
+    }
+}
+
+/// What the kernel calls this start of it.
+#[cfg(target_os = "linux")]
+fn boot() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+}
+
+#[cfg(target_os = "macos")]
+fn boot() -> Option<String> {
+    let mut sysctl = std::process::Command::new("/usr/sbin/sysctl");
+    let output = sysctl.args(["-n", "kern.bootsessionuuid"]).output().ok()?;
+    String::from_utf8(output.stdout).ok().map(|id| id.trim().to_owned())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn boot() -> Option<String> {
+    None
 }
 
 impl DiskFile for RealFile {

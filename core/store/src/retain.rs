@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::Error;
 use crate::disk::Disk;
 use crate::entry::{Entry, What};
+use crate::limits::REMOVED_AT_ONCE;
 use crate::storage::{SessionId, SessionInfo, Storage};
 use crate::store::Store;
 
@@ -30,6 +31,9 @@ impl<D: Disk> Store<D> {
         let sessions = self.sessions();
         let used: HashSet<SessionId> =
             sessions.iter().map(|session| session.id).filter(|id| in_use(id)).collect();
+        // A clock that was set back must not make everything old once it is right again.
+        let newest = sessions.iter().filter_map(|session| session.last_used).max();
+        let now = now.max(newest.unwrap_or(0));
         // Of a session without a note nothing is known: as if it were used now.
         let least = policy.max_age_unused / NOTES_PER_AGE;
         for session in &sessions {
@@ -39,7 +43,8 @@ impl<D: Disk> Store<D> {
                 self.touch(&session.id, now)?;
             }
         }
-        let gone = choose(policy, sessions, &used, now);
+        let mut gone = choose(policy, sessions, &used, now);
+        gone.truncate(REMOVED_AT_ONCE);
         for id in &gone {
             self.remove(id)?;
         }

@@ -1,17 +1,44 @@
 //! A store as the reflectors of a server share it: each on a thread of its own.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use teatime_reflector::{Record, RecordKind, StorageError, Stored};
 use teatime_wire::SessionId;
 
-use crate::{Disk, Error, Storage, Store};
+use crate::clerk::Clerk;
+use crate::staging::Staging;
+use crate::{Disk, Error, Retention, Storage, Store};
 
 /// A store that several reflectors use. What one of them gathers goes to the store with its commit, so
-/// that the failure of one takes nothing from another. Clones share the store.
+/// that the failure of one takes nothing from another. Clones share the store, each with a name of its
+/// own: a session belongs to the one that has loaded or begun it, until that releases it or is dropped.
 pub struct Shared<D: Disk> {
-    store: Arc<Mutex<Store<D>>>,
+    core: Arc<Core<D>>,
+    clerk: Option<Arc<Clerk>>,
+    name: u64,
     waiting: Vec<Change>,
+    /// Released, but something of them waits.
+    leaving: Vec<SessionId>,
+}
+
+/// What all of them share.
+pub(crate) struct Core<D: Disk> {
+    store: Mutex<Store<D>>,
+    /// By whom each session is used. Locked only by who has the store.
+    holders: Mutex<HashMap<SessionId, u64>>,
+    names: AtomicU64,
+}
+
+/// What happens to sessions that nobody uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upkeep {
+    /// Which are kept.
+    pub retention: Retention,
+    /// How often they are looked at.
+    pub every: Duration,
 }
 
 enum Change {
@@ -21,33 +48,136 @@ enum Change {
 }
 
 impl<D: Disk> Shared<D> {
-    /// Shares a store.
+    /// Shares a store. A commit writes the checkpoints too before it returns.
     pub fn new(store: Store<D>) -> Self {
-        Self { store: Arc::new(Mutex::new(store)), waiting: Vec::new() }
+        let (store, holders) = (Mutex::new(store), Mutex::default());
+        let core = Arc::new(Core { store, holders, names: AtomicU64::new(1) });
+        Self { core, clerk: None, name: 0, waiting: Vec::new(), leaving: Vec::new() }
+    }
+
+    /// Shares a store, and has a thread that writes checkpoints, so that nobody waits for the disk
+    /// because of them, and removes what nobody uses. It ends with the last of the clones.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there can be no thread.
+    pub fn with_clerk(store: Store<D>, upkeep: Option<Upkeep>) -> Result<Self, Error> {
+        let mut shared = Self::new(store);
+        shared.clerk = Some(Arc::new(Clerk::start(shared.core.clone(), upkeep)?));
+        Ok(shared)
     }
 
     /// The store itself, when it is this thread's turn.
     pub fn store(&self) -> MutexGuard<'_, Store<D>> {
+        self.core.store()
+    }
+
+    /// Waits until all checkpoints that were committed are written.
+    pub fn finish_checkpoints(&self) {
+        if let Some(clerk) = &self.clerk {
+            clerk.errands().wait_until_done();
+        }
+    }
+
+    /// Finishes what is to be written, and [closes](Store::close) the store. To be called last.
+    ///
+    /// # Errors
+    /// As [`Store::close`].
+    pub fn close(self) -> Result<(), Error> {
+        self.finish_checkpoints();
+        self.store().close()
+    }
+
+    /// Takes a session, unless somebody else has it. The store must be locked.
+    fn hold(&self, session: SessionId) -> Result<(), StorageError> {
+        let holder = *self.core.holders().entry(session).or_insert(self.name);
+        if holder == self.name {
+            Ok(())
+        } else {
+            Err(StorageError::Io("another part of this server has the session".into()))
+        }
+    }
+
+    fn let_go(&self, session: &SessionId) {
+        let mut holders = self.core.holders();
+        if holders.get(session) == Some(&self.name) {
+            holders.remove(session);
+        }
+    }
+}
+
+impl<D: Disk> Core<D> {
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store<D>> {
         // A commit that panicked has not changed what is committed.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holders(&self) -> MutexGuard<'_, HashMap<SessionId, u64>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a checkpoint and makes it count. If that fails what it would stand for stays.
+    pub(crate) fn write(&self, staging: Staging) {
+        let session = SessionId(*staging.session());
+        let staged = staging.write();
+        match self.store().install(staged) {
+            // A later one, or the removal of the session, has made it needless.
+            Ok(()) | Err(Error::OutOfOrder { .. } | Error::UnknownSession) => {}
+            Err(error) => tracing::warn!(%session, %error, "a checkpoint cannot be written"),
+        }
+    }
+
+    /// Removes what nobody uses and the policy does not keep.
+    pub(crate) fn retain(&self, policy: &Retention, now: u64) {
+        loop {
+            let mut store = self.store();
+            let holders = self.holders();
+            let in_use = |id: &crate::SessionId| holders.contains_key(&SessionId(*id));
+            let gone = match store.retain(policy, &in_use, now) {
+                Ok(gone) => gone,
+                Err(error) => {
+                    tracing::warn!(%error, "sessions that nobody uses cannot be removed");
+                    return;
+                }
+            };
+            for id in &gone {
+                tracing::info!(session = %SessionId(*id), "a session that nobody uses is removed");
+            }
+            if gone.len() < crate::limits::REMOVED_AT_ONCE {
+                return;
+            }
+        }
     }
 }
 
 impl<D: Disk> Clone for Shared<D> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), waiting: Vec::new() }
+        let name = self.core.names.fetch_add(1, Ordering::Relaxed);
+        let (core, clerk) = (self.core.clone(), self.clerk.clone());
+        Self { core, clerk, name, waiting: Vec::new(), leaving: Vec::new() }
+    }
+}
+
+impl<D: Disk> Drop for Shared<D> {
+    fn drop(&mut self) {
+        let _turn = self.core.store();
+        self.core.holders().retain(|_, holder| *holder != self.name);
     }
 }
 
 impl Change {
-    fn apply(self, store: &mut impl Storage) -> Result<(), Error> {
+    /// Gathers it; a checkpoint is to be written once everything before it is committed.
+    fn apply(self, store: &mut impl Storage) -> Result<Option<Staging>, Error> {
         match self {
-            Self::Begin(session, head) => store.begin(&session.0, &head),
+            Self::Begin(session, head) => store.begin(&session.0, &head)?,
             Self::Append(session, seq, kind, bytes) => {
-                store.append(&session.0, seq, kind as u8, &bytes)
+                store.append(&session.0, seq, kind as u8, &bytes)?;
             }
-            Self::Checkpoint(session, seq, bytes) => store.checkpoint(&session.0, seq, &bytes),
+            Self::Checkpoint(session, seq, bytes) => match store.stage(&session.0, seq, bytes) {
+                Ok(staging) => return Ok(Some(staging)),
+                Err(error) => tracing::warn!(%session, %error, "a checkpoint cannot be written"),
+            },
         }
+        Ok(None)
     }
 }
 
@@ -67,33 +197,71 @@ impl<D: Disk> teatime_reflector::Storage for Shared<D> {
     fn commit(&mut self) -> Result<(), StorageError> {
         let waiting = std::mem::take(&mut self.waiting);
         let mut store = self.store();
-        let applied = waiting.into_iter().try_for_each(|change| change.apply(&mut *store));
-        // Also after a failure: nothing may be left that the next commit would take along.
-        let committed = store.commit();
-        applied.and(committed).map_err(|error| told(&error))
+        let applied: Result<Vec<_>, Error> = waiting
+            .into_iter()
+            .filter_map(|change| change.apply(&mut *store).transpose())
+            .collect();
+        let committed = applied.and_then(|stagings| store.commit().map(|()| stagings));
+        if committed.is_err() {
+            // Nothing may be left that the next commit would take along.
+            store.forget();
+        }
+        self.leaving.iter().for_each(|session| self.let_go(session));
+        drop(store);
+        self.leaving.clear();
+        for staging in committed.map_err(|error| told(&error))? {
+            match &self.clerk {
+                Some(clerk) => clerk.errands().write(staging),
+                None => self.core.write(staging),
+            }
+        }
+        Ok(())
     }
 
     fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError> {
-        let Some(stored) = self.store().load(&session.0).map_err(|error| told(&error))? else {
-            return Ok(None);
-        };
-        let record = |record: crate::Record| {
-            let kind = match record.kind {
-                0 => RecordKind::Ordered,
-                1 => RecordKind::Time,
-                other => {
-                    let what = format!("a record is of kind {other}, which is none");
-                    return Err(StorageError::Corrupt(what));
-                }
-            };
-            Ok(Record { seq: record.seq, kind, bytes: record.bytes.into() })
-        };
-        Ok(Some(Stored {
-            head: stored.head,
-            checkpoint: stored.checkpoint.map(|checkpoint| (checkpoint.seq, checkpoint.bytes)),
-            records: stored.records.into_iter().map(record).collect::<Result<_, _>>()?,
-        }))
+        let store = self.store();
+        self.hold(session)?;
+        let loaded = store.load(&session.0).map_err(|error| told(&error)).and_then(stored);
+        // What is not there is about to begin.
+        if loaded.is_err() {
+            self.let_go(&session);
+        }
+        drop(store);
+        loaded
     }
+
+    fn release(&mut self, session: SessionId) {
+        if self.waiting.is_empty() {
+            let _turn = self.store();
+            self.let_go(&session);
+        } else {
+            self.leaving.push(session);
+        }
+    }
+
+    fn era(&self) -> u64 {
+        self.store().era()
+    }
+}
+
+fn stored(stored: Option<crate::Stored>) -> Result<Option<Stored>, StorageError> {
+    let Some(stored) = stored else { return Ok(None) };
+    let record = |record: crate::Record| {
+        let kind = match record.kind {
+            0 => RecordKind::Ordered,
+            1 => RecordKind::Time,
+            other => {
+                let what = format!("a record is of kind {other}, which is none");
+                return Err(StorageError::Corrupt(what));
+            }
+        };
+        Ok(Record { seq: record.seq, kind, bytes: record.bytes.into() })
+    };
+    Ok(Some(Stored {
+        head: stored.head,
+        checkpoint: stored.checkpoint.map(|checkpoint| (checkpoint.seq, checkpoint.bytes)),
+        records: stored.records.into_iter().map(record).collect::<Result<_, _>>()?,
+    }))
 }
 
 fn told(error: &Error) -> StorageError {

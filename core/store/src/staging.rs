@@ -35,6 +35,11 @@ pub struct Staged {
 }
 
 impl Staging {
+    /// Whose checkpoint it is.
+    pub(crate) fn session(&self) -> &SessionId {
+        &self.session
+    }
+
     /// Writes the bytes, durably. Takes as long as the disk needs. What is never installed is
     /// deleted when the store is opened next.
     pub fn write(self) -> Staged {

@@ -86,7 +86,8 @@ pub trait Storage: Send {
     /// Removes the sessions that nobody uses and that are too old or too many, the least recently
     /// used first, and commits. `now` is in seconds since 1970; `in_use` says whether somebody uses
     /// a session. To be called every few minutes: a session was last used when this last heard it.
-    /// Returns what was removed.
+    /// Returns what was removed: at most [`REMOVED_AT_ONCE`](crate::limits::REMOVED_AT_ONCE), so
+    /// whoever gets that many calls again.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).

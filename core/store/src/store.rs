@@ -7,6 +7,7 @@ use crate::clean::Cleaning;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::entry::{Entry, What};
+use crate::era::Era;
 use crate::format::StoreId;
 use crate::memory::MemoryDisk;
 use crate::pending::{Pending, at_most, fits_record};
@@ -29,6 +30,9 @@ pub type MemoryStore = Store<MemoryDisk>;
 pub struct Store<D: Disk> {
     pub(crate) disk: D,
     pub(crate) config: Config,
+    /// The start of the system in which it was opened.
+    pub(crate) boot: Option<String>,
+    pub(crate) era: Era,
     pub(crate) id: StoreId,
     pub(crate) salt: Salt,
     pub(crate) catalog: Catalog,

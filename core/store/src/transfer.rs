@@ -54,7 +54,8 @@ pub fn export(
 }
 
 /// Puts a session into a store that nobody has open; makes the store if there is none. It is
-/// there completely or not at all. Returns its name.
+/// there completely or not at all. Returns its name. Begins a new [era](crate::Store::era): clients may
+/// have seen more of the session than there is here.
 ///
 /// # Errors
 /// [`Error::SessionExists`]; [`Error::Corrupt`], without a file, if the stream is not what
@@ -62,6 +63,7 @@ pub fn export(
 pub fn import(dir: impl AsRef<Path>, reader: impl Read) -> Result<SessionId, Error> {
     let (session, stored) = read_stream(reader)?;
     let mut store = DiskStore::open_dir(dir.as_ref(), Config::default())?;
+    store.begin_era()?;
     store.insert(&session, &stored)?;
     Ok(session)
 }

@@ -17,6 +17,9 @@ pub enum CloseReason {
     Silent,
     /// 4003: the session or the reflector has as many clients as it takes.
     Full,
+    /// 4004: the reflector cannot store what happens, or read what was stored: its disk is full,
+    /// broken, or not permitted to it.
+    NotStored,
     /// 4100: a frame that is no message of this protocol.
     Malformed,
     /// 4101: a frame or a part of it exceeds a limit.
@@ -37,12 +40,13 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Left,
         Self::GoingAway,
         Self::TooSlow,
         Self::Silent,
         Self::Full,
+        Self::NotStored,
         Self::Malformed,
         Self::TooLarge,
         Self::Version,
@@ -61,6 +65,7 @@ impl CloseReason {
             Self::TooSlow => 4001,
             Self::Silent => 4002,
             Self::Full => 4003,
+            Self::NotStored => 4004,
             Self::Malformed => 4100,
             Self::TooLarge => 4101,
             Self::Version => 4102,
@@ -90,6 +95,7 @@ impl CloseReason {
             Self::TooSlow => "TOO_SLOW",
             Self::Silent => "SILENT",
             Self::Full => "FULL",
+            Self::NotStored => "NOT_STORED",
             Self::Malformed => "MALFORMED",
             Self::TooLarge => "TOO_LARGE",
             Self::Version => "VERSION",
@@ -110,6 +116,7 @@ impl fmt::Display for CloseReason {
             Self::TooSlow => "the client reads too slowly",
             Self::Silent => "nothing was heard from the client for too long",
             Self::Full => "no room for another client",
+            Self::NotStored => "the reflector cannot store the session",
             Self::Malformed => "a frame that is no message of this protocol",
             Self::TooLarge => "a message exceeds a limit",
             Self::Version => "another version of the protocol",

@@ -91,6 +91,9 @@ extension TeatimeError {
     /// The reflector's certificate is not to be trusted; the message says why. It is tried again:
     /// somebody else may have answered.
     case badCertificate = 509
+    /// The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
+    /// was published and has not come back yet is sent again then.
+    case notStored = 510
     /// The password is not the one that the session was started with.
     case wrongPassword = 520
     /// The session's snapshot cannot be used.
@@ -180,6 +183,7 @@ extension TeatimeError.Code {
     case .full: "FULL"
     case .left: "LEFT"
     case .badCertificate: "BAD_CERTIFICATE"
+    case .notStored: "NOT_STORED"
     case .wrongPassword: "WRONG_PASSWORD"
     case .badSnapshot: "BAD_SNAPSHOT"
     case .model: "MODEL"
@@ -244,6 +248,7 @@ extension TeatimeError.Code {
     case .full: self = .full
     case .left: self = .left
     case .badCertificate: self = .badCertificate
+    case .notStored: self = .notStored
     case .wrongPassword: self = .wrongPassword
     case .badSnapshot: self = .badSnapshot
     case .model: self = .model

@@ -51,8 +51,8 @@ pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure>
     form.tell(&mut room).map(|_| ())
 }
 
-/// Why no reflector was reached: tried again and again, and told once.
-const UNREACHED: [&str; 2] = ["UNREACHABLE", "BAD_CERTIFICATE"];
+/// Why there is no session for now: tried again and again, and told once.
+const UNREACHED: [&str; 3] = ["UNREACHABLE", "BAD_CERTIFICATE", "NOT_STORED"];
 
 struct Form {
     leaving: bool,

@@ -88,7 +88,7 @@ private final class Complaints {
   func take(_ connection: Connection) {
     if connection.state == .live { hasTold = false }
     guard let reason = connection.reason else { return }
-    let isUnreached = reason.code == .unreachable || reason.code == .badCertificate
+    let isUnreached = [.unreachable, .badCertificate, .notStored].contains(reason.code)
     if connection.state == .failed || (isUnreached && !hasTold) {
       frontEnd.complain(reason)
       hasTold = true

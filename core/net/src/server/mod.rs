@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use teatime_reflector::{Config as ReflectorConfig, Storage, StorageError};
+pub use teatime_reflector::Config as ReflectorConfig;
+#[cfg(feature = "storage")]
+pub use teatime_reflector::{Storage, StorageError};
 use teatime_wire::ClientMessage;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -42,13 +44,16 @@ pub struct ServerConfig {
     /// With this the server speaks TLS, and nothing else.
     pub tls: Option<TlsFiles>,
     /// Where sessions are kept beyond the life of the server; without this they are forgotten.
+    #[cfg(feature = "storage")]
     pub storage: Option<SharedStorage>,
 }
 
 /// Gives each thread of a server its way to one storage.
+#[cfg(feature = "storage")]
 #[derive(Clone)]
 pub struct SharedStorage(Arc<dyn Fn() -> Box<dyn Storage> + Send + Sync>);
 
+#[cfg(feature = "storage")]
 impl SharedStorage {
     /// A storage whose clones share what is stored.
     pub fn new(storage: impl Storage + Clone + Sync + 'static) -> Self {
@@ -60,6 +65,7 @@ impl SharedStorage {
     }
 }
 
+#[cfg(feature = "storage")]
 impl std::fmt::Debug for SharedStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SharedStorage")
@@ -84,6 +90,7 @@ impl Default for ServerConfig {
             handshake_timeout: Duration::from_secs(10),
             max_handshakes: 1_000,
             tls: None,
+            #[cfg(feature = "storage")]
             storage: None,
         }
     }

@@ -51,13 +51,7 @@ pub(crate) async fn run(
 ) {
     let worker = Rc::new(Worker {
         inner: RefCell::new(Inner {
-            reflector: match &config.storage {
-                Some(storage) => {
-                    let reflector = config.reflector.clone();
-                    Reflector::with_storage(reflector, seed, storage.open())
-                }
-                None => Reflector::new(config.reflector.clone(), seed),
-            },
+            reflector: reflector(&config, seed),
             connections: HashMap::new(),
             sessions: HashMap::new(),
             dirty_connections: Vec::new(),
@@ -89,6 +83,16 @@ pub(crate) async fn run(
     };
     // Whoever does not listen any more cannot be told.
     let _ = timeout(FAREWELL, all_gone).await;
+    // The last one may have gone meanwhile.
+    worker.inner.borrow_mut().reflector.commit();
+}
+
+fn reflector(config: &ServerConfig, seed: [u8; 32]) -> Reflector {
+    #[cfg(feature = "storage")]
+    if let Some(storage) = &config.storage {
+        return Reflector::with_storage(config.reflector.clone(), seed, storage.open());
+    }
+    Reflector::new(config.reflector.clone(), seed)
 }
 
 struct Worker {
@@ -171,7 +175,10 @@ impl Worker {
                 }
             }
         }
-        if !inner.dirty_connections.is_empty() || !inner.dirty_sessions.is_empty() {
+        if !inner.dirty_connections.is_empty()
+            || !inner.dirty_sessions.is_empty()
+            || inner.reflector.has_uncommitted()
+        {
             self.flush.notify_one();
         }
     }

@@ -100,6 +100,11 @@ public enum class ErrorCode(public val number: Int) {
      * somebody else may have answered.
      */
     BAD_CERTIFICATE(509),
+    /**
+     * The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
+     * was published and has not come back yet is sent again then.
+     */
+    NOT_STORED(510),
     /** The password is not the one that the session was started with. */
     WRONG_PASSWORD(520),
     /** The session's snapshot cannot be used. */
@@ -183,6 +188,7 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.FULL -> ErrorCode.FULL
     TeaStatus.LEFT -> ErrorCode.LEFT
     TeaStatus.BAD_CERTIFICATE -> ErrorCode.BAD_CERTIFICATE
+    TeaStatus.NOT_STORED -> ErrorCode.NOT_STORED
     TeaStatus.WRONG_PASSWORD -> ErrorCode.WRONG_PASSWORD
     TeaStatus.BAD_SNAPSHOT -> ErrorCode.BAD_SNAPSHOT
     TeaStatus.MODEL -> ErrorCode.MODEL

@@ -77,6 +77,6 @@ internal abstract class Front {
     }
 
     private companion object {
-        val UNREACHED = setOf(ErrorCode.UNREACHABLE, ErrorCode.BAD_CERTIFICATE)
+        val UNREACHED = setOf(ErrorCode.UNREACHABLE, ErrorCode.BAD_CERTIFICATE, ErrorCode.NOT_STORED)
     }
 }

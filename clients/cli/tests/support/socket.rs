@@ -1,0 +1,103 @@
+//! A client without a model: it sees every frame of the protocol.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use teatime_wire::{
+    ClientMessage, CloseReason, Join, Resume, Send, ServerMessage, SessionId, ViewSecret,
+};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a client hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// It is let in; the newest sequence number.
+    Welcome(u64),
+    /// An event: its sequence number, and what was sent.
+    Event(u64, Vec<u8>),
+    /// Whatever else.
+    Other,
+    /// The end.
+    Closed(Option<CloseReason>, String),
+}
+
+/// A connection.
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
+    counter: u64,
+}
+
+impl Socket {
+    /// Connects and asks to be let in.
+    pub async fn join(url: &str, session: u8, view: u8) -> Self {
+        let mut request = url.into_client_request().expect("it is a URL");
+        let protocol = teatime_wire::SUBPROTOCOL.parse().expect("it is plain text");
+        request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+        let stream = connect_async(request).await.expect("the reflector is there").0;
+        let mut socket = Self { stream, counter: 0 };
+        let join = Join {
+            protocol: 1,
+            session: SessionId([session; 32]),
+            secret: ViewSecret([view; 32]),
+            password_proof: None,
+            view_data: None,
+            ticks_per_second: 1,
+            attempt: 1,
+            resume: None::<Resume>,
+            agent: "test",
+        };
+        socket.say(&ClientMessage::Join(join)).await.expect("it is open");
+        socket
+    }
+
+    async fn say(&mut self, message: &ClientMessage<'_>) -> Result<(), Error> {
+        self.stream.send(Message::Binary(message.encode().into())).await
+    }
+
+    /// Sends an event; false if the connection has ended.
+    pub async fn post(&mut self, payload: &[u8]) -> bool {
+        self.counter += 1;
+        let send = Send { counter: self.counter, payload };
+        self.say(&ClientMessage::Send(send)).await.is_ok()
+    }
+
+    /// The next thing that it hears.
+    pub async fn hear(&mut self) -> Heard {
+        let next = timeout(PATIENCE, self.stream.next()).await.expect("it never ends");
+        match next {
+            Some(Ok(Message::Binary(frame))) => {
+                match ServerMessage::decode(&frame).expect("it is a message") {
+                    ServerMessage::Welcome(welcome) => Heard::Welcome(welcome.seq),
+                    ServerMessage::Event(event) => Heard::Event(event.seq, event.payload.to_vec()),
+                    _ => Heard::Other,
+                }
+            }
+            Some(Ok(Message::Close(close))) => {
+                let reason =
+                    close.as_ref().and_then(|close| CloseReason::from_code(close.code.into()));
+                Heard::Closed(
+                    reason,
+                    close.map(|close| close.reason.to_string()).unwrap_or_default(),
+                )
+            }
+            Some(Ok(_)) => Heard::Other,
+            Some(Err(_)) | None => Heard::Closed(None, String::new()),
+        }
+    }
+
+    /// Waits for what `wanted` makes something of.
+    pub async fn wait_for<T>(&mut self, wanted: impl Fn(&Heard) -> Option<T>) -> T {
+        loop {
+            let heard = self.hear().await;
+            if let Some(found) = wanted(&heard) {
+                return found;
+            }
+            assert!(!matches!(heard, Heard::Closed(..)), "{heard:?}");
+        }
+    }
+}
