@@ -6,3 +6,4 @@ pub mod ledger;
 pub mod program;
 pub mod sim;
 pub mod storage;
+pub mod usage;

@@ -270,6 +270,8 @@ impl Client {
         self.vm = Some(vm);
         self.report_faults(faults);
         self.phase = Phase::Running;
+        // Nothing need follow if the models know this view already.
+        self.check_view_ready(self.history_from);
     }
 
     /// The view is not the one that the models know any more.

@@ -458,3 +458,19 @@ fn who_publishes_and_never_steps_is_told_that_it_is_too_much() {
     assert_eq!(peer.client.publish(peer.now, "sum", "add", &1), Err(PublishError::TooFast));
     assert!(peer.sent().len() <= LIMITS.burst as usize);
 }
+
+#[test]
+fn a_view_that_the_models_know_is_ready_as_soon_as_the_snapshot_is_there() {
+    let vm = Vm::new(&config().app, Peer::joining().client.session_id(), &config().options);
+    let snapshot =
+        vm.and_then(|vm| vm.snapshot().map_err(|_| unreachable!())).expect("it is sound");
+    let hash = Digest(StateHash::of(&snapshot).0);
+    let info = SnapshotInfo { seq: 0, time: 0, hash, size: snapshot.len() as u64 };
+    let mut peer = Peer::joining();
+    let welcome = Welcome { seamless: true, snapshot: Some(info), ..peer.welcome() };
+    peer.hear(&ServerMessage::Welcome(welcome));
+    peer.hear(&ServerMessage::SnapshotPart(&snapshot));
+    peer.client.step(peer.now, &mut || true);
+    assert!(peer.events().iter().any(|event| matches!(event, SessionEvent::ViewReady)));
+    assert_eq!(peer.client.connection_state(), ConnectionState::Live);
+}
