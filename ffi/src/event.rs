@@ -130,8 +130,9 @@ impl Batch {
 /// subscribed to. Writes at most `capacity` events; `count` becomes how many. If that is
 /// `capacity`, more may wait. Data comes in the tea_format that is wanted.
 ///
-/// Subscribe before the first step, or when TEA_EVENT_KIND_VIEW_READY is pulled. What is never pulled
-/// stays in memory.
+/// Subscribe before the first step, or when TEA_EVENT_KIND_VIEW_READY is pulled. While 1024
+/// events wait that concern the session, or 65,536 that were published, the model stands still; then so
+/// much gathers that the client gives up its connection, with TEA_STATUS_TOO_SLOW.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_poll(
     session: *mut tea_session,

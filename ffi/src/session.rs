@@ -228,7 +228,8 @@ pub unsafe extern "C" fn tea_session_publish(
     })
 }
 
-/// Sends an event to the subscriptions of this session object only; it never leaves the process.
+/// Sends an event to the subscriptions of this session object only; it never leaves the process. Fails
+/// with TEA_STATUS_TOO_FAST if too many wait to be pulled already.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_publish_to_views(
     session: *mut tea_session,
@@ -239,10 +240,7 @@ pub unsafe extern "C" fn tea_session_publish_to_views(
     boundary(|| {
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
         let payload = checked(data)?;
-        with(session, |driver| {
-            driver.publish_to_views(scope, event, payload);
-            Ok(())
-        })
+        with(session, |driver| Ok(driver.publish_to_views(scope, event, payload)?))
     })
 }
 

@@ -77,7 +77,7 @@ pub enum tea_status {
 
     /// The event is larger than an event may be.
     TooLarge = 400,
-    /// Too much is waiting to be sent: publish less, or later.
+    /// Too much is waiting, to be sent or to be pulled: publish less, or later.
     TooFast = 401,
     /// The session has not been joined yet.
     NotJoined = 402,

@@ -5,3 +5,4 @@ pub mod certificates;
 pub mod ledger;
 pub mod program;
 pub mod sim;
+pub mod usage;

@@ -1,8 +1,11 @@
 //! Connects the client's state machine to a reflector: one background thread per session.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -125,12 +128,10 @@ impl Drop for Transport {
     }
 }
 
-/// What an input takes of the room for waiting bytes.
+/// What an input takes of the room for waiting bytes: small ones are mostly what surrounds them.
 fn size(input: &Input) -> usize {
-    match input {
-        Input::Frame(frame) => frame.len().min(MAX_WAITING_BYTES),
-        _ => 0,
-    }
+    let content = if let Input::Frame(frame) = input { frame.len() } else { 0 };
+    (content + 2 * size_of::<Input>()).min(MAX_WAITING_BYTES)
 }
 
 /// What a WebSocket runs over.
@@ -147,6 +148,48 @@ struct Line {
     orders: mpsc::UnboundedReceiver<Action>,
     inbox: std_mpsc::Sender<Input>,
     shared: Arc<Shared>,
+}
+
+/// What a connection has to be looked at for.
+enum Happened {
+    /// Nothing if there will be no more.
+    Order(Option<Action>),
+    /// Nothing if the connection is broken.
+    Read(Option<Message>),
+    KeepAlive,
+}
+
+/// What the socket has yet to take: at most the sends that wait for their echo and one snapshot.
+#[derive(Default)]
+struct Unsent {
+    frames: VecDeque<Message>,
+    unflushed: bool,
+}
+
+impl Unsent {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && !self.unflushed
+    }
+
+    /// Sends what the socket takes, with one flush for all of it; ready when that is everything.
+    fn poll_send(
+        &mut self,
+        socket: &mut Socket,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, WsError> {
+        while !self.frames.is_empty() {
+            if socket.poll_ready_unpin(cx)?.is_pending() {
+                return Ok(Poll::Pending);
+            }
+            socket.start_send_unpin(self.frames.pop_front().expect("it is not empty"))?;
+            self.unflushed = true;
+        }
+        if self.unflushed && socket.poll_flush_unpin(cx)?.is_pending() {
+            return Ok(Poll::Pending);
+        }
+        self.unflushed = false;
+        Ok(Poll::Ready(()))
+    }
 }
 
 /// What to do after an order.
@@ -211,74 +254,58 @@ impl Line {
 
     async fn serve(&mut self, mut socket: Socket) -> Next {
         let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+        let mut unsent = Unsent::default();
         loop {
-            tokio::select! {
-                order = self.orders.recv() => {
-                    if let Some(next) = self.obey(&mut socket, order).await {
-                        return next;
-                    }
+            let happened = poll_fn(|cx| {
+                if let Poll::Ready(order) = self.orders.poll_recv(cx) {
+                    return Poll::Ready(Happened::Order(order));
                 }
-                message = socket.next() => match message {
-                    Some(Ok(Message::Binary(frame))) => self.tell(Input::Frame(frame.into())).await,
-                    // No message of the protocol is text; the state machine will say so.
-                    Some(Ok(Message::Text(text))) => {
-                        self.tell(Input::Frame(text.as_bytes().to_vec())).await;
-                    }
-                    Some(Ok(Message::Close(close))) => {
-                        let close = close.map(|close| (close.code.into(), close.reason.to_string()));
-                        self.tell(Input::Disconnected(close)).await;
-                        // Completes the close handshake; nothing can be lost any more.
-                        let _ = timeout(CLOSE_TIMEOUT, socket.flush()).await;
-                        return Next::Wait;
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => {
-                        self.tell(Input::Disconnected(None)).await;
-                        return Next::Wait;
-                    }
-                },
-                _ = keep_alive.tick() => {
-                    // An error shows at the next read.
-                    let _ = socket.send(Message::Ping(Default::default())).await;
+                // A line that takes nothing must not keep from reading it, or from giving it up.
+                if unsent.poll_send(&mut socket, cx).is_err() {
+                    return Poll::Ready(Happened::Read(None));
                 }
+                if let Poll::Ready(read) = socket.poll_next_unpin(cx) {
+                    return Poll::Ready(Happened::Read(read.and_then(Result::ok)));
+                }
+                keep_alive.poll_tick(cx).map(|_| Happened::KeepAlive)
+            });
+            match happened.await {
+                Happened::Order(Some(Action::Send(frame))) => {
+                    unsent.frames.push_back(Message::Binary(frame.into()));
+                }
+                Happened::Order(Some(Action::Connect { after })) => {
+                    return Next::Connect(Duration::from_micros(after));
+                }
+                Happened::Order(order) => {
+                    close(socket, unsent).await;
+                    return if order.is_some() { Next::Wait } else { Next::End };
+                }
+                Happened::Read(Some(Message::Binary(frame))) => {
+                    self.tell(Input::Frame(frame.into())).await;
+                }
+                // No message of the protocol is text; the state machine will say so.
+                Happened::Read(Some(Message::Text(text))) => {
+                    self.tell(Input::Frame(text.as_bytes().to_vec())).await;
+                }
+                Happened::Read(Some(Message::Close(close))) => {
+                    let close = close.map(|close| (close.code.into(), close.reason.to_string()));
+                    self.tell(Input::Disconnected(close)).await;
+                    // Completes the close handshake; nothing can be lost any more.
+                    let _ = timeout(CLOSE_TIMEOUT, socket.flush()).await;
+                    return Next::Wait;
+                }
+                Happened::Read(Some(_)) => {}
+                Happened::Read(None) => {
+                    self.tell(Input::Disconnected(None)).await;
+                    return Next::Wait;
+                }
+                // What waits to be sent keeps the connection alive as well.
+                Happened::KeepAlive if unsent.is_empty() => {
+                    unsent.frames.push_back(Message::Ping(Default::default()));
+                }
+                Happened::KeepAlive => {}
             }
         }
-    }
-
-    /// Carries out an order and all that wait behind it, with one flush for all.
-    async fn obey(&mut self, socket: &mut Socket, first: Option<Action>) -> Option<Next> {
-        let mut order = first;
-        loop {
-            match order {
-                Some(Action::Send(frame)) => {
-                    if socket.feed(Message::Binary(frame.into())).await.is_err() {
-                        self.tell(Input::Disconnected(None)).await;
-                        return Some(Next::Wait);
-                    }
-                }
-                Some(Action::Close) => {
-                    close(socket).await;
-                    return Some(Next::Wait);
-                }
-                Some(Action::Connect { after }) => {
-                    return Some(Next::Connect(Duration::from_micros(after)));
-                }
-                None => {
-                    close(socket).await;
-                    return Some(Next::End);
-                }
-            }
-            order = match self.orders.try_recv() {
-                Ok(order) => Some(order),
-                Err(mpsc::error::TryRecvError::Disconnected) => None,
-                Err(mpsc::error::TryRecvError::Empty) => break,
-            };
-        }
-        if socket.flush().await.is_err() {
-            self.tell(Input::Disconnected(None)).await;
-            return Some(Next::Wait);
-        }
-        None
     }
 
     async fn tell(&self, input: Input) {
@@ -337,10 +364,14 @@ fn is_about_certificate(_: &WsError) -> bool {
     false
 }
 
-/// Says goodbye and waits until the other side has heard everything.
-async fn close(socket: &mut Socket) {
+/// Sends what waits, says goodbye, and waits until the other side has heard everything.
+async fn close(mut socket: Socket, mut unsent: Unsent) {
     let farewell = async {
-        if socket.close(None).await.is_ok() {
+        let sent = poll_fn(|cx| match unsent.poll_send(&mut socket, cx) {
+            Ok(Poll::Pending) => Poll::Pending,
+            sent => Poll::Ready(sent.is_ok()),
+        });
+        if sent.await && socket.close(None).await.is_ok() {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };

@@ -32,8 +32,12 @@ pub struct Config {
     pub snapshot_after_bytes: u64,
     /// At a log of so many bytes senders are held back. It bounds the memory of a session.
     pub log_limit_bytes: u64,
-    /// What may still come in after that, from senders who have not heard it yet.
+    /// What may still come in after that, from senders who have not heard it yet. When that is used up,
+    /// too, whoever sends or comes anew is told to come back later, and nothing is lost.
     pub log_reserve_bytes: u64,
+    /// What one view may still send after that. Twice what a client keeps until it has come back, and so
+    /// more than one that pauses when it hears of it can have under way.
+    pub held_bytes_per_view: u64,
     /// What a client may send.
     pub send_limits: SendLimits,
     /// What a line has held up for so long may come at once, on top of a burst: a client that keeps to its
@@ -73,6 +77,7 @@ impl Default for Config {
             snapshot_after_bytes: MIB,
             log_limit_bytes: 64 * MIB,
             log_reserve_bytes: 16 * MIB,
+            held_bytes_per_view: 2 * MIB,
             send_limits: SendLimits {
                 max_payload: limits::MAX_PAYLOAD as u32,
                 // Sixty frames a second with a dozen events each, and room for a burst.

@@ -5,6 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use teatime_wire::{ServerMessage, SnapshotInfo};
 
+/// What the memory of a message costs besides its bytes: the entry here, the counter that its readers share,
+/// what the allocator keeps.
+pub(crate) const PER_MESSAGE: u64 = 96;
+
 /// A snapshot and everything after it: what a joiner needs.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
@@ -27,9 +31,9 @@ impl Log {
         self.newest
     }
 
-    /// Bytes of all messages since the snapshot.
+    /// Memory of all messages since the snapshot in bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + self.events() * PER_MESSAGE
     }
 
     /// How many messages there are since the snapshot.
@@ -39,7 +43,7 @@ impl Log {
 
     /// Memory of it all in bytes.
     pub(crate) fn memory(&self) -> u64 {
-        self.bytes + self.snapshot.as_ref().map_or(0, |(info, _)| info.size)
+        self.bytes() + self.snapshot.as_ref().map_or(0, |(info, _)| info.size)
     }
 
     /// Adds the message with the next sequence number.
@@ -89,7 +93,7 @@ mod tests {
         assert!(log.reaches_back_to(0) && !log.reaches_back_to(6));
         let info = SnapshotInfo { seq: 3, time: 0, hash: Digest([0; 32]), size: 4 };
         log.replace_by(info, &[vec![1, 2], vec![3, 4]]);
-        assert_eq!((log.newest(), log.events(), log.bytes()), (5, 2, 20));
+        assert_eq!((log.newest(), log.events(), log.bytes()), (5, 2, 2 * (10 + PER_MESSAGE)));
         assert!(log.reaches_back_to(3) && !log.reaches_back_to(2));
         assert_eq!(log.after(4).map(|frame| frame[0]).collect::<Vec<_>>(), [5]);
         assert_eq!(log.after(5).count(), 0);

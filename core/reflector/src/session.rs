@@ -11,7 +11,7 @@ use teatime_wire::{
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{self, Checkpoint, Head, Journal, Told};
-use crate::log::Log;
+use crate::log::{Log, PER_MESSAGE};
 use crate::storage::{RecordKind, StorageError, Stored};
 use crate::upload::{Added, Upload};
 use crate::views::{Arrival, Change, Views};
@@ -203,8 +203,14 @@ impl Session {
             let detail = "the view has made another connection since";
             return Err((CloseReason::Replaced, detail.into()));
         }
-        if self.views.find(id).is_none() && self.views.len() >= turn.config.max_views {
-            return Err((CloseReason::Full, "the session is full".into()));
+        if self.views.find(id).is_none() {
+            if self.views.len() >= turn.config.max_views {
+                return Err((CloseReason::Full, "the session is full".into()));
+            }
+            // Its join and its exit would go to the log. Alone it may be the one that makes room.
+            if self.views.connected() > 0 && is_brimful(&self.log, turn.config) {
+                return Err((CloseReason::Full, "the log of the session is full".into()));
+            }
         }
         if self.views.connected() == 0 {
             self.wake(turn);
@@ -220,10 +226,6 @@ impl Session {
         });
         self.welcome(turn, connection, arrival, resume.map(|resume| resume.seq), seamless);
         turn.out.push_back(Output::Enter { connection, session: self.key });
-        if self.held {
-            let frame = ServerMessage::Hold(Hold::Pause).encode().into();
-            turn.out.push_back(Output::Send { connection, frame });
-        }
         self.gather(turn);
         Ok((arrival, replaced))
     }
@@ -269,7 +271,9 @@ impl Session {
         let from = resume.or(snapshot.map(|(info, _)| info.seq)).unwrap_or(0);
         let head = Bytes::from(ServerMessage::Welcome(welcome).encode());
         let parts = snapshot.into_iter().flat_map(|(_, parts)| parts.iter().cloned());
-        let frames = [head].into_iter().chain(parts).chain(self.log.after(from));
+        // As soon as the client can run, so that it does not send what waits with it.
+        let pause = self.held.then(|| ServerMessage::Hold(Hold::Pause).encode().into());
+        let frames = [head].into_iter().chain(parts).chain(pause).chain(self.log.after(from));
         turn.out.extend(frames.map(|frame| Output::Send { connection, frame }));
     }
 
@@ -298,8 +302,14 @@ impl Session {
             let detail = format!("more than {} events per second", limits.per_second);
             return Err((CloseReason::TooFast, detail));
         }
-        if self.log.bytes() > turn.config.log_limit_bytes + turn.config.log_reserve_bytes {
-            return Err((CloseReason::TooFast, "sent on although told to pause".into()));
+        if self.held {
+            view.held_bytes += send.payload.len() as u64 + PER_MESSAGE;
+            if view.held_bytes > turn.config.held_bytes_per_view {
+                return Err((CloseReason::TooFast, "sent on although told to pause".into()));
+            }
+            if is_brimful(&self.log, turn.config) {
+                return Err((CloseReason::Full, "the log of the session is full".into()));
+            }
         }
         view.counter = send.counter;
         view.has_sent = true;
@@ -323,8 +333,9 @@ impl Session {
         self.log.push(frame.clone());
         turn.journal.ordered(self.key, self.id, self.log.newest(), &frame);
         self.broadcast(turn, frame);
+        let Config { snapshot_after_bytes, log_limit_bytes, .. } = turn.config;
         if self.log.events() >= turn.config.snapshot_after_events
-            || self.log.bytes() >= turn.config.snapshot_after_bytes
+            || self.log.bytes() >= *snapshot_after_bytes.min(log_limit_bytes)
         {
             self.log_has_grown(turn);
         }
@@ -339,11 +350,14 @@ impl Session {
     fn log_has_grown(&mut self, turn: &mut Turn<'_>) {
         if !self.held && self.log.bytes() >= turn.config.log_limit_bytes {
             self.held = true;
+            self.views.all_held();
             tracing::warn!(session = %self.id, "the log is full: senders are held back");
             self.broadcast(turn, ServerMessage::Hold(Hold::Pause).encode().into());
         }
         if self.vote.is_none() && self.upload.is_none() && turn.now >= self.next_own_vote {
-            self.next_own_vote = turn.now + turn.config.vote_retry;
+            // Requests for votes go to the log, too.
+            let pauses = if is_brimful(&self.log, turn.config) { 12 } else { 1 };
+            self.next_own_vote = turn.now + turn.config.vote_retry * pauses;
             self.begin_vote(turn, true);
         }
     }
@@ -358,8 +372,9 @@ impl Session {
     fn hold_asked_vote(&mut self, turn: &mut Turn<'_>) {
         if self.vote_asked && self.vote.is_none() && turn.now >= self.next_asked_vote {
             self.vote_asked = false;
-            self.next_asked_vote = turn.now + turn.config.vote_interval;
-            self.begin_vote(turn, false);
+            let Config { vote_retry, vote_interval, .. } = turn.config;
+            self.next_asked_vote = turn.now + if self.held { vote_retry } else { vote_interval };
+            self.begin_vote(turn, self.held);
         }
     }
 
@@ -448,8 +463,8 @@ impl Session {
             let refusal = (CloseReason::OutOfOrder, "a snapshot that nobody asked for".into());
             return if asked { Ok(()) } else { Err(refusal) };
         };
-        upload.deadline = turn.now + turn.config.upload_timeout;
-        match upload.add(part, turn.config.send_limits.max_snapshot) {
+        let deadline = turn.now + turn.config.upload_timeout;
+        match upload.add(part, turn.config.send_limits.max_snapshot, deadline) {
             Added::More => Ok(()),
             Added::Complete => {
                 self.accept_snapshot(turn);
@@ -585,6 +600,11 @@ impl Session {
         ];
         others.into_iter().flatten().chain([tick]).min()
     }
+}
+
+/// Whether even what is kept for those who have not heard that they should pause is used up.
+fn is_brimful(log: &Log, config: &Config) -> bool {
+    log.bytes() > config.log_limit_bytes + config.log_reserve_bytes
 }
 
 fn entry(change: &Change) -> teatime_wire::View<'_> {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use teatime_wire::limits::MAX_SNAPSHOT_PART;
 use teatime_wire::{Digest, SnapshotInfo, SnapshotPart};
 
 use crate::views::Arrival;
@@ -55,7 +56,9 @@ impl Upload {
         Some(Self { parts: Vec::new(), received: 0, total: None, deadline, ..self })
     }
 
-    pub(crate) fn add(&mut self, part: &SnapshotPart<'_>, most: u64) -> Added {
+    /// Adds a part. Only what fills pieces moves the deadline: whoever sends it in drops takes neither
+    /// forever nor memory for each of them.
+    pub(crate) fn add(&mut self, part: &SnapshotPart<'_>, most: u64, deadline: u64) -> Added {
         let total = *self.total.get_or_insert(part.total);
         let end = self.received + part.data.len() as u64;
         let fits = part.total == total && part.offset == self.received && end <= total;
@@ -63,7 +66,15 @@ impl Upload {
             return Added::Wrong;
         }
         self.received = end;
-        self.parts.push(part.data.to_vec());
+        match self.parts.last_mut() {
+            Some(last) if last.len() + part.data.len() <= MAX_SNAPSHOT_PART => {
+                last.extend_from_slice(part.data);
+            }
+            _ => {
+                self.parts.push(part.data.to_vec());
+                self.deadline = deadline;
+            }
+        }
         if end == total { Added::Complete } else { Added::More }
     }
 
@@ -85,13 +96,14 @@ mod tests {
     fn parts_must_follow_each_other_up_to_the_total() {
         let start = || Upload::new(9, 8, Digest([1; 32]), vec![4, 5], 0).expect("two are there");
         let mut upload = start();
-        assert_eq!(upload.add(&part(0, 5, b"abc"), 5), Added::More);
-        assert_eq!(upload.add(&part(3, 5, b"de"), 5), Added::Complete);
+        assert_eq!(upload.add(&part(0, 5, b"abc"), 5, 7), Added::More);
+        assert_eq!(upload.add(&part(3, 5, b"de"), 5, 8), Added::Complete);
+        assert_eq!(upload.deadline, 7, "a piece that is not full does not move it");
         let (info, parts) = upload.finish();
         assert_eq!((info.seq, info.time, info.size), (9, 8, 5));
-        assert_eq!(parts.concat(), b"abcde");
+        assert_eq!(parts, [b"abcde"]);
         for wrong in [part(1, 5, b"a"), part(0, 5, b""), part(0, 2, b"abc"), part(0, 6, b"a")] {
-            assert_eq!(start().add(&wrong, 5), Added::Wrong, "{wrong:?}");
+            assert_eq!(start().add(&wrong, 5, 7), Added::Wrong, "{wrong:?}");
         }
         let second = start().next(1).expect("there is a second candidate");
         assert_eq!(second.from, 5);

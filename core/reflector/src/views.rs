@@ -26,6 +26,8 @@ pub(crate) struct View {
     /// Without a connection: when its exit is due.
     pub(crate) exit_at: u64,
     pub(crate) bucket: Bucket,
+    /// What it has sent since senders were last asked to pause.
+    pub(crate) held_bytes: u64,
     /// The vote whose snapshot it was asked for last.
     pub(crate) asked_for: Option<u64>,
 }
@@ -143,6 +145,7 @@ impl Views {
             announced: false,
             exit_at: 0,
             bucket: Bucket::full(now),
+            held_bytes: 0,
             asked_for: None,
         };
         self.all.insert(arrival, view);
@@ -230,6 +233,11 @@ impl Views {
         for (id, data) in joined {
             self.restore_view(id, data.map(Bytes::copy_from_slice), 0);
         }
+    }
+
+    /// Senders are asked to pause from now on.
+    pub(crate) fn all_held(&mut self) {
+        self.all.values_mut().for_each(|view| view.held_bytes = 0);
     }
 
     /// Sets when all exits are due.

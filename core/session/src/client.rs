@@ -105,8 +105,8 @@ pub enum PublishError {
         /// Bytes allowed.
         most: usize,
     },
-    /// Too much is waiting to be sent: publish less, or later.
-    #[error("too many events are waiting to be sent")]
+    /// Too much is waiting, to be sent or to be pulled: publish less, or later.
+    #[error("too many events are waiting")]
     TooFast,
     /// The session has not been joined yet.
     #[error("the session has not been joined yet")]
@@ -349,10 +349,20 @@ impl Client {
         receipt.0 <= self.applied
     }
 
-    /// Sends an event to the views of this client only; it never leaves the process.
-    pub fn publish_to_views(&mut self, scope: &str, event: &str, payload: Payload) {
+    /// Sends an event to the views of this client only; it never leaves the process. Fails if too many wait
+    /// for them already.
+    pub fn publish_to_views(
+        &mut self,
+        scope: &str,
+        event: &str,
+        payload: Payload,
+    ) -> Result<(), PublishError> {
+        if self.is_full() {
+            return Err(PublishError::TooFast);
+        }
         let event = Published { scope: Arc::from(scope), event: Arc::from(event), payload };
         self.subscriptions.route(&event);
+        Ok(())
     }
 
     /// Listens to what models and this client's views publish; `*` matches every scope or event.
@@ -378,7 +388,10 @@ impl Client {
     pub fn request_vote(&mut self) -> Result<(), PublishError> {
         match self.phase {
             Phase::Running => {
-                self.send(&ClientMessage::RequestVote);
+                // One that comes after it answers however many requests.
+                if !std::mem::replace(&mut self.voting.asked, true) {
+                    self.send(&ClientMessage::RequestVote);
+                }
                 Ok(())
             }
             Phase::Over => Err(PublishError::Over),
@@ -393,6 +406,16 @@ impl Client {
 
     pub(crate) fn send(&mut self, message: &ClientMessage<'_>) {
         self.actions.push_back(Action::Send(message.encode()));
+    }
+
+    /// Tells the owner something that happens while the model stands still, too. If as much waits as may it
+    /// takes the place of what was told of its kind before.
+    pub(crate) fn tell(&mut self, event: SessionEvent) {
+        if self.is_full() {
+            let kind = std::mem::discriminant(&event);
+            self.events.retain(|waiting| std::mem::discriminant(waiting) != kind);
+        }
+        self.events.push_back(event);
     }
 
     pub(crate) fn report_faults(&mut self, faults: Vec<Fault>) {

@@ -151,6 +151,7 @@ impl Client {
                 self.enqueue(now, Ordered { seq, time, content })
             }
             (ServerMessage::VoteRequest(vote), Phase::Running) => {
+                self.voting.asked = false;
                 let content = Content::Vote;
                 self.enqueue(now, Ordered { seq: vote.seq, time: vote.time, content })
             }
@@ -178,7 +179,7 @@ impl Client {
                 let held = hold == Hold::Pause;
                 if self.held != held {
                     self.held = held;
-                    self.events.push_back(SessionEvent::Held(held));
+                    self.tell(SessionEvent::Held(held));
                 }
                 Ok(())
             }
@@ -274,6 +275,8 @@ impl Client {
         self.vm = Some(vm);
         self.report_faults(faults);
         self.phase = Phase::Running;
+        // Nothing need follow if the models know this view already.
+        self.check_view_ready(self.history_from);
     }
 
     /// The view is not the one that the models know any more.
@@ -340,7 +343,7 @@ impl Client {
         }
         if self.reported != state || reason.is_some() {
             self.reported = state;
-            self.events.push_back(SessionEvent::Connection(state, reason));
+            self.tell(SessionEvent::Connection(state, reason));
         }
     }
 }

@@ -63,3 +63,10 @@ pub const SNAPSHOT_PARTS_PER_STEP: usize = 16;
 /// Largest backlog of received, not yet simulated bytes. A client that falls behind further gives
 /// up its connection instead of its memory, and catches up from the next snapshot.
 pub const MAX_BACKLOG_BYTES: usize = 256 * 1024 * 1024;
+
+/// Most session events that wait for their owner. More than a broken line, a vote and a burst of failing
+/// handlers bring between two frames; an owner with so many does not pull any.
+pub const MAX_WAITING_EVENTS: usize = 1024;
+
+/// Most deliveries that wait for their owner: a step of a second brings as many.
+pub const MAX_WAITING_DELIVERIES: usize = 65_536;

@@ -7,14 +7,17 @@ use crate::backlog::{Content, Ordered};
 use crate::client::{Client, Phase};
 use crate::crypto::Binding;
 use crate::event::{Action, DisconnectReason, SessionEvent};
-use crate::limits::{MAX_BACKLOG_BYTES, SILENCE, SYNCED_LAG, TURNS_PER_LOOK, UNSYNCED_LAG};
+use crate::limits::{
+    MAX_BACKLOG_BYTES, MAX_WAITING_DELIVERIES, MAX_WAITING_EVENTS, SILENCE, SYNCED_LAG,
+    TURNS_PER_LOOK, UNSYNCED_LAG,
+};
 
 /// Why a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stepped {
     /// Everything that has arrived was simulated.
     Done,
-    /// The time budget was used up; there is more to simulate.
+    /// The time budget was used up, or as much waits to be pulled as may; there is more to simulate.
     Budget,
     /// An immediate delivery or a [`SessionEvent::ViewReady`] wants to be taken before the
     /// simulation goes on.
@@ -30,7 +33,7 @@ impl Client {
         self.continue_upload();
         let stepped = self.simulate(more);
         self.unfinished = stepped != Stepped::Done;
-        if stepped == Stepped::Done {
+        if stepped == Stepped::Done || self.is_full() {
             self.update_synced();
         }
         self.report_connection(None);
@@ -39,7 +42,8 @@ impl Client {
 
     /// When [`step`](Self::step) should be called even if nothing arrives, on the driver's clock.
     pub fn next_wakeup(&self) -> Option<u64> {
-        if self.unfinished && self.vm.is_some() && !self.wants_attention() {
+        let is_blocked = self.wants_attention() || self.is_full();
+        if self.unfinished && self.vm.is_some() && !is_blocked {
             return Some(0);
         }
         let connection = match &self.phase {
@@ -48,7 +52,7 @@ impl Client {
             Phase::Loading(_) => return Some(self.last_heard + SILENCE),
             Phase::Running => (self.last_heard + SILENCE).min(self.pulse.next_wakeup()),
         };
-        let to_simulate = !self.backlog.is_empty() && !self.wants_attention();
+        let to_simulate = !self.backlog.is_empty() && !is_blocked;
         if self.voting.is_uploading() || to_simulate {
             return Some(0);
         }
@@ -102,6 +106,9 @@ impl Client {
             if self.wants_attention() {
                 return Stepped::Attention;
             }
+            if self.is_full() {
+                return Stepped::Budget;
+            }
             let next = self.backlog.next_time();
             let until = next.unwrap_or_else(|| self.time_reached());
             if !self.advance(until) {
@@ -129,6 +136,12 @@ impl Client {
     /// Whether something must be taken before the next turn.
     fn wants_attention(&self) -> bool {
         self.subscriptions.has_immediate() || self.view_unbuilt
+    }
+
+    /// Whether as much waits for the owner as may: the model stands still until he pulls some of it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.events.len() >= MAX_WAITING_EVENTS
+            || self.subscriptions.waiting() >= MAX_WAITING_DELIVERIES
     }
 
     /// Runs some of the future messages that are due; true when none is left.
@@ -196,7 +209,7 @@ impl Client {
         self.report_faults(faults);
     }
 
-    fn check_view_ready(&mut self, seq: u64) {
+    pub(crate) fn check_view_ready(&mut self, seq: u64) {
         if !self.view_ready && self.own_join_seen && seq >= self.history_until {
             self.view_ready = true;
             self.view_unbuilt = true;
@@ -214,7 +227,7 @@ impl Client {
     pub(crate) fn set_synced(&mut self, synced: bool) {
         if self.synced != synced {
             self.synced = synced;
-            self.events.push_back(SessionEvent::Synced(synced));
+            self.tell(SessionEvent::Synced(synced));
         }
     }
 }

@@ -136,6 +136,11 @@ impl Subscriptions {
         !self.immediate.is_empty()
     }
 
+    /// How many deliveries wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.immediate.len() + self.queued.len() + self.once_per_frame.len()
+    }
+
     /// The next event for a subscriber.
     pub(crate) fn poll(&mut self, handling: Handling) -> Option<Delivery> {
         match handling {

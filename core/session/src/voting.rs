@@ -15,6 +15,8 @@ use crate::limits::SNAPSHOT_PARTS_PER_STEP;
 pub(crate) struct Voting {
     cast: Option<Cast>,
     upload: Option<Upload>,
+    /// The owner has asked for a vote that has not come.
+    pub(crate) asked: bool,
 }
 
 struct Cast {
@@ -75,7 +77,7 @@ impl Client {
             _ => hash,
         });
         let Verdict { seq, agreed, of, .. } = verdict;
-        self.events.push_back(SessionEvent::Verdict { seq, hash, agreed, of });
+        self.tell(SessionEvent::Verdict { seq, hash, agreed, of });
     }
 
     /// The reflector wants our snapshot of this vote. If we no longer have it, or it is too large,

@@ -1,13 +1,14 @@
 //! The client against a reflector that misbehaves, in virtual time.
 
+use teatime_session::limits::{MAX_OUTBOX_EVENTS, MAX_WAITING_DELIVERIES, MAX_WAITING_EVENTS};
 use teatime_session::{
     Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, PublishError,
     SessionEvent, Stepped,
 };
-use teatime_vm::{App, Cx, Duration, StateHash, Vm, handlers, model};
+use teatime_vm::{App, Cx, Duration, Payload, StateHash, Vm, handlers, model};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Event, Hold, Join, SendLimits, ServerMessage, SnapshotInfo,
-    View, ViewId, Views, VoteRequest, Welcome,
+    Verdict, View, ViewId, Views, VoteRequest, Welcome,
 };
 
 #[model(id = "sum", version = 1)]
@@ -364,4 +365,112 @@ fn votes_on_history_are_passed_over_and_others_are_cast() {
         })
         .collect();
     assert_eq!(votes, [3]);
+}
+
+#[test]
+fn an_owner_who_pulls_nothing_stops_the_model_and_loses_nothing() {
+    let mut peer = Peer::live();
+    peer.client.subscribe("sum", "changed", Handling::Queued);
+    peer.client.publish(peer.now, "sum", "add", &1).expect("there is room");
+    let (_, add) = peer.sent().pop().expect("it was sent");
+    let most = MAX_WAITING_DELIVERIES as u64;
+    for counter in 1..=most + 5 {
+        peer.echo(counter, &add);
+    }
+    peer.now += 1;
+    assert_eq!(peer.client.step(peer.now, &mut || true), Stepped::Budget);
+    assert_ne!(
+        peer.client.next_wakeup(),
+        Some(0),
+        "stepping on is of no use before somebody pulls"
+    );
+    assert_eq!(
+        peer.client.publish_to_views("sum", "changed", Payload::new(0u64)),
+        Err(PublishError::TooFast)
+    );
+    let mut sums = Vec::new();
+    let mut pull = |peer: &mut Peer| {
+        while let Some(delivery) = peer.client.poll_delivery(Handling::Queued) {
+            sums.push(delivery.payload.get::<u64>().expect("a number"));
+        }
+    };
+    pull(&mut peer);
+    assert_eq!(peer.client.next_wakeup(), Some(0));
+    assert_eq!(peer.step(), Stepped::Done);
+    pull(&mut peer);
+    assert_eq!(sums, (1..=most + 5).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_owner_who_pulls_no_events_stops_the_model_and_still_hears_what_is_newest() {
+    let mut peer = Peer::live();
+    for _ in 0..3 * MAX_WAITING_EVENTS {
+        peer.seq += 1;
+        let seq = peer.seq;
+        peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq, time: 10 }));
+        peer.hear(&ServerMessage::Verdict(Verdict { seq, hash: None, agreed: 0, of: 1 }));
+        peer.client.step(peer.now, &mut || true);
+        peer.actions();
+    }
+    let newest = peer.seq;
+    for _ in 0..10_000 {
+        // A line that is cut again and again.
+        peer.now += 40_000_000;
+        peer.client.handle(peer.now, Input::Disconnected(None));
+        peer.actions();
+    }
+    let events = peer.events();
+    // And one of each kind that does not come from the model.
+    assert!(events.len() < MAX_WAITING_EVENTS + 10, "{}", events.len());
+    let verdicts = events.iter().filter_map(|event| match event {
+        SessionEvent::Verdict { seq, .. } => Some(*seq),
+        _ => None,
+    });
+    assert_eq!(verdicts.last(), Some(newest));
+    let last = events.last();
+    let is_cut = matches!(last, Some(SessionEvent::Connection(ConnectionState::Reconnecting, _)));
+    assert!(is_cut, "{last:?}");
+}
+
+#[test]
+fn who_asks_for_votes_all_the_time_sends_one_request() {
+    let mut peer = Peer::live();
+    peer.actions();
+    let requests = |peer: &mut Peer| {
+        (0..1_000).for_each(|_| peer.client.request_vote().expect("it is live"));
+        let request = Action::Send(ClientMessage::RequestVote.encode());
+        peer.actions().into_iter().filter(|action| *action == request).count()
+    };
+    assert_eq!((requests(&mut peer), requests(&mut peer)), (1, 0));
+    peer.seq += 1;
+    peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: peer.seq, time: 10 }));
+    assert_eq!(requests(&mut peer), 1);
+}
+
+#[test]
+fn who_publishes_and_never_steps_is_told_that_it_is_too_much() {
+    let mut peer = Peer::live();
+    let mut published = 0;
+    while peer.client.publish(peer.now, "sum", "add", &1).is_ok() {
+        published += 1;
+    }
+    assert_eq!(published, MAX_OUTBOX_EVENTS);
+    assert_eq!(peer.client.publish(peer.now, "sum", "add", &1), Err(PublishError::TooFast));
+    assert!(peer.sent().len() <= LIMITS.burst as usize);
+}
+
+#[test]
+fn a_view_that_the_models_know_is_ready_as_soon_as_the_snapshot_is_there() {
+    let vm = Vm::new(&config().app, Peer::joining().client.session_id(), &config().options);
+    let snapshot =
+        vm.and_then(|vm| vm.snapshot().map_err(|_| unreachable!())).expect("it is sound");
+    let hash = Digest(StateHash::of(&snapshot).0);
+    let info = SnapshotInfo { seq: 0, time: 0, hash, size: snapshot.len() as u64 };
+    let mut peer = Peer::joining();
+    let welcome = Welcome { seamless: true, snapshot: Some(info), ..peer.welcome() };
+    peer.hear(&ServerMessage::Welcome(welcome));
+    peer.hear(&ServerMessage::SnapshotPart(&snapshot));
+    peer.client.step(peer.now, &mut || true);
+    assert!(peer.events().iter().any(|event| matches!(event, SessionEvent::ViewReady)));
+    assert_eq!(peer.client.connection_state(), ConnectionState::Live);
 }

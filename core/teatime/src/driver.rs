@@ -147,9 +147,14 @@ impl Driver {
         receipt
     }
 
-    /// Sends an event to the subscriptions of this client only.
-    pub fn publish_to_views(&mut self, scope: &str, event: &str, payload: Payload) {
-        self.client.publish_to_views(scope, event, payload);
+    /// Sends an event to the subscriptions of this client only; see [`Client::publish_to_views`].
+    pub fn publish_to_views(
+        &mut self,
+        scope: &str,
+        event: &str,
+        payload: Payload,
+    ) -> Result<(), PublishError> {
+        self.client.publish_to_views(scope, event, payload)
     }
 
     /// Asks for a vote of all participants on their state hash. The answers come as events.

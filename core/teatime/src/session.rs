@@ -24,7 +24,11 @@ pub struct Session<V: View> {
     driver: Driver,
     view: ViewHost<V>,
     events: VecDeque<SessionEvent>,
+    missed: u64,
 }
+
+/// Most events that wait for an app to pull them: it may well not be interested in any.
+const MAX_WAITING_EVENTS: usize = 1024;
 
 impl<V: View> Session<V> {
     /// Starts to join; `reflector` is its address, such as `ws://127.0.0.1:9090`. Returns at once:
@@ -41,7 +45,7 @@ impl<V: View> Session<V> {
         waker: Waker,
     ) -> Result<Self, JoinError> {
         let driver = Driver::join(config, reflector, waker)?;
-        Ok(Self { driver, view: ViewHost::default(), events: VecDeque::new() })
+        Ok(Self { driver, view: ViewHost::default(), events: VecDeque::new(), missed: 0 })
     }
 
     /// One frame: takes in what has arrived, simulates it for at most about `budget`, and then runs
@@ -95,9 +99,15 @@ impl<V: View> Session<V> {
         }
     }
 
-    /// What has happened to the session, oldest first.
+    /// What has happened to the session, oldest first. The newest 1024 wait to be pulled;
+    /// [`missed_events`](Self::missed_events) tells whether there were more.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
         self.events.pop_front()
+    }
+
+    /// How many events were dropped because 1024 newer ones were not pulled either.
+    pub fn missed_events(&self) -> u64 {
+        self.missed
     }
 
     fn take_events(&mut self, now: u64) {
@@ -106,6 +116,10 @@ impl<V: View> Session<V> {
                 SessionEvent::ViewReady => self.view.attach(self.driver.client_mut(), now),
                 SessionEvent::ViewLost => self.view.detach(self.driver.client_mut()),
                 _ => {}
+            }
+            if self.events.len() == MAX_WAITING_EVENTS {
+                self.events.pop_front();
+                self.missed += 1;
             }
             self.events.push_back(event);
         }

@@ -134,9 +134,14 @@ impl<V: View> ViewContext<'_, V> {
         self.client.publish(self.now, scope.as_ref(), event, data)
     }
 
-    /// Sends an event to the views of this client only.
-    pub fn publish_to_views(&mut self, scope: impl AsRef<str>, event: &str, payload: Payload) {
-        self.client.publish_to_views(scope.as_ref(), event, payload);
+    /// Sends an event to the views of this client only; see [`Client::publish_to_views`].
+    pub fn publish_to_views(
+        &mut self,
+        scope: impl AsRef<str>,
+        event: &str,
+        payload: Payload,
+    ) -> Result<(), PublishError> {
+        self.client.publish_to_views(scope.as_ref(), event, payload)
     }
 
     /// The session time up to which the model has been simulated.

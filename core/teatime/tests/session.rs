@@ -87,7 +87,7 @@ impl View for Watcher {
             view.heard.push(format!("at once {c} of {}", cx.model().count));
         });
         cx.subscribe(me.to_string(), "thanks", Handling::Queued, |view: &mut Self, cx, n: u64| {
-            cx.publish_to_views("local", "echo", Payload::new(n));
+            cx.publish_to_views("local", "echo", Payload::new(n)).expect("there is room");
             view.heard.push(format!("thanked for {n}"));
         });
         cx.subscribe("local", "echo", Handling::Queued, |view: &mut Self, _, n: u64| {

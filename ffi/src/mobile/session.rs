@@ -185,10 +185,7 @@ impl Session {
         format: tea_format,
     ) -> Result<()> {
         let payload = Payload::from_msgpack(&to_msgpack(data, format)?);
-        Ok(self.shared.with(|driver| {
-            driver.publish_to_views(scope, event, payload);
-            Ok(())
-        })?)
+        Ok(self.shared.with(|driver| Ok(driver.publish_to_views(scope, event, payload)?))?)
     }
 
     /// Whether the model has handled a published event.

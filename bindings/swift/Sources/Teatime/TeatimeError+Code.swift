@@ -63,7 +63,7 @@ extension TeatimeError {
 
     /// The event is larger than an event may be.
     case tooLarge = 400
-    /// Too much is waiting to be sent: publish less, or later.
+    /// Too much is waiting, to be sent or to be pulled: publish less, or later.
     case tooFast = 401
     /// The session has not been joined yet.
     case notJoined = 402

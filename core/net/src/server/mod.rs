@@ -18,7 +18,7 @@ pub use teatime_reflector::{Storage, StorageError};
 use teatime_wire::ClientMessage;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
@@ -246,8 +246,7 @@ async fn accept(
                 let identity = identity.clone();
                 tokio::task::spawn_local(async move {
                     // Who is too slow or breaks off is no client.
-                    let _ = timeout(limit, receive(stream, identity, &workers)).await;
-                    drop(slot);
+                    let _ = timeout(limit, receive(stream, slot, identity, &workers)).await;
                 });
             }
             Err(error) => {
@@ -262,7 +261,7 @@ async fn accept(
 async fn accept_one(
     listener: &tokio::net::TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, slot))
@@ -271,6 +270,7 @@ async fn accept_one(
 /// Brings a new connection to the thread of its session.
 async fn receive(
     mut stream: TcpStream,
+    slot: OwnedSemaphorePermit,
     identity: Option<Identity>,
     workers: &Workers,
 ) -> io::Result<()> {
@@ -294,7 +294,7 @@ async fn receive(
     };
     let Some(at) = worker_of(&bytes, workers.len()) else { return Ok(()) };
     // A worker is gone only when the server shuts down.
-    let _ = workers[at].send(Arrived { stream: stream.into_std()?, tls, bytes });
+    let _ = workers[at].send(Arrived { stream: stream.into_std()?, slot, tls, bytes });
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use teatime_reflector::{ConnId, Output, Reflector, SessionKey};
 use teatime_wire::CloseReason;
 use teatime_wire::limits::{MAX_CLIENT_FRAME, MAX_VIEW_DATA};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
@@ -30,12 +30,17 @@ const SCRATCH: usize = 64 * 1024;
 /// How long a closed connection may take to send what waits and to hear the other side's farewell.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// The same for one that did not read: if it reads again by then it learns why it was dropped.
+const SLOW_FAREWELL: Duration = Duration::from_secs(30);
+
 /// Largest frame that is read.
 pub(crate) const MAX_FRAME: usize = MAX_CLIENT_FRAME + MAX_VIEW_DATA;
 
 /// A connection after its handshake, on its way to the thread of its session.
 pub(crate) struct Arrived {
     pub(crate) stream: std::net::TcpStream,
+    /// It counts as a handshake until it is here: so those that wait for this thread are bounded.
+    pub(crate) slot: OwnedSemaphorePermit,
     /// Its TLS session, if it has one.
     pub(crate) tls: Option<Tls>,
     /// What was read beyond the handshake.
@@ -185,6 +190,7 @@ impl Worker {
 
     fn admit(self: &Rc<Self>, arrived: Arrived) {
         let Ok(stream) = TcpStream::from_std(arrived.stream) else { return };
+        drop(arrived.slot);
         let mut id = ConnId(0);
         self.with(|inner, now| {
             id = ConnId(inner.next_connection);
@@ -195,7 +201,7 @@ impl Worker {
                 pending: BytesMut::new(),
                 queue: VecDeque::new(),
                 queued: 0,
-                allowed: 0,
+                allowed: self.config.max_queued_bytes,
                 draining: false,
                 closing: false,
             };
@@ -283,8 +289,9 @@ impl Worker {
     fn close(self: &Rc<Self>, inner: &mut Inner, id: ConnId, reason: CloseReason, detail: &str) {
         tracing::debug!(connection = id.0, reason = reason.name(), detail, "closing");
         if let Some(stream) = inner.close(id, reason, detail) {
+            let patience = if reason == CloseReason::TooSlow { SLOW_FAREWELL } else { FAREWELL };
             spawn_local(async move {
-                sleep(FAREWELL).await;
+                sleep(patience).await;
                 // Ends the reader, if the client has not done so.
                 stream.shutdown(std::net::Shutdown::Both);
             });
@@ -471,7 +478,7 @@ impl Inner {
 
 impl Connection {
     fn is_too_slow(&self) -> bool {
-        self.member_of.is_some() && self.queued > self.allowed
+        !self.closing && self.queued > self.allowed
     }
 
     fn write_pending(&mut self) {

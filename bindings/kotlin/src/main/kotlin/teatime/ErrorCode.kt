@@ -70,7 +70,7 @@ public enum class ErrorCode(public val number: Int) {
 
     /** The event is larger than an event may be. */
     TOO_LARGE(400),
-    /** Too much is waiting to be sent: publish less, or later. */
+    /** Too much is waiting, to be sent or to be pulled: publish less, or later. */
     TOO_FAST(401),
     /** The session has not been joined yet. */
     NOT_JOINED(402),
