@@ -7,7 +7,7 @@ use std::time::Instant;
 use teatime::{App, Cx, StateHash, handlers, model};
 use teatime_reflector::{Config as ReflectorConfig, ConnId, Output, Reflector, Storage, Stored};
 use teatime_session::{Action, Client, Config, Handling, Input, SessionEvent, Stepped};
-use teatime_tests::storage::MemoryStorage;
+use teatime_store::{MemoryDisk, MemoryStore, Shared, Storage as _};
 use teatime_tests::usage::memory;
 use teatime_wire::{ClientMessage, ServerMessage, SessionId, SnapshotInfo};
 
@@ -319,8 +319,13 @@ fn memory_is_bounded_while_nobody_hands_in_a_snapshot_and_nobody_loses_anything(
     world.assert_equal();
 }
 
+fn in_memory() -> Shared<MemoryDisk> {
+    let store = MemoryStore::open(MemoryDisk::default(), teatime_store::Config::default());
+    Shared::new(store.expect("an empty disk is no problem"))
+}
+
 /// The same session, as if it had run for much longer.
-fn aged(stored: &Stored, id: SessionId, seq: u64, time: u64) -> MemoryStorage {
+fn aged(stored: &Stored, id: SessionId, seq: u64, time: u64) -> Shared<MemoryDisk> {
     use rmpv::Value;
     let (_, checkpoint) = stored.checkpoint.as_ref().expect("there was a snapshot");
     let read = |bytes: &[u8]| rmpv::decode::read_value(&mut &*bytes).expect("MessagePack");
@@ -342,7 +347,7 @@ fn aged(stored: &Stored, id: SessionId, seq: u64, time: u64) -> MemoryStorage {
     fields[1] = read(&rmp_serde::to_vec(&info).expect("plain data"));
     fields[2] = Value::Array(vec![Value::Binary(snapshot)]);
     (fields[3], fields[4]) = (seq.into(), time.into());
-    let mut storage = MemoryStorage::default();
+    let mut storage = in_memory();
     storage.begin(id, &stored.head);
     storage.checkpoint(id, seq, &write(&checkpoint));
     storage.commit().expect("there is room");
@@ -354,7 +359,7 @@ fn sequence_numbers_and_times_beyond_32_bits_are_numbers_like_any_other() {
     let _alone = alone();
     const WRAP: u64 = 1 << 32;
     let config = ReflectorConfig { snapshot_after_events: 500, ..ReflectorConfig::default() };
-    let storage = MemoryStorage::default();
+    let storage = in_memory();
     let reflector = Reflector::with_storage(config.clone(), [7; 32], Box::new(storage.clone()));
     let mut world = World::new(reflector, 2);
     for round in 0..10 {
@@ -362,9 +367,10 @@ fn sequence_numbers_and_times_beyond_32_bits_are_numbers_like_any_other() {
         world.pass(100 * MS);
     }
     world.pass(2 * SECOND);
-    let sessions = storage.sessions();
-    let (id, stored) = sessions.first_key_value().expect("there is one");
-    let old = aged(stored, *id, WRAP - 1_000, WRAP - SECOND);
+    drop(world);
+    let id = SessionId(storage.store().sessions().first().expect("there is one").id);
+    let stored = storage.clone().load(id).expect("it can be read").expect("it is there");
+    let old = aged(&stored, id, WRAP - 1_000, WRAP - SECOND);
     let reflector = Reflector::with_storage(config, [8; 32], Box::new(old.clone()));
     let mut world = World::numbered(1, reflector, 2);
     let position = |world: &World| world.hashes()[0].0;
@@ -380,8 +386,9 @@ fn sequence_numbers_and_times_beyond_32_bits_are_numbers_like_any_other() {
     world.join();
     world.assert_equal();
     // And what is stored is restored.
-    let reflector = Reflector::with_storage(ReflectorConfig::default(), [9; 32], Box::new(old));
     let expected = world.sum();
+    drop(world);
+    let reflector = Reflector::with_storage(ReflectorConfig::default(), [9; 32], Box::new(old));
     let again = World::numbered(2, reflector, 1);
     assert_eq!(again.sum(), expected);
     assert!(position(&again) > WRAP);

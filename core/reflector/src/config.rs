@@ -21,7 +21,9 @@ pub struct Config {
     pub vote_timeout: u64,
     /// How long an upload of a snapshot may stand still.
     pub upload_timeout: u64,
-    /// After a vote that led to no snapshot, the next is held not before this time.
+    /// After a vote that led to no snapshot, the next is held not before this time. And a vote that
+    /// was not unanimous costs those who are right something not before this time after the last
+    /// one that did: somebody must hand in his state, or everybody must look at his own again.
     pub vote_retry: u64,
     /// Least time between votes that clients ask for: each costs every client an encoding of its
     /// state.

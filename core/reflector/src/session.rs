@@ -42,6 +42,10 @@ pub(crate) struct Session {
     gathered_at: Option<u64>,
     vote: Option<Vote>,
     upload: Option<Upload>,
+    /// Who diverged, and at which vote: told once the snapshot that is on its way is there.
+    diverged: Option<(u64, Vec<Arrival>)>,
+    /// Not before this time does a vote that is not unanimous cost those who are right something.
+    next_healing: u64,
     /// Not before this time is the next vote held by itself, or asked for.
     next_own_vote: u64,
     next_asked_vote: u64,
@@ -100,6 +104,8 @@ impl Session {
             gathered_at: None,
             vote: None,
             upload: None,
+            diverged: None,
+            next_healing: 0,
             next_own_vote: 0,
             next_asked_vote: 0,
             vote_asked: false,
@@ -406,19 +412,43 @@ impl Session {
         let (verdict, seq) = (outcome.verdict, vote.seq);
         tracing::debug!(session = %self.id, ?verdict, "a vote ended");
         self.broadcast(turn, ServerMessage::Verdict(verdict).encode().into());
-        for arrival in &outcome.minority {
+        let heals = !outcome.doubtful.is_empty() && turn.now >= self.next_healing;
+        if heals {
+            // A liar must not keep everybody busy.
+            self.next_healing = turn.now + turn.config.vote_retry;
+        }
+        let Some(hash) = verdict.hash else {
+            if heals {
+                self.tell_diverged(turn, seq, &outcome.doubtful);
+            }
+            return;
+        };
+        if self.upload.is_none() && (vote.for_snapshot || heals) {
+            let deadline = turn.now + turn.config.upload_timeout;
+            self.upload = Upload::new(seq, vote.time, hash, outcome.majority, deadline);
+            // Those who come back find the majority's state, not one that led to another before.
+            self.diverged = Some((seq, outcome.doubtful));
+            self.ask_for_upload(turn);
+        } else {
+            self.tell_diverged(turn, seq, &outcome.doubtful);
+        }
+    }
+
+    /// Tells those whose state may be wrong.
+    fn tell_diverged(&mut self, turn: &mut Turn<'_>, seq: u64, who: &[Arrival]) {
+        for arrival in who {
             if let Some(connection) = self.views.get_mut(*arrival).and_then(|v| v.connection) {
-                tracing::warn!(session = %self.id, seq, "a client has diverged");
+                tracing::warn!(session = %self.id, seq, "a client may have diverged");
                 let frame = ServerMessage::Diverged(seq).encode().into();
                 turn.out.push_back(Output::Send { connection, frame });
             }
         }
-        if vote.for_snapshot
-            && let Some(hash) = verdict.hash
-        {
-            let deadline = turn.now + turn.config.upload_timeout;
-            self.upload = Upload::new(seq, vote.time, hash, outcome.majority, deadline);
-            self.ask_for_upload(turn);
+    }
+
+    /// There is a snapshot, or there will be none.
+    fn upload_is_over(&mut self, turn: &mut Turn<'_>) {
+        if let Some((seq, who)) = self.diverged.take() {
+            self.tell_diverged(turn, seq, &who);
         }
     }
 
@@ -439,6 +469,7 @@ impl Session {
             }
         }
         self.next_own_vote = self.next_own_vote.max(turn.now + turn.config.vote_retry);
+        self.upload_is_over(turn);
     }
 
     fn give_up_uploader(&mut self, turn: &mut Turn<'_>) {
@@ -495,6 +526,7 @@ impl Session {
             self.held = false;
             self.broadcast(turn, ServerMessage::Hold(Hold::Resume).encode().into());
         }
+        self.upload_is_over(turn);
     }
 
     /// A view's connection is gone, for good if it has said so.
@@ -525,6 +557,7 @@ impl Session {
         self.gathered_at = None;
         self.vote = None;
         self.upload = None;
+        self.diverged = None;
         self.vote_asked = false;
     }
 

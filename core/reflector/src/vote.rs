@@ -26,8 +26,9 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     /// Who voted with the majority, the fastest first; nobody if there is none.
     pub(crate) majority: Vec<Arrival>,
-    /// Who voted against the majority.
-    pub(crate) minority: Vec<Arrival>,
+    /// Whose state may be wrong: who voted against the majority. If there is none, and not all said
+    /// the same, everybody who voted.
+    pub(crate) doubtful: Vec<Arrival>,
 }
 
 impl Vote {
@@ -69,9 +70,10 @@ impl Vote {
         let best = best.reduce(|best, other| if other.1 > best.1 { other } else { best });
         let (hash, agreed) = best.unwrap_or((Digest([0; 32]), 0));
         let decided = agreed * 2 > self.asked.len();
-        let side = |with: bool| {
-            let votes = self.votes.iter().filter(|(_, other)| (*other == hash) == with);
-            if decided { votes.map(|(voter, _)| *voter).collect() } else { Vec::new() }
+        let unanimous = agreed == self.votes.len();
+        let who = |wanted: &dyn Fn(bool) -> bool| {
+            let votes = self.votes.iter().filter(|(_, other)| wanted(*other == hash));
+            votes.map(|(voter, _)| *voter).collect()
         };
         Outcome {
             verdict: Verdict {
@@ -80,8 +82,8 @@ impl Vote {
                 agreed: u32::try_from(agreed).unwrap_or(u32::MAX),
                 of: u32::try_from(self.asked.len()).unwrap_or(u32::MAX),
             },
-            majority: side(true),
-            minority: side(false),
+            majority: who(&|agrees| decided && agrees),
+            doubtful: who(&|agrees| if decided { !agrees } else { !unanimous }),
         }
     }
 }
@@ -103,12 +105,25 @@ mod tests {
     fn the_majority_is_more_than_half_of_all_who_were_asked() {
         let outcome = vote(3, &[(2, A), (0, B), (1, A)]).count();
         assert_eq!(outcome.verdict, Verdict { seq: 7, hash: Some(A), agreed: 2, of: 3 });
-        assert_eq!((outcome.majority, outcome.minority), (vec![2, 1], vec![0]));
-        let tie = vote(2, &[(0, A), (1, B)]).count();
-        assert_eq!(tie.verdict, Verdict { seq: 7, hash: None, agreed: 1, of: 2 });
-        assert_eq!((tie.majority, tie.minority), (vec![], vec![]));
+        assert_eq!((outcome.majority, outcome.doubtful), (vec![2, 1], vec![0]));
         let silent = vote(4, &[(0, A), (1, A)]).count();
         assert_eq!(silent.verdict.hash, None);
+        assert_eq!((silent.majority, silent.doubtful), (vec![], vec![]));
+        let empty = vote(1, &[]).count();
+        assert_eq!((empty.verdict.hash, empty.doubtful), (None, vec![]));
+    }
+
+    #[test]
+    fn without_a_majority_nobody_is_believed_and_everybody_is_in_doubt() {
+        let tie = vote(2, &[(0, A), (1, B)]).count();
+        assert_eq!(tie.verdict, Verdict { seq: 7, hash: None, agreed: 1, of: 2 });
+        assert_eq!((tie.majority, tie.doubtful), (vec![], vec![0, 1]));
+        // Half of four is no majority, and nor are two of four where one is silent.
+        let halves = vote(4, &[(3, A), (0, B), (1, A), (2, B)]).count();
+        assert_eq!((halves.verdict.hash, halves.majority), (None, vec![]));
+        assert_eq!(halves.doubtful, [3, 0, 1, 2]);
+        let most = vote(4, &[(3, A), (0, B), (1, A)]).count();
+        assert_eq!((most.verdict.hash, most.doubtful), (None, vec![3, 0, 1]));
     }
 
     #[test]

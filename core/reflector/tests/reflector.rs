@@ -401,8 +401,6 @@ fn the_fastest_of_the_majority_hands_in_the_snapshot_and_the_log_is_cut() {
     vote(&mut world, all[0], seq, Digest([6; 32]));
     vote(&mut world, all[1], seq, HASH);
     assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
-    assert!(world.has(all[0], &ServerMessage::Diverged(seq)));
-    assert!(!world.has(all[1], &ServerMessage::Diverged(seq)));
     for (offset, data) in [(0, &b"ab"[..]), (2, b"c")] {
         let part = SnapshotPart { seq, offset, total: 3, data };
         world.say(all[2], &ClientMessage::SnapshotPart(part));
@@ -424,6 +422,8 @@ fn without_a_majority_nobody_is_asked_and_an_uploader_who_fails_is_replaced() {
         vote(&mut world, all[at], seq, Digest([hash; 32]));
     }
     assert!(!all.iter().any(|one| world.has(*one, &ServerMessage::SnapshotWanted(seq))));
+    let joiner = world.join(5);
+    assert_eq!(world.welcome(joiner).snapshot, None);
     let (mut world, all, seq) = voters();
     for one in all {
         vote(&mut world, one, seq, HASH);
@@ -440,6 +440,118 @@ fn without_a_majority_nobody_is_asked_and_an_uploader_who_fails_is_replaced() {
     assert_eq!(world.closed, []);
     let joiner = world.join(5);
     assert_eq!(world.welcome(joiner).snapshot.map(|info| info.seq), Some(seq));
+}
+
+fn diverged(world: &World, of: ConnId) -> Vec<u64> {
+    let each = |message| match message {
+        ServerMessage::Diverged(seq) => Some(seq),
+        _ => None,
+    };
+    world.messages(of).into_iter().filter_map(each).collect()
+}
+
+/// A session of so many and nothing else, whom somebody asks to vote.
+fn asked_to_vote(number: u8) -> (World, Vec<ConnId>) {
+    let mut world = world();
+    let all: Vec<_> = (1..=number).map(|number| world.join(number)).collect();
+    world.pass(SECOND);
+    (world, all)
+}
+
+fn ask(world: &mut World, from: ConnId) -> u64 {
+    world.say(from, &ClientMessage::RequestVote);
+    let request = world.messages(from).into_iter().rev().find_map(|message| match message {
+        ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
+        _ => None,
+    });
+    request.expect("a vote is held")
+}
+
+#[test]
+fn who_diverged_is_told_when_the_majoritys_state_is_there_to_load() {
+    let (mut world, all) = asked_to_vote(3);
+    let seq = ask(&mut world, all[0]);
+    for (at, hash) in [(2, HASH), (0, Digest([6; 32])), (1, HASH)] {
+        vote(&mut world, all[at], seq, hash);
+    }
+    // Nobody asked for a snapshot, but there must be one that does not lead to the same again.
+    assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
+    assert_eq!(diverged(&world, all[0]), []);
+    let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+    world.say(all[2], &ClientMessage::SnapshotPart(part));
+    assert_eq!(diverged(&world, all[0]), [seq]);
+    world.cut(all[0]);
+    let again = world.join(1);
+    assert_eq!(world.welcome(again).snapshot.map(|info| (info.seq, info.hash)), Some((seq, HASH)));
+    assert_eq!((diverged(&world, all[1]), diverged(&world, all[2])), (vec![], vec![]));
+}
+
+#[test]
+fn who_diverged_is_told_also_if_nobody_hands_in_a_snapshot() {
+    let (mut world, all) = asked_to_vote(3);
+    let seq = ask(&mut world, all[0]);
+    for (at, hash) in [(2, HASH), (0, Digest([6; 32])), (1, HASH)] {
+        vote(&mut world, all[at], seq, hash);
+    }
+    world.cut(all[2]);
+    assert_eq!(diverged(&world, all[0]), []);
+    world.pass(11 * SECOND);
+    assert_eq!(diverged(&world, all[0]), [seq]);
+}
+
+#[test]
+fn a_liar_costs_the_others_one_snapshot_or_one_look_at_themselves_in_five_seconds() {
+    let (mut world, all) = asked_to_vote(3);
+    let mut told = 0;
+    for _ in 0..50 {
+        world.pass(200 * MS);
+        let seq = ask(&mut world, all[0]);
+        for (at, hash) in [(1, HASH), (2, HASH), (0, Digest([6; 32]))] {
+            vote(&mut world, all[at], seq, hash);
+        }
+        let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+        if world.has(all[1], &ServerMessage::SnapshotWanted(seq)) {
+            world.say(all[1], &ClientMessage::SnapshotPart(part));
+        }
+        told += 1;
+        assert_eq!(diverged(&world, all[0]).len(), told, "he is told every time");
+    }
+    let wanted = |message: &ServerMessage<'_>| matches!(message, ServerMessage::SnapshotWanted(_));
+    assert_eq!(world.messages(all[1]).iter().filter(|message| wanted(message)).count(), 2);
+    let (mut world, all) = asked_to_vote(2);
+    for _ in 0..50 {
+        world.pass(200 * MS);
+        let seq = ask(&mut world, all[0]);
+        vote(&mut world, all[1], seq, HASH);
+        vote(&mut world, all[0], seq, Digest([6; 32]));
+    }
+    assert_eq!(diverged(&world, all[1]).len(), 2);
+}
+
+#[test]
+fn without_a_majority_everybody_who_voted_looks_at_himself_and_no_snapshot_is_taken() {
+    for hashes in [&[1, 2][..], &[1, 1, 2, 2], &[1, 2, 3]] {
+        let (mut world, all) = asked_to_vote(hashes.len() as u8);
+        let seq = ask(&mut world, all[0]);
+        for (one, hash) in all.iter().zip(hashes) {
+            vote(&mut world, *one, seq, Digest([*hash; 32]));
+        }
+        for one in &all {
+            assert_eq!(diverged(&world, *one), [seq]);
+            assert!(!world.has(*one, &ServerMessage::SnapshotWanted(seq)));
+        }
+        let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+        world.say(all[0], &ClientMessage::SnapshotPart(part));
+        assert_eq!(world.closed, [(all[0], CloseReason::OutOfOrder)]);
+        let joiner = world.join(9);
+        assert_eq!(world.welcome(joiner).snapshot, None);
+    }
+    // Who is silent is no other opinion.
+    let (mut world, all) = asked_to_vote(2);
+    let seq = ask(&mut world, all[0]);
+    vote(&mut world, all[1], seq, HASH);
+    world.pass(6 * SECOND);
+    assert_eq!(diverged(&world, all[1]), []);
 }
 
 #[test]

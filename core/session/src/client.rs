@@ -15,6 +15,7 @@ use crate::clock::{Clock, Pulse, RoundTrips};
 use crate::config::{Config, ConfigError};
 use crate::crypto::{Binding, Seal};
 use crate::event::{Action, ConnectionState, DisconnectReason, SessionEvent};
+use crate::healing::Doubt;
 use crate::loading::Loading;
 use crate::outbox::Outbox;
 use crate::subscriptions::{Delivery, Handling, SubscriptionId, Subscriptions};
@@ -63,6 +64,10 @@ pub struct Client {
     /// The counter of this view's newest send that the model has handled.
     pub(crate) applied: u64,
     pub(crate) voting: Voting,
+    /// The state that was left behind, while it is not known what the right one was.
+    pub(crate) doubt: Option<Doubt>,
+    /// Not before this time does a vote without a majority make this client join anew.
+    pub(crate) may_reload_from: u64,
     pub(crate) clock: Clock,
     pub(crate) pulse: Pulse,
     pub(crate) backoff: Backoff,
@@ -170,6 +175,8 @@ impl Client {
             outbox: Outbox::default(),
             applied: 0,
             voting: Voting::default(),
+            doubt: None,
+            may_reload_from: 0,
             clock: Clock::default(),
             pulse: Pulse::default(),
             backoff: Backoff::default(),

@@ -1,5 +1,7 @@
 //! What a session is: its app, room, password and options, and the identity that follows.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use teatime_vm::App;
 use teatime_wire::{SessionId, limits};
@@ -26,6 +28,9 @@ pub struct Config {
     pub trusted_certificates: Option<Vec<u8>>,
     /// Name and version of the program, for the reflector's log; at most 64 bytes.
     pub agent: String,
+    /// Where the driver puts a file of evidence if this client diverges; nowhere if not said. What is
+    /// in it is plain, also if the session has a password. No part of the session's identity.
+    pub evidence_dir: Option<PathBuf>,
 }
 
 /// Twenty ticks per second: a future message runs at most 50 ms late, at 20 small frames a second.
@@ -51,6 +56,7 @@ impl Config {
             ticks_per_second: TICKS_PER_SECOND,
             trusted_certificates: None,
             agent: concat!("teatime-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
+            evidence_dir: None,
         })
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use teatime_vm::{Fault, StateHash, Time};
 use teatime_wire::{CloseReason, Digest};
 
+use crate::healing::Divergence;
+
 /// What the driver tells the client.
 #[derive(Debug)]
 pub enum Input {
@@ -81,7 +83,7 @@ pub enum DisconnectReason {
     Closed(CloseReason, String),
     /// What came was not the protocol.
     Protocol(String),
-    /// This client's state was not the majority's; it loads theirs.
+    /// This client's state was not the right one, or may not have been; it loads that.
     Diverged,
     /// It could not simulate as fast as events arrived; it loads a newer state.
     TooSlow,
@@ -130,7 +132,7 @@ impl fmt::Display for DisconnectReason {
             Self::Closed(reason, detail) if detail.is_empty() => reason.fmt(f),
             Self::Closed(reason, detail) => write!(f, "{reason}: {detail}"),
             Self::Protocol(what) => write!(f, "the reflector broke the protocol: {what}"),
-            Self::Diverged => f.write_str("this client diverged and loads the majority's state"),
+            Self::Diverged => f.write_str("this client diverged and loads the right state"),
             Self::TooSlow => f.write_str("this client fell too far behind and starts anew"),
             Self::BadSnapshot(why) => write!(f, "the session's snapshot cannot be used: {why}"),
             Self::Model(why) => write!(f, "the model could not be made: {why}"),
@@ -177,4 +179,8 @@ pub enum SessionEvent {
     Fault(Fault),
     /// The reflector asks senders to pause (true), or lets them go on.
     Held(bool),
+    /// This client's state was not the right one, and has been replaced. It comes when the right one is
+    /// known, after the [`Connection`](Self::Connection) that tells
+    /// [`DisconnectReason::Diverged`].
+    Diverged(Box<Divergence>),
 }

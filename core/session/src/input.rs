@@ -167,10 +167,7 @@ impl Client {
                 self.start_upload(seq);
                 Ok(())
             }
-            (ServerMessage::Diverged(_), Phase::Running) => {
-                self.forget_model();
-                Err(DisconnectReason::Diverged)
-            }
+            (ServerMessage::Diverged(seq), Phase::Running) => self.hear_diverged(now, seq),
             (ServerMessage::Pong(nonce), _) => {
                 self.pulse.answer(now, nonce);
                 Ok(())
@@ -207,6 +204,10 @@ impl Client {
         }
         if welcome.resumed && (self.vm.is_none() || self.timeline != Some(welcome.timeline)) {
             return Err(DisconnectReason::Protocol("nothing was there to resume".into()));
+        }
+        if self.timeline != Some(welcome.timeline) {
+            // Another log: what was right in the one before is nowhere any more.
+            self.resolve_doubt(None);
         }
         self.backoff.reset();
         self.pulse.start_connection(now);
@@ -260,6 +261,10 @@ impl Client {
         };
         if (vm.seq(), vm.time()) != (info.seq, Time::from_micros(info.time)) {
             return refused("it belongs to another position in the log".into());
+        }
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.seq() <= info.seq) {
+            let is_there = self.doubt.as_ref().is_some_and(|doubt| doubt.seq() == info.seq);
+            self.resolve_doubt(is_there.then(|| snapshot.into()));
         }
         self.start_model(vm);
         Ok(())
@@ -328,6 +333,7 @@ impl Client {
     }
 
     fn end(&mut self, reason: Option<DisconnectReason>) {
+        self.resolve_doubt(None);
         self.drop_model();
         self.actions.push_back(Action::Close);
         self.phase = Phase::Over;

@@ -60,6 +60,14 @@ pub const TURNS_PER_LOOK: u64 = 256;
 /// event by more than 1 MiB.
 pub const SNAPSHOT_PARTS_PER_STEP: usize = 16;
 
+/// Bytes of snapshots that are hashed to find out after which event a state went wrong: some 300 ms,
+/// in a session that has to be loaded anew anyway.
+pub const MAX_REPLAY_BYTES: usize = 64 * 1024 * 1024;
+
+/// A vote without a majority makes this client load its model anew at most once in this time, and only
+/// if it has not kept what it needs to settle that without.
+pub const RELOAD_PAUSE: u64 = 60_000_000;
+
 /// Largest backlog of received, not yet simulated bytes. A client that falls behind further gives
 /// up its connection instead of its memory, and catches up from the next snapshot.
 pub const MAX_BACKLOG_BYTES: usize = 256 * 1024 * 1024;

@@ -158,7 +158,8 @@ impl Client {
         let Some(vm) = &mut self.vm else { return };
         let Ordered { seq, time, content } = message;
         let at = Time::from_micros(time);
-        let votes = matches!(content, Content::Vote) && seq > self.history_until;
+        let is_vote = matches!(content, Content::Vote);
+        let votes = is_vote && seq > self.history_until;
         let delivered = match content {
             Content::Event { sender, counter, mut frame, payload } => {
                 let sealed = &mut frame[payload];
@@ -189,6 +190,9 @@ impl Client {
         };
         delivered.expect("the backlog holds gapless, ordered messages that follow the model");
         self.collect();
+        if is_vote {
+            self.look_at_doubt(seq);
+        }
         if votes {
             self.cast_vote(seq, time);
         }

@@ -14,15 +14,22 @@ use crate::limits::SNAPSHOT_PARTS_PER_STEP;
 #[derive(Default)]
 pub(crate) struct Voting {
     cast: Option<Cast>,
+    /// The first vote of which a majority has said that it was wrong; others may follow before the
+    /// reflector asks this client to join anew.
+    pub(crate) accused: Option<Cast>,
     upload: Option<Upload>,
     /// The owner has asked for a vote that has not come.
     pub(crate) asked: bool,
 }
 
-struct Cast {
-    seq: u64,
-    hash: StateHash,
-    snapshot: Arc<[u8]>,
+pub(crate) struct Cast {
+    pub(crate) seq: u64,
+    pub(crate) time: u64,
+    pub(crate) hash: StateHash,
+    pub(crate) snapshot: Arc<[u8]>,
+    /// How the vote ended: how many agreed, and how many were asked. Nobody as long as it lasts.
+    pub(crate) agreed: u32,
+    pub(crate) of: u32,
 }
 
 struct Upload {
@@ -44,6 +51,11 @@ impl Voting {
     pub(crate) fn is_uploading(&self) -> bool {
         self.upload.is_some()
     }
+
+    /// This client's part in a vote that has ended without a majority.
+    pub(crate) fn undecided(&mut self, seq: u64) -> Option<Cast> {
+        self.cast.take_if(|cast| cast.seq == seq && cast.of > 0)
+    }
 }
 
 impl Client {
@@ -64,19 +76,29 @@ impl Client {
         };
         let hash = StateHash::of(&snapshot);
         let vote = Vote { seq, hash: self.seal.vote(hash.0) };
-        self.voting.cast = Some(Cast { seq, hash, snapshot });
+        self.voting.cast = Some(Cast { seq, time, hash, snapshot, agreed: 0, of: 0 });
         self.events.push_back(SessionEvent::State { seq, time: Time::from_micros(time), hash });
         self.send(&ClientMessage::Vote(vote));
     }
 
     pub(crate) fn hear_verdict(&mut self, verdict: Verdict) {
-        let own = self.voting.cast.as_ref().filter(|cast| cast.seq == verdict.seq);
-        let hash = verdict.hash.map(|hash| match own {
+        let Verdict { seq, mut hash, agreed, of } = verdict;
+        if let Some(mut cast) = self.voting.cast.take_if(|cast| cast.seq == seq) {
+            (cast.agreed, cast.of) = (agreed, of);
             // On the wire hashes are keyed if there is a password; ours we know plain.
-            Some(cast) if self.seal.vote(cast.hash.0) == hash => Digest(cast.hash.0),
-            _ => hash,
-        });
-        let Verdict { seq, agreed, of, .. } = verdict;
+            if hash.is_some_and(|hash| hash != self.seal.vote(cast.hash.0)) {
+                self.voting.accused.get_or_insert(cast);
+            } else {
+                if let Some(hash) = &mut hash {
+                    *hash = Digest(cast.hash.0);
+                    self.voting.accused = None;
+                    if let Some(vm) = &mut self.vm {
+                        vm.believe(seq, cast.snapshot.clone());
+                    }
+                }
+                self.voting.cast = Some(cast);
+            }
+        }
         self.tell(SessionEvent::Verdict { seq, hash, agreed, of });
     }
 

@@ -34,7 +34,6 @@
 
 use std::fmt;
 
-use rmpv::Value;
 use serde::Serialize;
 
 use crate::app::App;
@@ -42,8 +41,9 @@ use crate::encode::{EncodeError, to_bytes};
 use crate::fault::Fault;
 use crate::id::{SessionId, ViewId};
 use crate::presence::ViewInfo;
-use crate::snapshot::{MODELS, PARTS, SnapshotError};
+use crate::snapshot::SnapshotError;
 use crate::time::{Duration, Time};
+use crate::tree::Tree;
 use crate::vm::{External, OrderError, Vm, VmError};
 
 /// Plays a session twice and compares.
@@ -211,63 +211,25 @@ impl SyncTest {
     }
 }
 
-type Found = (String, Option<String>, String, String);
-
-/// Where two snapshots differ first: models before anything else, because what they do shows in
-/// the rest.
+/// Where two snapshots differ first, and what both have there.
 fn first_difference(app: &App, veteran: &[u8], restored: &[u8]) -> Found {
-    let parts = |mut bytes: &[u8]| match rmpv::decode::read_value(&mut bytes) {
-        Ok(Value::Array(parts)) => parts,
-        _ => Vec::new(),
-    };
-    let (veteran, restored) = (parts(veteran), parts(restored));
-    let pairs: Vec<_> = veteran.iter().zip(&restored).zip(PARTS).collect();
-    let models = pairs.iter().filter(|(_, name)| *name == MODELS);
-    let others = pairs.iter().filter(|(_, name)| *name != MODELS);
-    for ((veteran, restored), name) in models.chain(others) {
-        if veteran != restored {
-            return match (veteran, restored) {
-                (Value::Array(one), Value::Array(other)) => in_list(app, name, one, other),
-                _ => ((*name).to_owned(), None, veteran.to_string(), restored.to_string()),
-            };
-        }
+    let trees = (Tree::of_app(app, veteran), Tree::of_app(app, restored));
+    if let (Ok(veteran), Ok(restored)) = trees
+        && let Some(place) = veteran.first_difference(&restored)
+    {
+        let at = |tree: &Tree| tree.get(&place).map_or("nothing".to_owned(), ToString::to_string);
+        let (veteran, restored) = (at(&veteran), at(&restored));
+        return match &place.model {
+            Some((id, kind)) => {
+                let field = place.field();
+                let field = (!field.is_empty()).then_some(field);
+                (format!("model M{id} ({kind})"), field, veteran, restored)
+            }
+            None => (place.field(), None, veteran, restored),
+        };
     }
     ("the snapshot".into(), None, "one encoding".into(), "another".into())
 }
 
-fn in_list(app: &App, name: &str, veteran: &[Value], restored: &[Value]) -> Found {
-    let at = veteran.iter().zip(restored).position(|(one, other)| one != other);
-    let Some(at) = at else {
-        let count = |list: &[Value]| format!("{} entries", list.len());
-        return (name.to_owned(), None, count(veteran), count(restored));
-    };
-    match (&veteran[at], &restored[at]) {
-        (Value::Array(one), Value::Array(other)) if name == MODELS => in_model(app, one, other),
-        (one, other) => (name.to_owned(), None, one.to_string(), other.to_string()),
-    }
-}
-
-/// A model is its id, the index of its type, and its fields.
-fn in_model(app: &App, veteran: &[Value], restored: &[Value]) -> Found {
-    let whole = |model: &[Value]| Value::Array(model.to_vec()).to_string();
-    let kind = veteran.get(1).and_then(Value::as_u64).and_then(|at| usize::try_from(at).ok());
-    let definition = kind.and_then(|at| app.0.definitions.get(at));
-    let id = veteran.first().map(ToString::to_string).unwrap_or_default();
-    let place = format!("model M{id} ({})", definition.map_or("?", |definition| &definition.id));
-    if let (Some(Value::Array(one)), Some(Value::Array(other))) = (veteran.get(2), restored.get(2))
-        && let Some(at) = one.iter().zip(other).position(|(one, other)| one != other)
-    {
-        let field = definition.and_then(|definition| definition.fields.get(at));
-        let field = field.map_or_else(|| at.to_string(), |(name, _)| name.clone());
-        return (place, Some(field), one[at].to_string(), other[at].to_string());
-    }
-    // A model in another language that saves a map.
-    if let (Some(Value::Map(one)), Some(Value::Map(other))) = (veteran.get(2), restored.get(2))
-        && let Some((one, other)) = one.iter().zip(other).find(|(one, other)| one != other)
-        && one.0 == other.0
-    {
-        let field = one.0.as_str().map_or_else(|| one.0.to_string(), str::to_owned);
-        return (place, Some(field), one.1.to_string(), other.1.to_string());
-    }
-    (place, None, whole(veteran), whole(restored))
-}
+/// The place, the field, and what there is.
+type Found = (String, Option<String>, String, String);

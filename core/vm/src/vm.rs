@@ -11,6 +11,7 @@ use crate::limits::MAX_TURNS_PER_INSTANT;
 use crate::model::{ArgumentKind, Model, QueryError};
 use crate::payload::Payload;
 use crate::presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN, ViewInfo};
+use crate::recording::{Head, Recording};
 use crate::snapshot::{self, SnapshotError};
 use crate::state::{Published, State};
 use crate::time::Time;
@@ -94,7 +95,8 @@ impl Vm {
     /// session of exactly this version of the app is refused, and the error names where.
     pub fn restore(app: &App, snapshot: &[u8]) -> Result<Self, SnapshotError> {
         let state = snapshot::read(app, snapshot)?;
-        Ok(Self { state, turns: 0, history: History::new(snapshot.into(), 0) })
+        let history = History::new(snapshot.into(), state.seq);
+        Ok(Self { state, turns: 0, history })
     }
 
     /// The whole state, canonically encoded: equal states have equal bytes. It fails if a model
@@ -108,8 +110,24 @@ impl Vm {
     /// does so by itself, now and then.
     pub fn checkpoint(&mut self) -> Result<Arc<[u8]>, SnapshotError> {
         let snapshot: Arc<[u8]> = self.snapshot()?.into();
-        self.history = History::new(snapshot.clone(), self.turns);
+        self.history.checkpoint(snapshot.clone(), self.turns);
         Ok(snapshot)
+    }
+
+    /// Says that the state at this position, of which this is the snapshot, is right: others have
+    /// vouched for it. It must be a [`checkpoint`](Self::checkpoint) of this virtual machine. What
+    /// follows is kept, as far as that is possible, for [`recording`](Self::recording).
+    pub fn believe(&mut self, seq: u64, snapshot: Arc<[u8]>) {
+        self.history.believe(seq, snapshot);
+    }
+
+    /// The newest state that is believed to be right — the one that this was restored from, or what
+    /// [`believe`](Self::believe) said — with all that has come since, up to this position. None if
+    /// that was too much to be kept. `options` are those of the root model.
+    pub fn recording(&self, options: &[u8], until: (Time, u64)) -> Option<Recording> {
+        let (base, from, inputs) = self.history.since_belief(until.1)?;
+        let head = Head::new(&self.state.app, self.state.session, options);
+        Some(Recording { head, base: Some(base), from, inputs: inputs.to_vec(), until })
     }
 
     /// BLAKE3 of the snapshot.
@@ -270,7 +288,7 @@ impl Vm {
         let history = std::mem::replace(&mut self.history, placeholder);
         self.turns = history.instant_turns;
         let (mut turn, mut seq) = (0, self.state.seq);
-        for input in &history.inputs {
+        for input in history.fresh() {
             while self.replay_future(input.time, history.is_undone(turn)) {
                 turn += 1;
             }

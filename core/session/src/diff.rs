@@ -1,0 +1,282 @@
+//! Where the two states of evidence differ first, and after which event they did.
+
+use std::fmt;
+use std::sync::Arc;
+
+use teatime_vm::recording::{Input, Player, Recording, RecordingError, Until};
+use teatime_vm::tree::{Node, Place, Tree};
+use teatime_vm::{App, External, SnapshotError, StateHash, Time, ViewId};
+
+use crate::evidence::Evidence;
+
+/// What a piece of evidence says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diff {
+    /// Where the right state comes from.
+    pub right: Right,
+    /// The first model and field that differ; nothing as long as the right state is not known.
+    pub place: Option<Place>,
+    /// What the client that diverged has there; nothing if it has no such place.
+    pub own_value: Option<Node>,
+    /// What the others have there.
+    pub right_value: Option<Node>,
+    /// After which event they differed.
+    pub since: Since,
+    /// Whether the client came to its wrong state once more when it played the events again. If not,
+    /// something else than the events has led to it. None if it did not play them.
+    pub reproduced: Option<bool>,
+}
+
+/// Where the right state comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// The client has got to know it.
+    Known,
+    /// It was computed here from the events.
+    Replayed,
+    /// It is not known.
+    Unknown,
+}
+
+/// After which event two states differed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// After this one, or a future message that was due by its time; they were equal after the one
+    /// before.
+    Event(Moment),
+    /// They were equal after the first, and not after the second: what lies between was not looked at.
+    Between(Moment, Moment),
+    /// The wrong state has in this field what it had after the first; the second changed it on the
+    /// others.
+    Missed(Moment, Moment),
+    /// The wrong state has in this field what the others never had. This is the last event that changed
+    /// it there.
+    LastChange(Moment),
+    /// It cannot be said, for this reason.
+    Unknown(Why),
+}
+
+/// Why it cannot be said after which event two states differed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Why {
+    /// There is no app to play the events with.
+    #[error("the models of the app {0:?} are not part of this program")]
+    NoApp(String),
+    /// Too much came since the last state that all had in common.
+    #[error("the events that led to it were too many to be kept")]
+    NoRecording,
+    /// This program comes to the wrong state too.
+    #[error(
+        "this program computes the same wrong state from the events: try one like the others had"
+    )]
+    SameMistake,
+    /// This program comes to a third state.
+    #[error("this program computes neither state from the events, but a third one")]
+    Third,
+    /// The field has never changed.
+    #[error("no event has changed that field")]
+    NoChange,
+    /// The events cannot be played.
+    #[error("the events cannot be played: {0}")]
+    Replay(RecordingError),
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// Its sequence number.
+    pub seq: u64,
+    /// Its session time.
+    pub time: Time,
+    /// Who has sent it, if somebody did.
+    pub sender: Option<ViewId>,
+    /// Its scope and event, or what else it was.
+    pub what: String,
+}
+
+/// Looks at a piece of evidence. With the app, in the version that the evidence is of, it plays the
+/// events; without it the states alone are compared.
+pub fn diff(evidence: &Evidence, app: Option<&App>) -> Result<Diff, SnapshotError> {
+    let own_hash = evidence.own_hash();
+    let replayed_to = evidence.replayed.last().map(|(_, hash)| *hash);
+    let played = play(evidence, app);
+    let mut right = evidence.right.clone().map(|right| (right, Right::Known));
+    if let (None, Ok((_, end))) = (&right, &played)
+        && StateHash::of(end) != own_hash
+    {
+        right = Some((end.clone(), Right::Replayed));
+    }
+    let mut found = Diff {
+        right: right.as_ref().map_or(Right::Unknown, |(_, from)| *from),
+        place: None,
+        own_value: None,
+        right_value: None,
+        since: Since::Unknown(Why::SameMistake),
+        reproduced: replayed_to.map(|hash| hash == own_hash),
+    };
+    let schema = &evidence.head.schema;
+    let own = Tree::read(schema, evidence.own.as_deref().unwrap_or_default())?;
+    if let Some((right, _)) = &right {
+        let right = Tree::read(schema, right)?;
+        found.place = own.first_difference(&right);
+        if let Some(place) = &found.place {
+            found.own_value = own.get(place).cloned();
+            found.right_value = right.get(place).cloned();
+        }
+    }
+    let right_hash = right.as_ref().map(|(right, _)| StateHash::of(right));
+    found.since = match played {
+        Err(why) => Since::Unknown(why),
+        Ok((_, end)) if Some(StateHash::of(&end)) != right_hash => {
+            let same = StateHash::of(&end) == own_hash;
+            Since::Unknown(if same { Why::SameMistake } else { Why::Third })
+        }
+        Ok((player, _)) => {
+            let since = match &found.place {
+                _ if found.reproduced == Some(true) => by_hashes(player, &evidence.replayed),
+                Some(place) => by_value(player, schema, place, found.own_value.as_ref()),
+                None => Ok(Since::Unknown(Why::NoChange)),
+            };
+            since.unwrap_or_else(|error| Since::Unknown(Why::Replay(error)))
+        }
+    };
+    Ok(found)
+}
+
+/// Plays the events to their end; also gives them from the beginning.
+fn play<'a>(evidence: &'a Evidence, app: Option<&App>) -> Result<(Player<'a>, Arc<[u8]>), Why> {
+    let app = app.ok_or_else(|| Why::NoApp(evidence.head.app.clone()))?;
+    let recording: &Recording = evidence.recording.as_ref().ok_or(Why::NoRecording)?;
+    let played = recording.replay(app, Until::End).and_then(|vm| Ok(vm.snapshot()?));
+    let end = played.map_err(Why::Replay)?;
+    Ok((recording.player(app).map_err(Why::Replay)?, end.into()))
+}
+
+/// The client computed the same wrong state again, and has noted the hashes on the way.
+fn by_hashes(
+    mut player: Player<'_>,
+    replayed: &[(u64, StateHash)],
+) -> Result<Since, RecordingError> {
+    let mut equal = Moment::beginning(&player);
+    while let Some(input) = player.step()? {
+        let seq = player.vm().seq();
+        let Ok(at) = replayed.binary_search_by_key(&seq, |(seq, _)| *seq) else { continue };
+        let moment = Moment::of(seq, input);
+        if replayed[at].1 != player.vm().hash()? {
+            let exact = equal.seq + 1 == seq;
+            let between = |moment| Since::Between(equal, moment);
+            return Ok(if exact { Since::Event(moment) } else { between(moment) });
+        }
+        equal = moment;
+    }
+    Ok(Since::Unknown(Why::NoChange))
+}
+
+/// The right states on the way, and when they had in this place what the wrong one has.
+fn by_value(
+    mut player: Player<'_>,
+    schema: &teatime_vm::tree::Schema,
+    place: &Place,
+    wrong: Option<&Node>,
+) -> Result<Since, RecordingError> {
+    let mut before = Moment::beginning(&player);
+    let value = |player: &Player<'_>| -> Result<Option<Node>, RecordingError> {
+        let tree = Tree::read(schema, &player.vm().snapshot()?)?;
+        Ok(tree.get(place).cloned())
+    };
+    let mut newest = value(&player)?;
+    let (mut missed, mut changed) = (None, None);
+    while let Some(input) = player.step()? {
+        let moment = Moment::of(player.vm().seq(), input);
+        let next = value(&player)?;
+        if next != newest {
+            if newest.as_ref() == wrong {
+                missed = Some(Since::Missed(before, moment.clone()));
+            }
+            changed = Some(moment.clone());
+            newest = next;
+        }
+        before = moment;
+    }
+    let changed = changed.map(Since::LastChange);
+    Ok(missed.or(changed).unwrap_or(Since::Unknown(Why::NoChange)))
+}
+
+impl Moment {
+    fn beginning(player: &Player<'_>) -> Self {
+        let (seq, time) = (player.vm().seq(), player.vm().time());
+        Self { seq, time, sender: None, what: "the state that all had".to_owned() }
+    }
+
+    fn of(seq: u64, input: &Input) -> Self {
+        let (sender, what) = match input.external() {
+            External::Event { sender, scope, event, .. } => {
+                (Some(sender), format!("{scope}:{event}"))
+            }
+            External::Presence { exited, joined } => {
+                (None, format!("{} exited, {} joined", exited.len(), joined.len()))
+            }
+            External::Marker => (None, "a vote, or what nobody could read".to_owned()),
+        };
+        Self { seq, time: input.time, sender, what }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {} at {} ({}", self.seq, self.time, self.what)?;
+        match self.sender {
+            Some(sender) => write!(f, " from {sender})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(event) => write!(f, "they differ since {event}"),
+            Self::Between(equal, differ) => {
+                write!(f, "they were equal after {equal} and differed after {differ}")
+            }
+            Self::Missed(before, event) => write!(
+                f,
+                "the wrong state has what all had after {before}; {event} changed it on the others"
+            ),
+            Self::LastChange(event) => write!(
+                f,
+                "the others never had what the wrong state has; the last that changed it there was {event}"
+            ),
+            Self::Unknown(why) => write!(f, "since when cannot be said: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Diff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => {
+                let shown = |value: &Option<Node>| {
+                    value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
+                };
+                writeln!(f, "the first difference is in {place}")?;
+                writeln!(f, "  wrong: {}", shown(&self.own_value))?;
+                writeln!(f, "  right: {}", shown(&self.right_value))?;
+            }
+            None => writeln!(f, "the right state is not known")?,
+        }
+        if self.right == Right::Replayed {
+            writeln!(f, "the right state was computed here from the events")?;
+        }
+        writeln!(f, "{}", self.since)?;
+        if self.reproduced == Some(false) {
+            writeln!(
+                f,
+                "played again, the events did not lead that client to the wrong state once more: \
+                 look for what a snapshot does not hold"
+            )?;
+        }
+        Ok(())
+    }
+}
