@@ -33,7 +33,7 @@ pub enum tea_event_kind {
     /// The hash of this client's state at the point of a vote: seq, time_us, hash.
     State = 6,
     /// How a vote ended: seq, agreed, of; the majority's hash if flag. With a password a foreign
-    /// hash is known only in a keyed form, then there is none.
+    /// hash is known only in a sealed form, then there is none.
     Verdict = 7,
     /// A handler failed, on every participant alike, and its turn was undone: seq, time_us, model (0 if it was in none),
     /// sender if flag, message.

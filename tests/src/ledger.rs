@@ -39,6 +39,8 @@ pub enum Bug {
     KeepsPanic,
     /// The order of a hash map of the standard library matters.
     HashOrder,
+    /// A panic says what is known to this participant only.
+    SaysOther,
 }
 
 thread_local! {
@@ -152,8 +154,9 @@ impl Ledger {
         OUTSIDE.set(OUTSIDE.get() + 1);
         cx.publish("ledger", "tick", ());
         cx.future(Duration::from_millis(1)).call(Self::later, by);
+        let local = if self.rules.bug == Some(Bug::SaysOther) { OUTSIDE.get() } else { 0 };
         // As a panic is, without its message on the terminal.
-        std::panic::resume_unwind(Box::new(format!("poisoned by {by}")));
+        std::panic::resume_unwind(Box::new(format!("poisoned by {}", by + local)));
     }
 
     fn tick(&mut self, cx: &mut Cx<Self>) {

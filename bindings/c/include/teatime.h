@@ -417,7 +417,7 @@ enum tea_event_kind
     TEA_EVENT_KIND_STATE = 6,
     /**
      * How a vote ended: seq, agreed, of; the majority's hash if flag. With a password a foreign
-     * hash is known only in a keyed form, then there is none.
+     * hash is known only in a sealed form, then there is none.
      */
     TEA_EVENT_KIND_VERDICT = 7,
     /**

@@ -18,6 +18,8 @@ pub(crate) struct Upload {
     /// Whom to ask next if that comes to nothing.
     candidates: VecDeque<Arrival>,
     parts: Vec<Vec<u8>>,
+    /// Of what has come.
+    digest: Box<blake3::Hasher>,
     received: u64,
     total: Option<u64>,
     /// When somebody else is asked unless another part has come by then.
@@ -31,7 +33,7 @@ pub(crate) enum Added {
     More,
     /// That was the last.
     Complete,
-    /// It does not fit what came before, or is too large.
+    /// It does not fit what came before, or is too large, or the whole is not what was voted for.
     Wrong,
 }
 
@@ -46,14 +48,16 @@ impl Upload {
     ) -> Option<Self> {
         let mut candidates = VecDeque::from(candidates);
         let from = candidates.pop_front()?;
-        let parts = Vec::new();
-        Some(Self { seq, time, hash, from, candidates, parts, received: 0, total: None, deadline })
+        let (parts, digest) = (Vec::new(), Box::default());
+        let (received, total) = (0, None);
+        Some(Self { seq, time, hash, from, candidates, parts, digest, received, total, deadline })
     }
 
     /// Somebody else is to be asked, if there is anybody left.
     pub(crate) fn next(mut self, deadline: u64) -> Option<Self> {
         self.from = self.candidates.pop_front()?;
-        Some(Self { parts: Vec::new(), received: 0, total: None, deadline, ..self })
+        let (parts, digest) = (Vec::new(), Box::default());
+        Some(Self { parts, digest, received: 0, total: None, deadline, ..self })
     }
 
     /// Adds a part. Only what fills pieces moves the deadline: whoever sends it in drops takes neither
@@ -66,6 +70,7 @@ impl Upload {
             return Added::Wrong;
         }
         self.received = end;
+        self.digest.update(part.data);
         match self.parts.last_mut() {
             Some(last) if last.len() + part.data.len() <= MAX_SNAPSHOT_PART => {
                 last.extend_from_slice(part.data);
@@ -75,7 +80,13 @@ impl Upload {
                 self.deadline = deadline;
             }
         }
-        if end == total { Added::Complete } else { Added::More }
+        if end < total {
+            Added::More
+        } else if *self.digest.finalize().as_bytes() == self.hash.0 {
+            Added::Complete
+        } else {
+            Added::Wrong
+        }
     }
 
     pub(crate) fn finish(self) -> (SnapshotInfo, Vec<Vec<u8>>) {

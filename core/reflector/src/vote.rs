@@ -16,6 +16,9 @@ pub(crate) struct Vote {
     /// Whether a snapshot is wanted from the majority.
     pub(crate) for_snapshot: bool,
     asked: Vec<Arrival>,
+    /// How many views the models know, those included whose connection is broken: who is alone for a moment is
+    /// no majority.
+    present: usize,
     /// In the order of their coming.
     votes: Vec<(Arrival, Digest)>,
 }
@@ -38,8 +41,9 @@ impl Vote {
         deadline: u64,
         for_snapshot: bool,
         asked: Vec<Arrival>,
+        present: usize,
     ) -> Self {
-        Self { seq, time, deadline, for_snapshot, asked, votes: Vec::new() }
+        Self { seq, time, deadline, for_snapshot, asked, present, votes: Vec::new() }
     }
 
     /// Takes a vote; only the first of each who was asked counts.
@@ -61,15 +65,15 @@ impl Vote {
         self.votes.len() >= self.asked.len()
     }
 
-    /// Counts. The majority is more than half of all who were asked and are still there: whoever
-    /// is silent counts against everybody.
+    /// Counts. The majority is more than half of all who were there when it began, whether they could be asked
+    /// or not: whoever is silent counts against everybody.
     pub(crate) fn count(&self) -> Outcome {
         let of = |hash: Digest| self.votes.iter().filter(|(_, other)| *other == hash).count();
         let best = self.votes.iter().map(|(_, hash)| (*hash, of(*hash)));
         // Of equally large groups the one that voted first; it is a majority in no case.
         let best = best.reduce(|best, other| if other.1 > best.1 { other } else { best });
         let (hash, agreed) = best.unwrap_or((Digest([0; 32]), 0));
-        let decided = agreed * 2 > self.asked.len();
+        let decided = agreed * 2 > self.asked.len().max(self.present);
         let unanimous = agreed == self.votes.len();
         let who = |wanted: &dyn Fn(bool) -> bool| {
             let votes = self.votes.iter().filter(|(_, other)| wanted(*other == hash));
@@ -96,7 +100,7 @@ mod tests {
     const B: Digest = Digest([2; 32]);
 
     fn vote(asked: u64, votes: &[(Arrival, Digest)]) -> Vote {
-        let mut vote = Vote::new(7, 0, 0, false, (0..asked).collect());
+        let mut vote = Vote::new(7, 0, 0, false, (0..asked).collect(), 0);
         votes.iter().for_each(|(voter, hash)| vote.cast(*voter, *hash));
         vote
     }
@@ -124,6 +128,20 @@ mod tests {
         assert_eq!(halves.doubtful, [3, 0, 1, 2]);
         let most = vote(4, &[(3, A), (0, B), (1, A)]).count();
         assert_eq!((most.verdict.hash, most.doubtful), (None, vec![3, 0, 1]));
+    }
+
+    #[test]
+    fn who_is_left_over_for_a_moment_is_no_majority() {
+        let verdict = |present, votes: &[(Arrival, Digest)]| {
+            let mut vote = Vote::new(7, 0, 0, true, vec![0, 1], present);
+            votes.iter().for_each(|(voter, hash)| vote.cast(*voter, *hash));
+            vote.gone(1);
+            let outcome = vote.count();
+            (outcome.verdict.hash, outcome.majority)
+        };
+        assert_eq!(verdict(2, &[(0, A)]), (None, vec![]));
+        assert_eq!(verdict(4, &[(0, A), (1, A)]), (None, vec![]));
+        assert_eq!(verdict(3, &[(0, A), (1, A)]), (Some(A), vec![0, 1]));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct Client {
     pub(crate) backlog: Backlog,
     /// The log up to here was old when this connection was made.
     pub(crate) history_until: u64,
+    /// Where the log ended when the model was loaded: it has taken part in no vote before.
+    pub(crate) loaded_at: u64,
     /// Where the catch-up began, for its progress.
     pub(crate) history_from: u64,
     /// The view may be built once a join of this view has been simulated.
@@ -164,6 +166,7 @@ impl Client {
             timeline: None,
             backlog: Backlog::default(),
             history_until: 0,
+            loaded_at: 0,
             history_from: 0,
             own_join_seen: false,
             view_ready: false,

@@ -4,7 +4,10 @@
 //! derivation splits it by purpose. Messages are sealed with XChaCha20-Poly1305
 //! (draft-irtf-cfrg-xchacha): a 24-byte nonce, the ciphertext, a 16-byte tag. The first 16 bytes of
 //! the nonce stay the same for one connection of one sender, the other 8 count its messages; so
-//! the HChaCha20 half of the cipher is computed once per connection, not once per message.
+//! the HChaCha20 half of the cipher is computed once per connection, not once per message. The nonce of a
+//! snapshot follows from its content instead.
+
+use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20::R20;
@@ -48,7 +51,7 @@ struct Keys {
     payload: Subkeys,
     snapshot: Subkeys,
     proof: [u8; 32],
-    vote: [u8; 32],
+    nonce: [u8; 32],
     /// Of this connection.
     prefix: [u8; PREFIX],
     sealed: u64,
@@ -57,7 +60,7 @@ struct Keys {
 impl Drop for Keys {
     fn drop(&mut self) {
         self.proof.zeroize();
-        self.vote.zeroize();
+        self.nonce.zeroize();
     }
 }
 
@@ -81,13 +84,23 @@ impl Seal {
         self.keys.as_ref().map(|keys| Digest(keys.proof))
     }
 
-    /// The form in which a state hash goes to the reflector: keyed, because the plain hash of a
-    /// state with little in it would let the reflector test guesses of that little.
-    pub(crate) fn vote(&self, state_hash: [u8; 32]) -> Digest {
-        match &self.keys {
-            Some(keys) => Digest(*blake3::keyed_hash(&keys.vote, &state_hash).as_bytes()),
-            None => Digest(state_hash),
-        }
+    /// Seals the snapshot of a vote. Whoever has the same state gets the same bytes, so that their hash can be
+    /// voted on, and the reflector can tell whether it is handed just them. The nonce follows from the
+    /// key and the content: the construction of RFC 5297 (SIV), in which it comes twice only where
+    /// everything does.
+    pub(crate) fn seal_snapshot(
+        &mut self,
+        seq: u64,
+        state_hash: [u8; 32],
+        snapshot: &Arc<[u8]>,
+    ) -> Arc<[u8]> {
+        let Some(keys) = &mut self.keys else { return snapshot.clone() };
+        let nonce = blake3::keyed_hash(&keys.nonce, &state_hash);
+        let (prefix, rest) = nonce.as_bytes().split_at(PREFIX);
+        let count = rest[..NONCE - PREFIX].try_into().expect("a hash is longer than a nonce");
+        let prefix = prefix.try_into().expect("it was split there");
+        let (session, binding) = (self.session, Binding::Snapshot(seq));
+        keys.seal(session, binding, prefix, u64::from_be_bytes(count), snapshot).into()
     }
 
     /// How many bytes sealing adds.
@@ -98,21 +111,9 @@ impl Seal {
     /// Seals a message.
     pub(crate) fn seal(&mut self, binding: Binding, plain: &[u8]) -> Vec<u8> {
         let Some(keys) = &mut self.keys else { return plain.to_vec() };
-        let mut sealed = Vec::with_capacity(NONCE + plain.len() + TAG);
-        sealed.extend_from_slice(&keys.prefix);
-        sealed.extend_from_slice(&keys.sealed.to_be_bytes());
+        let (prefix, count) = (keys.prefix, keys.sealed);
         keys.sealed += 1;
-        sealed.extend_from_slice(plain);
-        let associated = associated_data(self.session, binding);
-        let (nonce, content) = sealed.split_at_mut(NONCE);
-        let (prefix, count) = nonce.split_at(PREFIX);
-        let tag = keys
-            .purpose(binding)
-            .cipher(prefix)
-            .encrypt_inout_detached(&short_nonce(count), &associated, content.into())
-            .expect("a message is far shorter than the 256 GiB that one nonce covers");
-        sealed.extend_from_slice(&tag);
-        sealed
+        keys.seal(self.session, binding, prefix, count, plain)
     }
 
     /// Opens a message in place and returns its content.
@@ -139,6 +140,29 @@ impl Seal {
 }
 
 impl Keys {
+    fn seal(
+        &mut self,
+        session: SessionId,
+        binding: Binding,
+        prefix: [u8; PREFIX],
+        count: u64,
+        plain: &[u8],
+    ) -> Vec<u8> {
+        let mut sealed = Vec::with_capacity(NONCE + plain.len() + TAG);
+        sealed.extend_from_slice(&prefix);
+        sealed.extend_from_slice(&count.to_be_bytes());
+        sealed.extend_from_slice(plain);
+        let associated = associated_data(session, binding);
+        let (nonce, content) = sealed.split_at_mut(NONCE);
+        let tag = self
+            .purpose(binding)
+            .cipher(&prefix)
+            .encrypt_inout_detached(&short_nonce(&nonce[PREFIX..]), &associated, content.into())
+            .expect("a message is far shorter than the 256 GiB that one nonce covers");
+        sealed.extend_from_slice(&tag);
+        sealed
+    }
+
     fn derive(session: SessionId, password: &str) -> Self {
         let params = Params::new(ARGON2_KIB, ARGON2_ITERATIONS, 1, Some(32))
             .expect("the parameters are constants within Argon2's limits");
@@ -151,7 +175,7 @@ impl Keys {
             payload: Subkeys::new(subkey("teatime v1 payload")),
             snapshot: Subkeys::new(subkey("teatime v1 snapshot")),
             proof: subkey("teatime v1 password proof"),
-            vote: subkey("teatime v1 vote"),
+            nonce: subkey("teatime v1 snapshot nonce"),
             prefix: [0; PREFIX],
             sealed: 0,
         };
@@ -313,10 +337,30 @@ mod tests {
         let mut nonces: Vec<_> =
             (0..100).map(|n| seal.seal(Binding::Event(ALICE, n), b"")[..24].to_vec()).collect();
         seal.start_connection([10; 16]);
-        nonces.extend((0..100).map(|n| seal.seal(Binding::Snapshot(n), b"")[..24].to_vec()));
+        nonces.extend((0..100).map(|n| seal.seal(Binding::Event(ALICE, n), b"")[..24].to_vec()));
         nonces.sort();
         nonces.dedup();
         assert_eq!(nonces.len(), 200);
+    }
+
+    #[test]
+    fn equal_snapshots_are_sealed_alike_by_everybody_and_others_with_other_nonces() {
+        let seal = |session, password: &str, state: &[u8]| {
+            let mut seal = Seal::new(SessionId([session; 32]), Some(password));
+            seal.start_connection([session; 16]);
+            let hash = *blake3::hash(state).as_bytes();
+            seal.seal_snapshot(9, hash, &state.into())
+        };
+        let sealed = seal(7, "pw", b"state");
+        let mut other = sealer("pw");
+        other.start_connection([3; 16]);
+        let same = other.seal_snapshot(9, *blake3::hash(b"state").as_bytes(), &b"state"[..].into());
+        assert_eq!(same, sealed);
+        assert_eq!(other.open(Binding::Snapshot(9), &mut sealed.to_vec()), Ok(&b"state"[..]));
+        assert!(other.open(Binding::Snapshot(8), &mut sealed.to_vec()).is_err());
+        for differs in [seal(7, "pw", b"State"), seal(7, "wp", b"state"), seal(8, "pw", b"state")] {
+            assert_ne!(differs[..NONCE], sealed[..NONCE]);
+        }
     }
 
     #[test]
@@ -325,6 +369,7 @@ mod tests {
         assert_eq!(seal.seal(Binding::Event(ALICE, 1), b"plain"), b"plain");
         assert_eq!(seal.overhead(), 0);
         assert_eq!(seal.password_proof(), None);
-        assert_eq!(seal.vote([5; 32]), Digest([5; 32]));
+        let snapshot: Arc<[u8]> = b"state".as_slice().into();
+        assert_eq!(seal.seal_snapshot(1, [5; 32], &snapshot), snapshot);
     }
 }

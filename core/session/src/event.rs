@@ -168,7 +168,8 @@ pub enum SessionEvent {
     Verdict {
         /// Sequence number of the vote.
         seq: u64,
-        /// The majority's hash; with a password a foreign one is known only in its keyed form.
+        /// The majority's hash; with a password a foreign one is known only as the hash of the sealed
+        /// state.
         hash: Option<Digest>,
         /// How many agreed on it.
         agreed: u32,

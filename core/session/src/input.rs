@@ -248,13 +248,13 @@ impl Client {
         let Phase::Loading(loading) = &self.phase else { return Ok(()) };
         let info = loading.info;
         let refused = |why: String| Err(DisconnectReason::BadSnapshot(why));
+        if teatime_vm::StateHash::of(&sealed).0 != info.hash.0 {
+            return refused("it is not the state that the majority voted for".into());
+        }
         let snapshot = match self.seal.open(Binding::Snapshot(info.seq), &mut sealed) {
             Ok(snapshot) => snapshot,
             Err(broken) => return refused(broken.to_string()),
         };
-        if self.seal.vote(teatime_vm::StateHash::of(snapshot).0) != info.hash {
-            return refused("it is not the state that the majority voted for".into());
-        }
         let vm = match Vm::restore(&self.config.app, snapshot) {
             Ok(vm) => vm,
             Err(error) => return refused(error.to_string()),
@@ -275,6 +275,7 @@ impl Client {
             vm.watch(scope, event);
         }
         self.history_from = vm.seq();
+        self.loaded_at = self.history_until;
         self.backlog.restart(vm.seq(), vm.time().as_micros());
         let faults = vm.drain_faults();
         self.vm = Some(vm);

@@ -6,7 +6,6 @@ use teatime_vm::{Fault, FaultKind, StateHash, Time};
 use teatime_wire::{ClientMessage, Digest, SnapshotPart, Verdict, Vote, limits};
 
 use crate::client::Client;
-use crate::crypto::Binding;
 use crate::event::{Action, SessionEvent};
 use crate::limits::SNAPSHOT_PARTS_PER_STEP;
 
@@ -27,6 +26,9 @@ pub(crate) struct Cast {
     pub(crate) time: u64,
     pub(crate) hash: StateHash,
     pub(crate) snapshot: Arc<[u8]>,
+    /// As it is handed in, and the hash of that.
+    sealed: Arc<[u8]>,
+    vote: Digest,
     /// How the vote ended: how many agreed, and how many were asked. Nobody as long as it lasts.
     pub(crate) agreed: u32,
     pub(crate) of: u32,
@@ -34,7 +36,7 @@ pub(crate) struct Cast {
 
 struct Upload {
     seq: u64,
-    sealed: Vec<u8>,
+    sealed: Arc<[u8]>,
     offset: usize,
 }
 
@@ -75,8 +77,13 @@ impl Client {
             }
         };
         let hash = StateHash::of(&snapshot);
-        let vote = Vote { seq, hash: self.seal.vote(hash.0) };
-        self.voting.cast = Some(Cast { seq, time, hash, snapshot, agreed: 0, of: 0 });
+        let sealed = self.seal.seal_snapshot(seq, hash.0, &snapshot);
+        // Without a password nothing is sealed: it is the same.
+        let plain = Arc::ptr_eq(&sealed, &snapshot);
+        let vote = Digest(if plain { hash.0 } else { StateHash::of(&sealed).0 });
+        let cast = Cast { seq, time, hash, snapshot, sealed, vote, agreed: 0, of: 0 };
+        self.voting.cast = Some(cast);
+        let vote = Vote { seq, hash: vote };
         self.events.push_back(SessionEvent::State { seq, time: Time::from_micros(time), hash });
         self.send(&ClientMessage::Vote(vote));
     }
@@ -85,8 +92,8 @@ impl Client {
         let Verdict { seq, mut hash, agreed, of } = verdict;
         if let Some(mut cast) = self.voting.cast.take_if(|cast| cast.seq == seq) {
             (cast.agreed, cast.of) = (agreed, of);
-            // On the wire hashes are keyed if there is a password; ours we know plain.
-            if hash.is_some_and(|hash| hash != self.seal.vote(cast.hash.0)) {
+            // On the wire is the hash of the sealed state; ours we know plain.
+            if hash.is_some_and(|hash| hash != cast.vote) {
                 self.voting.accused.get_or_insert(cast);
             } else {
                 if let Some(hash) = &mut hash {
@@ -106,7 +113,7 @@ impl Client {
     /// the reflector will ask somebody else in a while.
     pub(crate) fn start_upload(&mut self, seq: u64) {
         let Some(cast) = self.voting.cast.as_ref().filter(|cast| cast.seq == seq) else { return };
-        let sealed = self.seal.seal(Binding::Snapshot(seq), &cast.snapshot);
+        let sealed = cast.sealed.clone();
         if sealed.len() as u64 <= self.limits.max_snapshot {
             self.voting.upload = Some(Upload { seq, sealed, offset: 0 });
         }

@@ -75,7 +75,8 @@ pub struct Send<'a> {
 pub struct Vote {
     /// The sequence number of the [`VoteRequest`](crate::VoteRequest).
     pub seq: u64,
-    /// The hash of the state right after it; keyed with the password if there is one.
+    /// BLAKE3 of the snapshot of the state right after it, sealed if there is a password: of the very bytes
+    /// that a voter hands in if it is asked to.
     pub hash: Digest,
 }
 

@@ -1,9 +1,11 @@
 //! What is known of each session from whoever came there first, and what everybody must agree with.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use teatime::StateHash;
 use teatime_session::{ConnectionState, DisconnectReason, SessionEvent};
+use teatime_wire::ServerMessage;
 
 use super::participant::Participant;
 use super::report::{Invariant, Report};
@@ -17,8 +19,6 @@ const MOST_LOG_BYTES: u64 = 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Oracle {
     rooms: Vec<Room>,
-    /// How often the reflector has come back.
-    restarts: u64,
     compared: u64,
     unanimous: u64,
     healed: u64,
@@ -29,8 +29,10 @@ pub(super) struct Oracle {
 
 #[derive(Default)]
 struct Room {
-    /// The hash of each position, and after which restart it was first seen.
-    hashes: HashMap<u64, (StateHash, u64)>,
+    /// Each ordered message that somebody has got, as a hash of its bytes.
+    messages: HashMap<u64, u64>,
+    /// The hash of the state after each of them.
+    hashes: HashMap<u64, StateHash>,
     newest: u64,
     /// What each position's failing handlers said.
     faults: BTreeMap<u64, String>,
@@ -52,8 +54,22 @@ impl Oracle {
         report.entries = self.entries;
     }
 
-    pub(super) fn reflector_restarted(&mut self) {
-        self.restarts += 1;
+    /// Somebody gets a frame. What anybody has got as a message stays that message, whatever happens to the
+    /// reflector.
+    pub(super) fn saw(&mut self, room: usize, frame: &[u8]) -> Outcome {
+        let seq = match ServerMessage::decode(frame) {
+            Ok(ServerMessage::Event(event)) => event.seq,
+            Ok(ServerMessage::Views(views)) => views.seq,
+            Ok(ServerMessage::VoteRequest(vote)) => vote.seq,
+            _ => return Ok(()),
+        };
+        let mut hasher = DefaultHasher::new();
+        frame.hash(&mut hasher);
+        let digest = hasher.finish();
+        if *self.rooms[room].messages.entry(seq).or_insert(digest) != digest {
+            return Err((Invariant::Durability, format!("message {seq} has become another one")));
+        }
+        Ok(())
     }
 
     /// How many agreed in the newest vote of a room.
@@ -90,21 +106,20 @@ impl Oracle {
         let (seq, hash) = (vm.seq(), vm.hash().expect("it can be saved"));
         let room = &mut self.rooms[one.room];
         match (room.hashes.get(&seq), one.diverged) {
-            (Some((known, _)), Some(_)) => {
+            (Some(known), Some(_)) => {
                 if *known == hash {
                     // It has run that turn once more, with another one that was undone.
                     one.diverged = None;
                 }
             }
             (None, Some(_)) => {}
-            (Some((known, since)), None) if *known != hash => {
-                let lost = *since < self.restarts;
-                let of = if lost { Invariant::Durability } else { Invariant::Agreement };
-                return Err((of, format!("client {at} has another state after message {seq}")));
+            (Some(known), None) if *known != hash => {
+                let what = format!("client {at} has another state after message {seq}");
+                return Err((Invariant::Agreement, what));
             }
             (Some(_), None) => self.compared += 1,
             (None, None) => {
-                room.hashes.insert(seq, (hash, self.restarts));
+                room.hashes.insert(seq, hash);
                 room.newest = room.newest.max(seq);
             }
         }
@@ -120,7 +135,12 @@ impl Oracle {
     ) -> Result<bool, (Invariant, String)> {
         let mut over = false;
         while let Some(event) = one.client.poll_event() {
-            if std::env::var("DBG").is_ok() { eprintln!("{_now} client {at} seq {:?} {event:?}", one.client.vm().map(teatime::Vm::seq)); }
+            if std::env::var("DBG").is_ok() {
+                eprintln!(
+                    "{_now} client {at} seq {:?} {event:?}",
+                    one.client.vm().map(teatime::Vm::seq)
+                );
+            }
             match event {
                 SessionEvent::Fault(fault) => {
                     let what = format!("client {at}: {fault}");
@@ -140,11 +160,16 @@ impl Oracle {
                     self.unanimous += u64::from(agreed == of);
                     self.rooms[one.room].agreed = if hash.is_some() { agreed.into() } else { 0 };
                 }
+                // Without a majority those who are right may have to load the log, too.
                 SessionEvent::Connection(_, Some(DisconnectReason::Diverged)) => {
-                    if one.diverged.take().is_none() && !one.lies {
+                    one.was_wrong |= one.diverged.take().is_some();
+                }
+                SessionEvent::Diverged(_) => {
+                    if one.diverged.take().is_none() && !one.was_wrong && !one.lies {
                         let what = format!("client {at} was told that it diverged");
                         return Err((Invariant::Healing, what));
                     }
+                    one.was_wrong = false;
                     self.healed += 1;
                 }
                 SessionEvent::Connection(ConnectionState::Failed, reason) => {

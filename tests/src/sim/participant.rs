@@ -39,6 +39,8 @@ pub(super) struct Participant {
     pub(super) corrupt: bool,
     /// It has another state than the others, who must have told it by then.
     pub(super) diverged: Option<u64>,
+    /// It had another state, has loaded the right one, and has yet to be told why.
+    pub(super) was_wrong: bool,
     pub(super) last_join: Vec<u8>,
     /// The newest position it had: sequence number and time, since it began to load.
     pub(super) position: (u64, u64),
@@ -83,6 +85,7 @@ impl Participant {
             last_receipt: None,
             corrupt: false,
             diverged: None,
+            was_wrong: false,
             last_join: Vec::new(),
             position: (0, 0),
             rng,

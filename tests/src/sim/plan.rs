@@ -192,8 +192,6 @@ pub enum Bug {
     Model(ModelBug),
     /// The reflector sends before it has stored.
     SendsBeforeStoring,
-    /// What is on the disk of a reflector that restarts is as old as its last checkpoint.
-    LosesTail,
     /// The time of a session is not stored.
     ForgetsTime,
     /// One of many events is lost on a line that stands.
@@ -202,8 +200,10 @@ pub enum Bug {
     EntersTwice,
     /// Who diverged is not told.
     SilentAboutDivergence,
-    /// A liar's vote counts for everybody.
-    BelievesLiar,
+    /// A bit on the disk flips while the reflector is down.
+    Rots,
+    /// An application panics.
+    Panics,
     /// Nobody is ever asked for a snapshot, and nobody is held back.
     NeverSnapshots,
     /// A client does not connect again after faults have ended.
@@ -212,18 +212,19 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Model(ModelBug::ForgetsField),
         Self::Model(ModelBug::LosesExit),
         Self::Model(ModelBug::KeepsPanic),
         Self::Model(ModelBug::HashOrder),
+        Self::Model(ModelBug::SaysOther),
         Self::SendsBeforeStoring,
-        Self::LosesTail,
         Self::ForgetsTime,
         Self::LosesEvent,
         Self::EntersTwice,
         Self::SilentAboutDivergence,
-        Self::BelievesLiar,
+        Self::Rots,
+        Self::Panics,
         Self::NeverSnapshots,
         Self::GivesUp,
     ];

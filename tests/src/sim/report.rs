@@ -42,7 +42,7 @@ pub struct Report {
 }
 
 /// What is checked in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Invariant {
     /// Equal position, equal state.
@@ -67,6 +67,23 @@ pub enum Invariant {
     Storage,
     /// Nothing panics but the handlers that are meant to.
     Sanity,
+}
+
+impl Invariant {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Agreement,
+        Self::Faults,
+        Self::Monotony,
+        Self::Ledger,
+        Self::Durability,
+        Self::Innocence,
+        Self::Healing,
+        Self::Memory,
+        Self::Liveness,
+        Self::Storage,
+        Self::Sanity,
+    ];
 }
 
 /// What went wrong in a run, and when.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use teatime_reflector::{
-    ConnId, Output, Record, RecordKind, Reflector, SessionKey, Storage, StorageError, Stored,
+    ConnId, Output, RecordKind, Reflector, SessionKey, Storage, StorageError, Stored,
 };
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
 use teatime_wire::{CloseReason, SessionId};
@@ -118,7 +118,7 @@ impl Server {
         let store = Shared::new(store);
         self.store = Some(store.clone());
         let storage: Box<dyn Storage> = match self.bug {
-            Some(Bug::LosesTail | Bug::ForgetsTime) => Box::new(Forgetful(store, self.bug)),
+            Some(Bug::ForgetsTime) => Box::new(Timeless(store)),
             _ => Box::new(store),
         };
         self.reflector = Reflector::with_storage(self.config.clone(), seed, storage);
@@ -142,6 +142,12 @@ impl Server {
             End::Power => Crash::Power,
         };
         self.disk = self.disk.crash(crash, dice);
+        if self.bug == Some(Bug::Rots)
+            && let Some((name, data)) =
+                self.disk.files().iter().find(|(name, _)| name.ends_with("seg"))
+        {
+            self.disk.rot(name, data.len() / 2);
+        }
         self.connections.clear();
         self.members.clear();
         self.dirty_connections.clear();
@@ -329,16 +335,16 @@ impl Server {
     }
 }
 
-/// A storage with a mistake.
-struct Forgetful(Shared<MemoryDisk>, Option<Bug>);
+/// A storage that keeps the time of a session for itself.
+struct Timeless(Shared<MemoryDisk>);
 
-impl Storage for Forgetful {
+impl Storage for Timeless {
     fn begin(&mut self, session: SessionId, head: &[u8]) {
         self.0.begin(session, head);
     }
 
     fn append(&mut self, session: SessionId, seq: u64, kind: RecordKind, bytes: &[u8]) {
-        if self.1 != Some(Bug::ForgetsTime) || kind != RecordKind::Time {
+        if kind != RecordKind::Time {
             self.0.append(session, seq, kind, bytes);
         }
     }
@@ -352,12 +358,14 @@ impl Storage for Forgetful {
     }
 
     fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError> {
-        let mut stored = self.0.load(session)?;
-        if let (Some(Bug::LosesTail), Some(stored)) = (self.1, &mut stored) {
-            let is_event = |record: &Record| record.kind == RecordKind::Ordered;
-            let last = stored.records.iter().rposition(is_event);
-            last.into_iter().for_each(|last| stored.records.truncate(last));
-        }
-        Ok(stored)
+        self.0.load(session)
+    }
+
+    fn release(&mut self, session: SessionId) {
+        self.0.release(session);
+    }
+
+    fn era(&self) -> u64 {
+        self.0.era()
     }
 }

@@ -221,7 +221,7 @@ impl World<'_> {
                 self.server.received(self.now, connection, &frame);
                 self.after_server();
             }
-            Happening::ToClient(connection, frame) => self.to_client(connection, frame),
+            Happening::ToClient(connection, frame) => self.to_client(connection, frame)?,
             Happening::Connect(at, attempt) => self.connect(at, attempt),
             Happening::GoneAtReflector(connection) => {
                 self.note(b"gone");
@@ -289,20 +289,22 @@ impl World<'_> {
         }
     }
 
-    fn to_client(&mut self, connection: ConnId, frame: Vec<u8>) {
-        let Some(line) = self.network.lines.get_mut(&connection) else { return };
-        let Some(at) = line.client.filter(|_| !line.is_dead_down) else { return };
+    fn to_client(&mut self, connection: ConnId, frame: Vec<u8>) -> Outcome {
+        let Some(line) = self.network.lines.get_mut(&connection) else { return Ok(()) };
+        let Some(at) = line.client.filter(|_| !line.is_dead_down) else { return Ok(()) };
         let one = &self.participants[at];
         if one.frozen_until > self.now {
             let time = one.frozen_until;
             self.at(time, Happening::ToClient(connection, frame));
-            return;
+            return Ok(());
         }
         line.unread = line.unread.saturating_sub(frame.len());
         if one.connection == Some(connection) {
             self.note(&frame);
+            self.oracle.saw(self.participants[at].room, &frame)?;
             self.input(at, Input::Frame(frame));
         }
+        Ok(())
     }
 
     fn gone_at_client(&mut self, connection: ConnId, reason: Option<CloseReason>) {
@@ -473,6 +475,10 @@ impl World<'_> {
         }
         let now = self.now;
         let healing = self.is_healing();
+        assert!(
+            self.plan.bug != Some(Bug::Panics) || !self.participants[at].chance(100),
+            "an application panics"
+        );
         let one = &mut self.participants[at];
         let mean = match self.plan.pace {
             _ if self.quiet || healing => 2 * SECOND,
@@ -567,7 +573,6 @@ impl World<'_> {
         self.server.restart(self.now, end, dice, seed).map_err(failed)?;
         self.disk_works = true;
         (self.wake_at, self.flush_planned) = (None, false);
-        self.oracle.reflector_restarted();
         self.down_until = self.now + if self.quiet { 0 } else { dice % (3 * SECOND) };
         let broken: Vec<_> = self.network.lines.keys().copied().collect();
         for connection in broken {
