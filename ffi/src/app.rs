@@ -73,6 +73,15 @@ pub fn export_app(app: teatime::App) -> *mut tea_app {
     })
 }
 
+/// The app behind a handle, for Rust code that hosts models written in C. From now on no model can be added
+/// to it; the handle stays the caller's.
+///
+/// # Errors
+/// What `tea_config_new` would say of that handle.
+pub fn import_app(app: *const tea_app) -> std::result::Result<teatime::App, tea_status> {
+    App::with(app, App::build).map_err(|failure| failure.status)
+}
+
 /// Begins to declare an app. Its id is unique and never changes, such as org.example.game; its
 /// version changes when its models behave differently although their declarations look the same.
 /// The first model that is added is the root model, which every session begins with.

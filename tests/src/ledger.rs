@@ -57,6 +57,11 @@ pub fn corrupted(f: impl FnOnce()) -> bool {
     !CORRUPT.replace(false)
 }
 
+/// Whether the ledger that asks is to compute something wrong, this once.
+pub fn is_corrupted() -> bool {
+    CORRUPT.replace(false)
+}
+
 /// Forgets what models have left outside of themselves.
 pub fn forget_outside() {
     OUTSIDE.set(0);
@@ -160,7 +165,7 @@ impl Ledger {
     }
 
     fn tick(&mut self, cx: &mut Cx<Self>) {
-        if CORRUPT.replace(false) {
+        if is_corrupted() {
             self.entries += 1_000_000;
         }
         self.sum = teatime::math::atan2(self.sum, cx.random() + 0.1);

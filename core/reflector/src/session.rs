@@ -394,7 +394,8 @@ impl Session {
         let (seq, time) = self.next_position(turn.now);
         let deadline = turn.now + turn.config.vote_timeout;
         // In place before the request is ordered: a full log must not ask for another one.
-        self.vote = Some(Vote::new(seq, time, deadline, for_snapshot, asked, self.views.announced()));
+        self.vote =
+            Some(Vote::new(seq, time, deadline, for_snapshot, asked, self.views.announced()));
         self.order(turn, &ServerMessage::VoteRequest(VoteRequest { seq, time }));
     }
 

@@ -371,10 +371,7 @@ fn who_sends_too_fast_or_stays_silent_is_closed() {
         world.pass(SECOND);
         world.say(alive, &ClientMessage::Ping(1));
     }
-    assert_eq!(
-        world.closed[1..],
-        [(unjoined, CloseReason::Silent), (silent, CloseReason::Silent)]
-    );
+    assert_eq!(world.closed[1..], [(unjoined, CloseReason::Silent), (silent, CloseReason::Silent)]);
 }
 
 /// A session of three in which a snapshot is due after ten events.

@@ -24,5 +24,13 @@ pub use shrink::shrink;
 /// # Errors
 /// The first thing that went wrong.
 pub fn run(plan: &Plan) -> Result<Report, Violation> {
-    world::play(plan, crate::ledger::app())
+    run_with(plan, &crate::ledger::app())
+}
+
+/// Plays one plan with another ledger, which answers the same queries.
+///
+/// # Errors
+/// The first thing that went wrong.
+pub fn run_with(plan: &Plan, app: &teatime::App) -> Result<Report, Violation> {
+    world::play(plan, app)
 }

@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use teatime_reflector::ConnId;
 
-/// A line that holds more than this towards a client is one that nobody reads.
-pub(super) const MOST_UNREAD: usize = 256 * 1024;
+/// A line that holds so much more towards a client than what it got at first is one that nobody reads.
+const MOST_UNREAD: usize = 12 * 1024;
 
 /// One connection.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Line {
     down_free: u64,
     /// Bytes on their way to the client.
     pub(super) unread: usize,
+    /// More than this may not be: what a joiner gets at first, and some more.
+    pub(super) allowed: usize,
     /// Nothing that is on its way to the client will arrive any more.
     pub(super) is_dead_down: bool,
 }
@@ -33,7 +35,14 @@ impl Network {
     pub(super) fn open(&mut self, now: u64, client: Option<usize>) -> ConnId {
         let id = ConnId(self.next);
         self.next += 1;
-        let line = Line { client, up_free: now, down_free: now, unread: 0, is_dead_down: false };
+        let line = Line {
+            client,
+            up_free: now,
+            down_free: now,
+            unread: 0,
+            allowed: MOST_UNREAD,
+            is_dead_down: false,
+        };
         self.lines.insert(id, line);
         id
     }
@@ -50,6 +59,13 @@ impl Network {
         let line = self.lines.get_mut(&id)?;
         line.down_free = line.down_free.max(at);
         Some(line.down_free)
+    }
+}
+
+impl Line {
+    /// A joiner has got a snapshot and a log: reading that may take a while.
+    pub(super) fn allow_joiner(&mut self, bytes: usize) {
+        self.allowed = self.unread + bytes + MOST_UNREAD;
     }
 }
 

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use teatime::StateHash;
+use teatime::{ModelId, StateHash};
 use teatime_session::{ConnectionState, DisconnectReason, SessionEvent};
 use teatime_wire::ServerMessage;
 
 use super::participant::Participant;
 use super::report::{Invariant, Report};
 use super::world::Outcome;
-use crate::ledger::Ledger;
 
 /// Most bytes of logs and snapshots: the log asks for a snapshot at 40 messages, and where none can be had
 /// it grows only as long as faults keep the clients from voting.
@@ -188,23 +187,29 @@ impl Oracle {
 
     /// Nothing that was accepted is lost, and nothing that was seen.
     pub(super) fn check_the_end(&mut self, at: usize, one: &Participant) -> Outcome {
-        let vm = one.client.vm();
-        let ledger = vm.and_then(teatime::Vm::root::<Ledger>);
-        let Some((vm, ledger)) = vm.zip(ledger) else {
-            return Err((Invariant::Liveness, format!("client {at} is live and has no ledger")));
+        let Some(vm) = one.client.vm() else {
+            return Err((Invariant::Liveness, format!("client {at} is live and has no model")));
         };
-        if ledger.violations() > 0 {
-            let what = format!("client {at}: {} violations", ledger.violations());
-            return Err((Invariant::Ledger, what));
+        let ask = |name: &str, argument: &[u8]| -> Result<u64, (Invariant, String)> {
+            let answer = vm.query(ModelId::ROOT, name, argument);
+            let number = answer.map_err(|error| error.to_string());
+            let number = number.and_then(|answer| answer.get().map_err(|error| error.to_string()));
+            number.map_err(|error| (Invariant::Ledger, format!("client {at}: {name}: {error}")))
+        };
+        let nil = [0xc0];
+        let violations = ask("violations", &nil)?;
+        if violations > 0 {
+            return Err((Invariant::Ledger, format!("client {at}: {violations} violations")));
         }
-        if ledger.newest(one.client.view_id()) != one.sent {
+        let view = teatime::to_bytes(&one.client.view_id()).expect("an id is bytes");
+        if ask("newest", &view)? != one.sent {
             return Err((Invariant::Ledger, format!("client {at}: an accepted entry is lost")));
         }
+        self.entries += ask("entries", &nil)?;
         if vm.seq() < self.rooms[one.room].newest {
             let what = format!("client {at} is before message {}", self.rooms[one.room].newest);
             return Err((Invariant::Durability, what));
         }
-        self.entries += ledger.entries();
         Ok(())
     }
 }

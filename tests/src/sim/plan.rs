@@ -36,8 +36,6 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// A mistake that is to be found.
     pub bug: Option<Bug>,
-    /// Whether the model is reached through the C ABI.
-    pub through_c: bool,
 }
 
 /// How much happens in a second.
@@ -261,7 +259,6 @@ impl Plan {
             tight: rng.next_u64().is_multiple_of(8),
             faults: faults(&mut rng, pace, fault_seconds, storage),
             bug: None,
-            through_c: seed % 10 == 1,
         }
     }
 

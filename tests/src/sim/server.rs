@@ -20,6 +20,16 @@ pub(super) enum Down {
     Close(CloseReason),
 }
 
+impl Down {
+    /// In bytes.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Frame(frame) => frame.len(),
+            Self::Close(_) => 0,
+        }
+    }
+}
+
 pub(super) struct Server {
     pub(super) reflector: Reflector,
     keeps: Keeps,

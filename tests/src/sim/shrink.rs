@@ -13,7 +13,6 @@ pub fn shrink(plan: &Plan, violation: &Violation, runs: u32) -> (Plan, Violation
         |plan: &mut Plan| plan.tight = false,
         |plan: &mut Plan| plan.forgetful = false,
         |plan: &mut Plan| plan.noise = false,
-        |plan: &mut Plan| plan.through_c = false,
         |plan: &mut Plan| plan.clients = 3,
         |plan: &mut Plan| plan.clients = 2,
     ] {

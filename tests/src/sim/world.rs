@@ -9,9 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime_reflector::ConnId;
 use teatime_session::{Action, ConnectionState, Input, Stepped};
-use teatime_wire::{ClientMessage, CloseReason};
+use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 
-use super::network::{MOST_UNREAD, Network, delay};
+use super::network::{Line, Network, delay};
 use super::oracle::Oracle;
 use super::participant::Participant;
 use super::plan::{Bug, Keeps, Pace, Plan, What};
@@ -81,7 +81,7 @@ impl Ord for Entry {
 
 pub(super) struct World<'a> {
     plan: &'a Plan,
-    app: teatime::App,
+    app: &'a teatime::App,
     rng: ChaCha8Rng,
     now: u64,
     order: u64,
@@ -102,7 +102,7 @@ pub(super) struct World<'a> {
 }
 
 /// Plays a plan.
-pub(super) fn play(plan: &Plan, app: teatime::App) -> Result<Report, Violation> {
+pub(super) fn play(plan: &Plan, app: &teatime::App) -> Result<Report, Violation> {
     ledger::forget_outside();
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ 0x7ea_71e3);
     let mut seed = [0; 32];
@@ -221,7 +221,7 @@ impl World<'_> {
                 self.server.received(self.now, connection, &frame);
                 self.after_server();
             }
-            Happening::ToClient(connection, frame) => self.to_client(connection, frame)?,
+            Happening::ToClient(connection, frame) => self.reach_client(connection, frame)?,
             Happening::Connect(at, attempt) => self.connect(at, attempt),
             Happening::GoneAtReflector(connection) => {
                 self.note(b"gone");
@@ -289,7 +289,7 @@ impl World<'_> {
         }
     }
 
-    fn to_client(&mut self, connection: ConnId, frame: Vec<u8>) -> Outcome {
+    fn reach_client(&mut self, connection: ConnId, frame: Vec<u8>) -> Outcome {
         let Some(line) = self.network.lines.get_mut(&connection) else { return Ok(()) };
         let Some(at) = line.client.filter(|_| !line.is_dead_down) else { return Ok(()) };
         let one = &self.participants[at];
@@ -523,10 +523,20 @@ impl World<'_> {
 
     fn flush(&mut self) {
         self.flush_planned = false;
-        for (connection, down) in self.server.flush() {
+        let all = self.server.flush();
+        for (connection, down) in &all {
+            let Down::Frame(frame) = down else { continue };
+            if matches!(ServerMessage::decode(frame), Ok(ServerMessage::Welcome(_)))
+                && let Some(line) = self.network.lines.get_mut(connection)
+            {
+                let of_it = all.iter().filter(|(other, _)| other == connection);
+                line.allow_joiner(of_it.map(|(_, down)| down.length()).sum());
+            }
+        }
+        for (connection, down) in all {
             self.send_down(connection, down);
         }
-        let unread = |line: &super::network::Line| line.unread > MOST_UNREAD;
+        let unread = |line: &Line| line.unread > line.allowed;
         let slow: Vec<_> =
             self.network.lines.iter().filter(|(_, line)| unread(line)).map(|(id, _)| *id).collect();
         for id in slow {
@@ -545,10 +555,7 @@ impl World<'_> {
         if let Down::Frame(frame) = &down {
             line.unread += frame.len();
             if self.plan.bug == Some(Bug::SilentAboutDivergence)
-                && matches!(
-                    teatime_wire::ServerMessage::decode(frame),
-                    Ok(teatime_wire::ServerMessage::Diverged(_))
-                )
+                && matches!(ServerMessage::decode(frame), Ok(ServerMessage::Diverged(_)))
             {
                 return;
             }
@@ -720,7 +727,8 @@ impl World<'_> {
         true
     }
 
-    /// Somebody computes something wrong, if there are enough others to tell, and nothing keeps them.
+    /// Somebody computes something wrong, if there is somebody else to tell, and nothing keeps them. Two
+    /// have no majority: then the log decides.
     fn diverge(&mut self, victim: usize) -> bool {
         let room = self.participants[victim].room;
         let there = self.alive(Some(room));
@@ -734,10 +742,8 @@ impl World<'_> {
                 && one.client.connection_state() == ConnectionState::Live
         };
         let honest = there.iter().filter(|at| !self.participants[**at].lies).count();
-        let views = self.participants[victim].client.vm().map_or(0, teatime::Vm::view_count);
-        let outvoted = (honest as u64).saturating_sub(1) * 2 > u64::from(views);
         let calm = self.disk_works && self.down_until <= self.now && there.iter().all(is_well);
-        let diverges = calm && outvoted && !self.participants[victim].lies;
+        let diverges = calm && honest >= 2 && !self.participants[victim].lies;
         self.participants[victim].corrupt = diverges;
         diverges
     }
