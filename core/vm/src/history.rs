@@ -112,7 +112,9 @@ impl Content {
         match self {
             Self::Event { bytes, .. } => bytes.len(),
             Self::Presence { exited, joined } => {
-                (exited.len() + joined.len()) * size_of::<ViewInfo>()
+                let data = |view: &ViewInfo| view.view_data.as_ref().map_or(0, |data| data.len());
+                let bytes = |view: &ViewInfo| size_of::<ViewInfo>() + data(view);
+                exited.iter().chain(joined).map(bytes).sum()
             }
             Self::Marker => 0,
         }
