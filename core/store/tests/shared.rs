@@ -127,6 +127,9 @@ fn commits_do_not_wait_for_a_checkpoint_and_it_stands_for_what_was_there_when_it
     disk.set_shut(false);
     storage.finish_checkpoints();
     assert_eq!(shape(&mut storage, ONE), (Some(5), vec![6]));
+    let is_checkpoint = |(name, _): &(String, Vec<u8>)| name.starts_with("checkpoints/");
+    let files = disk.disk.files().into_iter().filter(is_checkpoint).map(|(_, data)| data);
+    assert_eq!(files.collect::<Vec<_>>(), [b"the last"], "what is not needed is deleted");
     storage.close().expect("all is durable");
     let mut again = Shared::new(open(&disk.disk.crash(Crash::Power, 1)));
     assert_eq!(shape(&mut again, ONE), (Some(5), vec![6]));
