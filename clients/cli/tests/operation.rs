@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::socket::{Heard, Socket};
 use support::{Program, Start, private_directory, run};
+use teatime::server::{Server, ServerConfig, SharedStorage};
+use teatime_store::{Config, Durability, MemoryDisk, MemoryStore, Shared, Storage};
 use teatime_wire::CloseReason;
 
 fn start(command: &mut Command) -> (Program, String) {
@@ -96,6 +98,30 @@ async fn a_reflector_that_is_told_to_stop_tells_everybody_and_has_what_they_saw(
                 assert_eq!(log.get(&seq), Some(&payload), "{durability}: event {seq}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn when_the_last_one_goes_the_time_is_stored_at_once() {
+    let config = Config { durability: Durability::Process, ..Config::default() };
+    let store = MemoryStore::open(MemoryDisk::default(), config).expect("a new store");
+    let shared = Shared::new(store);
+    let storage = Some(SharedStorage::new(shared.clone()));
+    let config = ServerConfig { storage, ..ServerConfig::default() };
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let mut socket = Socket::join(&server.url(), 1, 1).await;
+    socket.wait_for(|heard| matches!(heard, Heard::Welcome(_)).then_some(())).await;
+    let times = || {
+        let stored = shared.store().load(&[1; 32]).expect("readable").expect("it has begun");
+        stored.records.iter().filter(|record| record.kind == 1).count()
+    };
+    // Up to where it may be told; after that nothing is, for the session has no second participant.
+    assert_eq!(times(), 1);
+    drop(socket);
+    let in_time = Instant::now() + Duration::from_millis(900);
+    while times() < 2 {
+        assert!(Instant::now() < in_time, "nothing was committed");
+        tokio::task::yield_now().await;
     }
 }
 

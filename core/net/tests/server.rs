@@ -29,6 +29,11 @@ async fn connect(server: &Server) -> Socket {
 
 async fn join(server: &Server, session: u8, view: u8) -> Socket {
     let mut socket = connect(server).await;
+    join_over(&mut socket, session, view).await;
+    socket
+}
+
+async fn join_over(socket: &mut Socket, session: u8, view: u8) {
     let join = Join {
         protocol: 1,
         session: SessionId([session; 32]),
@@ -40,9 +45,8 @@ async fn join(server: &Server, session: u8, view: u8) -> Socket {
         resume: None,
         agent: "test",
     };
-    say(&mut socket, &ClientMessage::Join(join)).await;
-    wait_for(&mut socket, |message| matches!(message, ServerMessage::Views(_))).await;
-    socket
+    say(socket, &ClientMessage::Join(join)).await;
+    wait_for(socket, |message| matches!(message, ServerMessage::Views(_))).await;
 }
 
 async fn say(socket: &mut Socket, message: &ClientMessage<'_>) {
@@ -114,6 +118,23 @@ async fn pings_are_answered_with_their_content() {
         panic!("the connection ended");
     };
     assert_eq!(timeout(PATIENCE, read).await.expect("it comes"), b"tea".as_slice());
+}
+
+#[tokio::test]
+async fn what_the_transport_says_before_the_join_neither_parts_a_session_nor_goes_on_for_ever() {
+    let server = server(ServerConfig { workers: 4, ..ServerConfig::default() });
+    let mut first = join(&server, 3, 1).await;
+    let mut second = connect(&server).await;
+    for _ in 0..50 {
+        second.send(Message::Ping(vec![7; 125].into())).await.expect("it is open");
+    }
+    join_over(&mut second, 3, 2).await;
+    say(&mut first, &ClientMessage::Send(Send { counter: 1, payload: b"x" })).await;
+    wait_for(&mut second, |message| matches!(message, ServerMessage::Event(_))).await;
+    let mut endless = connect(&server).await;
+    let flood = async { while endless.send(Message::Ping(vec![7; 125].into())).await.is_ok() {} };
+    // Long before a handshake takes too long.
+    timeout(ServerConfig::default().handshake_timeout / 2, flood).await.expect("it is cut off");
 }
 
 #[tokio::test]

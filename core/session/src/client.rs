@@ -59,6 +59,8 @@ pub struct Client {
     pub(crate) synced: bool,
     /// The last step did not get to the end of what there was to simulate.
     pub(crate) unfinished: bool,
+    /// A turn failed and could not be undone: the model may not be what others have.
+    pub(crate) not_undone: bool,
     pub(crate) held: bool,
     pub(crate) limits: SendLimits,
 
@@ -173,6 +175,7 @@ impl Client {
             view_unbuilt: false,
             synced: false,
             unfinished: false,
+            not_undone: false,
             held: false,
             limits: SendLimits { max_payload: 0, per_second: 1, burst: 1, max_snapshot: 0 },
             outbox: Outbox::default(),

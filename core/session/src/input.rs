@@ -303,6 +303,7 @@ impl Client {
         self.lose_view();
         self.set_synced(false);
         self.vm = None;
+        self.not_undone = false;
         self.backlog.restart(0, 0);
     }
 

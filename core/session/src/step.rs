@@ -1,6 +1,6 @@
 //! Simulating what has arrived.
 
-use teatime_vm::{External, Time, ViewId};
+use teatime_vm::{External, Fault, FaultKind, Time, ViewId};
 use teatime_wire::ClientMessage;
 
 use crate::backlog::{Content, Ordered};
@@ -32,12 +32,30 @@ impl Client {
         self.flush_outbox(now);
         self.continue_upload();
         let stepped = self.simulate(more);
+        if std::mem::take(&mut self.not_undone) {
+            self.replace_model(now);
+            return Stepped::Done;
+        }
         self.unfinished = stepped != Stepped::Done;
         if stepped == Stepped::Done || self.is_full() {
             self.update_synced();
         }
         self.report_connection(None);
         stepped
+    }
+
+    /// Whoever has an older checkpoint could undo the turn, and has another state now: from a snapshot
+    /// and the log everybody comes to the same. Where that is how it came to this it is no use.
+    #[cold]
+    fn replace_model(&mut self, now: u64) {
+        let is_live = self.vm.as_ref().is_some_and(|vm| vm.seq() > self.history_until);
+        self.forget_model();
+        let reason = if is_live {
+            DisconnectReason::Diverged
+        } else {
+            DisconnectReason::Model("a turn that failed cannot be undone".into())
+        };
+        self.disconnect(now, reason);
     }
 
     /// When [`step`](Self::step) should be called even if nothing arrives, on the driver's clock.
@@ -105,6 +123,9 @@ impl Client {
         loop {
             if self.wants_attention() {
                 return Stepped::Attention;
+            }
+            if self.not_undone {
+                return Stepped::Done;
             }
             if self.is_full() {
                 return Stepped::Budget;
@@ -204,6 +225,8 @@ impl Client {
         let Some(vm) = &mut self.vm else { return };
         vm.drain_published(&mut self.published);
         let faults = vm.drain_faults();
+        let not_undone = |fault: &Fault| matches!(fault.kind, FaultKind::NotUndone(_));
+        self.not_undone |= faults.iter().any(not_undone);
         if self.view_ready {
             for event in &self.published {
                 self.subscriptions.route(event);

@@ -5,7 +5,10 @@ use teatime_session::{
     Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, PublishError,
     SessionEvent, Stepped,
 };
-use teatime_vm::{App, Cx, Duration, Payload, StateHash, Vm, handlers, model};
+use teatime_vm::{
+    App, Cx, Duration, ForeignModel, ForeignObject, Payload, StateHash, UntypedCx, Vm, handlers,
+    model,
+};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Event, Hold, Join, SendLimits, ServerMessage, SnapshotInfo,
     Verdict, View, ViewId, Views, VoteRequest, Welcome,
@@ -54,7 +57,11 @@ struct Peer {
 impl Peer {
     /// A client whose connection stands and whose join has been sent.
     fn joining() -> Self {
-        let mut client = Client::new(config(), [3; 32]).expect("it is sound");
+        Self::joining_with(config())
+    }
+
+    fn joining_with(config: Config) -> Self {
+        let mut client = Client::new(config, [3; 32]).expect("it is sound");
         client.connect();
         let mut peer = Self { client, now: 1_000, seq: 0 };
         assert_eq!(peer.actions(), [Action::Connect { after: 0 }]);
@@ -63,12 +70,16 @@ impl Peer {
     }
 
     fn live() -> Self {
-        let mut peer = Self::joining();
+        Self::live_with(config())
+    }
+
+    fn live_with(config: Config) -> Self {
+        let mut peer = Self::joining_with(config);
         peer.sent();
         peer.hear(&ServerMessage::Welcome(peer.welcome()));
         peer.own_join();
         peer.step();
-        assert_eq!(peer.client.connection_state(), ConnectionState::Live);
+        assert_eq!(peer.client.connection_state(), ConnectionState::Live, "{:?}", peer.failure());
         peer.events();
         peer
     }
@@ -473,4 +484,96 @@ fn a_view_that_the_models_know_is_ready_as_soon_as_the_snapshot_is_there() {
     peer.client.step(peer.now, &mut || true);
     assert!(peer.events().iter().any(|event| matches!(event, SessionEvent::ViewReady)));
     assert_eq!(peer.client.connection_state(), ConnectionState::Live);
+}
+
+/// A model of another language that can be saved but not loaded once 0 was added, and fails at 1.
+struct Broken {
+    spoilt: bool,
+}
+
+impl ForeignObject for Broken {
+    fn handle(&mut self, _: &mut UntypedCx<'_>, _: u16, number: &Payload) -> Result<(), String> {
+        self.spoilt = true;
+        if number.get() == Ok(1u64) { Err("it fails".into()) } else { Ok(()) }
+    }
+
+    fn query(&self, _: u16, _: &[u8]) -> Result<Payload, String> {
+        Err("it has none".into())
+    }
+
+    fn save(&self) -> Result<Vec<u8>, String> {
+        Ok(vec![if self.spoilt { 0xc3 } else { 0xc2 }])
+    }
+}
+
+fn broken_config() -> Config {
+    let broken = ForeignModel {
+        id: "broken".into(),
+        version: 1,
+        handlers: vec!["add".into()],
+        queries: Vec::new(),
+        init: Box::new(|cx, _| {
+            cx.subscribe("sum", "add", 0);
+            Ok(Box::new(Broken { spoilt: false }))
+        }),
+        load: Box::new(|saved| match saved {
+            [0xc2] => Ok(Box::new(Broken { spoilt: false })),
+            _ => Err("it cannot be loaded".into()),
+        }),
+    };
+    let builder = App::builder_without_root("test.broken").foreign_model(broken);
+    let app = builder.build().expect("it is sound");
+    Config::new(app, "room", &()).expect("nothing can be encoded")
+}
+
+#[test]
+fn who_cannot_undo_a_turn_starts_from_what_everybody_can_have_and_ends_if_that_fails_alike() {
+    let mut peer = Peer::live_with(broken_config());
+    for number in [0u64, 1, 1] {
+        peer.client.publish(peer.now, "sum", "add", &number).expect("there is room");
+    }
+    let posts: Vec<_> = peer.sent().into_iter().map(|(_, payload)| payload).collect();
+    peer.echo(1, &posts[0]);
+    // A vote on what cannot be loaded: from here on this client has nothing to undo a turn with.
+    peer.seq += 1;
+    peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: peer.seq, time: 10 }));
+    peer.step();
+    peer.events();
+    peer.echo(2, &posts[1]);
+    peer.step();
+    assert_eq!(peer.failure(), Some(DisconnectReason::Diverged));
+    assert!(peer.client.vm().is_none());
+    // From the beginning everybody can undo it.
+    let again = |peer: &mut Peer, seq: u64| {
+        peer.actions();
+        peer.client.handle(peer.now, Input::Connected);
+        let resumes = peer.actions().into_iter().any(|action| match action {
+            Action::Send(frame) => {
+                let message = ClientMessage::decode(&frame);
+                !matches!(message, Ok(ClientMessage::Join(Join { resume: None, .. })))
+            }
+            _ => false,
+        });
+        assert!(!resumes, "it goes on with what it has");
+        peer.hear(&ServerMessage::Welcome(Welcome { seq, counter: 3, ..peer.welcome() }));
+        peer.seq = 0;
+        peer.own_join();
+        peer.echo(1, &posts[0]);
+        peer.seq += 1;
+        peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: peer.seq, time: 10 }));
+        peer.echo(2, &posts[1]);
+    };
+    again(&mut peer, 4);
+    peer.step();
+    assert_eq!(peer.failure(), None);
+    assert_eq!(peer.client.connection_state(), ConnectionState::Live);
+    peer.echo(3, &posts[2]);
+    peer.step();
+    assert_eq!(peer.failure(), Some(DisconnectReason::Diverged));
+    // Where the log leads to the same, it would for ever.
+    again(&mut peer, 5);
+    peer.echo(3, &posts[2]);
+    peer.step();
+    assert!(matches!(peer.failure(), Some(DisconnectReason::Model(_))));
+    assert_eq!(peer.client.connection_state(), ConnectionState::Failed);
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cpu_time::ProcessTime;
-use teatime_store::{Config, DiskStore, Durability, Storage};
+use teatime_reflector::{RecordKind, Storage as _};
+use teatime_store::{Config, DiskStore, Durability, Shared, Storage};
+use teatime_wire::SessionId;
 
 const RECORD: usize = 100;
 const SESSIONS: u64 = 50;
@@ -29,6 +31,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     for mib in [1, 20] {
         parts.push(checkpoints(&dir, mib)?);
+    }
+    for with_clerk in [false, true] {
+        for durability in [Durability::Process, Durability::Power] {
+            parts.push(commits_beside_a_checkpoint(&dir, durability, with_clerk)?);
+        }
     }
     parts.push(million(&dir)?);
     fs::remove_dir_all(&dir)?;
@@ -117,6 +124,43 @@ fn checkpoints(dir: &Path, mib: usize) -> Result<String, teatime_store::Error> {
     Ok(format!(
         "\"checkpoint_{mib}_mib\":{{\"p50_us\":{p50:.0},\"p99_us\":{p99:.0},\"mib_after_100\":{growth:.2}}}"
     ))
+}
+
+/// The commits of a reflector whose session gets a checkpoint of 20 MiB.
+fn commits_beside_a_checkpoint(
+    dir: &Path,
+    durability: Durability,
+    with_clerk: bool,
+) -> Result<String, Box<dyn std::error::Error>> {
+    let name =
+        format!("beside_checkpoint_{durability:?}_{}", if with_clerk { "clerk" } else { "alone" });
+    let store = open(&dir.join(&name), durability)?;
+    let mut shared = if with_clerk { Shared::with_clerk(store, None)? } else { Shared::new(store) };
+    let id = SessionId(session(1));
+    shared.begin(id, b"head");
+    let (mut worst, mut usual) = (Vec::new(), Vec::new());
+    let mut seq = 0;
+    for _ in 0..10 {
+        let mut micros = Vec::new();
+        let begin = Instant::now();
+        // As long as it takes to write it, and beyond.
+        while begin.elapsed().as_millis() < 500 {
+            seq += 1;
+            shared.append(id, seq, RecordKind::Ordered, &[seq as u8; RECORD]);
+            if micros.is_empty() {
+                shared.checkpoint(id, seq, &vec![seq as u8; 20 << 20]);
+            }
+            let start = Instant::now();
+            shared.commit()?;
+            micros.push(start.elapsed().as_secs_f64() * 1e6);
+            std::thread::sleep(std::time::Duration::from_micros(500));
+        }
+        shared.finish_checkpoints();
+        worst.push(quantile(&mut micros, 1000));
+        usual.push(quantile(&mut micros, 500));
+    }
+    let (worst, usual) = (quantile(&mut worst, 500), quantile(&mut usual, 500));
+    Ok(format!("\"{name}\":{{\"commit_p50_us\":{usual:.0},\"worst_commit_p50_us\":{worst:.0}}}"))
 }
 
 fn million(dir: &Path) -> Result<String, teatime_store::Error> {

@@ -106,12 +106,16 @@ fn run<D: Disk>(core: &Core<D>, errands: &Errands, upkeep: Option<Upkeep>) {
     let mut due = upkeep.map(|_| Instant::now());
     loop {
         match (errands.next(due), upkeep) {
-            (Some(staging), _) => core.write(staging),
+            (Some(staging), _) => {
+                core.write(staging);
+                core.tidy();
+            }
             (None, _) if errands.list().ends => return,
             (None, Some(upkeep)) => {
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 // A clock from before 1970 knows nothing.
                 core.retain(&upkeep.retention, now.unwrap_or_default().as_secs());
+                core.tidy();
                 due = Some(Instant::now() + upkeep.every);
             }
             (None, None) => {}

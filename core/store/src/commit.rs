@@ -113,18 +113,8 @@ impl<D: Disk> Store<D> {
     /// Deletes what is not needed any more. What cannot be deleted now can be later.
     fn tidy(&mut self) {
         self.trash.append(&mut self.catalog.doomed);
-        let (before, disk) = (self.trash.len(), &self.disk);
-        self.trash.retain(|path| match remove_if_there(disk, path) {
-            Ok(()) => false,
-            Err(why) => {
-                tracing::warn!(path, %why, "a checkpoint that is not needed could not be deleted");
-                true
-            }
-        });
-        if self.trash.len() < before
-            && let Err(why) = self.disk.sync_folder(checkpoint::FOLDER)
-        {
-            tracing::warn!(%why, "deletions could not be made durable");
+        if !self.others_delete {
+            delete(&self.disk, &mut self.trash);
         }
         while let Some((number, _)) = self.catalog.segments.first_key_value()
             && *number < self.catalog.first
@@ -136,6 +126,23 @@ impl<D: Disk> Store<D> {
             }
             self.catalog.segments.pop_first();
         }
+    }
+}
+
+/// Deletes files of checkpoints; those that cannot be deleted stay in the list.
+pub(crate) fn delete<D: Disk>(disk: &D, trash: &mut Vec<String>) {
+    let before = trash.len();
+    trash.retain(|path| match remove_if_there(disk, path) {
+        Ok(()) => false,
+        Err(why) => {
+            tracing::warn!(path, %why, "a checkpoint that is not needed could not be deleted");
+            true
+        }
+    });
+    if trash.len() < before
+        && let Err(why) = disk.sync_folder(checkpoint::FOLDER)
+    {
+        tracing::warn!(%why, "deletions could not be made durable");
     }
 }
 

@@ -53,6 +53,7 @@ impl<D: Disk> Store<D> {
             catalog,
             wound: Wound::default(),
             trash: Vec::new(),
+            others_delete: false,
         })
     }
 }

@@ -9,6 +9,9 @@ use teatime_reflector::{Record, RecordKind, StorageError, Stored};
 use teatime_wire::SessionId;
 
 use crate::clerk::Clerk;
+use crate::commit::delete;
+use crate::disk::DiskFile;
+use crate::segment;
 use crate::staging::Staging;
 use crate::{Disk, Error, Retention, Storage, Store};
 
@@ -61,7 +64,7 @@ impl<D: Disk> Shared<D> {
     /// # Errors
     /// [`Error::Io`] if there can be no thread.
     pub fn with_clerk(store: Store<D>, upkeep: Option<Upkeep>) -> Result<Self, Error> {
-        let mut shared = Self::new(store);
+        let mut shared = Self::new(Store { others_delete: true, ..store });
         shared.clerk = Some(Arc::new(Clerk::start(shared.core.clone(), upkeep)?));
         Ok(shared)
     }
@@ -119,11 +122,31 @@ impl<D: Disk> Core<D> {
     pub(crate) fn write(&self, staging: Staging) {
         let session = SessionId(*staging.session());
         let staged = staging.write();
+        self.sync_log();
         match self.store().install(staged) {
             // A later one, or the removal of the session, has made it needless.
             Ok(()) | Err(Error::OutOfOrder { .. } | Error::UnknownSession) => {}
             Err(error) => tracing::warn!(%session, %error, "a checkpoint cannot be written"),
         }
+    }
+
+    /// Makes most of the log durable while nobody waits for it: only the rest is left for when the
+    /// store is locked.
+    fn sync_log(&self) {
+        let store = self.store();
+        let (disk, name) = (store.disk.clone(), segment::name(store.active.number));
+        drop(store);
+        // If that fails it is told when it counts.
+        let _ = disk.open_to_append(&name).and_then(|mut file| file.sync());
+    }
+
+    /// Deletes the checkpoints that are not needed any more.
+    pub(crate) fn tidy(&self) {
+        let mut store = self.store();
+        let (disk, mut trash) = (store.disk.clone(), std::mem::take(&mut store.trash));
+        drop(store);
+        delete(&disk, &mut trash);
+        self.store().trash.append(&mut trash);
     }
 
     /// Removes what nobody uses and the policy does not keep.

@@ -42,6 +42,8 @@ pub struct Store<D: Disk> {
     pub(crate) wound: Wound,
     /// Files to delete once nothing can need them.
     pub(crate) trash: Vec<String>,
+    /// They are not deleted here: that takes long.
+    pub(crate) others_delete: bool,
 }
 
 /// The newest segment.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::small;
-use teatime_reflector::{Config, ConnId, Output, Reflector};
+use teatime_reflector::{Config, ConnId, Output, Reflector, Storage};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Hold, Join, Resume, Send, ServerMessage, SessionId,
@@ -14,6 +14,8 @@ const SECOND: u64 = 1_000_000;
 
 struct World {
     reflector: Reflector,
+    /// Another one that shares the store.
+    other: Shared<MemoryDisk>,
     now: u64,
     next: u64,
     got: Vec<(ConnId, Vec<u8>)>,
@@ -24,10 +26,10 @@ struct World {
 impl World {
     fn new(disk: &MemoryDisk, config: Config) -> Self {
         let store = MemoryStore::open(disk.clone(), small(Durability::Process, 100_000));
-        let storage = Box::new(Shared::new(store.expect("it opens")));
-        let reflector = Reflector::with_storage(config, [7; 32], storage);
+        let other = Shared::new(store.expect("it opens"));
+        let reflector = Reflector::with_storage(config, [7; 32], Box::new(other.clone()));
         let (got, closed, members) = (Vec::new(), Vec::new(), Vec::new());
-        Self { reflector, now: 0, next: 0, got, closed, members }
+        Self { reflector, other, now: 0, next: 0, got, closed, members }
     }
 
     fn join(&mut self, session: u8, view: u8, resume: Option<Resume>) -> ConnId {
@@ -224,8 +226,11 @@ fn idle_sessions_leave_memory_and_come_back_from_the_store() {
     world.members.clone().into_iter().for_each(|member| world.cut(member));
     world.pass(Config::default().max_idle_time - 1);
     assert_eq!(world.reflector.stats().sessions, 1);
+    assert!(world.other.load(SessionId([1; 32])).is_err());
     world.pass(1);
     assert_eq!(world.reflector.stats().sessions, 0);
+    assert!(world.other.load(SessionId([1; 32])).is_ok());
+    world.other.release(SessionId([1; 32]));
     assert_eq!(world.reflector.next_timeout(), None);
     let back = world.join(1, 1, Some(resume));
     assert!(world.welcome(back).resumed);

@@ -21,13 +21,25 @@ const TWO: SessionId = SessionId([2; 32]);
 #[derive(Clone, Default)]
 struct Gated {
     disk: MemoryDisk,
-    gate: Arc<(Mutex<bool>, Condvar)>,
+    gate: Arc<(Mutex<Gate>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Gate {
+    is_shut: bool,
+    somebody_waits: bool,
 }
 
 impl Gated {
     fn set_shut(&self, shut: bool) {
-        *self.gate.0.lock().expect("nobody panics") = shut;
+        self.gate.0.lock().expect("nobody panics").is_shut = shut;
         self.gate.1.notify_all();
+    }
+
+    fn wait_until_somebody_waits(&self) {
+        let gate = self.gate.0.lock().expect("nobody panics");
+        let waits = self.gate.1.wait_while(gate, |gate| !gate.somebody_waits);
+        drop(waits.expect("nobody panics"));
     }
 }
 
@@ -36,8 +48,10 @@ impl Disk for Gated {
 
     fn create(&self, path: &str) -> io::Result<MemoryFile> {
         if path.starts_with("checkpoints/") {
-            let shut = self.gate.0.lock().expect("nobody panics");
-            drop(self.gate.1.wait_while(shut, |shut| *shut).expect("nobody panics"));
+            let mut gate = self.gate.0.lock().expect("nobody panics");
+            gate.somebody_waits = gate.is_shut;
+            self.gate.1.notify_all();
+            drop(self.gate.1.wait_while(gate, |gate| gate.is_shut).expect("nobody panics"));
         }
         self.disk.create(path)
     }
@@ -111,6 +125,7 @@ fn commits_do_not_wait_for_a_checkpoint_and_it_stands_for_what_was_there_when_it
     storage.append(ONE, 4, RecordKind::Ordered, b"with it");
     storage.checkpoint(ONE, 3, b"all so far");
     storage.commit().expect("it does not wait");
+    disk.wait_until_somebody_waits();
     // Told with the number that the checkpoint has, but after it.
     storage.append(ONE, 4, RecordKind::Time, &[0; 8]);
     storage.append(ONE, 5, RecordKind::Ordered, b"later");
@@ -127,6 +142,9 @@ fn commits_do_not_wait_for_a_checkpoint_and_it_stands_for_what_was_there_when_it
     disk.set_shut(false);
     storage.finish_checkpoints();
     assert_eq!(shape(&mut storage, ONE), (Some(5), vec![6]));
+    let is_checkpoint = |(name, _): &(String, Vec<u8>)| name.starts_with("checkpoints/");
+    let files = disk.disk.files().into_iter().filter(is_checkpoint).map(|(_, data)| data);
+    assert_eq!(files.collect::<Vec<_>>(), [b"the last"], "what is not needed is deleted");
     storage.close().expect("all is durable");
     let mut again = Shared::new(open(&disk.disk.crash(Crash::Power, 1)));
     assert_eq!(shape(&mut again, ONE), (Some(5), vec![6]));
@@ -211,6 +229,22 @@ fn sessions_are_removed_by_the_policy_but_never_while_somebody_uses_them() {
     }
     assert_eq!(storage.load(TWO), Ok(None));
     assert_eq!(shape(&mut storage, ONE), (None, vec![1, 2, 3]));
+}
+
+#[test]
+fn at_the_start_everything_goes_that_the_policy_does_not_keep() {
+    let disk = MemoryDisk::default();
+    let mut storage = Shared::new(open(&disk));
+    (0..=255).for_each(|number| begin(&mut storage, SessionId([number; 32]), 1));
+    drop(storage);
+    let retention = Retention { max_age_unused: u64::MAX, max_bytes: 0 };
+    let upkeep = Upkeep { retention, every: Duration::from_secs(3600) };
+    let storage = Shared::with_clerk(open(&disk), Some(upkeep)).expect("there can be a thread");
+    let in_time = Instant::now() + Duration::from_secs(20);
+    while storage.store().stats().sessions > 0 {
+        assert!(Instant::now() < in_time, "{} stay", storage.store().stats().sessions);
+        std::thread::yield_now();
+    }
 }
 
 #[test]

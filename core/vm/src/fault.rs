@@ -33,7 +33,8 @@ pub enum FaultKind {
     /// was undone.
     #[error("failed: {0}")]
     Failed(String),
-    /// A turn that failed could not be undone: what it had changed by then stays.
+    /// A turn that failed could not be undone: what it had changed by then stays. A client gives up
+    /// such a state and loads the session anew.
     #[error("the turn cannot be undone: {0}")]
     NotUndone(String),
     /// The payload of an event is not what the handler takes; the handler was not called.

@@ -438,3 +438,59 @@ fn kind(state: &State, model: ModelId, method: u16) -> ArgumentKind {
     let handler = definition.and_then(|definition| definition.handlers.get(usize::from(method)));
     handler.map_or(ArgumentKind::Other, |handler| handler.kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{MAX_HISTORY_BYTES, MAX_HISTORY_TURNS};
+    use crate::{Cx, Duration, model};
+
+    #[model(id = "clock", version = 1)]
+    struct Clock {
+        ticks: u64,
+    }
+
+    #[crate::handlers]
+    impl Clock {
+        fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+            cx.every(Duration::from_millis(1)).call(Self::tick, ());
+            Self { ticks: 0 }
+        }
+
+        fn tick(&mut self, _cx: &mut Cx<Self>) {
+            self.ticks += 1;
+        }
+    }
+
+    #[test]
+    fn the_history_of_a_session_in_which_only_time_passes_is_bounded() {
+        let app = App::builder::<Clock>("test.clock").build().expect("it is sound");
+        let mut vm = Vm::new(&app, SessionId([1; 32]), &[0xc0]).expect("it starts");
+        vm.advance(Time::from_micros(100_000), u64::MAX);
+        assert_eq!(vm.history.turns, 100);
+        vm.history.turns = MAX_HISTORY_TURNS;
+        vm.advance(Time::from_micros(200_000), u64::MAX);
+        assert_eq!(vm.history.turns, 100);
+    }
+
+    #[test]
+    fn what_views_bring_along_counts_as_history() {
+        let app = App::builder::<Clock>("test.clock").build().expect("it is sound");
+        let mut vm = Vm::new(&app, SessionId([1; 32]), &[0xc0]).expect("it starts");
+        let data: Arc<[u8]> = vec![0; 2048].into();
+        let views = (0..=255u8).map(|number| crate::ViewInfo {
+            view_id: ViewId([number; 16]),
+            view_data: Some(data.clone()),
+        });
+        let views: Vec<_> = views.collect();
+        let come = External::Presence { exited: &[], joined: &views };
+        let go = External::Presence { exited: &views, joined: &[] };
+        let mut most = 0;
+        for round in 1..=2 * (MAX_HISTORY_BYTES as u64 / (256 * 2048)) {
+            let external = if round % 2 == 1 { &come } else { &go };
+            vm.deliver(Time::ZERO, round, external).expect("it is in order");
+            most = most.max(vm.history.inputs.len());
+        }
+        assert!(most <= MAX_HISTORY_BYTES / (256 * 2048) + 1, "{most} messages");
+    }
+}

@@ -275,58 +275,60 @@ async fn receive(
     workers: &Workers,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let (bytes, tls) = match identity {
+    let ((bytes, at), tls) = match identity {
         #[cfg(feature = "tls")]
         Some(identity) => {
             let acceptor = tokio_rustls::TlsAcceptor::from(identity.config());
             let mut encrypted = acceptor.accept(stream).await?;
-            let Some(bytes) = first_message(&mut encrypted, workers).await? else { return Ok(()) };
+            let first = first_message(&mut encrypted, workers.len()).await?;
+            let Some(first) = first else { return Ok(()) };
             let tls;
             (stream, tls) = encrypted.into_inner();
-            (bytes, Some(Box::new(tls)))
+            (first, Some(Box::new(tls)))
         }
         #[cfg(not(feature = "tls"))]
         Some(impossible) => match impossible {},
         None => {
-            let Some(bytes) = first_message(&mut stream, workers).await? else { return Ok(()) };
-            (bytes, None)
+            let first = first_message(&mut stream, workers.len()).await?;
+            let Some(first) = first else { return Ok(()) };
+            (first, None)
         }
     };
-    let Some(at) = worker_of(&bytes, workers.len()) else { return Ok(()) };
     // A worker is gone only when the server shuts down.
     let _ = workers[at].send(Arrived { stream: stream.into_std()?, slot, tls, bytes });
     Ok(())
 }
 
-/// Makes a connection a WebSocket, and reads until it is known where it belongs.
+/// Makes a connection a WebSocket, and reads until it is known where it belongs. Returns all that was
+/// read, and that.
 async fn first_message(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    workers: &Workers,
-) -> io::Result<Option<Vec<u8>>> {
+    workers: usize,
+) -> io::Result<Option<(Vec<u8>, usize)>> {
     let Some(mut bytes) = handshake::answer(stream).await? else { return Ok(None) };
-    while worker_of(&bytes, workers.len()).is_none() {
-        // No join is that long, whatever the transport says before it.
-        if bytes.len() > 2 * worker::MAX_FRAME {
-            return Ok(None);
+    let mut passed = 0;
+    loop {
+        if let Some(worker) = worker_of(&bytes, &mut passed, workers) {
+            return Ok(Some((bytes, worker)));
         }
-        if stream.read_buf(&mut bytes).await? == 0 {
+        // No join is that long, whatever the transport says before it.
+        if bytes.len() > 2 * worker::MAX_FRAME || stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }
     }
-    Ok(Some(bytes))
 }
 
 /// Which thread a connection belongs to, by the session that its first message wants to join.
 /// Nothing if that has not arrived whole; any if it is nonsense, which is then found out there. What
-/// the transport says before does not count: all who join a session must meet on its thread.
-fn worker_of(bytes: &[u8], workers: usize) -> Option<usize> {
+/// the transport says before does not count, for all who join a session must meet on its thread:
+/// that is passed over, once.
+fn worker_of(bytes: &[u8], passed: &mut usize, workers: usize) -> Option<usize> {
     if workers == 1 {
         return Some(0);
     }
-    let mut bytes = bytes.to_vec();
-    let mut rest = &mut bytes[..];
     loop {
-        let length = match frame::parse(rest, worker::MAX_FRAME) {
+        let mut rest = bytes[*passed..].to_vec();
+        match frame::parse(&mut rest, worker::MAX_FRAME) {
             Ok(None) => return None,
             Ok(Some((Incoming::Binary(frame), _))) => {
                 return Some(match ClientMessage::decode(frame) {
@@ -334,9 +336,8 @@ fn worker_of(bytes: &[u8], workers: usize) -> Option<usize> {
                     _ => 0,
                 });
             }
-            Ok(Some((Incoming::Ping(_) | Incoming::Pong, length))) => length,
+            Ok(Some((Incoming::Ping(_) | Incoming::Pong, length))) => *passed += length,
             _ => return Some(0),
-        };
-        rest = &mut rest[length..];
+        }
     }
 }
