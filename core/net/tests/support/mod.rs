@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use teatime_net::server::{Server, ServerConfig};
 use teatime_wire::{ClientMessage, CloseReason, Join, ServerMessage, SessionId, ViewSecret};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
-pub type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+pub type Socket = WebSocketStream<TcpStream>;
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -21,14 +22,31 @@ pub fn server(config: ServerConfig) -> Server {
 }
 
 pub async fn connect(server: &Server) -> Socket {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    over(server, socket).await
+}
+
+/// Connects with a socket that may be set in some way.
+async fn over(server: &Server, socket: TcpSocket) -> Socket {
+    let stream = socket.connect(server.local_addr()).await.expect("the server listens");
     let mut request = server.url().into_client_request().expect("it is a URL");
     let protocol = teatime_wire::SUBPROTOCOL.parse().expect("it is plain text");
     request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
-    connect_async(request).await.expect("the server lets us in").0
+    client_async(request, stream).await.expect("the server lets us in").0
 }
 
 pub async fn join(server: &Server, session: u8, view: u8) -> Socket {
-    let mut socket = connect(server).await;
+    join_over(connect(server).await, session, view).await
+}
+
+/// The same with a system that keeps little of what is not read.
+pub async fn join_with_small_buffer(server: &Server, session: u8, view: u8) -> Socket {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    socket.set_recv_buffer_size(4096).expect("it can be set");
+    join_over(over(server, socket).await, session, view).await
+}
+
+async fn join_over(mut socket: Socket, session: u8, view: u8) -> Socket {
     let join = Join {
         protocol: 1,
         session: SessionId([session; 32]),
