@@ -158,8 +158,8 @@ impl Clients {
 }
 
 fn storm(name: &str, number: usize, rooms: usize) {
-    // A socket, and what its thread waits with.
-    let (wanted, most) = (number * 4 + 200, most_open_files().expect("it is told"));
+    // A socket and what its thread waits with.
+    let (wanted, most) = (number * 5 + 200, most_open_files().expect("it is told"));
     assert!(
         wanted <= most,
         "{number} clients need {wanted} open files, {most} are allowed: raise it with ulimit -n"

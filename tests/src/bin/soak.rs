@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use teatime::server::{Server, ServerConfig, SharedStorage};
-use teatime::{Config, Driver, Handling, SessionEvent};
+use teatime::{Config, DisconnectReason, Driver, Handling, SessionEvent};
+use teatime_store::{Config as StoreConfig, DiskStore, Shared};
 use teatime_tests::ledger::{BROUGHT_ALONG, Entry, app};
 use teatime_tests::usage::{memory, open_files, slope};
 
@@ -28,24 +29,24 @@ struct Participant {
     driver: Driver,
     number: u64,
     unanimous: u64,
-    divided: u64,
+    diverged: u64,
 }
 
 impl Participant {
     fn join(room: &str, url: &str) -> Self {
         let mut config = Config::new(app(), room, &false).expect("it is plain data");
-        config.view_data = Some(b"\xafbrought along".to_vec());
-        debug_assert_eq!(BROUGHT_ALONG.len(), 15 - 2);
-        config.password = Some("soak".into());
+        config.view_data = teatime::to_bytes(BROUGHT_ALONG).ok();
         let driver = Driver::join(config, url, Arc::new(|| {})).expect("it can be started");
-        Self { driver, number: 0, unanimous: 0, divided: 0 }
+        Self { driver, number: 0, unanimous: 0, diverged: 0 }
     }
 
     fn step(&mut self) {
         self.driver.step(Duration::from_millis(20));
         while let Some(event) = self.driver.poll_event() {
-            if let SessionEvent::Verdict { agreed, of, .. } = event {
-                *if agreed == of { &mut self.unanimous } else { &mut self.divided } += 1;
+            match event {
+                SessionEvent::Verdict { agreed, of, .. } if agreed == of => self.unanimous += 1,
+                SessionEvent::Connection(_, Some(DisconnectReason::Diverged)) => self.diverged += 1,
+                _ => {}
             }
         }
         while self.driver.poll_delivery(Handling::Queued).is_some() {}
@@ -59,7 +60,7 @@ struct Played {
     rooms: u64,
     reconnects: u64,
     unanimous: u64,
-    divided: u64,
+    diverged: u64,
 }
 
 fn minutes() -> f64 {
@@ -85,7 +86,7 @@ fn main() -> ExitCode {
         json!({
             "minutes": minutes(), "events": played.events, "refused": played.refused,
             "rooms": played.rooms, "reconnects": played.reconnects,
-            "unanimous_votes": played.unanimous, "divided_votes": played.divided,
+            "unanimous_votes": played.unanimous, "diverged": played.diverged,
             "memory_bytes": last.1, "open_files": last.2,
             "memory_bytes_per_minute": memory_slope, "most": MOST_GROWTH,
             "open_files_per_minute": files_slope,
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
     let is_flat = memory_slope <= MOST_GROWTH && files_slope.abs() <= 1.0;
     // A soak in which nothing happens proves nothing.
     let is_busy = played.unanimous > 10 && played.reconnects > 10 && played.refused == 0;
-    if is_flat && is_busy && played.divided == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_flat && is_busy && played.diverged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Minutes, bytes, open files, twice a second.
@@ -103,7 +104,8 @@ fn play(data: &std::path::Path) -> (Played, Vec<(f64, u64, usize)>) {
     // So that there are many snapshots, and rooms that nobody is in any more are let go.
     config.reflector.snapshot_after_events = 200;
     config.reflector.max_idle_sessions = 8;
-    config.storage = Some(storage(data));
+    let store = DiskStore::open_dir(data, StoreConfig::default()).expect("it can be written");
+    config.storage = Some(SharedStorage::new(Shared::new(store)));
     let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
     let url = server.url();
     let mut played = Played::default();
@@ -117,7 +119,7 @@ fn play(data: &std::path::Path) -> (Played, Vec<(f64, u64, usize)>) {
             if age % ROOM_ROUNDS == 0 || room.is_empty() {
                 for gone in room.drain(..) {
                     played.unanimous += gone.unanimous;
-                    played.divided += gone.divided;
+                    played.diverged += gone.diverged;
                 }
                 played.rooms += 1;
                 let name = format!("room {}", played.rooms);
