@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod ledger;
 pub mod program;
+pub mod proxy;
 pub mod sim;
 pub mod storage;
 pub mod usage;
