@@ -4,5 +4,6 @@
 pub mod certificates;
 pub mod ledger;
 pub mod program;
+pub mod proxy;
 pub mod sim;
 pub mod usage;

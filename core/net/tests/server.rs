@@ -1,85 +1,17 @@
 //! The server on real sockets: what it refuses, whom it drops, how it ends.
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use teatime_net::server::{Server, ServerConfig};
-use teatime_wire::{ClientMessage, CloseReason, Join, Send, ServerMessage, SessionId, ViewSecret};
+use support::{PATIENCE, close_code, connect, join, join_over, say, server, wait_for};
+use teatime_net::server::ServerConfig;
+use teatime_wire::{ClientMessage, CloseReason, Send, ServerMessage};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-
-type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn server(config: ServerConfig) -> Server {
-    Server::bind("127.0.0.1:0", config).expect("there is a free port")
-}
-
-async fn connect(server: &Server) -> Socket {
-    let mut request = server.url().into_client_request().expect("it is a URL");
-    let protocol = teatime_wire::SUBPROTOCOL.parse().expect("it is plain text");
-    request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
-    connect_async(request).await.expect("the server lets us in").0
-}
-
-async fn join(server: &Server, session: u8, view: u8) -> Socket {
-    let mut socket = connect(server).await;
-    join_over(&mut socket, session, view).await;
-    socket
-}
-
-async fn join_over(socket: &mut Socket, session: u8, view: u8) {
-    let join = Join {
-        protocol: 1,
-        session: SessionId([session; 32]),
-        secret: ViewSecret([view; 32]),
-        password_proof: None,
-        view_data: None,
-        ticks_per_second: 20,
-        attempt: 1,
-        resume: None,
-        agent: "test",
-    };
-    say(socket, &ClientMessage::Join(join)).await;
-    wait_for(socket, |message| matches!(message, ServerMessage::Views(_))).await;
-}
-
-async fn say(socket: &mut Socket, message: &ClientMessage<'_>) {
-    socket.send(Message::Binary(message.encode().into())).await.expect("it is open");
-}
-
-/// Reads until this message.
-async fn wait_for(socket: &mut Socket, wanted: impl Fn(&ServerMessage<'_>) -> bool) {
-    let read = async {
-        while let Some(Ok(message)) = socket.next().await {
-            if let Message::Binary(frame) = message
-                && wanted(&ServerMessage::decode(&frame).expect("it is a message"))
-            {
-                return;
-            }
-        }
-        panic!("the connection ended");
-    };
-    timeout(PATIENCE, read).await.expect("the message comes");
-}
-
-/// Reads until the server closes, and returns its code.
-async fn close_code(socket: &mut Socket) -> Option<CloseReason> {
-    let read = async {
-        while let Some(Ok(message)) = socket.next().await {
-            if let Message::Close(close) = message {
-                return close.and_then(|close| CloseReason::from_code(close.code.into()));
-            }
-        }
-        None
-    };
-    timeout(PATIENCE, read).await.expect("the server closes")
-}
 
 #[tokio::test]
 async fn every_kind_of_bad_frame_closes_only_its_own_connection() {
@@ -128,7 +60,7 @@ async fn what_the_transport_says_before_the_join_neither_parts_a_session_nor_goe
     for _ in 0..50 {
         second.send(Message::Ping(vec![7; 125].into())).await.expect("it is open");
     }
-    join_over(&mut second, 3, 2).await;
+    let _second = join_over(second, 3, 2).await;
     say(&mut first, &ClientMessage::Send(Send { counter: 1, payload: b"x" })).await;
     wait_for(&mut second, |message| matches!(message, ServerMessage::Event(_))).await;
     let mut endless = connect(&server).await;
@@ -158,6 +90,103 @@ async fn who_reads_nothing_is_dropped_and_the_others_get_everything() {
     // What fills the socket's own buffers still comes, then the reason or a broken connection.
     let reason = close_code(&mut slow).await;
     assert!(matches!(reason, Some(CloseReason::TooSlow) | None), "{reason:?}");
+}
+
+#[tokio::test]
+async fn who_reads_late_learns_that_it_was_dropped_for_that() {
+    let mut config = ServerConfig { max_queued_bytes: 64 * 1024, ..ServerConfig::default() };
+    config.reflector.rejoin_limit = 1_000_000;
+    let server = server(config);
+    let mut sender = join(&server, 1, 1).await;
+    let mut slow = join(&server, 1, 2).await;
+    let payload = vec![7; 60_000];
+    let mut counter = 0;
+    // Until the others see it go.
+    let flood = async {
+        loop {
+            counter += 1;
+            say(&mut sender, &ClientMessage::Send(Send { counter, payload: &payload })).await;
+            let gone = std::cell::Cell::new(false);
+            wait_for(&mut sender, |message| match message {
+                ServerMessage::Event(event) => event.counter == counter,
+                ServerMessage::Views(views) => {
+                    gone.set(!views.exited.is_empty());
+                    gone.get()
+                }
+                _ => false,
+            })
+            .await;
+            if gone.get() {
+                return;
+            }
+            // Slowly enough that the log is not full before.
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    };
+    timeout(PATIENCE, flood).await.expect("it is dropped");
+    // Longer than a farewell usually takes.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(close_code(&mut slow).await, Some(CloseReason::TooSlow));
+}
+
+#[tokio::test]
+async fn who_floods_with_pings_and_reads_nothing_is_dropped_before_it_joins_too() {
+    // With one worker a connection need not join to be served.
+    let config =
+        ServerConfig { max_queued_bytes: 64 * 1024, workers: 1, ..ServerConfig::default() };
+    let server = server(config);
+    let mut socket = connect(&server).await;
+    let sent = async {
+        loop {
+            let ping = Message::Ping(vec![7; 125].into());
+            if socket.feed(ping).await.is_err() || socket.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    // It joins within ten seconds, or is closed for that: this must be faster.
+    let patience = Duration::from_secs(8);
+    timeout(patience, sent).await.expect("the server ends the connection");
+}
+
+#[tokio::test]
+async fn who_is_silent_is_closed_after_the_stated_time_and_others_see_the_exit() {
+    let mut config = ServerConfig::default();
+    config.reflector.silence_timeout = 2_000_000;
+    config.reflector.rejoin_limit = 500_000;
+    let server = server(config);
+    let watcher = join(&server, 1, 1).await;
+    let mut silent = join(&server, 1, 2).await;
+    let started = Instant::now();
+    // The exit is told half a second after it was closed.
+    let (mut talker, mut listener) = watcher.split();
+    let chatter = async move {
+        for nonce in 0.. {
+            let ping = ClientMessage::Ping(nonce).encode();
+            talker.send(Message::Binary(ping.into())).await.expect("it is open");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let exit = async move {
+        while let Some(Ok(message)) = listener.next().await {
+            if let Message::Binary(frame) = message
+                && let Ok(ServerMessage::Views(views)) = ServerMessage::decode(&frame)
+                && !views.exited.is_empty()
+            {
+                return;
+            }
+        }
+        panic!("the watcher is closed, too");
+    };
+    let seen = timeout(PATIENCE, async {
+        tokio::select! {
+            () = chatter => unreachable!("it talks on"),
+            seen = async { tokio::join!(close_code(&mut silent), exit) } => seen,
+        }
+    });
+    let (code, ()) = seen.await.expect("it is closed");
+    assert_eq!(code, Some(CloseReason::Silent));
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

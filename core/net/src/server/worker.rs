@@ -329,9 +329,11 @@ impl Worker {
 
     /// Whoever does not read goes, and catches up when he is back.
     fn drop_slow(self: &Rc<Self>, inner: &mut Inner, id: ConnId, now: u64) {
+        let is_member = inner.connections.get(&id).is_some_and(|c| c.member_of.is_some());
+        let reason = if is_member { CloseReason::TooSlow } else { CloseReason::NotJoined };
         inner.reflector.disconnected(now, id);
         inner.drop_queue(id);
-        self.close(inner, id, CloseReason::TooSlow, "");
+        self.close(inner, id, reason, "");
     }
 
     fn flush_session(self: &Rc<Self>, inner: &mut Inner, key: SessionKey, now: u64) {

@@ -1,0 +1,96 @@
+//! Small clients that speak the protocol, and no more.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use teatime_net::server::{Server, ServerConfig};
+use teatime_wire::{ClientMessage, CloseReason, Join, ServerMessage, SessionId, ViewSecret};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+pub type Socket = WebSocketStream<TcpStream>;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn server(config: ServerConfig) -> Server {
+    Server::bind("127.0.0.1:0", config).expect("there is a free port")
+}
+
+pub async fn connect(server: &Server) -> Socket {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    over(server, socket).await
+}
+
+/// Connects with a socket that may be set in some way.
+async fn over(server: &Server, socket: TcpSocket) -> Socket {
+    let stream = socket.connect(server.local_addr()).await.expect("the server listens");
+    let mut request = server.url().into_client_request().expect("it is a URL");
+    let protocol = teatime_wire::SUBPROTOCOL.parse().expect("it is plain text");
+    request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+    client_async(request, stream).await.expect("the server lets us in").0
+}
+
+pub async fn join(server: &Server, session: u8, view: u8) -> Socket {
+    join_over(connect(server).await, session, view).await
+}
+
+/// The same with a system that keeps little of what is not read.
+pub async fn join_with_small_buffer(server: &Server, session: u8, view: u8) -> Socket {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    socket.set_recv_buffer_size(4096).expect("it can be set");
+    join_over(over(server, socket).await, session, view).await
+}
+
+pub async fn join_over(mut socket: Socket, session: u8, view: u8) -> Socket {
+    let join = Join {
+        protocol: 1,
+        session: SessionId([session; 32]),
+        secret: ViewSecret([view; 32]),
+        password_proof: None,
+        view_data: None,
+        ticks_per_second: 20,
+        attempt: 1,
+        resume: None,
+        agent: "test",
+    };
+    say(&mut socket, &ClientMessage::Join(join)).await;
+    wait_for(&mut socket, |message| matches!(message, ServerMessage::Views(_))).await;
+    socket
+}
+
+pub async fn say(socket: &mut Socket, message: &ClientMessage<'_>) {
+    socket.send(Message::Binary(message.encode().into())).await.expect("it is open");
+}
+
+/// Reads until this message.
+pub async fn wait_for(socket: &mut Socket, wanted: impl Fn(&ServerMessage<'_>) -> bool) {
+    let read = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(frame) = message
+                && wanted(&ServerMessage::decode(&frame).expect("it is a message"))
+            {
+                return;
+            }
+        }
+        panic!("the connection ended");
+    };
+    timeout(PATIENCE, read).await.expect("the message comes");
+}
+
+/// Reads until the server closes, and returns its code.
+pub async fn close_code(socket: &mut Socket) -> Option<CloseReason> {
+    let read = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(close) = message {
+                return close.and_then(|close| CloseReason::from_code(close.code.into()));
+            }
+        }
+        None
+    };
+    timeout(PATIENCE, read).await.expect("the server closes")
+}

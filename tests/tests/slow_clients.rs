@@ -1,0 +1,147 @@
+//! Real clients whose lines are held up: what they are told, and that they catch up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use teatime::server::{Server, ServerConfig};
+use teatime::{
+    App, CloseReason, Config, ConnectionState, Cx, DisconnectReason, Driver, Handling,
+    SessionEvent, handlers, model,
+};
+use teatime_tests::proxy::Proxy;
+
+/// Remembers the sizes of what it was sent.
+#[model(id = "box", version = 1)]
+struct Letterbox {
+    letters: u64,
+    bytes: u64,
+}
+
+#[handlers]
+impl Letterbox {
+    fn init(cx: &mut Cx<Self>, (): &()) -> Self {
+        cx.subscribe("box", "letter", Self::letter);
+        Self { letters: 0, bytes: 0 }
+    }
+
+    fn letter(&mut self, _cx: &mut Cx<Self>, text: &String) {
+        self.letters += 1;
+        self.bytes += text.len() as u64;
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(40);
+
+struct Guest {
+    driver: Driver,
+    reasons: Vec<DisconnectReason>,
+    verdicts: Vec<(u32, u32)>,
+}
+
+impl Guest {
+    fn join(url: &str) -> Self {
+        let app = App::builder::<Letterbox>("teatime.box").build().expect("it is sound");
+        let config = Config::new(app, "room", &()).expect("nothing to encode");
+        let driver = Driver::join(config, url, Arc::new(|| {})).expect("it can be started");
+        Self { driver, reasons: Vec::new(), verdicts: Vec::new() }
+    }
+
+    fn step(&mut self) {
+        self.driver.step(Duration::from_millis(50));
+        while let Some(event) = self.driver.poll_event() {
+            match event {
+                SessionEvent::Connection(_, Some(reason)) => self.reasons.push(reason),
+                SessionEvent::Verdict { agreed, of, .. } => self.verdicts.push((agreed, of)),
+                _ => {}
+            }
+        }
+        while self.driver.poll_delivery(Handling::Queued).is_some() {}
+    }
+
+    fn views(&self) -> usize {
+        self.driver.client().vm().map_or(0, |vm| vm.views().count())
+    }
+
+    fn letters(&self) -> u64 {
+        let vm = self.driver.client().vm();
+        vm.and_then(|vm| vm.root::<Letterbox>()).map_or(0, |letterbox| letterbox.letters)
+    }
+}
+
+/// Steps all until something is so.
+fn until(guests: &mut [&mut Guest], what: &str, mut is_so: impl FnMut(&mut [&mut Guest]) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so(guests) {
+        guests.iter_mut().for_each(|guest| guest.step());
+        assert!(Instant::now() < deadline, "{what} does not happen");
+        guests[0].driver.wait(Duration::from_millis(5));
+    }
+}
+
+fn all_synced(guests: &mut [&mut Guest]) -> bool {
+    guests.iter().all(|guest| guest.driver.client().synced())
+}
+
+#[test]
+fn who_reads_nothing_is_dropped_told_so_and_catches_up() {
+    let mut config = ServerConfig { max_queued_bytes: 512 * 1024, ..ServerConfig::default() };
+    config.reflector.rejoin_limit = 500_000;
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let proxy = Proxy::to(server.local_addr());
+    let (mut writer, mut reader) = (Guest::join(&server.url()), Guest::join(&server.url()));
+    let mut slow = Guest::join(&proxy.url());
+    until(&mut [&mut writer, &mut reader, &mut slow], "the join", |guests| {
+        all_synced(guests) && guests.iter().all(|guest| guest.views() == 3)
+    });
+    proxy.hold(true);
+    let letter = "x".repeat(50_000);
+    let mut written = 0;
+    // The others go on, and see it go: its queue at the reflector is full.
+    until(&mut [&mut writer, &mut reader], "the exit", |guests| {
+        let applied = guests[0].letters();
+        if written < applied + 4 {
+            written += u64::from(guests[0].driver.publish("box", "letter", &letter).is_ok());
+        }
+        guests[1].views() == 2
+    });
+    assert_eq!((&writer.reasons[..], &reader.reasons[..]), (&[][..], &[][..]));
+    proxy.hold(false);
+    until(&mut [&mut writer, &mut reader, &mut slow], "the return", |guests| {
+        all_synced(guests)
+            && guests.iter().all(|guest| guest.views() == 3 && guest.letters() == written)
+    });
+    let reason = slow.reasons.first();
+    assert!(
+        matches!(reason, Some(DisconnectReason::Closed(CloseReason::TooSlow, _))),
+        "it is told why: {reason:?}"
+    );
+    slow.driver.request_vote().expect("it is live");
+    until(&mut [&mut writer, &mut reader, &mut slow], "the vote", |guests| {
+        guests.iter().all(|guest| guest.verdicts.last() == Some(&(3, 3)))
+    });
+}
+
+#[test]
+fn a_dead_line_is_given_up_although_there_is_something_to_send() {
+    let server = Server::bind("127.0.0.1:0", ServerConfig::default()).expect("a free port");
+    let proxy = Proxy::to(server.local_addr());
+    let mut guest = Guest::join(&proxy.url());
+    until(&mut [&mut guest], "the join", all_synced);
+    proxy.hold(true);
+    let letter = "x".repeat(60_000);
+    let mut written = 0;
+    while guest.driver.publish("box", "letter", &letter).is_ok() {
+        written += 1;
+    }
+    assert!(written > 10);
+    let held = Instant::now();
+    // The silence that it allows, and a little.
+    until(&mut [&mut guest], "the cut", |guests| !guests[0].reasons.is_empty());
+    assert_eq!(guest.reasons, [DisconnectReason::Silent]);
+    assert!(held.elapsed() < Duration::from_secs(14), "{:?}", held.elapsed());
+    proxy.hold(false);
+    until(&mut [&mut guest], "the return", |guests| {
+        guests[0].driver.client().connection_state() == ConnectionState::Live
+            && guests[0].letters() == written
+    });
+}
