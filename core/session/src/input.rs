@@ -270,10 +270,12 @@ impl Client {
         }
         self.history_from = vm.seq();
         self.backlog.restart(vm.seq(), vm.time().as_micros());
-        let faults = vm.drain_faults();
+        let (faults, seq) = (vm.drain_faults(), vm.seq());
         self.vm = Some(vm);
         self.report_faults(faults);
         self.phase = Phase::Running;
+        // Nothing may follow, if this view had not left and nobody does anything.
+        self.check_view_ready(seq);
     }
 
     /// The view is not the one that the models know any more.

@@ -200,7 +200,7 @@ impl Client {
         self.report_faults(faults);
     }
 
-    fn check_view_ready(&mut self, seq: u64) {
+    pub(crate) fn check_view_ready(&mut self, seq: u64) {
         if !self.view_ready && self.own_join_seen && seq >= self.history_until {
             self.view_ready = true;
             self.view_unbuilt = true;
