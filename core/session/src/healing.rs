@@ -59,6 +59,9 @@ impl Doubt {
 impl Client {
     /// The reflector says that the state of this vote may be wrong.
     pub(crate) fn hear_diverged(&mut self, now: u64, seq: u64) -> Result<(), DisconnectReason> {
+        if self.voting.is_early(seq) {
+            return Ok(());
+        }
         let accused = self.voting.accused.take();
         let is_accused = accused.is_some();
         let Some(cast) = accused.or_else(|| self.voting.undecided(seq)) else {

@@ -158,10 +158,7 @@ impl Client {
                 self.clock.hear(now, time);
                 Ok(())
             }
-            (ServerMessage::Verdict(verdict), Phase::Running) => {
-                self.hear_verdict(verdict);
-                Ok(())
-            }
+            (ServerMessage::Verdict(verdict), Phase::Running) => self.hear_verdict(now, verdict),
             (ServerMessage::SnapshotWanted(seq), Phase::Running) => {
                 self.start_upload(seq);
                 Ok(())
