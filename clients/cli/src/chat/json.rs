@@ -134,11 +134,11 @@ impl Form {
 }
 
 fn tell_divergence(divergence: &Divergence) -> Result<(), Failure> {
-    let Divergence { seq, time, hash, right, file, .. } = divergence;
+    let Divergence { seq, time, hash, file, .. } = divergence;
     let kept = file.as_ref().and_then(|file| file.as_ref().ok());
     print(&json!({
         "event": "diverged", "seq": seq, "time_us": time.as_micros(), "hash": hash.to_string(),
-        "right": right.map(|hash| hash.to_string()), "evidence": kept,
+        "evidence": kept,
     }))?;
     match file {
         Some(Err(why)) => print(&error_line("IO", why)),
