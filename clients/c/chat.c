@@ -35,7 +35,8 @@ static void check(tea_status status, int exit_code) {
 
 static void usage(void) {
     fputs("usage: chat [LINK] [--reflector URL] [--name ROOM] [--password PW]\n"
-          "            [--inactivity SECONDS] [--ca FILE] [--plain | --json]\n", stderr);
+          "            [--inactivity SECONDS] [--ca FILE] [--evidence DIR]\n"
+          "            [--plain | --json]\n", stderr);
     exit(2);
 }
 
@@ -195,6 +196,23 @@ static void on_connection(const tea_event *event) {
     if (json && name) printf("{\"event\":\"connection\",\"state\":\"%s\"}\n", name);
 }
 
+static void print_divergence(const tea_event *event) {
+    char hash[65];
+    tea_hex(event->hash.bytes, sizeof event->hash.bytes, hash);
+    if (json) {
+        printf("{\"event\":\"diverged\",\"seq\":%llu,\"time_us\":%llu,\"hash\":\"%s\",\"evidence\":",
+               (unsigned long long)event->seq, (unsigned long long)event->time_us, hash);
+        if (event->flag) print_string(event->message);
+        else printf("null");
+        puts("}");
+    } else {
+        fprintf(stderr, "chat: this client's state was not the right one and has been replaced%s%.*s\n",
+                event->flag ? "; see: teatime diff " : "", event->flag ? (int)event->message.len : 0,
+                event->message.ptr);
+    }
+    if (event->status != TEA_STATUS_OK) print_failure(event->status, event->message);
+}
+
 static void on_event(const tea_event *event) {
     char hash[67] = "\"";
     tea_hex(event->hash.bytes, sizeof event->hash.bytes, hash + 1);
@@ -203,6 +221,7 @@ static void on_event(const tea_event *event) {
     if (event->kind == TEA_EVENT_KIND_VIEW_READY) build_view();
     if (event->kind == TEA_EVENT_KIND_VIEW_LOST) live = false;
     if (event->kind == TEA_EVENT_KIND_CONNECTION) on_connection(event);
+    if (event->kind == TEA_EVENT_KIND_DIVERGED) print_divergence(event);
     if (event->kind == TEA_EVENT_KIND_FAULT) print_failure(event->status, event->message);
     if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_history) {
         new_lines++;
@@ -312,10 +331,11 @@ static void trust(tea_config *config, const char *name) {
 static void join(int argc, char **argv) {
     static const struct option flags[] = {
         {"reflector", 1, NULL, 0}, {"name", 1, NULL, 1}, {"password", 1, NULL, 2},
-        {"inactivity", 1, NULL, 3}, {"plain", 0, NULL, 4}, {"json", 0, NULL, 5}, {"ca", 1, NULL, 6}, {0}};
+        {"inactivity", 1, NULL, 3}, {"plain", 0, NULL, 4}, {"json", 0, NULL, 5}, {"ca", 1, NULL, 6},
+        {"evidence", 1, NULL, 7}, {0}};
     static const char *const paths[] = {"/reflector", "/name", "/password", "/options/inactivity"};
     tea_str parts[4] = {{NULL, 0}, TEA_STR("lobby"), {NULL, 0}, TEA_STR("1200")}, app_id;
-    const char *given[7] = {NULL};
+    const char *given[8] = {NULL};
     tea_value *from_link;
     tea_app *app;
     tea_config *config;
@@ -346,6 +366,7 @@ static void join(int argc, char **argv) {
     check(tea_config_new(app, parts[1], tea_json(options), &config), 2);
     if (parts[2].ptr) check(tea_config_set_password(config, parts[2]), 2);
     if (given[6]) trust(config, given[6]);
+    if (given[7]) check(tea_config_set_evidence_dir(config, tea_text(given[7])), 2);
     if (!parts[0].ptr) {
         check(tea_reflector_local(&reflector), 1);
         check(tea_reflector_url(reflector, &parts[0]), 1);

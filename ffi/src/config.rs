@@ -124,6 +124,26 @@ pub unsafe extern "C" fn tea_config_set_trusted_certificates(
     })
 }
 
+/// Sets the directory for a file of evidence if this client diverges, which `teatime diff` reads; an
+/// empty text stands for none, as if it had not been said. The directory is made if it is not there, and
+/// the oldest of more than 32 files go. Only this user can read them: what they hold is plain, also if the
+/// session has a password.
+///
+/// Whether it can be written shows at TEA_EVENT_KIND_DIVERGED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_config_set_evidence_dir(
+    config: *mut tea_config,
+    directory: tea_str,
+) -> tea_status {
+    boundary(|| {
+        let directory = directory.get("directory")?;
+        change(config, |config| {
+            config.evidence_dir = (!directory.is_empty()).then(|| directory.into());
+            Ok(())
+        })
+    })
+}
+
 /// Sets how many ticks per second the session's first client asks for, 1 to 60; 20 if not said.
 /// Future messages run at most one tick late.
 ///

@@ -40,6 +40,10 @@ pub enum tea_event_kind {
     Fault = 8,
     /// The reflector asks senders to pause (flag), or lets them go on (not flag).
     Held = 9,
+    /// This client's state was not the right one, and has been replaced: seq and time_us of the vote that
+    /// found it, the wrong state's hash. If flag there is a file of evidence, and message is its path; if
+    /// it could not be written status and message say why. See tea_config_set_evidence_dir.
+    Diverged = 10,
 }
 
 /// An event. Which members mean something depends on the kind; the others are zero or empty. Texts
@@ -263,6 +267,26 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>
         }
         SessionEvent::Held(held) => {
             tea_event { flag: held, ..tea_event::new(tea_event_kind::Held) }
+        }
+        SessionEvent::Diverged(divergence) => {
+            let mut event = tea_event {
+                seq: divergence.seq,
+                time_us: divergence.time.as_micros(),
+                hash: tea_hash { bytes: divergence.hash.0 },
+                ..tea_event::new(tea_event_kind::Diverged)
+            };
+            match divergence.file {
+                Some(Ok(path)) => {
+                    event.flag = true;
+                    message = batch.message(path.display());
+                }
+                Some(Err(why)) => {
+                    event.status = tea_status::Io;
+                    message = batch.message(why);
+                }
+                None => {}
+            }
+            event
         }
         // What this version of the library does not know it does not make.
         other => {

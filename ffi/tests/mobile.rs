@@ -41,6 +41,7 @@ fn options(url: &str) -> JoinOptions {
         ticks_per_second: None,
         trusted_certificates: None,
         agent: "test/1".to_owned(),
+        evidence_dir: None,
     }
 }
 

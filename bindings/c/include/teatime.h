@@ -429,6 +429,12 @@ enum tea_event_kind
      * The reflector asks senders to pause (flag), or lets them go on (not flag).
      */
     TEA_EVENT_KIND_HELD = 9,
+    /**
+     * This client's state was not the right one, and has been replaced: seq and time_us of the vote that
+     * found it, the wrong state's hash. If flag there is a file of evidence, and message is its path; if
+     * it could not be written status and message say why. See tea_config_set_evidence_dir.
+     */
+    TEA_EVENT_KIND_DIVERGED = 10,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -988,6 +994,17 @@ tea_status tea_config_set_view_data(tea_config *config, tea_data view_data);
  * Whether they can be used shows when a session is joined: TEA_STATUS_BAD_CERTIFICATES.
  */
 tea_status tea_config_set_trusted_certificates(tea_config *config, tea_str pem);
+
+/**
+ * Sets the directory for a file of evidence if this client diverges, which `teatime diff` reads; an
+ * empty text stands for none, as if it had not been said. The directory is made if it is not there, and
+ * the oldest of more than 32 files go. Only this user can read them: what they hold is plain, also if the
+ * session has a password.
+ *
+ * Whether it can be written shows at TEA_EVENT_KIND_DIVERGED.
+ */
+tea_status tea_config_set_evidence_dir(tea_config *config,
+                                       tea_str directory);
 
 /**
  * Sets how many ticks per second the session's first client asks for, 1 to 60; 20 if not said.

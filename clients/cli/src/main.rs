@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod diff;
 mod new;
 mod reflector;
 mod store;
@@ -25,6 +26,8 @@ enum Command {
     Chat(chat::Arguments),
     /// Run a reflector: the server that gives the events of each session one order.
     Reflector(reflector::Arguments),
+    /// Say which model and field of a client that diverged went wrong, and after which event.
+    Diff(diff::Arguments),
     /// Look at what a reflector has kept, and move sessions.
     Store(store::Arguments),
     /// Make the beginnings of an app with models of its own: in Rust, with Swift and Kotlin programs.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Reflector(arguments) => reflector::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

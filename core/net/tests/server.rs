@@ -60,7 +60,7 @@ async fn what_the_transport_says_before_the_join_neither_parts_a_session_nor_goe
     for _ in 0..50 {
         second.send(Message::Ping(vec![7; 125].into())).await.expect("it is open");
     }
-    let _second = join_over(second, 3, 2).await;
+    let mut second = join_over(second, 3, 2).await;
     say(&mut first, &ClientMessage::Send(Send { counter: 1, payload: b"x" })).await;
     wait_for(&mut second, |message| matches!(message, ServerMessage::Event(_))).await;
     let mut endless = connect(&server).await;

@@ -59,8 +59,8 @@ impl Doubt {
 impl Client {
     /// The reflector says that the state of this vote may be wrong.
     pub(crate) fn hear_diverged(&mut self, now: u64, seq: u64) -> Result<(), DisconnectReason> {
-        if seq <= self.loaded_at {
-            // Of a state that was replaced since.
+        // Or of a state that was replaced since.
+        if self.voting.is_early(seq) || seq <= self.loaded_at {
             return Ok(());
         }
         let accused = self.voting.accused.take();

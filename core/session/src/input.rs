@@ -159,10 +159,7 @@ impl Client {
                 self.clock.hear(now, time);
                 Ok(())
             }
-            (ServerMessage::Verdict(verdict), Phase::Running) => {
-                self.hear_verdict(verdict);
-                Ok(())
-            }
+            (ServerMessage::Verdict(verdict), Phase::Running) => self.hear_verdict(now, verdict),
             (ServerMessage::SnapshotWanted(seq), Phase::Running) => {
                 self.start_upload(seq);
                 Ok(())
@@ -277,12 +274,12 @@ impl Client {
         self.history_from = vm.seq();
         self.loaded_at = self.history_until;
         self.backlog.restart(vm.seq(), vm.time().as_micros());
-        let faults = vm.drain_faults();
+        let (faults, seq) = (vm.drain_faults(), vm.seq());
         self.vm = Some(vm);
         self.report_faults(faults);
         self.phase = Phase::Running;
-        // Nothing need follow if the models know this view already.
-        self.check_view_ready(self.history_from);
+        // Nothing may follow, if this view had not left and nobody does anything.
+        self.check_view_ready(seq);
     }
 
     /// The view is not the one that the models know any more.

@@ -6,7 +6,7 @@ use teatime_vm::{Fault, FaultKind, StateHash, Time};
 use teatime_wire::{ClientMessage, Digest, SnapshotPart, Verdict, Vote, limits};
 
 use crate::client::Client;
-use crate::event::{Action, SessionEvent};
+use crate::event::{Action, DisconnectReason, SessionEvent};
 use crate::limits::SNAPSHOT_PARTS_PER_STEP;
 
 /// The newest vote that this client took part in.
@@ -16,6 +16,8 @@ pub(crate) struct Voting {
     /// The first vote of which a majority has said that it was wrong; others may follow before the
     /// reflector asks this client to join anew.
     pub(crate) accused: Option<Cast>,
+    /// The vote whose state may be wrong, as the reflector says; how it ended is on its way.
+    doubted: Option<u64>,
     upload: Option<Upload>,
     /// The owner has asked for a vote that has not come.
     pub(crate) asked: bool,
@@ -54,6 +56,14 @@ impl Voting {
         self.upload.is_some()
     }
 
+    /// Whether a vote has not ended yet as far as this client knows. Then what the reflector says about
+    /// it has overtaken the verdict, and is to be heard after it.
+    pub(crate) fn is_early(&mut self, seq: u64) -> bool {
+        let is_early = self.cast.as_ref().is_some_and(|cast| cast.seq == seq && cast.of == 0);
+        self.doubted = is_early.then_some(seq);
+        is_early
+    }
+
     /// This client's part in a vote that has ended without a majority.
     pub(crate) fn undecided(&mut self, seq: u64) -> Option<Cast> {
         self.cast.take_if(|cast| cast.seq == seq && cast.of > 0)
@@ -88,7 +98,11 @@ impl Client {
         self.send(&ClientMessage::Vote(vote));
     }
 
-    pub(crate) fn hear_verdict(&mut self, verdict: Verdict) {
+    pub(crate) fn hear_verdict(
+        &mut self,
+        now: u64,
+        verdict: Verdict,
+    ) -> Result<(), DisconnectReason> {
         let Verdict { seq, mut hash, agreed, of } = verdict;
         if let Some(mut cast) = self.voting.cast.take_if(|cast| cast.seq == seq) {
             (cast.agreed, cast.of) = (agreed, of);
@@ -107,6 +121,10 @@ impl Client {
             }
         }
         self.tell(SessionEvent::Verdict { seq, hash, agreed, of });
+        if self.voting.doubted.take_if(|doubted| *doubted == seq).is_some() {
+            return self.hear_diverged(now, seq);
+        }
+        Ok(())
     }
 
     /// The reflector wants our snapshot of this vote. If we no longer have it, or it is too large,

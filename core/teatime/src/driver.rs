@@ -11,6 +11,7 @@ use teatime_session::{
 };
 use teatime_vm::{Payload, Time};
 
+use crate::evidence;
 use crate::link::{LinkError, reflector_address};
 
 /// Everything that can go wrong before a session begins to connect. What goes wrong later comes as
@@ -105,7 +106,9 @@ impl Driver {
 
     /// What has happened to the session, oldest first.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
-        self.client.poll_event()
+        let mut event = self.client.poll_event()?;
+        evidence::keep(&mut event, &self.client);
+        Some(event)
     }
 
     /// The next event for a subscription with this handling.

@@ -6,6 +6,7 @@
 
 mod badge;
 mod driver;
+pub mod evidence;
 mod link;
 mod local;
 mod qr;
@@ -22,7 +23,7 @@ pub use teatime_net::client::Waker;
 pub use teatime_net::server;
 pub use teatime_net::tls::BadCertificates;
 pub use teatime_session::{
-    Client, Config, ConfigError, ConnectionState, Delivery, DisconnectReason, Handling,
+    Client, Config, ConfigError, ConnectionState, Delivery, DisconnectReason, Divergence, Handling,
     PublishError, Receipt, RoundTrips, SessionEvent, SubscriptionId, WILDCARD,
 };
 pub use teatime_vm::*;

@@ -26,7 +26,8 @@ pub enum ServerMessage<'a> {
     /// Asks this client for its snapshot at the vote with this sequence number.
     SnapshotWanted(u64),
     /// This client's state at the vote with this sequence number is not the majority's: it must
-    /// throw its model away and join without [`Resume`](crate::Resume).
+    /// throw its model away and join without [`Resume`](crate::Resume). Or there was no majority: then
+    /// it must do so if it does not come to the same state once more by the log.
     Diverged(u64),
     /// Answers a [`Ping`](crate::ClientMessage::Ping).
     Pong(u64),

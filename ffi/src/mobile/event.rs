@@ -75,6 +75,19 @@ pub enum Event {
         /// Whether they should pause.
         held: bool,
     },
+    /// This client's state was not the right one, and has been replaced.
+    Diverged {
+        /// Sequence number of the vote that found it.
+        seq: u64,
+        /// Session time of the vote in µs.
+        time_us: u64,
+        /// The wrong state's hash as hexadecimal text.
+        hash: String,
+        /// The file of evidence, if one was asked for and could be written.
+        evidence: Option<String>,
+        /// Why it could not be written, for people.
+        why: Option<String>,
+    },
 }
 
 /// What concerns the session.
@@ -101,6 +114,15 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
             why: fault.to_string(),
         },
         SessionEvent::Held(held) => Event::Held { held },
+        SessionEvent::Diverged(divergence) => {
+            let (evidence, why) = match divergence.file {
+                Some(Ok(path)) => (Some(path.display().to_string()), None),
+                Some(Err(why)) => (None, Some(why)),
+                None => (None, None),
+            };
+            let (seq, time_us) = (divergence.seq, divergence.time.as_micros());
+            Event::Diverged { seq, time_us, hash: divergence.hash.to_string(), evidence, why }
+        }
         // What this version does not know it does not make.
         _ => return None,
     })

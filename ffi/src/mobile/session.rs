@@ -65,6 +65,9 @@ pub struct JoinOptions {
     pub trusted_certificates: Option<String>,
     /// Name and version of the program, for the reflector's log.
     pub agent: String,
+    /// The directory for a file of evidence if this client diverges; plain, also if the session has a
+    /// password.
+    pub evidence_dir: Option<String>,
 }
 
 /// Is told, on a background thread, that a step has become worthwhile. It must only pass that on.
@@ -96,6 +99,7 @@ fn config(app: &App, options: &JoinOptions) -> crate::status::Result<Config> {
     config.trusted_certificates =
         options.trusted_certificates.as_ref().map(|pem| pem.clone().into_bytes());
     config.agent.clone_from(&options.agent);
+    config.evidence_dir = options.evidence_dir.as_ref().map(Into::into);
     config.check()?;
     Ok(config)
 }

@@ -22,6 +22,9 @@ public struct JoinOptions: Sendable {
   public var trustedCertificates: String?
   /// Name and version of the program, for the reflector's log; at most 64 bytes.
   public var agent: String = "teatime-swift"
+  /// The directory for a file of evidence if this client diverges. What is in it is plain, also if there
+  /// is a password.
+  public var evidenceDirectory: String?
 
   /// The session of this name.
   public init(
@@ -64,7 +67,7 @@ extension JoinOptions {
       return TeatimeFFI.JoinOptions(
         reflector: reflector, name: name, password: password, options: try JSON.text(of: options),
         viewData: try JSON.text(of: viewData), ticksPerSecond: ticks,
-        trustedCertificates: trustedCertificates, agent: agent)
+        trustedCertificates: trustedCertificates, agent: agent, evidenceDir: evidenceDirectory)
     }
   }
 }

@@ -19,6 +19,10 @@ public enum Notice: Sendable, Hashable {
   case fault(seq: UInt64, time: Duration, sender: ViewID?, message: String)
   /// The reflector asks senders to pause, or lets them go on.
   case held(Bool)
+  /// This client's state was not the right one, and has been replaced: sequence number and session time
+  /// of the vote that found it, the wrong state's hash as 64 hexadecimal digits, the file of evidence if
+  /// ``JoinOptions/evidenceDirectory`` asked for one, or why it could not be written, for people.
+  case diverged(seq: UInt64, time: Duration, hash: String, evidence: String?, message: String?)
 }
 
 extension Notice {
@@ -36,6 +40,9 @@ extension Notice {
       self = .fault(
         seq: seq, time: .microseconds(time), sender: sender.flatMap(ViewID.init), message: why)
     case .held(let held): self = .held(held)
+    case .diverged(let seq, let time, let hash, let evidence, let why):
+      self = .diverged(
+        seq: seq, time: .microseconds(time), hash: hash, evidence: evidence, message: why)
     case .published, .connection: return nil
     }
   }

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use teatime::{ConnectionState, SessionEvent};
+use teatime::{ConnectionState, Divergence, SessionEvent};
 use teatime_chat::ChatUpdate;
 
 use super::room::{Command, Room};
@@ -98,6 +98,7 @@ impl Form {
                     "agreed": agreed, "of": of,
                 }))?,
                 SessionEvent::Fault(fault) => print(&error_line("FAULT", &fault))?,
+                SessionEvent::Diverged(divergence) => tell_divergence(&divergence)?,
                 _ => {}
             }
         }
@@ -129,6 +130,19 @@ impl Form {
             print(&json!({ "event": "connection", "state": state.name() }))?;
         }
         Ok(())
+    }
+}
+
+fn tell_divergence(divergence: &Divergence) -> Result<(), Failure> {
+    let Divergence { seq, time, hash, file, .. } = divergence;
+    let kept = file.as_ref().and_then(|file| file.as_ref().ok());
+    print(&json!({
+        "event": "diverged", "seq": seq, "time_us": time.as_micros(), "hash": hash.to_string(),
+        "evidence": kept,
+    }))?;
+    match file {
+        Some(Err(why)) => print(&error_line("IO", why)),
+        _ => Ok(()),
     }
 }
 

@@ -42,6 +42,14 @@ pub(crate) struct Arguments {
     /// this machine trusts.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Where a file of evidence goes if this client diverges; it holds what was said, in plain text, and
+    /// only this user can read it [default: teatime/evidence where this user's programs keep their
+    /// state].
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
+    /// Keeps no evidence.
+    #[arg(long, conflicts_with = "evidence")]
+    no_evidence: bool,
     /// Plain text: each line of standard input is a post. This is the default where standard
     /// output is no terminal.
     #[arg(long, conflicts_with = "json")]
@@ -128,12 +136,23 @@ fn what_to_join(arguments: &Arguments) -> Result<(Place, teatime::Config, ChatOp
             .map_err(|error| usage(&format_args!("{}: {error}", file.display())))?;
         config.trusted_certificates = Some(pem);
     }
+    if !arguments.no_evidence {
+        config.evidence_dir = arguments.evidence.clone().or_else(evidence_dir);
+    }
     let reflector = arguments.reflector.as_deref().or(of_link(|link| Some(&link.reflector)));
     let place = match reflector {
         Some(address) => Place::Given(reflector_address(address).map_err(|error| usage(&error))?),
         None => Place::ThisMachine(None),
     };
     Ok((place, config, options))
+}
+
+/// Where programs of this user keep what is neither configuration nor a cache.
+fn evidence_dir() -> Option<PathBuf> {
+    let set = ["XDG_STATE_HOME", "LOCALAPPDATA"].into_iter().find_map(std::env::var_os);
+    let state = set.map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
+    Some(state.join("teatime").join("evidence"))
 }
 
 /// Passes standard input on, line by line, from a thread of its own.

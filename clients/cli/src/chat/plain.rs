@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use teatime::{ConnectionState, SessionEvent};
 use teatime_chat::{ChatUpdate, Line, plain_text};
 
-use super::room::{Command, Room};
+use super::room::{Command, Room, diverged};
 use super::{Wake, wait};
 use crate::Failure;
 
@@ -64,6 +64,7 @@ fn tell(room: &Room, event: &SessionEvent, told_unreachable: &mut bool) -> Resul
             *told_unreachable = true;
             eprintln!("teatime: {reason}; trying again, stop with Ctrl-C");
         }
+        SessionEvent::Diverged(divergence) => eprintln!("teatime: {}", diverged(divergence)),
         _ => {}
     }
     Ok(())

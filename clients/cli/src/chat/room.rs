@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use teatime::{
-    Badge, Config, ConnectionState, LocalReflector, PublishError, Receipt, Session, SessionEvent,
-    Waker, local_reflector,
+    Badge, Config, ConnectionState, Divergence, LocalReflector, PublishError, Receipt, Session,
+    SessionEvent, Waker, local_reflector,
 };
 use teatime_chat::{Chat, ChatOptions, ChatUpdate, ChatView};
 
@@ -186,6 +186,16 @@ impl Room {
 
     pub(crate) fn is_encrypted(&self) -> bool {
         self.config.password.is_some()
+    }
+}
+
+/// What happened to a client that diverged, for people.
+pub(crate) fn diverged(divergence: &Divergence) -> String {
+    let what = "this client's state was not the right one and has been replaced";
+    match &divergence.file {
+        Some(Ok(file)) => format!("{what}; see: teatime diff {}", file.display()),
+        Some(Err(why)) => format!("{what}; {why}"),
+        None => what.to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use teatime::{ConnectionState, SessionEvent};
 use teatime_chat::plain_text;
 use tui_input::{Input, InputRequest};
 
-use super::room::Room;
+use super::room::{Room, diverged};
 use super::screen::Screen;
 use super::{Wake, wait};
 use crate::Failure;
@@ -43,6 +43,8 @@ pub(crate) fn run(room: Room, sender: Sender<Wake>, wakes: &Receiver<Wake>) -> R
 struct Tui {
     room: Room,
     screen: Screen,
+    /// What happened to this client's state, shown until the connection says something else.
+    divergence: Option<String>,
     /// Something on the screen is out of date.
     changed: bool,
     leaving: bool,
@@ -66,7 +68,7 @@ impl Tui {
             qr_wanted: false,
             colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        Self { room, screen, changed: true, leaving: false }
+        Self { room, screen, divergence: None, changed: true, leaving: false }
     }
 
     fn run(
@@ -95,9 +97,15 @@ impl Tui {
                 SessionEvent::Connection(ConnectionState::Failed, Some(reason)) => {
                     return Err(Failure::Failed(reason.to_string()));
                 }
-                SessionEvent::Connection(ConnectionState::Live, _) => self.screen.notice = None,
+                SessionEvent::Connection(ConnectionState::Live, _) => {
+                    self.screen.notice = self.divergence.take();
+                }
                 SessionEvent::Connection(_, Some(reason)) => {
                     self.screen.notice = Some(format!("{reason}; trying again"));
+                }
+                SessionEvent::Diverged(divergence) => {
+                    // The connection is live again only after this.
+                    self.divergence = Some(diverged(&divergence));
                 }
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
                 _ => {}

@@ -13,6 +13,8 @@ public struct Room: Sendable, Hashable {
   public var inactivitySeconds: UInt32
   /// Certificates (PEM) that are trusted besides those that the platform trusts. Not in links.
   public var trustedCertificates: String?
+  /// Where a file of evidence goes if this client diverges; what is in it is plain.
+  public var evidenceDirectory: String?
 
   /// The name of the room if nothing is said.
   public static let defaultName = "lobby"
@@ -73,6 +75,7 @@ public struct Room: Sendable, Hashable {
         app: try .chat, reflector: reflector, name: name, password: password,
         options: Chat.Options(inactivitySeconds: inactivitySeconds))
       options.trustedCertificates = trustedCertificates
+      options.evidenceDirectory = evidenceDirectory
       options.agent = "teatime-chat-swift"
       return options
     }

@@ -19,7 +19,8 @@ struct Flags {
 
   static let usage = """
     usage: teatime-chat [LINK] [--reflector URL] [--name ROOM] [--password PW]
-                        [--inactivity SECONDS] [--ca FILE] [--plain | --json]
+                        [--inactivity SECONDS] [--ca FILE] [--evidence DIR]
+                        [--plain | --json]
     """
 
   private(set) var form = Form.plain
@@ -27,7 +28,9 @@ struct Flags {
   private var link: String?
   private var values: [String: String] = [:]
 
-  private static let withValue = ["--reflector", "--name", "--password", "--inactivity", "--ca"]
+  private static let withValue = [
+    "--reflector", "--name", "--password", "--inactivity", "--ca", "--evidence",
+  ]
 
   /// Reads the arguments, without the name of the program.
   init(_ arguments: [String]) throws {
@@ -76,6 +79,7 @@ struct Flags {
       }
       room.trustedCertificates = pem
     }
+    room.evidenceDirectory = values["--evidence"]
     return room
   }
 }

@@ -49,6 +49,12 @@ final class JSONLines: FrontEnd {
         "event": "verdict", "seq": seq, "hash": hash ?? NSNull() as Any, "agreed": agreed, "of": of,
       ])
     case .fault(_, _, _, let message): complain(TeatimeError(.fault, message))
+    case .diverged(let seq, let time, let hash, let evidence, let message):
+      Output.print(json: [
+        "event": "diverged", "seq": seq, "time_us": time / .microseconds(1), "hash": hash,
+        "evidence": evidence ?? NSNull() as Any,
+      ])
+      if let message { complain(TeatimeError(.io, message)) }
     case .viewReady, .viewLost, .synced, .held: break
     }
   }

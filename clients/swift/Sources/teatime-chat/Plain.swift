@@ -8,6 +8,9 @@ struct Plain: FrontEnd {
     case .history(let new):
       for line in new { Output.print(line.text) }
     case .notice(.fault(_, _, _, let message)): Output.complain(message)
+    case .notice(.diverged(_, _, _, let evidence, let message)):
+      let more = (evidence.map { "see: teatime diff \($0)" } ?? message).map { "; \($0)" } ?? ""
+      Output.complain("this client's state was not the right one and has been replaced\(more)")
     case .joined, .viewInfo, .connection, .notice: break
     }
   }

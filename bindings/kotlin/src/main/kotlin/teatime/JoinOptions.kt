@@ -18,6 +18,8 @@ import teatime.ffi.JoinOptions as NativeOptions
  *   the session's first participant; 20 if not said
  * @property trustedCertificates certificates (PEM) that are trusted besides those that the platform trusts
  * @property agent name and version of the program, for the reflector's log
+ * @property evidenceDirectory where a file of evidence goes if this participant diverges; what is in it is
+ *   plain, also if there is a password
  */
 public data class JoinOptions(
     val app: App,
@@ -29,6 +31,7 @@ public data class JoinOptions(
     val ticksPerSecond: Int? = null,
     val trustedCertificates: String? = null,
     val agent: String = "teatime-kotlin",
+    val evidenceDirectory: String? = null,
 ) {
     /** Without the password, so that it does not end up in a log. */
     override fun toString(): String = "JoinOptions($app, $reflector, $name)"
@@ -43,5 +46,6 @@ public data class JoinOptions(
         ticksPerSecond = ticksPerSecond?.coerceIn(0, UShort.MAX_VALUE.toInt())?.toUShort(),
         trustedCertificates = trustedCertificates,
         agent = agent,
+        evidenceDir = evidenceDirectory,
     )
 }

@@ -61,6 +61,24 @@ public sealed interface Notice {
      * @property held whether they should pause
      */
     public data class Held(val held: Boolean) : Notice
+
+    /**
+     * This participant's state was not the right one, and has been replaced.
+     *
+     * @property seq sequence number of the vote that found it
+     * @property time session time of the vote
+     * @property hash the wrong state's hash as hexadecimal text
+     * @property evidence the file of evidence, if [JoinOptions.evidenceDirectory] asked for one and it could
+     *   be written
+     * @property why why it could not be written, for people
+     */
+    public data class Diverged(
+        val seq: ULong,
+        val time: Duration,
+        val hash: String,
+        val evidence: String?,
+        val why: String?,
+    ) : Notice
 }
 
 /** What concerns the session itself; nothing if it was published. */
@@ -75,6 +93,8 @@ internal fun notice(event: NativeEvent): Notice? = when (event) {
     is NativeEvent.Fault ->
         Notice.Fault(event.seq, duration(event.timeUs), event.sender?.let(::ViewId), event.why)
     is NativeEvent.Held -> Notice.Held(event.held)
+    is NativeEvent.Diverged ->
+        Notice.Diverged(event.seq, duration(event.timeUs), event.hash, event.evidence, event.why)
 }
 
 internal fun duration(us: ULong): Duration = us.coerceAtMost(Long.MAX_VALUE.toULong()).toLong().microseconds

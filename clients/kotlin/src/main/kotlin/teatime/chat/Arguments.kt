@@ -20,6 +20,7 @@ internal class Arguments private constructor(
         inactivitySeconds = given["--inactivity"]?.let { Room.seconds(it) }
             ?: link?.inactivitySeconds ?: Room.INACTIVITY_SECONDS,
         trustedCertificates = given["--ca"]?.let { read(it) },
+        evidenceDirectory = given["--evidence"],
     )
 
     private fun read(file: String): String = try {
@@ -29,7 +30,8 @@ internal class Arguments private constructor(
     }
 
     companion object {
-        private val VALUES = setOf("--reflector", "--name", "--password", "--inactivity", "--ca")
+        private val VALUES =
+            setOf("--reflector", "--name", "--password", "--inactivity", "--ca", "--evidence")
         private val SWITCHES = setOf("--plain", "--json")
 
         fun parse(arguments: List<String>): Arguments {
@@ -65,6 +67,7 @@ internal class Arguments private constructor(
 internal class UsageError(message: String?) : Exception(message) {
     companion object {
         const val TEXT = "usage: teatime-chat [LINK] [--reflector URL] [--name ROOM] [--password PW]\n" +
-            "                    [--inactivity SECONDS] [--ca FILE] [--plain | --json]"
+            "                    [--inactivity SECONDS] [--ca FILE] [--evidence DIR]\n" +
+            "                    [--plain | --json]"
     }
 }

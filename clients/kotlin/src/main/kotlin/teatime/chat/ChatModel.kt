@@ -77,6 +77,10 @@ class ChatModel(private val room: Room) {
                     is Notice.State -> tell(ChatUpdate.State(notice))
                     is Notice.Verdict -> tell(ChatUpdate.Verdict(notice))
                     is Notice.Fault -> tell(ChatUpdate.Failure(ErrorCode.FAULT.name, notice.why))
+                    is Notice.Diverged -> {
+                        tell(ChatUpdate.Diverged(notice))
+                        notice.why?.let { tell(ChatUpdate.Failure(ErrorCode.IO.name, it)) }
+                    }
                     is Notice.Synced, is Notice.Held -> {}
                 }
             }

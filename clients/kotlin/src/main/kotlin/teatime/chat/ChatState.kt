@@ -51,6 +51,9 @@ sealed interface ChatUpdate {
     /** The end of a vote. */
     data class Verdict(val vote: Notice.Verdict) : ChatUpdate
 
+    /** The state was not the right one, and has been replaced. */
+    data class Diverged(val notice: Notice.Diverged) : ChatUpdate
+
     /** Something failed, and the chat goes on. */
     data class Failure(val code: String, val message: String) : ChatUpdate
 }

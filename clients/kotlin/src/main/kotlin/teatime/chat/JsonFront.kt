@@ -61,6 +61,12 @@ internal class JsonFront : Front() {
             put("agreed", update.vote.agreed)
             put("of", update.vote.of)
         }
+        is ChatUpdate.Diverged -> event("diverged") {
+            put("seq", update.notice.seq.toLong())
+            put("time_us", update.notice.time.inWholeMicroseconds)
+            put("hash", update.notice.hash)
+            put("evidence", update.notice.evidence)
+        }
         is ChatUpdate.Connection, is ChatUpdate.Failure -> {}
     }
 

@@ -10,6 +10,10 @@ internal class PlainFront : Front() {
     }
 
     override fun show(update: ChatUpdate) {
+        if (update is ChatUpdate.Diverged) {
+            val evidence = update.notice.evidence?.let { "; see: teatime diff $it" }.orEmpty()
+            fail("DIVERGED", "this client's state was not the right one and has been replaced$evidence")
+        }
         if (update !is ChatUpdate.History) return
         newLines(shown, update.lines).forEach { print(it.text) }
         shown = update.lines

@@ -15,6 +15,7 @@ data class Room(
     val password: String? = null,
     val inactivitySeconds: Long = INACTIVITY_SECONDS,
     val trustedCertificates: String? = null,
+    val evidenceDirectory: String? = null,
 ) {
     /** The link by which others join. */
     val link: JoinLink
@@ -33,6 +34,7 @@ data class Room(
         options = toJson(ChatOptions(inactivitySeconds)),
         trustedCertificates = trustedCertificates,
         agent = "teatime-chat-kotlin/0.1.0",
+        evidenceDirectory = evidenceDirectory,
     )
 
     companion object {

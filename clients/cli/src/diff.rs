@@ -1,0 +1,101 @@
+//! `teatime diff`: what a piece of evidence says about a client that diverged.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use teatime::evidence::{Diff, Evidence, Moment, Right, Since, diff, read};
+
+use crate::Failure;
+
+/// Flags of `teatime diff`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// What the client that diverged has written. It is plain, also if the session has a password.
+    #[arg(value_name = "EVIDENCE")]
+    file: PathBuf,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says which model and field differ first, and after which event.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let file = arguments.file.display();
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{file}: {error}"));
+    let evidence = read(&arguments.file).map_err(|error| failed(&error))?;
+    // The only models that this program has.
+    let chat = teatime_chat::app();
+    let app = (evidence.head.app == chat.id()).then_some(&chat);
+    let found = diff(&evidence, app).map_err(|error| failed(&error))?;
+    let told = if arguments.json {
+        format!("{}\n", as_json(&evidence, &found))
+    } else {
+        as_text(&evidence, &found)
+    };
+    // Whoever does not read any more needs no more.
+    let _ = std::io::stdout().write_all(told.as_bytes());
+    Ok(())
+}
+
+fn as_text(evidence: &Evidence, found: &Diff) -> String {
+    let head = &evidence.head;
+    let Evidence { seq, time, agreed, of, agent, view, .. } = evidence;
+    let optimized = if head.optimized { "optimized" } else { "not optimized" };
+    format!(
+        "app {}, version {}, session {}\n\
+         view {view}, {agent}, teatime {} on {}, {optimized}\n\
+         vote {seq} at {time}: {agreed} of {of} agreed, this client had {}\n\
+         {found}",
+        head.app,
+        head.app_version,
+        head.session,
+        head.library,
+        head.target,
+        evidence.own_hash(),
+    )
+}
+
+fn as_json(evidence: &Evidence, found: &Diff) -> Value {
+    let head = &evidence.head;
+    let model = found.place.as_ref().and_then(|place| place.model.as_ref());
+    json!({
+        "app": head.app, "app_version": head.app_version, "session_id": head.session,
+        "view_id": evidence.view, "agent": evidence.agent, "teatime": head.library,
+        "target": head.target, "optimized": head.optimized,
+        "seq": evidence.seq, "time_us": evidence.time.as_micros(),
+        "agreed": evidence.agreed, "of": evidence.of,
+        "own_hash": evidence.own_hash(), "right_hash": evidence.right_hash(),
+        "right_is": match found.right {
+            Right::Known => "known",
+            Right::Replayed => "replayed",
+            Right::Unknown => "unknown",
+        },
+        "model": model.map(|(id, kind)| json!({ "id": id, "type": kind })),
+        "field": found.place.as_ref().map(teatime::tree::Place::field),
+        "own": found.own_value, "right": found.right_value,
+        "since": since(&found.since), "reproduced": found.reproduced,
+    })
+}
+
+fn since(since: &Since) -> Value {
+    let (kind, before, event) = match since {
+        Since::Event(event) => ("event", None, Some(event)),
+        Since::Between(before, event) => ("between", Some(before), Some(event)),
+        Since::Missed(before, event) => ("missed", Some(before), Some(event)),
+        Since::LastChange(event) => ("last_change", None, Some(event)),
+        Since::Unknown(_) => ("unknown", None, None),
+    };
+    json!({
+        "kind": kind, "before": before.map(moment), "event": event.map(moment),
+        "message": since.to_string(),
+    })
+}
+
+fn moment(moment: &Moment) -> Value {
+    json!({
+        "seq": moment.seq, "time_us": moment.time.as_micros(), "sender": moment.sender,
+        "what": moment.what,
+    })
+}

@@ -1,0 +1,298 @@
+//! Real programs and one that computes wrongly: it is told, leaves evidence that `teatime diff`
+//! understands, and goes on with the state of the others.
+
+mod support;
+
+#[path = "../../chat/src/model.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "it is that of the chat, as it is")]
+mod model;
+#[path = "../../chat/src/nicknames.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "as above")]
+mod nicknames;
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{Program, Start, private_directory, run};
+use teatime::{App, Config, ConnectionState, Divergence, Driver, SessionEvent};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The models are those of the chat; what they call is not what the others have.
+mod text {
+    pub fn escape_html(text: &str) -> String {
+        let html = teatime_chat::escape_html(text);
+        if super::WRONG.get() { html.replace('!', "?") } else { html }
+    }
+}
+
+thread_local! {
+    /// Whether the clients on this thread compute wrongly.
+    static WRONG: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How long somebody computes wrongly.
+#[derive(Clone, Copy, PartialEq)]
+enum Wrong {
+    Always,
+    /// A glitch: not when it computes the same again.
+    Once,
+}
+
+/// A chat client that computes wrongly, on a thread of its own. It ends with this.
+struct Crooked {
+    over: Arc<AtomicBool>,
+    events: Receiver<SessionEvent>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Crooked {
+    fn join(url: &str, password: Option<&str>, evidence: &Path, wrong: Wrong) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = over.clone();
+        let (tell, events) = mpsc::channel();
+        let (url, evidence) = (url.to_owned(), evidence.to_owned());
+        let password = password.map(str::to_owned);
+        let thread = std::thread::spawn(move || {
+            let app = App::builder::<model::Chat>(teatime_chat::APP_ID).build().expect("sound");
+            assert_eq!(app.version_hash(), teatime_chat::app().version_hash());
+            let options = model::ChatOptions::default();
+            let config = Config::new(app, "lobby", &options).expect("they can be encoded");
+            let mut config = config.password(password.as_deref());
+            config.evidence_dir = Some(evidence);
+            let waker = Arc::new(|| {});
+            let mut driver = Driver::join(config, &url, waker).expect("the address is right");
+            WRONG.set(true);
+            while !is_over.load(Ordering::Relaxed) {
+                driver.step(Duration::from_millis(50));
+                let chat = driver.client().vm().and_then(|vm| vm.root::<model::Chat>());
+                let shows = |chat: &model::Chat| {
+                    chat.history().iter().any(|line| line.html.ends_with("tea?"))
+                };
+                if wrong == Wrong::Once && chat.is_some_and(shows) {
+                    WRONG.set(false);
+                }
+                while let Some(event) = driver.poll_event() {
+                    // The test may be over.
+                    let _ = tell.send(event);
+                }
+                driver.wait(Duration::from_millis(20));
+            }
+        });
+        let crooked = Self { over, events, thread: Some(thread) };
+        crooked.wait_until_live();
+        crooked
+    }
+
+    fn wait_for<T>(&self, what: &str, wanted: impl Fn(SessionEvent) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let rest = deadline.saturating_duration_since(Instant::now());
+            let event = self.events.recv_timeout(rest).unwrap_or_else(|_| panic!("no {what}"));
+            if let Some(found) = wanted(event) {
+                return found;
+            }
+        }
+    }
+
+    fn wait_until_live(&self) {
+        self.wait_for("connection", |event| {
+            matches!(event, SessionEvent::Connection(ConnectionState::Live, _)).then_some(())
+        });
+    }
+
+    fn wait_for_divergence(&self) -> Divergence {
+        let divergence = self.wait_for("divergence", |event| match event {
+            SessionEvent::Diverged(divergence) => Some(*divergence),
+            _ => None,
+        });
+        self.wait_until_live();
+        divergence
+    }
+}
+
+impl Drop for Crooked {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.expect("it was there").expect("it ended well");
+        }
+    }
+}
+
+/// Holds a vote: how many agreed, and how many were asked.
+fn vote(chat: &mut Program) -> (Value, Value) {
+    chat.say(&json!({ "do": "vote" }));
+    let verdict = chat.wait_for("verdict");
+    (verdict["agreed"].clone(), verdict["of"].clone())
+}
+
+fn file_of(divergence: &Divergence) -> PathBuf {
+    divergence.file.clone().expect("it was asked for").expect("it was written")
+}
+
+fn diff(file: &Path) -> Value {
+    let (code, output, errors) = run(&["diff", "--json", file.to_str().expect("UTF-8")], "");
+    assert_eq!(code, Some(0), "{errors}");
+    serde_json::from_str(&output).expect("it is JSON")
+}
+
+/// What a client has said since it was looked at last.
+fn was_disturbed(chat: &Program) -> bool {
+    chat.seen.iter().any(|line| line["event"] == "connection" || line["event"] == "diverged")
+}
+
+#[test]
+fn one_of_three_that_computes_wrongly_is_told_and_goes_on_with_the_others_state() {
+    let directory = private_directory("healing-three");
+    let evidence = directory.join("not/there/yet");
+    let (_reflector, url) = Program::reflector();
+    let password = ["--password", "p w"];
+    let mut chats = [Program::chat(&url, &password), Program::chat(&url, &password)];
+    let crooked = Crooked::join(&url, Some("p w"), &evidence, Wrong::Always);
+    chats.iter_mut().for_each(|chat| drop(chat.wait_for_participants(3)));
+    for text in ["four", "tea!", "milk"] {
+        chats[1].post(text);
+        chats[0].wait_for_line(text);
+    }
+    assert_eq!(vote(&mut chats[0]), (json!(2), json!(3)));
+    let divergence = crooked.wait_for_divergence();
+    let file = file_of(&divergence);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode();
+        assert_eq!((mode(&file) & 0o777, mode(&evidence) & 0o777), (0o600, 0o700));
+    }
+    let found = diff(&file);
+    assert_eq!(found["model"], json!({ "id": 1, "type": "chat" }));
+    let field = found["field"].as_str().expect("there is one");
+    assert!(field.starts_with("history[") && field.ends_with("][1]"), "{field}");
+    let shown = |side: &str| found[side].as_str().expect("a text").to_owned();
+    assert!(shown("own").ends_with("tea?") && shown("right").ends_with("tea!"), "{found}");
+    let since = &found["since"];
+    assert_eq!((since["kind"].as_str(), &found["reproduced"]), (Some("event"), &json!(true)));
+    assert_eq!(since["event"]["what"], "input:newPost");
+    assert_eq!(since["event"]["sender"], chats[1].last("joined")["view_id"]);
+    assert_eq!(found["own_hash"], json!(divergence.hash));
+    assert_eq!(found["right_hash"], chats[0].last("state")["hash"]);
+    let (code, text, _) = run(&["diff", file.to_str().expect("UTF-8")], "");
+    assert_eq!(code, Some(0));
+    assert!(text.contains("in model M1 (chat), field history["), "{text}");
+    assert!(text.contains("they differ since event"), "{text}");
+    assert_eq!(vote(&mut chats[0]), (json!(3), json!(3)));
+    assert!(!chats.iter().any(was_disturbed));
+}
+
+#[test]
+fn of_two_the_one_that_disagrees_with_the_log_is_the_wrong_one() {
+    let evidence = private_directory("healing-two");
+    let (_reflector, url) = Program::reflector();
+    let mut chat = Program::chat(&url, &[]);
+    let crooked = Crooked::join(&url, None, &evidence, Wrong::Once);
+    chat.wait_for_participants(2);
+    chat.post("tea!");
+    chat.wait_for_line("tea!");
+    assert_eq!(vote(&mut chat), (json!(1), json!(2)));
+    let divergence = crooked.wait_for_divergence();
+    assert_eq!(json!(divergence.right), chat.last("state")["hash"]);
+    let found = diff(&file_of(&divergence));
+    assert_eq!(found["model"], json!({ "id": 1, "type": "chat" }));
+    assert!(found["right"].as_str().expect("a text").ends_with("tea!"), "{found}");
+    let since = &found["since"];
+    assert_eq!(
+        (since["kind"].as_str(), &found["reproduced"]),
+        (Some("last_change"), &json!(false))
+    );
+    assert_eq!(since["event"]["what"], "input:newPost");
+    assert_eq!(vote(&mut chat), (json!(2), json!(2)));
+    assert!(!was_disturbed(&chat));
+}
+
+#[test]
+fn a_chat_tells_that_its_state_was_replaced_and_where_the_evidence_is() {
+    let evidence = private_directory("healing-chat");
+    let dir = evidence.to_str().expect("UTF-8");
+    let blocked = evidence.join("file");
+    fs::write(&blocked, "no directory").expect("it can be written");
+    let blocked = blocked.to_str().expect("UTF-8");
+    for (flags, is_kept) in [
+        (vec!["--evidence", dir], true),
+        (vec!["--evidence", blocked], false),
+        (vec!["--no-evidence"], false),
+    ] {
+        let (_reflector, url) = Program::reflector();
+        // Two that are wrong alike are right.
+        let crooked = [(); 2].map(|()| Crooked::join(&url, None, &evidence, Wrong::Always));
+        let mut chat = Program::chat(&url, &flags);
+        chat.wait_for_participants(3);
+        chat.post("tea!");
+        chat.wait_for_line("tea!");
+        assert_eq!(vote(&mut chat), (json!(2), json!(3)));
+        let told = chat.wait_for("diverged");
+        assert_eq!(
+            (told["hash"].as_str().map(str::len), &told["seq"]),
+            (Some(64), &chat.last("state")["seq"].clone())
+        );
+        if is_kept {
+            let found = diff(Path::new(told["evidence"].as_str().expect("a path")));
+            // This very program computes what the majority did not.
+            let since = found["since"]["message"].as_str().expect("a text");
+            assert!(since.contains("this program computes the same wrong state"), "{found}");
+            assert!(found["right"].as_str().expect("a text").ends_with("tea?"), "{found}");
+        } else {
+            assert_eq!(told["evidence"], Value::Null);
+        }
+        if flags.contains(&blocked) {
+            let error = chat.wait_for("error");
+            assert_eq!(error["code"], "IO");
+            assert!(error["message"].as_str().expect("a text").contains(blocked), "{error}");
+        }
+        chat.wait_for_line("tea?");
+        assert_eq!(vote(&mut chat), (json!(3), json!(3)));
+        drop(crooked);
+    }
+}
+
+#[test]
+fn what_is_no_evidence_is_refused_in_one_line() {
+    let directory = private_directory("healing-rubbish");
+    let evidence = directory.join("evidence");
+    let (_reflector, url) = Program::reflector();
+    let mut chats = [Program::chat(&url, &[]), Program::chat(&url, &[])];
+    let crooked = Crooked::join(&url, None, &evidence, Wrong::Always);
+    chats[0].wait_for_participants(3);
+    chats[0].post("tea!");
+    chats[1].wait_for_line("tea!");
+    vote(&mut chats[0]);
+    let good = fs::read(file_of(&crooked.wait_for_divergence())).expect("it is there");
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    let cases: [(&[u8], &str); 5] = [
+        (b"", "no file of that kind"),
+        (b"rubbish", "no file of that kind"),
+        (&good[..5], "damaged"),
+        (&good[..good.len() - 1], "damaged"),
+        (&flipped, "damaged"),
+    ];
+    let file = directory.join("x.evidence");
+    let path = file.to_str().expect("UTF-8");
+    for (bytes, what) in cases {
+        fs::write(&file, bytes).expect("it can be written");
+        let (code, output, errors) = run(&["diff", path], "");
+        assert_eq!((code, output.as_str(), errors.lines().count()), (Some(1), "", 1), "{errors}");
+        assert!(errors.contains(what) && errors.contains(path), "{errors}");
+    }
+    let (code, _, errors) = run(&["diff", "/nowhere"], "");
+    assert_eq!((code, errors.lines().count()), (Some(1), 1), "{errors}");
+    assert_eq!(run(&["diff"], "").0, Some(2));
+}

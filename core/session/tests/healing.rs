@@ -1,0 +1,568 @@
+//! Clients that diverge, with the real reflector, in virtual time: who is told what, who goes on and who
+//! starts anew, and what the evidence says.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use teatime_reflector::{ConnId, Output, Reflector};
+use teatime_session::diff::{Diff, Right, Since, Why, diff};
+use teatime_session::evidence::Evidence;
+use teatime_session::{
+    Action, Client, Config, ConnectionState, DisconnectReason, Divergence, Input, SessionEvent,
+    Stepped,
+};
+use teatime_vm::recording::RecordingError;
+use teatime_vm::{App, Cx, StateHash, Vm, handlers, model};
+use teatime_wire::ClientMessage;
+
+const MS: u64 = 1_000;
+const SECOND: u64 = 1_000 * MS;
+
+thread_local! {
+    /// Whether the client whose turn it is computes wrongly.
+    static WRONG: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Adds, wrongly if it is told to; and a twin that counts in vain.
+#[model(id = "sum", version = 1)]
+struct Sum {
+    additions: u64,
+    parts: Vec<(u64, u64)>,
+}
+
+#[handlers]
+impl Sum {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("sum", "add", Self::add);
+        cx.subscribe("sum", "say", Self::say);
+        Self { additions: 0, parts: Vec::new() }
+    }
+
+    fn add(&mut self, _cx: &mut Cx<Self>, number: u64) {
+        self.additions += 1;
+        let is_wrong = WRONG.get() && number == 5;
+        self.parts.push((self.additions, number + u64::from(is_wrong)));
+    }
+
+    fn say(&mut self, _cx: &mut Cx<Self>, _text: String) {}
+}
+
+fn app() -> App {
+    App::builder::<Sum>("test.sum").build().expect("it is sound")
+}
+
+struct Peer {
+    client: Client,
+    /// It computes wrongly.
+    wrong: bool,
+    connection: Option<ConnId>,
+    /// Its line is dead.
+    offline: bool,
+    /// When it wants to connect.
+    connects_at: Option<u64>,
+    events: Vec<SessionEvent>,
+}
+
+/// A reflector and its clients; what is sent arrives at once.
+struct World {
+    reflector: Reflector,
+    now: u64,
+    next: u64,
+    members: Vec<ConnId>,
+    by_connection: BTreeMap<ConnId, usize>,
+    peers: Vec<Peer>,
+    /// What is for one client alone comes before what is for all.
+    hasty: bool,
+    /// Says something else in votes than what is so.
+    liar: Option<usize>,
+}
+
+impl World {
+    fn new(number: usize, config: teatime_reflector::Config, password: Option<&str>) -> Self {
+        let mut world = Self {
+            reflector: Reflector::new(config, [0; 32]),
+            now: 0,
+            next: 0,
+            members: Vec::new(),
+            by_connection: BTreeMap::new(),
+            peers: Vec::new(),
+            hasty: false,
+            liar: None,
+        };
+        (0..number).for_each(|_| world.add(password));
+        world.pass(SECOND);
+        assert!(world.peers.iter().all(Peer::is_live));
+        world
+    }
+
+    fn add(&mut self, password: Option<&str>) {
+        let config = Config::new(app(), "room", &()).expect("nothing can be encoded");
+        let entropy = [self.peers.len() as u8 + 1; 32];
+        let mut client = Client::new(config.password(password), entropy).expect("it is sound");
+        client.connect();
+        let (connection, connects_at, events) = (None, None, Vec::new());
+        self.peers.push(Peer {
+            client,
+            wrong: false,
+            offline: false,
+            connection,
+            connects_at,
+            events,
+        });
+        self.run();
+    }
+
+    fn publish(&mut self, from: usize, number: u64) {
+        let client = &mut self.peers[from].client;
+        client.publish(self.now, "sum", "add", &number).expect("there is room");
+        self.run();
+    }
+
+    fn vote(&mut self) {
+        self.pass(200 * MS);
+        let asking = self.peers.iter_mut().find(|peer| peer.is_live()).expect("somebody is there");
+        asking.client.request_vote().expect("it is live");
+        self.run();
+    }
+
+    /// All that is due in so many µs.
+    fn pass(&mut self, span: u64) {
+        let end = self.now + span;
+        while self.now < end {
+            self.now = (self.now + 10 * MS).min(end);
+            self.reflector.handle_timeout(self.now);
+            self.run();
+        }
+    }
+
+    /// Until nothing happens any more.
+    fn run(&mut self) {
+        loop {
+            let mut quiet = true;
+            let mut outputs: Vec<_> = std::iter::from_fn(|| self.reflector.poll_output()).collect();
+            quiet &= outputs.is_empty();
+            if self.hasty {
+                // What is for one alone overtakes what is for all.
+                outputs.sort_by_key(|output| matches!(output, Output::Broadcast { .. }));
+            }
+            outputs.into_iter().for_each(|output| self.pass_on(output));
+            for at in 0..self.peers.len() {
+                quiet &= !self.act(at);
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn hear(&mut self, at: usize, input: Input) {
+        WRONG.set(self.peers[at].wrong);
+        self.peers[at].client.handle(self.now, input);
+    }
+
+    fn pass_on(&mut self, output: Output) {
+        match output {
+            Output::Send { connection, frame } => {
+                if let Some(at) = self.by_connection.get(&connection) {
+                    self.hear(*at, Input::Frame(frame.to_vec()));
+                }
+            }
+            Output::Broadcast { frame, .. } => {
+                for member in self.members.clone() {
+                    self.hear(self.by_connection[&member], Input::Frame(frame.to_vec()));
+                }
+            }
+            Output::Enter { connection, .. } => self.members.push(connection),
+            Output::Retract { .. } => unreachable!("nothing is stored"),
+            Output::Close { connection, reason, detail } => {
+                self.members.retain(|member| *member != connection);
+                if let Some(at) = self.by_connection.remove(&connection) {
+                    self.peers[at].connection = None;
+                    self.hear(at, Input::Disconnected(Some((reason.code(), detail))));
+                }
+            }
+        }
+    }
+
+    /// Steps a client and does what it wants; false if that was nothing.
+    fn act(&mut self, at: usize) -> bool {
+        WRONG.set(self.peers[at].wrong);
+        let (now, peer) = (self.now, &mut self.peers[at]);
+        loop {
+            let stepped = peer.client.step(now, &mut || true);
+            peer.events.extend(std::iter::from_fn(|| peer.client.poll_event()));
+            if stepped != Stepped::Attention {
+                break;
+            }
+        }
+        let mut busy = false;
+        while let Some(action) = self.peers[at].client.poll_action() {
+            busy = true;
+            self.perform(at, action);
+        }
+        let peer = &self.peers[at];
+        if !peer.offline && peer.connects_at.is_some_and(|when| when <= self.now) {
+            busy = true;
+            let connection = ConnId(self.next);
+            self.next += 1;
+            self.peers[at].connects_at = None;
+            self.peers[at].connection = Some(connection);
+            self.by_connection.insert(connection, at);
+            self.reflector.connected(self.now, connection);
+            self.hear(at, Input::Connected);
+        }
+        busy
+    }
+
+    fn perform(&mut self, at: usize, action: Action) {
+        let connection = self.peers[at].connection;
+        match (action, connection) {
+            (Action::Connect { after }, _) => self.peers[at].connects_at = Some(self.now + after),
+            (Action::Send(mut frame), Some(connection)) => {
+                if self.liar == Some(at)
+                    && let Ok(ClientMessage::Vote(mut vote)) = ClientMessage::decode(&frame)
+                {
+                    vote.hash.0[0] ^= 1;
+                    frame = ClientMessage::Vote(vote).encode();
+                }
+                self.reflector.received(self.now, connection, &frame);
+            }
+            (Action::Close, Some(connection)) => {
+                self.members.retain(|member| *member != connection);
+                self.by_connection.remove(&connection);
+                self.peers[at].connection = None;
+                self.reflector.disconnected(self.now, connection);
+            }
+            _ => {}
+        }
+    }
+
+    /// The newest verdict: how many agreed, and how many were asked.
+    fn verdict(&self) -> (u32, u32) {
+        let verdict = |event: &SessionEvent| match event {
+            SessionEvent::Verdict { agreed, of, .. } => Some((*agreed, *of)),
+            _ => None,
+        };
+        let newest = self.peers[0].events.iter().rev().find_map(verdict);
+        newest.expect("there was a vote")
+    }
+
+    fn assert_unanimous(&mut self) {
+        self.vote();
+        let all = self.peers.len() as u32;
+        assert_eq!(self.verdict(), (all, all));
+    }
+
+    fn forget_events(&mut self) {
+        self.peers.iter_mut().for_each(|peer| peer.events.clear());
+    }
+}
+
+impl Peer {
+    fn is_live(&self) -> bool {
+        self.client.connection_state() == ConnectionState::Live
+    }
+
+    fn parts(&self) -> Vec<(u64, u64)> {
+        self.client.vm().and_then(Vm::root::<Sum>).map(|sum| sum.parts.clone()).unwrap_or_default()
+    }
+
+    fn divergences(&self) -> Vec<Divergence> {
+        let each = |event: &SessionEvent| match event {
+            SessionEvent::Diverged(divergence) => Some((**divergence).clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(each).collect()
+    }
+
+    /// How often it has joined anew because of its state.
+    fn reloads(&self) -> usize {
+        let reload = |event: &&SessionEvent| {
+            matches!(event, SessionEvent::Connection(_, Some(DisconnectReason::Diverged)))
+        };
+        self.events.iter().filter(reload).count()
+    }
+
+    fn lost_its_view(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, SessionEvent::ViewLost))
+    }
+
+    /// Whether it has noticed anything but the votes themselves.
+    fn was_disturbed(&self) -> bool {
+        self.lost_its_view() || self.reloads() > 0 || !self.divergences().is_empty()
+    }
+}
+
+fn read(divergence: &Divergence) -> Evidence {
+    Evidence::decode(&divergence.evidence).expect("it was just made")
+}
+
+fn look(divergence: &Divergence) -> Diff {
+    WRONG.set(false);
+    diff(&read(divergence), Some(&app())).expect("the states are states")
+}
+
+fn hash(vm: Option<&Vm>) -> StateHash {
+    vm.and_then(|vm| vm.hash().ok()).expect("there is a state")
+}
+
+/// So many clients, the last of which computes wrongly; five events, one of which shows it.
+fn diverged(number: usize, password: Option<&str>) -> World {
+    let mut world = World::new(number, teatime_reflector::Config::default(), password);
+    world.peers[number - 1].wrong = true;
+    for part in [3, 4, 5, 6, 7] {
+        world.pass(50 * MS);
+        world.publish(0, part);
+    }
+    world.forget_events();
+    world
+}
+
+#[test]
+fn who_is_in_the_minority_is_told_keeps_evidence_and_goes_on_with_the_majority() {
+    for password in [None, Some("secret")] {
+        let mut world = diverged(3, password);
+        world.vote();
+        world.pass(SECOND);
+        assert_eq!(world.verdict(), (2, 3));
+        assert!(!world.peers[0].was_disturbed() && !world.peers[1].was_disturbed());
+        let culprit = &world.peers[2];
+        assert!(culprit.is_live() && culprit.lost_its_view(), "{:?}", culprit.events);
+        assert_eq!((culprit.reloads(), culprit.divergences().len()), (1, 1));
+        assert_eq!(culprit.parts(), world.peers[0].parts());
+        let divergence = &culprit.divergences()[0];
+        let evidence = read(divergence);
+        assert_eq!((evidence.agreed, evidence.of), (2, 3));
+        assert_eq!((evidence.seq, evidence.own_hash()), (divergence.seq, divergence.hash));
+        assert_eq!(evidence.right_hash(), divergence.right);
+        let right = divergence.right.expect("the majority's state was loaded");
+        // The newest state that all had in common: nobody had voted before.
+        assert_eq!(evidence.recording.as_ref().expect("it was short").from, 0);
+        let found = look(divergence);
+        let place = found.place.as_ref().expect("they differ");
+        assert_eq!(place.to_string(), "model M1 (sum), field parts[2][1]");
+        let values = (found.own_value.clone(), found.right_value.clone());
+        let values = (values.0.expect("six").to_string(), values.1.expect("five").to_string());
+        assert_eq!(values, ("6".to_owned(), "5".to_owned()));
+        assert_eq!((found.right, found.reproduced), (Right::Known, Some(true)));
+        // Its join, then 3, 4 and 5.
+        let Since::Event(moment) = &found.since else { panic!("{found}") };
+        let sender = Some(world.peers[0].client.view_id());
+        assert_eq!((moment.seq, moment.what.as_str(), moment.sender), (4, "sum:add", sender));
+        world.publish(1, 8);
+        assert_ne!(right, hash(world.peers[0].client.vm()));
+        world.assert_unanimous();
+    }
+}
+
+#[test]
+fn without_a_majority_the_log_tells_who_was_right_and_he_notices_nothing() {
+    for number in [2, 4] {
+        let mut world = diverged(number, None);
+        if number == 4 {
+            // Two and two.
+            world.peers[2].wrong = true;
+            world.publish(0, 5);
+        }
+        world.hasty = true;
+        // What was wrong was so once: a glitch that playing the same again does not repeat.
+        world.peers.iter_mut().for_each(|peer| peer.wrong = false);
+        world.vote();
+        world.pass(SECOND);
+        let (right, wrong): (Vec<_>, Vec<_>) =
+            world.peers.iter().partition(|peer| peer.divergences().is_empty());
+        assert_eq!((right.len(), wrong.len()), (number - wrong.len(), number / 2), "{number}");
+        for peer in right {
+            assert!(!peer.was_disturbed() && peer.is_live());
+        }
+        for peer in wrong {
+            assert!(peer.is_live() && peer.reloads() == 1);
+            let divergence = &peer.divergences()[0];
+            assert!(divergence.right.is_some() && divergence.right != Some(divergence.hash));
+            let found = look(divergence);
+            assert_eq!(found.reproduced, Some(false));
+            let field = found.place.as_ref().expect("they differ").field();
+            assert!(field.starts_with("parts["), "{field}");
+            // The others never had a six there.
+            assert!(matches!(&found.since, Since::LastChange(moment) if moment.what == "sum:add"));
+        }
+        world.assert_unanimous();
+    }
+}
+
+#[test]
+fn who_missed_an_event_shows_after_which() {
+    let mut world = diverged(2, None);
+    let now = world.now;
+    world.peers[1].wrong = false;
+    let recording = {
+        world.vote();
+        world.pass(SECOND);
+        read(&world.peers[1].divergences()[0])
+    };
+    // The same evidence of a client that has stopped to compute after the second of five.
+    let history = recording.recording.clone().expect("it was short");
+    let state = |seq| {
+        let until = teatime_vm::recording::Until::Seq(seq);
+        history.replay(&app(), until).expect("it plays").snapshot().expect("it can be saved")
+    };
+    let evidence = Evidence {
+        own: Some(state(3).into()),
+        right: None,
+        replayed: Vec::new(),
+        ..recording.clone()
+    };
+    let found = diff(&evidence, Some(&app())).expect("they are states");
+    assert_eq!((found.right, found.reproduced), (Right::Replayed, None));
+    assert_eq!(
+        found.place.as_ref().map(teatime_vm::tree::Place::field).as_deref(),
+        Some("additions")
+    );
+    let Since::Missed(before, event) = &found.since else { panic!("{found}") };
+    assert_eq!((before.seq, event.seq), (3, 4));
+    assert!(now > 0 && found.to_string().contains("wrong: 2\n  right: 5\n"), "{found}");
+    // Without the models only the states are compared, if both are there.
+    let found = diff(&evidence, None).expect("they are states");
+    assert_eq!((found.right, found.place), (Right::Unknown, None));
+    assert_eq!(found.since, Since::Unknown(Why::NoApp("test.sum".into())));
+    let known = Evidence { right: Some(state(6).into()), ..evidence };
+    let found = diff(&known, None).expect("they are states");
+    assert_eq!(
+        found.place.map(|place| place.to_string()).as_deref(),
+        Some("model M1 (sum), field additions")
+    );
+}
+
+/// State that no snapshot holds makes veterans differ from whoever joins: loading what led to it again
+/// would heal nobody.
+#[test]
+fn a_newcomer_in_the_minority_gets_the_majoritys_state_whatever_led_to_it() {
+    let mut world = World::new(2, teatime_reflector::Config::default(), None);
+    world.peers.iter_mut().for_each(|peer| peer.wrong = true);
+    world.publish(0, 5);
+    world.peers.iter_mut().for_each(|peer| peer.wrong = false);
+    world.add(None);
+    world.pass(SECOND);
+    assert_eq!(world.peers[2].parts(), [(1, 5)]);
+    world.vote();
+    world.pass(SECOND);
+    assert_eq!(world.peers[2].parts(), [(1, 6)]);
+    assert_eq!(world.peers[2].divergences().len(), 1);
+    world.assert_unanimous();
+}
+
+#[test]
+fn a_liar_disturbs_nobody_but_himself() {
+    for number in [2, 3] {
+        let mut world = World::new(number, teatime_reflector::Config::default(), None);
+        world.liar = Some(number - 1);
+        for round in 0..20 {
+            world.publish(0, round);
+            world.vote();
+            world.pass(SECOND);
+        }
+        for peer in &world.peers[..number - 1] {
+            assert!(!peer.was_disturbed());
+        }
+        world.liar = None;
+        world.pass(5 * SECOND);
+        world.assert_unanimous();
+    }
+}
+
+/// So much has come since the last vote that nobody has kept it all.
+#[test]
+fn who_has_not_kept_the_log_loads_it_and_not_more_than_once_a_minute() {
+    let config = teatime_reflector::Config {
+        snapshot_after_events: u64::MAX,
+        snapshot_after_bytes: u64::MAX,
+        ..teatime_reflector::Config::default()
+    };
+    let mut world = World::new(2, config, None);
+    world.peers[1].wrong = true;
+    world.publish(0, 5);
+    world.peers[1].wrong = false;
+    let text = "x".repeat(60_000);
+    let fill = |world: &mut World| {
+        for _ in 0..300 {
+            let client = &mut world.peers[0].client;
+            client.publish(world.now, "sum", "say", &text).expect("there is room");
+            world.pass(10 * MS);
+        }
+    };
+    fill(&mut world);
+    world.forget_events();
+    world.vote();
+    world.pass(SECOND);
+    assert_eq!((world.peers[0].reloads(), world.peers[0].divergences().len()), (1, 0));
+    assert_eq!((world.peers[1].reloads(), world.peers[1].divergences().len()), (1, 1));
+    let evidence = read(&world.peers[1].divergences()[0]);
+    assert!(evidence.recording.is_none() && evidence.right.is_some());
+    let found = diff(&evidence, Some(&app())).expect("they are states");
+    assert_eq!(found.place.map(|place| place.field()).as_deref(), Some("parts[0][1]"));
+    assert_eq!(found.since, Since::Unknown(Why::NoRecording));
+    world.assert_unanimous();
+    // Now the other one lies, again and again.
+    world.liar = Some(1);
+    for reloads in [1, 2] {
+        fill(&mut world);
+        for _ in 0..3 {
+            world.vote();
+            world.pass(6 * SECOND);
+        }
+        assert_eq!((world.peers[0].reloads(), world.peers[0].divergences().len()), (reloads, 0));
+        world.pass(40 * SECOND);
+    }
+}
+
+#[test]
+fn what_will_never_be_known_is_left_open_and_told() {
+    let mut world = diverged(3, None);
+    world.peers[2].offline = true;
+    world.vote();
+    assert!(world.peers[2].divergences().is_empty(), "the right state is on its way");
+    assert_eq!(world.peers[2].reloads(), 1);
+    world.peers[2].client.leave();
+    world.run();
+    let divergence = &world.peers[2].divergences()[0];
+    assert_eq!(divergence.right, None);
+    let found = look(divergence);
+    assert_eq!(found.right, Right::Replayed);
+    assert_eq!(
+        found.place.as_ref().map(teatime_vm::tree::Place::field).as_deref(),
+        Some("parts[2][1]")
+    );
+    assert!(matches!(&found.since, Since::Event(moment) if moment.seq == 4), "{found}");
+    // A program that makes the same mistake knows no better.
+    WRONG.set(true);
+    let found = diff(&read(divergence), Some(&app())).expect("the states are states");
+    assert_eq!((found.right, found.since), (Right::Unknown, Since::Unknown(Why::SameMistake)));
+    WRONG.set(false);
+}
+
+#[test]
+fn every_cut_and_every_flipped_bit_of_evidence_is_refused() {
+    let mut world = diverged(3, None);
+    world.vote();
+    world.pass(SECOND);
+    let file = world.peers[2].divergences()[0].evidence.clone();
+    let refused = |file: &[u8]| match Evidence::decode(file).expect_err("it is refused") {
+        RecordingError::Damaged | RecordingError::Unknown => {}
+        other => panic!("{other}"),
+    };
+    (0..file.len()).for_each(|length| refused(&file[..length]));
+    for at in 0..file.len() {
+        for bit in 0..8 {
+            let mut flipped = file.to_vec();
+            flipped[at] ^= 1 << bit;
+            refused(&flipped);
+        }
+    }
+    let good = read(&world.peers[2].divergences()[0]);
+    for wrong in [Evidence { own: None, ..good.clone() }, Evidence { seq: 1, ..good.clone() }] {
+        assert!(matches!(Evidence::decode(&wrong.encode()), Err(RecordingError::Content(_))));
+    }
+    let rubbish = Evidence { own: Some([0xc1, 7][..].into()), ..good };
+    let read = Evidence::decode(&rubbish.encode()).expect("nobody has looked at the state yet");
+    assert!(diff(&read, Some(&app())).is_err());
+}
