@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn parts_must_follow_each_other_up_to_the_total() {
-        let start = || Upload::new(9, 8, Digest([1; 32]), vec![4, 5], 0).expect("two are there");
+        let hash = Digest(*blake3::hash(b"abcde").as_bytes());
+        let start = || Upload::new(9, 8, hash, vec![4, 5], 0).expect("two are there");
         let mut upload = start();
         assert_eq!(upload.add(&part(0, 5, b"abc"), 5, 7), Added::More);
         assert_eq!(upload.add(&part(3, 5, b"de"), 5, 8), Added::Complete);
@@ -113,7 +114,13 @@ mod tests {
         let (info, parts) = upload.finish();
         assert_eq!((info.seq, info.time, info.size), (9, 8, 5));
         assert_eq!(parts, [b"abcde"]);
-        for wrong in [part(1, 5, b"a"), part(0, 5, b""), part(0, 2, b"abc"), part(0, 6, b"a")] {
+        for wrong in [
+            part(1, 5, b"a"),
+            part(0, 5, b""),
+            part(0, 2, b"abc"),
+            part(0, 6, b"a"),
+            part(0, 5, b"abcdf"),
+        ] {
             assert_eq!(start().add(&wrong, 5, 7), Added::Wrong, "{wrong:?}");
         }
         let second = start().next(1).expect("there is a second candidate");

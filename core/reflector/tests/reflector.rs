@@ -3,12 +3,17 @@
 use teatime_reflector::{Config, ConnId, Output, Reflector};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Event, Hold, Join, Resume, Send, ServerMessage, SessionId,
-    SnapshotPart, ViewId, ViewSecret, Views, Vote, VoteRequest, Welcome,
+    SnapshotPart, Verdict, ViewId, ViewSecret, Views, Vote, VoteRequest, Welcome,
 };
 
 const MS: u64 = 1_000;
 const SECOND: u64 = 1_000 * MS;
-const HASH: Digest = Digest([5; 32]);
+/// What voters hand in, and its hash: the official test vectors of BLAKE3 do not have it, `b3sum` does.
+const SNAPSHOT: &[u8] = b"abc";
+const HASH: Digest = Digest([
+    0x64, 0x37, 0xb3, 0xac, 0x38, 0x46, 0x51, 0x33, 0xff, 0xb6, 0x3b, 0x75, 0x27, 0x3a, 0x8d, 0xb5,
+    0x48, 0xc5, 0x58, 0x46, 0x5d, 0x79, 0xdb, 0x03, 0xfd, 0x35, 0x9c, 0x6c, 0xd5, 0xbd, 0x9d, 0x85,
+]);
 
 /// A reflector and what its connections have got.
 struct World {
@@ -413,6 +418,35 @@ fn the_fastest_of_the_majority_hands_in_the_snapshot_and_the_log_is_cut() {
 }
 
 #[test]
+fn who_hands_in_another_snapshot_than_was_voted_for_is_closed_and_the_next_is_asked() {
+    let (mut world, all, seq) = voters();
+    for one in all {
+        vote(&mut world, one, seq, HASH);
+    }
+    let forged = SnapshotPart { seq, offset: 0, total: 3, data: b"abd" };
+    world.say(all[0], &ClientMessage::SnapshotPart(forged));
+    assert_eq!(world.closed, [(all[0], CloseReason::OutOfOrder)]);
+    assert!(world.has(all[1], &ServerMessage::SnapshotWanted(seq)));
+    let joiner = world.join(5);
+    assert_eq!(world.welcome(joiner).snapshot, None, "nobody gets what nobody voted for");
+    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
+    world.say(all[1], &ClientMessage::SnapshotPart(part));
+    let joiner = world.join(6);
+    assert_eq!(world.welcome(joiner).snapshot.map(|info| info.hash), Some(HASH));
+}
+
+#[test]
+fn who_is_alone_because_others_have_just_lost_their_connection_is_no_majority() {
+    let (mut world, all, seq) = voters();
+    world.cut(all[1]);
+    world.cut(all[2]);
+    vote(&mut world, all[0], seq, HASH);
+    let verdict = Verdict { seq, hash: None, agreed: 1, of: 1 };
+    assert!(world.has(all[0], &ServerMessage::Verdict(verdict)));
+    assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
+}
+
+#[test]
 fn without_a_majority_nobody_is_asked_and_an_uploader_who_fails_is_replaced() {
     let (mut world, all, seq) = voters();
     for (at, hash) in [(0, 6), (1, 7), (2, 8)] {
@@ -431,7 +465,7 @@ fn without_a_majority_nobody_is_asked_and_an_uploader_who_fails_is_replaced() {
     world.pass(11 * SECOND);
     assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
     // What the slow one still sends is ignored, not punished.
-    let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
     world.say(all[1], &ClientMessage::SnapshotPart(part));
     world.say(all[2], &ClientMessage::SnapshotPart(part));
     assert_eq!(world.closed, []);
@@ -474,7 +508,7 @@ fn who_diverged_is_told_when_the_majoritys_state_is_there_to_load() {
     // Nobody asked for a snapshot, but there must be one that does not lead to the same again.
     assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
     assert_eq!(diverged(&world, all[0]), []);
-    let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
     world.say(all[2], &ClientMessage::SnapshotPart(part));
     assert_eq!(diverged(&world, all[0]), [seq]);
     world.cut(all[0]);
@@ -506,7 +540,7 @@ fn a_liar_costs_the_others_one_snapshot_or_one_look_at_themselves_in_five_second
         for (at, hash) in [(1, HASH), (2, HASH), (0, Digest([6; 32]))] {
             vote(&mut world, all[at], seq, hash);
         }
-        let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+        let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
         if world.has(all[1], &ServerMessage::SnapshotWanted(seq)) {
             world.say(all[1], &ClientMessage::SnapshotPart(part));
         }
@@ -537,7 +571,7 @@ fn without_a_majority_everybody_who_voted_looks_at_himself_and_no_snapshot_is_ta
             assert_eq!(diverged(&world, *one), [seq]);
             assert!(!world.has(*one, &ServerMessage::SnapshotWanted(seq)));
         }
-        let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+        let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
         world.say(all[0], &ClientMessage::SnapshotPart(part));
         assert_eq!(world.closed, [(all[0], CloseReason::OutOfOrder)]);
         let joiner = world.join(9);
@@ -578,10 +612,10 @@ fn a_full_log_holds_senders_back_until_a_snapshot_makes_room() {
     });
     let seq = seq.next_back().expect("a vote is held again");
     vote(&mut world, one, seq, HASH);
-    let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
     world.say(one, &ClientMessage::SnapshotPart(part));
     assert!(world.has(one, &ServerMessage::Hold(Hold::Resume)));
-    assert_eq!(world.reflector.stats().log_bytes, 1);
+    assert_eq!(world.reflector.stats().log_bytes, SNAPSHOT.len() as u64);
 }
 
 /// A session whose log is full, its one view, and the counter of its newest post.
@@ -646,7 +680,7 @@ fn who_sends_on_although_held_is_closed_and_harms_nobody() {
     });
     let seq = seq.last().expect("votes are held again and again");
     vote(&mut world, back, seq, HASH);
-    let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
+    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
     world.say(back, &ClientMessage::SnapshotPart(part));
     assert!(world.has(back, &ServerMessage::Hold(Hold::Resume)));
     world.post(back, 2);

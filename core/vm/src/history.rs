@@ -24,7 +24,7 @@ pub(crate) struct History {
     /// Sequence number of what came before the first of the inputs.
     from: u64,
     /// All since the state that is believed, or since the checkpoint if there is none.
-    inputs: Vec<Input>,
+    pub(crate) inputs: Vec<Input>,
     /// Where those begin that came after the checkpoint.
     fresh: usize,
     bytes: usize,
