@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use teatime_store::{Error, Report, SessionId, check, export, import, list};
+use teatime_store::{Error, Report, Salvaged, SessionId, check, export, import, list, salvage};
 
 use crate::Failure;
 
@@ -38,6 +38,14 @@ enum Task {
         session: SessionId,
         /// The file, which must not be there.
         file: PathBuf,
+    },
+    /// Writes what can be read of a store that is refused into a new one.
+    Salvage {
+        /// The directory of the reflector; it stays as it is.
+        dir: PathBuf,
+        /// The directory of the new store.
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
     },
     /// Takes in a session from a file; refuses one that is there already.
     Import {
@@ -76,6 +84,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
             written
         }
+        Task::Salvage { dir, into } => {
+            let found = salvage(dir, into).map_err(at(dir))?;
+            found.sessions.iter().for_each(|session| say(&outcome(session)));
+            let damages: Vec<_> = found.damages.iter().map(ToString::to_string).collect();
+            say(&json!({ "nameless": found.nameless, "damages": damages }));
+            Ok(())
+        }
         Task::Import { dir, file } => {
             let input = File::open(file).map_err(|error| failed(file, &error))?;
             let session = import(dir, BufReader::new(input)).map_err(|error| match error {
@@ -87,6 +102,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             })?;
             say(&json!({ "session_id": hex(&session) }));
             Ok(())
+        }
+    }
+}
+
+fn outcome(session: &Salvaged) -> serde_json::Value {
+    match session {
+        Salvaged::Whole(id) => json!({ "session_id": hex(id), "outcome": "whole" }),
+        Salvaged::UpTo(id, seq) => {
+            json!({ "session_id": hex(id), "outcome": "cut_off", "last_seq": seq })
+        }
+        Salvaged::Lost(id, why) => {
+            json!({ "session_id": hex(id), "outcome": "lost", "message": why.to_string() })
         }
     }
 }

@@ -149,6 +149,18 @@ fn a_store_that_is_in_use_or_damaged_is_refused() {
     let (code, _, errors) = run(&flags, "");
     assert_eq!(code, Some(1), "{errors}");
     assert!(errors.contains(".seg is corrupt at byte"), "{errors}");
+    let rest = private_directory("salvaged");
+    let into = rest.to_str().expect("UTF-8");
+    let (code, told, errors) = run(&["store", "salvage", path, "--into", into], "");
+    assert_eq!(code, Some(0), "{errors}");
+    let told: Vec<Value> =
+        told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((told.len(), &told[0]["outcome"]), (2, &json!("cut_off")), "{told:?}");
+    assert!(told[1]["damages"][0].as_str().is_some_and(|damage| damage.contains("is corrupt")));
+    let (_server, address) = reflector(&rest, "127.0.0.1:0", &[]);
+    let mut chat = Program::chat(&format!("ws://{address}"), &[]);
+    assert_eq!(chat.last("joined")["session_id"], told[0]["session_id"]);
+    chat.wait_for_text("3");
     let (code, _, errors) = run(&["reflector", "--data", "/proc/nowhere"], "");
     assert_eq!((code, errors.contains("/proc/nowhere")), (Some(1), true), "{errors}");
     let (code, _, errors) = run(&["reflector", "--durability", "power"], "");

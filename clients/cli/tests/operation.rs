@@ -63,10 +63,11 @@ async fn a_reflector_that_is_told_to_stop_tells_everybody_and_has_what_they_saw(
                 events += u32::from(matches!(watcher.hear().await, Heard::Event(..)));
             }
             server.signal("TERM");
-            watcher.wait_for(|heard| match heard {
+            let closed = watcher.wait_for(|heard| match heard {
                 Heard::Closed(reason, _) => Some(*reason),
                 _ => None,
-            })
+            });
+            closed.await
         };
         let posts = async {
             tokio::join!(
@@ -75,7 +76,7 @@ async fn a_reflector_that_is_told_to_stop_tells_everybody_and_has_what_they_saw(
                 post_until_closed(&url, 3)
             )
         };
-        let (told, posts) = tokio::join!(async { stop.await.await }, posts);
+        let (told, posts) = tokio::join!(stop, posts);
         assert_eq!(told, Some(CloseReason::GoingAway));
         assert_eq!(server.exit_code(), Some(0));
         let (_server, url) = reflector(&data, "127.0.0.1:0", &["--durability", durability]);

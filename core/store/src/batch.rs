@@ -42,9 +42,15 @@ impl Batch {
 
     /// Whether any valid header stands in these bytes of a segment from this offset on.
     pub(crate) fn is_behind(salt: Salt, segment: u64, offset: u64, bytes: &[u8]) -> bool {
+        Self::find(salt, segment, offset, bytes).is_some()
+    }
+
+    /// Where the first of them stands.
+    pub(crate) fn find(salt: Salt, segment: u64, offset: u64, bytes: &[u8]) -> Option<usize> {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
-        (from..bytes.len()).any(|at| {
-            bytes[at] == MAGIC[0] && Self::decode(salt, segment, at as u64, &bytes[at..]).is_some()
+        (from..bytes.len()).find(|at| {
+            let rest = &bytes[*at..];
+            rest[0] == MAGIC[0] && Self::decode(salt, segment, *at as u64, rest).is_some()
         })
     }
 }

@@ -36,7 +36,12 @@ impl<D: Disk> Store<D> {
         Self::of(disk, config, survey, file)
     }
 
-    fn of(disk: D, config: Config, survey: Survey, file: D::File) -> Result<Self, Error> {
+    pub(crate) fn of(
+        disk: D,
+        config: Config,
+        survey: Survey,
+        file: D::File,
+    ) -> Result<Self, Error> {
         let Survey { id, catalog, newest, end, .. } = survey;
         let salt = id.salt();
         let (boot, era) = (disk.boot(), Era::of(&disk, salt)?);

@@ -42,7 +42,17 @@ pub(crate) type Visit<'v> = dyn FnMut(&Entry<'_>, Position) -> Result<(), &'stat
 impl Segment<'_> {
     /// Tells every entry of every commit that is complete and right, up to the first damage.
     pub(crate) fn read(&self, visit: &mut Visit<'_>) -> Result<(), Box<Stop>> {
-        let mut at = segment::HEADER;
+        self.read_from(segment::HEADER, visit)
+    }
+
+    /// Where the next commit begins whose header is valid, from this offset on.
+    pub(crate) fn next_commit(&self, from: usize) -> Option<usize> {
+        Batch::find(self.salt, self.number, from as u64, self.bytes)
+    }
+
+    /// The same from the beginning of a commit on.
+    pub(crate) fn read_from(&self, from: usize, visit: &mut Visit<'_>) -> Result<(), Box<Stop>> {
+        let mut at = from;
         while at < self.bytes.len() {
             let cut = at as u64;
             let (entries, end) = self.batch(at).map_err(|(damage, behind)| {

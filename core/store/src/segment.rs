@@ -50,6 +50,12 @@ impl Header {
         out
     }
 
+    /// Of which store a segment says that it is.
+    pub(crate) fn store(number: u64, bytes: &[u8]) -> Option<StoreId> {
+        let store = StoreId(Take(bytes.get(12..)?).array()?);
+        Self::decode(store, number, bytes).is_ok().then_some(store)
+    }
+
     /// The header of this segment of this store, or why it is not.
     pub(crate) fn decode(store: StoreId, number: u64, bytes: &[u8]) -> Result<Self, &'static str> {
         let broken = "the header of the segment is wrong";

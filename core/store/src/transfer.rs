@@ -70,7 +70,7 @@ pub fn import(dir: impl AsRef<Path>, reader: impl Read) -> Result<SessionId, Err
 
 impl<D: Disk> Store<D> {
     /// Adds a whole session with one commit.
-    fn insert(&mut self, id: &SessionId, stored: &Stored) -> Result<(), Error> {
+    pub(crate) fn insert(&mut self, id: &SessionId, stored: &Stored) -> Result<(), Error> {
         self.begin(id, &stored.head)?;
         if let Some(Checkpoint { seq, bytes }) = &stored.checkpoint {
             let staged = self.stage_now(id, *seq, bytes);
