@@ -194,7 +194,7 @@ enum tea_status
      */
     TEA_STATUS_TOO_LARGE = 400,
     /**
-     * Too much is waiting to be sent: publish less, or later.
+     * Too much is waiting, to be sent or to be pulled: publish less, or later.
      */
     TEA_STATUS_TOO_FAST = 401,
     /**
@@ -1253,8 +1253,9 @@ tea_status tea_data_bytes(tea_data data, const uint8_t **bytes, size_t *count);
  * subscribed to. Writes at most `capacity` events; `count` becomes how many. If that is
  * `capacity`, more may wait. Data comes in the tea_format that is wanted.
  *
- * Subscribe before the first step, or when TEA_EVENT_KIND_VIEW_READY is pulled. What is never pulled
- * stays in memory.
+ * Subscribe before the first step, or when TEA_EVENT_KIND_VIEW_READY is pulled. While 1024
+ * events wait that concern the session, or 65,536 that were published, the model stands still; then so
+ * much gathers that the client gives up its connection, with TEA_STATUS_TOO_SLOW.
  */
 tea_status tea_session_poll(tea_session *session,
                             int32_t format,
@@ -1547,7 +1548,8 @@ tea_status tea_session_publish(tea_session *session,
                                uint64_t *receipt);
 
 /**
- * Sends an event to the subscriptions of this session object only; it never leaves the process.
+ * Sends an event to the subscriptions of this session object only; it never leaves the process. Fails
+ * with TEA_STATUS_TOO_FAST if too many wait to be pulled already.
  */
 tea_status tea_session_publish_to_views(tea_session *session,
                                         tea_str scope,

@@ -66,7 +66,7 @@ struct Clients {
     all: Vec<Driver>,
     woken: mpsc::Receiver<usize>,
     synced: BTreeSet<usize>,
-    /// Of those who were not told that their view is the old one.
+    /// How many views did not survive.
     lost: u64,
     failed: Vec<String>,
 }
@@ -82,8 +82,10 @@ impl Clients {
             let mut config = Config::new(app.clone(), &name, &()).expect("nothing to encode");
             config.ticks_per_second = 1;
             let waker = waker.clone();
-            // Nobody listens any more when the test is over.
-            let wake = Arc::new(move || drop(waker.send(at)));
+            let wake = Arc::new(move || {
+                // Nobody listens any more when the test is over.
+                let _ = waker.send(at);
+            });
             clients.all.push(Driver::join(config, url, wake).expect("there are threads and files"));
             if at % 50 == 0 {
                 clients.run(Duration::from_millis(5));
@@ -97,8 +99,12 @@ impl Clients {
         driver.step(Duration::from_millis(100));
         while let Some(event) = driver.poll_event() {
             match event {
-                SessionEvent::Synced(true) => drop(self.synced.insert(at)),
-                SessionEvent::Synced(false) => drop(self.synced.remove(&at)),
+                SessionEvent::Synced(true) => {
+                    self.synced.insert(at);
+                }
+                SessionEvent::Synced(false) => {
+                    self.synced.remove(&at);
+                }
                 SessionEvent::ViewLost => self.lost += 1,
                 SessionEvent::Connection(ConnectionState::Failed, reason) => {
                     self.failed.push(format!("{reason:?}"));

@@ -3,6 +3,9 @@
 //! [`Client`] joins a session through a reflector, runs the model that everybody runs, and hands
 //! its events to views. It does no I/O and looks at no clock, so the same code runs on sockets, in
 //! a simulator and wherever else somebody drives it.
+//!
+//! Whatever waits in it is bounded by [`limits`]; `teatime_net` lists all queues between a model and its
+//! reflector, and what happens when they are full.
 
 mod backlog;
 mod backoff;

@@ -1,5 +1,6 @@
 package teatime
 
+import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.consumeAsFlow
@@ -13,7 +14,7 @@ internal class Notices {
     private var ended = false
 
     fun open(): Flow<Notice> {
-        val channel = Channel<Notice>(Channel.UNLIMITED)
+        val channel = Channel<Notice>(MOST_WAITING, BufferOverflow.DROP_OLDEST)
         synchronized(this) {
             early?.forEach { channel.trySend(it) }
             early = null
@@ -43,5 +44,8 @@ internal class Notices {
     private companion object {
         /** Enough for a join with many failed attempts; if nobody ever listens it must not grow. */
         const val MOST_EARLY = 64
+
+        /** Notices that may wait to be collected; of more the newest count. */
+        const val MOST_WAITING = 1024
     }
 }

@@ -70,7 +70,8 @@ public class Session private constructor(native: NativeSession, private val cons
      * Listens to a topic from the moment of this call; `*` stands for every scope or event.
      *
      * The flow can be collected once. The subscription ends when its collection does, and the flow completes
-     * with the session. Events wait in memory until they are collected, so collect what you subscribe to.
+     * with the session. When 65,536 events wait to be collected the session stands still until one is, so collect
+     * what you subscribe to.
      */
     public fun events(scope: String, event: String, handling: Handling = Handling.QUEUED): Flow<Event> {
         driver.end()?.let { throw it }
@@ -79,7 +80,8 @@ public class Session private constructor(native: NativeSession, private val cons
 
     /**
      * What the session tells about itself from the moment of this call; the first to call also gets what was
-     * told before. The flow can be collected once and completes with the session.
+     * told before. The flow can be collected once and completes with the session. The newest 1024 wait to be
+     * collected.
      */
     public fun notices(): Flow<Notice> = driver.notices.open()
 

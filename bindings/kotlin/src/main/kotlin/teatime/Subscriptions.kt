@@ -1,6 +1,7 @@
 package teatime
 
 import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.channels.ClosedSendChannelException
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.consumeAsFlow
 import teatime.ffi.Event as NativeEvent
@@ -14,7 +15,7 @@ internal class Subscriptions(private val native: NativeSession) {
     /** Subscribes now; the subscription ends when somebody has collected, or with the session. */
     fun open(scope: String, event: String, handling: Handling): OpenSubscription {
         val latest = handling == Handling.LATEST
-        val channel = Channel<Event>(if (latest) Channel.CONFLATED else Channel.UNLIMITED)
+        val channel = Channel<Event>(if (latest) Channel.CONFLATED else MOST_WAITING)
         // In one turn with the pulling: what is published from now on finds the channel.
         val id = synchronized(this) {
             if (ended) throw TeatimeException.over()
@@ -33,10 +34,18 @@ internal class Subscriptions(private val native: NativeSession) {
     /** Pulls in one turn with subscribing. */
     fun <T> pulling(pull: () -> T): T = synchronized(this) { pull() }
 
-    fun deliver(event: NativeEvent.Published) {
-        val channel = synchronized(this) { channels[event.subscription] }
+    /** Waits while too many events wait to be collected: then the session stands still, too. */
+    suspend fun deliver(event: NativeEvent.Published) {
         // Who has just stopped listening is not there any more.
-        channel?.trySend(Event(event.scope, event.event, event.`data`))
+        val channel = synchronized(this) { channels[event.subscription] } ?: return
+        val told = Event(event.scope, event.event, event.`data`)
+        val sent = channel.trySend(told)
+        if (sent.isSuccess || sent.isClosed) return
+        try {
+            channel.send(told)
+        } catch (_: ClosedSendChannelException) {
+            // He has stopped meanwhile.
+        }
     }
 
     /** Ends all flows: what they have is still collected. */
@@ -46,6 +55,11 @@ internal class Subscriptions(private val native: NativeSession) {
             channels.values.toList()
         }
         open.forEach { it.close() }
+    }
+
+    private companion object {
+        /** Events that may wait to be collected: as many as the library lets wait to be pulled. */
+        const val MOST_WAITING = 65_536
     }
 }
 
