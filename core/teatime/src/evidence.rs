@@ -114,7 +114,9 @@ fn make_room(directory: &Path) -> io::Result<()> {
             files.push((entry.metadata()?.modified()?, entry.path()));
         }
     }
-    files.sort();
-    let too_many = (files.len() + 1).saturating_sub(MAX_FILES);
-    files[..too_many].iter().try_for_each(|(_, path)| fs::remove_file(path))
+    while files.len() >= MAX_FILES {
+        let Some(oldest) = (0..files.len()).min_by_key(|at| files[*at].0) else { break };
+        fs::remove_file(files.swap_remove(oldest).1)?;
+    }
+    Ok(())
 }
