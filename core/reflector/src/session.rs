@@ -401,7 +401,8 @@ impl Session {
         };
         if self.upload.is_none() && (vote.for_snapshot || heals) {
             let deadline = turn.now + turn.config.upload_timeout;
-            self.upload = Upload::new(seq, vote.time, hash, outcome.majority, deadline);
+            let is_sealed = self.password_proof.is_some();
+            self.upload = Upload::new(seq, vote.time, hash, is_sealed, outcome.majority, deadline);
             // Those who come back find the majority's state, not one that led to another before.
             self.diverged = Some((seq, outcome.doubtful));
             self.ask_for_upload(turn);
@@ -477,10 +478,13 @@ impl Session {
                 self.accept_snapshot(turn);
                 Ok(())
             }
-            Added::Wrong => {
+            wrong => {
                 self.give_up_uploader(turn);
-                let detail = "a part of a snapshot that does not fit".into();
-                Err((CloseReason::OutOfOrder, detail))
+                let is_forged = wrong == Added::Forged;
+                let forged = "a snapshot that is not the state that was voted for";
+                let detail =
+                    if is_forged { forged } else { "a part of a snapshot that does not fit" };
+                Err((CloseReason::OutOfOrder, detail.into()))
             }
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct Upload {
     pub(crate) from: Arrival,
     /// Whom to ask next if that comes to nothing.
     candidates: VecDeque<Arrival>,
+    /// Of what has come. None if it is sealed: then only those who can open it can tell.
+    hasher: Option<Box<blake3::Hasher>>,
     parts: Vec<Vec<u8>>,
     received: u64,
     total: Option<u64>,
@@ -32,6 +34,8 @@ pub(crate) enum Added {
     Complete,
     /// It does not fit what came before, or is too large.
     Wrong,
+    /// It is complete, and not the state that was voted for.
+    Forged,
 }
 
 impl Upload {
@@ -40,18 +44,23 @@ impl Upload {
         seq: u64,
         time: u64,
         hash: Digest,
+        is_sealed: bool,
         candidates: Vec<Arrival>,
         deadline: u64,
     ) -> Option<Self> {
         let mut candidates = VecDeque::from(candidates);
         let from = candidates.pop_front()?;
-        let parts = Vec::new();
-        Some(Self { seq, time, hash, from, candidates, parts, received: 0, total: None, deadline })
+        let hasher = (!is_sealed).then(Box::default);
+        let (parts, received, total) = (Vec::new(), 0, None);
+        Some(Self { seq, time, hash, from, candidates, hasher, parts, received, total, deadline })
     }
 
     /// Somebody else is to be asked, if there is anybody left.
     pub(crate) fn next(mut self, deadline: u64) -> Option<Self> {
         self.from = self.candidates.pop_front()?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.reset();
+        }
         Some(Self { parts: Vec::new(), received: 0, total: None, deadline, ..self })
     }
 
@@ -64,7 +73,15 @@ impl Upload {
         }
         self.received = end;
         self.parts.push(part.data.to_vec());
-        if end == total { Added::Complete } else { Added::More }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(part.data);
+        }
+        let is_right = |hasher: &blake3::Hasher| *hasher.finalize().as_bytes() == self.hash.0;
+        match &self.hasher {
+            _ if end < total => Added::More,
+            Some(hasher) if !is_right(hasher) => Added::Forged,
+            _ => Added::Complete,
+        }
     }
 
     pub(crate) fn finish(self) -> (SnapshotInfo, Vec<Vec<u8>>) {
@@ -83,7 +100,23 @@ mod tests {
 
     #[test]
     fn parts_must_follow_each_other_up_to_the_total() {
-        let start = || Upload::new(9, 8, Digest([1; 32]), vec![4, 5], 0).expect("two are there");
+        let start = |is_sealed| {
+            let hash = Digest(*blake3::hash(b"abcde").as_bytes());
+            Upload::new(9, 8, hash, is_sealed, vec![4, 5], 0).expect("two are there")
+        };
+        for (last, is_sealed, added) in [
+            (b"de", true, Added::Complete),
+            (b"dE", true, Added::Complete),
+            (b"dE", false, Added::Forged),
+        ] {
+            let mut upload = start(is_sealed);
+            assert_eq!(upload.add(&part(0, 5, b"abc"), 5), Added::More);
+            assert_eq!(upload.add(&part(3, 5, last), 5), added);
+            // Whoever is next begins at the beginning.
+            let mut next = upload.next(1).expect("there is a second candidate");
+            assert_eq!(next.add(&part(0, 5, b"abcde"), 5), Added::Complete);
+        }
+        let start = || start(false);
         let mut upload = start();
         assert_eq!(upload.add(&part(0, 5, b"abc"), 5), Added::More);
         assert_eq!(upload.add(&part(3, 5, b"de"), 5), Added::Complete);

@@ -1,5 +1,7 @@
 //! The reflector's promises, in virtual time and without sockets.
 
+use std::sync::LazyLock;
+
 use teatime_reflector::{Config, ConnId, Output, Reflector};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Event, Hold, Join, Resume, Send, ServerMessage, SessionId,
@@ -8,7 +10,8 @@ use teatime_wire::{
 
 const MS: u64 = 1_000;
 const SECOND: u64 = 1_000 * MS;
-const HASH: Digest = Digest([5; 32]);
+/// The state hash of those who are right: their snapshot is an x.
+static HASH: LazyLock<Digest> = LazyLock::new(|| Digest(*blake3::hash(b"x").as_bytes()));
 
 /// A reflector and what its connections have got.
 struct World {
@@ -327,7 +330,7 @@ fn bad_frames_close_their_own_connection_with_the_right_code_and_nobody_else_not
     let watcher = world.join(1);
     world.pass(SECOND);
     let before = world.messages(watcher).len();
-    let proof = Join { password_proof: Some(HASH), ..join(2) };
+    let proof = Join { password_proof: Some(*HASH), ..join(2) };
     let version = Join { protocol: 2, ..join(2) };
     let large = vec![0; 80_000];
     let cases: [(Vec<u8>, CloseReason); 7] = [
@@ -397,9 +400,10 @@ fn vote(world: &mut World, from: ConnId, seq: u64, hash: Digest) {
 #[test]
 fn the_fastest_of_the_majority_hands_in_the_snapshot_and_the_log_is_cut() {
     let (mut world, all, seq) = voters();
-    vote(&mut world, all[2], seq, HASH);
+    let hash = Digest(*blake3::hash(b"abc").as_bytes());
+    vote(&mut world, all[2], seq, hash);
     vote(&mut world, all[0], seq, Digest([6; 32]));
-    vote(&mut world, all[1], seq, HASH);
+    vote(&mut world, all[1], seq, hash);
     assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
     for (offset, data) in [(0, &b"ab"[..]), (2, b"c")] {
         let part = SnapshotPart { seq, offset, total: 3, data };
@@ -409,7 +413,7 @@ fn the_fastest_of_the_majority_hands_in_the_snapshot_and_the_log_is_cut() {
     let joiner = world.join(4);
     let welcome = world.welcome(joiner);
     let info = welcome.snapshot.expect("there is one");
-    assert_eq!((info.seq, info.hash, info.size), (seq, HASH, 3));
+    assert_eq!((info.seq, info.hash, info.size), (seq, hash, 3));
     let messages = world.messages(joiner);
     assert_eq!(
         messages[1..3],
@@ -429,7 +433,7 @@ fn without_a_majority_nobody_is_asked_and_an_uploader_who_fails_is_replaced() {
     assert_eq!(world.welcome(joiner).snapshot, None);
     let (mut world, all, seq) = voters();
     for one in all {
-        vote(&mut world, one, seq, HASH);
+        vote(&mut world, one, seq, *HASH);
     }
     assert!(world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
     world.cut(all[0]);
@@ -474,7 +478,7 @@ fn ask(world: &mut World, from: ConnId) -> u64 {
 fn who_diverged_is_told_when_the_majoritys_state_is_there_to_load() {
     let (mut world, all) = asked_to_vote(3);
     let seq = ask(&mut world, all[0]);
-    for (at, hash) in [(2, HASH), (0, Digest([6; 32])), (1, HASH)] {
+    for (at, hash) in [(2, *HASH), (0, Digest([6; 32])), (1, *HASH)] {
         vote(&mut world, all[at], seq, hash);
     }
     // Nobody asked for a snapshot, but there must be one that does not lead to the same again.
@@ -485,15 +489,32 @@ fn who_diverged_is_told_when_the_majoritys_state_is_there_to_load() {
     assert_eq!(diverged(&world, all[0]), [seq]);
     world.cut(all[0]);
     let again = world.join(1);
-    assert_eq!(world.welcome(again).snapshot.map(|info| (info.seq, info.hash)), Some((seq, HASH)));
+    assert_eq!(world.welcome(again).snapshot.map(|info| (info.seq, info.hash)), Some((seq, *HASH)));
     assert_eq!((diverged(&world, all[1]), diverged(&world, all[2])), (vec![], vec![]));
+}
+
+#[test]
+fn a_snapshot_with_another_hash_is_not_taken_and_somebody_else_is_asked() {
+    let (mut world, all, seq) = voters();
+    for one in all {
+        vote(&mut world, one, seq, *HASH);
+    }
+    let part = |data| ClientMessage::SnapshotPart(SnapshotPart { seq, offset: 0, total: 1, data });
+    world.say(all[0], &part(b"y"));
+    assert_eq!(world.closed, [(all[0], CloseReason::OutOfOrder)]);
+    let early = world.join(5);
+    assert_eq!(world.welcome(early).snapshot, None);
+    assert!(world.has(all[1], &ServerMessage::SnapshotWanted(seq)));
+    world.say(all[1], &part(b"x"));
+    let late = world.join(6);
+    assert_eq!(world.welcome(late).snapshot.map(|info| info.hash), Some(*HASH));
 }
 
 #[test]
 fn who_diverged_is_told_also_if_nobody_hands_in_a_snapshot() {
     let (mut world, all) = asked_to_vote(3);
     let seq = ask(&mut world, all[0]);
-    for (at, hash) in [(2, HASH), (0, Digest([6; 32])), (1, HASH)] {
+    for (at, hash) in [(2, *HASH), (0, Digest([6; 32])), (1, *HASH)] {
         vote(&mut world, all[at], seq, hash);
     }
     world.cut(all[2]);
@@ -509,7 +530,7 @@ fn a_liar_costs_the_others_one_snapshot_or_one_look_at_themselves_in_five_second
     for _ in 0..50 {
         world.pass(200 * MS);
         let seq = ask(&mut world, all[0]);
-        for (at, hash) in [(1, HASH), (2, HASH), (0, Digest([6; 32]))] {
+        for (at, hash) in [(1, *HASH), (2, *HASH), (0, Digest([6; 32]))] {
             vote(&mut world, all[at], seq, hash);
         }
         let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
@@ -525,7 +546,7 @@ fn a_liar_costs_the_others_one_snapshot_or_one_look_at_themselves_in_five_second
     for _ in 0..50 {
         world.pass(200 * MS);
         let seq = ask(&mut world, all[0]);
-        vote(&mut world, all[1], seq, HASH);
+        vote(&mut world, all[1], seq, *HASH);
         vote(&mut world, all[0], seq, Digest([6; 32]));
     }
     assert_eq!(diverged(&world, all[1]).len(), 2);
@@ -552,7 +573,7 @@ fn without_a_majority_everybody_who_voted_looks_at_himself_and_no_snapshot_is_ta
     // Who is silent is no other opinion.
     let (mut world, all) = asked_to_vote(2);
     let seq = ask(&mut world, all[0]);
-    vote(&mut world, all[1], seq, HASH);
+    vote(&mut world, all[1], seq, *HASH);
     world.pass(6 * SECOND);
     assert_eq!(diverged(&world, all[1]), []);
 }
@@ -583,7 +604,7 @@ fn a_full_log_holds_senders_back_until_a_snapshot_makes_room() {
         _ => None,
     });
     let seq = seq.next_back().expect("a vote is held again");
-    vote(&mut world, one, seq, HASH);
+    vote(&mut world, one, seq, *HASH);
     let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
     world.say(one, &ClientMessage::SnapshotPart(part));
     assert!(world.has(one, &ServerMessage::Hold(Hold::Resume)));
