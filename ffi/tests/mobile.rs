@@ -2,11 +2,13 @@
 
 #![cfg(feature = "uniffi")]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
+use teatime::{Cx, handlers, model};
 use teatime_ffi::mobile::{
     App, CallError, Event, JoinOptions, Link, Reflector, Session, Waker, convert, make_link,
     parse_link, qr_code,
@@ -46,8 +48,11 @@ fn options(url: &str) -> JoinOptions {
 }
 
 fn join(options: &JoinOptions) -> Phone {
-    let app = App::chat().expect("it is there");
-    let session = Session::join(&app, options).expect("it begins");
+    join_app(&App::chat().expect("it is there"), options)
+}
+
+fn join_app(app: &App, options: &JoinOptions) -> Phone {
+    let session = Session::join(app, options).expect("it begins");
     let (sender, bell) = mpsc::channel();
     session.set_waker(Some(Box::new(Bell(sender)))).expect("it is alive");
     Phone { session, bell }
@@ -177,6 +182,80 @@ fn an_app_that_an_exported_function_returned_is_taken_over_once() {
     for wrong in [first, 0, u64::MAX] {
         let refused = App::adopt(wrong).err().expect("it is refused");
         assert!(matches!(status(refused), tea_status::WrongHandle | tea_status::NullPointer));
+    }
+}
+
+thread_local! {
+    static ERRS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Adds, and one too much where it errs.
+#[model(id = "sum", version = 1)]
+struct Sum {
+    sum: u64,
+}
+
+#[handlers]
+impl Sum {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("sum", "add", Self::add);
+        Self { sum: 0 }
+    }
+
+    fn add(&mut self, cx: &mut Cx<Self>, number: u64) {
+        self.sum += number + u64::from(ERRS.get());
+        cx.publish("sum", "changed", ());
+    }
+}
+
+#[test]
+fn one_that_errs_is_told_where_the_evidence_is_or_why_there_is_none() {
+    let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
+    let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("evidence of phones");
+    let kept = kept.to_str().expect("UTF-8").to_owned();
+    // The last of them is told nothing, and writes nothing.
+    for directory in [Some(kept.clone()), Some("/dev/null/nowhere".to_owned()), None] {
+        let options = JoinOptions {
+            name: format!("{directory:?}"),
+            options: None,
+            evidence_dir: directory.clone(),
+            ..options(&reflector.url().expect("it is alive"))
+        };
+        let app = teatime::App::builder::<Sum>("test.sum").build().expect("it is sound");
+        let app = App::adopt(teatime_ffi::export_app(app).addr() as u64).expect("it is an app");
+        let phones = [(); 3].map(|()| join_app(&app, &options).ready());
+        for phone in &phones {
+            phone.session.subscribe("sum", "changed", false).expect("it is alive");
+        }
+        phones[0].session.publish("sum", "add", b"1", Format::Json).expect("it is small");
+        for (at, phone) in phones.iter().enumerate() {
+            ERRS.set(at == 2);
+            phone.wait_for("change", |event| matches!(event, Event::Published { .. }));
+        }
+        ERRS.set(false);
+        phones[1].session.request_vote().expect("it is live");
+        let deadline = Instant::now() + PATIENCE;
+        let mut told = None;
+        while told.is_none() {
+            assert!(Instant::now() < deadline, "nobody is told");
+            for phone in &phones {
+                phone.session.step(10_000).expect("it is alive");
+                let events = phone.session.poll(Format::Json, 100).expect("it is alive");
+                let is_told = |event: &Event| matches!(event, Event::Diverged { .. });
+                told = told.or(events.into_iter().find(is_told));
+            }
+            let _ = phones[2].bell.recv_timeout(Duration::from_millis(5));
+        }
+        let Some(Event::Diverged { seq, hash, evidence, why, .. }) = told else { unreachable!() };
+        assert!(seq > 0 && hash.len() == 64);
+        assert_eq!(evidence.is_some(), directory.as_ref() == Some(&kept));
+        assert_eq!(why.is_some(), directory.as_ref().is_some_and(|dir| *dir != kept));
+        if let Some(file) = evidence {
+            let evidence = teatime::evidence::read(file.as_ref()).expect("it is evidence");
+            assert_eq!((evidence.seq, evidence.own_hash().to_string()), (seq, hash));
+            assert_eq!(evidence.agent, "test/1");
+            std::fs::remove_file(file).expect("it is there");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 /* Sessions and models in C, against a reflector in the same process. */
 #include <poll.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -65,6 +66,70 @@ static void what_one_publishes_all_compute_and_a_late_joiner_too(void **state) {
     wait_for_tally(one, "views", 2);
     assert_ok(tea_session_free(two));
     assert_ok(tea_session_free(one));
+    assert_ok(tea_app_free(app));
+}
+
+/* Steps all three until the last has diverged, and gives what it is told. */
+static tea_event divergence_of_third(tea_session *const *three) {
+    tea_event event;
+    size_t at, count;
+    int rounds;
+    for (rounds = 0; rounds < 3000; rounds++) {
+        for (at = 0; at < 3; at++) {
+            assert_ok(tea_session_step(three[at], 100000));
+            for (;;) {
+                assert_ok(tea_session_poll(three[at], TEA_FORMAT_MSGPACK, &event, 1, &count));
+                if (!count) break;
+                if (event.kind != TEA_EVENT_KIND_DIVERGED) continue;
+                assert_int_equal(at, 2);
+                return event;
+            }
+            assert_ok(tea_session_wait(three[at], 5000));
+        }
+    }
+    fail();
+    return event;
+}
+
+static void one_that_errs_is_told_and_goes_on_with_the_others_state(void **state) {
+    tea_app *app = tally_app(false);
+    tea_data options = tea_json("{\"echo\":\"echo\"}");
+    char directory[] = "/tmp/teatime-evidence-XXXXXX", path[256], mark[9] = "";
+    int round, at;
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    for (round = 0; round < 2; round++) {
+        bool kept = round == 0;
+        tea_str evidence = kept ? tea_text(directory) : TEA_STR("/dev/null/nowhere");
+        tea_session *three[3];
+        tea_event told;
+        FILE *file;
+        for (at = 0; at < 3; at++) three[at] = join_with_evidence(app, url, options, evidence);
+        add(three[0], 5, NULL);
+        for (at = 0; at < 3; at++) {
+            tally_errs = at == 2;
+            wait_for_tally(three[at], "echoes", 1);
+        }
+        tally_errs = false;
+        assert_int_equal(tally_query(three[2], "sum"), tally_query(three[0], "sum") + 1);
+        assert_ok(tea_session_request_vote(three[0]));
+        told = divergence_of_third(three);
+        assert_true(told.seq > 0);
+        assert_int_equal(told.flag, kept);
+        assert_int_equal(told.status, kept ? TEA_STATUS_OK : TEA_STATUS_IO);
+        snprintf(path, sizeof path, "%.*s", TEA_PRINT(told.message));
+        assert_non_null(strstr(path, kept ? directory : "/dev/null/nowhere"));
+        if (kept) {
+            assert_non_null(file = fopen(path, "rb"));
+            assert_int_equal(fread(mark, 1, 8, file), 8);
+            assert_string_equal(mark, "TeaTmEvi");
+            assert_int_equal(fclose(file), 0);
+            assert_int_equal(unlink(path), 0);
+        }
+        wait_for_tally(three[2], "sum", tally_query(three[0], "sum"));
+        for (at = 0; at < 3; at++) assert_ok(tea_session_free(three[at]));
+    }
+    assert_int_equal(rmdir(directory), 0);
     assert_ok(tea_app_free(app));
 }
 
@@ -484,6 +549,7 @@ static void the_sync_test_finds_what_save_forgets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_one_publishes_all_compute_and_a_late_joiner_too),
+        cmocka_unit_test(one_that_errs_is_told_and_goes_on_with_the_others_state),
         cmocka_unit_test(a_model_in_c_and_one_in_rust_hear_each_other),
         cmocka_unit_test(subscriptions_are_queued_or_once_per_frame_and_pulled_in_batches),
         cmocka_unit_test(a_session_tells_about_itself),

@@ -1,7 +1,7 @@
 /* What the tests in C share. */
 #include "support.h"
 
-bool tally_forgets, tally_refuses;
+bool tally_forgets, tally_refuses, tally_errs;
 atomic_int objects, overlaps;
 
 /* A model's functions are called one at a time, whatever threads step its session. */
@@ -46,7 +46,7 @@ static int32_t tally_handler(struct tally *tally, tea_cx *cx, uint16_t handler, 
     switch (handler) {
     case ADD:
         if (tea_data_u64(argument, &number)) return 7;
-        tally->sum += number + tally->forgotten;
+        tally->sum += number + tally->forgotten + tally_errs;
         tally->forgotten = number;
         assert_ok(tea_cx_random_below(cx, 3, &number));
         tally->sum += number;
@@ -186,9 +186,14 @@ tea_app *tally_app(bool with_chat) {
 }
 
 tea_session *join(tea_app *app, tea_str reflector, tea_data options) {
+    return join_with_evidence(app, reflector, options, TEA_STR(""));
+}
+
+tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_data options, tea_str directory) {
     tea_config *config;
     tea_session *session;
     assert_ok(tea_config_new(app, TEA_STR("room"), options, &config));
+    assert_ok(tea_config_set_evidence_dir(config, directory));
     assert_ok(tea_session_join(config, reflector, &session));
     assert_ok(tea_config_free(config));
     wait_for(session, TEA_EVENT_KIND_VIEW_READY);

@@ -58,6 +58,7 @@ struct tally {
 enum { ADD, TICK, JOINED, LEFT, ECHOED, BREAK };
 extern bool tally_forgets; /* save leaves a field out that matters */
 extern bool tally_refuses; /* save fails */
+extern bool tally_errs;    /* adding adds one too much */
 extern atomic_int objects; /* models that were made and not freed */
 extern atomic_int overlaps; /* calls of a model while another one ran */
 
@@ -66,6 +67,8 @@ uint64_t tally_query(tea_session *session, const char *member);
 
 /* A session of an app on a reflector, stepped until its view is ready. */
 tea_session *join(tea_app *app, tea_str reflector, tea_data options);
+/* The same, with a directory for evidence. */
+tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_data options, tea_str directory);
 /* Steps until an event of this kind has come, and gives it. */
 tea_event wait_for(tea_session *session, tea_event_kind kind);
 /* Steps until a query of the tally has this value. */

@@ -504,7 +504,7 @@ impl Session {
             }
             Added::Wrong => {
                 self.give_up_uploader(turn);
-                let detail = "a part of a snapshot that does not fit".into();
+                let detail = "a snapshot that does not fit, or is not what was voted for".into();
                 Err((CloseReason::OutOfOrder, detail))
             }
         }

@@ -114,7 +114,79 @@ fn make_room(directory: &Path) -> io::Result<()> {
             files.push((entry.metadata()?.modified()?, entry.path()));
         }
     }
-    files.sort();
-    let too_many = (files.len() + 1).saturating_sub(MAX_FILES);
-    files[..too_many].iter().try_for_each(|(_, path)| fs::remove_file(path))
+    while files.len() >= MAX_FILES {
+        let Some(oldest) = (0..files.len()).min_by_key(|at| files[*at].0) else { break };
+        fs::remove_file(files.swap_remove(oldest).1)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use teatime_session::Config;
+    use teatime_vm::{App, ForeignModel, StateHash, Time};
+
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("teatime-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        directory
+    }
+
+    fn kept(directory: &Path, seq: u64) -> Result<PathBuf, String> {
+        let nothing = ForeignModel {
+            id: "nothing".to_owned(),
+            version: 1,
+            handlers: Vec::new(),
+            queries: Vec::new(),
+            init: Box::new(|_, _| Err("there is none".to_owned())),
+            load: Box::new(|_| Err("there is none".to_owned())),
+        };
+        let app = App::builder_without_root("test.nothing").foreign_model(nothing);
+        let app = app.build().expect("it is sound");
+        let mut config = Config::new(app, "room", &()).expect("nothing can be encoded");
+        config.evidence_dir = Some(directory.to_owned());
+        let client = Client::new(config, [1; 32]).expect("it is sound");
+        let (time, hash) = (Time::ZERO, StateHash([2; 32]));
+        let evidence = b"evidence".as_slice().into();
+        let divergence = Divergence { seq, time, hash, right: None, evidence, file: None };
+        let mut event = SessionEvent::Diverged(Box::new(divergence));
+        keep(&mut event, &client);
+        let SessionEvent::Diverged(divergence) = event else { unreachable!() };
+        divergence.file.expect("it was asked for")
+    }
+
+    #[test]
+    fn the_oldest_files_go_and_nothing_else_does() {
+        let directory = directory("evidence-room");
+        fs::create_dir_all(&directory).expect("it can be made");
+        fs::write(directory.join("mine.txt"), "mine").expect("it can be written");
+        for seq in 0..MAX_FILES as u64 + 5 {
+            let file = kept(&directory, seq).expect("it is written");
+            let age = std::time::Duration::from_secs(1_000 - seq);
+            let file = File::options().write(true).open(file).expect("it is there");
+            file.set_modified(SystemTime::now() - age).expect("it can be older");
+        }
+        let names = fs::read_dir(&directory).expect("it is there").flatten();
+        let names: Vec<_> =
+            names.map(|one| one.file_name().into_string().expect("UTF-8")).collect();
+        assert_eq!(names.len(), MAX_FILES + 1);
+        let of = |seq: u64| names.iter().any(|name| name.contains(&format!("-{seq}-")));
+        assert!(!of(4) && of(5) && of(36) && names.contains(&"mine.txt".to_owned()));
+        // What is there already stays as it is, whoever has put it there.
+        assert!(kept(&directory, 36).expect_err("it is there").contains("evidence cannot be kept"));
+        fs::remove_dir_all(directory).expect("it goes");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_told() {
+        let directory = directory("evidence-file");
+        fs::write(&directory, "no directory").expect("it can be written");
+        let why = kept(&directory.join("below"), 1).expect_err("it is no directory");
+        assert!(why.contains("evidence-file"), "{why}");
+        fs::remove_file(directory).expect("it goes");
+    }
 }
