@@ -32,6 +32,9 @@ pub(crate) struct History {
     turns_before: u64,
 }
 
+/// A snapshot, the sequence number of its state, and what came after it.
+type Believed<'a> = (Arc<[u8]>, u64, &'a [Input]);
+
 impl History {
     /// After a state that is believed.
     pub(crate) fn new(snapshot: Arc<[u8]>, seq: u64) -> Self {
@@ -98,7 +101,7 @@ impl History {
     }
 
     /// The state that is believed, its position, and what came after it up to a position.
-    pub(crate) fn since_belief(&self, until: u64) -> Option<(Arc<[u8]>, u64, &[Input])> {
+    pub(crate) fn since_belief(&self, until: u64) -> Option<Believed<'_>> {
         let base = self.base.clone()?;
         let number = usize::try_from(until.checked_sub(self.from)?).ok()?;
         Some((base, self.from, self.inputs.get(..number)?))
