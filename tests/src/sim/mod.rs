@@ -5,6 +5,7 @@
 //! converge. Checked all the time: see [`Invariant`].
 
 mod campaign;
+mod faults;
 mod network;
 mod oracle;
 mod participant;

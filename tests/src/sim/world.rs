@@ -14,7 +14,7 @@ use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 use super::network::{Line, Network, delay};
 use super::oracle::Oracle;
 use super::participant::Participant;
-use super::plan::{Bug, Keeps, Pace, Plan, What};
+use super::plan::{Bug, Pace, Plan};
 use super::report::{Invariant, Report, Violation};
 use super::server::{Down, End, Server};
 use crate::ledger;
@@ -26,7 +26,7 @@ const HEALED_WITHIN: u64 = 60 * SECOND;
 
 pub(super) type Outcome = Result<(), (Invariant, String)>;
 
-enum Happening {
+pub(super) enum Happening {
     /// A frame reaches the reflector.
     ToReflector(ConnId, Vec<u8>),
     /// A frame reaches a client.
@@ -80,22 +80,22 @@ impl Ord for Entry {
 }
 
 pub(super) struct World<'a> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     app: &'a teatime::App,
-    rng: ChaCha8Rng,
-    now: u64,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) now: u64,
     order: u64,
     queue: BinaryHeap<Reverse<Entry>>,
-    server: Server,
+    pub(super) server: Server,
     /// No connection gets through to the reflector before.
-    down_until: u64,
+    pub(super) down_until: u64,
     wake_at: Option<u64>,
     flush_planned: bool,
-    disk_works: bool,
-    network: Network,
-    participants: Vec<Participant>,
+    pub(super) disk_works: bool,
+    pub(super) network: Network,
+    pub(super) participants: Vec<Participant>,
     oracle: Oracle,
-    report: Report,
+    pub(super) report: Report,
     trace: blake3::Hasher,
     /// The faults are over.
     quiet: bool,
@@ -150,7 +150,7 @@ impl World<'_> {
         self.rng.next_u64() % limit.max(1)
     }
 
-    fn at(&mut self, time: u64, happening: Happening) {
+    pub(super) fn at(&mut self, time: u64, happening: Happening) {
         self.order += 1;
         let entry = Entry { time: time.max(self.now), order: self.order, happening };
         self.queue.push(Reverse(entry));
@@ -246,9 +246,7 @@ impl World<'_> {
         Ok(())
     }
 
-    // ---- clients
-
-    fn start(&mut self, room: usize, lies: bool) {
+    pub(super) fn start(&mut self, room: usize, lies: bool) {
         let seed = self.rng.next_u64();
         let at = self.participants.len();
         let app = self.app.clone();
@@ -262,7 +260,7 @@ impl World<'_> {
     }
 
     /// The clients of a room, or of all, that are alive.
-    fn alive(&self, room: Option<usize>) -> Vec<usize> {
+    pub(super) fn alive(&self, room: Option<usize>) -> Vec<usize> {
         let is_there = |at: &usize| {
             let one = &self.participants[*at];
             one.alive && room.is_none_or(|room| one.room == room)
@@ -271,7 +269,7 @@ impl World<'_> {
     }
 
     /// Lets a client step at this time, unless it will before.
-    fn wake(&mut self, at: usize, time: u64) {
+    pub(super) fn wake(&mut self, at: usize, time: u64) {
         let one = &mut self.participants[at];
         if one.alive && one.step_at.is_none_or(|planned| planned > time) {
             one.step_at = Some(time);
@@ -346,7 +344,7 @@ impl World<'_> {
     }
 
     /// Somebody who is no client connects, and says this at most.
-    fn stranger(&mut self, says: Option<Vec<u8>>) {
+    pub(super) fn stranger(&mut self, says: Option<Vec<u8>>) {
         let connection = self.network.open(self.now, None);
         self.server.connected(self.now, connection);
         self.after_server();
@@ -356,7 +354,7 @@ impl World<'_> {
         }
     }
 
-    fn obey_client(&mut self, at: usize) {
+    pub(super) fn obey_client(&mut self, at: usize) {
         while let Some(action) = self.participants[at].client.poll_action() {
             match action {
                 Action::Connect { after } => {
@@ -504,9 +502,7 @@ impl World<'_> {
         self.at(now + pause, Happening::Act(at));
     }
 
-    // ---- the reflector
-
-    fn after_server(&mut self) {
+    pub(super) fn after_server(&mut self) {
         if self.server.is_dirty() && !self.flush_planned {
             self.flush_planned = true;
             let soon = self.now + self.below(1_000);
@@ -521,7 +517,7 @@ impl World<'_> {
         }
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.flush_planned = false;
         let all = self.server.flush();
         for (connection, down) in &all {
@@ -602,217 +598,6 @@ impl World<'_> {
         self.report.log_bytes = self.report.log_bytes.max(bytes);
         self.oracle.check_memory(bytes)
     }
-
-    // ---- faults
-
-    /// While somebody has diverged nothing else happens: who is alone would be in the right.
-    fn is_healing(&self) -> bool {
-        self.participants.iter().any(|one| one.alive && (one.corrupt || one.diverged.is_some()))
-    }
-
-    fn fault(&mut self, number: usize) -> Outcome {
-        let fault = self.plan.faults[number];
-        if self.is_healing() {
-            return Ok(());
-        }
-        let dice = fault.dice;
-        let alive = self.alive(None);
-        let room = usize::try_from(dice >> 32).unwrap_or(0) % self.plan.rooms;
-        let victim = alive.get(usize::try_from(dice % 1_000).unwrap_or(0) % alive.len().max(1));
-        let until = self.now + (dice >> 8) % (5 * SECOND);
-        let happened = match (fault.what, victim.copied()) {
-            (What::Starts, _) => {
-                let fits = self.alive(Some(room)).len() < self.plan.clients;
-                fits.then(|| self.start(room, false)).is_some()
-            }
-            (What::LiarStarts, _) => {
-                let there = self.alive(Some(room));
-                let fits = there.len() < self.plan.clients
-                    && !there.iter().any(|at| self.participants[*at].lies);
-                fits.then(|| self.start(room, true)).is_some()
-            }
-            (What::AllCut, _) => {
-                alive.iter().for_each(|at| self.cut(*at, dice));
-                true
-            }
-            (What::Partition, _) => {
-                for at in alive.iter().filter(|at| dice >> (*at % 64) & 1 == 1) {
-                    let one = &mut self.participants[*at];
-                    (one.up_blocked, one.down_blocked) = (until, until);
-                }
-                true
-            }
-            (What::ReflectorClockJumps, _) => {
-                // Up to a minute: longer than any silence is borne.
-                self.server.jump((dice >> 8) % (60 * SECOND));
-                self.after_server();
-                true
-            }
-            (What::ReflectorCrashes | What::PowerCut | What::ReflectorStops, _) => {
-                self.reflector_fault(fault.what, dice)
-            }
-            (
-                What::DiskFull
-                | What::DiskReadOnly
-                | What::WriteFails
-                | What::WriteTears
-                | What::SyncFails,
-                _,
-            ) => self.disk_fault(fault.what, dice, until),
-            (What::SilentConnection, _) => {
-                self.stranger(None);
-                true
-            }
-            (What::Rubbish, _) => {
-                let bytes = dice.to_be_bytes();
-                let length = usize::try_from(dice % 40).unwrap_or(0);
-                self.stranger(Some(bytes.iter().cycle().take(length).copied().collect()));
-                true
-            }
-            (what, Some(victim)) => self.client_fault(what, victim, dice, until),
-            (_, None) => false,
-        };
-        if happened {
-            *self.report.faults.entry(fault.what).or_default() += 1;
-        }
-        Ok(())
-    }
-
-    fn client_fault(&mut self, what: What, victim: usize, dice: u64, until: u64) -> bool {
-        let now = self.now;
-        let one = &mut self.participants[victim];
-        match what {
-            What::Crashes => self.crash(victim, dice),
-            What::Leaves => {
-                one.client.leave();
-                self.obey_client(victim);
-                self.participants[victim].alive = false;
-            }
-            What::Cut => self.cut(victim, dice),
-            What::UpBlocked => one.up_blocked = until,
-            // Now and then for so long that too much waits.
-            What::DownBlocked if dice.is_multiple_of(4) => one.down_blocked = until + 8 * SECOND,
-            What::DownBlocked => one.down_blocked = until,
-            What::Freezes => one.frozen_until = one.frozen_until.max(until),
-            What::Idles => one.idle_until = one.idle_until.max(until),
-            What::ClockJumps => {
-                one.jump((dice >> 8) % (3_600 * SECOND));
-                self.wake(victim, now);
-            }
-            What::Diverges => return self.diverge(victim),
-            What::Panics if one.lies => return false,
-            What::Panics => {
-                one.poison(now);
-                self.obey_client(victim);
-            }
-            What::Bursts if one.lies => return false,
-            What::Bursts => {
-                (0..1 + dice % 200).for_each(|_| self.participants[victim].enter(now, false));
-                self.obey_client(victim);
-            }
-            What::VoteAsked => {
-                let _ = one.client.request_vote();
-                self.obey_client(victim);
-            }
-            // What overtakes the join itself is not a repetition.
-            What::JoinRepeated if one.client.connection_state() != ConnectionState::Live => {
-                return false;
-            }
-            What::JoinRepeated => {
-                let join = one.last_join.clone();
-                self.stranger(Some(join));
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    /// Somebody computes something wrong, if there is somebody else to tell, and nothing keeps them. Two
-    /// have no majority: then the log decides.
-    fn diverge(&mut self, victim: usize) -> bool {
-        let room = self.participants[victim].room;
-        let there = self.alive(Some(room));
-        let is_well = |at: &usize| {
-            let one = &self.participants[*at];
-            let busy =
-                one.frozen_until.max(one.idle_until).max(one.up_blocked.max(one.down_blocked));
-            let line = one.connection.and_then(|connection| self.network.lines.get(&connection));
-            busy <= self.now
-                && line.is_some_and(|line| !line.is_dead_down)
-                && one.client.connection_state() == ConnectionState::Live
-        };
-        let honest = there.iter().filter(|at| !self.participants[**at].lies).count();
-        let calm = self.disk_works && self.down_until <= self.now && there.iter().all(is_well);
-        let diverges = calm && honest >= 2 && !self.participants[victim].lies;
-        self.participants[victim].corrupt = diverges;
-        diverges
-    }
-
-    fn reflector_fault(&mut self, what: What, dice: u64) -> bool {
-        match what {
-            What::PowerCut => self.at(self.now, Happening::End(End::Power, dice)),
-            What::ReflectorStops => {
-                self.server.shutdown(self.now);
-                self.flush();
-                let later = self.now + 1_000;
-                self.at(later, Happening::End(End::Process, dice));
-            }
-            // Now and then in the middle of what it does with its disk.
-            _ if dice.is_multiple_of(2) => {
-                self.server.disk.die_after(dice % 7);
-                self.disk_works = false;
-                let later = self.now + (dice >> 16) % 100_000;
-                self.at(later, Happening::End(End::Process, dice));
-            }
-            _ => self.at(self.now, Happening::End(End::Process, dice)),
-        }
-        true
-    }
-
-    fn disk_fault(&mut self, what: What, dice: u64, until: u64) -> bool {
-        if self.plan.storage == Keeps::Nowhere || !self.disk_works {
-            return false;
-        }
-        let disk = &self.server.disk;
-        match what {
-            What::DiskFull | What::DiskReadOnly => {
-                if what == What::DiskFull {
-                    let used: usize = disk.files().iter().map(|(_, data)| data.len()).sum();
-                    disk.set_capacity(Some(used as u64 + dice % 1_000));
-                } else {
-                    disk.set_read_only(true);
-                }
-                self.disk_works = false;
-                self.at(until, Happening::DiskWorks);
-            }
-            What::WriteFails => disk.fail_next_write(),
-            What::WriteTears => disk.tear_next_write(usize::try_from(dice % 200).unwrap_or(0)),
-            _ => disk.fail_next_sync(),
-        }
-        true
-    }
-
-    /// The connection breaks with all that is under way; each side learns it in its own time.
-    fn cut(&mut self, at: usize, dice: u64) {
-        let Some(connection) = self.participants[at].connection else { return };
-        let Some(line) = self.network.lines.get_mut(&connection) else { return };
-        line.is_dead_down = true;
-        // What is on its way up counts as gone, too: the reflector knows no such line any more.
-        let (up, down) = (dice % SECOND, (dice >> 20) % SECOND);
-        self.at(self.now + up, Happening::GoneAtReflector(connection));
-        self.at(self.now + down, Happening::GoneAtClient(connection, None));
-    }
-
-    /// The client is gone without a word.
-    fn crash(&mut self, at: usize, dice: u64) {
-        self.participants[at].alive = false;
-        if let Some(connection) = self.participants[at].connection.take() {
-            self.network.lines.remove(&connection);
-            self.at(self.now + dice % SECOND, Happening::GoneAtReflector(connection));
-        }
-    }
-
-    // ---- the end
 
     fn standing(&self) -> String {
         let each = |at: &usize| {
