@@ -531,11 +531,11 @@ fn who_sends_on_although_held_is_closed_and_harms_nobody() {
     let grown = world.reflector.stats().log_bytes - full;
     // Those who were closed have exited, and there was a vote every few seconds.
     assert!(grown < 10_000, "{grown}");
-    let seq = world.messages(back).into_iter().filter_map(|message| match message {
+    let mut seq = world.messages(back).into_iter().filter_map(|message| match message {
         ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
         _ => None,
     });
-    let seq = seq.last().expect("votes are held again and again");
+    let seq = seq.next_back().expect("votes are held again and again");
     vote(&mut world, back, seq, HASH);
     let part = SnapshotPart { seq, offset: 0, total: 1, data: b"x" };
     world.say(back, &ClientMessage::SnapshotPart(part));

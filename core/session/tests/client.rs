@@ -422,11 +422,11 @@ fn an_owner_who_pulls_no_events_stops_the_model_and_still_hears_what_is_newest()
     let events = peer.events();
     // And one of each kind that does not come from the model.
     assert!(events.len() < MAX_WAITING_EVENTS + 10, "{}", events.len());
-    let verdicts = events.iter().filter_map(|event| match event {
+    let mut verdicts = events.iter().filter_map(|event| match event {
         SessionEvent::Verdict { seq, .. } => Some(*seq),
         _ => None,
     });
-    assert_eq!(verdicts.last(), Some(newest));
+    assert_eq!(verdicts.next_back(), Some(newest));
     let last = events.last();
     let is_cut = matches!(last, Some(SessionEvent::Connection(ConnectionState::Reconnecting, _)));
     assert!(is_cut, "{last:?}");

@@ -116,7 +116,7 @@ fn play(data: &std::path::Path) -> (Played, Vec<(f64, u64, usize)>) {
     while started.elapsed() < length {
         for (at, room) in rooms.iter_mut().enumerate() {
             let age = round + at as u64 * ROOM_ROUNDS / ROOMS as u64;
-            if age % ROOM_ROUNDS == 0 || room.is_empty() {
+            if age.is_multiple_of(ROOM_ROUNDS) || room.is_empty() {
                 for gone in room.drain(..) {
                     played.unanimous += gone.unanimous;
                     played.diverged += gone.diverged;
@@ -142,15 +142,15 @@ fn play_room(room: &mut [Participant], age: u64, played: &mut Played) {
     for (at, one) in room.iter_mut().enumerate() {
         one.step();
         let turn = age + 7 * at as u64;
-        if turn % 97 == 0 {
+        if turn.is_multiple_of(97) {
             one.driver.reconnect();
             played.reconnects += 1;
         }
-        if turn % 61 == 0 {
+        if turn.is_multiple_of(61) {
             // Not while there is no connection.
             let _ = one.driver.request_vote();
         }
-        if turn % 4 == 0 && one.driver.client().synced() {
+        if turn.is_multiple_of(4) && one.driver.client().synced() {
             let entry = Entry { number: one.number + 1 };
             match one.driver.publish("ledger", "enter", &entry) {
                 Ok(_) => {
