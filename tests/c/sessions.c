@@ -1,4 +1,5 @@
 /* Sessions and models in C, against a reflector in the same process. */
+#define _XOPEN_SOURCE 700
 #include <poll.h>
 #include <unistd.h>
 
