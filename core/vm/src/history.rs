@@ -9,6 +9,9 @@ use crate::recording::Input;
 use crate::time::Time;
 use crate::vm::External;
 
+/// A snapshot, its position, and what came after it.
+pub(crate) type SinceBelief<'a> = (Arc<[u8]>, u64, &'a [Input]);
+
 /// States, and all that came after them.
 pub(crate) struct History {
     /// A snapshot.
@@ -31,9 +34,6 @@ pub(crate) struct History {
     /// Turns between the state that is believed and the checkpoint.
     turns_before: u64,
 }
-
-/// A snapshot, the sequence number of its state, and what came after it.
-type Believed<'a> = (Arc<[u8]>, u64, &'a [Input]);
 
 impl History {
     /// After a state that is believed.
@@ -101,7 +101,7 @@ impl History {
     }
 
     /// The state that is believed, its position, and what came after it up to a position.
-    pub(crate) fn since_belief(&self, until: u64) -> Option<Believed<'_>> {
+    pub(crate) fn since_belief(&self, until: u64) -> Option<SinceBelief<'_>> {
         let base = self.base.clone()?;
         let number = usize::try_from(until.checked_sub(self.from)?).ok()?;
         Some((base, self.from, self.inputs.get(..number)?))
