@@ -128,18 +128,11 @@ impl Oracle {
     /// Hears what a client tells its owner. True if the client is over.
     pub(super) fn take_events(
         &mut self,
-        _now: u64,
         at: usize,
         one: &mut Participant,
     ) -> Result<bool, (Invariant, String)> {
         let mut over = false;
         while let Some(event) = one.client.poll_event() {
-            if std::env::var("DBG").is_ok() {
-                eprintln!(
-                    "{_now} client {at} seq {:?} {event:?}",
-                    one.client.vm().map(teatime::Vm::seq)
-                );
-            }
             match event {
                 SessionEvent::Fault(fault) => {
                     let what = format!("client {at}: {fault}");

@@ -435,7 +435,7 @@ impl World<'_> {
                 stepped = one.client.step(clock, &mut || false);
             }
             let moved = one.client.vm().map(teatime::Vm::seq) != before;
-            let dropped = self.oracle.take_events(now, at, one)?;
+            let dropped = self.oracle.take_events(at, one)?;
             if moved || stepped == Stepped::Done {
                 self.oracle.compare(now, at, one, moved)?;
             }
