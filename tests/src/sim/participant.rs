@@ -42,8 +42,10 @@ pub(super) struct Participant {
     /// It had another state, has loaded the right one, and has yet to be told why.
     pub(super) was_wrong: bool,
     pub(super) last_join: Vec<u8>,
-    /// The newest position it had: sequence number and time, since it began to load.
-    pub(super) position: (u64, u64),
+    /// Of the newest welcome.
+    pub(super) timeline: u64,
+    /// The newest session time that it was told, in µs.
+    pub(super) told: u64,
     pub(super) rng: ChaCha8Rng,
 }
 
@@ -87,7 +89,8 @@ impl Participant {
             diverged: None,
             was_wrong: false,
             last_join: Vec::new(),
-            position: (0, 0),
+            timeline: 0,
+            told: 0,
             rng,
         }
     }

@@ -175,8 +175,9 @@ impl What {
             | Self::DiskFull
             | Self::DiskReadOnly
             | Self::WriteFails
-            | Self::WriteTears => Keeps::Process,
-            Self::PowerCut | Self::SyncFails => Keeps::Power,
+            | Self::WriteTears
+            | Self::PowerCut => Keeps::Process,
+            Self::SyncFails => Keeps::Power,
             _ => Keeps::Nowhere,
         }
     }

@@ -164,7 +164,13 @@ impl Server {
         self.dirty_members.clear();
         self.out.clear();
         self.started = i64::try_from(now).unwrap_or(i64::MAX);
-        self.open(seed)
+        let opened = self.open(seed);
+        if opened.is_err() && end == End::Power && self.keeps == Keeps::Process {
+            // As the operator has chosen: a log with holes is refused, and somebody begins a new store.
+            self.disk = MemoryDisk::default();
+            return self.open(seed);
+        }
+        opened
     }
 
     fn now(&self, world: u64) -> u64 {

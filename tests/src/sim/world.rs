@@ -14,7 +14,7 @@ use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 use super::network::{Line, Network, delay};
 use super::oracle::Oracle;
 use super::participant::Participant;
-use super::plan::{Bug, Pace, Plan};
+use super::plan::{Bug, Keeps, Pace, Plan};
 use super::report::{Invariant, Report, Violation};
 use super::server::{Down, End, Server};
 use crate::ledger;
@@ -299,7 +299,7 @@ impl World<'_> {
         line.unread = line.unread.saturating_sub(frame.len());
         if one.connection == Some(connection) {
             self.note(&frame);
-            self.oracle.saw(self.participants[at].room, &frame)?;
+            self.oracle.saw(&mut self.participants[at], &frame)?;
             self.input(at, Input::Frame(frame));
         }
         Ok(())
@@ -573,6 +573,9 @@ impl World<'_> {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         let failed = |what| (Invariant::Storage, what);
+        if end == End::Power && self.plan.storage == Keeps::Process {
+            self.oracle.may_lose();
+        }
         self.server.restart(self.now, end, dice, seed).map_err(failed)?;
         self.disk_works = true;
         (self.wake_at, self.flush_planned) = (None, false);
