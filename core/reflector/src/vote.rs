@@ -61,6 +61,12 @@ impl Vote {
         }
     }
 
+    /// Who was asked, is there, and has not voted.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = Arrival> + '_ {
+        let has_voted = |asked: &Arrival| self.votes.iter().any(|(voter, _)| voter == asked);
+        self.asked.iter().copied().filter(move |asked| !has_voted(asked))
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         self.votes.len() >= self.asked.len()
     }
