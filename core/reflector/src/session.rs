@@ -379,7 +379,8 @@ impl Session {
             self.vote_asked = false;
             let held = self.held.then(|| self.pause_between_votes(turn.config));
             self.next_asked_vote = turn.now + held.unwrap_or(turn.config.vote_interval);
-            self.begin_vote(turn, self.held);
+            // Who asks may be the first, and not announced yet.
+            self.vote_asked = !self.begin_vote(turn, self.held);
         }
     }
 
@@ -388,7 +389,8 @@ impl Session {
         config.vote_retry * if is_brimful(&self.log, config) { 12 } else { 1 }
     }
 
-    fn begin_vote(&mut self, turn: &mut Turn<'_>, for_snapshot: bool) {
+    /// Asks everybody to vote; false if there is nobody.
+    fn begin_vote(&mut self, turn: &mut Turn<'_>, for_snapshot: bool) -> bool {
         let who = |wanted: fn(&View) -> bool| -> Vec<_> {
             let views = self.views.iter().filter(|(_, view)| wanted(view));
             views.map(|(arrival, _)| arrival).collect()
@@ -401,13 +403,14 @@ impl Session {
             present = self.views.announced();
         }
         if asked.is_empty() {
-            return;
+            return false;
         }
         let (seq, time) = self.next_position(turn.now);
         let deadline = turn.now + turn.config.vote_timeout;
         // In place before the request is ordered: a full log must not ask for another one.
         self.vote = Some(Vote::new(seq, time, deadline, for_snapshot, asked, present));
         self.order(turn, &ServerMessage::VoteRequest(VoteRequest { seq, time }));
+        true
     }
 
     pub(crate) fn cast(&mut self, turn: &mut Turn<'_>, voter: Arrival, seq: u64, hash: Digest) {

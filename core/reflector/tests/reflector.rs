@@ -436,12 +436,22 @@ fn who_hands_in_another_snapshot_than_was_voted_for_is_closed_and_the_next_is_as
 }
 
 #[test]
+fn who_asks_for_a_vote_before_it_is_announced_gets_it_when_it_is() {
+    let mut world = world();
+    let early = world.join(1);
+    world.say(early, &ClientMessage::RequestVote);
+    world.pass(SECOND);
+    let messages = world.messages(early);
+    assert!(messages.iter().any(|message| matches!(message, ServerMessage::VoteRequest(_))));
+}
+
+#[test]
 fn who_is_alone_because_others_have_just_lost_their_connection_is_no_majority() {
     let (mut world, all, seq) = voters();
     world.cut(all[1]);
     world.cut(all[2]);
     vote(&mut world, all[0], seq, HASH);
-    let verdict = Verdict { seq, hash: None, agreed: 1, of: 1 };
+    let verdict = Verdict { seq, hash: None, agreed: 1, of: 3 };
     assert!(world.has(all[0], &ServerMessage::Verdict(verdict)));
     assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
 }
