@@ -51,7 +51,8 @@ fn main() -> ExitCode {
         Some(path) => {
             let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
             let plan = read
-                .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+                .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
+                .and_then(|plan: Plan| plan.check().map(|()| plan));
             match plan {
                 Ok(plan) => vec![plan],
                 Err(error) => {

@@ -6,11 +6,11 @@ use teatime_reflector::ConnId;
 use teatime_session::{Client, Config, Receipt};
 use teatime_wire::{ClientMessage, Digest, Send, SnapshotPart, Vote};
 
-use super::plan::{Bug, Pace, Plan};
+use super::plan::{Bug, MAX_ROOMS, Pace, Plan};
 use crate::ledger::{self, Entry, Rules};
 
 /// Names of the sessions.
-const ROOMS: [&str; 2] = ["the ledger", "another ledger"];
+const ROOMS: [&str; MAX_ROOMS] = ["the ledger", "another ledger"];
 
 pub(super) struct Participant {
     pub(super) client: Client,

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::ledger::Bug as ModelBug;
 
+/// Most sessions of a plan.
+pub const MAX_ROOMS: usize = 2;
+
 /// How a run is set. The same plan gives the same run, on every machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -265,6 +268,18 @@ impl Plan {
             patient,
             faults: faults(&mut rng, pace, fault_seconds, storage, patient),
             bug: None,
+        }
+    }
+
+    /// Whether it can be played: one that was written by hand need not be.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        if (1..=MAX_ROOMS).contains(&self.rooms) {
+            Ok(())
+        } else {
+            Err(format!("{} rooms: there may be 1 to {MAX_ROOMS}", self.rooms))
         }
     }
 
