@@ -10,6 +10,7 @@ pub mod evidence;
 mod link;
 mod local;
 mod qr;
+pub mod recording;
 mod session;
 mod view;
 
