@@ -264,3 +264,43 @@ impl Recorder {
         Ok(std::mem::take(&mut self.recorded))
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use teatime_session::Config;
+    use teatime_vm::{App, ForeignModel, SessionId};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_ends_the_recording_and_is_told() {
+        let nothing = ForeignModel {
+            id: "nothing".to_owned(),
+            version: 1,
+            handlers: Vec::new(),
+            queries: Vec::new(),
+            init: Box::new(|_, _| Err("there is none".to_owned())),
+            load: Box::new(|_| Err("there is none".to_owned())),
+        };
+        let app = App::builder_without_root("test.nothing").foreign_model(nothing);
+        let app = app.build().expect("it is sound");
+        let config = Config::new(app.clone(), "room", &()).expect("nothing can be encoded");
+        let head = Box::new(Head::new(&app, SessionId([1; 32]), &config.options));
+        let full = File::options().write(true).open("/dev/full").expect("there is one");
+        let mut recorder = Recorder {
+            path: "/dev/full".into(),
+            empty: Some(full),
+            part: None,
+            recorded: Recorded::default(),
+            error: None,
+        };
+        let began = Taped::Began { head, base: None, seq: 0, time: Time::ZERO, timeline: 1 };
+        recorder.add(vec![began.clone()], Time::ZERO);
+        let told = recorder.error().map(io::Error::kind);
+        assert_eq!(told, Some(io::ErrorKind::StorageFull));
+        // It stays at that.
+        recorder.add(vec![began], Time::ZERO);
+        let kind = recorder.finish().expect_err("it was not written").kind();
+        assert_eq!(kind, io::ErrorKind::StorageFull);
+    }
+}
