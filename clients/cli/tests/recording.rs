@@ -266,9 +266,9 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     assert_eq!(code, Some(1));
     assert!(errors.contains("there is a room \"other\" in it already"), "{errors}");
     let (mut server, url) = reflector(&into);
-    let (code, _, errors) =
-        run(&["chat", "--plain", "--reflector", &url, "--name", "other", "--password", "p"], "");
-    assert_eq!(code, Some(1), "{errors}");
+    let wrong = ["chat", "--plain", "--reflector", &url, "--name", "other", "--password", "p"];
+    let (code, _, errors) = run(&wrong, "nobody hears this\n");
+    assert!(code == Some(1) && errors.contains("password"), "{errors}");
     let room = ["--name", "other", "--password", "n"];
     let mut first = Program::chat(&url, &room);
     assert_eq!(first.last("joined")["session_id"], told["session_id"]);
