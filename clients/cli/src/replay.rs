@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -337,11 +337,6 @@ pub(crate) fn state_at(source: &Source, app: &App) -> Result<(Recording, Vm), Fa
 }
 
 impl Source {
-    /// The file or directory.
-    pub(crate) fn path(&self) -> &Path {
-        &self.file
-    }
-
     /// Whether it could only be opened with a password.
     pub(crate) fn has_password(&self) -> bool {
         self.which.password.is_some()
