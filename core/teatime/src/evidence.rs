@@ -1,14 +1,14 @@
 //! Evidence of a client that diverged: what it says, and how it becomes a file.
 //!
 //! When this client's state was not the right one it is replaced, and the owner hears of it by
-//! [`SessionEvent::Diverged`](crate::SessionEvent::Diverged). If [`Config::evidence_dir`](crate::Config)
+//! [`SessionEvent::Diverged`]. If [`Config::evidence_dir`](crate::Config)
 //! names a directory there is a file of [`Evidence`] in it by then, which only this user can read:
 //! **what it holds is plain, also if the session has a password.** [`diff()`] says which model and field
 //! went wrong, and after which event; so does `teatime diff FILE`, for an app that it does not know
 //! without the event.
 //!
 //! The same directory gets a [recording](crate::recording) of what led to the first handler that
-//! panics, or fails in a model of another language: [`SessionEvent::FaultKept`](crate::SessionEvent)
+//! panics, or fails in a model of another language: [`SessionEvent::FaultKept`]
 //! says where.
 //!
 //! ```no_run

@@ -265,15 +265,14 @@ impl Recorder {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use teatime_session::Config;
-    use teatime_vm::{App, ForeignModel, SessionId};
+    use teatime_vm::{App, External, ForeignModel, SessionId};
 
     use super::*;
 
-    #[test]
-    fn a_full_disk_ends_the_recording_and_is_told() {
+    fn began(base: Option<&[u8]>, seq: u64, timeline: u64) -> Taped {
         let nothing = ForeignModel {
             id: "nothing".to_owned(),
             version: 1,
@@ -286,6 +285,68 @@ mod tests {
         let app = app.build().expect("it is sound");
         let config = Config::new(app.clone(), "room", &()).expect("nothing can be encoded");
         let head = Box::new(Head::new(&app, SessionId([1; 32]), &config.options));
+        Taped::Began { head, base: base.map(Into::into), seq, time: time(seq), timeline }
+    }
+
+    fn time(seq: u64) -> Time {
+        Time::from_micros(seq * 1_000)
+    }
+
+    fn inputs(seqs: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Taped> {
+        seqs.map(|seq| Taped::Input(seq, Input::new(time(seq), &External::Marker)))
+    }
+
+    #[test]
+    fn a_model_that_was_loaded_anew_is_recorded_on_where_it_was_if_nothing_is_missing() {
+        let directory =
+            std::env::temp_dir().join(format!("teatime-recorder-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).expect("it can be made");
+        let path = directory.join("a.b.recording");
+        let mut recorder = Recorder::create(&path).expect("it can be made");
+        let first = [began(None, 0, 1)].into_iter().chain(inputs(1..=3));
+        recorder.add(first.collect(), time(3));
+        // Of the same log, from before what is there; then with a gap; then of another log.
+        let again = [began(Some(b"x"), 2, 1)].into_iter().chain(inputs(3..=4));
+        let gap = [began(Some(b"y"), 9, 1)].into_iter().chain(inputs(10..=10));
+        let other = [began(Some(b"z"), 9, 2)].into_iter().chain(inputs(10..=12));
+        recorder.add(again.chain(gap).chain(other).collect(), time(12));
+        let recorded = recorder.finish().expect("it is written");
+        let files = ["a.b.recording", "a.b-2.recording", "a.b-3.recording"];
+        assert_eq!(recorded.files, files.map(|name| directory.join(name)));
+        assert_eq!((recorded.events, recorded.until), (8, (time(12), 12)));
+        let of = |name: &str| {
+            let opened = read(&directory.join(name)).expect("it is one");
+            assert_eq!(opened.cut, None);
+            let Recording { from, until, base, .. } = opened.recording;
+            (base.is_some(), from, until.1)
+        };
+        assert_eq!(files.map(of), [(false, 0, 4), (true, 9, 10), (true, 9, 12)]);
+        fs::remove_dir_all(&directory).expect("it goes");
+    }
+
+    #[test]
+    fn time_is_written_down_also_if_nothing_happens() {
+        let name = format!("teatime-recorder-{}.recording", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = fs::remove_file(&path);
+        let mut recorder = Recorder::create(&path).expect("it can be made");
+        let late = Time::from_micros(TIME_STEP);
+        recorder.add(vec![began(None, 0, 1)], Time::ZERO);
+        let length = || path.metadata().expect("it is there").len();
+        let empty = length();
+        recorder.add(Vec::new(), Time::from_micros(TIME_STEP - 1));
+        assert_eq!(length(), empty);
+        recorder.add(Vec::new(), late);
+        let opened = read(&path).expect("it is one");
+        assert_eq!((opened.recording.until, opened.cut), ((late, 0), Some(Cut::Open)));
+        recorder.finish().expect("it is written");
+        fs::remove_file(&path).expect("it goes");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_ends_the_recording_and_is_told() {
         let full = File::options().write(true).open("/dev/full").expect("there is one");
         let mut recorder = Recorder {
             path: "/dev/full".into(),
@@ -294,12 +355,11 @@ mod tests {
             recorded: Recorded::default(),
             error: None,
         };
-        let began = Taped::Began { head, base: None, seq: 0, time: Time::ZERO, timeline: 1 };
-        recorder.add(vec![began.clone()], Time::ZERO);
+        recorder.add(vec![began(None, 0, 1)], Time::ZERO);
         let told = recorder.error().map(io::Error::kind);
         assert_eq!(told, Some(io::ErrorKind::StorageFull));
         // It stays at that.
-        recorder.add(vec![began], Time::ZERO);
+        recorder.add(inputs(1..=1).collect(), time(1));
         let kind = recorder.finish().expect_err("it was not written").kind();
         assert_eq!(kind, io::ErrorKind::StorageFull);
     }
