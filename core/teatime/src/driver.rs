@@ -1,6 +1,7 @@
 //! A client on a real connection, whose owner pulls what happens.
 
 use std::io;
+#[cfg(feature = "recording")]
 use std::path::Path;
 use std::time::{Duration as StdDuration, Instant};
 
@@ -15,7 +16,8 @@ use teatime_vm::{Payload, Time};
 
 use crate::evidence;
 use crate::link::{LinkError, reflector_address};
-use crate::recording::{Recorded, Recorder};
+#[cfg(feature = "recording")]
+use crate::{recorder::Recorder, recording::Recorded};
 
 /// Everything that can go wrong before a session begins to connect. What goes wrong later comes as
 /// [`SessionEvent`]s.
@@ -43,6 +45,7 @@ pub struct Driver {
     client: Client,
     transport: Transport,
     started: Instant,
+    #[cfg(feature = "recording")]
     recorder: Option<Recorder>,
     /// Told after the fault that it belongs to. There is one at most: a handler may fail at every tick.
     kept_fault: Option<SessionEvent>,
@@ -61,9 +64,15 @@ impl Driver {
         let mut client = Client::new(config, entropy)?;
         client.connect();
         let transport = Transport::spawn(&address, trust, waker)?;
-        let (recorder, kept_fault, has_kept_fault) = (None, None, false);
-        let started = Instant::now();
-        let mut driver = Self { client, transport, started, recorder, kept_fault, has_kept_fault };
+        let mut driver = Self {
+            client,
+            transport,
+            started: Instant::now(),
+            #[cfg(feature = "recording")]
+            recorder: None,
+            kept_fault: None,
+            has_kept_fault: false,
+        };
         driver.perform();
         Ok(driver)
     }
@@ -108,6 +117,7 @@ impl Driver {
     ///
     /// # Errors
     /// What the operating system says to making the file, and that something is being recorded.
+    #[cfg(feature = "recording")]
     pub fn record(&mut self, path: &Path) -> io::Result<()> {
         if self.recorder.is_some() {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is being recorded"));
@@ -122,6 +132,7 @@ impl Driver {
     ///
     /// # Errors
     /// What the operating system said to writing it. What was written by then can be read.
+    #[cfg(feature = "recording")]
     pub fn stop_recording(&mut self) -> io::Result<Recorded> {
         self.write_tape();
         self.client.stop_tape();
@@ -129,11 +140,13 @@ impl Driver {
     }
 
     /// Why the recording has come to an end by itself, if it has.
+    #[cfg(feature = "recording")]
     pub fn recording_error(&self) -> Option<&io::Error> {
         self.recorder.as_ref()?.error()
     }
 
     fn write_tape(&mut self) {
+        #[cfg(feature = "recording")]
         if let Some(recorder) = &mut self.recorder {
             recorder.add(self.client.take_tape(), self.client.now());
         }
@@ -265,6 +278,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.leave();
         // Whoever wants to know how it went stops it himself.
+        #[cfg(feature = "recording")]
         let _ = self.stop_recording();
     }
 }

@@ -1,10 +1,10 @@
 //! A session on a real connection, with a view on the thread that steps it.
 
 use std::collections::VecDeque;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration as StdDuration, Instant};
+#[cfg(feature = "recording")]
+use std::{io, path::Path};
 
 use serde::Serialize;
 use teatime_net::client::Waker;
@@ -15,7 +15,9 @@ use teatime_session::{
 use teatime_vm::{SessionId, Time, ViewId, Vm};
 
 use crate::driver::{Driver, JoinError};
-use crate::recording::{Recorded, Recording};
+#[cfg(feature = "recording")]
+use crate::recording::Recorded;
+use crate::recording::Recording;
 use crate::view::{View, ViewContext, ViewHost};
 
 /// A session that has been joined, or is on the way to it.
@@ -179,6 +181,7 @@ impl<V: View> Session<V> {
     ///
     /// # Errors
     /// What the operating system says to making the file, and that something is being recorded.
+    #[cfg(feature = "recording")]
     pub fn record(&mut self, path: &Path) -> io::Result<()> {
         self.driver.record(path)
     }
@@ -187,11 +190,13 @@ impl<V: View> Session<V> {
     ///
     /// # Errors
     /// What the operating system said to writing it. What was written by then can be read.
+    #[cfg(feature = "recording")]
     pub fn stop_recording(&mut self) -> io::Result<Recorded> {
         self.driver.stop_recording()
     }
 
     /// Why the recording has come to an end by itself, if it has.
+    #[cfg(feature = "recording")]
     pub fn recording_error(&self) -> Option<&io::Error> {
         self.driver.recording_error()
     }
