@@ -288,13 +288,6 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>
             }
             event
         }
-        SessionEvent::FaultKept(kept) => {
-            message = match kept {
-                Ok(path) => batch.message(format_args!("what led to it is in {}", path.display())),
-                Err(why) => batch.message(why),
-            };
-            tea_event::new(tea_event_kind::Fault)
-        }
         // What this version of the library does not know it does not make.
         other => {
             message = batch.message(format_args!("{other:?}"));

@@ -1,6 +1,7 @@
 //! What goes in and out of the state machine, and what it tells its owner.
 
 use std::fmt;
+#[cfg(feature = "recording")]
 use std::path::PathBuf;
 
 use teatime_vm::{Fault, StateHash, Time};
@@ -181,6 +182,7 @@ pub enum SessionEvent {
     Fault(Fault),
     /// Where the driver has put a recording of what led to the first handler that failed, or why it could
     /// not; it comes after that [`Fault`](Self::Fault), if the driver was asked to keep evidence.
+    #[cfg(feature = "recording")]
     FaultKept(Result<PathBuf, String>),
     /// The reflector asks senders to pause (true), or lets them go on.
     Held(bool),

@@ -35,4 +35,5 @@ pub use event::{Action, ConnectionState, DisconnectReason, Input, SessionEvent};
 pub use healing::Divergence;
 pub use step::Stepped;
 pub use subscriptions::{Delivery, Handling, SubscriptionId, WILDCARD};
+#[cfg(feature = "recording")]
 pub use tape::Taped;

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use teatime_vm::recording::{Head, Input, Recording};
-use teatime_vm::{Time, Vm};
+#[cfg(feature = "recording")]
+use teatime_vm::Time;
+#[cfg(feature = "recording")]
+use teatime_vm::recording::Head;
+use teatime_vm::recording::{Input, Recording};
 
 use crate::client::Client;
+#[cfg(feature = "recording")]
 use crate::limits::MAX_TAPED_BYTES;
 
 /// Something that went into the model.
+#[cfg(feature = "recording")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taped {
     /// The model begins with a state, or anew: what follows comes after that.
@@ -29,12 +34,29 @@ pub enum Taped {
 }
 
 /// What has gone into the model and was not taken yet.
+#[cfg(feature = "recording")]
 #[derive(Default)]
 pub(crate) struct Tape {
     taped: Vec<Taped>,
     bytes: usize,
 }
 
+/// There is none, so whatever would be done with one is left out of the program.
+#[cfg(not(feature = "recording"))]
+pub(crate) enum Tape {}
+
+#[cfg(not(feature = "recording"))]
+impl Tape {
+    pub(crate) fn input(&mut self, _: u64, _: Input) {
+        match *self {}
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        match *self {}
+    }
+}
+
+#[cfg(feature = "recording")]
 impl Tape {
     pub(crate) fn input(&mut self, seq: u64, input: Input) {
         self.bytes += input.bytes();
@@ -46,6 +68,7 @@ impl Tape {
     }
 }
 
+#[cfg(feature = "recording")]
 impl Client {
     /// Keeps all that goes into the model from now on, for [`take_tape`](Self::take_tape): from the join
     /// on if there has been none. What is kept is plain, also if the session has a password. Does
@@ -81,12 +104,19 @@ impl Client {
         tape.bytes += base.as_ref().map_or(0, |base| base.len());
         tape.taped.push(Taped::Began { head, base, seq, time, timeline });
     }
+}
 
+#[cfg(not(feature = "recording"))]
+impl Client {
+    pub(crate) fn tape_beginning(&mut self, _: Option<Arc<[u8]>>) {}
+}
+
+impl Client {
     /// The newest state of which others have said that it is right, and all that has come since: for a
     /// report of what goes wrong here. It is plain, also if the session has a password. None before
     /// the session has been joined, or if it was too much to be kept.
     pub fn recording(&self) -> Option<Recording> {
-        let vm: &Vm = self.vm.as_ref()?;
+        let vm = self.vm.as_ref()?;
         vm.recording(&self.config.options, (vm.time(), vm.seq()))
     }
 }

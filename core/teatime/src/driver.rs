@@ -48,7 +48,9 @@ pub struct Driver {
     #[cfg(feature = "recording")]
     recorder: Option<Recorder>,
     /// Told after the fault that it belongs to. There is one at most: a handler may fail at every tick.
+    #[cfg(feature = "recording")]
     kept_fault: Option<SessionEvent>,
+    #[cfg(feature = "recording")]
     has_kept_fault: bool,
 }
 
@@ -70,7 +72,9 @@ impl Driver {
             started: Instant::now(),
             #[cfg(feature = "recording")]
             recorder: None,
+            #[cfg(feature = "recording")]
             kept_fault: None,
+            #[cfg(feature = "recording")]
             has_kept_fault: false,
         };
         driver.perform();
@@ -165,11 +169,13 @@ impl Driver {
 
     /// What has happened to the session, oldest first.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        #[cfg(feature = "recording")]
         if let Some(event) = self.kept_fault.take() {
             return Some(event);
         }
         let mut event = self.client.poll_event()?;
         evidence::keep(&mut event, &self.client);
+        #[cfg(feature = "recording")]
         if let SessionEvent::Fault(fault) = &event
             && !self.has_kept_fault
         {

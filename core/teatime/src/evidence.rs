@@ -33,6 +33,7 @@ pub use teatime_session::diff::{Diff, Moment, Right, Since, Why, diff};
 pub use teatime_session::evidence::Evidence;
 use teatime_session::{Client, Divergence, SessionEvent};
 use teatime_vm::recording::RecordingError;
+#[cfg(feature = "recording")]
 use teatime_vm::{Fault, FaultKind};
 
 /// So many files are kept in a directory; then the oldest go.
@@ -98,6 +99,7 @@ pub(crate) fn keep(event: &mut SessionEvent, client: &Client) {
 }
 
 /// Puts what led to a handler that failed where evidence was asked for; nothing if it was not asked for.
+#[cfg(feature = "recording")]
 pub(crate) fn keep_fault(fault: &Fault, client: &Client) -> Option<SessionEvent> {
     let directory = client.config().evidence_dir.as_deref()?;
     if !matches!(fault.kind, FaultKind::Panicked(_) | FaultKind::Failed(_)) {
