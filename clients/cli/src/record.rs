@@ -60,7 +60,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let ended = record(&mut driver, &wakes, arguments, &room);
     driver.leave();
     let recorded = driver.stop_recording().map_err(failed)?;
-    tell_end(arguments, &recorded);
+    if ended.is_ok() || !recorded.files.is_empty() {
+        tell_end(arguments, &recorded);
+    }
     ended
 }
 

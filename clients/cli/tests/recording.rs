@@ -32,9 +32,14 @@ fn stop(mut recorder: Program) -> Value {
 
 /// The state that all of so many agree on.
 fn vote(chat: &mut Program, of: u64) -> Value {
+    vote_with(chat, of, 0)
+}
+
+/// The same while some count who are not there any more.
+fn vote_with(chat: &mut Program, agreed: u64, gone: u64) -> Value {
     chat.say(&json!({ "do": "vote" }));
     let verdict = chat.wait_for("verdict");
-    assert_eq!((&verdict["agreed"], &verdict["of"]), (&json!(of), &json!(of)));
+    assert_eq!((&verdict["agreed"], &verdict["of"]), (&json!(agreed), &json!(agreed + gone)));
     chat.last("state").clone()
 }
 
@@ -110,6 +115,12 @@ fn what_was_recorded_plays_to_the_state_that_everybody_had() {
     none(&["--state", "M7"], "there is no \"M7\" in the state");
     none(&["--until", "1000000"], "its last event is");
     none(&["--until", "10h"], "it ends at");
+    // Where one is not let in there is nothing to keep.
+    let shut = directory.join("shut.recording");
+    let to = ["record", "--reflector", &url, "--password", "q", "--to", text(&shut)];
+    let (code, output, errors) = run(&to, "");
+    assert_eq!((code, output.as_str()), (Some(1), ""), "{errors}");
+    assert!(errors.contains("password") && !shut.exists(), "{errors}");
     // What is there stays.
     let to = ["record", "--reflector", &url, "--to", text(&file)];
     assert_refused(&to, "exists");
@@ -278,13 +289,20 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     let mut second = Program::chat(&url, &room);
     second.post("cake.");
     first.wait_for_line("cake.");
-    let state = vote(&mut first, 2);
+    let file = private_directory("recording-of-branch").join("room.recording");
+    let recorder = recorder(&url, &file, &room);
+    // Whoever was in the old room is in this one, until the reflector has waited long enough.
+    let state = vote_with(&mut first, 3, 1);
     assert!(state["seq"].as_u64() > early["seq"].as_u64());
     assert!(state["time_us"].as_u64() > early["time_us"].as_u64());
+    stop(recorder);
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     let seq = state["seq"].to_string();
     // Its log begins with a snapshot now.
-    let (value, _) = replay(&[&[text(&into), "--until", &seq], &room[..]].concat());
-    assert_eq!((&value["hash"], &value["from_seq"]), (&state["hash"], &early["seq"]));
+    let of_store = replay(&[&[text(&into), "--until", &seq], &room[..]].concat()).0;
+    let of_recorder = replay(&[text(&file), "--until", &seq]).0;
+    for value in [of_store, of_recorder] {
+        assert_eq!((&value["hash"], &value["from_seq"]), (&state["hash"], &early["seq"]));
+    }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use teatime::recording::{Cut, Recorded, Until, read};
+use teatime::evidence::Evidence;
+use teatime::recording::{Cut, Recorded, Recording, Until, read};
 use teatime::server::{Server, ServerConfig};
 use teatime::{
     App, Config, Cx, FaultKind, Session, SessionEvent, View, ViewContext, handlers, model,
@@ -128,6 +129,39 @@ fn a_session_is_recorded_from_its_join_or_from_any_later_moment() {
     session.record(&nothing).expect("it can be made");
     assert!(session.stop_recording().expect("it goes").files.is_empty());
     assert!(!nothing.exists());
+}
+
+#[test]
+fn evidence_that_holds_no_events_is_a_recording_of_its_state() {
+    let server = server("127.0.0.1:0");
+    let mut session = join(config(), &server);
+    add(&mut session, 3);
+    let vm = session.vm().expect("it runs");
+    let recording = session.recording().expect("it is short");
+    let (time, seq) = recording.until;
+    let evidence = |recording: Option<Recording>| Evidence {
+        head: session.recording().expect("it is short").head,
+        agent: "test".to_owned(),
+        view: session.view_id(),
+        seq,
+        time,
+        agreed: 1,
+        of: 2,
+        own: Some(vm.snapshot().expect("it can be saved").into()),
+        right: None,
+        recording,
+        replayed: Vec::new(),
+    };
+    let file = directory("recording-evidence").join("a.evidence");
+    for (recording, from) in [(Some(recording.clone()), recording.from), (None, seq)] {
+        let evidence = evidence(recording);
+        fs::write(&file, evidence.encode()).expect("it can be written");
+        let opened = read(&file).expect("it is one");
+        assert_eq!((opened.recording.from, opened.recording.until), (from, (time, seq)));
+        let again = opened.recording.replay(&app(), Until::End).expect("it plays");
+        assert_eq!(again.hash(), vm.hash());
+        assert_eq!(opened.evidence.as_deref(), Some(&evidence));
+    }
 }
 
 #[test]

@@ -177,6 +177,13 @@ fn of_a_file_that_was_cut_or_changed_nothing_is_used_but_what_is_right_and_that_
         assert_eq!(cut(*length), (events, Some(Cut::Open)));
         assert_eq!(cut(length + 1), (events, Some(Cut::Torn { at: *length })));
     }
+    // A wrong length is no reason to believe that only the end is missing.
+    for at in lengths[1]..lengths[1] + 9 {
+        let mut flipped = file.clone();
+        flipped[at] ^= 0x40;
+        let cut = Recording::decode_part(&flipped).expect("a part is there").1;
+        assert_eq!(cut, Some(Cut::Damaged { at: lengths[1] }));
+    }
     // An event that was left out, and two in another order.
     let without = [&file[..lengths[1]], &file[lengths[2]..]].concat();
     assert_is_refused_or_a_part(&without, &whole);
