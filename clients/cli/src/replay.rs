@@ -23,7 +23,7 @@ use crate::joining::Which;
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Show only this part of the state, such as M1.history[3] or time.
+    /// Show only this part of the state, such as M1.history or time; an element by its number in brackets.
     #[arg(long, value_name = "PATH")]
     state: Option<String>,
     /// Show what happens as it happened, so many times as fast.
