@@ -32,7 +32,8 @@ pub(crate) struct Which {
     /// The name of the room [default: lobby].
     #[arg(long, value_name = "ROOM")]
     pub(crate) name: Option<String>,
-    /// Encrypts everything end to end; only those who know it can join.
+    /// The password of the room: with one everything is encrypted end to end, and only those who know it
+    /// can join.
     #[arg(long, value_name = "PW")]
     pub(crate) password: Option<String>,
     /// After so many seconds without a post the chat clears itself [default: 1200]. Rooms that

@@ -213,7 +213,7 @@ fn tell_input(json: bool, seq: u64, input: &Input) -> bool {
         .to_string()
     } else {
         let from = sender.map_or_else(String::new, |sender| format!(" from {sender}"));
-        format!("event {seq} at {}{from}: {what}", input.time)
+        printable(format!("event {seq} at {}{from}: {what}", input.time))
     };
     writeln!(io::stdout(), "{line}").is_ok()
 }
@@ -240,11 +240,17 @@ fn tell(arguments: &Arguments, played: &Played, vm: &Vm, faults: &[Fault]) -> Re
             Some((path, node)) => node.lines(path).to_string(),
             None => tree.to_string(),
         };
-        as_text(played, vm, hash, faults) + &state
+        printable(as_text(played, vm, hash, faults) + &state)
     };
     // Whoever does not read any more needs no more.
     let _ = io::stdout().write_all(told.as_bytes());
     Ok(())
+}
+
+/// Without what a terminal would obey: names may have come from anywhere.
+fn printable(text: String) -> String {
+    let is_odd = |character: char| character.is_control() && character != '\n';
+    if text.contains(is_odd) { text.replace(is_odd, "\u{fffd}") } else { text }
 }
 
 fn part<'a>(tree: &'a Tree, path: &str) -> Option<&'a Node> {

@@ -302,6 +302,9 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     // Its log begins with a snapshot now.
     let of_store = replay(&[&[text(&into), "--until", &seq], &room[..]].concat()).0;
     let of_recorder = replay(&[text(&file), "--until", &seq]).0;
+    for (early, what) in [("1", "it begins after event"), ("0s", "it begins at")] {
+        assert_refused(&["replay", text(&file), "--until", early], what);
+    }
     for value in [of_store, of_recorder] {
         assert_eq!((&value["hash"], &value["from_seq"]), (&state["hash"], &early["seq"]));
     }

@@ -281,6 +281,10 @@ impl Node {
 fn shown(value: &Value) -> String {
     match value {
         Value::Binary(bytes) => hex(bytes),
+        // On one line, and nothing that a terminal would obey.
+        Value::String(text) if text.is_str() => {
+            format!("{:?}", text.as_str().unwrap_or_default())
+        }
         other => other.to_string(),
     }
 }

@@ -266,6 +266,10 @@ fn a_state_is_a_tree_with_names_and_its_differences_have_places() {
     assert!(text.contains("sequence number: 5\n"), "{text}");
     assert!(text.contains("M1 diary:\n  pages:\n    [0]:\n"), "{text}");
     assert!(text.contains("      [1]: \"Tuesday\"\n"), "{text}");
+    let mut odd = session();
+    write(&mut odd, "\u{1b}[2J\u{9b}\n\"tea\"");
+    let odd = Tree::read(&schema, &odd.snapshot().expect("it can be saved")).expect("it is one");
+    assert!(odd.to_string().contains(r#"      [1]: "\u{1b}[2J\u{9b}\n\"tea\"""#), "{odd}");
     let place = tree.place("M1.pages[1][1]").expect("there is one");
     assert_eq!(place.to_string(), "model M1 (diary), field pages[1][1]");
     assert_eq!(tree.get(&place).expect("it is there").to_string(), "\"Tuesday\"");
