@@ -1,12 +1,17 @@
 //! The `teatime` program: a chat, a reflector, benchmarks, and the beginnings of apps.
 
 mod bench;
+mod branch;
 mod chat;
 mod diff;
+mod joining;
 mod new;
+mod record;
 mod reflector;
+mod replay;
 mod store;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +33,12 @@ enum Command {
     Reflector(reflector::Arguments),
     /// Say which model and field of a client that diverged went wrong, and after which event.
     Diff(diff::Arguments),
+    /// Write down what happens in a room.
+    Record(record::Arguments),
+    /// Play a recording, evidence, or what a reflector has kept, up to any point, and show the state there.
+    Replay(replay::Arguments),
+    /// Begin a new room with the state at some point of another.
+    Branch(branch::Arguments),
     /// Look at what a reflector has kept, and move sessions.
     Store(store::Arguments),
     /// Make the beginnings of an app with models of its own: in Rust, with Swift and Kotlin programs.
@@ -51,6 +62,9 @@ fn main() -> ExitCode {
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Reflector(arguments) => reflector::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Branch(arguments) => branch::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -67,6 +81,12 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// A line of JSON.
+pub(crate) fn say(line: &serde_json::Value) {
+    // Whoever does not read any more needs no more.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Sends logs to standard error; `RUST_LOG` says which.

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use teatime_store::{Error, Report, Salvaged, SessionId, check, export, import, list, salvage};
 
-use crate::Failure;
+use crate::{Failure, say};
 
 /// Flags of `teatime store`.
 #[derive(Args)]
@@ -132,11 +132,6 @@ fn report(dir: &Path, report: &Report) -> Result<(), Failure> {
         Some(problem) => Err(Failure::Failed(format!("{}: {problem}", dir.display()))),
         None => Ok(()),
     }
-}
-
-fn say(line: &serde_json::Value) {
-    // Whoever does not read any more needs no more.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn at(path: &Path) -> impl Fn(Error) -> Failure {

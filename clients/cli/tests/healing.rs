@@ -185,6 +185,12 @@ fn one_of_three_that_computes_wrongly_is_told_and_goes_on_with_the_others_state(
     assert_eq!(since["event"]["sender"], chats[1].last("joined")["view_id"]);
     assert_eq!(found["own_hash"], json!(divergence.hash));
     assert_eq!(found["right_hash"], chats[0].last("state")["hash"]);
+    // It can be replayed, too: this program computes what was right.
+    let (code, output, errors) = run(&["replay", "--json", file.to_str().expect("UTF-8")], "");
+    assert_eq!(code, Some(0), "{errors}");
+    let replayed: Value = serde_json::from_str(&output).expect("it is JSON");
+    assert_eq!(replayed["hash"], found["right_hash"]);
+    assert_eq!((&replayed["own_hash"], &replayed["seq"]), (&found["own_hash"], &found["seq"]));
     let (code, text, _) = run(&["diff", file.to_str().expect("UTF-8")], "");
     assert_eq!(code, Some(0));
     assert!(text.contains("in model M1 (chat), field history["), "{text}");

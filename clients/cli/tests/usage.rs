@@ -47,8 +47,9 @@ fn a_port_that_is_taken_is_told_in_one_line() {
 fn help_and_version_are_there() {
     let (code, text, _) = run(&["--version"], "");
     assert_eq!((code, text.starts_with("teatime ")), (Some(0), true));
-    for arguments in [&["chat", "--help"][..], &["reflector", "--help"], &["bench", "--help"]] {
-        let (code, text, _) = run(arguments, "");
+    for of in ["chat", "reflector", "record", "replay", "branch", "bench"] {
+        let arguments = [of, "--help"];
+        let (code, text, _) = run(&arguments, "");
         assert_eq!(code, Some(0));
         assert!(text.contains("Usage:"), "{text}");
     }
@@ -56,7 +57,7 @@ fn help_and_version_are_there() {
 
 #[test]
 fn benchmarks_print_json_with_the_wanted_figures_beside() {
-    for (what, rows) in [("vm", 5), ("reflector", 5)] {
+    for (what, rows) in [("vm", 5), ("reflector", 5), ("replay", 1)] {
         let (code, text, errors) = run(&["bench", what, "--quick", "--json"], "");
         assert_eq!(code, Some(0), "{errors}");
         let report: Value = serde_json::from_str(&text).expect("it is JSON");

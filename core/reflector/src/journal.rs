@@ -180,7 +180,7 @@ impl Journal {
     }
 }
 
-fn encode(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     rmp_serde::to_vec(value).expect("it holds only what MessagePack can express")
 }
 

@@ -2,6 +2,11 @@
 
 use bytes::Bytes;
 use teatime_wire::SessionId;
+#[cfg(feature = "storage")]
+use teatime_wire::{Archive, Beginning, limits};
+
+#[cfg(feature = "storage")]
+use crate::journal::{self, Checkpoint, Head, StoredView};
 
 /// Why something cannot be stored, or read back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +53,48 @@ pub struct Stored {
     pub checkpoint: Option<(u64, Vec<u8>)>,
     /// All records after it, in order.
     pub records: Vec<Record>,
+}
+
+#[cfg(feature = "storage")]
+impl Stored {
+    /// What somebody who joins would get.
+    pub fn archive(&self) -> Result<Archive, StorageError> {
+        let head = journal::read_head(&self.head)?;
+        let (mut snapshot, mut time) = (None, 0);
+        if let Some((_, bytes)) = &self.checkpoint {
+            let checkpoint = journal::read_checkpoint(bytes)?;
+            time = checkpoint.time;
+            let parts = checkpoint.parts.iter().map(|part| part.as_ref());
+            snapshot = Some((checkpoint.info, parts.collect::<Vec<&[u8]>>().concat()));
+        }
+        let mut messages = Vec::new();
+        let mut told = 0;
+        for record in &self.records {
+            match record.kind {
+                RecordKind::Time => told = journal::read_time(&record.bytes)?,
+                RecordKind::Ordered => messages.push(record.bytes.to_vec()),
+            }
+        }
+        let time = time.max(told);
+        Ok(Archive { password_proof: head.password_proof, snapshot, messages, time })
+    }
+
+    /// A session that begins with a snapshot. `timeline` must be drawn at random.
+    pub fn begin(beginning: Beginning, timeline: u64) -> Self {
+        let Beginning { password_proof, ticks_per_second, info, snapshot, views } = beginning;
+        let tick = 1_000_000 / u64::from(ticks_per_second.max(1));
+        let head = Head::new(timeline, password_proof, tick);
+        let parts = snapshot.chunks(limits::MAX_SNAPSHOT_PART).map(|part| part.to_vec().into());
+        let mut checkpoint = Checkpoint::new(info, parts.collect(), info.seq, info.time);
+        let view = |(id, data): (_, Option<Vec<u8>>)| StoredView {
+            id,
+            data: data.map(Into::into),
+            counter: 0,
+        };
+        checkpoint.views = views.into_iter().map(view).collect();
+        let checkpoint = Some((info.seq, journal::encode(&checkpoint)));
+        Self { head: journal::encode(&head), checkpoint, records: Vec::new() }
+    }
 }
 
 /// Where a reflector keeps its sessions. Nothing that depends on what was handed in is told to

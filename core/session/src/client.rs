@@ -19,6 +19,7 @@ use crate::healing::Doubt;
 use crate::loading::Loading;
 use crate::outbox::Outbox;
 use crate::subscriptions::{Delivery, Handling, SubscriptionId, Subscriptions};
+use crate::tape::Tape;
 use crate::voting::Voting;
 
 /// The client of one session as a state machine: input and time go in by
@@ -77,6 +78,8 @@ pub struct Client {
     pub(crate) backoff: Backoff,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) published: Vec<Published>,
+    /// What goes into the model, if somebody records it.
+    pub(crate) tape: Option<Tape>,
 
     pub(crate) actions: VecDeque<Action>,
     pub(crate) events: VecDeque<SessionEvent>,
@@ -188,6 +191,7 @@ impl Client {
             backoff: Backoff::default(),
             subscriptions: Subscriptions::default(),
             published: Vec::new(),
+            tape: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
         })

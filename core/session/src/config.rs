@@ -28,7 +28,8 @@ pub struct Config {
     pub trusted_certificates: Option<Vec<u8>>,
     /// Name and version of the program, for the reflector's log; at most 64 bytes.
     pub agent: String,
-    /// Where the driver puts a file of evidence if this client diverges; nowhere if not said. What is
+    /// Where the driver puts a file of evidence if this client diverges, and, if it was built with the
+    /// feature `recording`, a recording of what led to the first handler that fails; nowhere if not said. What is
     /// in it is plain, also if the session has a password. No part of the session's identity.
     pub evidence_dir: Option<PathBuf>,
 }

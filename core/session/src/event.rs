@@ -1,6 +1,8 @@
 //! What goes in and out of the state machine, and what it tells its owner.
 
 use std::fmt;
+#[cfg(feature = "recording")]
+use std::path::PathBuf;
 
 use teatime_vm::{Fault, StateHash, Time};
 use teatime_wire::{CloseReason, Digest};
@@ -178,6 +180,10 @@ pub enum SessionEvent {
     },
     /// A handler failed, on every participant alike; if it panicked its turn was undone.
     Fault(Fault),
+    /// Where the driver has put a recording of what led to the first handler that failed, or why it could
+    /// not; it comes after that [`Fault`](Self::Fault), if the driver was asked to keep evidence.
+    #[cfg(feature = "recording")]
+    FaultKept(Result<PathBuf, String>),
     /// The reflector asks senders to pause (true), or lets them go on.
     Held(bool),
     /// This client's state was not the right one, and has been replaced. It comes when the right one is

@@ -1,5 +1,7 @@
 //! What arrives: connections that stand or break, and the frames of the reflector.
 
+use std::sync::Arc;
+
 use rand_chacha::rand_core::Rng;
 use teatime_vm::{Time, ViewInfo, Vm};
 use teatime_wire::{
@@ -235,7 +237,7 @@ impl Client {
             None => {
                 let vm = Vm::new(&self.config.app, self.session_id(), &self.config.options)
                     .map_err(|error| DisconnectReason::Model(error.to_string()))?;
-                self.start_model(vm);
+                self.start_model(vm, None);
                 Ok(())
             }
         }
@@ -259,15 +261,17 @@ impl Client {
         if (vm.seq(), vm.time()) != (info.seq, Time::from_micros(info.time)) {
             return refused("it belongs to another position in the log".into());
         }
+        let base = self.tape.is_some().then(|| Arc::from(snapshot));
         if self.doubt.as_ref().is_some_and(|doubt| doubt.seq() <= info.seq) {
             let is_there = self.doubt.as_ref().is_some_and(|doubt| doubt.seq() == info.seq);
             self.resolve_doubt(is_there.then(|| snapshot.into()));
         }
-        self.start_model(vm);
+        self.start_model(vm, base);
         Ok(())
     }
 
-    fn start_model(&mut self, mut vm: Vm) {
+    /// `base` is what it was made from, if somebody wants to know that.
+    fn start_model(&mut self, mut vm: Vm, base: Option<Arc<[u8]>>) {
         for (scope, event) in self.subscriptions.topics() {
             vm.watch(scope, event);
         }
@@ -276,6 +280,7 @@ impl Client {
         self.backlog.restart(vm.seq(), vm.time().as_micros());
         let (faults, seq) = (vm.drain_faults(), vm.seq());
         self.vm = Some(vm);
+        self.tape_beginning(base);
         self.report_faults(faults);
         self.phase = Phase::Running;
         // Nothing may follow, if this view had not left and nobody does anything.
@@ -354,7 +359,7 @@ impl Client {
 }
 
 /// What models learn about a view; view data that nobody can read counts as none, for everybody.
-fn view_info(seal: &mut crate::crypto::Seal, view: &View<'_>) -> ViewInfo {
+pub(crate) fn view_info(seal: &mut crate::crypto::Seal, view: &View<'_>) -> ViewInfo {
     let view_data = view.view_data.and_then(|sealed| {
         let mut sealed = sealed.to_vec();
         let opened = seal.open(Binding::ViewData(view.view_id), &mut sealed);

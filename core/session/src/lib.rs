@@ -7,6 +7,7 @@
 //! Whatever waits in it is bounded by [`limits`]; `teatime_net` lists all queues between a model and its
 //! reflector, and what happens when they are full.
 
+pub mod archive;
 mod backlog;
 mod backoff;
 mod client;
@@ -23,6 +24,7 @@ mod loading;
 mod outbox;
 mod step;
 mod subscriptions;
+mod tape;
 mod voting;
 
 pub use client::{Client, PublishError, Receipt};
@@ -33,3 +35,5 @@ pub use event::{Action, ConnectionState, DisconnectReason, Input, SessionEvent};
 pub use healing::Divergence;
 pub use step::Stepped;
 pub use subscriptions::{Delivery, Handling, SubscriptionId, WILDCARD};
+#[cfg(feature = "recording")]
+pub use tape::Taped;

@@ -72,6 +72,10 @@ pub const RELOAD_PAUSE: u64 = 60_000_000;
 /// up its connection instead of its memory, and catches up from the next snapshot.
 pub const MAX_BACKLOG_BYTES: usize = 256 * 1024 * 1024;
 
+/// Most bytes of what has gone into the model that wait for whoever records it: as many as the model
+/// keeps of that itself.
+pub const MAX_TAPED_BYTES: usize = 16 * 1024 * 1024;
+
 /// Most session events that wait for their owner. More than a broken line, a vote and a burst of failing
 /// handlers bring between two frames; an owner with so many does not pull any.
 pub const MAX_WAITING_EVENTS: usize = 1024;

@@ -1,6 +1,7 @@
 //! Simulating what has arrived.
 
-use teatime_vm::{External, Fault, FaultKind, Time, ViewId};
+use teatime_vm::recording::Input;
+use teatime_vm::{External, Fault, FaultKind, Time, ViewId, Vm};
 use teatime_wire::ClientMessage;
 
 use crate::backlog::{Content, Ordered};
@@ -11,6 +12,7 @@ use crate::limits::{
     MAX_BACKLOG_BYTES, MAX_WAITING_DELIVERIES, MAX_WAITING_EVENTS, SILENCE, SYNCED_LAG,
     TURNS_PER_LOOK, UNSYNCED_LAG,
 };
+use crate::tape::Tape;
 
 /// Why a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +165,7 @@ impl Client {
     pub(crate) fn is_full(&self) -> bool {
         self.events.len() >= MAX_WAITING_EVENTS
             || self.subscriptions.waiting() >= MAX_WAITING_DELIVERIES
+            || self.tape.as_ref().is_some_and(Tape::is_full)
     }
 
     /// Runs some of the future messages that are due; true when none is left.
@@ -181,6 +184,13 @@ impl Client {
         let at = Time::from_micros(time);
         let is_vote = matches!(content, Content::Vote);
         let votes = is_vote && seq > self.history_until;
+        let tape = &mut self.tape;
+        let mut deliver = |vm: &mut Vm, external: &External<'_>| {
+            if let Some(tape) = tape {
+                tape.input(seq, Input::new(at, external));
+            }
+            vm.deliver(at, seq, external)
+        };
         let delivered = match content {
             Content::Event { sender, counter, mut frame, payload } => {
                 let sealed = &mut frame[payload];
@@ -195,7 +205,7 @@ impl Client {
                         payload,
                     },
                 );
-                let delivered = vm.deliver(at, seq, &external);
+                let delivered = deliver(vm, &external);
                 if sender == self.view_id {
                     self.applied = self.applied.max(counter);
                 }
@@ -205,9 +215,9 @@ impl Client {
                 let own = ViewId(self.view_id.0);
                 self.own_join_seen |= joined.iter().any(|view| view.view_id == own);
                 let external = External::Presence { exited: &exited, joined: &joined };
-                vm.deliver(at, seq, &external)
+                deliver(vm, &external)
             }
-            Content::Vote => vm.deliver(at, seq, &External::Marker),
+            Content::Vote => deliver(vm, &External::Marker),
         };
         delivered.expect("the backlog holds gapless, ordered messages that follow the model");
         self.collect();
@@ -260,7 +270,7 @@ impl Client {
 }
 
 /// Reads the content of an event: `[scope, event, data]`.
-fn event_of(plain: &[u8]) -> Option<(&str, &str, &[u8])> {
+pub(crate) fn event_of(plain: &[u8]) -> Option<(&str, &str, &[u8])> {
     let (scope, event, data): (&str, &str, &serde_bytes::Bytes) =
         rmp_serde::from_slice(plain).ok()?;
     Some((scope, event, data.as_ref()))

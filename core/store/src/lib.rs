@@ -105,4 +105,4 @@ pub use staging::{Staged, Staging};
 pub use storage::{Checkpoint, Record, SessionId, SessionInfo, Stats, Storage, Stored};
 pub use store::{DiskStore, MemoryStore, Store};
 pub use tools::{Report, check, list};
-pub use transfer::{export, import};
+pub use transfer::{export, import, insert, load};

@@ -268,7 +268,33 @@ impl<D: Disk> teatime_reflector::Storage for Shared<D> {
 }
 
 fn stored(stored: Option<crate::Stored>) -> Result<Option<Stored>, StorageError> {
-    let Some(stored) = stored else { return Ok(None) };
+    stored.map(Stored::try_from).transpose()
+}
+
+/// What a reflector has stored.
+impl TryFrom<crate::Stored> for Stored {
+    type Error = StorageError;
+
+    fn try_from(stored: crate::Stored) -> Result<Self, StorageError> {
+        read(stored)
+    }
+}
+
+/// What a reflector would have stored.
+impl From<Stored> for crate::Stored {
+    fn from(stored: Stored) -> Self {
+        let checkpoint = stored.checkpoint.map(|(seq, bytes)| crate::Checkpoint { seq, bytes });
+        let record = |record: Record| crate::Record {
+            seq: record.seq,
+            kind: record.kind as u8,
+            bytes: record.bytes.to_vec(),
+        };
+        let records = stored.records.into_iter().map(record).collect();
+        Self { head: stored.head, checkpoint, records }
+    }
+}
+
+fn read(stored: crate::Stored) -> Result<Stored, StorageError> {
     let record = |record: crate::Record| {
         let kind = match record.kind {
             0 => RecordKind::Ordered,
@@ -280,11 +306,11 @@ fn stored(stored: Option<crate::Stored>) -> Result<Option<Stored>, StorageError>
         };
         Ok(Record { seq: record.seq, kind, bytes: record.bytes.into() })
     };
-    Ok(Some(Stored {
+    Ok(Stored {
         head: stored.head,
         checkpoint: stored.checkpoint.map(|checkpoint| (checkpoint.seq, checkpoint.bytes)),
         records: stored.records.into_iter().map(record).collect::<Result<_, _>>()?,
-    }))
+    })
 }
 
 fn told(error: &Error) -> StorageError {

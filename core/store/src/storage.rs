@@ -1,5 +1,7 @@
 //! What the reflector sees of a store.
 
+use teatime_wire::{Archive, Beginning};
+
 use crate::Error;
 use crate::retain::Retention;
 use crate::staging::{Staged, Staging};
@@ -126,6 +128,29 @@ pub struct Stored {
     pub checkpoint: Option<Checkpoint>,
     /// The records after that, in the order in which they were appended.
     pub records: Vec<Record>,
+}
+
+impl Stored {
+    /// What a reflector would hand to somebody who joins this session.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], without a file: no reflector has stored this.
+    pub fn archive(self) -> Result<Archive, Error> {
+        let stored = teatime_reflector::Stored::try_from(self);
+        let archive = stored.and_then(|stored| stored.archive());
+        archive.map_err(|error| Error::corrupt("", 0, error.to_string()))
+    }
+
+    /// What a reflector would store of a session that begins with a snapshot.
+    ///
+    /// # Errors
+    /// That the operating system has no random numbers.
+    pub fn begin(beginning: Beginning) -> Result<Self, Error> {
+        let mut timeline = [0; 8];
+        getrandom::fill(&mut timeline).map_err(std::io::Error::other)?;
+        let timeline = u64::from_le_bytes(timeline);
+        Ok(teatime_reflector::Stored::begin(beginning, timeline).into())
+    }
 }
 
 /// What stands for everything up to its sequence number.

@@ -25,6 +25,14 @@ enum Part {
     End = 4,
 }
 
+/// One session of a store that nobody has open; nothing if there is no such session.
+///
+/// # Errors
+/// What [`list`](crate::list) says.
+pub fn load(dir: impl AsRef<Path>, session: &SessionId) -> Result<Option<Stored>, Error> {
+    read_store(tools::lock(dir.as_ref())?)?.load_session(session)
+}
+
 /// Writes one session of a store that nobody has open. Returns how many bytes that were.
 ///
 /// # Errors
@@ -62,10 +70,18 @@ pub fn export(
 /// [`export`] wrote; [`Error::NewerFormat`]; what opening and committing say, and the reader.
 pub fn import(dir: impl AsRef<Path>, reader: impl Read) -> Result<SessionId, Error> {
     let (session, stored) = read_stream(reader)?;
+    insert(dir, &session, &stored)?;
+    Ok(session)
+}
+
+/// Puts a session into a store as [`import`] does.
+///
+/// # Errors
+/// [`Error::SessionExists`]; what opening and committing say.
+pub fn insert(dir: impl AsRef<Path>, session: &SessionId, stored: &Stored) -> Result<(), Error> {
     let mut store = DiskStore::open_dir(dir.as_ref(), Config::default())?;
     store.begin_era()?;
-    store.insert(&session, &stored)?;
-    Ok(session)
+    store.insert(session, stored)
 }
 
 impl<D: Disk> Store<D> {

@@ -4,10 +4,10 @@ mod common;
 
 use common::small;
 use teatime_reflector::{Config, ConnId, Output, Reflector, Storage};
-use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
+use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared, Storage as _, Stored};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Hold, Join, Resume, Send, ServerMessage, SessionId,
-    ViewSecret, Welcome,
+    Beginning, ClientMessage, CloseReason, Digest, Hold, Join, Resume, Send, ServerMessage,
+    SessionId, SnapshotInfo, ViewSecret, Welcome,
 };
 
 const SECOND: u64 = 1_000_000;
@@ -274,4 +274,59 @@ fn the_largest_snapshot_fits_into_a_checkpoint() {
         Config::default().max_views as u64 * (teatime_wire::limits::MAX_VIEW_DATA as u64 + 64);
     let most = teatime_store::limits::MAX_CHECKPOINT as u64;
     assert!(teatime_wire::limits::MAX_SNAPSHOT + views <= most);
+}
+
+#[test]
+fn a_session_that_begins_with_a_snapshot_is_joined_as_ever_and_who_was_in_it_goes() {
+    let disk = MemoryDisk::default();
+    let open = || MemoryStore::open(disk.clone(), small(Durability::Process, 100_000));
+    let gone = ViewSecret([9; 32]).view_id();
+    let snapshot: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
+    let info = SnapshotInfo { seq: 40, time: 7 * SECOND, hash: Digest([3; 32]), size: 200_000 };
+    let views = vec![(gone, Some(vec![1, 2]))];
+    let (password_proof, ticks_per_second) = (Some(Digest([4; 32])), 10);
+    let kept = snapshot.clone();
+    let beginning =
+        Beginning { password_proof, ticks_per_second, info, snapshot: kept, views: views.clone() };
+    let stored = Stored::begin(beginning).expect("it can be made");
+    let mut store = open().expect("it opens");
+    store.begin(&[1; 32], &stored.head).expect("there is room");
+    let checkpoint = stored.checkpoint.expect("it has one");
+    store.checkpoint(&[1; 32], checkpoint.seq, &checkpoint.bytes).expect("there is room");
+    drop(store);
+
+    let mut world = World::new(&disk, Config::default());
+    world.join(1, 2, None);
+    assert_eq!(world.closed.pop().map(|(_, reason)| reason), Some(CloseReason::WrongPassword));
+    let one = world.join_with(1, 1, None, password_proof);
+    let welcome = world.welcome(one);
+    assert_eq!((welcome.seq, welcome.time), (40, 7 * SECOND));
+    assert_eq!((welcome.snapshot, welcome.tick_ms), (Some(info), 100));
+    let parts = world.messages(one).into_iter().filter_map(|message| match message {
+        ServerMessage::SnapshotPart(part) => Some(part),
+        _ => None,
+    });
+    assert!(parts.collect::<Vec<_>>().concat() == snapshot);
+    world.post(one, 1);
+    world.pass(Config::default().rejoin_limit + SECOND);
+    let messages = world.messages(one);
+    let exits = messages.iter().filter_map(|message| match message {
+        ServerMessage::Views(views) => Some(views.exited.iter()),
+        _ => None,
+    });
+    let exits = exits.flatten().map(|view| (view.view_id, view.view_data.map(<[u8]>::to_vec)));
+    assert_eq!(exits.collect::<Vec<_>>(), views);
+    let ordered = |message: &&ServerMessage<'_>| {
+        let views = matches!(message, ServerMessage::Views(_));
+        views || matches!(message, ServerMessage::Event(_) | ServerMessage::VoteRequest(_))
+    };
+    let log: Vec<_> = messages.iter().filter(ordered).map(ServerMessage::encode).collect();
+
+    // And what is stored then is just that.
+    drop(world);
+    let stored = open().expect("it opens").load(&[1; 32]).expect("it is sound");
+    let archive = stored.expect("it is there").archive().expect("a reflector has stored it");
+    assert_eq!(archive.password_proof, password_proof);
+    assert!(archive.snapshot == Some((info, snapshot)) && archive.messages == log);
+    assert!(archive.time >= 18 * SECOND, "{}", archive.time);
 }

@@ -1,5 +1,8 @@
 //! A client on a real connection, whose owner pulls what happens.
 
+use std::io;
+#[cfg(feature = "recording")]
+use std::path::Path;
 use std::time::{Duration as StdDuration, Instant};
 
 use serde::Serialize;
@@ -13,6 +16,8 @@ use teatime_vm::{Payload, Time};
 
 use crate::evidence;
 use crate::link::{LinkError, reflector_address};
+#[cfg(feature = "recording")]
+use crate::{recorder::Recorder, recording::Recorded};
 
 /// Everything that can go wrong before a session begins to connect. What goes wrong later comes as
 /// [`SessionEvent`]s.
@@ -30,7 +35,7 @@ pub enum JoinError {
     Certificates(#[from] BadCertificates),
     /// The operating system refused what is needed.
     #[error("the session cannot be started: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 /// A session without a view of its own: the owner calls [`step`](Self::step) and then pulls events
@@ -40,6 +45,13 @@ pub struct Driver {
     client: Client,
     transport: Transport,
     started: Instant,
+    #[cfg(feature = "recording")]
+    recorder: Option<Recorder>,
+    /// Told after the fault that it belongs to. There is one at most: a handler may fail at every tick.
+    #[cfg(feature = "recording")]
+    kept_fault: Option<SessionEvent>,
+    #[cfg(feature = "recording")]
+    has_kept_fault: bool,
 }
 
 impl Driver {
@@ -48,13 +60,23 @@ impl Driver {
     /// the thread that steps.
     pub fn join(config: Config, reflector: &str, waker: Waker) -> Result<Self, JoinError> {
         let mut entropy = [0; 32];
-        getrandom::fill(&mut entropy).map_err(std::io::Error::other)?;
+        getrandom::fill(&mut entropy).map_err(io::Error::other)?;
         let address = reflector_address(reflector)?;
         let trust = Trust::new(config.trusted_certificates.as_deref())?;
         let mut client = Client::new(config, entropy)?;
         client.connect();
         let transport = Transport::spawn(&address, trust, waker)?;
-        let mut driver = Self { client, transport, started: Instant::now() };
+        let mut driver = Self {
+            client,
+            transport,
+            started: Instant::now(),
+            #[cfg(feature = "recording")]
+            recorder: None,
+            #[cfg(feature = "recording")]
+            kept_fault: None,
+            #[cfg(feature = "recording")]
+            has_kept_fault: false,
+        };
         driver.perform();
         Ok(driver)
     }
@@ -78,6 +100,7 @@ impl Driver {
     pub(crate) fn simulate(&mut self, deadline: Instant) -> Stepped {
         let now = self.clock();
         let stepped = self.client.step(now, &mut || Instant::now() < deadline);
+        self.write_tape();
         self.perform();
         stepped
     }
@@ -93,6 +116,46 @@ impl Driver {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// Writes all that goes into the model from now on into a file, which must not be there; from the
+    /// join on if this comes before the first [`step`](Self::step). See [`recording`](crate::recording).
+    ///
+    /// # Errors
+    /// What the operating system says to making the file, and that something is being recorded.
+    #[cfg(feature = "recording")]
+    pub fn record(&mut self, path: &Path) -> io::Result<()> {
+        if self.recorder.is_some() {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is being recorded"));
+        }
+        self.recorder = Some(Recorder::create(path)?);
+        self.client.start_tape();
+        self.write_tape();
+        Ok(())
+    }
+
+    /// Ends the recording, and says what there is of it; nothing if there is none.
+    ///
+    /// # Errors
+    /// What the operating system said to writing it. What was written by then can be read.
+    #[cfg(feature = "recording")]
+    pub fn stop_recording(&mut self) -> io::Result<Recorded> {
+        self.write_tape();
+        self.client.stop_tape();
+        self.recorder.take().map_or_else(|| Ok(Recorded::default()), Recorder::finish)
+    }
+
+    /// Why the recording has come to an end by itself, if it has.
+    #[cfg(feature = "recording")]
+    pub fn recording_error(&self) -> Option<&io::Error> {
+        self.recorder.as_ref()?.error()
+    }
+
+    fn write_tape(&mut self) {
+        #[cfg(feature = "recording")]
+        if let Some(recorder) = &mut self.recorder {
+            recorder.add(self.client.take_tape(), self.client.now());
+        }
+    }
+
     /// In what time a step is worthwhile even if nothing arrives.
     pub fn next_due(&self) -> Option<StdDuration> {
         let due = self.client.next_wakeup();
@@ -106,8 +169,19 @@ impl Driver {
 
     /// What has happened to the session, oldest first.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        #[cfg(feature = "recording")]
+        if let Some(event) = self.kept_fault.take() {
+            return Some(event);
+        }
         let mut event = self.client.poll_event()?;
         evidence::keep(&mut event, &self.client);
+        #[cfg(feature = "recording")]
+        if let SessionEvent::Fault(fault) = &event
+            && !self.has_kept_fault
+        {
+            self.kept_fault = evidence::keep_fault(fault, &self.client);
+            self.has_kept_fault = self.kept_fault.is_some();
+        }
         Some(event)
     }
 
@@ -175,6 +249,7 @@ impl Driver {
 
     /// Leaves for good; the others see the exit. Does nothing the second time.
     pub fn leave(&mut self) {
+        self.write_tape();
         self.client.leave();
         self.perform();
     }
@@ -208,5 +283,8 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.leave();
+        // Whoever wants to know how it went stops it himself.
+        #[cfg(feature = "recording")]
+        let _ = self.stop_recording();
     }
 }

@@ -1,11 +1,15 @@
 //! Evidence of a client that diverged: what it says, and how it becomes a file.
 //!
 //! When this client's state was not the right one it is replaced, and the owner hears of it by
-//! [`SessionEvent::Diverged`](crate::SessionEvent::Diverged). If [`Config::evidence_dir`](crate::Config)
+//! [`SessionEvent::Diverged`]. If [`Config::evidence_dir`](crate::Config)
 //! names a directory there is a file of [`Evidence`] in it by then, which only this user can read:
 //! **what it holds is plain, also if the session has a password.** [`diff()`] says which model and field
 //! went wrong, and after which event; so does `teatime diff FILE`, for an app that it does not know
 //! without the event.
+//!
+//! The same directory gets a [recording](crate::recording) of what led to the first handler that
+//! panics, or fails in a model of another language: [`SessionEvent::FaultKept`]
+//! says where.
 //!
 //! ```no_run
 //! # use teatime::{App, Cx, handlers, model};
@@ -29,15 +33,21 @@ pub use teatime_session::diff::{Diff, Moment, Right, Since, Why, diff};
 pub use teatime_session::evidence::Evidence;
 use teatime_session::{Client, Divergence, SessionEvent};
 use teatime_vm::recording::RecordingError;
+#[cfg(feature = "recording")]
+use teatime_vm::{Fault, FaultKind};
 
 /// So many files are kept in a directory; then the oldest go.
 pub const MAX_FILES: usize = 32;
 
-/// Larger files are none: three snapshots and what led to them.
+/// Larger files are not read: evidence has three snapshots and what led to them, and a recording of this
+/// size goes on for some ten million events.
 const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
-/// What files of evidence begin and end with.
-const NAME: (&str, &str) = ("teatime-", ".evidence");
+/// What files that are kept begin with.
+const START: &str = "teatime-";
+
+/// What they end with: evidence of a divergence, recordings of a fault.
+const ENDS: [&str; 2] = [".evidence", ".recording"];
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,57 +56,99 @@ pub enum ReadError {
     /// It cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is larger than evidence can be.
-    #[error("this file is too large to be evidence")]
+    /// It is larger than what can be read at once.
+    #[error("this file is too large")]
     TooLarge,
-    /// It is no evidence, or has been damaged.
+    /// It is no such file, or has been damaged.
     #[error(transparent)]
     Content(#[from] RecordingError),
 }
 
 /// Reads a file of evidence, which may come from anywhere.
 pub fn read(path: &Path) -> Result<Evidence, ReadError> {
+    Ok(Evidence::decode(&read_bytes(path)?)?)
+}
+
+/// All of a file.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(ReadError::TooLarge);
     }
-    Ok(Evidence::decode(&bytes)?)
+    Ok(bytes)
+}
+
+/// How a file is made that is not there and that only this user can read.
+pub(crate) fn private_file() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Puts the evidence of a divergence where it was asked for.
 pub(crate) fn keep(event: &mut SessionEvent, client: &Client) {
     let directory = client.config().evidence_dir.as_deref();
     if let (SessionEvent::Diverged(divergence), Some(directory)) = (event, directory) {
-        let written = write(divergence, directory, client);
-        divergence.file = Some(written.map_err(|error| {
-            let directory = directory.display();
-            format!("the evidence cannot be kept in {directory}: {error}")
-        }));
+        let Divergence { seq, hash, evidence, .. } = &**divergence;
+        let what = &hash.to_string()[..8];
+        divergence.file = Some(write(evidence, directory, client, *seq, what, ENDS[0]));
     }
 }
 
-fn write(divergence: &Divergence, directory: &Path, client: &Client) -> io::Result<PathBuf> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
+/// Puts what led to a handler that failed where evidence was asked for; nothing if it was not asked for.
+#[cfg(feature = "recording")]
+pub(crate) fn keep_fault(fault: &Fault, client: &Client) -> Option<SessionEvent> {
+    let directory = client.config().evidence_dir.as_deref()?;
+    if !matches!(fault.kind, FaultKind::Panicked(_) | FaultKind::Failed(_)) {
+        return None;
+    }
+    let recording = client.recording().filter(|recording| recording.from <= fault.seq);
+    let kept = match recording {
+        Some(recording) => {
+            write(&recording.encode(), directory, client, fault.seq, "fault", ENDS[1])
+        }
+        None => Err("what led to the fault was too much to be kept".to_owned()),
+    };
+    Some(SessionEvent::FaultKept(kept))
+}
+
+fn write(
+    content: &[u8],
+    directory: &Path,
+    client: &Client,
+    seq: u64,
+    what: &str,
+    end: &str,
+) -> Result<PathBuf, String> {
+    try_write(content, directory, client, seq, what, end).map_err(|error| {
+        let directory = directory.display();
+        format!("the evidence cannot be kept in {directory}: {error}")
+    })
+}
+
+fn try_write(
+    content: &[u8],
+    directory: &Path,
+    client: &Client,
+    seq: u64,
+    what: &str,
+    end: &str,
+) -> io::Result<PathBuf> {
     let mut folders = fs::DirBuilder::new();
     folders.recursive(true);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-        options.mode(0o600);
-        folders.mode(0o700);
-    }
+    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
     folders.create(directory)?;
     make_room(directory)?;
-    let (start, end) = NAME;
-    let session = client.session_id().to_string();
-    let (view, own) = (client.view_id().to_string(), divergence.hash.to_string());
-    let (session, view, own) = (&session[..16], &view[..8], &own[..8]);
-    let name = format!("{start}{session}-{}-{view}-{own}{end}", divergence.seq);
+    let (session, view) = (client.session_id().to_string(), client.view_id().to_string());
+    let (session, view) = (&session[..16], &view[..8]);
+    let name = format!("{START}{session}-{seq}-{view}-{what}{end}");
     let path = directory.join(name);
-    let mut file = options.open(&path)?;
-    let written = file.write_all(&divergence.evidence);
+    let mut file = private_file().open(&path)?;
+    let written = file.write_all(content);
     if written.is_err() {
         // A part of it is none. If it stays, its checksum tells.
         let _ = fs::remove_file(&path);
@@ -110,7 +162,7 @@ fn make_room(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)?.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(NAME.0) && name.ends_with(NAME.1) {
+        if name.starts_with(START) && ENDS.iter().any(|end| name.ends_with(end)) {
             files.push((entry.metadata()?.modified()?, entry.path()));
         }
     }

@@ -10,6 +10,9 @@ pub mod evidence;
 mod link;
 mod local;
 mod qr;
+#[cfg(feature = "recording")]
+mod recorder;
+pub mod recording;
 mod session;
 mod view;
 

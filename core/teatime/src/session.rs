@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration as StdDuration, Instant};
+#[cfg(feature = "recording")]
+use std::{io, path::Path};
 
 use serde::Serialize;
 use teatime_net::client::Waker;
@@ -13,6 +15,9 @@ use teatime_session::{
 use teatime_vm::{SessionId, Time, ViewId, Vm};
 
 use crate::driver::{Driver, JoinError};
+#[cfg(feature = "recording")]
+use crate::recording::Recorded;
+use crate::recording::Recording;
 use crate::view::{View, ViewContext, ViewHost};
 
 /// A session that has been joined, or is on the way to it.
@@ -169,6 +174,37 @@ impl<V: View> Session<V> {
     /// Asks for a vote of all participants on their state hash. The answers come as events.
     pub fn request_vote(&mut self) -> Result<(), PublishError> {
         self.driver.request_vote()
+    }
+
+    /// Writes all that goes into the model from now on into a file, which must not be there; from the
+    /// join on if this comes before the first [`step`](Self::step). See [`recording`](crate::recording).
+    ///
+    /// # Errors
+    /// What the operating system says to making the file, and that something is being recorded.
+    #[cfg(feature = "recording")]
+    pub fn record(&mut self, path: &Path) -> io::Result<()> {
+        self.driver.record(path)
+    }
+
+    /// Ends the recording, and says what there is of it; nothing if there is none.
+    ///
+    /// # Errors
+    /// What the operating system said to writing it. What was written by then can be read.
+    #[cfg(feature = "recording")]
+    pub fn stop_recording(&mut self) -> io::Result<Recorded> {
+        self.driver.stop_recording()
+    }
+
+    /// Why the recording has come to an end by itself, if it has.
+    #[cfg(feature = "recording")]
+    pub fn recording_error(&self) -> Option<&io::Error> {
+        self.driver.recording_error()
+    }
+
+    /// What has led to where the model stands, for a report of what goes wrong; see
+    /// [`Client::recording`](teatime_session::Client::recording).
+    pub fn recording(&self) -> Option<Recording> {
+        self.driver.client().recording()
     }
 
     /// The root model, while there is one.

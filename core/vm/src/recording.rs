@@ -1,8 +1,10 @@
 //! Recordings: a state and what came after it, to be played again anywhere.
 //!
-//! A recording is a file: a mark of what it is, a version of its format, canonical MessagePack, and
-//! BLAKE3 of all that. What was cut short or changed is refused. Everything in it is plain, also if the
-//! session has a password.
+//! As a file it can be written while the session goes on, and read up to wherever it ends: see
+//! [`Encoder`] and [`Recording::decode_part`]. Everything in it is plain, also if the session has a
+//! password.
+
+mod file;
 
 use std::sync::Arc;
 
@@ -18,14 +20,13 @@ use crate::snapshot::SnapshotError;
 use crate::time::Time;
 use crate::vm::{External, OrderError, Vm, VmError};
 
-/// What the file of a recording begins with.
-const MARK: &Mark = b"TeaTmRec";
+pub use file::{Cut, Encoder, FORMAT, MARK};
 
 /// What a file begins with.
 pub type Mark = [u8; 8];
 
-/// Changes with the content of recordings and of what is made of them.
-pub const FORMAT: u8 = 1;
+/// Changes with the content of files that are [written at once](to_file).
+const WHOLE_FORMAT: u8 = 1;
 
 /// Bytes of a file besides its content.
 const AROUND: usize = size_of::<Mark>() + 1 + blake3::OUT_LEN;
@@ -114,17 +115,26 @@ pub enum RecordingError {
     /// It begins in another way.
     #[error("this is no file of that kind")]
     Unknown,
-    /// It has been made by a newer version.
+    /// It has been made by another version.
     #[error(
-        "this file has format {found}, and only {FORMAT} is known: a newer version has made it"
+        "this file has format {found}, and only {known} is known: {} version of this program has made it",
+        if found > known { "a newer" } else { "an older" }
     )]
     Format {
         /// Its format.
         found: u8,
+        /// The one that is known.
+        known: u8,
     },
-    /// It was cut short or changed.
+    /// It was changed, or what must be whole was cut short.
     #[error("this file is damaged: its checksum is wrong")]
     Damaged,
+    /// It was cut short before the first event.
+    #[error("this recording is cut short: not even its beginning is whole")]
+    Short,
+    /// It does not end as it should; [`Recording::decode_part`] gives what there is.
+    #[error("this recording is not whole: {0}")]
+    Cut(#[from] Cut),
     /// Its content is none.
     #[error("the content of this file makes no sense: {0}")]
     Content(String),
@@ -235,7 +245,7 @@ impl Input {
     }
 
     /// The memory that it takes.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let content = match &self.content {
             Content::Event { bytes, .. } => bytes.len(),
             Content::Presence { exited, joined } => {
@@ -263,14 +273,22 @@ impl Input {
 impl Recording {
     /// The bytes of a file.
     pub fn encode(&self) -> Vec<u8> {
-        to_file(MARK, self)
+        file::encode(self)
     }
 
-    /// Reads the bytes of a file, which may come from anywhere.
+    /// Reads the bytes of a file, which may come from anywhere. One that does not end as it should is
+    /// refused.
     pub fn decode(file: &[u8]) -> Result<Self, RecordingError> {
-        let recording: Self = of_file(MARK, file)?;
-        recording.check()?;
-        Ok(recording)
+        match Self::decode_part(file)? {
+            (recording, None) => Ok(recording),
+            (_, Some(cut)) => Err(cut.into()),
+        }
+    }
+
+    /// Reads as much of a file as is there and right, and says how it ends if that is not as it
+    /// should: its recorder goes on or was stopped, or the end was lost.
+    pub fn decode_part(file: &[u8]) -> Result<(Self, Option<Cut>), RecordingError> {
+        file::decode(file)
     }
 
     /// Whether the events are in order and can be played. What [`decode`](Self::decode) gives is; a
@@ -365,7 +383,7 @@ impl<'a> Player<'a> {
 /// A file of a kind: its mark, the format, the content, and a checksum.
 pub fn to_file(mark: &Mark, content: &impl Serialize) -> Vec<u8> {
     let mut file = mark.to_vec();
-    file.push(FORMAT);
+    file.push(WHOLE_FORMAT);
     encode::append(&mut file, content).expect("what files are made of can be expressed");
     let sum = blake3::hash(&file);
     file.extend(sum.as_bytes());
@@ -374,17 +392,17 @@ pub fn to_file(mark: &Mark, content: &impl Serialize) -> Vec<u8> {
 
 /// Reads what [`to_file`] has made.
 pub fn of_file<T: DeserializeOwned>(mark: &Mark, file: &[u8]) -> Result<T, RecordingError> {
-    if file.len() < AROUND || !file.starts_with(mark) {
-        let cut = !file.is_empty() && mark.starts_with(&file[..file.len().min(mark.len())]);
-        return Err(if cut { RecordingError::Damaged } else { RecordingError::Unknown });
+    is_mark(mark, file)?;
+    if file.len() < AROUND {
+        return Err(RecordingError::Damaged);
     }
     let (content, sum) = file.split_at(file.len() - blake3::OUT_LEN);
     if blake3::hash(content).as_bytes() != sum {
         return Err(RecordingError::Damaged);
     }
     match content[mark.len()] {
-        FORMAT => {}
-        found => return Err(RecordingError::Format { found }),
+        WHOLE_FORMAT => {}
+        found => return Err(RecordingError::Format { found, known: WHOLE_FORMAT }),
     }
     let mut rest = &content[mark.len() + 1..];
     let mut reader = rmp_serde::Deserializer::new(&mut rest);
@@ -395,6 +413,15 @@ pub fn of_file<T: DeserializeOwned>(mark: &Mark, file: &[u8]) -> Result<T, Recor
         return Err(RecordingError::Content("bytes follow it".into()));
     }
     Ok(content)
+}
+
+/// Whether a file is of this kind, as far as that can be told from what there is of it.
+fn is_mark(mark: &Mark, file: &[u8]) -> Result<(), RecordingError> {
+    if file.starts_with(mark) {
+        return Ok(());
+    }
+    let cut = !file.is_empty() && mark.starts_with(file);
+    Err(if cut { RecordingError::Damaged } else { RecordingError::Unknown })
 }
 
 /// Snapshots in files are byte strings.

@@ -68,12 +68,17 @@ fn wrong(place: &str, why: impl ToString) -> SnapshotError {
 }
 
 pub(crate) fn write(state: &State) -> Result<Vec<u8>, SnapshotError> {
+    write_as(state, state.session)
+}
+
+/// The state as that of another session: what comes from the identity of a session is its own.
+pub(crate) fn write_as(state: &State, session: SessionId) -> Result<Vec<u8>, SnapshotError> {
     let mut bytes = Vec::new();
     let out = &mut bytes;
     array(out, PARTS.len());
     put(out, "head", &(MAGIC, FORMAT))?;
     put(out, "version", &Bytes::new(&state.app.version_hash()))?;
-    put(out, "session", &state.session)?;
+    put(out, "session", &session)?;
     put(out, "time", &state.time)?;
     put(out, "sequence number", &state.seq)?;
     put(out, "counters", &(state.next_model, state.next_future, state.next_subscription))?;
@@ -100,8 +105,10 @@ pub(crate) fn write(state: &State) -> Result<Vec<u8>, SnapshotError> {
     }
     let subscriptions = state.topics.in_order();
     array(out, subscriptions.len());
+    let (own, its) = (state.session.to_string(), session.to_string());
     for (topic, Subscription { order, model, method }) in subscriptions {
-        put(out, "subscriptions", &(&*topic.scope, &*topic.event, order, model, method))?;
+        let scope = if *topic.scope == *own { &*its } else { &*topic.scope };
+        put(out, "subscriptions", &(scope, &*topic.event, order, model, method))?;
     }
     let futures = state.wheel.in_order();
     array(out, futures.len());

@@ -203,6 +203,17 @@ impl Model {
 }
 
 impl Node {
+    /// One line for every value, indented, below this name.
+    pub fn lines<'a>(&'a self, name: &'a str) -> impl fmt::Display + 'a {
+        struct Lines<'a>(&'a Node, &'a str);
+        impl fmt::Display for Lines<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write(f, self.1, 0)
+            }
+        }
+        Lines(self, name)
+    }
+
     fn of(value: Value) -> Self {
         match value {
             Value::Array(list) => Self::List(list.into_iter().map(Self::of).collect()),
@@ -270,6 +281,10 @@ impl Node {
 fn shown(value: &Value) -> String {
     match value {
         Value::Binary(bytes) => hex(bytes),
+        // On one line, and nothing that a terminal would obey.
+        Value::String(text) if text.is_str() => {
+            format!("{:?}", text.as_str().unwrap_or_default())
+        }
         other => other.to_string(),
     }
 }

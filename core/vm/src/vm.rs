@@ -106,7 +106,14 @@ impl Vm {
         snapshot::write(&self.state)
     }
 
-    /// The same, and keeps it to undo turns that fail from now on. Without that the virtual machine
+    /// The snapshot with which another session of this app begins where this one stands. Its random
+    /// numbers are others, and whoever subscribed to the scope of the session is subscribed to that of
+    /// the other. A model that keeps the session's id in its own state keeps the old one.
+    pub fn snapshot_for(&self, session: SessionId) -> Result<Vec<u8>, SnapshotError> {
+        snapshot::write_as(&self.state, session)
+    }
+
+    /// The same as [`snapshot`](Self::snapshot), and keeps it to undo turns that fail from now on. Without that the virtual machine
     /// does so by itself, now and then.
     pub fn checkpoint(&mut self) -> Result<Arc<[u8]>, SnapshotError> {
         let snapshot: Arc<[u8]> = self.snapshot()?.into();
@@ -158,6 +165,15 @@ impl Vm {
     /// The views that there are, in the order in which they came.
     pub fn views(&self) -> impl Iterator<Item = ViewId> {
         self.state.views.keys().copied()
+    }
+
+    /// The same with what they brought along.
+    pub fn view_infos(&self) -> impl Iterator<Item = ViewInfo> {
+        let info = |(view, data): (&ViewId, &Option<Arc<[u8]>>)| ViewInfo {
+            view_id: *view,
+            view_data: data.clone(),
+        };
+        self.state.views.iter().map(info)
     }
 
     /// How many views there are.

@@ -1,6 +1,6 @@
 //! Recordings: played again they give the same state, and what is none is refused.
 
-use teatime_vm::recording::{Recording, RecordingError, Until};
+use teatime_vm::recording::{Cut, Encoder, Recording, RecordingError, Until};
 use teatime_vm::tree::Tree;
 use teatime_vm::{
     App, Cx, Duration, External, SessionId, Time, VIEW_JOIN, ViewId, ViewInfo, Vm, handlers, model,
@@ -117,24 +117,82 @@ fn it_begins_at_the_newest_state_that_is_believed() {
     assert!(vm.recording(&options(), (Time::ZERO, 99)).is_none());
 }
 
+/// A file as somebody writes it who writes down every event as it comes; and how long it was after each.
+fn streamed(recording: &Recording) -> (Vec<u8>, Vec<usize>) {
+    let mut file = Vec::new();
+    let Recording { head, base, from, inputs, until } = recording;
+    let mut encoder = Encoder::begin(head, base.as_deref(), *from, Time::ZERO, &mut file);
+    let mut lengths = vec![file.len()];
+    for input in inputs {
+        encoder.add(std::slice::from_ref(input), input.time, &mut file);
+        lengths.push(file.len());
+    }
+    encoder.add(&[], until.0, &mut file);
+    encoder.end(&mut file);
+    (file, lengths)
+}
+
+/// What is left of a file is the beginning of the recording, or nothing.
+fn assert_is_refused_or_a_part(file: &[u8], whole: &Recording) {
+    let strict = Recording::decode(file).expect_err("it is not what was written");
+    match Recording::decode_part(file) {
+        Ok((part, cut)) => {
+            assert_eq!(Some(strict), cut.map(RecordingError::Cut));
+            assert_eq!(part.inputs[..], whole.inputs[..part.inputs.len()]);
+            assert_eq!((&part.head, &part.base), (&whole.head, &whole.base));
+        }
+        Err(error) => {
+            assert_eq!(error, strict);
+            use RecordingError::{Damaged, Format, Short, Unknown};
+            assert!(matches!(error, Damaged | Unknown | Short | Format { .. }), "{error}");
+        }
+    }
+}
+
 #[test]
-fn every_cut_and_every_flipped_bit_is_refused() {
-    let file = recording(&session()).encode();
+fn of_a_file_that_was_cut_or_changed_nothing_is_used_but_what_is_right_and_that_is_told() {
+    let whole = recording(&session());
+    let (file, lengths) = streamed(&whole);
+    assert_eq!(Recording::decode(&file).as_ref(), Ok(&whole));
     for length in 0..file.len() {
-        let error = Recording::decode(&file[..length]).expect_err("it is cut");
-        assert!(matches!(error, RecordingError::Damaged | RecordingError::Unknown), "{error}");
+        assert_is_refused_or_a_part(&file[..length], &whole);
     }
     for at in 0..file.len() {
         for bit in 0..8 {
             let mut flipped = file.clone();
             flipped[at] ^= 1 << bit;
-            let error = Recording::decode(&flipped).expect_err("it is changed");
-            assert!(matches!(error, RecordingError::Damaged | RecordingError::Unknown), "{error}");
+            assert_is_refused_or_a_part(&flipped, &whole);
         }
     }
-    let mut longer = file;
-    longer.push(0);
-    assert_eq!(Recording::decode(&longer), Err(RecordingError::Damaged));
+    // Nothing is lost but what was not written yet, or not to its end.
+    for (events, length) in lengths.iter().enumerate() {
+        let cut = |length: usize| {
+            let (part, cut) = Recording::decode_part(&file[..length]).expect("a part is there");
+            let seq = part.inputs.len() as u64;
+            let vm = part.replay(&app(), Until::Seq(seq)).expect("it plays");
+            let same = whole.replay(&app(), Until::Seq(seq)).expect("it plays");
+            assert_eq!((vm.seq(), vm.hash()), (seq, same.hash()));
+            (part.inputs.len(), cut)
+        };
+        assert_eq!(cut(*length), (events, Some(Cut::Open)));
+        assert_eq!(cut(length + 1), (events, Some(Cut::Torn { at: *length })));
+    }
+    // A wrong length is no reason to believe that only the end is missing.
+    for at in lengths[1]..lengths[1] + 9 {
+        let mut flipped = file.clone();
+        flipped[at] ^= 0x40;
+        let cut = Recording::decode_part(&flipped).expect("a part is there").1;
+        assert_eq!(cut, Some(Cut::Damaged { at: lengths[1] }));
+    }
+    // An event that was left out, and two in another order.
+    let without = [&file[..lengths[1]], &file[lengths[2]..]].concat();
+    assert_is_refused_or_a_part(&without, &whole);
+    let (first, second) = (&file[lengths[1]..lengths[2]], &file[lengths[2]..lengths[3]]);
+    let swapped = [&file[..lengths[1]], second, first, &file[lengths[3]..]].concat();
+    assert_is_refused_or_a_part(&swapped, &whole);
+    let longer = [&file[..], &[0]].concat();
+    let cut = Recording::decode_part(&longer).expect("all of it is there").1;
+    assert_eq!(cut, Some(Cut::Damaged { at: file.len() }));
 }
 
 /// The checksum says only that nothing was lost on the way: whoever makes files can make any.
@@ -143,6 +201,9 @@ fn what_makes_no_sense_is_refused_though_its_checksum_is_right() {
     let good = recording(&session());
     let mut wrong = good.clone();
     wrong.from = 1;
+    let read = Recording::decode(&wrong.encode()).expect("it is a recording");
+    assert!(matches!(read.player(&app()).err(), Some(RecordingError::Content(_))));
+    wrong.from = u64::MAX;
     assert!(matches!(Recording::decode(&wrong.encode()), Err(RecordingError::Content(_))));
     wrong = Recording { until: (Time::ZERO, 5), ..good.clone() };
     assert!(matches!(Recording::decode(&wrong.encode()), Err(RecordingError::Content(_))));
@@ -152,15 +213,37 @@ fn what_makes_no_sense_is_refused_though_its_checksum_is_right() {
     wrong = Recording { base: Some(session().snapshot().expect("it can be saved").into()), ..good };
     let read = Recording::decode(&wrong.encode()).expect("it is a recording");
     assert!(matches!(read.player(&app()).err(), Some(RecordingError::Content(_))));
-    let nonsense = teatime_vm::recording::to_file(b"TeaTmRec", &(1, "two", vec![[3; 9]; 9]));
-    assert!(matches!(Recording::decode(&nonsense), Err(RecordingError::Content(_))));
     let mut newer = recording(&session()).encode();
     newer[8] += 1;
-    let body = newer.len() - 32;
-    let sum = teatime_vm::StateHash::of(&newer[..body]).0;
-    newer[body..].copy_from_slice(&sum);
     let error = Recording::decode(&newer).expect_err("nobody knows it");
-    assert!(error.to_string().contains("newer version"), "{error}");
+    assert!(error.to_string().contains("a newer version"), "{error}");
+    newer[8] -= 2;
+    let error = Recording::decode(&newer).expect_err("nobody knows it any more");
+    assert!(error.to_string().contains("an older version"), "{error}");
+}
+
+#[test]
+fn another_session_can_begin_with_the_state_of_one() {
+    let mut vm = session();
+    let other = SessionId([4; 32]);
+    let snapshot = vm.snapshot_for(other).expect("it can be saved");
+    let mut branch = Vm::restore(&app(), &snapshot).expect("it is a state of that session");
+    assert_eq!((branch.session_id(), branch.seq(), branch.time()), (other, vm.seq(), vm.time()));
+    assert_eq!(branch.view_infos().collect::<Vec<_>>(), vm.view_infos().collect::<Vec<_>>());
+    // It hears who comes: that is said in the scope of the session.
+    let you = [ViewInfo { view_id: ViewId([8; 16]), view_data: None }];
+    for vm in [&mut vm, &mut branch] {
+        let joins = External::Presence { exited: &[], joined: &you };
+        vm.deliver(vm.time(), 6, &joins).expect("it is in order");
+        write(vm, "Friday");
+    }
+    let of = |vm: &Vm| {
+        let diary = vm.root::<Diary>().expect("the root");
+        (diary.pages.clone(), diary.joins)
+    };
+    assert_eq!(of(&branch), of(&vm));
+    assert_eq!(of(&branch).1, 2);
+    assert_eq!(vm.snapshot_for(vm.session_id()), vm.snapshot());
 }
 
 #[test]
@@ -183,6 +266,10 @@ fn a_state_is_a_tree_with_names_and_its_differences_have_places() {
     assert!(text.contains("sequence number: 5\n"), "{text}");
     assert!(text.contains("M1 diary:\n  pages:\n    [0]:\n"), "{text}");
     assert!(text.contains("      [1]: \"Tuesday\"\n"), "{text}");
+    let mut odd = session();
+    write(&mut odd, "\u{1b}[2J\u{9b}\n\"tea\"");
+    let odd = Tree::read(&schema, &odd.snapshot().expect("it can be saved")).expect("it is one");
+    assert!(odd.to_string().contains(r#"      [1]: "\u{1b}[2J\u{9b}\n\"tea\"""#), "{odd}");
     let place = tree.place("M1.pages[1][1]").expect("there is one");
     assert_eq!(place.to_string(), "model M1 (diary), field pages[1][1]");
     assert_eq!(tree.get(&place).expect("it is there").to_string(), "\"Tuesday\"");

@@ -3,6 +3,7 @@
 //! `PROTOCOL.md` beside this crate tells it all in prose. Nothing here does I/O, and nothing here
 //! knows a model: payloads are opaque bytes, and with a password they are sealed end to end.
 
+mod archive;
 mod client;
 mod close;
 mod codec;
@@ -10,6 +11,7 @@ mod ids;
 pub mod limits;
 mod server;
 
+pub use archive::{Archive, Beginning};
 pub use client::{ClientMessage, Join, Resume, Send, SnapshotPart, Vote};
 pub use close::CloseReason;
 pub use codec::WireError;

@@ -3,6 +3,7 @@
 mod join;
 mod load;
 mod reflector;
+mod replay;
 mod usage;
 mod vm;
 
@@ -28,6 +29,8 @@ pub(crate) struct Arguments {
 enum What {
     /// The virtual machine: future messages, events, snapshots; and a late joiner.
     Vm,
+    /// Replay of a recording of the chat from its file to the hash of its end.
+    Replay,
     /// The reflector: CPU time per delivery, latency, throughput, memory.
     Reflector,
     /// The server of `bench reflector`, in a process of its own.
@@ -43,6 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             rows.push(join::run(arguments.quick));
             rows
         }
+        What::Replay => replay::run(arguments.quick)?,
         What::Reflector => reflector::run(arguments.quick)?,
         What::Serve => return reflector::serve(),
     };

@@ -99,6 +99,10 @@ impl Form {
                 }))?,
                 SessionEvent::Fault(fault) => print(&error_line("FAULT", &fault))?,
                 SessionEvent::Diverged(divergence) => tell_divergence(&divergence)?,
+                SessionEvent::FaultKept(Ok(file)) => {
+                    print(&json!({ "event": "fault_kept", "recording": file }))?;
+                }
+                SessionEvent::FaultKept(Err(why)) => print(&error_line("IO", &why))?,
                 _ => {}
             }
         }

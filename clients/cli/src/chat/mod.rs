@@ -12,37 +12,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use clap::Args;
-use teatime::{JoinLink, reflector_address};
-use teatime_chat::ChatOptions;
 
 use crate::Failure;
-use room::{Place, Room};
+use crate::joining::Joining;
+use room::Room;
 
 /// Flags of `teatime chat`; they override the link.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The join link of a room, such as teatime://host:9090/teatime.chat/room#password.
-    #[arg(value_name = "LINK")]
-    link: Option<String>,
-    /// The reflector's address, such as ws://host:9090. Without one: the reflector on this
-    /// machine; if there is none this program hosts it.
-    #[arg(long, value_name = "URL")]
-    reflector: Option<String>,
-    /// The name of the room [default: lobby].
-    #[arg(long, value_name = "ROOM")]
-    name: Option<String>,
-    /// Encrypts everything end to end; only those who know it can join.
-    #[arg(long, value_name = "PW")]
-    password: Option<String>,
-    /// After so many seconds without a post the chat clears itself [default: 1200]. Rooms that
-    /// differ in this are different rooms.
-    #[arg(long, value_name = "SECONDS")]
-    inactivity: Option<u32>,
-    /// Certificates (PEM) that are trusted to vouch for a reflector at wss://, besides those that
-    /// this machine trusts.
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Where a file of evidence goes if this client diverges; it holds what was said, in plain text, and
+    #[command(flatten)]
+    joining: Joining,
+    /// Where a file of evidence goes if this client diverges or a handler fails; it holds what was said, in plain text, and
     /// only this user can read it [default: teatime/evidence where this user's programs keep their
     /// state].
     #[arg(long, value_name = "DIR")]
@@ -58,9 +38,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 }
-
-/// The room if nothing is said.
-const DEFAULT_ROOM: &str = "lobby";
 
 /// What a chat waits for.
 pub(crate) enum Wake {
@@ -78,7 +55,10 @@ pub(crate) enum Wake {
 
 /// Chats until the user leaves.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (place, config, options) = what_to_join(arguments)?;
+    let (place, mut config, options) = arguments.joining.what()?;
+    if !arguments.no_evidence {
+        config.evidence_dir = arguments.evidence.clone().or_else(evidence_dir);
+    }
     let (sender, wakes) = mpsc::channel();
     let network = sender.clone();
     let waker = Arc::new(move || {
@@ -104,47 +84,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         tui::run(room, sender, &wakes)
     }
-}
-
-fn what_to_join(arguments: &Arguments) -> Result<(Place, teatime::Config, ChatOptions), Failure> {
-    let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
-    let link = arguments.link.as_deref().map(str::parse::<JoinLink>).transpose();
-    let link = link.map_err(|error| usage(&error))?;
-    if let Some(link) = &link
-        && link.app != teatime_chat::APP_ID
-    {
-        return Err(usage(&format!("the link leads to {:?}, which is no chat", link.app)));
-    }
-    let mut options = ChatOptions::default();
-    let of_link = link.iter().flat_map(|link| &link.options);
-    if let Some((_, seconds)) =
-        of_link.into_iter().find(|(name, _)| name == teatime_chat::INACTIVITY)
-    {
-        let wrong = || usage(&format!("{seconds:?} in the link is no number of seconds"));
-        options.inactivity_seconds = seconds.parse().map_err(|_| wrong())?;
-    }
-    options.inactivity_seconds = arguments.inactivity.unwrap_or(options.inactivity_seconds);
-    let of_link = |part: fn(&JoinLink) -> Option<&str>| link.as_ref().and_then(part);
-    let name = arguments.name.as_deref().or(of_link(|link| Some(&link.name)));
-    let password = arguments.password.as_deref().or(of_link(|link| link.password.as_deref()));
-    let mut config = teatime_chat::config(name.unwrap_or(DEFAULT_ROOM), &options)
-        .map_err(|error| usage(&error))?
-        .password(password);
-    config.check().map_err(|error| usage(&error))?;
-    if let Some(file) = &arguments.ca {
-        let pem = std::fs::read(file)
-            .map_err(|error| usage(&format_args!("{}: {error}", file.display())))?;
-        config.trusted_certificates = Some(pem);
-    }
-    if !arguments.no_evidence {
-        config.evidence_dir = arguments.evidence.clone().or_else(evidence_dir);
-    }
-    let reflector = arguments.reflector.as_deref().or(of_link(|link| Some(&link.reflector)));
-    let place = match reflector {
-        Some(address) => Place::Given(reflector_address(address).map_err(|error| usage(&error))?),
-        None => Place::ThisMachine(None),
-    };
-    Ok((place, config, options))
 }
 
 /// Where programs of this user keep what is neither configuration nor a cache.

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use teatime::{ConnectionState, SessionEvent};
 use teatime_chat::{ChatUpdate, Line, plain_text};
 
-use super::room::{Command, Room, diverged};
+use super::room::{Command, Room, diverged, fault_kept};
 use super::{Wake, wait};
 use crate::Failure;
 
@@ -65,6 +65,7 @@ fn tell(room: &Room, event: &SessionEvent, told_unreachable: &mut bool) -> Resul
             eprintln!("teatime: {reason}; trying again, stop with Ctrl-C");
         }
         SessionEvent::Diverged(divergence) => eprintln!("teatime: {}", diverged(divergence)),
+        SessionEvent::FaultKept(kept) => eprintln!("teatime: {}", fault_kept(kept)),
         _ => {}
     }
     Ok(())

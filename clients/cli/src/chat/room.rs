@@ -4,20 +4,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use teatime::{
-    Badge, Config, ConnectionState, Divergence, LocalReflector, PublishError, Receipt, Session,
-    SessionEvent, Waker, local_reflector,
+    Badge, Config, ConnectionState, Divergence, PublishError, Receipt, Session, SessionEvent, Waker,
 };
 use teatime_chat::{Chat, ChatOptions, ChatUpdate, ChatView};
 
 use crate::Failure;
-
-/// Where the reflector is.
-pub(crate) enum Place {
-    /// At this address.
-    Given(String),
-    /// On this machine: found there, or hosted by this process.
-    ThisMachine(Option<LocalReflector>),
-}
+use crate::joining::Place;
 
 /// How long one step may simulate: the screen stays responsive during a catch-up.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -60,7 +52,7 @@ impl Room {
         options: ChatOptions,
         waker: Waker,
     ) -> Result<Self, Failure> {
-        let url = find(&mut place)?;
+        let url = place.find()?;
         let session = join(&config, &url, &waker)?;
         let looked = Instant::now();
         let (last_sent, waiting) = (None, VecDeque::new());
@@ -128,7 +120,7 @@ impl Room {
             return Ok(());
         }
         self.looked = Instant::now();
-        let url = find(&mut self.place)?;
+        let url = self.place.find()?;
         let hosted = matches!(&self.place, Place::ThisMachine(Some(one)) if one.is_hosted_here());
         if hosted || url != self.url {
             self.session = join(&self.config, &url, &self.waker)?;
@@ -199,16 +191,11 @@ pub(crate) fn diverged(divergence: &Divergence) -> String {
     }
 }
 
-/// The address of the reflector; finds or hosts that of this machine.
-fn find(place: &mut Place) -> Result<String, Failure> {
-    match place {
-        Place::Given(url) => Ok(url.clone()),
-        Place::ThisMachine(found) => {
-            let local = local_reflector().map_err(|error| {
-                Failure::Failed(format!("no reflector can be found or hosted here: {error}"))
-            })?;
-            Ok(found.insert(local).url().to_owned())
-        }
+/// What was kept of a handler that failed, for people.
+pub(crate) fn fault_kept(kept: &Result<std::path::PathBuf, String>) -> String {
+    match kept {
+        Ok(file) => format!("what led to the fault: teatime replay {}", file.display()),
+        Err(why) => why.clone(),
     }
 }
 

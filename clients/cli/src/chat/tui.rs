@@ -13,7 +13,7 @@ use teatime::{ConnectionState, SessionEvent};
 use teatime_chat::plain_text;
 use tui_input::{Input, InputRequest};
 
-use super::room::{Room, diverged};
+use super::room::{Room, diverged, fault_kept};
 use super::screen::Screen;
 use super::{Wake, wait};
 use crate::Failure;
@@ -108,6 +108,7 @@ impl Tui {
                     self.divergence = Some(diverged(&divergence));
                 }
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
+                SessionEvent::FaultKept(kept) => self.screen.notice = Some(fault_kept(&kept)),
                 _ => {}
             }
         }

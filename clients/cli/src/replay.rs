@@ -1,0 +1,376 @@
+//! `teatime replay`: plays a session up to some point and shows its state there.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::{Value, json};
+use teatime::evidence::Evidence;
+use teatime::recording::{Cut, Input, Player, Recording, Until, of_archive, read};
+use teatime::tree::{Node, Tree};
+use teatime::{App, External, Fault, StateHash, Time, Vm};
+use teatime_chat::ChatOptions;
+use teatime_store::load;
+
+use crate::Failure;
+use crate::joining::Which;
+
+/// Flags of `teatime replay`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Show only this part of the state, such as M1.history or time; an element by its number in brackets.
+    #[arg(long, value_name = "PATH")]
+    state: Option<String>,
+    /// Show what happens as it happened, so many times as fast.
+    #[arg(long, value_name = "N", value_parser = speed)]
+    speed: Option<f64>,
+    /// One JSON object for the state, with its hash; with --speed one a line for each event before.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to play, and up to where.
+#[derive(Args)]
+pub(crate) struct Source {
+    /// A recording, a file of evidence, or the directory of a reflector that is not running.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    which: Which,
+    /// Up to this event, such as 17, or this time in the session, such as 1500ms, 12.5s, 3m or 2h.
+    #[arg(long, value_name = "TIME|SEQ")]
+    until: Option<Point>,
+}
+
+/// Something that can be played.
+pub(crate) struct Played {
+    pub(crate) recording: Recording,
+    cut: Option<Cut>,
+    evidence: Option<Box<Evidence>>,
+}
+
+/// A point of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Point(Until);
+
+/// Most faults that are shown: a handler may fail at every tick.
+const SHOWN_FAULTS: usize = 10;
+
+/// Plays, and shows what there is.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let app = teatime_chat::app();
+    let played = arguments.source.open(&app)?;
+    let mut player =
+        played.recording.player(&app).map_err(|error| arguments.source.failed(&error))?;
+    let mut faults = Vec::new();
+    if let Some(speed) = arguments.speed {
+        show_events(&mut player, arguments, speed, &mut faults)?;
+    }
+    arguments.source.play(&played, &mut player)?;
+    let mut vm = player.into_vm();
+    faults.append(&mut vm.drain_faults());
+    tell(arguments, &played, &vm, &faults)
+}
+
+impl Source {
+    pub(crate) fn failed(&self, error: &dyn Display) -> Failure {
+        Failure::Failed(format!("{}: {error}", self.file.display()))
+    }
+
+    /// Reads it, and warns if it is not whole.
+    pub(crate) fn open(&self, app: &App) -> Result<Played, Failure> {
+        let stored = self.file.is_dir();
+        let Which { name, password, inactivity } = &self.which;
+        if !stored && (name.is_some() || password.is_some() || inactivity.is_some()) {
+            let what = "--name, --password and --inactivity say which room of a directory is meant, \
+                        and this is a file";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        let played = if stored {
+            Played { recording: self.load()?, cut: None, evidence: None }
+        } else {
+            let opened = read(&self.file).map_err(|error| self.failed(&error))?;
+            let (recording, cut, evidence) = (opened.recording, opened.cut, opened.evidence);
+            Played { recording, cut, evidence }
+        };
+        played.recording.head.check(app).map_err(|error| self.failed(&error))?;
+        self.check_point(&played)?;
+        if let Some(cut) = &played.cut {
+            let (file, (time, seq)) = (self.file.display(), played.recording.until);
+            eprintln!("teatime: {file}: {cut}; it goes up to event {seq} at {time}");
+        }
+        Ok(played)
+    }
+
+    fn load(&self) -> Result<Recording, Failure> {
+        let mut options = ChatOptions::default();
+        let config = self.which.config(None, None, &mut options)?;
+        let id = config.session_id();
+        let stored = load(&self.file, &id.0).map_err(|error| match error {
+            teatime_store::Error::Locked => {
+                self.failed(&format_args!("{error}: stop the reflector, or use teatime record"))
+            }
+            error => self.failed(&error),
+        })?;
+        let unknown = || {
+            let seconds = options.inactivity_seconds;
+            let (name, version) = (&config.name, config.app.version());
+            self.failed(&format_args!(
+                "there is no room {name:?} in it, with --inactivity {seconds}, of version {version} \
+                 of this app; teatime store list shows the sessions that there are"
+            ))
+        };
+        let archive = stored.ok_or_else(unknown)?.archive().map_err(|error| self.failed(&error))?;
+        of_archive(&config, &archive).map_err(|error| self.failed(&error))
+    }
+
+    /// Nobody should take the state at the end of what is there for that of a later point.
+    fn check_point(&self, played: &Played) -> Result<(), Failure> {
+        let Recording { from, until: (time, seq), .. } = &played.recording;
+        let cut = played.cut.as_ref().map_or_else(String::new, |cut| format!(" ({cut})"));
+        match self.until() {
+            Until::Seq(wanted) if wanted > *seq => {
+                Err(self.failed(&format_args!("its last event is {seq}, not {wanted}{cut}")))
+            }
+            Until::Time(wanted) if wanted > *time => {
+                Err(self.failed(&format_args!("it ends at {time}, before {wanted}{cut}")))
+            }
+            Until::Seq(wanted) if wanted < *from => {
+                Err(self.failed(&format_args!("it begins after event {from}, not at {wanted}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn until(&self) -> Until {
+        self.until.map_or(Until::End, |point| point.0)
+    }
+
+    /// Plays up to the point that was asked for.
+    pub(crate) fn play(&self, played: &Played, player: &mut Player<'_>) -> Result<(), Failure> {
+        let began = player.vm().time();
+        if let Until::Time(wanted) = self.until()
+            && wanted < began
+            && player.vm().seq() == played.recording.from
+        {
+            return Err(self.failed(&format_args!("it begins at {began}, after {wanted}")));
+        }
+        player.play(self.until()).map_err(|error| self.failed(&error))
+    }
+}
+
+/// Plays as fast as it was, times `speed`, and shows every event.
+fn show_events(
+    player: &mut Player<'_>,
+    arguments: &Arguments,
+    speed: f64,
+    faults: &mut Vec<Fault>,
+) -> Result<(), Failure> {
+    let (began, start) = (Instant::now(), player.vm().time().as_micros());
+    let is_due = |player: &Player<'_>, input: &Input| match arguments.source.until() {
+        Until::Seq(seq) => player.vm().seq() < seq,
+        Until::Time(time) => input.time <= time,
+        Until::End => true,
+    };
+    while let Some(input) = player.peek().filter(|input| is_due(player, input)) {
+        let passed = input.time.as_micros().saturating_sub(start) as f64 / 1e6 / speed;
+        let due = Duration::try_from_secs_f64(passed).unwrap_or(Duration::MAX);
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+        player.step().map_err(|error| arguments.source.failed(&error))?;
+        let seq = player.vm().seq();
+        if !tell_input(arguments.json, seq, input) {
+            return Err(Failure::Told);
+        }
+        faults.append(&mut player.vm_mut().drain_faults());
+    }
+    Ok(())
+}
+
+/// False if nobody listens any more.
+fn tell_input(json: bool, seq: u64, input: &Input) -> bool {
+    let (sender, what) = match input.external() {
+        External::Event { sender, scope, event, .. } => (Some(sender), format!("{scope}:{event}")),
+        External::Presence { exited, joined } => {
+            let ids = |views: &[teatime::ViewInfo], what: &str| {
+                let ids: Vec<_> = views.iter().map(|view| view.view_id.to_string()).collect();
+                (!ids.is_empty()).then(|| format!("{what} {}", ids.join(", ")))
+            };
+            let told = [ids(exited, "exit of"), ids(joined, "join of")];
+            (None, told.into_iter().flatten().collect::<Vec<_>>().join("; "))
+        }
+        External::Marker => (None, "nothing".to_owned()),
+    };
+    let line = if json {
+        json!({
+            "event": "input", "seq": seq, "time_us": input.time.as_micros(), "sender": sender,
+            "what": what,
+        })
+        .to_string()
+    } else {
+        let from = sender.map_or_else(String::new, |sender| format!(" from {sender}"));
+        printable(format!("event {seq} at {}{from}: {what}", input.time))
+    };
+    writeln!(io::stdout(), "{line}").is_ok()
+}
+
+fn tell(arguments: &Arguments, played: &Played, vm: &Vm, faults: &[Fault]) -> Result<(), Failure> {
+    let source = &arguments.source;
+    let snapshot = vm.snapshot().map_err(|error| source.failed(&error))?;
+    let hash = StateHash::of(&snapshot);
+    let head = &played.recording.head;
+    let tree = Tree::read(&head.schema, &snapshot).map_err(|error| source.failed(&error))?;
+    let part = match &arguments.state {
+        Some(path) => Some((path, part(&tree, path).ok_or_else(|| no_part(source, &tree, path))?)),
+        None => None,
+    };
+    let told = if arguments.json {
+        let state = match part {
+            Some((_, node)) => serde_json::to_value(node),
+            None => serde_json::to_value(&tree),
+        };
+        let state = state.map_err(|error| source.failed(&error))?;
+        format!("{}\n", as_json(arguments, played, vm, hash, faults, &state))
+    } else {
+        let state = match part {
+            Some((path, node)) => node.lines(path).to_string(),
+            None => tree.to_string(),
+        };
+        printable(as_text(played, vm, hash, faults) + &state)
+    };
+    // Whoever does not read any more needs no more.
+    let _ = io::stdout().write_all(told.as_bytes());
+    Ok(())
+}
+
+/// Without what a terminal would obey: names may have come from anywhere.
+fn printable(text: String) -> String {
+    let is_odd = |character: char| character.is_control() && character != '\n';
+    if text.contains(is_odd) { text.replace(is_odd, "\u{fffd}") } else { text }
+}
+
+fn part<'a>(tree: &'a Tree, path: &str) -> Option<&'a Node> {
+    tree.get(&tree.place(path)?)
+}
+
+fn no_part(source: &Source, tree: &Tree, path: &str) -> Failure {
+    let session = tree.session.iter().map(|(name, _)| (*name).to_owned());
+    let models = tree.models.iter().take(20).map(|model| format!("M{}", model.id));
+    let all: Vec<_> = session.chain(models).collect();
+    source.failed(&format_args!("there is no {path:?} in the state; it has {}", all.join(", ")))
+}
+
+fn as_text(played: &Played, vm: &Vm, hash: StateHash, faults: &[Fault]) -> String {
+    let Recording { head, until: (end, last), .. } = &played.recording;
+    let (seq, time) = (vm.seq(), vm.time());
+    let mut text = format!(
+        "app {}, version {}, session {}\n\
+         event {seq} of {last}, {time} of {end}\n\
+         hash {hash}\n",
+        head.app, head.app_version, head.session,
+    );
+    if let Some(evidence) = &played.evidence {
+        let own = evidence.own_hash();
+        text += &format!("the client that diverged at event {} had {own}\n", evidence.seq);
+    }
+    for fault in faults.iter().take(SHOWN_FAULTS) {
+        text += &format!("{fault}\n");
+    }
+    if faults.len() > SHOWN_FAULTS {
+        text += &format!("and {} more faults\n", faults.len() - SHOWN_FAULTS);
+    }
+    text
+}
+
+fn as_json(
+    arguments: &Arguments,
+    played: &Played,
+    vm: &Vm,
+    hash: StateHash,
+    faults: &[Fault],
+    state: &Value,
+) -> Value {
+    let Recording { head, from, until: (end, last), .. } = &played.recording;
+    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    json!({
+        "event": "state", "file": arguments.source.file,
+        "app": head.app, "app_version": head.app_version, "session_id": head.session,
+        "from_seq": from, "last_seq": last, "end_us": end.as_micros(),
+        "cut": played.cut.as_ref().map(ToString::to_string),
+        "own_hash": played.evidence.as_ref().map(|evidence| evidence.own_hash()),
+        "seq": vm.seq(), "time_us": vm.time().as_micros(), "hash": hash,
+        "faults": faults, "path": arguments.state, "state": state,
+    })
+}
+
+impl FromStr for Point {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(seq) = text.parse() {
+            return Ok(Self(Until::Seq(seq)));
+        }
+        let units = [("us", 1.0), ("ms", 1e3), ("s", 1e6), ("m", 60e6), ("h", 3_600e6)];
+        let of = |(unit, micros): (&str, f64)| {
+            let number = text.strip_suffix(unit)?.trim_end();
+            let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            let number = number.parse::<f64>().ok().filter(|_| is_plain)?;
+            Some(Time::from_micros((number * micros).round() as u64))
+        };
+        let time = units.into_iter().find_map(of);
+        let wrong =
+            || format!("{text:?} is neither an event, such as 17, nor a time, such as 12.5s");
+        time.map(|time| Self(Until::Time(time))).ok_or_else(wrong)
+    }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| *speed > 0.0 && speed.is_finite());
+    speed.ok_or_else(|| format!("{text:?} is no number above 0"))
+}
+
+/// For the commands that go on from a point.
+pub(crate) fn state_at(source: &Source, app: &App) -> Result<(Recording, Vm), Failure> {
+    let played = source.open(app)?;
+    let mut player = played.recording.player(app).map_err(|error| source.failed(&error))?;
+    source.play(&played, &mut player)?;
+    let vm = player.into_vm();
+    Ok((played.recording, vm))
+}
+
+impl Source {
+    /// Whether it could only be opened with a password.
+    pub(crate) fn has_password(&self) -> bool {
+        self.which.password.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_is_an_event_or_a_time() {
+        let point = |text: &str| text.parse::<Point>().map(|point| point.0);
+        let time = |micros| Ok(Until::Time(Time::from_micros(micros)));
+        assert_eq!(point("17"), Ok(Until::Seq(17)));
+        for (text, micros) in [
+            ("0s", 0),
+            ("250us", 250),
+            ("1.5ms", 1_500),
+            ("12.5s", 12_500_000),
+            ("0.045000 s", 45_000),
+            ("3m", 180_000_000),
+            ("2h", 7_200_000_000),
+        ] {
+            assert_eq!(point(text), time(micros), "{text}");
+        }
+        for wrong in ["", "s", "-1", "-1s", "1.5", "1e3s", "infs", "NaNs", "12:30", "3 d"] {
+            assert!(point(wrong).is_err(), "{wrong}");
+        }
+    }
+}
