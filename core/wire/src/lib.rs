@@ -6,6 +6,7 @@
 mod client;
 mod close;
 mod codec;
+mod data;
 mod ids;
 pub mod limits;
 mod server;
@@ -13,6 +14,9 @@ mod server;
 pub use client::{ClientMessage, Join, Resume, Send, SnapshotPart, Vote};
 pub use close::CloseReason;
 pub use codec::WireError;
+pub use data::{
+    DATA_PATH, DATA_SUBPROTOCOL, DATA_VERSION, DataLimits, DataReply, DataRequest, Hello, Refused,
+};
 pub use ids::{Digest, SessionId, ViewId, ViewSecret};
 pub use server::{
     Event, Hold, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views, VoteRequest,

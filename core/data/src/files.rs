@@ -1,0 +1,77 @@
+//! Where a server keeps chunks.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use teatime_wire::Digest;
+
+/// Names a chunk, or a manifest, of a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkName {
+    /// Whose.
+    pub space: Digest,
+    /// Which.
+    pub id: Digest,
+    /// It is the manifest of a blob.
+    pub is_manifest: bool,
+}
+
+/// Where a server keeps chunks: it writes, reads and removes them whole, and knows nothing about them.
+pub trait ChunkFiles: Send {
+    /// What is there, with its size in bytes.
+    ///
+    /// # Errors
+    /// What the operating system says, here and below.
+    fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>>;
+
+    /// Keeps a chunk. After an error it is not there.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn write(&mut self, name: &ChunkName, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes durable what was written, as far as the operator wants it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// A chunk as it was written, unless it was damaged since.
+    ///
+    /// # Errors
+    /// `NotFound` if it is not there, and what the operating system says.
+    fn read(&mut self, name: &ChunkName) -> io::Result<Vec<u8>>;
+
+    /// Removes a chunk.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn remove(&mut self, name: &ChunkName) -> io::Result<()>;
+}
+
+/// Chunks in memory.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryFiles(BTreeMap<ChunkName, Vec<u8>>);
+
+impl ChunkFiles for MemoryFiles {
+    fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>> {
+        Ok(self.0.iter().map(|(name, bytes)| (*name, bytes.len() as u64)).collect())
+    }
+
+    fn write(&mut self, name: &ChunkName, bytes: &[u8]) -> io::Result<()> {
+        self.0.insert(*name, bytes.to_vec());
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, name: &ChunkName) -> io::Result<Vec<u8>> {
+        self.0.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn remove(&mut self, name: &ChunkName) -> io::Result<()> {
+        self.0.remove(name).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
