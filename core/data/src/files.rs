@@ -49,6 +49,28 @@ pub trait ChunkFiles: Send {
     fn remove(&mut self, name: &ChunkName) -> io::Result<()>;
 }
 
+impl<F: ChunkFiles + ?Sized> ChunkFiles for Box<F> {
+    fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>> {
+        (**self).list()
+    }
+
+    fn write(&mut self, name: &ChunkName, bytes: &[u8]) -> io::Result<()> {
+        (**self).write(name, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+
+    fn read(&mut self, name: &ChunkName) -> io::Result<Vec<u8>> {
+        (**self).read(name)
+    }
+
+    fn remove(&mut self, name: &ChunkName) -> io::Result<()> {
+        (**self).remove(name)
+    }
+}
+
 /// Chunks in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryFiles(BTreeMap<ChunkName, Vec<u8>>);

@@ -100,6 +100,11 @@ impl Upload {
         usize::try_from(self.size - self.taken).unwrap_or(usize::MAX).min(DATA_CHUNK)
     }
 
+    /// Whether what is wanted now is the rest of the content.
+    pub fn is_last(&self) -> bool {
+        self.size - self.taken <= DATA_CHUNK as u64
+    }
+
     /// Takes the next bytes of the content, as many as are [wanted](Self::wants).
     pub fn push(&mut self, plain: &[u8]) {
         debug_assert_eq!(plain.len(), self.wants());
