@@ -182,8 +182,7 @@ impl<F: ChunkFiles> Vault<F> {
         if let Some(missing) = self.first_missing(space, &manifest) {
             return Ok(Err(missing));
         }
-        // What is in it is durable before it is.
-        self.files.sync().map_err(|error| Some(refused(&error)))?;
+        // Should it be there without one of its chunks after a power cut, it does not count.
         self.write(&ChunkName { space, id, is_manifest: true }, bytes).map_err(Some)?;
         self.files.sync().map_err(|error| Some(refused(&error)))?;
         Ok(self.add_blob(now, space, bytes))
