@@ -5,6 +5,10 @@
 //! nobody writes server code. An app supplies models and a [`View`].
 
 mod badge;
+#[cfg(feature = "data")]
+mod cache;
+#[cfg(feature = "data")]
+pub mod data;
 mod driver;
 pub mod evidence;
 mod link;

@@ -1,0 +1,112 @@
+//! Blobs as an app stores and fetches them.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use teatime::data::{BlobHandle, Data, DataError};
+use teatime::server::{Server, ServerConfig};
+use teatime::{Config, Cx, handlers, model};
+
+#[model]
+struct Album {
+    photos: Vec<BlobHandle>,
+}
+
+#[handlers]
+impl Album {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("album", "add", Self::add);
+        Self { photos: Vec::new() }
+    }
+
+    fn add(&mut self, _: &mut Cx<Self>, photo: BlobHandle) {
+        self.photos.push(photo);
+    }
+}
+
+fn config(version: u32, password: Option<&str>) -> Config {
+    let app = teatime::App::builder::<Album>("org.example.album").version(version);
+    let app = app.build().expect("it declares one model with a valid id");
+    Config::new(app, "holidays", &()).expect("it has no options").password(password)
+}
+
+fn server() -> Server {
+    Server::bind("127.0.0.1:0", ServerConfig::default()).expect("there is a free port")
+}
+
+fn data(server: &Server, password: Option<&str>) -> Data {
+    Data::new(&config(1, password), &server.url()).expect("the configuration is right")
+}
+
+fn photo(seed: u8) -> Vec<u8> {
+    (0..1_000_000).map(|at| (at / 7) as u8 ^ seed).collect()
+}
+
+#[test]
+fn a_handle_outlives_the_version_of_the_model_and_no_other_room_or_password_knows_it() {
+    let server = server();
+    let photo = photo(1);
+    let handle = data(&server, Some("pw")).store(&photo).expect("there is room");
+    let newer = Data::new(&config(2, Some("pw")), &server.url()).expect("it is right");
+    assert_eq!(newer.fetch(handle), Ok(photo));
+    for other in [data(&server, None), data(&server, Some("wp"))] {
+        assert!(!other.owns(&handle));
+        assert_eq!(other.fetch(handle), Err(DataError::OtherSession));
+    }
+}
+
+fn bytes_in(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).expect("it is there");
+    entries.map(|entry| entry.and_then(|entry| entry.metadata()).expect("it is there").len()).sum()
+}
+
+#[test]
+fn what_was_fetched_once_needs_no_server_until_the_cache_is_full_or_damaged() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let server = server();
+    let most = 2_200_000;
+    let plain = data(&server, Some("pw"));
+    let cached = || plain.clone().with_cache(directory.path(), most).expect("it can be made");
+    let handles: Vec<_> =
+        (0..3).map(|seed| plain.store(&photo(seed)).expect("there is room")).collect();
+    let first = cached();
+    for (seed, handle) in (0..).zip(&handles) {
+        assert_eq!(first.fetch(*handle), Ok(photo(seed)));
+        assert!(bytes_in(directory.path()) <= most);
+    }
+    // A damaged piece comes from the server, and is right from then on.
+    for entry in fs::read_dir(directory.path()).expect("it is there").flatten() {
+        let mut bytes = fs::read(entry.path()).expect("it is there");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(entry.path(), bytes).expect("it can be written");
+    }
+    let again = cached();
+    assert_eq!(again.fetch(handles[2]), Ok(photo(2)));
+    drop(server);
+    // The next program finds them, too.
+    assert_eq!(cached().fetch(handles[2]), Ok(photo(2)));
+    assert!(matches!(cached().fetch(handles[0]), Err(DataError::Unreachable(_))));
+}
+
+#[test]
+fn a_file_is_there_whole_or_as_it_was() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    let server = server();
+    let data = data(&server, None);
+    fs::write(&from, photo(4)).expect("there is room");
+    fs::write(&to, b"before").expect("there is room");
+    let handle = data.store_file(&from, &mut |_| ControlFlow::Continue(())).expect("it is read");
+    let cancelled = data.fetch_file(handle, &to, &mut |progress| {
+        if progress.done > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(cancelled, Err(DataError::Cancelled));
+    assert_eq!(fs::read(&to).expect("it is there"), b"before");
+    data.fetch_file(handle, &to, &mut |_| ControlFlow::Continue(())).expect("it is there");
+    assert_eq!(fs::read(&to).expect("it is there"), photo(4));
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 2);
+    let missing = data.store_file(Path::new("/nowhere"), &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(missing, Err(DataError::Local(_))));
+}
