@@ -1,7 +1,8 @@
-//! The `teatime` program: a chat, a reflector, benchmarks, and the beginnings of apps.
+//! The `teatime` program: a chat, a reflector, blobs, benchmarks, and the beginnings of apps.
 
 mod bench;
 mod chat;
+mod data;
 mod diff;
 mod new;
 mod reflector;
@@ -26,6 +27,8 @@ enum Command {
     Chat(chat::Arguments),
     /// Run a reflector: the server that gives the events of each session one order.
     Reflector(reflector::Arguments),
+    /// Store files beside a room, and fetch them.
+    Data(data::Arguments),
     /// Say which model and field of a client that diverged went wrong, and after which event.
     Diff(diff::Arguments),
     /// Look at what a reflector has kept, and move sessions.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Reflector(arguments) => reflector::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
