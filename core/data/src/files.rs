@@ -1,19 +1,30 @@
-//! Where a server keeps chunks.
+//! Where a server keeps chunks, and what it must know of them.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use teatime_wire::Digest;
 
-/// Names a chunk, or a manifest, of a space.
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A chunk, named by its hash.
+    Chunk,
+    /// The manifest of a blob, named by its hash.
+    Manifest,
+    /// To which blobs the state of a session refers, named by the session. It may be written again.
+    References,
+}
+
+/// Names a file of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkName {
     /// Whose.
     pub space: Digest,
     /// Which.
     pub id: Digest,
-    /// It is the manifest of a blob.
-    pub is_manifest: bool,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// Where a server keeps chunks: it writes, reads and removes them whole, and knows nothing about them.
@@ -24,7 +35,7 @@ pub trait ChunkFiles: Send {
     /// What the operating system says, here and below.
     fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>>;
 
-    /// Keeps a chunk. After an error it is not there.
+    /// Keeps a file, in place of one that is there. After an error it is as it was before.
     ///
     /// # Errors
     /// What the operating system says.
@@ -36,13 +47,13 @@ pub trait ChunkFiles: Send {
     /// What the operating system says.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// A chunk as it was written, unless it was damaged since.
+    /// A file as it was written, unless it was damaged since.
     ///
     /// # Errors
     /// `NotFound` if it is not there, and what the operating system says.
     fn read(&mut self, name: &ChunkName) -> io::Result<Vec<u8>>;
 
-    /// Removes a chunk.
+    /// Removes a file.
     ///
     /// # Errors
     /// What the operating system says.

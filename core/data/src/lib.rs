@@ -25,7 +25,7 @@ mod vault;
 
 pub use download::Download;
 pub use error::{DataError, Progress};
-pub use files::{ChunkFiles, ChunkName, MemoryFiles};
+pub use files::{ChunkFiles, ChunkName, Kind, MemoryFiles};
 pub use handle::{BadHandle, BlobHandle};
 pub use serving::Serving;
 pub use space::Space;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use teatime_wire::{DataLimits, Digest, Refused};
+use teatime_wire::{DataLimits, Digest, Refused, SessionId};
 
-use crate::files::{ChunkFiles, ChunkName};
+use crate::files::{ChunkFiles, ChunkName, Kind};
 use crate::manifest::Manifest;
 use crate::space::name;
 
@@ -61,8 +61,10 @@ struct Space {
     chunks: BTreeMap<Digest, Piece>,
     blobs: BTreeMap<Digest, Blob>,
     bytes: u64,
-    /// To which blobs the states of the sessions in this room refer.
-    references: BTreeMap<[u8; 32], BTreeSet<Digest>>,
+    /// To which blobs the states of the sessions in this room refer; those that refer to none are missing.
+    references: BTreeMap<SessionId, BTreeSet<Digest>>,
+    /// Sessions of which it is not known any more.
+    unclear: BTreeSet<SessionId>,
 }
 
 struct Piece {
@@ -85,18 +87,28 @@ impl<F: ChunkFiles> Vault<F> {
     pub fn open(mut files: F, limits: VaultLimits, now: u64) -> io::Result<Self> {
         let found = files.list()?;
         let mut vault = Self { files, limits, spaces: BTreeMap::new(), bytes: 0 };
-        for (file, bytes) in found.iter().filter(|(file, _)| !file.is_manifest) {
+        let of = |kind| found.iter().filter(move |(file, _)| file.kind == kind);
+        for (file, bytes) in of(Kind::Chunk) {
             let space = vault.spaces.entry(file.space).or_default();
             space.chunks.insert(file.id, Piece { bytes: *bytes, used: now });
             vault.count(file.space, *bytes);
         }
-        for (file, bytes) in found.iter().filter(|(file, _)| file.is_manifest) {
+        for (file, bytes) in of(Kind::Manifest) {
             let manifest = vault.files.read(file)?;
             if vault.add_blob(now, file.space, &manifest) != Ok(file.id) {
                 vault.files.remove(file)?;
                 continue;
             }
             vault.count(file.space, *bytes);
+        }
+        for (file, _) in of(Kind::References) {
+            let session = SessionId(file.id.0);
+            let roots = read_references(&vault.files.read(file)?);
+            let space = vault.spaces.entry(file.space).or_default();
+            match roots {
+                Some(roots) => drop(space.references.insert(session, roots)),
+                None => drop(space.unclear.insert(session)),
+            }
         }
         Ok(vault)
     }
@@ -142,7 +154,7 @@ impl<F: ChunkFiles> Vault<F> {
         if self.missing(now, space, vec![id]).is_empty() {
             return Ok(id);
         }
-        let length = self.write(&ChunkName { space, id, is_manifest: false }, bytes)?;
+        let length = self.write(&ChunkName { space, id, kind: Kind::Chunk }, bytes)?;
         let piece = Piece { bytes: length, used: now };
         self.spaces.entry(space).or_default().chunks.insert(id, piece);
         Ok(id)
@@ -183,7 +195,7 @@ impl<F: ChunkFiles> Vault<F> {
             return Ok(Err(missing));
         }
         // Should it be there without one of its chunks after a power cut, it does not count.
-        self.write(&ChunkName { space, id, is_manifest: true }, bytes).map_err(Some)?;
+        self.write(&ChunkName { space, id, kind: Kind::Manifest }, bytes).map_err(Some)?;
         self.files.sync().map_err(|error| Some(refused(&error)))?;
         Ok(self.add_blob(now, space, bytes))
     }
@@ -214,10 +226,11 @@ impl<F: ChunkFiles> Vault<F> {
     pub fn get(&mut self, now: u64, space: Digest, id: Digest) -> Result<Option<Vec<u8>>, Refused> {
         let Some(known) = self.spaces.get_mut(&space) else { return Ok(None) };
         let is_manifest = known.blobs.contains_key(&id);
+        let kind = if is_manifest { Kind::Manifest } else { Kind::Chunk };
         let blob = known.blobs.get_mut(&id).map(|blob| &mut blob.piece);
         let Some(piece) = blob.or(known.chunks.get_mut(&id)) else { return Ok(None) };
         piece.used = now;
-        let file = ChunkName { space, id, is_manifest };
+        let file = ChunkName { space, id, kind };
         match self.files.read(&file) {
             Ok(bytes) if name(space, &bytes) == id => Ok(Some(bytes)),
             // Damaged: gone, so that it can be stored anew.
@@ -243,10 +256,10 @@ impl<F: ChunkFiles> Vault<F> {
 
     fn forget(&mut self, file: &ChunkName) {
         let Some(space) = self.spaces.get_mut(&file.space) else { return };
-        let gone = if file.is_manifest {
-            space.blobs.remove(&file.id).map(|blob| blob.piece)
-        } else {
-            space.chunks.remove(&file.id)
+        let gone = match file.kind {
+            Kind::Manifest => space.blobs.remove(&file.id).map(|blob| blob.piece),
+            Kind::Chunk => space.chunks.remove(&file.id),
+            Kind::References => None,
         };
         let bytes = gone.map_or(0, |piece| piece.bytes);
         space.bytes -= bytes;
@@ -255,13 +268,37 @@ impl<F: ChunkFiles> Vault<F> {
 
     /// The state of a session in this room, as a majority voted for it, refers to these blobs and no
     /// others.
-    pub fn refer(&mut self, now: u64, space: Digest, session: [u8; 32], roots: BTreeSet<Digest>) {
-        let Some(space) = self.spaces.get_mut(&space) else { return };
-        space.references.insert(session, roots);
-        for (root, blob) in &mut space.blobs {
-            let needed = space.references.values().any(|roots| roots.contains(root));
+    ///
+    /// # Errors
+    /// If the storage fails: then it is as if nothing had been said.
+    pub fn refer(
+        &mut self,
+        now: u64,
+        space: Digest,
+        session: SessionId,
+        roots: BTreeSet<Digest>,
+    ) -> io::Result<()> {
+        let Some(known) = self.spaces.get_mut(&space) else { return Ok(()) };
+        let before = known.references.get(&session);
+        let is_clear = !known.unclear.contains(&session);
+        let file = ChunkName { space, id: Digest(session.0), kind: Kind::References };
+        if !roots.is_empty() && !(is_clear && before == Some(&roots)) {
+            self.files.write(&file, &write_references(&roots))?;
+            self.files.sync()?;
+        } else if roots.is_empty() && !(is_clear && before.is_none()) {
+            self.files.remove(&file)?;
+        }
+        known.unclear.remove(&session);
+        if roots.is_empty() {
+            known.references.remove(&session);
+        } else {
+            known.references.insert(session, roots);
+        }
+        for (root, blob) in &mut known.blobs {
+            let needed = known.references.values().any(|roots| roots.contains(root));
             blob.unreferenced = if needed { None } else { blob.unreferenced.or(Some(now)) };
         }
+        Ok(())
     }
 
     /// Removes what no state has referred to, and nobody has used, for the time of grace. Whatever no state
@@ -275,23 +312,24 @@ impl<F: ChunkFiles> Vault<F> {
         for (id, space) in &self.spaces {
             let mut needed = BTreeSet::<Digest>::new();
             for (root, blob) in &space.blobs {
-                if blob.unreferenced.is_some_and(old) && old(blob.piece.used) {
-                    garbage.push(ChunkName { space: *id, id: *root, is_manifest: true });
+                let unreferenced = space.unclear.is_empty() && blob.unreferenced.is_some_and(old);
+                if unreferenced && old(blob.piece.used) {
+                    garbage.push(ChunkName { space: *id, id: *root, kind: Kind::Manifest });
                 } else {
                     needed.extend(&blob.chunks);
                 }
             }
             let loose = space.chunks.iter().filter(|(id, _)| !needed.contains(id));
             let loose = loose.filter(|(_, piece)| old(piece.used)).map(|(id, _)| *id);
-            let chunk = |chunk| ChunkName { space: *id, id: chunk, is_manifest: false };
+            let chunk = |chunk| ChunkName { space: *id, id: chunk, kind: Kind::Chunk };
             garbage.extend(loose.map(chunk));
         }
         let mut gone = VaultUse::default();
         let before = self.bytes;
         for file in &garbage {
             self.remove(file)?;
-            gone.blobs += usize::from(file.is_manifest);
-            gone.chunks += usize::from(!file.is_manifest);
+            gone.blobs += usize::from(file.kind == Kind::Manifest);
+            gone.chunks += usize::from(file.kind == Kind::Chunk);
         }
         gone.bytes = before - self.bytes;
         self.spaces.retain(|_, space| !space.chunks.is_empty() || !space.blobs.is_empty());
@@ -306,6 +344,22 @@ impl<F: ChunkFiles> Vault<F> {
             bytes: self.bytes,
         }
     }
+}
+
+/// Roots, and a hash of them: unlike chunks they have none as their name.
+fn write_references(roots: &BTreeSet<Digest>) -> Vec<u8> {
+    let mut bytes: Vec<u8> = roots.iter().flat_map(|root| root.0).collect();
+    let hash = blake3::hash(&bytes);
+    bytes.extend_from_slice(hash.as_bytes());
+    bytes
+}
+
+/// Nothing if they are damaged.
+fn read_references(bytes: &[u8]) -> Option<BTreeSet<Digest>> {
+    let (roots, hash) = bytes.split_last_chunk::<32>()?;
+    let (digests, rest) = roots.as_chunks::<32>();
+    let is_whole = rest.is_empty() && blake3::hash(roots).as_bytes() == hash;
+    is_whole.then(|| digests.iter().map(|root| Digest(*root)).collect())
 }
 
 fn refused(error: &io::Error) -> Refused {

@@ -294,7 +294,7 @@ fn what_is_nearby_is_not_asked_for_unless_it_is_damaged() {
     let (space, content) = (space(Some("pw")), content(6));
     let mut server = Server::new();
     let handle = server.store(&space, &content).expect("there is room");
-    let mut nearby = std::collections::BTreeMap::new();
+    let mut nearby = std::collections::BTreeMap::<_, Vec<u8>>::new();
     // The server is asked for the manifest and six chunks, for nothing, and for what is damaged.
     for (round, from_server) in [(0, 7), (1, 0), (2, 1)] {
         let mut download = Download::new(space.clone(), handle).expect("it is ours");

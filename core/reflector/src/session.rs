@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use teatime_wire::{
-    CloseReason, Digest, Event, Hold, Join, Send, ServerMessage, SessionId, SnapshotPart,
-    Views as ViewsMessage, VoteRequest, Welcome, limits,
+    CloseReason, Digest, Event, Hold, Join, References, Send, ServerMessage, SessionId,
+    SnapshotPart, Views as ViewsMessage, VoteRequest, Welcome, limits,
 };
 
 use crate::clock::Clock;
@@ -55,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) next_silence_check: u64,
     /// Since when nobody is connected.
     pub(crate) idle_since: Option<u64>,
+    /// Of the blobs to which the newest snapshot refers.
+    space: Option<Digest>,
 }
 
 /// What the parts of a turn need: when it is, how things are set, and where it says what to do.
@@ -112,6 +114,7 @@ impl Session {
             held: false,
             next_silence_check: 0,
             idle_since: None,
+            space: None,
         }
     }
 
@@ -132,6 +135,8 @@ impl Session {
             let checkpoint = journal::read_checkpoint(bytes)?;
             views_from = checkpoint.newest;
             session.told = checkpoint.time;
+            let (_, references) = References::split(&checkpoint.parts).unwrap_or_default();
+            session.space = references.map(|references| references.space);
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
             session.views.restore(checkpoint.views, checkpoint.departed);
         }
@@ -513,6 +518,7 @@ impl Session {
     fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
         let Some((info, parts)) = self.upload.take().map(Upload::finish) else { return };
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
+        self.refer(turn, &parts);
         self.log.replace_by(info, &parts);
         let time = self.told.max(self.stored.time());
         let (newest, views) = (self.log.newest(), &self.views);
@@ -528,6 +534,17 @@ impl Session {
             self.broadcast(turn, ServerMessage::Hold(Hold::Resume).encode().into());
         }
         self.upload_is_over(turn);
+    }
+
+    /// Passes on to which blobs a snapshot refers. One that refers to none ends that.
+    fn refer(&mut self, turn: &mut Turn<'_>, parts: &[Vec<u8>]) {
+        // What the majority has put there wrongly nobody can load either.
+        let references = References::split(parts).ok().and_then(|(_, references)| references);
+        let ended = self.space.map(|space| References { space, roots: Vec::new() });
+        self.space = references.as_ref().map(|references| references.space);
+        if let Some(references) = references.or(ended) {
+            turn.out.push_back(Output::References { session: self.id, references });
+        }
     }
 
     /// A view's connection is gone, for good if it has said so.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use teatime_data::{BlobHandle, Space};
 use teatime_vm::{Fault, FaultKind, StateHash, Time};
-use teatime_wire::{ClientMessage, Digest, SnapshotPart, Verdict, Vote, limits};
+use teatime_wire::{ClientMessage, Digest, References, SnapshotPart, Verdict, Vote, limits};
 
 use crate::client::Client;
 use crate::event::{Action, DisconnectReason, SessionEvent};
@@ -88,7 +89,8 @@ impl Client {
         };
         let hash = StateHash::of(&snapshot);
         let sealed = self.seal.seal_snapshot(seq, hash.0, &snapshot);
-        // Without a password nothing is sealed: it is the same.
+        let sealed = self.with_references(sealed, &snapshot);
+        // Mostly it is the same if there is no password.
         let plain = Arc::ptr_eq(&sealed, &snapshot);
         let vote = Digest(if plain { hash.0 } else { StateHash::of(&sealed).0 });
         let cast = Cast { seq, time, hash, snapshot, sealed, vote, agreed: 0, of: 0 };
@@ -96,6 +98,25 @@ impl Client {
         let vote = Vote { seq, hash: vote };
         self.events.push_back(SessionEvent::State { seq, time: Time::from_micros(time), hash });
         self.send(&ClientMessage::Vote(vote));
+    }
+
+    /// Puts behind a snapshot to which blobs it refers, if it refers to any.
+    fn with_references(&mut self, sealed: Arc<[u8]>, snapshot: &[u8]) -> Arc<[u8]> {
+        let handles: Vec<_> = BlobHandle::scan(snapshot).collect();
+        if handles.is_empty() && !References::is_needed(&sealed) {
+            return sealed;
+        }
+        let config = &self.config;
+        let space = self.space.get_or_insert_with(|| {
+            Space::new(config.app.id(), &config.name, config.password.as_deref())
+        });
+        let own = handles.iter().filter(|handle| space.owns(handle));
+        let mut roots: Vec<_> = own.map(BlobHandle::root).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let mut ended = sealed.to_vec();
+        References { space: space.id(), roots }.append(&mut ended);
+        ended.into()
     }
 
     pub(crate) fn hear_verdict(

@@ -1,9 +1,9 @@
-//! Chunks of blobs as files of a disk.
+//! Blobs as files of a disk.
 
 use std::io;
 use std::path::Path;
 
-use teatime_data::{ChunkFiles, ChunkName};
+use teatime_data::{ChunkFiles, ChunkName, Kind};
 use teatime_wire::Digest;
 
 use crate::config::Durability;
@@ -15,7 +15,8 @@ const FOLDER: &str = "blobs";
 /// What a chunk is written to before it has its name.
 const UNFINISHED: &str = "blobs/unfinished";
 
-/// Chunks of blobs as files of a disk, each named by its space and its own hash. They live in a folder of
+/// Chunks of blobs as files of a disk, each named by its space and its own hash, and to which of them sessions
+/// refer. They live in a folder of
 /// their own, beside a store; whoever has that store open is the only one who may use them.
 ///
 /// A file has its name only when it is whole. After a power cut it may be empty or damaged nevertheless
@@ -90,7 +91,11 @@ impl<D: Disk> ChunkFiles for DiskBlobs<D> {
 }
 
 fn path(name: &ChunkName) -> String {
-    let kind = if name.is_manifest { "blob" } else { "chunk" };
+    let kind = match name.kind {
+        Kind::Chunk => "chunk",
+        Kind::Manifest => "blob",
+        Kind::References => "refs",
+    };
     format!("{FOLDER}/{}-{}.{kind}", name.space, name.id)
 }
 
@@ -98,12 +103,13 @@ fn path(name: &ChunkName) -> String {
 fn parse(file: &str) -> Option<ChunkName> {
     let (names, kind) = file.split_once('.')?;
     let (space, id) = names.split_once('-')?;
-    let is_manifest = match kind {
-        "blob" => true,
-        "chunk" => false,
+    let kind = match kind {
+        "chunk" => Kind::Chunk,
+        "blob" => Kind::Manifest,
+        "refs" => Kind::References,
         _ => return None,
     };
-    Some(ChunkName { space: digest(space)?, id: digest(id)?, is_manifest })
+    Some(ChunkName { space: digest(space)?, id: digest(id)?, kind })
 }
 
 fn digest(text: &str) -> Option<Digest> {

@@ -38,6 +38,7 @@
 //! | `ERA` | whether a power cut may have taken something: see [`Store::era`] |
 //! | `log/NNNNNNNNNN.seg` | segments: only ever appended to, and deleted from the oldest on |
 //! | `blobs/SPACE-ID.chunk`, `.blob` | chunks of blobs, and what blobs consist of: see [`DiskBlobs`] |
+//! | `blobs/SPACE-SESSION.refs` | to which blobs the state of a session refers |
 //! | `checkpoints/SESSION-INDEX.ckpt` | the bytes of a checkpoint, nothing else |
 //!
 //! **The log wins.** Heads, records, removals, and which checkpoint counts are entries of the

@@ -8,6 +8,7 @@ use teatime_data::{
     BlobHandle, DataError, Download, Serving, Space, Upload, Vault, VaultLimits, VaultUse,
 };
 use teatime_store::{Crash, DiskBlobs, Durability, MemoryDisk, RealDisk};
+use teatime_wire::{Digest, SessionId};
 
 type DiskVault = Vault<DiskBlobs<MemoryDisk>>;
 
@@ -148,7 +149,10 @@ fn what_has_rotted_is_not_handed_out_and_can_be_stored_anew() {
     }
 }
 
-fn roots(handles: &[BlobHandle]) -> BTreeSet<teatime_wire::Digest> {
+const FIRST: SessionId = SessionId([1; 32]);
+const SECOND: SessionId = SessionId([2; 32]);
+
+fn roots(handles: &[BlobHandle]) -> BTreeSet<Digest> {
     handles.iter().map(BlobHandle::root).collect()
 }
 
@@ -160,8 +164,8 @@ fn a_blob_goes_a_grace_after_states_ceased_to_refer_to_it_and_not_before() {
     let other = put(&mut vault, 0, &content(2, 3)).expect("there is room");
     // As long as no state was heard of, nothing goes.
     assert_eq!(vault.collect(10 * GRACE).expect("the disk works"), VaultUse::default());
-    vault.refer(10 * GRACE, space, [1; 32], roots(&[kept, other]));
-    vault.refer(11 * GRACE, space, [1; 32], roots(&[kept]));
+    vault.refer(10 * GRACE, space, FIRST, roots(&[kept, other])).expect("the disk works");
+    vault.refer(11 * GRACE, space, FIRST, roots(&[kept])).expect("the disk works");
     assert_eq!(vault.collect(12 * GRACE - 1).expect("the disk works"), VaultUse::default());
     let gone = vault.collect(12 * GRACE).expect("the disk works");
     assert_eq!((gone.blobs, gone.chunks), (1, 3));
@@ -178,9 +182,9 @@ fn what_is_used_or_referred_to_again_stays_and_so_does_what_blobs_share() {
     *shared.last_mut().expect("it has some") ^= 1;
     let second = put(&mut vault, 0, &shared).expect("there is room");
     assert_eq!(vault.usage().chunks, 4);
-    vault.refer(1, space, [1; 32], roots(&[]));
+    vault.refer(1, space, FIRST, roots(&[])).expect("the disk works");
     // Another session of the room, such as one of the next version, refers to one of them.
-    vault.refer(2, space, [2; 32], roots(&[second]));
+    vault.refer(2, space, SECOND, roots(&[second])).expect("the disk works");
     // It has just been fetched: an event may be on its way that makes a state refer to it.
     get(&mut vault, GRACE, first).expect("it is there");
     assert_eq!(vault.collect(2 * GRACE - 1).expect("the disk works"), VaultUse::default());
@@ -201,4 +205,25 @@ fn what_was_never_finished_goes_after_a_grace() {
     assert_eq!(found.collect(GRACE - 1).expect("the disk works"), VaultUse::default());
     assert_eq!(found.collect(GRACE).expect("the disk works").bytes, left.bytes);
     assert_eq!(found.usage(), VaultUse::default());
+}
+
+#[test]
+fn to_what_sessions_refer_is_remembered_and_nothing_goes_while_it_is_unclear() {
+    let disk = MemoryDisk::default();
+    let mut vault = open(&disk);
+    let space = space().id();
+    let handle = put(&mut vault, 0, &content(1, 2)).expect("there is room");
+    // A session of the version before refers to it; nobody has been in it since the server was started.
+    vault.refer(0, space, FIRST, roots(&[handle])).expect("the disk works");
+    let mut again = open(&disk);
+    again.refer(0, space, SECOND, roots(&[])).expect("the disk works");
+    assert_eq!(again.collect(GRACE).expect("the disk works"), VaultUse::default());
+    let refs = disk.files().into_iter().find(|(file, _)| file.ends_with(".refs"));
+    disk.rot(&refs.expect("there is one").0, 3);
+    let mut rotten = open(&disk);
+    rotten.refer(0, space, SECOND, roots(&[])).expect("the disk works");
+    assert_eq!(rotten.collect(GRACE).expect("the disk works"), VaultUse::default());
+    rotten.refer(0, space, FIRST, roots(&[])).expect("the disk works");
+    assert_eq!(rotten.collect(GRACE).expect("the disk works").blobs, 1);
+    assert!(disk.files().is_empty());
 }

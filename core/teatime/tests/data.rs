@@ -4,9 +4,12 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use std::time::{Duration, Instant};
 use teatime::data::{BlobHandle, Data, DataError};
-use teatime::server::{Server, ServerConfig};
-use teatime::{Config, Cx, handlers, model};
+
+use teatime::server::{ReflectorConfig, Server, ServerConfig, SharedBlobs};
+use teatime::{Config, Cx, Driver, SessionEvent, handlers, model};
+use teatime_data::{MemoryFiles, VaultLimits, VaultUse};
 
 #[model]
 struct Album {
@@ -17,11 +20,16 @@ struct Album {
 impl Album {
     fn init(cx: &mut Cx<Self>, _: &()) -> Self {
         cx.subscribe("album", "add", Self::add);
+        cx.subscribe("album", "clear", Self::clear);
         Self { photos: Vec::new() }
     }
 
     fn add(&mut self, _: &mut Cx<Self>, photo: BlobHandle) {
         self.photos.push(photo);
+    }
+
+    fn clear(&mut self, _: &mut Cx<Self>, (): ()) {
+        self.photos.clear();
     }
 }
 
@@ -109,4 +117,91 @@ fn a_file_is_there_whole_or_as_it_was() {
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 2);
     let missing = data.store_file(Path::new("/nowhere"), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(missing, Err(DataError::Local(_))));
+}
+
+/// Steps until something is so; it is told all that has happened.
+fn until(
+    what: &str,
+    drivers: &mut [&mut Driver],
+    mut is_so: impl FnMut(&mut [&mut Driver], &[SessionEvent]) -> bool,
+) {
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut heard = Vec::new();
+    while !is_so(drivers, &heard) {
+        assert!(Instant::now() < until, "{what} does not come: {heard:?}");
+        for driver in drivers.iter_mut() {
+            driver.wait(Duration::from_millis(5));
+            driver.step(Duration::from_millis(100));
+            heard.extend(std::iter::from_fn(|| driver.poll_event()));
+        }
+    }
+}
+
+/// A vote by which everybody agrees on a state.
+fn vote(drivers: &mut [&mut Driver]) {
+    let number = drivers.len() as u32;
+    drivers[0].request_vote().expect("it has joined");
+    until("a verdict", drivers, |_, heard| {
+        heard.iter().any(|event| match event {
+            SessionEvent::Verdict { hash, agreed, of, .. } => {
+                hash.is_some() && (*agreed, *of) == (number, number)
+            }
+            _ => false,
+        })
+    });
+}
+
+#[test]
+fn a_blob_goes_when_the_state_ceases_to_refer_to_it_and_late_joiners_load_such_states() {
+    [None, Some("pw")].into_iter().for_each(goes_when_nothing_refers_to_it);
+}
+
+fn goes_when_nothing_refers_to_it(password: Option<&str>) {
+    let limits = VaultLimits { grace: 0, ..VaultLimits::IN_MEMORY };
+    let blobs = SharedBlobs::open(MemoryFiles::default(), limits).expect("it is in memory");
+    // Each event that the log has asks for a snapshot.
+    let reflector = ReflectorConfig {
+        snapshot_after_events: 1,
+        vote_retry: 50_000,
+        ..ReflectorConfig::default()
+    };
+    let config = ServerConfig { blobs: Some(blobs.clone()), reflector, ..ServerConfig::default() };
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let join = || {
+        Driver::join(self::config(1, password), &server.url(), std::sync::Arc::new(|| {}))
+            .expect("the configuration is right")
+    };
+    let data = data(&server, password);
+    let photo = photo(9);
+    let handle = data.store(&photo).expect("there is room");
+    let mut first = join();
+    until("a view", &mut [&mut first], |_, heard| {
+        heard.iter().any(|event| matches!(event, SessionEvent::ViewReady))
+    });
+    first.publish("album", "add", &handle).expect("it has joined");
+    let photos = |driver: &Driver| {
+        let vm = driver.client().vm()?;
+        Some(vm.root::<Album>()?.photos.clone())
+    };
+    until("the photo", &mut [&mut first], |all, _| photos(all[0]) == Some(vec![handle]));
+    vote(&mut [&mut first]);
+    // It stands in the state: it stays, and who comes later finds it.
+    let mut second = join();
+    until("the state", &mut [&mut first, &mut second], |all, _| {
+        photos(all[1]) == Some(vec![handle])
+    });
+    vote(&mut [&mut first, &mut second]);
+    assert_eq!(data.fetch(handle).as_ref(), Ok(&photo));
+    first.publish("album", "clear", &()).expect("it has joined");
+    until("an empty album", &mut [&mut first, &mut second], |all, _| {
+        photos(all[1]) == Some(vec![])
+    });
+    let gone = |all: &mut [&mut Driver], _: &[SessionEvent]| {
+        // The log grows, so there are snapshots.
+        let _ = all[0].publish("album", "clear", &());
+        blobs.collect().expect("it is in memory");
+        blobs.usage() == VaultUse::default()
+    };
+    until("the end of the photo", &mut [&mut first, &mut second], gone);
+    assert_eq!(data.fetch(handle), Err(DataError::Unknown));
 }

@@ -9,6 +9,7 @@ mod codec;
 mod data;
 mod ids;
 pub mod limits;
+mod references;
 mod server;
 
 pub use client::{ClientMessage, Join, Resume, Send, SnapshotPart, Vote};
@@ -18,6 +19,7 @@ pub use data::{
     DATA_PATH, DATA_SUBPROTOCOL, DATA_VERSION, DataLimits, DataReply, DataRequest, Hello, Refused,
 };
 pub use ids::{Digest, SessionId, ViewId, ViewSecret};
+pub use references::References;
 pub use server::{
     Event, Hold, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views, VoteRequest,
     Welcome,

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use teatime_data::{ChunkFiles, MemoryFiles, Serving, Vault, VaultLimits};
-use teatime_wire::CloseReason;
+use teatime_data::{ChunkFiles, MemoryFiles, Serving, Vault, VaultLimits, VaultUse};
 use teatime_wire::limits::MAX_DATA_FRAME;
+use teatime_wire::{CloseReason, References, SessionId};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
@@ -64,13 +64,31 @@ impl SharedBlobs {
         self.vault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn collect(&self) {
-        match self.vault().collect(self.now()) {
+    /// Removes what nobody needs any more, as a server does every ten minutes; tells how much that was.
+    ///
+    /// # Errors
+    /// What the operating system says; what is gone by then is gone.
+    pub fn collect(&self) -> io::Result<VaultUse> {
+        let gone = self.vault().collect(self.now());
+        match &gone {
             Ok(gone) if gone.bytes > 0 => {
                 tracing::info!(gone.blobs, gone.chunks, gone.bytes, "blobs nobody needs are gone");
             }
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "blobs that nobody needs cannot be removed"),
+        }
+        gone
+    }
+
+    /// How much is kept.
+    pub fn usage(&self) -> VaultUse {
+        self.vault().usage()
+    }
+
+    fn refer(&self, session: SessionId, references: References) {
+        let roots = references.roots.into_iter().collect();
+        if let Err(error) = self.vault().refer(self.now(), references.space, session, roots) {
+            tracing::error!(%session, %error, "it cannot be kept which blobs are needed");
         }
     }
 }
@@ -85,6 +103,7 @@ impl std::fmt::Debug for SharedBlobs {
 pub(super) async fn run(
     blobs: SharedBlobs,
     mut arrivals: mpsc::UnboundedReceiver<Arrived>,
+    mut told: mpsc::UnboundedReceiver<(SessionId, References)>,
     mut stop: watch::Receiver<bool>,
 ) {
     let connections = Rc::new(Cell::new(0));
@@ -95,7 +114,11 @@ pub(super) async fn run(
                 Some(arrived) => admit(arrived, &blobs, &connections),
                 None => return,
             },
-            _ = collect.tick() => blobs.collect(),
+            Some((session, references)) = told.recv() => blobs.refer(session, references),
+            _ = collect.tick() => {
+                // It tells what went wrong, and the next time it may go well.
+                let _ = blobs.collect();
+            }
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }

@@ -19,7 +19,7 @@ pub use data::SharedBlobs;
 pub use teatime_reflector::Config as ReflectorConfig;
 #[cfg(feature = "storage")]
 pub use teatime_reflector::{Storage, StorageError};
-use teatime_wire::ClientMessage;
+use teatime_wire::{ClientMessage, References, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -135,6 +135,12 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { processors.min(4) } else { config.workers };
+        #[cfg(feature = "data")]
+        let (desk, told) = mpsc::unbounded_channel();
+        let librarian = Librarian {
+            #[cfg(feature = "data")]
+            desk,
+        };
         let mut threads = Vec::new();
         let mut senders = Vec::new();
         for _ in 0..workers {
@@ -143,8 +149,9 @@ impl Server {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(io::Error::other)?;
             let (config, stopped) = (config.clone(), stopped.clone());
+            let librarian = librarian.clone();
             threads.push(spawn("teatime-reflect", move || {
-                worker::run(config, seed, arrivals, stopped)
+                worker::run(config, seed, arrivals, librarian, stopped)
             })?);
         }
         let workers = Arc::new(Workers {
@@ -154,7 +161,9 @@ impl Server {
                 let blobs = config.blobs.clone().map_or_else(SharedBlobs::in_memory, Ok)?;
                 let (sender, arrivals) = mpsc::unbounded_channel();
                 let stopped = stopped.clone();
-                threads.push(spawn("teatime-data", move || data::run(blobs, arrivals, stopped))?);
+                threads.push(spawn("teatime-data", move || {
+                    data::run(blobs, arrivals, told, stopped)
+                })?);
                 sender
             },
         });
@@ -243,6 +252,24 @@ fn spawn<F: Future<Output = ()>>(
     std::thread::Builder::new()
         .name(name.into())
         .spawn(move || LocalSet::new().block_on(&runtime, async move { task().await }))
+}
+
+/// Whoever keeps blobs, and wants to know which of them are needed.
+#[derive(Clone)]
+struct Librarian {
+    #[cfg(feature = "data")]
+    desk: mpsc::UnboundedSender<(SessionId, References)>,
+}
+
+impl Librarian {
+    #[cfg(feature = "data")]
+    fn tell(&self, session: SessionId, references: References) {
+        // It is gone only when the server shuts down.
+        let _ = self.desk.send((session, references));
+    }
+
+    #[cfg(not(feature = "data"))]
+    fn tell(&self, _: SessionId, _: References) {}
 }
 
 /// The threads that serve connections.
