@@ -280,13 +280,14 @@ impl<F: ChunkFiles> Vault<F> {
     ) -> io::Result<()> {
         let Some(known) = self.spaces.get_mut(&space) else { return Ok(()) };
         let before = known.references.get(&session);
-        let is_clear = !known.unclear.contains(&session);
+        let is_new =
+            known.unclear.contains(&session) || before.unwrap_or(&BTreeSet::new()) != &roots;
         let file = ChunkName { space, id: Digest(session.0), kind: Kind::References };
-        if !roots.is_empty() && !(is_clear && before == Some(&roots)) {
+        if is_new && roots.is_empty() {
+            self.files.remove(&file)?;
+        } else if is_new {
             self.files.write(&file, &write_references(&roots))?;
             self.files.sync()?;
-        } else if roots.is_empty() && !(is_clear && before.is_none()) {
-            self.files.remove(&file)?;
         }
         known.unclear.remove(&session);
         if roots.is_empty() {

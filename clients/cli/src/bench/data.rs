@@ -70,13 +70,13 @@ const BLOCK: u64 = 1 << 16;
 
 impl Content {
     fn new(seed: u64) -> Self {
-        Self { seed, at: 0, block: (0..BLOCK).map(|at| (at * at >> 5) as u8).collect() }
+        Self { seed, at: 0, block: (0..BLOCK).map(|at| ((at * at) >> 5) as u8).collect() }
     }
 
     /// What comes next, up to the end of a block.
     fn next(&mut self, most: usize) -> &[u8] {
         let (number, within) = (self.at / BLOCK, (self.at % BLOCK) as usize);
-        self.block[..8].copy_from_slice(&(number ^ self.seed << 32).to_le_bytes());
+        self.block[..8].copy_from_slice(&(number ^ (self.seed << 32)).to_le_bytes());
         let rest = usize::try_from(BYTES - self.at).unwrap_or(usize::MAX).min(most);
         let end = (within + rest).min(self.block.len());
         self.at += (end - within) as u64;
