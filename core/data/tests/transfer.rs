@@ -9,6 +9,11 @@ use teatime_data::{
 };
 use teatime_wire::{CloseReason, DataReply, DataRequest};
 
+type Lie = Box<dyn FnMut(&mut Vec<u8>)>;
+
+/// What is done to a content, given the one before.
+type Change = fn(&mut Vec<u8>, &mut Vec<u8>);
+
 /// A server, and how often the connection to it breaks.
 struct Server<F = MemoryFiles> {
     vault: Vault<F>,
@@ -19,7 +24,7 @@ struct Server<F = MemoryFiles> {
     chunks: usize,
     connections: usize,
     /// What it does to its replies.
-    lie: Box<dyn FnMut(&mut Vec<u8>)>,
+    lie: Lie,
 }
 
 impl Server {
@@ -31,7 +36,7 @@ impl Server {
 impl<F: ChunkFiles> Server<F> {
     fn over(files: F, limits: VaultLimits) -> Self {
         let vault = Vault::open(files, limits, 0).expect("it can be listed");
-        let lie: Box<dyn FnMut(&mut Vec<u8>)> = Box::new(|_| {});
+        let lie: Lie = Box::new(|_| {});
         Self { vault, breaks_after: usize::MAX, chunks: 0, connections: 0, lie }
     }
 
@@ -158,7 +163,7 @@ fn a_server_that_changes_cuts_or_mixes_up_what_it_was_given_is_found_out() {
     let handle = server.store(&space, &content).expect("there is room");
     // Of the contents it sends, the manifest is the first.
     for victim in 0..6 {
-        let lies: [fn(&mut Vec<u8>, &mut Vec<u8>); 5] = [
+        let lies: [Change; 5] = [
             |content, _| content[20] ^= 1,
             |content, _| content.truncate(content.len() - 1),
             |content, _| content.push(0),
