@@ -9,8 +9,9 @@ use clap::{Args, ValueEnum};
 use teatime::server::{Server, ServerConfig, SharedBlobs, SharedStorage, TlsFiles};
 use teatime_data::{MemoryFiles, VaultLimits};
 use teatime_store::{
-    Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Upkeep,
+    Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Storage as _, Upkeep,
 };
+use teatime_wire::SessionId;
 
 use crate::Failure;
 
@@ -104,7 +105,7 @@ impl Arguments {
 }
 
 /// Where blobs are kept. The store of the directory is open: nobody else uses it.
-fn blobs(arguments: &Arguments) -> Result<SharedBlobs, Failure> {
+fn blobs(arguments: &Arguments, store: Option<&Shared<RealDisk>>) -> Result<SharedBlobs, Failure> {
     let standard = match &arguments.data {
         Some(_) => VaultLimits::ON_DISK,
         None => VaultLimits::IN_MEMORY,
@@ -120,7 +121,12 @@ fn blobs(arguments: &Arguments) -> Result<SharedBlobs, Failure> {
             .and_then(|files| SharedBlobs::open(files, limits)),
         None => SharedBlobs::open(MemoryFiles::default(), limits),
     };
-    opened.map_err(|error| Failure::Failed(format!("the blobs cannot be opened: {error}")))
+    let opened =
+        opened.map_err(|error| Failure::Failed(format!("the blobs cannot be opened: {error}")))?;
+    let Some(store) = store.cloned() else { return Ok(opened) };
+    Ok(opened.of_sessions(move || {
+        store.store().sessions().iter().map(|session| SessionId(session.id)).collect()
+    }))
 }
 
 /// Where sessions are kept.
@@ -147,7 +153,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
     let store = storage(arguments)?;
     let storage = store.clone().map(SharedStorage::new);
-    let blobs = Some(blobs(arguments)?);
+    let blobs = Some(blobs(arguments, store.as_ref())?);
     let mut config =
         ServerConfig { workers: arguments.workers, tls, storage, blobs, ..ServerConfig::default() };
     // What is in memory counts as used.

@@ -302,6 +302,19 @@ impl<F: ChunkFiles> Vault<F> {
         Ok(())
     }
 
+    /// Sessions that are none of these are no more, and their states refer to nothing.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn keep_sessions(&mut self, now: u64, sessions: &BTreeSet<SessionId>) -> io::Result<()> {
+        let all = self.spaces.iter().flat_map(|(id, space)| {
+            space.references.keys().chain(&space.unclear).map(|session| (*id, *session))
+        });
+        let gone: Vec<_> = all.filter(|(_, session)| !sessions.contains(session)).collect();
+        gone.into_iter()
+            .try_for_each(|(space, session)| self.refer(now, space, session, BTreeSet::new()))
+    }
+
     /// Removes what no state has referred to, and nobody has used, for the time of grace. Whatever no state
     /// was heard of stays, unless it is no whole blob.
     ///

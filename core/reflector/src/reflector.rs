@@ -487,6 +487,9 @@ impl Reflector {
                 self.by_id.remove(&session.id);
                 self.scheduled.remove(&key);
                 self.journal.release(session.id);
+                if !self.journal.keeps() {
+                    self.out.extend(session.end_references());
+                }
                 tracing::info!(session = %session.id, "an idle session is dropped");
             }
         }

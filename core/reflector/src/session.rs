@@ -540,11 +540,17 @@ impl Session {
     fn refer(&mut self, turn: &mut Turn<'_>, parts: &[Vec<u8>]) {
         // What the majority has put there wrongly nobody can load either.
         let references = References::split(parts).ok().and_then(|(_, references)| references);
-        let ended = self.space.map(|space| References { space, roots: Vec::new() });
+        let ended = self.end_references();
         self.space = references.as_ref().map(|references| references.space);
-        if let Some(references) = references.or(ended) {
-            turn.out.push_back(Output::References { session: self.id, references });
-        }
+        let begun =
+            references.map(|references| Output::References { session: self.id, references });
+        turn.out.extend(begun.or(ended));
+    }
+
+    /// That its state refers to no blobs any more, if it did.
+    pub(crate) fn end_references(&self) -> Option<Output> {
+        let references = References { space: self.space?, roots: Vec::new() };
+        Some(Output::References { session: self.id, references })
     }
 
     /// A view's connection is gone, for good if it has said so.

@@ -227,3 +227,16 @@ fn to_what_sessions_refer_is_remembered_and_nothing_goes_while_it_is_unclear() {
     assert_eq!(rotten.collect(GRACE).expect("the disk works").blobs, 1);
     assert!(disk.files().is_empty());
 }
+
+#[test]
+fn what_only_removed_sessions_referred_to_goes() {
+    let mut vault = open(&MemoryDisk::default());
+    let space = space().id();
+    let handles = [1, 2].map(|seed| put(&mut vault, 0, &content(seed, 2)).expect("there is room"));
+    vault.refer(0, space, FIRST, roots(&handles[..1])).expect("the disk works");
+    vault.refer(0, space, SECOND, roots(&handles[1..])).expect("the disk works");
+    vault.keep_sessions(1, &[FIRST].into()).expect("the disk works");
+    assert_eq!(vault.collect(GRACE).expect("the disk works"), VaultUse::default());
+    assert_eq!(vault.collect(GRACE + 1).expect("the disk works").blobs, 1);
+    assert!(get(&mut vault, GRACE, handles[0]).is_ok());
+}

@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! All of this takes as long as it takes: call it on a thread that has the time.
+//! Most of this takes as long as it takes: call it on a thread that has the time, or have a [`Transfer`] do that.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -19,8 +19,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::transfer::Transfer;
 pub use teatime_data::{BadHandle, BlobHandle, DataError, Progress};
 use teatime_data::{Space, limits};
+use teatime_net::client::Waker;
 use teatime_net::data::{Remote, Watch, fetch, store};
 use teatime_net::tls::Trust;
 use teatime_session::Config;
@@ -149,6 +151,34 @@ impl Data {
             let _ = fs::remove_file(unfinished);
         }
         named
+    }
+
+    /// The same as [`store_from`](Self::store_from) on a thread of its own. `waker` is called from there when
+    /// there is progress, and at the end.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn start_store(
+        &self,
+        size: u64,
+        mut source: impl Read + Send + 'static,
+        waker: Waker,
+    ) -> io::Result<Transfer<BlobHandle>> {
+        let data = self.clone();
+        Transfer::start(waker, move |watch| data.store_from(size, &mut source, watch))
+    }
+
+    /// The same as [`fetch`](Self::fetch) on a thread of its own. `waker` is called from there when there is
+    /// progress, and at the end.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn start_fetch(&self, handle: BlobHandle, waker: Waker) -> io::Result<Transfer<Vec<u8>>> {
+        let data = self.clone();
+        Transfer::start(waker, move |watch| {
+            let mut content = Vec::new();
+            data.fetch_into(handle, &mut content, watch).map(|()| content)
+        })
     }
 
     /// Whether a handle belongs to this room, and to its password. The server is not asked.

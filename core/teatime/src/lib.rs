@@ -15,6 +15,8 @@ mod link;
 mod local;
 mod qr;
 mod session;
+#[cfg(feature = "data")]
+mod transfer;
 mod view;
 
 pub use badge::Badge;

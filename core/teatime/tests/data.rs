@@ -205,3 +205,30 @@ fn goes_when_nothing_refers_to_it(password: Option<&str>) {
     until("the end of the photo", &mut [&mut first, &mut second], gone);
     assert_eq!(data.fetch(handle), Err(DataError::Unknown));
 }
+
+#[test]
+fn a_transfer_runs_by_itself_wakes_its_owner_and_can_be_cancelled() {
+    let server = server();
+    let data = data(&server, Some("pw"));
+    let (sender, woken) = std::sync::mpsc::channel();
+    let waker: teatime::Waker = std::sync::Arc::new(move || {
+        let _ = sender.send(());
+    });
+    let content = photo(5);
+    let source = std::io::Cursor::new(content.clone());
+    let patience = Duration::from_secs(30);
+    let store = data.start_store(content.len() as u64, source, waker.clone()).expect("it starts");
+    let handle = store.wait(patience).expect("it ends").expect("there is room");
+    assert_eq!((store.progress().done, store.progress().total), (1_000_000, 1_000_000));
+    assert!(woken.recv_timeout(patience).is_ok() && store.poll().is_none());
+    let fetch = data.start_fetch(handle, waker.clone()).expect("it starts");
+    assert_eq!(fetch.wait(patience), Some(Ok(content)));
+    // Nobody answers there, and it tries for seconds.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let url = format!("ws://{}", silent.local_addr().expect("it listens"));
+    let nowhere = Data::new(&config(1, Some("pw")), &url).expect("it is right");
+    let fetch = nowhere.start_fetch(handle, waker).expect("it starts");
+    assert_eq!(fetch.wait(Duration::from_millis(50)), None);
+    fetch.cancel();
+    assert_eq!(fetch.wait(patience), Some(Err(DataError::Cancelled)));
+}

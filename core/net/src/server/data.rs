@@ -1,6 +1,7 @@
 //! The thread that serves data connections: the disk, and bulk, are here and nowhere else.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +40,10 @@ const BUFFER: usize = 2 * (MAX_DATA_FRAME + 16);
 pub struct SharedBlobs {
     vault: Arc<Mutex<Vault<Box<dyn ChunkFiles>>>>,
     opened: Instant,
+    sessions: Option<Arc<Sessions>>,
 }
+
+type Sessions = dyn Fn() -> BTreeSet<SessionId> + Send + Sync;
 
 impl SharedBlobs {
     /// What is in these files, and what is still to come.
@@ -48,7 +52,18 @@ impl SharedBlobs {
     /// What the operating system says.
     pub fn open(files: impl ChunkFiles + 'static, limits: VaultLimits) -> io::Result<Self> {
         let vault = Vault::open(Box::new(files) as Box<dyn ChunkFiles>, limits, 0)?;
-        Ok(Self { vault: Arc::new(Mutex::new(vault)), opened: Instant::now() })
+        Ok(Self { vault: Arc::new(Mutex::new(vault)), opened: Instant::now(), sessions: None })
+    }
+
+    /// Asks from time to time which sessions are stored: what only others refer to is not needed. Without this
+    /// whatever a session has referred to stays, should it be removed from the storage.
+    #[must_use]
+    pub fn of_sessions(
+        mut self,
+        stored: impl Fn() -> BTreeSet<SessionId> + Send + Sync + 'static,
+    ) -> Self {
+        self.sessions = Some(Arc::new(stored));
+        self
     }
 
     pub(super) fn in_memory() -> io::Result<Self> {
@@ -69,7 +84,11 @@ impl SharedBlobs {
     /// # Errors
     /// What the operating system says; what is gone by then is gone.
     pub fn collect(&self) -> io::Result<VaultUse> {
-        let gone = self.vault().collect(self.now());
+        // Asked first: whoever stores sessions takes no time of those who store blobs.
+        let sessions = self.sessions.as_ref().map(|sessions| sessions());
+        let (mut vault, now) = (self.vault(), self.now());
+        let kept = sessions.map_or(Ok(()), |sessions| vault.keep_sessions(now, &sessions));
+        let gone = kept.and_then(|()| vault.collect(now));
         match &gone {
             Ok(gone) if gone.bytes > 0 => {
                 tracing::info!(gone.blobs, gone.chunks, gone.bytes, "blobs nobody needs are gone");
