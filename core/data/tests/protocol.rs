@@ -7,8 +7,10 @@ use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use proptest::prelude::*;
 use teatime_data::{
-    BlobHandle, ChunkFiles, Kind, MemoryFiles, Serving, Space, Upload, Vault, VaultLimits,
+    BlobHandle, ChunkFiles, DataError, Download, Kind, MemoryFiles, Serving, Space, Upload, Vault,
+    VaultLimits,
 };
+use teatime_wire::{DataLimits, DataReply};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -16,6 +18,17 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Chunk as sealed, manifest, handle.
 fn computed(password: Option<&str>, content: &[u8]) -> (Vec<u8>, Vec<u8>, String) {
+    let size = content.len() as u64;
+    computed_with(password, content, size, size)
+}
+
+/// The same if manifest and handle give some other size.
+fn computed_with(
+    password: Option<&str>,
+    content: &[u8],
+    in_manifest: u64,
+    in_handle: u64,
+) -> (Vec<u8>, Vec<u8>, String) {
     // 92: an array of two; a1, a4: strings of so many bytes.
     let name = blake3::derive_key("teatime v1 persistent id", b"\x92\xa1a\xa4room");
     let mut master = name;
@@ -36,11 +49,10 @@ fn computed(password: Option<&str>, content: &[u8]) -> (Vec<u8>, Vec<u8>, String
         let sealed = cipher.encrypt(&nonce.into(), payload).expect("it is short");
         chunk = [&nonce[..], &sealed].concat();
     }
-    let size = (content.len() as u64).to_be_bytes();
     let id = blake3::keyed_hash(&space, &chunk);
-    let manifest = [b"TEABLOB1", &size[..], id.as_bytes()].concat();
+    let manifest = [b"TEABLOB1", &in_manifest.to_be_bytes()[..], id.as_bytes()].concat();
     let root = blake3::keyed_hash(&space, &manifest);
-    let front = [&root.as_bytes()[..], &size].concat();
+    let front = [&root.as_bytes()[..], &in_handle.to_be_bytes()].concat();
     let mark = blake3::keyed_hash(&key("handle"), &front);
     let handle = format!("teatime-blob:{}{}", hex(&front), hex(&mark.as_bytes()[..16]));
     (chunk, manifest, handle)
@@ -84,6 +96,34 @@ fn the_handle_of_a_known_blob_stays_what_it_is() {
 
 /// As it was computed when blobs were introduced.
 const KNOWN: &str = "teatime-blob:9a8346dc83c85043cf2d1e971e7471c07c841539557d66818776e4f050023e1a000000000000000d85156072e348c9438ed1e5dd3fa316e1";
+
+#[test]
+fn whoever_stored_a_blob_and_lied_about_its_size_is_found_out() {
+    for password in [None, Some("sesame")] {
+        let space = Arc::new(Space::new("a", "room", password));
+        for (in_manifest, in_handle) in [(13, 12), (13, 14), (12, 12), (14, 14), (300_000, 13)] {
+            let content = b"a small photo";
+            let (chunk, manifest, handle) =
+                computed_with(password, content, in_manifest, in_handle);
+            let handle = handle.parse().expect("it is one");
+            let mut download = Download::new(space.clone(), handle).expect("it is of this room");
+            download.connected();
+            let ready = DataLimits { max_blob: 1000, room: 1000 };
+            let replies = [
+                DataReply::Ready(ready),
+                DataReply::Content(&manifest),
+                DataReply::Content(&chunk),
+            ];
+            let error = replies.iter().find_map(|reply| {
+                while download.poll_send().is_some() {}
+                let error = download.received(&reply.encode()).err();
+                assert_eq!(download.take(), None);
+                error
+            });
+            assert_eq!(error, Some(DataError::WrongBytes), "{in_manifest} {in_handle}");
+        }
+    }
+}
 
 proptest! {
     #[test]

@@ -94,6 +94,8 @@ fn a_full_disk_is_told_and_takes_nothing_from_what_is_there() {
         disk.set_capacity(Some((used + room) as u64));
         assert_eq!(put(&mut vault, 0, &second), Err(DataError::ServerDiskFull), "{room}");
         assert_eq!(get(&mut vault, 0, handle).as_ref(), Ok(&first));
+        // What was begun takes no room.
+        assert!(disk.files().iter().all(|(file, _)| !file.contains("unfinished")));
     }
     // Once there is room it goes on.
     disk.set_capacity(None);
@@ -185,12 +187,15 @@ fn what_is_used_or_referred_to_again_stays_and_so_does_what_blobs_share() {
     vault.refer(1, space, FIRST, roots(&[])).expect("the disk works");
     // Another session of the room, such as one of the next version, refers to one of them.
     vault.refer(2, space, SECOND, roots(&[second])).expect("the disk works");
-    // It has just been fetched: an event may be on its way that makes a state refer to it.
+    // It has just been fetched: an event may be on its way that makes a state refer to it. The same if it is
+    // stored once more.
     get(&mut vault, GRACE, first).expect("it is there");
     assert_eq!(vault.collect(2 * GRACE - 1).expect("the disk works"), VaultUse::default());
-    let gone = vault.collect(2 * GRACE).expect("the disk works");
+    assert_eq!(put(&mut vault, 2 * GRACE - 1, &content(1, 3)), Ok(first));
+    assert_eq!(vault.collect(3 * GRACE - 2).expect("the disk works"), VaultUse::default());
+    let gone = vault.collect(3 * GRACE - 1).expect("the disk works");
     assert_eq!((gone.blobs, gone.chunks), (1, 1));
-    assert_eq!(get(&mut vault, 2 * GRACE, second), Ok(shared));
+    assert_eq!(get(&mut vault, 3 * GRACE, second), Ok(shared));
 }
 
 #[test]
