@@ -1,4 +1,4 @@
-//! How fast blobs are stored and fetched, and in how much memory.
+//! How fast blobs are stored and fetched, in how much memory, and what that costs the sessions beside.
 //!
 //! The server runs in a process of its own and keeps them on disk; the client is this one.
 
@@ -6,9 +6,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use teatime::Driver;
 use teatime::data::Data;
 use teatime_chat::ChatOptions;
 
@@ -107,12 +110,85 @@ impl Write for Content {
     }
 }
 
+/// How long events take in a session beside transfers on the same reflector, and without any.
+fn beside(quick: bool) -> Result<Value, Failure> {
+    let served = Served::start()?;
+    let config = teatime_chat::config("bench", &ChatOptions::default()).map_err(failed)?;
+    let data = Data::new(&config, &served.url).map_err(failed)?;
+    let mut driver = Driver::join(config, &served.url, Arc::new(|| {})).map_err(failed)?;
+    let number = if quick { 50 } else { 300 };
+    let alone = round_trips(&mut driver, number)?;
+    let stop = AtomicBool::new(false);
+    let (beside, transferred) = std::thread::scope(|scope| {
+        let transfers = scope.spawn(|| {
+            let mut bytes = 0;
+            let go_on = &mut |_| match stop.load(Ordering::Relaxed) {
+                false => ControlFlow::Continue(()),
+                true => ControlFlow::Break(()),
+            };
+            for round in 0.. {
+                let stored = data.store_from(BYTES, &mut Content::new(round), go_on);
+                let Ok(handle) = stored else { break };
+                if data.fetch_into(handle, &mut Content::new(round), go_on).is_err() {
+                    break;
+                }
+                bytes += 2 * BYTES;
+            }
+            bytes
+        });
+        let beside = round_trips(&mut driver, number);
+        stop.store(true, Ordering::Relaxed);
+        (beside, transfers.join())
+    });
+    let beside = beside?;
+    let at = |times: &[f64], part: f64| times.get((times.len() as f64 * part) as usize).copied();
+    Ok(json!({
+        "work": "an event and back, alone and beside a transfer",
+        "alone_ms_p50": at(&alone, 0.5), "alone_ms_p99": at(&alone, 0.99),
+        "beside_ms_p50": at(&beside, 0.5), "beside_ms_p99": at(&beside, 0.99),
+        "transferred_mb": transferred.unwrap_or_default() / 1_000_000,
+    }))
+}
+
+/// Milliseconds until events are simulated where they come from, in ascending order.
+fn round_trips(driver: &mut Driver, number: usize) -> Result<Vec<f64>, Failure> {
+    let mut times = Vec::new();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while times.len() < number {
+        if Instant::now() > patience {
+            return Err(failed("the session stands still"));
+        }
+        let post = teatime_chat::Post { text: "tea".into() };
+        let started = Instant::now();
+        let sent = driver.publish("input", "newPost", &post);
+        loop {
+            driver.wait(Duration::from_millis(1));
+            driver.step(Duration::from_millis(100));
+            while driver.poll_event().is_some() {}
+            match sent {
+                Ok(receipt) if !driver.client().is_applied(receipt) => {}
+                Ok(_) => {
+                    times.push(started.elapsed().as_secs_f64() * 1e3);
+                    break;
+                }
+                // It has not joined yet, or was too fast.
+                Err(_) => break,
+            }
+            if Instant::now() > patience {
+                break;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
 /// Measures both ways, without and with a password.
 pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
-    [None, Some("sesame")]
-        .map(|password| measure(password, if quick { 1 } else { 5 }))
-        .into_iter()
-        .collect()
+    let rounds = if quick { 1 } else { 5 };
+    let speeds = [None, Some("sesame")].into_iter().map(|password| measure(password, rounds));
+    speeds.chain([beside(quick)]).collect()
 }
 
 fn measure(password: Option<&str>, rounds: u64) -> Result<Value, Failure> {
