@@ -1,6 +1,6 @@
 //! Where a server keeps chunks, and what it must know of them.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io;
 
 use teatime_wire::Digest;
@@ -84,7 +84,7 @@ impl<F: ChunkFiles + ?Sized> ChunkFiles for Box<F> {
 
 /// Chunks in memory.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryFiles(BTreeMap<ChunkName, Vec<u8>>);
+pub struct MemoryFiles(HashMap<ChunkName, Vec<u8>>);
 
 impl ChunkFiles for MemoryFiles {
     fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>> {

@@ -1,6 +1,6 @@
 //! What a server keeps of blobs: whose they are, how much they take, which of them nobody needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use teatime_wire::{DataLimits, Digest, Refused, SessionId};
@@ -51,20 +51,20 @@ pub struct VaultUse {
 pub struct Vault<F> {
     files: F,
     limits: VaultLimits,
-    spaces: BTreeMap<Digest, Space>,
+    spaces: HashMap<Digest, Space>,
     bytes: u64,
 }
 
 /// Of one room.
 #[derive(Default)]
 struct Space {
-    chunks: BTreeMap<Digest, Piece>,
-    blobs: BTreeMap<Digest, Blob>,
+    chunks: HashMap<Digest, Piece>,
+    blobs: HashMap<Digest, Blob>,
     bytes: u64,
     /// To which blobs the states of the sessions in this room refer; those that refer to none are missing.
-    references: BTreeMap<SessionId, BTreeSet<Digest>>,
+    references: HashMap<SessionId, HashSet<Digest>>,
     /// Sessions of which it is not known any more.
-    unclear: BTreeSet<SessionId>,
+    unclear: HashSet<SessionId>,
 }
 
 struct Piece {
@@ -86,7 +86,7 @@ impl<F: ChunkFiles> Vault<F> {
     /// What the operating system says.
     pub fn open(mut files: F, limits: VaultLimits, now: u64) -> io::Result<Self> {
         let found = files.list()?;
-        let mut vault = Self { files, limits, spaces: BTreeMap::new(), bytes: 0 };
+        let mut vault = Self { files, limits, spaces: HashMap::new(), bytes: 0 };
         let of = |kind| found.iter().filter(move |(file, _)| file.kind == kind);
         for (file, bytes) in of(Kind::Chunk) {
             let space = vault.spaces.entry(file.space).or_default();
@@ -276,12 +276,12 @@ impl<F: ChunkFiles> Vault<F> {
         now: u64,
         space: Digest,
         session: SessionId,
-        roots: BTreeSet<Digest>,
+        roots: HashSet<Digest>,
     ) -> io::Result<()> {
         let Some(known) = self.spaces.get_mut(&space) else { return Ok(()) };
         let before = known.references.get(&session);
         let is_new =
-            known.unclear.contains(&session) || before.unwrap_or(&BTreeSet::new()) != &roots;
+            known.unclear.contains(&session) || before.unwrap_or(&HashSet::new()) != &roots;
         let file = ChunkName { space, id: Digest(session.0), kind: Kind::References };
         if is_new && roots.is_empty() {
             self.files.remove(&file)?;
@@ -306,13 +306,13 @@ impl<F: ChunkFiles> Vault<F> {
     ///
     /// # Errors
     /// If the storage fails.
-    pub fn keep_sessions(&mut self, now: u64, sessions: &BTreeSet<SessionId>) -> io::Result<()> {
+    pub fn keep_sessions(&mut self, now: u64, sessions: &HashSet<SessionId>) -> io::Result<()> {
         let all = self.spaces.iter().flat_map(|(id, space)| {
             space.references.keys().chain(&space.unclear).map(|session| (*id, *session))
         });
         let gone: Vec<_> = all.filter(|(_, session)| !sessions.contains(session)).collect();
         gone.into_iter()
-            .try_for_each(|(space, session)| self.refer(now, space, session, BTreeSet::new()))
+            .try_for_each(|(space, session)| self.refer(now, space, session, HashSet::new()))
     }
 
     /// Removes what no state has referred to, and nobody has used, for the time of grace. Whatever no state
@@ -324,7 +324,7 @@ impl<F: ChunkFiles> Vault<F> {
         let old = |time: u64| now.saturating_sub(time) >= self.limits.grace;
         let mut garbage = Vec::new();
         for (id, space) in &self.spaces {
-            let mut needed = BTreeSet::<Digest>::new();
+            let mut needed = HashSet::<Digest>::new();
             for (root, blob) in &space.blobs {
                 let unreferenced = space.unclear.is_empty() && blob.unreferenced.is_some_and(old);
                 if unreferenced && old(blob.piece.used) {
@@ -361,7 +361,7 @@ impl<F: ChunkFiles> Vault<F> {
 }
 
 /// Roots, and a hash of them: unlike chunks they have none as their name.
-fn write_references(roots: &BTreeSet<Digest>) -> Vec<u8> {
+fn write_references(roots: &HashSet<Digest>) -> Vec<u8> {
     let mut bytes: Vec<u8> = roots.iter().flat_map(|root| root.0).collect();
     let hash = blake3::hash(&bytes);
     bytes.extend_from_slice(hash.as_bytes());
@@ -369,7 +369,7 @@ fn write_references(roots: &BTreeSet<Digest>) -> Vec<u8> {
 }
 
 /// Nothing if they are damaged.
-fn read_references(bytes: &[u8]) -> Option<BTreeSet<Digest>> {
+fn read_references(bytes: &[u8]) -> Option<HashSet<Digest>> {
     let (roots, hash) = bytes.split_last_chunk::<32>()?;
     let (digests, rest) = roots.as_chunks::<32>();
     let is_whole = rest.is_empty() && blake3::hash(roots).as_bytes() == hash;

@@ -1,6 +1,6 @@
 //! Blobs on a disk that fills up, fails, rots, and loses power; and which of them stay.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use teatime_data::limits::DATA_CHUNK;
@@ -154,7 +154,7 @@ fn what_has_rotted_is_not_handed_out_and_can_be_stored_anew() {
 const FIRST: SessionId = SessionId([1; 32]);
 const SECOND: SessionId = SessionId([2; 32]);
 
-fn roots(handles: &[BlobHandle]) -> BTreeSet<Digest> {
+fn roots(handles: &[BlobHandle]) -> HashSet<Digest> {
     handles.iter().map(BlobHandle::root).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The thread that serves data connections: the disk, and bulk, are here and nowhere else.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ pub struct SharedBlobs {
     sessions: Option<Arc<Sessions>>,
 }
 
-type Sessions = dyn Fn() -> BTreeSet<SessionId> + Send + Sync;
+type Sessions = dyn Fn() -> HashSet<SessionId> + Send + Sync;
 
 impl SharedBlobs {
     /// What is in these files, and what is still to come.
@@ -60,7 +60,7 @@ impl SharedBlobs {
     #[must_use]
     pub fn of_sessions(
         mut self,
-        stored: impl Fn() -> BTreeSet<SessionId> + Send + Sync + 'static,
+        stored: impl Fn() -> HashSet<SessionId> + Send + Sync + 'static,
     ) -> Self {
         self.sessions = Some(Arc::new(stored));
         self
