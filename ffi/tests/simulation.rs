@@ -1,5 +1,6 @@
 //! The simulator's runs with a ledger that is reached through the C ABI: whatever a model written in C does
-//! crosses it in both directions, under every fault.
+//! crosses it in both directions, under every fault. The functions for sessions have a network of their own,
+//! which cannot be simulated: the tests of clients cut, stop and kill what they are connected to.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -16,6 +17,7 @@ struct Ledger {
     here: BTreeMap<[u8; 16], ()>,
     entries: u64,
     violations: u64,
+    gaps: u64,
     sum: f64,
 }
 
@@ -26,7 +28,7 @@ const POISON: u16 = 3;
 const LATER: u16 = 4;
 const TICK: u16 = 5;
 const HANDLERS: [&str; 6] = ["join", "exit", "enter", "poison", "later", "tick"];
-const QUERIES: [&str; 3] = ["violations", "entries", "newest"];
+const QUERIES: [&str; 4] = ["violations", "entries", "newest", "gaps"];
 
 fn text(text: &str) -> tea_str {
     tea_str { ptr: text.as_ptr().cast(), len: text.len() }
@@ -112,7 +114,8 @@ unsafe extern "C" fn handle(
             ok(unsafe { tea_cx_sender(cx, &raw mut sender) });
             let entered = number(part(argument, "/0"));
             let newest = ledger.newest.entry(sender.bytes).or_default();
-            ledger.violations += u64::from(entered != *newest + 1);
+            ledger.violations += u64::from(entered <= *newest);
+            ledger.gaps += u64::from(entered > *newest + 1);
             *newest = entered;
             ledger.entries += 1;
             let argument = teatime::to_bytes(&entered).expect("it is a number");
@@ -147,7 +150,7 @@ unsafe extern "C" fn save(model: *const c_void, state: *mut tea_value) -> i32 {
     let ledger = unsafe { &*model.cast::<Ledger>() };
     // SAFETY: the value lives as long as this call.
     unsafe {
-        ok(tea_value_put_array(state, 5));
+        ok(tea_value_put_array(state, 6));
         ok(tea_value_put_array(state, 2 * ledger.newest.len() as u32));
         for (view, number) in &ledger.newest {
             ok(tea_value_put_bytes(state, view.as_ptr(), view.len()));
@@ -160,6 +163,7 @@ unsafe extern "C" fn save(model: *const c_void, state: *mut tea_value) -> i32 {
         ok(tea_value_put_u64(state, ledger.entries));
         ok(tea_value_put_u64(state, ledger.violations));
         ok(tea_value_put_f64(state, ledger.sum));
+        ok(tea_value_put_u64(state, ledger.gaps));
     }
     0
 }
@@ -186,6 +190,7 @@ unsafe extern "C" fn load(state: tea_data, _: *mut c_void) -> *mut c_void {
         here: here.into_iter().map(|of| (view(of), ())).collect(),
         entries: number(part(state, "/2")),
         violations: number(part(state, "/3")),
+        gaps: number(part(state, "/5")),
         sum,
     };
     Box::into_raw(Box::new(ledger)).cast()
@@ -202,6 +207,7 @@ unsafe extern "C" fn query(
     let number = match query {
         0 => ledger.violations,
         1 => ledger.entries,
+        3 => ledger.gaps,
         _ => ledger.newest.get(&view(argument)).copied().unwrap_or_default(),
     };
     // SAFETY: the value lives as long as this call.

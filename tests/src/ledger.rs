@@ -75,6 +75,8 @@ pub struct Ledger {
     here: OrderedMap<ViewId, Handle<Page>>,
     entries: u64,
     violations: u64,
+    /// Entries that are missing before others of the same view.
+    gaps: u64,
     poisoned: u64,
     sum: f64,
     rules: Rules,
@@ -97,6 +99,7 @@ impl Ledger {
             here: OrderedMap::new(),
             entries: 0,
             violations: 0,
+            gaps: 0,
             poisoned: 0,
             sum: 0.0,
             rules: *rules,
@@ -128,7 +131,8 @@ impl Ledger {
     fn enter(&mut self, cx: &mut Cx<Self>, entry: Entry) {
         let Some(sender) = cx.sender() else { return };
         let newest = self.newest.get_or_insert_with(sender, || 0);
-        self.violations += u64::from(entry.number != *newest + 1);
+        self.violations += u64::from(entry.number <= *newest);
+        self.gaps += u64::from(entry.number > *newest + 1);
         *newest = entry.number;
         self.entries += 1;
         self.forgotten += 1;
@@ -180,6 +184,12 @@ impl Ledger {
     #[query]
     pub fn violations(&self) -> u64 {
         self.violations + self.poisoned
+    }
+
+    /// How many times entries were missing.
+    #[query]
+    pub fn gaps(&self) -> u64 {
+        self.gaps
     }
 
     /// How many entries there are in all.

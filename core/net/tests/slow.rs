@@ -20,6 +20,9 @@ const WARM_UP: u64 = 20;
 /// So that what the system keeps for the slow one is full after a few of them.
 const BYTES: usize = 10_000;
 
+/// Rounds of each kind.
+const PAIRS: u8 = 31;
+
 /// The one that reads nothing.
 const SLOW: u8 = 100;
 
@@ -88,14 +91,14 @@ async fn round(server: &Server, session: u8, with_slow: bool) -> (u64, bool) {
     (latencies[latencies.len() * 99 / 100], dropped)
 }
 
-fn median(values: &[u64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_unstable();
-    values[values.len() / 2] as f64
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
-/// The two kinds of rounds take turns, so that both suffer alike from what else this machine does; and
-/// there are more of them as long as chance may be the reason for what is found.
+/// The two kinds of rounds take turns, so that both suffer alike from what else this machine does. How many there
+/// are does not depend on what they show.
 #[tokio::test]
 async fn one_of_ten_that_reads_nothing_does_not_harm_the_others() {
     let mut config = ServerConfig { max_queued_bytes: 1024 * 1024, ..ServerConfig::default() };
@@ -105,8 +108,7 @@ async fn one_of_ten_that_reads_nothing_does_not_harm_the_others() {
     config.reflector.gather_window = 10_000;
     let server = server(config);
     let (mut alone, mut with_slow, mut dropped) = (Vec::new(), Vec::new(), 0);
-    let mut ratio = f64::INFINITY;
-    for pair in 0..60u8 {
+    for pair in 0..PAIRS {
         // Now the one first, now the other.
         for slow in [pair % 2 == 0, pair % 2 != 0] {
             let (p99, gone) = round(&server, 2 * pair + u8::from(slow), slow).await;
@@ -117,17 +119,16 @@ async fn one_of_ten_that_reads_nothing_does_not_harm_the_others() {
             }
             dropped += u32::from(gone);
         }
-        ratio = median(&with_slow) / median(&alone);
-        if pair >= 8 && ratio <= 1.2 {
-            break;
-        }
     }
+    // Of neighbours: what else the machine does meanwhile harms both.
+    let ratios = with_slow.iter().zip(&alone).map(|(slow, alone)| *slow as f64 / *alone as f64);
+    let ratio = median(ratios);
     println!(
         "{{\"rounds\": {}, \"p99_us_alone\": {}, \"p99_us_with_one_that_reads_nothing\": {}, \
          \"ratio\": {ratio:.3}, \"dropped\": {dropped}}}",
         alone.len(),
-        median(&alone),
-        median(&with_slow),
+        median(alone.iter().map(|p99| *p99 as f64)),
+        median(with_slow.iter().map(|p99| *p99 as f64)),
     );
     assert!(dropped > 0, "it was never too slow: this proves nothing");
     assert!(ratio <= 1.2, "{alone:?} {with_slow:?}");

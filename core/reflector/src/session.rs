@@ -14,7 +14,7 @@ use crate::journal::{self, Checkpoint, Head, Journal, Told};
 use crate::log::{Log, PER_MESSAGE};
 use crate::storage::{RecordKind, StorageError, Stored};
 use crate::upload::{Added, Upload};
-use crate::views::{Arrival, Change, Views};
+use crate::views::{Arrival, Change, View, Views};
 use crate::vote::Vote;
 use crate::{ConnId, Output, SessionKey};
 
@@ -314,13 +314,14 @@ impl Session {
             return Err((CloseReason::TooFast, detail));
         }
         if self.held {
-            view.held_bytes += send.payload.len() as u64 + PER_MESSAGE;
-            if view.held_bytes > turn.config.held_bytes_per_view {
+            let bytes = view.held_bytes + send.payload.len() as u64 + PER_MESSAGE;
+            if bytes > turn.config.held_bytes_per_view {
                 return Err((CloseReason::TooFast, "sent on although told to pause".into()));
             }
             if is_brimful(&self.log, turn.config) {
                 return Err((CloseReason::Full, "the log of the session is full".into()));
             }
+            view.held_bytes = bytes;
         }
         view.counter = send.counter;
         view.has_sent = true;
@@ -366,9 +367,7 @@ impl Session {
             self.broadcast(turn, ServerMessage::Hold(Hold::Pause).encode().into());
         }
         if self.vote.is_none() && self.upload.is_none() && turn.now >= self.next_own_vote {
-            // Requests for votes go to the log, too.
-            let pauses = if is_brimful(&self.log, turn.config) { 12 } else { 1 };
-            self.next_own_vote = turn.now + turn.config.vote_retry * pauses;
+            self.next_own_vote = turn.now + self.pause_between_votes(turn.config);
             self.begin_vote(turn, true);
         }
     }
@@ -383,30 +382,48 @@ impl Session {
     fn hold_asked_vote(&mut self, turn: &mut Turn<'_>) {
         if self.vote_asked && self.vote.is_none() && turn.now >= self.next_asked_vote {
             self.vote_asked = false;
-            let Config { vote_retry, vote_interval, .. } = turn.config;
-            self.next_asked_vote = turn.now + if self.held { vote_retry } else { vote_interval };
-            self.begin_vote(turn, self.held);
+            let held = self.held.then(|| self.pause_between_votes(turn.config));
+            self.next_asked_vote = turn.now + held.unwrap_or(turn.config.vote_interval);
+            // Who asks may be the first, and not announced yet.
+            self.vote_asked = !self.begin_vote(turn, self.held);
         }
     }
 
-    fn begin_vote(&mut self, turn: &mut Turn<'_>, for_snapshot: bool) {
-        let can_vote = |view: &crate::views::View| view.announced && view.connection.is_some();
-        let asked = self.views.iter().filter(|(_, view)| can_vote(view));
-        let asked: Vec<_> = asked.map(|(arrival, _)| arrival).collect();
+    /// Requests for votes go to the log, too.
+    fn pause_between_votes(&self, config: &Config) -> u64 {
+        config.vote_retry * if is_brimful(&self.log, config) { 12 } else { 1 }
+    }
+
+    /// Asks everybody to vote; false if there is nobody.
+    fn begin_vote(&mut self, turn: &mut Turn<'_>, for_snapshot: bool) -> bool {
+        let who = |wanted: fn(&View) -> bool| -> Vec<_> {
+            let views = self.views.iter().filter(|(_, view)| wanted(view));
+            views.map(|(arrival, _)| arrival).collect()
+        };
+        let (mut asked, mut present) =
+            (who(|view| view.counts() && view.connection.is_some()), who(View::counts).len());
         if asked.is_empty() {
-            return;
+            // Whoever votes again counts again.
+            asked = who(|view| view.announced && view.connection.is_some());
+            present = self.views.announced();
+        }
+        if asked.is_empty() {
+            return false;
         }
         let (seq, time) = self.next_position(turn.now);
         let deadline = turn.now + turn.config.vote_timeout;
         // In place before the request is ordered: a full log must not ask for another one.
-        self.vote =
-            Some(Vote::new(seq, time, deadline, for_snapshot, asked, self.views.announced()));
+        self.vote = Some(Vote::new(seq, time, deadline, for_snapshot, asked, present));
         self.order(turn, &ServerMessage::VoteRequest(VoteRequest { seq, time }));
+        true
     }
 
     pub(crate) fn cast(&mut self, turn: &mut Turn<'_>, voter: Arrival, seq: u64, hash: Digest) {
         if let Some(vote) = self.vote.as_mut().filter(|vote| vote.seq == seq) {
             vote.cast(voter, hash);
+            if let Some(view) = self.views.get_mut(voter) {
+                view.missed = 0;
+            }
             self.conclude_vote(turn);
         }
     }
@@ -414,7 +431,15 @@ impl Session {
     fn conclude_vote(&mut self, turn: &mut Turn<'_>) {
         let over = |vote: &mut Vote| vote.is_complete() || turn.now >= vote.deadline;
         let Some(vote) = self.vote.take_if(over) else { return };
-        let outcome = vote.count();
+        for arrival in vote.silent() {
+            if let Some(view) = self.views.get_mut(arrival) {
+                view.missed = view.missed.saturating_add(1);
+            }
+        }
+        let mut outcome = vote.count();
+        // The fastest first, but rather somebody who has not failed before.
+        let failed = |arrival: &Arrival| self.views.get(*arrival).map_or(0, |view| view.failed);
+        outcome.majority.sort_by_key(failed);
         let (verdict, seq) = (outcome.verdict, vote.seq);
         tracing::debug!(session = %self.id, ?verdict, "a vote ended");
         self.broadcast(turn, ServerMessage::Verdict(verdict).encode().into());
@@ -480,6 +505,9 @@ impl Session {
 
     fn give_up_uploader(&mut self, turn: &mut Turn<'_>) {
         if let Some(upload) = self.upload.take() {
+            if let Some(view) = self.views.get_mut(upload.from) {
+                view.failed = view.failed.saturating_add(1);
+            }
             tracing::debug!(session = %self.id, "an upload of a snapshot came to nothing");
             self.upload = upload.next(turn.now + turn.config.upload_timeout);
             self.ask_for_upload(turn);
@@ -500,8 +528,8 @@ impl Session {
             let refusal = (CloseReason::OutOfOrder, "a snapshot that nobody asked for".into());
             return if asked { Ok(()) } else { Err(refusal) };
         };
-        let deadline = turn.now + turn.config.upload_timeout;
-        match upload.add(part, turn.config.send_limits.max_snapshot, deadline) {
+        let Config { upload_timeout, send_limits, .. } = turn.config;
+        match upload.add(part, send_limits.max_snapshot, turn.now, *upload_timeout) {
             Added::More => Ok(()),
             Added::Complete => {
                 self.accept_snapshot(turn);

@@ -7,6 +7,9 @@ use teatime_wire::{Digest, SnapshotInfo, SnapshotPart};
 
 use crate::views::Arrival;
 
+/// What a byte takes on a slow line, in µs: 1 Mbit/s.
+const SLOW_LINE: u64 = 8;
+
 /// The snapshot of a vote, from one of those who voted with the majority.
 #[derive(Debug)]
 pub(crate) struct Upload {
@@ -24,6 +27,8 @@ pub(crate) struct Upload {
     total: Option<u64>,
     /// When somebody else is asked unless another part has come by then.
     pub(crate) deadline: u64,
+    /// When all of it must be there.
+    latest: u64,
 }
 
 /// What a part did.
@@ -50,20 +55,43 @@ impl Upload {
         let from = candidates.pop_front()?;
         let (parts, digest) = (Vec::new(), Box::default());
         let (received, total) = (0, None);
-        Some(Self { seq, time, hash, from, candidates, parts, digest, received, total, deadline })
+        let latest = u64::MAX;
+        Some(Self {
+            seq,
+            time,
+            hash,
+            from,
+            candidates,
+            parts,
+            digest,
+            received,
+            total,
+            deadline,
+            latest,
+        })
     }
 
     /// Somebody else is to be asked, if there is anybody left.
     pub(crate) fn next(mut self, deadline: u64) -> Option<Self> {
         self.from = self.candidates.pop_front()?;
         let (parts, digest) = (Vec::new(), Box::default());
-        Some(Self { parts, digest, received: 0, total: None, deadline, ..self })
+        let latest = u64::MAX;
+        Some(Self { parts, digest, received: 0, total: None, deadline, latest, ..self })
     }
 
-    /// Adds a part. Only what fills pieces moves the deadline: whoever sends it in drops takes neither
-    /// forever nor memory for each of them.
-    pub(crate) fn add(&mut self, part: &SnapshotPart<'_>, most: u64, deadline: u64) -> Added {
-        let total = *self.total.get_or_insert(part.total);
+    /// Adds a part. Only what fills pieces moves the deadline, and not beyond what a slow line takes for all of
+    /// it: whoever sends it in drops takes neither forever nor memory for each of them.
+    pub(crate) fn add(
+        &mut self,
+        part: &SnapshotPart<'_>,
+        most: u64,
+        now: u64,
+        timeout: u64,
+    ) -> Added {
+        let total = *self.total.get_or_insert_with(|| {
+            self.latest = now + 6 * timeout + part.total.min(most) * SLOW_LINE;
+            part.total
+        });
         let end = self.received + part.data.len() as u64;
         let fits = part.total == total && part.offset == self.received && end <= total;
         if !fits || part.data.is_empty() || total > most {
@@ -77,7 +105,7 @@ impl Upload {
             }
             _ => {
                 self.parts.push(part.data.to_vec());
-                self.deadline = deadline;
+                self.deadline = self.latest.min(now + timeout);
             }
         }
         if end < total {
@@ -108,8 +136,8 @@ mod tests {
         let hash = Digest(*blake3::hash(b"abcde").as_bytes());
         let start = || Upload::new(9, 8, hash, vec![4, 5], 0).expect("two are there");
         let mut upload = start();
-        assert_eq!(upload.add(&part(0, 5, b"abc"), 5, 7), Added::More);
-        assert_eq!(upload.add(&part(3, 5, b"de"), 5, 8), Added::Complete);
+        assert_eq!(upload.add(&part(0, 5, b"abc"), 5, 7, 0), Added::More);
+        assert_eq!(upload.add(&part(3, 5, b"de"), 5, 8, 0), Added::Complete);
         assert_eq!(upload.deadline, 7, "a piece that is not full does not move it");
         let (info, parts) = upload.finish();
         assert_eq!((info.seq, info.time, info.size), (9, 8, 5));
@@ -121,8 +149,18 @@ mod tests {
             part(0, 6, b"a"),
             part(0, 5, b"abcdf"),
         ] {
-            assert_eq!(start().add(&wrong, 5, 7), Added::Wrong, "{wrong:?}");
+            assert_eq!(start().add(&wrong, 5, 7, 0), Added::Wrong, "{wrong:?}");
         }
+        // However regularly pieces come, at some time it is enough.
+        let mut endless = start();
+        let piece = vec![7; MAX_SNAPSHOT_PART];
+        let total = 3 * piece.len() as u64;
+        let latest = 6_000 + total * SLOW_LINE;
+        assert_eq!(endless.add(&part(0, total, &piece), total, 0, 1_000), Added::More);
+        assert_eq!(endless.deadline, 1_000);
+        let second = part(piece.len() as u64, total, &piece);
+        assert_eq!(endless.add(&second, total, latest - 1, 1_000), Added::More);
+        assert_eq!(endless.deadline, latest);
         let second = start().next(1).expect("there is a second candidate");
         assert_eq!(second.from, 5);
         assert!(second.next(2).is_none());

@@ -30,6 +30,10 @@ pub(crate) struct View {
     pub(crate) held_bytes: u64,
     /// The vote whose snapshot it was asked for last.
     pub(crate) asked_for: Option<u64>,
+    /// Votes in a row that it was asked for and did not answer in time.
+    pub(crate) missed: u32,
+    /// Snapshots that it was asked for and did not hand in.
+    pub(crate) failed: u32,
 }
 
 impl View {
@@ -37,10 +41,19 @@ impl View {
         self.announced && self.connection.is_none() && self.exit_at <= now
     }
 
+    /// Whether it counts in votes: one that is connected and never answers, such as an app in the background
+    /// whose model stands still, must not keep everybody else from a majority.
+    pub(crate) fn counts(&self) -> bool {
+        self.announced && self.missed < MAX_MISSED
+    }
+
     fn wants_join(&self) -> bool {
         !self.announced && self.connection.is_some()
     }
 }
+
+/// Whoever has missed so many votes in a row does not count until it votes again: half a minute by default.
+const MAX_MISSED: u32 = 3;
 
 /// The number of a view in the order of arrival.
 pub(crate) type Arrival = u64;
@@ -81,6 +94,10 @@ impl Views {
     /// How many the models know.
     pub(crate) fn announced(&self) -> usize {
         self.all.values().filter(|view| view.announced).count()
+    }
+
+    pub(crate) fn get(&self, arrival: Arrival) -> Option<&View> {
+        self.all.get(&arrival)
     }
 
     pub(crate) fn get_mut(&mut self, arrival: Arrival) -> Option<&mut View> {
@@ -146,6 +163,8 @@ impl Views {
             exit_at: 0,
             bucket: Bucket::full(now),
             held_bytes: 0,
+            missed: 0,
+            failed: 0,
             asked_for: None,
         };
         self.all.insert(arrival, view);

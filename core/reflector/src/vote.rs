@@ -61,6 +61,12 @@ impl Vote {
         }
     }
 
+    /// Who was asked, is there, and has not voted.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = Arrival> + '_ {
+        let has_voted = |asked: &Arrival| self.votes.iter().any(|(voter, _)| voter == asked);
+        self.asked.iter().copied().filter(move |asked| !has_voted(asked))
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         self.votes.len() >= self.asked.len()
     }
@@ -73,7 +79,8 @@ impl Vote {
         // Of equally large groups the one that voted first; it is a majority in no case.
         let best = best.reduce(|best, other| if other.1 > best.1 { other } else { best });
         let (hash, agreed) = best.unwrap_or((Digest([0; 32]), 0));
-        let decided = agreed * 2 > self.asked.len().max(self.present);
+        let all = self.asked.len().max(self.present);
+        let decided = agreed * 2 > all;
         let unanimous = agreed == self.votes.len();
         let who = |wanted: &dyn Fn(bool) -> bool| {
             let votes = self.votes.iter().filter(|(_, other)| wanted(*other == hash));
@@ -84,7 +91,7 @@ impl Vote {
                 seq: self.seq,
                 hash: decided.then_some(hash),
                 agreed: u32::try_from(agreed).unwrap_or(u32::MAX),
-                of: u32::try_from(self.asked.len()).unwrap_or(u32::MAX),
+                of: u32::try_from(all).unwrap_or(u32::MAX),
             },
             majority: who(&|agrees| decided && agrees),
             doubtful: who(&|agrees| if decided { !agrees } else { !unanimous }),

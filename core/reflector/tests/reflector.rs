@@ -437,14 +437,52 @@ fn who_hands_in_another_snapshot_than_was_voted_for_is_closed_and_the_next_is_as
 }
 
 #[test]
+fn who_asks_for_a_vote_before_it_is_announced_gets_it_when_it_is() {
+    let mut world = world();
+    let early = world.join(1);
+    world.say(early, &ClientMessage::RequestVote);
+    world.pass(SECOND);
+    let messages = world.messages(early);
+    assert!(messages.iter().any(|message| matches!(message, ServerMessage::VoteRequest(_))));
+}
+
+#[test]
 fn who_is_alone_because_others_have_just_lost_their_connection_is_no_majority() {
     let (mut world, all, seq) = voters();
     world.cut(all[1]);
     world.cut(all[2]);
     vote(&mut world, all[0], seq, HASH);
-    let verdict = Verdict { seq, hash: None, agreed: 1, of: 1 };
+    let verdict = Verdict { seq, hash: None, agreed: 1, of: 3 };
     assert!(world.has(all[0], &ServerMessage::Verdict(verdict)));
     assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
+}
+
+#[test]
+fn who_is_there_and_never_votes_does_not_keep_the_others_from_a_majority_for_long() {
+    let (mut world, all) = asked_to_vote(2);
+    let mut verdicts = Vec::new();
+    for _ in 0..5 {
+        let seq = ask(&mut world, all[0]);
+        vote(&mut world, all[0], seq, HASH);
+        world.pass(6 * SECOND);
+        verdicts.extend(world.messages(all[0]).into_iter().filter_map(|message| match message {
+            ServerMessage::Verdict(Verdict { seq: of, hash, agreed, of: asked }) => {
+                (of == seq).then_some((hash.is_some(), agreed, asked))
+            }
+            _ => None,
+        }));
+    }
+    assert_eq!(verdicts, [(false, 1, 2), (false, 1, 2), (false, 1, 2), (true, 1, 1), (true, 1, 1)]);
+    // It counts again as soon as it has voted.
+    let seq = ask(&mut world, all[0]);
+    vote(&mut world, all[1], seq, HASH);
+    vote(&mut world, all[0], seq, HASH);
+    world.pass(SECOND);
+    let seq = ask(&mut world, all[0]);
+    vote(&mut world, all[0], seq, HASH);
+    let undecided = Verdict { seq, hash: None, agreed: 1, of: 2 };
+    world.pass(6 * SECOND);
+    assert!(world.has(all[0], &ServerMessage::Verdict(undecided)));
 }
 
 #[test]
@@ -673,13 +711,23 @@ fn who_sends_on_although_held_is_closed_and_harms_nobody() {
         world.say(back, &ClientMessage::Ping(1));
     }
     let grown = world.reflector.stats().log_bytes - full;
-    // Those who were closed have exited, and there was a vote every few seconds.
-    assert!(grown < 10_000, "{grown}");
-    let mut seq = world.messages(back).into_iter().filter_map(|message| match message {
-        ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
-        _ => None,
-    });
-    let seq = seq.next_back().expect("votes are held again and again");
+    // Those who were closed have exited, and there was a vote every minute.
+    assert!(grown < 6_000, "{grown}");
+    let newest_vote = |world: &World| {
+        let mut votes = world.messages(back).into_iter().filter_map(|message| match message {
+            ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
+            _ => None,
+        });
+        votes.next_back()
+    };
+    let before = newest_vote(&world);
+    for _ in 0..61 {
+        if newest_vote(&world) == before {
+            world.pass(SECOND);
+            world.say(back, &ClientMessage::Ping(1));
+        }
+    }
+    let seq = newest_vote(&world).filter(|seq| Some(*seq) > before).expect("votes go on");
     vote(&mut world, back, seq, HASH);
     let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
     world.say(back, &ClientMessage::SnapshotPart(part));

@@ -87,7 +87,7 @@ impl Seal {
     /// Seals the snapshot of a vote. Whoever has the same state gets the same bytes, so that their hash can be
     /// voted on, and the reflector can tell whether it is handed just them. The nonce follows from the
     /// key and the content: the construction of RFC 5297 (SIV), in which it comes twice only where
-    /// everything does.
+    /// everything does: the sequence number, too, is part of the snapshot.
     pub(crate) fn seal_snapshot(
         &mut self,
         seq: u64,

@@ -15,7 +15,7 @@ pub enum CloseReason {
     TooSlow,
     /// 4002: nothing was heard from the client for too long.
     Silent,
-    /// 4003: the session or the reflector has as many clients as it takes.
+    /// 4003: the session, its log or the reflector takes no more for now.
     Full,
     /// 4004: the reflector cannot store what happens, or read what was stored: its disk is full,
     /// broken, or not permitted to it.
@@ -115,7 +115,7 @@ impl fmt::Display for CloseReason {
             Self::GoingAway => "the reflector is going down",
             Self::TooSlow => "the client reads too slowly",
             Self::Silent => "nothing was heard from the client for too long",
-            Self::Full => "no room for another client",
+            Self::Full => "the session or the reflector takes no more for now",
             Self::NotStored => "the reflector cannot store the session",
             Self::Malformed => "a frame that is no message of this protocol",
             Self::TooLarge => "a message exceeds a limit",

@@ -11,7 +11,7 @@ use serde_json::json;
 use teatime::server::{Server, ServerConfig, SharedStorage};
 use teatime::{Config, DisconnectReason, Driver, Handling, SessionEvent};
 use teatime_store::{Config as StoreConfig, DiskStore, Shared};
-use teatime_tests::ledger::{BROUGHT_ALONG, Entry, app};
+use teatime_tests::ledger::{BROUGHT_ALONG, Entry, Rules, app};
 use teatime_tests::usage::{memory, open_files, slope};
 
 /// Rooms at once, and clients of each.
@@ -25,6 +25,8 @@ const ROOM_ROUNDS: u64 = 400;
 /// Most bytes per minute by which memory may grow after the warm-up: noise of the allocator in five minutes.
 const MOST_GROWTH: f64 = 512.0 * 1024.0;
 
+const RULES: Rules = Rules { tick_ms: 250, bug: None };
+
 struct Participant {
     driver: Driver,
     number: u64,
@@ -34,7 +36,7 @@ struct Participant {
 
 impl Participant {
     fn join(room: &str, url: &str) -> Self {
-        let mut config = Config::new(app(), room, &false).expect("it is plain data");
+        let mut config = Config::new(app(), room, &RULES).expect("it is plain data");
         config.view_data = teatime::to_bytes(BROUGHT_ALONG).ok();
         let driver = Driver::join(config, url, Arc::new(|| {})).expect("it can be started");
         Self { driver, number: 0, unanimous: 0, diverged: 0 }
@@ -44,7 +46,9 @@ impl Participant {
         self.driver.step(Duration::from_millis(20));
         while let Some(event) = self.driver.poll_event() {
             match event {
-                SessionEvent::Verdict { agreed, of, .. } if agreed == of => self.unanimous += 1,
+                SessionEvent::Verdict { agreed, of, hash: Some(_), .. } if agreed == of => {
+                    self.unanimous += 1;
+                }
                 SessionEvent::Connection(_, Some(DisconnectReason::Diverged)) => self.diverged += 1,
                 _ => {}
             }

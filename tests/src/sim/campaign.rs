@@ -42,6 +42,10 @@ pub struct Summary {
     pub failed: u64,
     /// Virtual hours of all clients together.
     pub client_hours: f64,
+    /// Those after what was stored may have been lost are not among them: these.
+    pub lossy_client_hours: f64,
+    /// Runs that ended early because a majority had voted for a wrong state: those who were right were away.
+    pub usurped: u64,
     /// Virtual seconds of all runs together.
     pub simulated_s: f64,
     /// Seconds that it took.
@@ -119,6 +123,8 @@ impl Summary {
             return;
         };
         self.client_hours += report.client_us as f64 / 3.6e9;
+        self.lossy_client_hours += report.lossy_client_us as f64 / 3.6e9;
+        self.usurped += report.usurped;
         self.simulated_s += report.simulated_us as f64 / 1e6;
         let converged_s = report.converged_us as f64 / 1e6;
         self.slowest_convergence_s = self.slowest_convergence_s.max(converged_s);

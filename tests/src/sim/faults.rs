@@ -7,16 +7,13 @@ use super::server::End;
 use super::world::{Happening, Outcome, SECOND, World};
 
 impl World<'_> {
-    /// While somebody has diverged nothing else happens: who is alone would be in the right.
+    /// Whether somebody has another state than the others, or is about to.
     pub(super) fn is_healing(&self) -> bool {
         self.participants.iter().any(|one| one.alive && (one.corrupt || one.diverged.is_some()))
     }
 
     pub(super) fn fault(&mut self, number: usize) -> Outcome {
         let fault = self.plan.faults[number];
-        if self.is_healing() {
-            return Ok(());
-        }
         let dice = fault.dice;
         let alive = self.alive(None);
         let room = usize::try_from(dice >> 32).unwrap_or(0) % self.plan.rooms;
@@ -144,7 +141,10 @@ impl World<'_> {
                 && one.client.connection_state() == ConnectionState::Live
         };
         let honest = there.iter().filter(|at| !self.participants[**at].lies).count();
-        let calm = self.disk_works && self.down_until <= self.now && there.iter().all(is_well);
+        let calm = !self.is_healing()
+            && self.disk_works
+            && self.down_until <= self.now
+            && there.iter().all(is_well);
         let diverges = calm && honest >= 2 && !self.participants[victim].lies;
         self.participants[victim].corrupt = diverges;
         diverges

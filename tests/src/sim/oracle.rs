@@ -27,6 +27,8 @@ pub(super) struct Oracle {
     /// What was stored may have been lost, as the operator has chosen: then sessions may go on with another
     /// timeline, and entries may be missing.
     lossy: bool,
+    /// A majority has voted for a wrong state: what is compared from now on is compared with that.
+    usurped: bool,
 }
 
 #[derive(Default)]
@@ -72,7 +74,13 @@ impl Oracle {
         let room = &mut self.rooms[one.room];
         let seq = match ServerMessage::decode(frame) {
             Ok(ServerMessage::Welcome(welcome)) => {
-                one.timeline = welcome.timeline;
+                if one.timeline != welcome.timeline {
+                    (one.timeline, one.told) = (welcome.timeline, 0);
+                }
+                if !welcome.resumed && one.diverged.take().is_some() {
+                    // It loads the log again, for whatever reason.
+                    one.was_wrong = true;
+                }
                 room.timelines.entry(welcome.timeline).or_default();
                 if room.timelines.len() > 1 && !self.lossy {
                     return Err((Invariant::Durability, "a session has begun anew".into()));
@@ -92,6 +100,21 @@ impl Oracle {
             return Err((Invariant::Durability, format!("message {seq} has become another one")));
         }
         Ok(())
+    }
+
+    /// Whether a run is to be counted in full.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.lossy
+    }
+
+    /// Whether nothing can be said any more about what is right.
+    pub(super) fn is_usurped(&self) -> bool {
+        self.usurped
+    }
+
+    /// Votes of the past do not count.
+    pub(super) fn forget_votes(&mut self) {
+        self.rooms.iter_mut().for_each(|room| room.agreed = 0);
     }
 
     /// How many agreed in the newest vote of a room.
@@ -115,7 +138,7 @@ impl Oracle {
         moved: bool,
     ) -> Outcome {
         let told = one.client.external_now().as_micros();
-        if told < one.told && !self.lossy {
+        if told < one.told {
             let what = format!("client {at}: time went from {} to {told}", one.told);
             return Err((Invariant::Monotony, what));
         }
@@ -172,8 +195,17 @@ impl Oracle {
                         return Err((Invariant::Faults, format!("{what}, but others: {known}")));
                     }
                 }
-                SessionEvent::Verdict { agreed, of, hash, .. } => {
-                    self.unanimous += u64::from(agreed == of);
+                SessionEvent::State { seq, hash, .. } => one.voted = Some((seq, hash)),
+                SessionEvent::Verdict { seq, agreed, of, hash } => {
+                    let is_that = |(of, _): &(u64, StateHash)| *of == seq && seq > one.wrong_after;
+                    let own = one.voted.filter(is_that).map(|(_, hash)| hash.0);
+                    if one.diverged.is_some() && own.is_some() && own == hash.map(|hash| hash.0) {
+                        // Alone, everybody else having been away for so long, it is right by definition.
+                        // With others it has run that turn once more, with another one that was undone.
+                        self.usurped |= agreed == 1;
+                        one.diverged = None;
+                    }
+                    self.unanimous += u64::from(agreed == of && hash.is_some());
                     self.rooms[one.room].agreed = if hash.is_some() { agreed.into() } else { 0 };
                 }
                 // Without a majority those who are right may have to load the log, too.
@@ -215,8 +247,12 @@ impl Oracle {
         };
         let nil = [0xc0];
         let violations = ask("violations", &nil)?;
-        if violations > 0 && !self.lossy {
-            return Err((Invariant::Ledger, format!("client {at}: {violations} violations")));
+        let gaps = if self.lossy { 0 } else { ask("gaps", &nil)? };
+        if violations + gaps > 0 {
+            return Err((
+                Invariant::Ledger,
+                format!("client {at}: {violations} violations, {gaps} gaps"),
+            ));
         }
         let view = teatime::to_bytes(&one.client.view_id()).expect("an id is bytes");
         if ask("newest", &view)? != one.sent && !self.lossy {

@@ -39,6 +39,10 @@ pub(super) struct Participant {
     pub(super) corrupt: bool,
     /// It has another state than the others, who must have told it by then.
     pub(super) diverged: Option<u64>,
+    /// After this message it began to compute something wrong.
+    pub(super) wrong_after: u64,
+    /// Its newest vote.
+    pub(super) voted: Option<(u64, teatime::StateHash)>,
     /// It had another state, has loaded the right one, and has yet to be told why.
     pub(super) was_wrong: bool,
     pub(super) last_join: Vec<u8>,
@@ -87,6 +91,8 @@ impl Participant {
             last_receipt: None,
             corrupt: false,
             diverged: None,
+            wrong_after: 0,
+            voted: None,
             was_wrong: false,
             last_join: Vec::new(),
             timeline: 0,

@@ -32,6 +32,9 @@ pub struct Plan {
     pub forgetful: bool,
     /// Whether the log of a session may only be so small that senders are held back now and then.
     pub tight: bool,
+    /// Whether views may be away for long before they exit. Otherwise joins and exits come all the time, but
+    /// whoever diverges is soon alone, and in the right.
+    pub patient: bool,
     /// What is done to whom, in the order of the times.
     pub faults: Vec<Fault>,
     /// A mistake that is to be found.
@@ -243,6 +246,7 @@ impl Plan {
             1..=3 => Keeps::Process,
             _ => Keeps::Power,
         };
+        let patient = !rng.next_u64().is_multiple_of(4);
         let rooms = 1 + usize::from(rng.next_u64().is_multiple_of(4));
         Self {
             seed,
@@ -258,7 +262,8 @@ impl Plan {
             // What is kept nowhere must not be forgotten.
             forgetful: storage != Keeps::Nowhere && rng.next_u64().is_multiple_of(4),
             tight: rng.next_u64().is_multiple_of(8),
-            faults: faults(&mut rng, pace, fault_seconds, storage),
+            patient,
+            faults: faults(&mut rng, pace, fault_seconds, storage, patient),
             bug: None,
         }
     }
@@ -271,7 +276,13 @@ impl Plan {
     }
 }
 
-fn faults(rng: &mut ChaCha8Rng, pace: Pace, seconds: u64, storage: Keeps) -> Vec<Fault> {
+fn faults(
+    rng: &mut ChaCha8Rng,
+    pace: Pace,
+    seconds: u64,
+    storage: Keeps,
+    patient: bool,
+) -> Vec<Fault> {
     let mean_ms = match pace {
         Pace::Brisk => 500,
         Pace::Steady => 12_000,
@@ -279,11 +290,15 @@ fn faults(rng: &mut ChaCha8Rng, pace: Pace, seconds: u64, storage: Keeps) -> Vec
     // Not all of them in each run: some show only where others do not disturb them.
     let is_in = |what: What, rng: &mut ChaCha8Rng| {
         let possible = match what.needs() {
+            _ if what == What::Diverges => patient,
             Keeps::Nowhere => true,
             Keeps::Process => storage != Keeps::Nowhere,
             Keeps::Power => storage == Keeps::Power,
         };
-        what == What::Starts || possible && !rng.next_u64().is_multiple_of(4)
+        // After a power cut that may lose something less can be checked.
+        let rarely = what == What::PowerCut && storage == Keeps::Process;
+        let often = if rarely { 3 } else { 0 };
+        what == What::Starts || possible && rng.next_u64() % 4 >= often.max(1)
     };
     let palette: Vec<_> = What::ALL.into_iter().filter(|(what, _)| is_in(*what, rng)).collect();
     let weights: u64 = palette.iter().map(|(_, weight)| weight).sum();

@@ -15,6 +15,10 @@ pub struct Report {
     pub simulated_us: u64,
     /// Virtual time of all clients together, in µs.
     pub client_us: u64,
+    /// The same after what was stored may have been lost: then less can be checked.
+    pub lossy_client_us: u64,
+    /// Whether a majority has voted for a wrong state, because those who were right were away for too long.
+    pub usurped: u64,
     /// How long all took to converge after the faults, in virtual µs.
     pub converged_us: u64,
     /// Positions at which a client was compared with another one.

@@ -71,7 +71,7 @@ pub(super) enum End {
 impl Server {
     pub(super) fn new(plan: &Plan, seed: [u8; 32]) -> Result<Self, String> {
         let mut config = teatime_reflector::Config {
-            rejoin_limit: 2 * SECOND,
+            rejoin_limit: if plan.patient { 25 * SECOND } else { 2 * SECOND },
             snapshot_after_events: 40,
             vote_timeout: SECOND,
             vote_retry: SECOND,
@@ -240,6 +240,12 @@ impl Server {
     /// Sends what has gathered, and only what is stored.
     pub(super) fn flush(&mut self) -> Vec<(ConnId, Down)> {
         if !self.commit() {
+            // Those who have just been closed are no members any more.
+            for id in self.dirty_connections.clone() {
+                if self.connections.get(&id).is_some_and(|connection| connection.close.is_some()) {
+                    self.drop_pending(id);
+                }
+            }
             self.obey();
         }
         for id in std::mem::take(&mut self.dirty_connections) {
@@ -286,8 +292,8 @@ impl Server {
                 }
                 Output::Close { connection, reason, .. } => {
                     let member_of = self.connections.get(&connection).and_then(|one| one.member_of);
-                    if let Some(session) = member_of {
-                        self.flush_session(session);
+                    if member_of.is_some_and(|session| !self.flush_session(session)) {
+                        self.drop_pending(connection);
                     }
                     self.close(connection, reason);
                 }
@@ -305,13 +311,19 @@ impl Server {
         }
     }
 
-    fn flush_session(&mut self, key: SessionKey) {
-        if !self.commit() && !self.reflector.has_session(key) {
-            return;
+    fn drop_pending(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.pending.clear();
         }
-        let Some(members) = self.members.get_mut(&key) else { return };
+    }
+
+    fn flush_session(&mut self, key: SessionKey) -> bool {
+        if !self.commit() && !self.reflector.has_session(key) {
+            return false;
+        }
+        let Some(members) = self.members.get_mut(&key) else { return true };
         if members.pending.is_empty() {
-            return;
+            return true;
         }
         let frames = std::mem::take(&mut members.pending);
         for id in members.connections.clone() {
@@ -319,6 +331,7 @@ impl Server {
             self.flush_connection(id);
             self.out.extend(frames.iter().map(|frame| (id, Down::Frame(frame.clone()))));
         }
+        true
     }
 
     fn flush_connection(&mut self, id: ConnId) {

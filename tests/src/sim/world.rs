@@ -22,7 +22,7 @@ use crate::ledger;
 pub(super) const SECOND: u64 = 1_000_000;
 
 /// Whoever has diverged must have been told so in this time.
-const HEALED_WITHIN: u64 = 60 * SECOND;
+const HEALED_WITHIN: u64 = 600 * SECOND;
 
 pub(super) type Outcome = Result<(), (Invariant, String)>;
 
@@ -165,26 +165,41 @@ impl World<'_> {
         }
         let faults_end = self.plan.fault_seconds * SECOND;
         self.play_until(faults_end)?;
+        if self.oracle.is_usurped() {
+            return Ok(());
+        }
         self.end_faults();
         let end = faults_end + self.plan.converge_seconds * SECOND;
         while self.now < end {
             let next = (self.now + SECOND / 4).min(end);
             self.play_until(next)?;
+            if self.oracle.is_usurped() {
+                return Ok(());
+            }
             if self.has_converged() {
                 self.report.converged_us = self.now - faults_end;
                 return self.check_the_end();
             }
         }
-        Err((Invariant::Liveness, format!("no convergence: {}", self.standing())))
+        let of = if self.is_healing() { Invariant::Healing } else { Invariant::Liveness };
+        Err((of, format!("no convergence: {}", self.standing())))
     }
 
     fn play_until(&mut self, end: u64) -> Outcome {
         while self.queue.peek().is_some_and(|Reverse(entry)| entry.time <= end) {
             let Some(Reverse(Entry { time, happening, .. })) = self.queue.pop() else { break };
             let alive = self.participants.iter().filter(|one| one.alive).count() as u64;
-            self.report.client_us += alive * (time - self.now);
+            if self.oracle.is_lossy() {
+                self.report.lossy_client_us += alive * (time - self.now);
+            } else {
+                self.report.client_us += alive * (time - self.now);
+            }
             self.now = time;
             self.happen(happening)?;
+            if self.oracle.is_usurped() {
+                self.report.usurped = 1;
+                return Ok(());
+            }
         }
         self.now = end;
         Ok(())
@@ -192,6 +207,7 @@ impl World<'_> {
 
     fn end_faults(&mut self) {
         self.quiet = true;
+        self.oracle.forget_votes();
         self.disk_is_well();
         let now = self.now;
         self.down_until = self.down_until.min(now);
@@ -430,6 +446,7 @@ impl World<'_> {
                 one.corrupt = !done;
                 if done {
                     one.diverged = Some(now + HEALED_WITHIN);
+                    one.wrong_after = before.unwrap_or(0);
                 }
             } else {
                 stepped = one.client.step(clock, &mut || false);

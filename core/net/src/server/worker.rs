@@ -179,8 +179,8 @@ impl Worker {
                 }
                 Output::Close { connection, reason, detail } => {
                     let member_of = inner.connections.get(&connection).and_then(|c| c.member_of);
-                    if let Some(session) = member_of {
-                        self.flush_session(inner, session, now);
+                    if member_of.is_some_and(|session| !self.flush_session(inner, session, now)) {
+                        inner.drop_pending(connection);
                     }
                     self.close(inner, connection, reason, &detail);
                 }
@@ -310,7 +310,8 @@ impl Worker {
             let now = self.now();
             let inner = &mut *self.inner.borrow_mut();
             if !inner.reflector.commit() {
-                // Takes back what waits, before it is sent.
+                // Takes back what waits, before it is sent. Those who have just been closed are no members any more.
+                inner.drop_pending_of_closed();
                 self.obey(inner, now);
             }
             for id in std::mem::take(&mut inner.dirty_connections) {
@@ -342,14 +343,15 @@ impl Worker {
         self.close(inner, id, reason, "");
     }
 
-    fn flush_session(self: &Rc<Self>, inner: &mut Inner, key: SessionKey, now: u64) {
+    /// Sends what waits for the members of a session; false if it could not be stored.
+    fn flush_session(self: &Rc<Self>, inner: &mut Inner, key: SessionKey, now: u64) -> bool {
         if !inner.reflector.commit() && !inner.reflector.has_session(key) {
             // Whoever has called obeys the state machine, which takes back what waits.
-            return;
+            return false;
         }
-        let Some(session) = inner.sessions.get_mut(&key) else { return };
+        let Some(session) = inner.sessions.get_mut(&key) else { return true };
         if session.pending.is_empty() {
-            return;
+            return true;
         }
         let bytes = session.pending.split().freeze();
         let mut too_slow = Vec::new();
@@ -366,6 +368,7 @@ impl Worker {
         for id in too_slow {
             self.drop_slow(inner, id, now);
         }
+        true
     }
 
     fn drain_if_needed(self: &Rc<Self>, connection: &mut Connection, id: ConnId) {
@@ -461,6 +464,21 @@ impl Inner {
             session.connections.retain(|member| *member != id);
             if session.connections.is_empty() {
                 self.sessions.remove(&key);
+            }
+        }
+    }
+
+    /// What waits for one connection could not be stored.
+    fn drop_pending(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.pending.clear();
+        }
+    }
+
+    fn drop_pending_of_closed(&mut self) {
+        for id in self.dirty_connections.clone() {
+            if self.connections.get(&id).is_some_and(|connection| connection.closing) {
+                self.drop_pending(id);
             }
         }
     }
