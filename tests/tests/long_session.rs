@@ -161,7 +161,7 @@ impl World {
                         self.peers[*at].client.handle(self.now, Input::Frame(frame.to_vec()));
                     }
                 }
-                Output::Enter { .. } | Output::Retract { .. } => {}
+                Output::Enter { .. } | Output::Retract { .. } | Output::References { .. } => {}
                 Output::Close { connection, reason, detail } => {
                     let to = self.members.iter().position(|(member, _)| *member == connection);
                     if let Some((_, at)) = to.map(|to| self.members.remove(to)) {

@@ -1,8 +1,9 @@
-//! The `teatime` program: a chat, a reflector, benchmarks, and the beginnings of apps.
+//! The `teatime` program: a chat, a reflector, blobs, benchmarks, and the beginnings of apps.
 
 mod bench;
 mod branch;
 mod chat;
+mod data;
 mod diff;
 mod joining;
 mod new;
@@ -31,6 +32,8 @@ enum Command {
     Chat(chat::Arguments),
     /// Run a reflector: the server that gives the events of each session one order.
     Reflector(reflector::Arguments),
+    /// Store files beside a room, and fetch them.
+    Data(data::Arguments),
     /// Say which model and field of a client that diverged went wrong, and after which event.
     Diff(diff::Arguments),
     /// Write down what happens in a room.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Reflector(arguments) => reflector::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use teatime::server::{Server, ServerConfig, SharedStorage, TlsFiles};
-use teatime_store::{Config, DiskStore, Durability, RealDisk, Retention, Shared, Upkeep};
+use teatime::server::{Server, ServerConfig, SharedBlobs, SharedStorage, TlsFiles};
+use teatime_data::{MemoryFiles, VaultLimits};
+use teatime_store::{
+    Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Storage as _, Upkeep,
+};
+use teatime_wire::SessionId;
 
 use crate::Failure;
 
@@ -43,6 +47,15 @@ pub(crate) struct Arguments {
     /// begins many sessions could drive those of others out.
     #[arg(long, value_name = "SIZE", default_value = "unlimited", requires = "data", value_parser = size)]
     max_bytes: u64,
+    /// The largest blob that is taken, such as 100M [default: 1G with --data, otherwise 64M].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_blob: Option<u64>,
+    /// Bytes that the blobs of one room may take, such as 1G [default: 4G with --data, otherwise 128M].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_room_blobs: Option<u64>,
+    /// Bytes that all blobs may take [default: unlimited with --data, otherwise 256M].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_blobs: Option<u64>,
     /// Threads that serve sessions; 0 stands for one per processor, four at most.
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
@@ -82,14 +95,44 @@ fn quantity(text: &str, unlimited: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.checked_mul(*unit)
 }
 
+impl Arguments {
+    fn durability(&self) -> Durability {
+        match self.durability {
+            Survives::Process => Durability::Process,
+            Survives::Power => Durability::Power,
+        }
+    }
+}
+
+/// Where blobs are kept. The store of the directory is open: nobody else uses it.
+fn blobs(arguments: &Arguments, store: Option<&Shared<RealDisk>>) -> Result<SharedBlobs, Failure> {
+    let standard = match &arguments.data {
+        Some(_) => VaultLimits::ON_DISK,
+        None => VaultLimits::IN_MEMORY,
+    };
+    let limits = VaultLimits {
+        max_blob: arguments.max_blob.unwrap_or(standard.max_blob),
+        max_space: arguments.max_room_blobs.unwrap_or(standard.max_space),
+        max_total: arguments.max_blobs.unwrap_or(standard.max_total),
+        ..standard
+    };
+    let opened = match &arguments.data {
+        Some(data) => DiskBlobs::open_dir(data, arguments.durability())
+            .and_then(|files| SharedBlobs::open(files, limits)),
+        None => SharedBlobs::open(MemoryFiles::default(), limits),
+    };
+    let opened =
+        opened.map_err(|error| Failure::Failed(format!("the blobs cannot be opened: {error}")))?;
+    let Some(store) = store.cloned() else { return Ok(opened) };
+    Ok(opened.of_sessions(move || {
+        store.store().sessions().iter().map(|session| SessionId(session.id)).collect()
+    }))
+}
+
 /// Where sessions are kept.
 fn storage(arguments: &Arguments) -> Result<Option<Shared<RealDisk>>, Failure> {
     let Some(data) = &arguments.data else { return Ok(None) };
-    let durability = match arguments.durability {
-        Survives::Process => Durability::Process,
-        Survives::Power => Durability::Power,
-    };
-    let config = Config { durability, ..Config::default() };
+    let config = Config { durability: arguments.durability(), ..Config::default() };
     let Arguments { keep_unused, max_bytes, .. } = *arguments;
     let retention = Retention { max_age_unused: keep_unused, max_bytes };
     let every = Duration::from_secs((keep_unused / 16).clamp(*UPKEEP.start(), *UPKEEP.end()));
@@ -110,8 +153,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
     let store = storage(arguments)?;
     let storage = store.clone().map(SharedStorage::new);
+    let blobs = Some(blobs(arguments, store.as_ref())?);
     let mut config =
-        ServerConfig { workers: arguments.workers, tls, storage, ..ServerConfig::default() };
+        ServerConfig { workers: arguments.workers, tls, storage, blobs, ..ServerConfig::default() };
     // What is in memory counts as used.
     let idle = &mut config.reflector.max_idle_time;
     *idle = (*idle).min(arguments.keep_unused.saturating_mul(1_000_000));

@@ -60,6 +60,28 @@ fn a_chat_through_tls_is_a_chat_and_its_link_leads_there() {
 }
 
 #[test]
+fn blobs_go_through_tls_too_and_to_nobody_who_is_not_to_be_trusted() {
+    let folder = private_directory("tls-data");
+    let (authority, identity) = (Authority::new(&folder, "a"), Identity::new(&folder));
+    authority.issue(&identity, "127.0.0.1", false);
+    let (_reflector, url) = reflector(&identity);
+    let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let content: Vec<u8> = (0..5_000_000_u32).map(|at| (at / 13) as u8).collect();
+    fs::write(path("photo"), &content).expect("there is room");
+    let (photo, copy) = (path("photo"), path("copy"));
+    let trust = ["--reflector", &url, "--ca", authority.path()];
+    let (status, handle, errors) = run(&[&["data", "put", &photo], &trust[..]].concat(), "");
+    assert_eq!(status, Some(0), "{errors}");
+    let (status, _, errors) =
+        run(&[&["data", "get", handle.trim(), &copy], &trust[..]].concat(), "");
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(fs::read(copy).expect("it is there") == content);
+    let (status, output, _) = run(&["data", "put", &photo, "--reflector", &url, "--json"], "");
+    assert_eq!(status, Some(1));
+    assert!(output.contains("BAD_CERTIFICATE"), "{output}");
+}
+
+#[test]
 fn a_certificate_that_is_not_to_be_trusted_is_told_with_its_reason() {
     let folder = private_directory("tls-refused");
     let (authority, other) = (Authority::new(&folder, "a"), Authority::new(&folder, "b"));

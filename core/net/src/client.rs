@@ -25,7 +25,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::tls::Trust;
 
 /// How long one attempt to connect may take, name look-up and handshake included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a farewell may take. On a live line it takes a millisecond; a dead one shall not keep
 /// a program from ending.
@@ -135,11 +135,11 @@ fn size(input: &Input) -> usize {
 }
 
 /// What a WebSocket runs over.
-trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-type Socket = WebSocketStream<Box<dyn Duplex>>;
+pub(crate) type Socket = WebSocketStream<Box<dyn Duplex>>;
 
 /// The thread's side.
 struct Line {
@@ -220,7 +220,7 @@ impl Line {
         let (url, trust) = (self.url.clone(), self.trust.clone());
         let attempt = async {
             sleep(after).await;
-            timeout(CONNECT_TIMEOUT, open(&url, &trust)).await
+            timeout(CONNECT_TIMEOUT, open(&url, &trust, SESSION)).await
         };
         let opened = tokio::select! {
             opened = attempt => opened,
@@ -321,16 +321,31 @@ impl Line {
     }
 }
 
-async fn open(url: &str, trust: &Trust) -> Result<Socket, WsError> {
+/// What a connection is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Purpose {
+    pub(crate) subprotocol: &'static str,
+    /// Bytes of the buffer that a read fills.
+    pub(crate) read_buffer: usize,
+    /// Largest frame that is taken.
+    pub(crate) max_frame: usize,
+}
+
+const SESSION: Purpose =
+    Purpose { subprotocol: SUBPROTOCOL, read_buffer: READ_BUFFER, max_frame: MAX_SERVER_FRAME };
+
+pub(crate) async fn open(url: &str, trust: &Trust, purpose: Purpose) -> Result<Socket, WsError> {
     let mut request = url.into_client_request()?;
     let encrypted = request.uri().scheme_str() == Some("wss");
     let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = request.uri().port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    request
+        .headers_mut()
+        .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(purpose.subprotocol));
     let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .max_message_size(Some(MAX_SERVER_FRAME))
-        .max_frame_size(Some(MAX_SERVER_FRAME));
+        .read_buffer_size(purpose.read_buffer)
+        .max_message_size(Some(purpose.max_frame))
+        .max_frame_size(Some(purpose.max_frame));
     let stream = TcpStream::connect((host.as_str(), port)).await?;
     stream.set_nodelay(true)?;
     let stream = if encrypted { encrypt(trust, &host, stream).await? } else { Box::new(stream) };
@@ -350,7 +365,7 @@ async fn encrypt(_: &Trust, _: &str, _: TcpStream) -> std::io::Result<Box<dyn Du
 
 /// The reflector was reached and is not who it should be.
 #[cfg(feature = "tls")]
-fn is_about_certificate(error: &WsError) -> bool {
+pub(crate) fn is_about_certificate(error: &WsError) -> bool {
     let WsError::Io(error) = error else { return false };
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     matches!(
@@ -360,7 +375,7 @@ fn is_about_certificate(error: &WsError) -> bool {
 }
 
 #[cfg(not(feature = "tls"))]
-fn is_about_certificate(_: &WsError) -> bool {
+pub(crate) fn is_about_certificate(_: &WsError) -> bool {
     false
 }
 
@@ -380,7 +395,7 @@ async fn close(mut socket: Socket, mut unsent: Unsent) {
 }
 
 /// What went wrong, for people.
-fn explain(error: &WsError) -> String {
+pub(crate) fn explain(error: &WsError) -> String {
     match error {
         WsError::Io(error) => error.to_string(),
         WsError::Http(response) => format!("it answers HTTP {}: no reflector", response.status()),

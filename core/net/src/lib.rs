@@ -19,6 +19,10 @@
 //! | counters of views that are gone | `max_departed` | the oldest is forgotten |
 //! | sessions with nobody in them | `max_idle_sessions`, `max_idle_bytes` | the oldest leaves memory |
 //!
+//! | chunks on a data connection | one on its way in, and one on its way out | nothing more is read before |
+//! | data connections | 64 | FULL |
+//! | blobs | the limits of the vault that it is given, or 256 MiB in memory | the client is told NO_ROOM |
+//!
 //! In a client:
 //!
 //! | queue | bound | beyond it |
@@ -29,6 +33,7 @@
 //! | what has arrived and the app has not stepped through | 64 MiB | the socket is not read; the reflector's bound follows |
 //! | what was stepped through and not simulated | 256 MiB | the connection is given up, with TOO_SLOW, and a newer snapshot loaded |
 //! | a snapshot on its way down | the announced size, 256 MiB at most | the connection is given up |
+//! | chunks of a transfer | 16, 4 MiB | the source is not read, or no more is asked for |
 //! | session events that the app does not pull | 1,024 | the model stands still; of connection states, verdicts and the like the newest is kept. `teatime::Session`, which pulls them itself, keeps the newest 1,024 and counts the others |
 //! | deliveries that the app does not pull | 65,536 | the model stands still; `publish_to_views` fails with TOO_FAST |
 //!
@@ -36,5 +41,7 @@
 //! that hears nothing gives up its line after 10 s.
 
 pub mod client;
+#[cfg(feature = "data")]
+pub mod data;
 pub mod server;
 pub mod tls;

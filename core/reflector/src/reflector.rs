@@ -7,7 +7,8 @@ use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime_wire::{
-    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, ServerMessage, SessionId, Vote, WireError,
+    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, References, ServerMessage, SessionId, Vote,
+    WireError,
 };
 
 use crate::config::Config;
@@ -56,6 +57,13 @@ pub enum Output {
         /// Of which.
         session: SessionKey,
     },
+    /// The state of a session, as a majority voted for it, refers to these blobs and to no others.
+    References {
+        /// Of which.
+        session: SessionId,
+        /// Which blobs.
+        references: References,
+    },
     /// Send what waits for this connection, then close it. It is a member of no session any more,
     /// and nothing of it is to be reported.
     Close {
@@ -76,7 +84,7 @@ impl Output {
             Self::Send { connection, .. } | Self::Enter { connection, .. } => {
                 members.contains(connection)
             }
-            Self::Retract { .. } | Self::Close { .. } => false,
+            Self::Retract { .. } | Self::Close { .. } | Self::References { .. } => false,
         }
     }
 }
@@ -479,6 +487,9 @@ impl Reflector {
                 self.by_id.remove(&session.id);
                 self.scheduled.remove(&key);
                 self.journal.release(session.id);
+                if !self.journal.keeps() {
+                    self.out.extend(session.end_references());
+                }
                 tracing::info!(session = %session.id, "an idle session is dropped");
             }
         }

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use teatime_wire::{
-    CloseReason, Digest, Event, Hold, Join, Send, ServerMessage, SessionId, Views as ViewsMessage,
-    Welcome, limits,
+    CloseReason, Digest, Event, Hold, Join, References, Send, ServerMessage, SessionId,
+    Views as ViewsMessage, Welcome, limits,
 };
 
 use crate::clock::Clock;
@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) next_silence_check: u64,
     /// Since when nobody is connected.
     pub(crate) idle_since: Option<u64>,
+    /// Of the blobs to which the newest snapshot refers.
+    space: Option<Digest>,
 }
 
 /// What the parts of a turn need: when it is, how things are set, and where it says what to do.
@@ -114,6 +116,7 @@ impl Session {
             held: false,
             next_silence_check: 0,
             idle_since: None,
+            space: None,
         }
     }
 
@@ -134,6 +137,8 @@ impl Session {
             let checkpoint = journal::read_checkpoint(bytes)?;
             views_from = checkpoint.newest;
             session.told = checkpoint.time;
+            let (_, references) = References::split(&checkpoint.parts).unwrap_or_default();
+            session.space = references.map(|references| references.space);
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
             session.views.restore(checkpoint.views, checkpoint.departed);
         }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use teatime_vm::recording::{Head, Input, Recording};
 use teatime_vm::{External, SnapshotError, StateHash, Time, ViewId, Vm};
 use teatime_wire::{
-    Archive, Beginning, Digest, Event, ServerMessage, SnapshotInfo, Views, VoteRequest, limits,
+    Archive, Beginning, Digest, Event, References, ServerMessage, SnapshotInfo, Views, VoteRequest,
+    limits,
 };
 
 use crate::config::{Config, ConfigError};
 use crate::crypto::{Binding, BrokenSeal, Seal};
 use crate::input::view_info;
+use crate::references::end_with_references;
 use crate::step::event_of;
 
 /// Why what was stored cannot be read, or cannot be made.
@@ -35,6 +37,9 @@ pub enum ArchiveError {
     /// The snapshot is not the one that was voted for.
     #[error("the stored snapshot is not the one that was voted for")]
     OtherSnapshot,
+    /// What stands behind the snapshot, which blobs it needs, is damaged.
+    #[error("the stored snapshot: its list of blobs is cut short")]
+    References,
     /// The snapshot cannot be opened.
     #[error("the stored snapshot: {0}")]
     Sealed(#[from] BrokenSeal),
@@ -81,7 +86,8 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
         if StateHash::of(sealed).0 != info.hash.0 {
             return Err(ArchiveError::OtherSnapshot);
         }
-        let mut sealed = sealed.clone();
+        let (length, _) = References::split(&[sealed]).map_err(|_| ArchiveError::References)?;
+        let mut sealed = sealed[..length].to_vec();
         base = Some(Arc::from(seal.open(Binding::Snapshot(info.seq), &mut sealed)?));
         reached = (info.seq, info.time);
     }
@@ -149,6 +155,7 @@ pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning
     seal.start_connection(entropy);
     let (seq, time) = (state.seq(), state.time().as_micros());
     let sealed = seal.seal_snapshot(seq, StateHash::of(&snapshot).0, &snapshot);
+    let sealed = end_with_references(sealed, &snapshot, config, &mut None);
     let size = sealed.len() as u64;
     if size > limits::MAX_SNAPSHOT {
         return Err(ArchiveError::TooLarge { size });

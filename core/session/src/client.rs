@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
+use teatime_data::Space;
 use teatime_vm::{Fault, ModelId, Payload, Published, QueryError, Time, ViewId, Vm};
 use teatime_wire::{ClientMessage, SendLimits, ViewSecret};
 
@@ -32,6 +33,8 @@ pub struct Client {
     pub(crate) secret: ViewSecret,
     pub(crate) view_id: teatime_wire::ViewId,
     pub(crate) seal: Seal,
+    /// The room's blobs, once there is one.
+    pub(crate) space: Option<Space>,
     pub(crate) rng: ChaCha12Rng,
 
     pub(crate) phase: Phase,
@@ -156,6 +159,7 @@ impl Client {
         rng.fill_bytes(&mut secret.0);
         Ok(Self {
             seal: Seal::new(session_id, config.password.as_deref()),
+            space: None,
             config,
             session_id,
             view_id: secret.view_id(),

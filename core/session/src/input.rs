@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rand_chacha::rand_core::Rng;
 use teatime_vm::{Time, ViewInfo, Vm};
 use teatime_wire::{
-    ClientMessage, CloseReason, Event, Hold, Join, PROTOCOL_VERSION, Resume, ServerMessage, View,
-    Views, Welcome,
+    ClientMessage, CloseReason, Event, Hold, Join, PROTOCOL_VERSION, References, Resume,
+    ServerMessage, View, Views, Welcome,
 };
 
 use crate::backlog::{Content, Ordered, OutOfOrder};
@@ -249,6 +249,10 @@ impl Client {
         let refused = |why: String| Err(DisconnectReason::BadSnapshot(why));
         if teatime_vm::StateHash::of(&sealed).0 != info.hash.0 {
             return refused("it is not the state that the majority voted for".into());
+        }
+        match References::split(&[&sealed]) {
+            Ok((length, _)) => sealed.truncate(length),
+            Err(error) => return refused(error.to_string()),
         }
         let snapshot = match self.seal.open(Binding::Snapshot(info.seq), &mut sealed) {
             Ok(snapshot) => snapshot,

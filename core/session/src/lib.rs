@@ -22,6 +22,7 @@ mod input;
 pub mod limits;
 mod loading;
 mod outbox;
+mod references;
 mod step;
 mod subscriptions;
 mod tape;

@@ -8,6 +8,7 @@ use teatime_wire::{ClientMessage, Digest, SnapshotPart, Verdict, Vote, limits};
 use crate::client::Client;
 use crate::event::{Action, DisconnectReason, SessionEvent};
 use crate::limits::SNAPSHOT_PARTS_PER_STEP;
+use crate::references::end_with_references;
 
 /// The newest vote that this client took part in.
 #[derive(Default)]
@@ -88,7 +89,8 @@ impl Client {
         };
         let hash = StateHash::of(&snapshot);
         let sealed = self.seal.seal_snapshot(seq, hash.0, &snapshot);
-        // Without a password nothing is sealed: it is the same.
+        let sealed = end_with_references(sealed, &snapshot, &self.config, &mut self.space);
+        // Mostly it is the same if there is no password.
         let plain = Arc::ptr_eq(&sealed, &snapshot);
         let vote = Digest(if plain { hash.0 } else { StateHash::of(&sealed).0 });
         let cast = Cast { seq, time, hash, snapshot, sealed, vote, agreed: 0, of: 0 };

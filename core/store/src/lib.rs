@@ -37,6 +37,8 @@
 //! | `FORMAT` | the version of all this, and the id of the store |
 //! | `ERA` | whether a power cut may have taken something: see [`Store::era`] |
 //! | `log/NNNNNNNNNN.seg` | segments: only ever appended to, and deleted from the oldest on |
+//! | `blobs/SPACE-ID.chunk`, `.blob` | chunks of blobs, and what blobs consist of: see [`DiskBlobs`] |
+//! | `blobs/SPACE-SESSION.refs` | to which blobs the state of a session refers |
 //! | `checkpoints/SESSION-INDEX.ckpt` | the bytes of a checkpoint, nothing else |
 //!
 //! **The log wins.** Heads, records, removals, and which checkpoint counts are entries of the
@@ -62,6 +64,7 @@
 //! and may leave a log that is refused; [`Store::era`] tells. Checkpoints are always made durable.
 
 mod batch;
+mod blobs;
 mod catalog;
 mod checkpoint;
 mod checksum;
@@ -93,6 +96,7 @@ mod survey;
 mod tools;
 mod transfer;
 
+pub use blobs::DiskBlobs;
 pub use config::{Config, Durability};
 pub use disk::{Disk, DiskFile};
 pub use error::Error;

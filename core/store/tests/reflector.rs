@@ -97,7 +97,7 @@ impl World {
                     self.got.extend(all);
                 }
                 Output::Enter { connection, .. } => self.members.push(connection),
-                Output::Retract { .. } => {}
+                Output::Retract { .. } | Output::References { .. } => {}
                 Output::Close { connection, reason, .. } => {
                     self.members.retain(|member| *member != connection);
                     self.closed.push((connection, reason));

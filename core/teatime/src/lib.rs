@@ -5,6 +5,10 @@
 //! nobody writes server code. An app supplies models and a [`View`].
 
 mod badge;
+#[cfg(feature = "data")]
+mod cache;
+#[cfg(feature = "data")]
+pub mod data;
 mod driver;
 pub mod evidence;
 mod link;
@@ -14,6 +18,8 @@ mod qr;
 mod recorder;
 pub mod recording;
 mod session;
+#[cfg(feature = "data")]
+mod transfer;
 mod view;
 
 pub use badge::Badge;

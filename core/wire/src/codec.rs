@@ -35,6 +35,14 @@ pub(crate) fn encode<T: Serialize + ?Sized>(tag: u8, body: &T) -> Vec<u8> {
     frame
 }
 
+/// The frame of a message whose body is bytes, of which there may be many.
+pub(crate) fn encode_bytes(tag: u8, body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(body.len() + TYPICAL_MESSAGE);
+    frame.extend_from_slice(&[0x92, tag]);
+    rmp::encode::write_bin(&mut frame, body).expect("a Vec takes every byte");
+    frame
+}
+
 /// The tag and the bytes of the body.
 pub(crate) fn split(frame: &[u8]) -> Result<(u8, &[u8]), WireError> {
     match frame {

@@ -7,15 +7,21 @@ mod archive;
 mod client;
 mod close;
 mod codec;
+mod data;
 mod ids;
 pub mod limits;
+mod references;
 mod server;
 
 pub use archive::{Archive, Beginning};
 pub use client::{ClientMessage, Join, Resume, Send, SnapshotPart, Vote};
 pub use close::CloseReason;
 pub use codec::WireError;
+pub use data::{
+    DATA_PATH, DATA_SUBPROTOCOL, DATA_VERSION, DataLimits, DataReply, DataRequest, Hello, Refused,
+};
 pub use ids::{Digest, SessionId, ViewId, ViewSecret};
+pub use references::References;
 pub use server::{
     Event, Hold, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views, VoteRequest,
     Welcome,

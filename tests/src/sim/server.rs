@@ -281,6 +281,7 @@ impl Server {
                     self.members.entry(session).or_default().pending.push(frame);
                     self.dirty_members.push(session);
                 }
+                Output::References { .. } => {}
                 Output::Retract { session } => self.retract(session),
                 Output::Enter { connection, session } => {
                     self.flush_session(session);

@@ -20,8 +20,17 @@ pub(super) fn cpu_of<R>(work: impl FnOnce() -> R) -> (f64, R) {
 
 /// Resident memory of a process in KiB.
 pub(super) fn memory_kib(process: u32) -> Option<u64> {
+    status(process, "VmRSS:")
+}
+
+/// The most that it ever was.
+pub(super) fn peak_memory_kib(process: u32) -> Option<u64> {
+    status(process, "VmHWM:")
+}
+
+fn status(process: u32, what: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
     line.trim().trim_end_matches(" kB").trim().parse().ok()
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use teatime_wire::SUBPROTOCOL;
+use teatime_wire::{DATA_PATH, DATA_SUBPROTOCOL, SUBPROTOCOL};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -12,10 +12,33 @@ const MAX_REQUEST: usize = 8 * 1024;
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 64;
 
-/// Answers a request. If it became a WebSocket, returns what has been read beyond it.
+/// What a WebSocket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// A session.
+    Session,
+    /// Blobs.
+    Data,
+}
+
+impl Endpoint {
+    fn at(path: &str) -> Self {
+        let is_data = cfg!(feature = "data") && path == DATA_PATH;
+        if is_data { Self::Data } else { Self::Session }
+    }
+
+    const fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Session => SUBPROTOCOL,
+            Self::Data => DATA_SUBPROTOCOL,
+        }
+    }
+}
+
+/// Answers a request. If it became a WebSocket, returns what has been read beyond it, and what it is for.
 pub(crate) async fn answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-) -> io::Result<Option<Vec<u8>>> {
+) -> io::Result<Option<(Vec<u8>, Endpoint)>> {
     let mut bytes = Vec::with_capacity(1024);
     let (reply, consumed) = loop {
         if stream.read_buf(&mut bytes).await? == 0 {
@@ -29,15 +52,16 @@ pub(crate) async fn answer(
         }
     };
     match reply {
-        Reply::Upgrade(accept) => {
+        Reply::Upgrade(accept, endpoint) => {
+            let subprotocol = endpoint.subprotocol();
             let head = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                 Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\
                  Server: {SERVER}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await?;
             stream.flush().await?;
-            Ok(Some(bytes.split_off(consumed)))
+            Ok(Some((bytes.split_off(consumed), endpoint)))
         }
         Reply::Refusal(status, body) => {
             let length = body.len();
@@ -58,7 +82,7 @@ const SERVER: &str = concat!("teatime/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug, PartialEq, Eq)]
 enum Reply {
     /// With the accept key.
-    Upgrade(String),
+    Upgrade(String, Endpoint),
     /// Everything that ends the connection, the health check included: status line and body.
     Refusal(&'static str, &'static str),
 }
@@ -82,6 +106,7 @@ fn reply(bytes: &[u8]) -> Option<(Reply, usize)> {
         value.split(',').any(|token| token.trim().eq_ignore_ascii_case(wanted))
     };
     let path = request.path.unwrap_or_default();
+    let endpoint = Endpoint::at(path);
     let reply = if request.method != Some("GET") {
         Reply::Refusal("405 Method Not Allowed", "only GET\n")
     } else if path == "/healthz" {
@@ -90,11 +115,18 @@ fn reply(bytes: &[u8]) -> Option<(Reply, usize)> {
         Reply::Refusal("426 Upgrade Required", "this is a Teatime reflector: use WebSocket\n")
     } else if header("sec-websocket-version") != Some("13") {
         Reply::Refusal("400 Bad Request", "WebSocket version 13 is needed\n")
-    } else if !lists("sec-websocket-protocol", SUBPROTOCOL) {
-        Reply::Refusal("400 Bad Request", "the sub-protocol teatime.v1 is needed\n")
+    } else if !lists("sec-websocket-protocol", endpoint.subprotocol()) {
+        match endpoint {
+            Endpoint::Session => {
+                Reply::Refusal("400 Bad Request", "the sub-protocol teatime.v1 is needed\n")
+            }
+            Endpoint::Data => {
+                Reply::Refusal("400 Bad Request", "the sub-protocol teatime.data.v1 is needed\n")
+            }
+        }
     } else {
         match header("sec-websocket-key") {
-            Some(key) => Reply::Upgrade(derive_accept_key(key.as_bytes())),
+            Some(key) => Reply::Upgrade(derive_accept_key(key.as_bytes()), endpoint),
             None => Reply::Refusal("400 Bad Request", "Sec-WebSocket-Key is missing\n"),
         }
     };
@@ -107,7 +139,7 @@ mod tests {
 
     fn status(request: &str) -> Option<String> {
         reply(request.as_bytes()).map(|(reply, _)| match reply {
-            Reply::Upgrade(accept) => accept,
+            Reply::Upgrade(accept, _) => accept,
             Reply::Refusal(status, _) => status.to_owned(),
         })
     }

@@ -1,5 +1,7 @@
 //! A reflector on real sockets: one port for WebSocket and the health check.
 
+#[cfg(feature = "data")]
+mod data;
 mod frame;
 mod handshake;
 mod stream;
@@ -12,10 +14,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+#[cfg(feature = "data")]
+pub use data::SharedBlobs;
 pub use teatime_reflector::Config as ReflectorConfig;
 #[cfg(feature = "storage")]
 pub use teatime_reflector::{Storage, StorageError};
-use teatime_wire::ClientMessage;
+use teatime_wire::{ClientMessage, References, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -24,6 +28,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::tls::{BadCertificates, Identity};
 use frame::Incoming;
+use handshake::Endpoint;
 use worker::Arrived;
 
 /// How a server is set.
@@ -46,6 +51,9 @@ pub struct ServerConfig {
     /// Where sessions are kept beyond the life of the server; without this they are forgotten.
     #[cfg(feature = "storage")]
     pub storage: Option<SharedStorage>,
+    /// Where blobs are kept; without this in memory, 256 MiB at most, and not beyond the life of the server.
+    #[cfg(feature = "data")]
+    pub blobs: Option<SharedBlobs>,
 }
 
 /// Gives each thread of a server its way to one storage.
@@ -92,6 +100,8 @@ impl Default for ServerConfig {
             tls: None,
             #[cfg(feature = "storage")]
             storage: None,
+            #[cfg(feature = "data")]
+            blobs: None,
         }
     }
 }
@@ -125,6 +135,12 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { processors.min(4) } else { config.workers };
+        #[cfg(feature = "data")]
+        let (desk, told) = mpsc::unbounded_channel();
+        let librarian = Librarian {
+            #[cfg(feature = "data")]
+            desk,
+        };
         let mut threads = Vec::new();
         let mut senders = Vec::new();
         for _ in 0..workers {
@@ -133,13 +149,27 @@ impl Server {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(io::Error::other)?;
             let (config, stopped) = (config.clone(), stopped.clone());
+            let librarian = librarian.clone();
             threads.push(spawn("teatime-reflect", move || {
-                worker::run(config, seed, arrivals, stopped)
+                worker::run(config, seed, arrivals, librarian, stopped)
             })?);
         }
+        let workers = Arc::new(Workers {
+            sessions: senders,
+            #[cfg(feature = "data")]
+            data: {
+                let blobs = config.blobs.clone().map_or_else(SharedBlobs::in_memory, Ok)?;
+                let (sender, arrivals) = mpsc::unbounded_channel();
+                let stopped = stopped.clone();
+                threads.push(spawn("teatime-data", move || {
+                    data::run(blobs, arrivals, told, stopped)
+                })?);
+                sender
+            },
+        });
         let identity = tls.as_ref().map(|(_, identity)| identity.clone());
         threads.push(spawn("teatime-accept", move || {
-            accept(listener, config, identity, senders, stopped)
+            accept(listener, config, identity, workers, stopped)
         })?);
         Ok(Self { address, tls, stop, threads })
     }
@@ -224,17 +254,64 @@ fn spawn<F: Future<Output = ()>>(
         .spawn(move || LocalSet::new().block_on(&runtime, async move { task().await }))
 }
 
-type Workers = Vec<mpsc::UnboundedSender<Arrived>>;
+/// Whoever keeps blobs, and wants to know which of them are needed.
+#[derive(Clone)]
+struct Librarian {
+    #[cfg(feature = "data")]
+    desk: mpsc::UnboundedSender<(SessionId, References)>,
+}
+
+impl Librarian {
+    #[cfg(feature = "data")]
+    fn tell(&self, session: SessionId, references: References) {
+        // It is gone only when the server shuts down.
+        let _ = self.desk.send((session, references));
+    }
+
+    #[cfg(not(feature = "data"))]
+    fn tell(&self, _: SessionId, _: References) {}
+}
+
+/// The threads that serve connections.
+struct Workers {
+    sessions: Vec<mpsc::UnboundedSender<Arrived>>,
+    /// Of blobs: one of its own, so that neither disk nor bulk delay a session.
+    #[cfg(feature = "data")]
+    data: mpsc::UnboundedSender<Arrived>,
+}
+
+impl Workers {
+    /// A thread is gone only when the server shuts down.
+    fn send(&self, to: Destination, arrived: Arrived) {
+        let thread = match to {
+            Destination::Session(at) => &self.sessions[at],
+            #[cfg(feature = "data")]
+            Destination::Data => &self.data,
+            #[cfg(not(feature = "data"))]
+            Destination::Data => return,
+        };
+        let _ = thread.send(arrived);
+    }
+}
+
+/// Where a connection belongs.
+#[derive(Clone, Copy)]
+enum Destination {
+    /// The thread of its session.
+    Session(usize),
+    /// That of blobs.
+    Data,
+}
 
 async fn accept(
     listener: TcpListener,
     config: ServerConfig,
     identity: Option<Identity>,
-    workers: Workers,
+    workers: Arc<Workers>,
     mut stop: watch::Receiver<bool>,
 ) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let (workers, slots) = (Arc::new(workers), Arc::new(Semaphore::new(config.max_handshakes)));
+    let slots = Arc::new(Semaphore::new(config.max_handshakes));
     loop {
         let accepted = tokio::select! {
             accepted = accept_one(&listener, &slots) => accepted,
@@ -275,12 +352,12 @@ async fn receive(
     workers: &Workers,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let ((bytes, at), tls) = match identity {
+    let ((bytes, to), tls) = match identity {
         #[cfg(feature = "tls")]
         Some(identity) => {
             let acceptor = tokio_rustls::TlsAcceptor::from(identity.config());
             let mut encrypted = acceptor.accept(stream).await?;
-            let first = first_message(&mut encrypted, workers.len()).await?;
+            let first = first_message(&mut encrypted, workers.sessions.len()).await?;
             let Some(first) = first else { return Ok(()) };
             let tls;
             (stream, tls) = encrypted.into_inner();
@@ -289,27 +366,29 @@ async fn receive(
         #[cfg(not(feature = "tls"))]
         Some(impossible) => match impossible {},
         None => {
-            let first = first_message(&mut stream, workers.len()).await?;
+            let first = first_message(&mut stream, workers.sessions.len()).await?;
             let Some(first) = first else { return Ok(()) };
             (first, None)
         }
     };
-    // A worker is gone only when the server shuts down.
-    let _ = workers[at].send(Arrived { stream: stream.into_std()?, slot, tls, bytes });
+    workers.send(to, Arrived { stream: stream.into_std()?, slot, tls, bytes });
     Ok(())
 }
 
 /// Makes a connection a WebSocket, and reads until it is known where it belongs. Returns all that was
-/// read, and that.
+/// read, and that. A data connection needs not be read for that.
 async fn first_message(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     workers: usize,
-) -> io::Result<Option<(Vec<u8>, usize)>> {
-    let Some(mut bytes) = handshake::answer(stream).await? else { return Ok(None) };
+) -> io::Result<Option<(Vec<u8>, Destination)>> {
+    let Some((mut bytes, endpoint)) = handshake::answer(stream).await? else { return Ok(None) };
+    if endpoint == Endpoint::Data {
+        return Ok(Some((bytes, Destination::Data)));
+    }
     let mut passed = 0;
     loop {
         if let Some(worker) = worker_of(&bytes, &mut passed, workers) {
-            return Ok(Some((bytes, worker)));
+            return Ok(Some((bytes, Destination::Session(worker))));
         }
         // No join is that long, whatever the transport says before it.
         if bytes.len() > 2 * worker::MAX_FRAME || stream.read_buf(&mut bytes).await? == 0 {

@@ -20,9 +20,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
-use super::ServerConfig;
 use super::frame::{self, BadFrame, Incoming};
 use super::stream::{Stream, Tls};
+use super::{Librarian, ServerConfig};
 
 /// Bytes that one read takes from a socket: one buffer for all connections of a thread.
 const SCRATCH: usize = 64 * 1024;
@@ -52,6 +52,7 @@ pub(crate) async fn run(
     config: ServerConfig,
     seed: [u8; 32],
     mut arrivals: mpsc::UnboundedReceiver<Arrived>,
+    librarian: Librarian,
     mut stop: watch::Receiver<bool>,
 ) {
     let worker = Rc::new(Worker {
@@ -67,6 +68,7 @@ pub(crate) async fn run(
         started: Instant::now(),
         flush: Notify::new(),
         timer: Notify::new(),
+        librarian,
         config,
     });
     spawn_local(worker.clone().flush_whenever_needed());
@@ -107,6 +109,7 @@ struct Worker {
     flush: Notify,
     /// The state machine may want to be woken earlier.
     timer: Notify,
+    librarian: Librarian,
     config: ServerConfig,
 }
 
@@ -165,6 +168,9 @@ impl Worker {
             match output {
                 Output::Send { connection, frame } => inner.send(connection, &frame),
                 Output::Broadcast { session, frame } => inner.broadcast(session, &frame),
+                Output::References { session, references } => {
+                    self.librarian.tell(session, references);
+                }
                 Output::Retract { session } => inner.retract(session),
                 Output::Enter { connection, session } => {
                     // What is pending was ordered before, and is in the log that the joiner gets.

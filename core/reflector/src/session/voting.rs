@@ -1,6 +1,8 @@
 //! The votes of a session, and the snapshots that follow from them.
 
-use teatime_wire::{CloseReason, Digest, Hold, ServerMessage, SnapshotPart, VoteRequest};
+use teatime_wire::{
+    CloseReason, Digest, Hold, References, ServerMessage, SnapshotPart, VoteRequest,
+};
 
 use super::{Refusal, Session, Turn, is_brimful};
 use crate::Output;
@@ -199,6 +201,7 @@ impl Session {
     fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
         let Some((info, parts)) = self.upload.take().map(Upload::finish) else { return };
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
+        self.refer(turn, &parts);
         self.log.replace_by(info, &parts);
         let time = self.told.max(self.stored.time());
         let (newest, views) = (self.log.newest(), &self.views);
@@ -214,5 +217,22 @@ impl Session {
             self.broadcast(turn, ServerMessage::Hold(Hold::Resume).encode().into());
         }
         self.upload_is_over(turn);
+    }
+
+    /// Passes on to which blobs a snapshot refers. One that refers to none ends that.
+    fn refer(&mut self, turn: &mut Turn<'_>, parts: &[Vec<u8>]) {
+        // What the majority has put there wrongly nobody can load either.
+        let references = References::split(parts).ok().and_then(|(_, references)| references);
+        let ended = self.end_references();
+        self.space = references.as_ref().map(|references| references.space);
+        let begun =
+            references.map(|references| Output::References { session: self.id, references });
+        turn.out.extend(begun.or(ended));
+    }
+
+    /// That its state refers to no blobs any more, if it did.
+    pub(crate) fn end_references(&self) -> Option<Output> {
+        let references = References { space: self.space?, roots: Vec::new() };
+        Some(Output::References { session: self.id, references })
     }
 }

@@ -110,6 +110,7 @@ impl World {
                     self.got.extend(all);
                 }
                 Output::Enter { connection, .. } => self.members.push(connection),
+                Output::References { .. } => unreachable!("there are no blobs"),
                 Output::Retract { .. } => unreachable!("nothing is stored"),
                 Output::Close { connection, reason, .. } => {
                     self.members.retain(|member| *member != connection);

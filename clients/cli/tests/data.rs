@@ -1,0 +1,81 @@
+//! `teatime data`: files beside a room.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::{Program, Start, private_directory, run};
+
+/// A reflector that keeps what it gets, and where it listens.
+fn reflector(data: &Path, more: &[&str]) -> (Program, String) {
+    let data = data.to_str().expect("UTF-8");
+    let flags = ["reflector", "--json", "--listen", "127.0.0.1:0", "--data", data];
+    let mut reflector = Program::start(&[&flags[..], more].concat());
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    (reflector, url)
+}
+
+/// Exit status, and the last line.
+fn data(arguments: &[&str]) -> (Option<i32>, Value) {
+    let (status, output, errors) = run(&[&["data"], arguments, &["--json"]].concat(), "");
+    let last = output.lines().last().unwrap_or_else(|| panic!("it says nothing; {errors}"));
+    (status, serde_json::from_str(last).expect("JSON"))
+}
+
+#[test]
+fn files_are_stored_and_fetched_also_after_the_reflector_was_killed() {
+    let directory = private_directory("data");
+    let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
+    let content: Vec<u8> = (0..3_000_000_u32).map(|at| (at / 11) as u8).collect();
+    fs::write(path("photo"), &content).expect("there is room");
+    let (server, url) = reflector(&directory.join("kept"), &[]);
+    let room = ["--reflector", &url, "--name", "tea", "--password", "p"];
+    let (status, stored) = data(&[&["put", &path("photo")], &room[..]].concat());
+    assert_eq!(
+        (status, &stored["event"], &stored["bytes"]),
+        (Some(0), &json!("stored"), &json!(3_000_000))
+    );
+    let handle = stored["handle"].as_str().expect("a string").to_owned();
+    drop(server);
+    let (_server, url) = reflector(&directory.join("kept"), &[]);
+    let room = ["--reflector", &url, "--name", "tea", "--password", "p"];
+    let (status, fetched) = data(&[&["get", &handle, &path("copy")], &room[..]].concat());
+    assert_eq!((status, &fetched["event"]), (Some(0), &json!("fetched")));
+    assert_eq!(fs::read(path("copy")).expect("it is there"), content);
+    // A link leads there, too.
+    let link = format!("{}/teatime.chat/tea#p", url.replace("ws://", "teatime://"));
+    assert_eq!(data(&["get", &handle, &path("copy"), &link]).0, Some(0));
+    // Another room, and another password.
+    for room in [["--name", "coffee", "--password", "p"], ["--name", "tea", "--password", "q"]] {
+        let other = path("other");
+        let (status, error) =
+            data(&[&["get", &handle, &other, "--reflector", &url], &room[..]].concat());
+        assert_eq!((status, &error["code"]), (Some(1), &json!("OTHER_SESSION")));
+    }
+    assert!(!fs::exists(path("other")).expect("it can be told"));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let directory = private_directory("data-wrong");
+    let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
+    fs::write(path("large"), vec![7; 1_100_000]).expect("there is room");
+    let (_server, url) = reflector(&directory.join("kept"), &["--max-blob", "1M"]);
+    let (status, error) = data(&["put", &path("large"), "--reflector", &url]);
+    assert_eq!((status, &error["code"]), (Some(1), &json!("BLOB_TOO_LARGE")));
+    let (_server, url) = reflector(&directory.join("small"), &["--max-room-blobs", "1M"]);
+    let (status, error) = data(&["put", &path("large"), "--reflector", &url]);
+    assert_eq!((status, &error["code"]), (Some(1), &json!("NO_ROOM")));
+    let (status, error) = data(&["put", &path("missing"), "--reflector", &url]);
+    assert_eq!((status, &error["code"]), (Some(1), &json!("IO")));
+    for wrong in [
+        &["data", "get", "no-handle", "file", "--reflector", &url][..],
+        &["data", "put", &path("large")],
+        &["data", "put", &path("large"), "teatime://host/other/room"],
+    ] {
+        let (status, _, errors) = run(wrong, "");
+        assert_eq!(status, Some(2), "{wrong:?}: {errors}");
+    }
+}

@@ -1,0 +1,17 @@
+//! What bounds a transfer, and what a server keeps.
+
+/// How many chunks of one transfer are under way at once, 4 MiB: at 50 ms to the server and back, which each
+/// chunk takes twice on its way up, that is 40 MB/s.
+pub const WINDOW: usize = 16;
+
+/// Memory of the password hash in KiB, and its passes: the same as for the keys of a session.
+pub const ARGON2_KIB: u32 = 19 * 1024;
+
+/// Passes of the password hash over its memory.
+pub const ARGON2_ITERATIONS: u32 = 2;
+
+/// Size of all chunks but the last, in bytes.
+pub use teatime_wire::limits::DATA_CHUNK;
+
+/// Largest blob in bytes that can be expressed at all; servers may take less.
+pub const MAX_BLOB: u64 = (teatime_wire::limits::MAX_CHUNKS * DATA_CHUNK) as u64;

@@ -1,0 +1,381 @@
+//! Stores and fetches blobs: connections of their own, made anew when they break.
+
+use std::io::{ErrorKind, Read, Write};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use teatime_data::limits::DATA_CHUNK;
+use teatime_data::{BlobHandle, DataError, Download, Progress, Space, Upload};
+use teatime_wire::limits::MAX_DATA_FRAME;
+use teatime_wire::{CloseReason, DATA_PATH, DATA_SUBPROTOCOL, Digest};
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
+
+use crate::client::{CONNECT_TIMEOUT, Purpose, Socket, explain, is_about_certificate, open};
+use crate::tls::Trust;
+
+/// How often at least the caller is asked whether it still wants it.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// A server of which nothing is heard for so long is given up, and tried anew.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// After so many connections in a row that got nowhere a transfer fails; the pauses between them come to
+/// six seconds, longer than a server needs to restart.
+const MAX_FAILURES: u32 = 7;
+
+/// How long a farewell may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+const DATA: Purpose =
+    Purpose { subprotocol: DATA_SUBPROTOCOL, read_buffer: DATA_CHUNK, max_frame: MAX_DATA_FRAME };
+
+/// Where blobs are kept.
+#[derive(Clone)]
+pub struct Remote {
+    /// Address of the reflector, such as `ws://127.0.0.1:9090`.
+    pub url: String,
+    /// Whom to trust to vouch for it.
+    pub trust: Trust,
+}
+
+/// Told how far a transfer is, at least ten times a second unless source or target take longer; says whether
+/// to go on.
+pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
+
+/// Pieces of blobs nearby, sealed as the server has them.
+pub trait Nearby {
+    /// A piece, if it is there; it may be damaged.
+    fn look_up(&mut self, id: &Digest) -> Option<Vec<u8>>;
+
+    /// A piece that may be worth keeping.
+    fn keep(&mut self, id: &Digest, piece: &[u8]);
+
+    /// A piece that is damaged.
+    fn discard(&mut self, id: &Digest);
+}
+
+/// Keeps nothing.
+impl Nearby for () {
+    fn look_up(&mut self, _: &Digest) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn keep(&mut self, _: &Digest, _: &[u8]) {}
+
+    fn discard(&mut self, _: &Digest) {}
+}
+
+/// Stores what a source has, which must be exactly so many bytes, and returns what stands for it. It takes as
+/// long as it takes: call it on a thread that has the time. What has arrived when it fails is not sent again
+/// the next time.
+///
+/// # Errors
+/// Whatever keeps it from being stored whole.
+pub fn store(
+    remote: &Remote,
+    space: &Arc<Space>,
+    size: u64,
+    source: &mut dyn Read,
+    watch: &mut Watch<'_>,
+) -> Result<BlobHandle, DataError> {
+    let upload = Upload::new(space.clone(), size)?;
+    let mut storing = Storing { upload, source, buffer: Vec::new() };
+    if size == 0 {
+        storing.expect_end()?;
+    }
+    transfer(remote, &mut storing, watch)?;
+    storing.upload.handle().ok_or(DataError::Unknown)
+}
+
+/// Fetches a blob, and writes it to a target from its beginning on: each piece after it has been proved right. So
+/// after an error the target has a beginning of the blob, and nothing else.
+///
+/// # Errors
+/// Whatever keeps it from being fetched whole.
+pub fn fetch(
+    remote: &Remote,
+    space: &Arc<Space>,
+    handle: BlobHandle,
+    nearby: &mut dyn Nearby,
+    target: &mut dyn Write,
+    watch: &mut Watch<'_>,
+) -> Result<(), DataError> {
+    let download = Download::new(space.clone(), handle)?;
+    let mut fetching = Fetching { download, nearby, target };
+    transfer(remote, &mut fetching, watch)?;
+    fetching.target.flush().map_err(|error| local(&error))
+}
+
+/// One direction.
+trait Side {
+    fn connected(&mut self);
+    fn poll_send(&mut self) -> Option<Bytes>;
+    fn received(&mut self, frame: &[u8]) -> Result<(), DataError>;
+    /// Does a piece of work at this end; false if there is nothing to do.
+    fn work(&mut self) -> Result<bool, DataError>;
+    fn is_done(&self) -> bool;
+    fn progress(&self) -> Progress;
+}
+
+struct Storing<'a> {
+    upload: Upload,
+    source: &'a mut dyn Read,
+    buffer: Vec<u8>,
+}
+
+impl Storing<'_> {
+    fn wrong_size(&self) -> DataError {
+        DataError::WrongSize(self.upload.progress().total)
+    }
+
+    fn expect_end(&mut self) -> Result<(), DataError> {
+        loop {
+            match self.source.read(&mut [0]) {
+                Ok(0) => return Ok(()),
+                Ok(_) => return Err(self.wrong_size()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(local(&error)),
+            }
+        }
+    }
+}
+
+impl Side for Storing<'_> {
+    fn connected(&mut self) {
+        self.upload.connected();
+    }
+
+    fn poll_send(&mut self) -> Option<Bytes> {
+        self.upload.poll_send()
+    }
+
+    fn received(&mut self, frame: &[u8]) -> Result<(), DataError> {
+        self.upload.received(frame)
+    }
+
+    fn work(&mut self) -> Result<bool, DataError> {
+        let wanted = self.upload.wants();
+        if wanted == 0 {
+            return Ok(false);
+        }
+        self.buffer.resize(wanted, 0);
+        self.source.read_exact(&mut self.buffer).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => self.wrong_size(),
+            _ => local(&error),
+        })?;
+        if self.upload.is_last() {
+            self.expect_end()?;
+        }
+        self.upload.push(&self.buffer);
+        Ok(true)
+    }
+
+    fn is_done(&self) -> bool {
+        self.upload.handle().is_some()
+    }
+
+    fn progress(&self) -> Progress {
+        self.upload.progress()
+    }
+}
+
+struct Fetching<'a> {
+    download: Download,
+    nearby: &'a mut dyn Nearby,
+    target: &'a mut dyn Write,
+}
+
+impl Side for Fetching<'_> {
+    fn connected(&mut self) {
+        self.download.connected();
+    }
+
+    fn poll_send(&mut self) -> Option<Bytes> {
+        self.download.poll_send()
+    }
+
+    fn received(&mut self, frame: &[u8]) -> Result<(), DataError> {
+        if let Some((id, piece)) = self.download.received(frame)? {
+            self.nearby.keep(&id, piece);
+        }
+        Ok(())
+    }
+
+    fn work(&mut self) -> Result<bool, DataError> {
+        if let Some(id) = self.download.poll_wanted() {
+            if let Some(piece) = self.nearby.look_up(&id)
+                && !self.download.supply(id, &piece)
+            {
+                self.nearby.discard(&id);
+            }
+            return Ok(true);
+        }
+        let Some(piece) = self.download.take() else { return Ok(false) };
+        self.target.write_all(&piece).map_err(|error| local(&error))?;
+        Ok(true)
+    }
+
+    fn is_done(&self) -> bool {
+        self.download.is_done()
+    }
+
+    fn progress(&self) -> Progress {
+        self.download.progress()
+    }
+}
+
+fn local(error: &std::io::Error) -> DataError {
+    DataError::Local(error.to_string())
+}
+
+/// Why a connection is of no more use.
+enum Broken {
+    /// Another one may be.
+    Retry(String),
+    Fatal(DataError),
+}
+
+impl From<DataError> for Broken {
+    fn from(error: DataError) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl From<WsError> for Broken {
+    fn from(error: WsError) -> Self {
+        Self::Retry(explain(&error))
+    }
+}
+
+fn transfer(remote: &Remote, side: &mut dyn Side, watch: &mut Watch<'_>) -> Result<(), DataError> {
+    // What is all nearby needs no connection.
+    while side.work()? {}
+    if side.is_done() {
+        return ask(watch, side.progress());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| local(&error))?.block_on(async {
+        let (mut failures, mut done) = (0, side.progress().done);
+        let mut pause = Duration::ZERO;
+        loop {
+            let why = match connection(remote, side, watch).await {
+                Ok(()) => return Ok(()),
+                Err(Broken::Fatal(error)) => return Err(error),
+                Err(Broken::Retry(why)) => why,
+            };
+            if side.progress().done > done {
+                (failures, pause, done) = (0, Duration::ZERO, side.progress().done);
+            }
+            failures += 1;
+            if failures >= MAX_FAILURES {
+                return Err(DataError::Unreachable(format!("{}: {why}", remote.url)));
+            }
+            wait(pause, side, watch).await?;
+            pause = 2 * pause + Duration::from_millis(100);
+        }
+    })
+}
+
+async fn wait(pause: Duration, side: &dyn Side, watch: &mut Watch<'_>) -> Result<(), DataError> {
+    let mut rest = pause;
+    while !rest.is_zero() {
+        ask(watch, side.progress())?;
+        let step = rest.min(ASK_EVERY);
+        sleep(step).await;
+        rest -= step;
+    }
+    Ok(())
+}
+
+fn ask(watch: &mut Watch<'_>, progress: Progress) -> Result<(), DataError> {
+    match watch(progress) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(DataError::Cancelled),
+    }
+}
+
+async fn connection(
+    remote: &Remote,
+    side: &mut dyn Side,
+    watch: &mut Watch<'_>,
+) -> Result<(), Broken> {
+    let url = format!("{}{DATA_PATH}", remote.url);
+    let opening = timeout(CONNECT_TIMEOUT, open(&url, &remote.trust, DATA));
+    let opened = patiently(opening, side.progress(), watch).await?;
+    let mut socket = match opened {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(error)) if is_about_certificate(&error) => {
+            return Err(DataError::BadCertificate(explain(&error)).into());
+        }
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => return Err(Broken::Retry("no answer".into())),
+    };
+    side.connected();
+    loop {
+        while side.work()? {}
+        while let Some(frame) = side.poll_send() {
+            patiently(socket.feed(Message::Binary(frame)), side.progress(), watch).await??;
+        }
+        patiently(socket.flush(), side.progress(), watch).await??;
+        if side.is_done() {
+            // The server has done what it was asked for, whether it hears this or not.
+            let _ = timeout(FAREWELL, socket.close(None)).await;
+            return Ok(());
+        }
+        let message = patiently(socket.next(), side.progress(), watch).await?;
+        take_in(side, message)?;
+        take_what_is_there(side, &mut socket)?;
+    }
+}
+
+/// Waits for the other side, and asks meanwhile whether that is still wanted.
+async fn patiently<T>(
+    what: impl Future<Output = T>,
+    progress: Progress,
+    watch: &mut Watch<'_>,
+) -> Result<T, Broken> {
+    let mut what = std::pin::pin!(what);
+    let mut waited = Duration::ZERO;
+    while waited < SILENCE {
+        ask(watch, progress)?;
+        if let Ok(done) = timeout(ASK_EVERY, &mut what).await {
+            return Ok(done);
+        }
+        waited += ASK_EVERY;
+    }
+    Err(Broken::Retry("the server has gone silent".into()))
+}
+
+/// Several replies may have come with one read.
+fn take_what_is_there(side: &mut dyn Side, socket: &mut Socket) -> Result<(), Broken> {
+    while let Some(message) = socket.next().now_or_never() {
+        take_in(side, message)?;
+        // What came is passed on before there is more of it than the window.
+        while side.work()? {}
+    }
+    Ok(())
+}
+
+fn take_in(side: &mut dyn Side, message: Option<Result<Message, WsError>>) -> Result<(), Broken> {
+    match message {
+        Some(Ok(Message::Binary(frame))) => Ok(side.received(&frame)?),
+        Some(Ok(Message::Close(close))) => {
+            let code = close.as_ref().map_or(0, |close| u16::from(close.code));
+            let reason = CloseReason::from_code(code);
+            let told = reason.map_or_else(|| "the connection broke".into(), |one| one.to_string());
+            Err(match reason {
+                Some(reason) if !reason.is_retryable() => {
+                    let detail = close.map(|close| close.reason.to_string()).unwrap_or_default();
+                    Broken::Fatal(DataError::Closed(format!("{told} ({detail})")))
+                }
+                _ => Broken::Retry(told),
+            })
+        }
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(Broken::Retry("the connection broke".into())),
+    }
+}

@@ -1,0 +1,179 @@
+//! Blobs on real sockets.
+
+use std::io::{self, Cursor, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use teatime_data::limits::DATA_CHUNK;
+use teatime_data::{BlobHandle, DataError, MemoryFiles, Progress, Space, VaultLimits};
+use teatime_net::data::{Remote, fetch, store};
+use teatime_net::server::{Server, ServerConfig, SharedBlobs};
+use teatime_net::tls::Trust;
+
+fn server() -> Server {
+    Server::bind("127.0.0.1:0", ServerConfig::default()).expect("there is a free port")
+}
+
+fn remote(url: &str) -> Remote {
+    Remote { url: url.to_owned(), trust: Trust::new(None).expect("nothing is wrong with it") }
+}
+
+fn space() -> Arc<Space> {
+    Arc::new(Space::new("org.example", "room", Some("pw")))
+}
+
+fn content(chunks: usize) -> Vec<u8> {
+    (0..chunks * DATA_CHUNK - 77).map(|at| (at / 3 + at / DATA_CHUNK) as u8).collect()
+}
+
+fn put(remote: &Remote, content: &[u8]) -> Result<BlobHandle, DataError> {
+    let goes_on = &mut |_| ControlFlow::Continue(());
+    store(remote, &space(), content.len() as u64, &mut Cursor::new(content), goes_on)
+}
+
+fn get(remote: &Remote, handle: BlobHandle) -> Result<Vec<u8>, DataError> {
+    let mut content = Vec::new();
+    let goes_on = &mut |_| ControlFlow::Continue(());
+    fetch(remote, &space(), handle, &mut (), &mut content, goes_on).map(|()| content)
+}
+
+#[test]
+fn what_one_client_stores_another_fetches() {
+    let server = server();
+    let remote = remote(&server.url());
+    for content in [vec![], vec![1; 10], content(30)] {
+        let handle = put(&remote, &content).expect("there is room");
+        assert_eq!(get(&remote, handle).as_ref(), Ok(&content));
+    }
+}
+
+/// Passes connections on, and cuts each of them after it has carried so many bytes up, or down.
+struct Cutter {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Cutter {
+    fn before(server: &Server, up: usize, down: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let address = listener.local_addr().expect("it listens");
+        let (to, connections) = (server.local_addr(), Arc::new(AtomicUsize::new(0)));
+        let count = connections.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                count.fetch_add(1, Ordering::Relaxed);
+                let Ok(server) = TcpStream::connect(to) else { return };
+                pass_on(&client, &server, up);
+                pass_on(&server, &client, down);
+            }
+        });
+        Self { address, connections }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+}
+
+fn pass_on(from: &TcpStream, to: &TcpStream, most: usize) {
+    let mut from = from.try_clone().expect("there are sockets");
+    let mut to = to.try_clone().expect("there are sockets");
+    std::thread::spawn(move || {
+        let (mut rest, mut buffer) = (most, [0; 16 * 1024]);
+        while rest > 0 {
+            let room = buffer.len().min(rest);
+            let Ok(length @ 1..) = from.read(&mut buffer[..room]) else { break };
+            if to.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+            rest -= length;
+        }
+        // Both ends, in both directions: whoever has done so already was faster.
+        let _ = (from.shutdown(std::net::Shutdown::Both), to.shutdown(std::net::Shutdown::Both));
+    });
+}
+
+#[test]
+fn a_transfer_goes_on_after_cuts() {
+    let server = server();
+    let content = content(24);
+    // Each connection carries some five chunks.
+    let most = 5 * DATA_CHUNK + DATA_CHUNK / 2;
+    let up = Cutter::before(&server, most, usize::MAX);
+    let handle = put(&remote(&up.url()), &content).expect("it gets there");
+    assert!(up.connections.load(Ordering::Relaxed) > 4);
+    let down = Cutter::before(&server, usize::MAX, 5 * DATA_CHUNK + DATA_CHUNK / 2);
+    assert_eq!(get(&remote(&down.url()), handle), Ok(content));
+    assert!(down.connections.load(Ordering::Relaxed) > 4);
+}
+
+#[test]
+fn limits_are_told_before_the_upload() {
+    let limits = VaultLimits { max_blob: 1 << 20, ..VaultLimits::IN_MEMORY };
+    let blobs = SharedBlobs::open(MemoryFiles::default(), limits).expect("it is in memory");
+    let config = ServerConfig { blobs: Some(blobs), ..ServerConfig::default() };
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    struct Untouched;
+    impl Read for Untouched {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("nothing is to be read");
+        }
+    }
+    let size = (1 << 20) + 1;
+    let goes_on = &mut |_| ControlFlow::Continue(());
+    let stored = store(&remote(&server.url()), &space(), size, &mut Untouched, goes_on);
+    assert_eq!(stored, Err(DataError::TooLarge { size, most: 1 << 20 }));
+}
+
+#[test]
+fn a_source_with_more_or_fewer_bytes_than_said_is_refused() {
+    let server = server();
+    let remote = remote(&server.url());
+    let content = content(3);
+    for size in [0, 1, content.len() - 1, content.len() + 1, content.len() + DATA_CHUNK] {
+        let goes_on = &mut |_| ControlFlow::Continue(());
+        let size = size as u64;
+        let stored = store(&remote, &space(), size, &mut Cursor::new(&content), goes_on);
+        assert_eq!(stored, Err(DataError::WrongSize(size)));
+    }
+}
+
+#[test]
+fn a_transfer_tells_how_far_it_is_and_can_be_cancelled() {
+    let server = server();
+    let remote = remote(&server.url());
+    let content = content(40);
+    let total = content.len() as u64;
+    let mut told = Vec::new();
+    let mut watch = |progress: Progress| {
+        told.push(progress.done);
+        assert_eq!(progress.total, total);
+        ControlFlow::Continue(())
+    };
+    let handle = store(&remote, &space(), total, &mut Cursor::new(&content), &mut watch);
+    let handle = handle.expect("there is room");
+    assert!(told.is_sorted() && told.first() == Some(&0) && told.last() == Some(&total));
+    assert!(told.len() > 10);
+    let mut fetched = Vec::new();
+    let half = &mut |progress: Progress| {
+        if progress.done > total / 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let cancelled = fetch(&remote, &space(), handle, &mut (), &mut fetched, half);
+    assert_eq!(cancelled, Err(DataError::Cancelled));
+    // A beginning, and nothing else.
+    assert!(fetched.len() < content.len() && content.starts_with(&fetched));
+}
+
+#[test]
+fn who_is_no_server_of_blobs_is_told_apart_from_one_that_does_not_have_it() {
+    let server = server();
+    let handle = put(&remote(&server.url()), b"content").expect("there is room");
+    let other = self::server();
+    assert_eq!(get(&remote(&other.url()), handle), Err(DataError::Unknown));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let nobody = format!("ws://{}", listener.local_addr().expect("it listens"));
+    drop(listener);
+    assert!(matches!(get(&remote(&nobody), handle), Err(DataError::Unreachable(_))));
+}

@@ -1,0 +1,196 @@
+//! Large blobs beside a session: stored once, fetched by whoever needs them, and never in the event log.
+//!
+//! ```no_run
+//! use teatime::data::Data;
+//! # fn example(config: teatime::Config) -> Result<(), Box<dyn std::error::Error>> {
+//! let data = Data::new(&config, "ws://127.0.0.1:9090")?;
+//! let photo = data.store(b"a photo")?;
+//! // Now publish an event with `photo` in it; whoever gets it does this:
+//! assert_eq!(data.fetch(photo)?, b"a photo");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Most of this takes as long as it takes: call it on a thread that has the time, or have a [`Transfer`] do that.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use crate::transfer::Transfer;
+pub use teatime_data::{BadHandle, BlobHandle, DataError, Progress};
+use teatime_data::{Space, limits};
+use teatime_net::client::Waker;
+use teatime_net::data::{Remote, Watch, fetch, store};
+use teatime_net::tls::Trust;
+use teatime_session::Config;
+
+use crate::cache::Cache;
+use crate::driver::JoinError;
+use crate::link::reflector_address;
+
+/// Largest blob in bytes that can be expressed; servers may take less.
+pub const MAX_BLOB: u64 = limits::MAX_BLOB;
+
+/// The blobs of a room. Whoever has the same app, room and password has the same ones, whatever the version
+/// of its models. Clones share everything.
+#[derive(Clone)]
+pub struct Data {
+    remote: Remote,
+    space: Arc<Space>,
+    cache: Option<Arc<Cache>>,
+}
+
+impl Data {
+    /// The blobs of the room that this configuration leads to, through this reflector. With a password this
+    /// takes some 30 ms of CPU.
+    ///
+    /// # Errors
+    /// If the configuration or the address is wrong.
+    pub fn new(config: &Config, reflector: &str) -> Result<Self, JoinError> {
+        config.check()?;
+        let url = reflector_address(reflector)?;
+        let trust = Trust::new(config.trusted_certificates.as_deref())?;
+        let space = Space::new(config.app.id(), &config.name, config.password.as_deref());
+        Ok(Self { remote: Remote { url, trust }, space: Arc::new(space), cache: None })
+    }
+
+    /// Keeps what is fetched in a directory, at most so many bytes, as the server has it: sealed if there is
+    /// a password.
+    ///
+    /// # Errors
+    /// If the directory cannot be made or read.
+    pub fn with_cache(mut self, directory: &Path, max_bytes: u64) -> io::Result<Self> {
+        self.cache = Some(Arc::new(Cache::open(directory, max_bytes)?));
+        Ok(self)
+    }
+
+    /// Stores a blob, and returns what stands for it in models and events.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being stored whole.
+    pub fn store(&self, mut content: &[u8]) -> Result<BlobHandle, DataError> {
+        self.store_from(content.len() as u64, &mut content, &mut go_on)
+    }
+
+    /// Stores what a source has, which must be exactly so many bytes, and holds no more of it than some
+    /// chunks. `watch` is told how far it is, some ten times a second, and may end it. What has
+    /// arrived when it ends early is not sent again the next time.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being stored whole.
+    pub fn store_from(
+        &self,
+        size: u64,
+        source: &mut dyn Read,
+        watch: &mut Watch<'_>,
+    ) -> Result<BlobHandle, DataError> {
+        store(&self.remote, &self.space, size, source, watch)
+    }
+
+    /// Stores a file.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being stored whole; if the file cannot be read, [`DataError::Local`].
+    pub fn store_file(&self, file: &Path, watch: &mut Watch<'_>) -> Result<BlobHandle, DataError> {
+        let mut source = File::open(file).map_err(|error| local(file, &error))?;
+        let size = source.metadata().map_err(|error| local(file, &error))?.len();
+        self.store_from(size, &mut source, watch)
+    }
+
+    /// Fetches a blob whole.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being fetched whole.
+    pub fn fetch(&self, handle: BlobHandle) -> Result<Vec<u8>, DataError> {
+        let mut content = Vec::new();
+        self.fetch_into(handle, &mut content, &mut go_on)?;
+        Ok(content)
+    }
+
+    /// Fetches a blob, and writes it to a target from its beginning on, piece by piece, each after it has been
+    /// proved right. So after an error the target has a beginning of the blob, and nothing else. `watch`
+    /// is told how far it is, some ten times a second, and may end it.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being fetched whole.
+    pub fn fetch_into(
+        &self,
+        handle: BlobHandle,
+        target: &mut dyn Write,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), DataError> {
+        match &self.cache {
+            Some(cache) => fetch(&self.remote, &self.space, handle, &mut &**cache, target, watch),
+            None => fetch(&self.remote, &self.space, handle, &mut (), target, watch),
+        }
+    }
+
+    /// Fetches a blob into a file, which is there whole in the end, or as it was before.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being fetched whole; if the file cannot be written, [`DataError::Local`].
+    pub fn fetch_file(
+        &self,
+        handle: BlobHandle,
+        file: &Path,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), DataError> {
+        let mut unfinished = file.as_os_str().to_owned();
+        unfinished.push(format!(".{}.part", std::process::id()));
+        let unfinished = Path::new(&unfinished);
+        let mut target = File::create_new(unfinished).map_err(|error| local(file, &error))?;
+        let fetched = self.fetch_into(handle, &mut target, watch);
+        drop(target);
+        let named = fetched
+            .and_then(|()| fs::rename(unfinished, file).map_err(|error| local(file, &error)));
+        if named.is_err() {
+            // A part of it is of no use to anybody.
+            let _ = fs::remove_file(unfinished);
+        }
+        named
+    }
+
+    /// The same as [`store_from`](Self::store_from) on a thread of its own. `waker` is called from there when
+    /// there is progress, and at the end.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn start_store(
+        &self,
+        size: u64,
+        mut source: impl Read + Send + 'static,
+        waker: Waker,
+    ) -> io::Result<Transfer<BlobHandle>> {
+        let data = self.clone();
+        Transfer::start(waker, move |watch| data.store_from(size, &mut source, watch))
+    }
+
+    /// The same as [`fetch`](Self::fetch) on a thread of its own. `waker` is called from there when there is
+    /// progress, and at the end.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn start_fetch(&self, handle: BlobHandle, waker: Waker) -> io::Result<Transfer<Vec<u8>>> {
+        let data = self.clone();
+        Transfer::start(waker, move |watch| {
+            let mut content = Vec::new();
+            data.fetch_into(handle, &mut content, watch).map(|()| content)
+        })
+    }
+
+    /// Whether a handle belongs to this room, and to its password. The server is not asked.
+    pub fn owns(&self, handle: &BlobHandle) -> bool {
+        self.space.owns(handle)
+    }
+}
+
+fn go_on(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn local(file: &Path, error: &io::Error) -> DataError {
+    DataError::Local(format!("{}: {error}", file.display()))
+}

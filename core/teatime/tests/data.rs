@@ -1,0 +1,234 @@
+//! Blobs as an app stores and fetches them.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use std::time::{Duration, Instant};
+use teatime::data::{BlobHandle, Data, DataError};
+
+use teatime::server::{ReflectorConfig, Server, ServerConfig, SharedBlobs};
+use teatime::{Config, Cx, Driver, SessionEvent, handlers, model};
+use teatime_data::{MemoryFiles, VaultLimits, VaultUse};
+
+#[model]
+struct Album {
+    photos: Vec<BlobHandle>,
+}
+
+#[handlers]
+impl Album {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("album", "add", Self::add);
+        cx.subscribe("album", "clear", Self::clear);
+        Self { photos: Vec::new() }
+    }
+
+    fn add(&mut self, _: &mut Cx<Self>, photo: BlobHandle) {
+        self.photos.push(photo);
+    }
+
+    fn clear(&mut self, _: &mut Cx<Self>, (): ()) {
+        self.photos.clear();
+    }
+}
+
+fn config(version: u32, password: Option<&str>) -> Config {
+    let app = teatime::App::builder::<Album>("org.example.album").version(version);
+    let app = app.build().expect("it declares one model with a valid id");
+    Config::new(app, "holidays", &()).expect("it has no options").password(password)
+}
+
+fn server() -> Server {
+    Server::bind("127.0.0.1:0", ServerConfig::default()).expect("there is a free port")
+}
+
+fn data(server: &Server, password: Option<&str>) -> Data {
+    Data::new(&config(1, password), &server.url()).expect("the configuration is right")
+}
+
+fn photo(seed: u8) -> Vec<u8> {
+    (0..1_000_000).map(|at| (at / 7) as u8 ^ seed).collect()
+}
+
+#[test]
+fn a_handle_outlives_the_version_of_the_model_and_no_other_room_or_password_knows_it() {
+    let server = server();
+    let photo = photo(1);
+    let handle = data(&server, Some("pw")).store(&photo).expect("there is room");
+    let newer = Data::new(&config(2, Some("pw")), &server.url()).expect("it is right");
+    assert_eq!(newer.fetch(handle), Ok(photo));
+    for other in [data(&server, None), data(&server, Some("wp"))] {
+        assert!(!other.owns(&handle));
+        assert_eq!(other.fetch(handle), Err(DataError::OtherSession));
+    }
+}
+
+fn bytes_in(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).expect("it is there");
+    entries.map(|entry| entry.and_then(|entry| entry.metadata()).expect("it is there").len()).sum()
+}
+
+#[test]
+fn what_was_fetched_once_needs_no_server_until_the_cache_is_full_or_damaged() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let server = server();
+    let most = 2_200_000;
+    let plain = data(&server, Some("pw"));
+    let cached = || plain.clone().with_cache(directory.path(), most).expect("it can be made");
+    let handles: Vec<_> =
+        (0..3).map(|seed| plain.store(&photo(seed)).expect("there is room")).collect();
+    let first = cached();
+    for (seed, handle) in (0..).zip(&handles) {
+        assert_eq!(first.fetch(*handle), Ok(photo(seed)));
+        assert!(bytes_in(directory.path()) <= most);
+    }
+    // A damaged piece comes from the server, and is right from then on.
+    for entry in fs::read_dir(directory.path()).expect("it is there").flatten() {
+        let mut bytes = fs::read(entry.path()).expect("it is there");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(entry.path(), bytes).expect("it can be written");
+    }
+    let again = cached();
+    assert_eq!(again.fetch(handles[2]), Ok(photo(2)));
+    drop(server);
+    // The next program finds them, too.
+    assert_eq!(cached().fetch(handles[2]), Ok(photo(2)));
+    assert!(matches!(cached().fetch(handles[0]), Err(DataError::Unreachable(_))));
+}
+
+#[test]
+fn a_file_is_there_whole_or_as_it_was() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    let server = server();
+    let data = data(&server, None);
+    fs::write(&from, photo(4)).expect("there is room");
+    fs::write(&to, b"before").expect("there is room");
+    let handle = data.store_file(&from, &mut |_| ControlFlow::Continue(())).expect("it is read");
+    let cancelled = data.fetch_file(handle, &to, &mut |progress| {
+        if progress.done > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(cancelled, Err(DataError::Cancelled));
+    assert_eq!(fs::read(&to).expect("it is there"), b"before");
+    data.fetch_file(handle, &to, &mut |_| ControlFlow::Continue(())).expect("it is there");
+    assert_eq!(fs::read(&to).expect("it is there"), photo(4));
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 2);
+    let missing = data.store_file(Path::new("/nowhere"), &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(missing, Err(DataError::Local(_))));
+}
+
+/// Steps until something is so; it is told all that has happened.
+fn until(
+    what: &str,
+    drivers: &mut [&mut Driver],
+    mut is_so: impl FnMut(&mut [&mut Driver], &[SessionEvent]) -> bool,
+) {
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut heard = Vec::new();
+    while !is_so(drivers, &heard) {
+        assert!(Instant::now() < until, "{what} does not come: {heard:?}");
+        for driver in drivers.iter_mut() {
+            driver.wait(Duration::from_millis(5));
+            driver.step(Duration::from_millis(100));
+            heard.extend(std::iter::from_fn(|| driver.poll_event()));
+        }
+    }
+}
+
+/// A vote by which everybody agrees on a state.
+fn vote(drivers: &mut [&mut Driver]) {
+    let number = drivers.len() as u32;
+    drivers[0].request_vote().expect("it has joined");
+    until("a verdict", drivers, |_, heard| {
+        heard.iter().any(|event| match event {
+            SessionEvent::Verdict { hash, agreed, of, .. } => {
+                hash.is_some() && (*agreed, *of) == (number, number)
+            }
+            _ => false,
+        })
+    });
+}
+
+#[test]
+fn a_blob_goes_when_the_state_ceases_to_refer_to_it_and_late_joiners_load_such_states() {
+    [None, Some("pw")].into_iter().for_each(goes_when_nothing_refers_to_it);
+}
+
+fn goes_when_nothing_refers_to_it(password: Option<&str>) {
+    let limits = VaultLimits { grace: 0, ..VaultLimits::IN_MEMORY };
+    let blobs = SharedBlobs::open(MemoryFiles::default(), limits).expect("it is in memory");
+    // Each event that the log has asks for a snapshot.
+    let reflector = ReflectorConfig {
+        snapshot_after_events: 1,
+        vote_retry: 50_000,
+        ..ReflectorConfig::default()
+    };
+    let config = ServerConfig { blobs: Some(blobs.clone()), reflector, ..ServerConfig::default() };
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let join = || {
+        Driver::join(self::config(1, password), &server.url(), std::sync::Arc::new(|| {}))
+            .expect("the configuration is right")
+    };
+    let data = data(&server, password);
+    let photo = photo(9);
+    let handle = data.store(&photo).expect("there is room");
+    let mut first = join();
+    until("a view", &mut [&mut first], |_, heard| {
+        heard.iter().any(|event| matches!(event, SessionEvent::ViewReady))
+    });
+    first.publish("album", "add", &handle).expect("it has joined");
+    let photos = |driver: &Driver| {
+        let vm = driver.client().vm()?;
+        Some(vm.root::<Album>()?.photos.clone())
+    };
+    until("the photo", &mut [&mut first], |all, _| photos(all[0]) == Some(vec![handle]));
+    vote(&mut [&mut first]);
+    // It stands in the state: it stays, and who comes later finds it.
+    let mut second = join();
+    until("the state", &mut [&mut first, &mut second], |all, _| {
+        photos(all[1]) == Some(vec![handle])
+    });
+    vote(&mut [&mut first, &mut second]);
+    assert_eq!(data.fetch(handle).as_ref(), Ok(&photo));
+    first.publish("album", "clear", &()).expect("it has joined");
+    until("an empty album", &mut [&mut first, &mut second], |all, _| {
+        photos(all[1]) == Some(vec![])
+    });
+    let gone = |all: &mut [&mut Driver], _: &[SessionEvent]| {
+        // The log grows, so there are snapshots.
+        let _ = all[0].publish("album", "clear", &());
+        blobs.collect().expect("it is in memory");
+        blobs.usage() == VaultUse::default()
+    };
+    until("the end of the photo", &mut [&mut first, &mut second], gone);
+    assert_eq!(data.fetch(handle), Err(DataError::Unknown));
+}
+
+#[test]
+fn a_transfer_runs_by_itself_wakes_its_owner_and_can_be_cancelled() {
+    let server = server();
+    let data = data(&server, Some("pw"));
+    let (sender, woken) = std::sync::mpsc::channel();
+    let waker: teatime::Waker = std::sync::Arc::new(move || {
+        let _ = sender.send(());
+    });
+    let content = photo(5);
+    let source = std::io::Cursor::new(content.clone());
+    let patience = Duration::from_secs(30);
+    let store = data.start_store(content.len() as u64, source, waker.clone()).expect("it starts");
+    let handle = store.wait(patience).expect("it ends").expect("there is room");
+    assert_eq!((store.progress().done, store.progress().total), (1_000_000, 1_000_000));
+    assert!(woken.recv_timeout(patience).is_ok() && store.poll().is_none());
+    let fetch = data.start_fetch(handle, waker.clone()).expect("it starts");
+    assert_eq!(fetch.wait(patience), Some(Ok(content)));
+    // Nobody answers there, and it tries for seconds.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let url = format!("ws://{}", silent.local_addr().expect("it listens"));
+    let nowhere = Data::new(&config(1, Some("pw")), &url).expect("it is right");
+    let fetch = nowhere.start_fetch(handle, waker).expect("it starts");
+    assert_eq!(fetch.wait(Duration::from_millis(50)), None);
+    fetch.cancel();
+    assert_eq!(fetch.wait(patience), Some(Err(DataError::Cancelled)));
+}

@@ -1,0 +1,85 @@
+//! Golden vectors of data connections, put together here by hand from the MessagePack specification; and
+//! whatever arrives, reading it ends well.
+
+use proptest::prelude::*;
+use teatime_wire::limits::*;
+use teatime_wire::{DataLimits, DataReply, DataRequest, Digest, Hello, References, Refused};
+
+const PROTOCOL: &str = include_str!("../PROTOCOL.md");
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+    digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
+}
+
+#[test]
+fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
+    let a = Digest([0xaa; 32]);
+    // c4: a byte string with an 8-bit length; 93: an array of three; a1: a string of one.
+    let digest = format!("c4 20 {}", "aa".repeat(32));
+    for (request, expected) in [
+        (
+            DataRequest::Hello(Hello { version: 1, space: a, agent: "t" }),
+            format!("92 01 93 01 {digest} a1 74"),
+        ),
+        (DataRequest::Offer(vec![a, a]), format!("92 02 92 {digest} {digest}")),
+        (DataRequest::Chunk(b"x"), "92 03 c4 01 78".into()),
+        (DataRequest::Manifest(b"x"), "92 04 c4 01 78".into()),
+        (DataRequest::Get(a), format!("92 05 {digest}")),
+    ] {
+        assert_eq!(request.encode(), hex(&expected), "{request:?}");
+    }
+    for (reply, expected) in [
+        (
+            DataReply::Ready(DataLimits { max_blob: 5, room: u64::MAX }),
+            "92 01 92 05 cf ffffffffffffffff".into(),
+        ),
+        (DataReply::Wanted(vec![a]), format!("92 02 91 {digest}")),
+        (DataReply::Stored(a), format!("92 03 {digest}")),
+        (DataReply::Complete(a), format!("92 04 {digest}")),
+        (DataReply::Content(b"x"), "92 05 c4 01 78".into()),
+        (DataReply::Unknown(a), format!("92 06 {digest}")),
+        (DataReply::Refused(Refused::TooLarge), "92 07 01".into()),
+        (DataReply::Refused(Refused::NoRoom), "92 07 02".into()),
+        (DataReply::Refused(Refused::DiskFull), "92 07 03".into()),
+        (DataReply::Refused(Refused::Failed), "92 07 04".into()),
+    ] {
+        assert_eq!(reply.encode(), hex(&expected), "{reply:?}");
+    }
+}
+
+#[test]
+fn the_protocol_page_lists_every_limit_as_the_code_has_it() {
+    for (name, value) in [
+        ("DATA_CHUNK", DATA_CHUNK),
+        ("MAX_DATA_CHUNK", MAX_DATA_CHUNK),
+        ("MAX_CHUNKS", MAX_CHUNKS),
+        ("MAX_DATA_FRAME", MAX_DATA_FRAME),
+        ("MAX_OFFER", MAX_OFFER),
+    ] {
+        assert!(PROTOCOL.contains(&format!("| {name} | {value}")), "{name} is {value}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bodies_behind_every_tag_never_panic(
+        tag in 0u8..12,
+        body in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let frame = [&[0x92, tag], &body[..]].concat();
+        let _ = DataRequest::decode(&frame);
+        let _ = DataReply::decode(&frame);
+    }
+
+    #[test]
+    fn arbitrary_ends_of_snapshots_never_panic(
+        front in proptest::collection::vec(any::<u8>(), 0..200),
+        count in any::<[u8; 4]>(),
+        part in 1usize..100,
+    ) {
+        let bytes = [&front[..], &count, b"TEABLOBS"].concat();
+        let parts: Vec<_> = bytes.chunks(part).collect();
+        let _ = References::split(&parts);
+    }
+}
