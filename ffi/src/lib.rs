@@ -8,6 +8,7 @@
 //! its own in Rust has a crate like that, and exports what [`export_app`] returns.
 
 mod app;
+mod blobs;
 mod boundary;
 #[cfg(feature = "chat")]
 mod chat;
@@ -31,6 +32,7 @@ mod stats;
 mod status;
 mod sync_test;
 mod text;
+mod transfer;
 mod value;
 mod version;
 mod wake;
@@ -39,6 +41,7 @@ mod wake;
 uniffi::setup_scaffolding!();
 
 pub use app::*;
+pub use blobs::*;
 #[cfg(feature = "chat")]
 pub use chat::*;
 pub use config::*;

@@ -14,10 +14,12 @@ enum { ROOM = 64 };
 
 static struct {
     tea_app *app;
+    tea_blobs *blobs;
     tea_config *config;
     tea_cx *cx;
     tea_reflector *reflector;
     tea_session *session; /* another one than that whose handler runs */
+    tea_transfer *transfer;
     tea_value *value;
     tea_model model;
     tea_sync_step step;
@@ -108,6 +110,8 @@ int main(void) {
     must(tea_reflector_start(TEA_STR("127.0.0.1:0"), &fixture.reflector), "reflector");
     must(tea_reflector_url(fixture.reflector, &url), "reflector");
     must(tea_session_join(fixture.config, url, &fixture.session), "session");
+    must(tea_blobs_new(fixture.config, url, &fixture.blobs), "blobs");
+    must(tea_blobs_store(fixture.blobs, NULL, 0, &fixture.transfer), "transfer");
     must(tea_value_new(&fixture.value), "value");
     must(tea_value_put_nil(fixture.value), "value");
     /* The sync test makes the model, and with it all calls. */
@@ -121,6 +125,8 @@ int main(void) {
         expect(status, TEA_STATUS_OK, "sync test");
     }
     must(tea_value_free(fixture.value), "value");
+    must(tea_transfer_free(fixture.transfer), "transfer");
+    must(tea_blobs_free(fixture.blobs), "blobs");
     must(tea_session_free(fixture.session), "session");
     must(tea_reflector_free(fixture.reflector), "reflector");
     must(tea_config_free(fixture.config), "config");
