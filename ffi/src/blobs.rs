@@ -87,9 +87,9 @@ pub unsafe extern "C" fn tea_blobs_set_cache(
 
 /// The same blobs, with a directory for pieces of them.
 pub(crate) fn with_cache(data: &Data, directory: &str, max_bytes: u64) -> Result<Data> {
-    data.clone().with_cache(Path::new(directory), max_bytes).map_err(|error| {
-        Failure::new(tea_status::Io, format!("{directory}: {error}"))
-    })
+    data.clone()
+        .with_cache(Path::new(directory), max_bytes)
+        .map_err(|error| Failure::new(tea_status::Io, format!("{directory}: {error}")))
 }
 
 /// Frees it. Transfers that were started go on. Freeing it twice is TEA_STATUS_WRONG_HANDLE.

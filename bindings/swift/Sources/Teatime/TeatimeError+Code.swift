@@ -92,7 +92,7 @@ extension TeatimeError {
     /// somebody else may have answered.
     case badCertificate = 509
     /// The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
-    /// was published and has not come back yet is sent again then.
+    /// was published and has not come back yet is sent again then. Or it cannot store or read blobs.
     case notStored = 510
     /// The password is not the one that the session was started with.
     case wrongPassword = 520
@@ -128,6 +128,30 @@ extension TeatimeError {
     case syncDiffers = 700
     /// A handler failed in a sync test, or on every participant of a session alike.
     case fault = 701
+
+    /// The text is no handle of a blob.
+    case badBlobHandle = 800
+    /// The blob is larger than the reflector takes; nothing of it was sent. The message has both
+    /// sizes.
+    case blobTooLarge = 801
+    /// The reflector has no room for the blob: what the room may have is used up, or all that it has.
+    case noRoom = 802
+    /// The disk of the reflector is full.
+    case serverDiskFull = 803
+    /// The reflector has no such blob: it was never there, or no model has had its handle for long.
+    case unknownBlob = 804
+    /// The handle is one of another app or room, or of another password.
+    case otherSession = 805
+    /// The reflector handed out wrong bytes. None of them was passed on.
+    case wrongBytes = 806
+    /// The reflector lost a part of the blob while it was on its way: store it again.
+    case forgotten = 807
+    /// The file changed its size while it was read.
+    case wrongSize = 808
+    /// The reflector ended the transfer for good; the message says why.
+    case closed = 809
+    /// The transfer was cancelled.
+    case cancelled = 810
 
     /// A bug of the library: it panicked. The object is as good as lost, the process is not.
     case panic = 900
@@ -265,6 +289,17 @@ extension TeatimeError.Code {
     case .nameTaken: self = .nameTaken
     case .syncDiffers: self = .syncDiffers
     case .fault: self = .fault
+    case .badBlobHandle: self = .badBlobHandle
+    case .blobTooLarge: self = .blobTooLarge
+    case .noRoom: self = .noRoom
+    case .serverDiskFull: self = .serverDiskFull
+    case .unknownBlob: self = .unknownBlob
+    case .otherSession: self = .otherSession
+    case .wrongBytes: self = .wrongBytes
+    case .forgotten: self = .forgotten
+    case .wrongSize: self = .wrongSize
+    case .closed: self = .closed
+    case .cancelled: self = .cancelled
     case .panic: self = .panic
     case .io: self = .io
     }
