@@ -44,6 +44,12 @@ pub enum tea_event_kind {
     /// found it, the wrong state's hash. If flag there is a file of evidence, and message is its path; if
     /// it could not be written status and message say why. See tea_config_set_evidence_dir.
     Diverged = 10,
+    /// What the root model has persisted is stored: seq of the vote that it was part of. See
+    /// tea_cx_persist.
+    Persisted = 11,
+    /// A newer version of the app has begun a session of its own with what was persisted: version of
+    /// what it persists. Tell the user to update; what is done here does not get there any more.
+    NewerVersion = 12,
 }
 
 /// An event. Which members mean something depends on the kind; the others are zero or empty. Texts
@@ -83,6 +89,8 @@ pub struct tea_event {
     pub agreed: u32,
     /// How many were asked.
     pub of: u32,
+    /// The version of what an app persists.
+    pub version: u32,
 }
 
 impl tea_event {
@@ -104,6 +112,7 @@ impl tea_event {
             hash: tea_hash { bytes: [0; 32] },
             agreed: 0,
             of: 0,
+            version: 0,
         }
     }
 }

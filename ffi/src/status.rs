@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use strum::{IntoStaticStr, VariantArray};
 use teatime::data::DataError;
+use teatime::persisted::{MigrationError, PersistError};
 use teatime::{
     AppError, ConfigError, DisconnectReason, JoinError, LinkError, PublishError, QueryError,
 };
@@ -123,6 +124,9 @@ pub enum tea_status {
     OutOfOrder = 525,
     /// The same view has connected again from elsewhere.
     Replaced = 526,
+    /// What another version of the app has persisted cannot be migrated; it stays as it is. The message
+    /// says from which version to which, and why.
+    Migration = 527,
 
     /// There is no such model (any more).
     UnknownModel = 600,
@@ -143,6 +147,12 @@ pub enum tea_status {
     SyncDiffers = 700,
     /// A handler failed in a sync test, or on every participant of a session alike.
     Fault = 701,
+    /// Only the root model may persist data.
+    NotRoot = 702,
+    /// This is not what the app has declared that it persists.
+    NotDeclared = 703,
+    /// The data is larger than what may be persisted.
+    PersistedTooLarge = 704,
 
     /// The text is no handle of a blob.
     BadBlobHandle = 800,
@@ -258,6 +268,24 @@ impl From<JoinError> for Failure {
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         Self::new(tea_status::of_name(error.code()).unwrap_or(tea_status::Protocol), error)
+    }
+}
+
+impl From<PersistError> for Failure {
+    fn from(error: PersistError) -> Self {
+        let status = match error {
+            PersistError::NotRoot => tea_status::NotRoot,
+            PersistError::NotDeclared => tea_status::NotDeclared,
+            PersistError::TooLarge { .. } => tea_status::PersistedTooLarge,
+            _ => tea_status::Encoding,
+        };
+        Self::new(status, error)
+    }
+}
+
+impl From<MigrationError> for Failure {
+    fn from(error: MigrationError) -> Self {
+        Self::new(tea_status::Migration, error)
     }
 }
 

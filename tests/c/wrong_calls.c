@@ -22,6 +22,7 @@ static struct {
     tea_transfer *transfer;
     tea_value *value;
     tea_model model;
+    tea_migration migration;
     tea_sync_step step;
 } fixture;
 static const tea_str no_text = {NULL, 1};
@@ -88,6 +89,11 @@ static void *load(tea_data state, void *user_data) {
     return user_data;
 }
 
+static int32_t migrate(tea_data old, tea_value *migrated, void *user_data) {
+    (void)old, (void)user_data;
+    return (int32_t)tea_value_put_nil(migrated);
+}
+
 int main(void) {
     static const tea_str handlers[] = {{"zero", 4}, {"one", 3}};
     tea_sync_step none;
@@ -103,6 +109,8 @@ int main(void) {
     fixture.model.handle = handle;
     fixture.model.save = save;
     fixture.model.load = load;
+    fixture.migration.from = 1;
+    fixture.migration.migrate = migrate;
     must(tea_app_new(TEA_STR("other"), 1, &fixture.app), "app");
     must(tea_app_new(TEA_STR(TEA_CHAT_APP), 1, &chat), "chat");
     must(tea_app_add_chat(chat), "chat");

@@ -280,6 +280,11 @@ enum tea_status
      */
     TEA_STATUS_REPLACED = 526,
     /**
+     * What another version of the app has persisted cannot be migrated; it stays as it is. The message
+     * says from which version to which, and why.
+     */
+    TEA_STATUS_MIGRATION = 527,
+    /**
      * There is no such model (any more).
      */
     TEA_STATUS_UNKNOWN_MODEL = 600,
@@ -315,6 +320,18 @@ enum tea_status
      * A handler failed in a sync test, or on every participant of a session alike.
      */
     TEA_STATUS_FAULT = 701,
+    /**
+     * Only the root model may persist data.
+     */
+    TEA_STATUS_NOT_ROOT = 702,
+    /**
+     * This is not what the app has declared that it persists.
+     */
+    TEA_STATUS_NOT_DECLARED = 703,
+    /**
+     * The data is larger than what may be persisted.
+     */
+    TEA_STATUS_PERSISTED_TOO_LARGE = 704,
     /**
      * The text is no handle of a blob.
      */
@@ -480,6 +497,16 @@ enum tea_event_kind
      * it could not be written status and message say why. See tea_config_set_evidence_dir.
      */
     TEA_EVENT_KIND_DIVERGED = 10,
+    /**
+     * What the root model has persisted is stored: seq of the vote that it was part of. See
+     * tea_cx_persist.
+     */
+    TEA_EVENT_KIND_PERSISTED = 11,
+    /**
+     * A newer version of the app has begun a session of its own with what was persisted: version of
+     * what it persists. Tell the user to update; what is done here does not get there any more.
+     */
+    TEA_EVENT_KIND_NEWER_VERSION = 12,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -914,7 +941,32 @@ typedef struct {
      * How many were asked.
      */
     uint32_t of;
+    /**
+     * The version of what an app persists.
+     */
+    uint32_t version;
 } tea_event;
+
+/**
+ * A step from one version of what an app persists to the next one. It must give the same on every
+ * participant, as all that models compute; see tea_model.
+ */
+typedef struct {
+    /**
+     * The version from which it leads: to that of the migration behind it, the last one to the version
+     * of the app.
+     */
+    uint32_t from;
+    /**
+     * Puts into a value what becomes of what was persisted in that version, which is MessagePack.
+     * Anything but 0 is a failure: then the session does not begin, and what was persisted stays.
+     */
+    int32_t (*migrate)(tea_data old, tea_value *migrated, void *user_data);
+    /**
+     * Passed to it.
+     */
+    void *user_data;
+} tea_migration;
 
 /**
  * Statistics of a session; times are in µs.
@@ -1616,6 +1668,55 @@ double tea_math_hypot(double x, double y);
  * The remainder of x / y with the sign of x.
  */
 double tea_math_rem(double x, double y);
+
+/**
+ * Declares that the root model persists data, by tea_cx_persist, and which version the layout of
+ * that data has: 1 or more, and another one whenever it changes. The session of a later version of
+ * the app, in the same room with the same password, begins with it; the migrations, in the order of
+ * their versions, make of it what the later version knows. They are copied; their functions and
+ * user_data must live as long as the app and everything made from it, and any thread may call them.
+ *
+ * Fails with TEA_STATUS_BAD_APP if a configuration was asked of the app already. Whether the versions
+ * go up shows when a session is configured.
+ */
+tea_status tea_app_persists(tea_app *app,
+                            uint32_t version,
+                            const tea_migration *migrations,
+                            size_t count);
+
+/**
+ * Makes of data that some version of the app has persisted what this one would: for tests of
+ * migrations. From then on nothing can be added to the app. Free the value with tea_value_free.
+ *
+ * Fails with TEA_STATUS_MIGRATION, and with TEA_STATUS_NOT_DECLARED if the app persists nothing.
+ */
+tea_status tea_app_migrate(const tea_app *app,
+                           uint32_t version,
+                           tea_data data,
+                           int32_t format,
+                           tea_value **migrated);
+
+/**
+ * Persists data, for the root model: it takes the place of what was persisted before, and is what a
+ * later version of the app begins with. At most 1 MiB; handles of blobs may stand in it as texts. It
+ * is part of the model's state, and is stored by the reflector soon, encrypted if there is a
+ * password: TEA_EVENT_KIND_PERSISTED tells when.
+ *
+ * Fails with TEA_STATUS_NOT_ROOT, TEA_STATUS_NOT_DECLARED, TEA_STATUS_PERSISTED_TOO_LARGE or
+ * TEA_STATUS_ENCODING. What was persisted before stays then.
+ */
+tea_status tea_cx_persist(tea_cx *cx,
+                          tea_data data);
+
+/**
+ * What an earlier version of the app has persisted, migrated to the layout of this one: for the init
+ * of the root model. Free the value with tea_value_free.
+ *
+ * Fails with TEA_STATUS_NOT_FOUND if there is nothing, as in every callback but that one.
+ */
+tea_status tea_cx_persisted(const tea_cx *cx,
+                            int32_t format,
+                            tea_value **data);
 
 /**
  * Asks a named query of a model, TEA_ROOT_MODEL for the root model. Reading changes nothing. The

@@ -88,6 +88,16 @@ pub enum Event {
         /// Why it could not be written, for people.
         why: Option<String>,
     },
+    /// What the root model has persisted is stored.
+    Persisted {
+        /// Sequence number of the vote that it was part of.
+        seq: u64,
+    },
+    /// A newer version of the app has begun a session of its own with what was persisted.
+    NewerVersion {
+        /// The version of what it persists.
+        version: u32,
+    },
 }
 
 /// What concerns the session.

@@ -105,6 +105,7 @@ impl Parameter {
             ("tea_data", _) => "tea_nil()".into(),
             ("tea_waker" | "void*", _) => "NULL".into(),
             ("tea_model*", _) => "&fixture.model".into(),
+            ("tea_migration*", _) => "&fixture.migration".into(),
             ("tea_sync_step*", _) => "&fixture.step".into(),
             ("uint8_t*", "item" | "content") => "(const uint8_t *)\"bytes\"".into(),
             (_, "capacity") => "ROOM".into(),

@@ -108,6 +108,9 @@ extension TeatimeError {
     case outOfOrder = 525
     /// The same view has connected again from elsewhere.
     case replaced = 526
+    /// What another version of the app has persisted cannot be migrated; it stays as it is. The message
+    /// says from which version to which, and why.
+    case migration = 527
 
     /// There is no such model (any more).
     case unknownModel = 600
@@ -128,6 +131,12 @@ extension TeatimeError {
     case syncDiffers = 700
     /// A handler failed in a sync test, or on every participant of a session alike.
     case fault = 701
+    /// Only the root model may persist data.
+    case notRoot = 702
+    /// This is not what the app has declared that it persists.
+    case notDeclared = 703
+    /// The data is larger than what may be persisted.
+    case persistedTooLarge = 704
 
     /// The text is no handle of a blob.
     case badBlobHandle = 800
@@ -215,6 +224,7 @@ extension TeatimeError.Code {
     case .malformed: "MALFORMED"
     case .outOfOrder: "OUT_OF_ORDER"
     case .replaced: "REPLACED"
+    case .migration: "MIGRATION"
     case .unknownModel: "UNKNOWN_MODEL"
     case .unknownQuery: "UNKNOWN_QUERY"
     case .queryArgument: "QUERY_ARGUMENT"
@@ -224,6 +234,20 @@ extension TeatimeError.Code {
     case .nameTaken: "NAME_TAKEN"
     case .syncDiffers: "SYNC_DIFFERS"
     case .fault: "FAULT"
+    case .notRoot: "NOT_ROOT"
+    case .notDeclared: "NOT_DECLARED"
+    case .persistedTooLarge: "PERSISTED_TOO_LARGE"
+    case .badBlobHandle: "BAD_BLOB_HANDLE"
+    case .blobTooLarge: "BLOB_TOO_LARGE"
+    case .noRoom: "NO_ROOM"
+    case .serverDiskFull: "SERVER_DISK_FULL"
+    case .unknownBlob: "UNKNOWN_BLOB"
+    case .otherSession: "OTHER_SESSION"
+    case .wrongBytes: "WRONG_BYTES"
+    case .forgotten: "FORGOTTEN"
+    case .wrongSize: "WRONG_SIZE"
+    case .closed: "CLOSED"
+    case .cancelled: "CANCELLED"
     case .panic: "PANIC"
     case .io: "IO"
     }
@@ -280,6 +304,7 @@ extension TeatimeError.Code {
     case .malformed: self = .malformed
     case .outOfOrder: self = .outOfOrder
     case .replaced: self = .replaced
+    case .migration: self = .migration
     case .unknownModel: self = .unknownModel
     case .unknownQuery: self = .unknownQuery
     case .queryArgument: self = .queryArgument
@@ -289,6 +314,9 @@ extension TeatimeError.Code {
     case .nameTaken: self = .nameTaken
     case .syncDiffers: self = .syncDiffers
     case .fault: self = .fault
+    case .notRoot: self = .notRoot
+    case .notDeclared: self = .notDeclared
+    case .persistedTooLarge: self = .persistedTooLarge
     case .badBlobHandle: self = .badBlobHandle
     case .blobTooLarge: self = .blobTooLarge
     case .noRoom: self = .noRoom

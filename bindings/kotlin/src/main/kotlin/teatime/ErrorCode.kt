@@ -119,6 +119,11 @@ public enum class ErrorCode(public val number: Int) {
     OUT_OF_ORDER(525),
     /** The same view has connected again from elsewhere. */
     REPLACED(526),
+    /**
+     * What another version of the app has persisted cannot be migrated; it stays as it is. The message
+     * says from which version to which, and why.
+     */
+    MIGRATION(527),
 
     /** There is no such model (any more). */
     UNKNOWN_MODEL(600),
@@ -139,6 +144,12 @@ public enum class ErrorCode(public val number: Int) {
     SYNC_DIFFERS(700),
     /** A handler failed in a sync test, or on every participant of a session alike. */
     FAULT(701),
+    /** Only the root model may persist data. */
+    NOT_ROOT(702),
+    /** This is not what the app has declared that it persists. */
+    NOT_DECLARED(703),
+    /** The data is larger than what may be persisted. */
+    PERSISTED_TOO_LARGE(704),
 
     /** The text is no handle of a blob. */
     BAD_BLOB_HANDLE(800),
@@ -219,6 +230,7 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.MALFORMED -> ErrorCode.MALFORMED
     TeaStatus.OUT_OF_ORDER -> ErrorCode.OUT_OF_ORDER
     TeaStatus.REPLACED -> ErrorCode.REPLACED
+    TeaStatus.MIGRATION -> ErrorCode.MIGRATION
     TeaStatus.UNKNOWN_MODEL -> ErrorCode.UNKNOWN_MODEL
     TeaStatus.UNKNOWN_QUERY -> ErrorCode.UNKNOWN_QUERY
     TeaStatus.QUERY_ARGUMENT -> ErrorCode.QUERY_ARGUMENT
@@ -228,6 +240,9 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.NAME_TAKEN -> ErrorCode.NAME_TAKEN
     TeaStatus.SYNC_DIFFERS -> ErrorCode.SYNC_DIFFERS
     TeaStatus.FAULT -> ErrorCode.FAULT
+    TeaStatus.NOT_ROOT -> ErrorCode.NOT_ROOT
+    TeaStatus.NOT_DECLARED -> ErrorCode.NOT_DECLARED
+    TeaStatus.PERSISTED_TOO_LARGE -> ErrorCode.PERSISTED_TOO_LARGE
     TeaStatus.BAD_BLOB_HANDLE -> ErrorCode.BAD_BLOB_HANDLE
     TeaStatus.BLOB_TOO_LARGE -> ErrorCode.BLOB_TOO_LARGE
     TeaStatus.NO_ROOM -> ErrorCode.NO_ROOM

@@ -79,6 +79,21 @@ public sealed interface Notice {
         val evidence: String?,
         val why: String?,
     ) : Notice
+
+    /**
+     * What the root model has persisted is stored: a later version of the app begins with it.
+     *
+     * @property seq sequence number of the vote that it was part of
+     */
+    public data class Persisted(val seq: ULong) : Notice
+
+    /**
+     * A newer version of the app has begun a session of its own with what was persisted. What is done here does
+     * not get there any more: tell the user to update.
+     *
+     * @property version the version of what it persists
+     */
+    public data class NewerVersion(val version: UInt) : Notice
 }
 
 /** What concerns the session itself; nothing if it was published. */
@@ -95,6 +110,8 @@ internal fun notice(event: NativeEvent): Notice? = when (event) {
     is NativeEvent.Held -> Notice.Held(event.held)
     is NativeEvent.Diverged ->
         Notice.Diverged(event.seq, duration(event.timeUs), event.hash, event.evidence, event.why)
+    is NativeEvent.Persisted -> Notice.Persisted(event.seq)
+    is NativeEvent.NewerVersion -> Notice.NewerVersion(event.version)
 }
 
 internal fun duration(us: ULong): Duration = us.coerceAtMost(Long.MAX_VALUE.toULong()).toLong().microseconds
