@@ -22,10 +22,11 @@ mod input;
 pub mod limits;
 mod loading;
 mod outbox;
-mod references;
+mod persisting;
 mod step;
 mod subscriptions;
 mod tape;
+mod trailer;
 mod voting;
 
 pub use client::{Client, PublishError, Receipt};

@@ -58,7 +58,7 @@ fn messages() -> Vec<Vec<u8>> {
 }
 
 fn archive(messages: Vec<Vec<u8>>) -> Archive {
-    Archive { password_proof: None, snapshot: None, messages, time: 45 }
+    Archive { password_proof: None, snapshot: None, persisted: None, messages, time: 45 }
 }
 
 fn played(config: &Config, archive: &Archive) -> Vm {
@@ -69,7 +69,13 @@ fn played(config: &Config, archive: &Archive) -> Vm {
 /// As a reflector has it that has never seen anybody in it.
 fn stored(beginning: Beginning) -> Archive {
     let Beginning { password_proof, info, snapshot, .. } = beginning;
-    Archive { password_proof, snapshot: Some((info, snapshot)), messages: Vec::new(), time: 0 }
+    Archive {
+        password_proof,
+        snapshot: Some((info, snapshot)),
+        persisted: None,
+        messages: Vec::new(),
+        time: 0,
+    }
 }
 
 #[test]

@@ -6,11 +6,15 @@ use common::small;
 use teatime_reflector::{Config, ConnId, Output, Reflector, Storage};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared, Storage as _, Stored};
 use teatime_wire::{
-    Beginning, ClientMessage, CloseReason, Digest, Hold, Join, Resume, Send, ServerMessage,
+    Beginning, ClientMessage, CloseReason, Digest, Hold, Join, Resume, Room, Send, ServerMessage,
     SessionId, SnapshotInfo, ViewSecret, Welcome,
 };
 
 const SECOND: u64 = 1_000_000;
+
+fn room(session: u8) -> Room {
+    Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 }
+}
 
 struct World {
     reflector: Reflector,
@@ -49,6 +53,7 @@ impl World {
         let join = Join {
             protocol: 1,
             session: SessionId([session; 32]),
+            room: room(session),
             secret: ViewSecret([view; 32]),
             password_proof,
             view_data: None,
@@ -286,8 +291,14 @@ fn a_session_that_begins_with_a_snapshot_is_joined_as_ever_and_who_was_in_it_goe
     let views = vec![(gone, Some(vec![1, 2]))];
     let (password_proof, ticks_per_second) = (Some(Digest([4; 32])), 10);
     let kept = snapshot.clone();
-    let beginning =
-        Beginning { password_proof, ticks_per_second, info, snapshot: kept, views: views.clone() };
+    let beginning = Beginning {
+        room: room(1),
+        password_proof,
+        ticks_per_second,
+        info,
+        snapshot: kept,
+        views: views.clone(),
+    };
     let stored = Stored::begin(beginning).expect("it can be made");
     let mut store = open().expect("it opens");
     store.begin(&[1; 32], &stored.head).expect("there is room");

@@ -34,6 +34,10 @@ pub const MAX_CLOSE_REASON: usize = 123;
 /// [`SendLimits`](crate::SendLimits).
 pub const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 
+/// Largest data that a root model may persist in bytes, encryption included: 1 MiB, and what is around it. A log that begins with it
+/// is loaded like a snapshot.
+pub const MAX_PERSISTED: usize = 1024 * 1024 + 64;
+
 /// Slowest and fastest rate of ticks a session may ask for, per second.
 pub const TICKS_PER_SECOND: std::ops::RangeInclusive<u16> = 1..=60;
 

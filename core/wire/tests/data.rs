@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use teatime_wire::limits::*;
-use teatime_wire::{DataLimits, DataReply, DataRequest, Digest, Hello, References, Refused};
+use teatime_wire::{DataLimits, DataReply, DataRequest, Digest, Hello, Trailer, Refused};
 
 const PROTOCOL: &str = include_str!("../PROTOCOL.md");
 
@@ -80,6 +80,6 @@ proptest! {
     ) {
         let bytes = [&front[..], &count, b"TEABLOBS"].concat();
         let parts: Vec<_> = bytes.chunks(part).collect();
-        let _ = References::split(&parts);
+        let _ = Trailer::split(&parts);
     }
 }

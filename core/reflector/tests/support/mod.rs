@@ -4,8 +4,8 @@
 
 use teatime_reflector::{Config, ConnId, Output, Reflector};
 use teatime_wire::{
-    ClientMessage, CloseReason, Event, Join, Send, ServerMessage, SessionId, ViewId, ViewSecret,
-    Views, Welcome,
+    ClientMessage, CloseReason, Digest, Event, Join, Room, Send, ServerMessage, SessionId, ViewId,
+    ViewSecret, Views, Welcome,
 };
 
 pub const MS: u64 = 1_000;
@@ -30,10 +30,16 @@ pub fn id(number: u8) -> ViewId {
     secret(number).view_id()
 }
 
+/// The room of the tests, as this version of the app joins it.
+pub fn room(version: u32) -> Room {
+    Room { name: Digest([1; 32]), id: Digest([2; 32]), version }
+}
+
 pub fn join(number: u8) -> Join<'static> {
     Join {
         protocol: 1,
         session: SessionId([1; 32]),
+        room: room(1),
         secret: secret(number),
         password_proof: None,
         view_data: None,
