@@ -47,8 +47,9 @@ pub enum tea_event_kind {
     /// What the root model has persisted is stored: seq of the vote that it was part of. See
     /// tea_cx_persist.
     Persisted = 11,
-    /// A newer version of the app has begun a session of its own with what was persisted: version of
-    /// what it persists. Tell the user to update; what is done here does not get there any more.
+    /// A newer version of the app is used in this room, or has been: version. It has a session of its
+    /// own, which began with what was persisted by then; what is done here does not get there. message
+    /// tells the user to update.
     NewerVersion = 12,
 }
 
@@ -89,7 +90,7 @@ pub struct tea_event {
     pub agreed: u32,
     /// How many were asked.
     pub of: u32,
-    /// The version of what an app persists.
+    /// The version of an app.
     pub version: u32,
 }
 
@@ -296,6 +297,13 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>
                 None => {}
             }
             event
+        }
+        SessionEvent::Persisted { seq } => {
+            tea_event { seq, ..tea_event::new(tea_event_kind::Persisted) }
+        }
+        SessionEvent::NewerVersion { version } => {
+            message = batch.message(format_args!("version {version} of this app is used here"));
+            tea_event { version, ..tea_event::new(tea_event_kind::NewerVersion) }
         }
         // What this version of the library does not know it does not make.
         other => {

@@ -31,7 +31,7 @@ fn source(name: &str) -> PathBuf {
 }
 
 /// The tests in C, each a program of its own.
-const TESTS: [&str; 4] = ["values", "sessions", "threads", "blobs"];
+const TESTS: [&str; 5] = ["values", "sessions", "threads", "blobs", "persisted"];
 
 /// Builds a test in C and returns where it is.
 fn build_test(name: &str, kind: &str, flags: &[&str]) -> PathBuf {

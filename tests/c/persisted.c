@@ -12,6 +12,8 @@ struct board {
 };
 static const uint32_t versions[] = {0, 1, 2, 3};
 static char *huge;
+/* Whether there is a bug in the last migration. */
+static bool curses_are_fatal = true;
 
 static tea_reflector *reflector;
 static tea_str url;
@@ -156,7 +158,7 @@ static int32_t two_to_three(tea_data old, tea_value *migrated, void *user_data) 
     struct board board = {"", 0, 3};
     (void)user_data;
     read_board(&board, 2, old);
-    if (!strcmp(board.title, "cursed")) return 5;
+    if (curses_are_fatal && !strcmp(board.title, "cursed")) return 5;
     put_board(&board, 3, migrated);
     return 0;
 }
@@ -298,24 +300,25 @@ static void assert_shows(tea_session *session, const char *title, uint64_t stars
 }
 
 static void a_new_version_begins_with_what_the_old_one_persisted(void **state) {
-    const char *passwords[] = {NULL, "secret"};
+    const char *passwords[] = {NULL, "secret"}, *rooms[] = {"open", "closed"};
     int round;
     (void)state;
     for (round = 0; round < 2; round++) {
-        tea_session *first = board_session(1, "chain", passwords[round]), *second, *third;
+        tea_session *first = board_session(1, rooms[round], passwords[round]), *second, *third;
         tea_event event;
         wait_for(first, TEA_EVENT_KIND_VIEW_READY);
         assert_shows(first, "new", 0);
         rename_to(first, "\"tea\"");
-        second = board_session(2, "chain", passwords[round]);
+        second = board_session(2, rooms[round], passwords[round]);
         wait_for(second, TEA_EVENT_KIND_VIEW_READY);
         assert_shows(second, "tea", 40);
         /* Whoever still has the old version hears of the new one, and is in a session of his own. */
         event = wait_for(first, TEA_EVENT_KIND_NEWER_VERSION);
         assert_int_equal(event.version, 2);
+        assert_true(event.message.len > 20);
         rename_to(second, "\"coffee\"");
         assert_shows(first, "tea", 1);
-        third = board_session(3, "chain", passwords[round]);
+        third = board_session(3, rooms[round], passwords[round]);
         wait_for(third, TEA_EVENT_KIND_VIEW_READY);
         assert_shows(third, "coffee", 42);
         assert_ok(tea_session_free(third));
@@ -337,10 +340,12 @@ static void a_migration_that_fails_ends_the_join_and_loses_nothing(void **state)
     assert_status(tea_session_failure(third), TEA_STATUS_MIGRATION);
     assert_says("from version 2 to version 3");
     assert_ok(tea_session_free(third));
-    rename_to(second, "\"blessed\"");
+    assert_shows(second, "cursed", 2);
+    /* With the bug out of it, it begins with what was persisted. */
+    curses_are_fatal = false;
     third = board_session(3, "cursed", NULL);
     wait_for(third, TEA_EVENT_KIND_VIEW_READY);
-    assert_shows(third, "blessed", 4);
+    assert_shows(third, "cursed", 2);
     assert_ok(tea_session_free(third));
     assert_ok(tea_session_free(second));
 }

@@ -503,8 +503,9 @@ enum tea_event_kind
      */
     TEA_EVENT_KIND_PERSISTED = 11,
     /**
-     * A newer version of the app has begun a session of its own with what was persisted: version of
-     * what it persists. Tell the user to update; what is done here does not get there any more.
+     * A newer version of the app is used in this room, or has been: version. It has a session of its
+     * own, which began with what was persisted by then; what is done here does not get there. message
+     * tells the user to update.
      */
     TEA_EVENT_KIND_NEWER_VERSION = 12,
 };
@@ -942,7 +943,7 @@ typedef struct {
      */
     uint32_t of;
     /**
-     * The version of what an app persists.
+     * The version of an app.
      */
     uint32_t version;
 } tea_event;

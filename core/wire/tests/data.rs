@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use teatime_wire::limits::*;
-use teatime_wire::{DataLimits, DataReply, DataRequest, Digest, Hello, Trailer, Refused};
+use teatime_wire::{DataLimits, DataReply, DataRequest, Digest, Hello, Refused, Trailer};
 
 const PROTOCOL: &str = include_str!("../PROTOCOL.md");
 

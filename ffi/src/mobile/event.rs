@@ -93,10 +93,12 @@ pub enum Event {
         /// Sequence number of the vote that it was part of.
         seq: u64,
     },
-    /// A newer version of the app has begun a session of its own with what was persisted.
+    /// A newer version of the app is used in this room, or has been, in a session of its own.
     NewerVersion {
-        /// The version of what it persists.
+        /// Its version.
         version: u32,
+        /// What to tell people.
+        why: String,
     },
 }
 
@@ -133,6 +135,11 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
             let (seq, time_us) = (divergence.seq, divergence.time.as_micros());
             Event::Diverged { seq, time_us, hash: divergence.hash.to_string(), evidence, why }
         }
+        SessionEvent::Persisted { seq } => Event::Persisted { seq },
+        SessionEvent::NewerVersion { version } => Event::NewerVersion {
+            version,
+            why: format!("version {version} of this app is used here"),
+        },
         // What this version does not know it does not make.
         _ => return None,
     })

@@ -24,9 +24,10 @@ pub struct Second {
     stars: u64,
 }
 
-/// What the third version persists.
+/// What the third version persists. There is a bug in how it is made of the second, and a release without
+/// it.
 #[derive(Serialize, Deserialize)]
-pub struct Third {
+pub struct Third<const BUG: bool> {
     titles: Vec<String>,
     stars: u64,
 }
@@ -49,12 +50,12 @@ impl Persisted for Second {
     }
 }
 
-impl Persisted for Third {
+impl<const BUG: bool> Persisted for Third<BUG> {
     const VERSION: u32 = 3;
     type Previous = Second;
 
     fn migrate(old: Second) -> Result<Self, String> {
-        if old.title == "cursed" {
+        if BUG && old.title == "cursed" {
             return Err("the title is cursed".into());
         }
         Ok(Self { titles: vec![old.title], stars: old.stars })
@@ -73,7 +74,7 @@ impl From<Shown> for Second {
     }
 }
 
-impl From<Shown> for Third {
+impl<const BUG: bool> From<Shown> for Third<BUG> {
     fn from(Shown { title, stars }: Shown) -> Self {
         Self { titles: vec![title], stars }
     }
@@ -91,8 +92,8 @@ impl From<Second> for Shown {
     }
 }
 
-impl From<Third> for Shown {
-    fn from(Third { titles, stars }: Third) -> Self {
+impl<const BUG: bool> From<Third<BUG>> for Shown {
+    fn from(Third { titles, stars }: Third<BUG>) -> Self {
         Self { title: titles.join(" "), stars }
     }
 }
@@ -131,4 +132,5 @@ macro_rules! board {
 
 board!(BoardV1, First);
 board!(BoardV2, Second);
-board!(BoardV3, Third);
+board!(BoardV3, Third<true>);
+board!(BoardV3Mended, Third<false>);

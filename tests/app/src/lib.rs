@@ -7,7 +7,7 @@ use teatime::persisted::Persisted;
 use teatime::{App, AppBuilder};
 pub use teatime_ffi::*;
 
-use board::{BoardV1, BoardV2, BoardV3, First, Second, Third};
+use board::{BoardV1, BoardV2, BoardV3, BoardV3Mended, First, Second, Third};
 
 teatime_ffi::uniffi_reexport_scaffolding!();
 
@@ -33,5 +33,11 @@ pub extern "C" fn tea_test_board_2() -> *mut tea_app {
 /// The third.
 #[unsafe(no_mangle)]
 pub extern "C" fn tea_test_board_3() -> *mut tea_app {
-    export::<Third>(App::builder::<BoardV3>(ID))
+    export::<Third<true>>(App::builder::<BoardV3>(ID))
+}
+
+/// The third without its bug.
+#[unsafe(no_mangle)]
+pub extern "C" fn tea_test_board_3_mended() -> *mut tea_app {
+    export::<Third<false>>(App::builder::<BoardV3Mended>(ID))
 }

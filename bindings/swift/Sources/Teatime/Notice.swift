@@ -26,9 +26,10 @@ public enum Notice: Sendable, Hashable {
   /// What the root model has persisted is stored, as of the vote with this sequence number: a later
   /// version of the app begins with it.
   case persisted(seq: UInt64)
-  /// A newer version of the app has begun a session of its own with what was persisted; this is the
-  /// version of what it persists. What is done here does not get there any more: tell the user to update.
-  case newerVersion(Int)
+  /// A newer version of the app is used in this room, or has been. It has a session of its own, which
+  /// began with what was persisted by then; what is done here does not get there. The message tells
+  /// people to update.
+  case newerVersion(Int, message: String)
 }
 
 extension Notice {
@@ -50,7 +51,8 @@ extension Notice {
       self = .diverged(
         seq: seq, time: .microseconds(time), hash: hash, evidence: evidence, message: why)
     case .persisted(let seq): self = .persisted(seq: seq)
-    case .newerVersion(let version): self = .newerVersion(Int(version))
+    case .newerVersion(let version, let why):
+      self = .newerVersion(Int(version), message: why)
     case .published, .connection: return nil
     }
   }

@@ -88,12 +88,13 @@ public sealed interface Notice {
     public data class Persisted(val seq: ULong) : Notice
 
     /**
-     * A newer version of the app has begun a session of its own with what was persisted. What is done here does
-     * not get there any more: tell the user to update.
+     * A newer version of the app is used in this room, or has been. It has a session of its own, which began with
+     * what was persisted by then; what is done here does not get there.
      *
-     * @property version the version of what it persists
+     * @property version its version
+     * @property why tells people to update
      */
-    public data class NewerVersion(val version: UInt) : Notice
+    public data class NewerVersion(val version: UInt, val why: String) : Notice
 }
 
 /** What concerns the session itself; nothing if it was published. */
@@ -111,7 +112,7 @@ internal fun notice(event: NativeEvent): Notice? = when (event) {
     is NativeEvent.Diverged ->
         Notice.Diverged(event.seq, duration(event.timeUs), event.hash, event.evidence, event.why)
     is NativeEvent.Persisted -> Notice.Persisted(event.seq)
-    is NativeEvent.NewerVersion -> Notice.NewerVersion(event.version)
+    is NativeEvent.NewerVersion -> Notice.NewerVersion(event.version, event.why)
 }
 
 internal fun duration(us: ULong): Duration = us.coerceAtMost(Long.MAX_VALUE.toULong()).toLong().microseconds
