@@ -30,8 +30,8 @@ final class BlobTests: SessionTestCase {
 
   func testFiveMegabytesComeBackAndProgressGrows() async throws {
     let content = content()
-    for password in [nil, "secret"] {
-      let (mine, theirs) = try await (join(password: password), join(password: password))
+    for (room, password) in [("open", nil), ("closed", "secret")] {
+      let (mine, theirs) = try await (join(room, password: password), join(room, password: password))
       let (up, down) = (Seen<TransferProgress>(), Seen<TransferProgress>())
       let blob = try await inTime("store") {
         try await mine.store(data: content) { up.add($0) }
