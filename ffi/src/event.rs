@@ -301,9 +301,9 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>
         SessionEvent::Persisted { seq } => {
             tea_event { seq, ..tea_event::new(tea_event_kind::Persisted) }
         }
-        SessionEvent::NewerVersion { version } => {
-            message = batch.message(format_args!("version {version} of this app is used here"));
-            tea_event { version, ..tea_event::new(tea_event_kind::NewerVersion) }
+        SessionEvent::NewerVersion(newer) => {
+            message = batch.message(newer);
+            tea_event { version: newer.newer, ..tea_event::new(tea_event_kind::NewerVersion) }
         }
         // What this version of the library does not know it does not make.
         other => {

@@ -102,7 +102,11 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
         let opened =
             opened.ok_or_else(|| MigrationError::Damaged { version: 0, why: damaged() })?;
         let session = teatime_vm::SessionId(session.0);
-        let vm = Vm::begin(&config.app, session, &config.options, Some(&opened))?;
+        let vm = Vm::begin(&config.app, session, &config.options, Some(&opened));
+        let vm = vm.map_err(|error| match error {
+            VmError::Migration(error) => ArchiveError::Persisted(error),
+            error => ArchiveError::Start(error),
+        })?;
         base = Some(vm.snapshot()?.into());
     }
     let from = reached.0;

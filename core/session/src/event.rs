@@ -149,6 +149,26 @@ impl fmt::Display for DisconnectReason {
 
 impl std::error::Error for DisconnectReason {}
 
+/// What to tell people if a [newer version](SessionEvent::NewerVersion) of their app is used in the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewerVersion {
+    /// The declared version of the newer one.
+    pub newer: u32,
+    /// The declared version of this one.
+    pub own: u32,
+}
+
+impl fmt::Display for NewerVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { newer, own } = self;
+        write!(
+            f,
+            "a newer version of this app ({newer}) is used in this room: what you do here stays in the session of \
+             version {own}; update to meet the others"
+        )
+    }
+}
+
 /// What the client tells its owner.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -202,8 +222,5 @@ pub enum SessionEvent {
     },
     /// A newer version of the app is used in this room, or has been. It has a session of its own, which began
     /// with what this version or one before had persisted by then.
-    NewerVersion {
-        /// Its declared version.
-        version: u32,
-    },
+    NewerVersion(NewerVersion),
 }

@@ -6,7 +6,7 @@ use teatime_vm::{MigrationError, PersistedData, StateHash, Vm, VmError};
 use teatime_wire::{ClientMessage, SnapshotInfo};
 
 use crate::client::{Client, Phase};
-use crate::event::{DisconnectReason, SessionEvent};
+use crate::event::{DisconnectReason, NewerVersion, SessionEvent};
 use crate::trailer::open_persisted;
 
 /// What is kept of what the model persists.
@@ -79,7 +79,8 @@ impl Client {
     pub(crate) fn hear_newer_version(&mut self, version: u32) {
         if self.persisting.newer.is_none_or(|newer| newer < version) {
             self.persisting.newer = Some(version);
-            self.tell(SessionEvent::NewerVersion { version });
+            let own = self.config.app.version();
+            self.tell(SessionEvent::NewerVersion(NewerVersion { newer: version, own }));
         }
     }
 

@@ -18,16 +18,16 @@ pub(crate) fn end_with_trailer(
     seal: &mut Seal,
     space: &Space,
 ) -> Arc<[u8]> {
-    let roots = roots(snapshot, space);
-    if roots.is_empty() && persisted.is_none() && !Trailer::is_needed(&sealed) {
+    let has_handles = BlobHandle::scan(snapshot).next().is_some();
+    if !has_handles && persisted.is_none() && !Trailer::is_needed(&sealed) {
         return sealed;
     }
     let persisted = persisted.map(|data| PersistedPart {
         data: seal.seal_persisted(app_version, &write(data)),
-        roots: self::roots(&data.bytes, space),
+        roots: roots(&data.bytes, space),
     });
     let mut ended = sealed.to_vec();
-    let references = References { space: space.id(), roots };
+    let references = References { space: space.id(), roots: roots(snapshot, space) };
     Trailer { references, persisted }.append(&mut ended);
     ended.into()
 }

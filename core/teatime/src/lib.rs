@@ -33,13 +33,13 @@ pub use teatime_net::server;
 pub use teatime_net::tls::BadCertificates;
 pub use teatime_session::{
     Client, Config, ConfigError, ConnectionState, Delivery, DisconnectReason, Divergence, Handling,
-    PublishError, Receipt, RoundTrips, SessionEvent, SubscriptionId, WILDCARD,
+    NewerVersion, PublishError, Receipt, RoundTrips, SessionEvent, SubscriptionId, WILDCARD,
 };
 pub use teatime_vm::*;
 pub use teatime_wire::CloseReason;
 pub use view::{View, ViewContext};
 
-/// The README's example is compiled and run.
-#[cfg(doctest)]
+/// The README's examples are compiled and run.
+#[cfg(all(doctest, feature = "data"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -78,7 +78,7 @@ proptest! {
         count in any::<[u8; 4]>(),
         part in 1usize..100,
     ) {
-        let bytes = [&front[..], &count, b"TEABLOBS"].concat();
+        let bytes = [&front[..], &count, b"TEATRAIL"].concat();
         let parts: Vec<_> = bytes.chunks(part).collect();
         let _ = Trailer::split(&parts);
     }

@@ -136,10 +136,9 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
             Event::Diverged { seq, time_us, hash: divergence.hash.to_string(), evidence, why }
         }
         SessionEvent::Persisted { seq } => Event::Persisted { seq },
-        SessionEvent::NewerVersion { version } => Event::NewerVersion {
-            version,
-            why: format!("version {version} of this app is used here"),
-        },
+        SessionEvent::NewerVersion(newer) => {
+            Event::NewerVersion { version: newer.newer, why: newer.to_string() }
+        }
         // What this version does not know it does not make.
         _ => return None,
     })

@@ -65,6 +65,7 @@ fn tell(room: &Room, event: &SessionEvent, told_unreachable: &mut bool) -> Resul
             eprintln!("teatime: {reason}; trying again, stop with Ctrl-C");
         }
         SessionEvent::Diverged(divergence) => eprintln!("teatime: {}", diverged(divergence)),
+        SessionEvent::NewerVersion(newer) => eprintln!("teatime: {newer}"),
         SessionEvent::FaultKept(kept) => eprintln!("teatime: {}", fault_kept(kept)),
         _ => {}
     }
