@@ -117,7 +117,8 @@ impl fmt::Display for Failure {
             None => {}
         }
         let plan = &one.plan;
-        let acts = plan.acts.as_ref().map_or("all".to_owned(), |acts| acts.len().to_string());
+        let done = one.smallest.acts;
+        let acts = plan.acts.as_ref().map_or(done, |acts| acts.len() as u64);
         write!(
             f,
             "what is left of it: {} of {} faults, {acts} actions, at most {} participants, {} s:",

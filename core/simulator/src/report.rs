@@ -83,6 +83,12 @@ pub enum Invariant {
 }
 
 impl Invariant {
+    /// Whether what violates one of them may violate the other, as chance will have it.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        let of_states = [Self::Agreement, Self::Sync];
+        self == other || of_states.contains(&self) && of_states.contains(&other)
+    }
+
     /// All of them.
     pub const ALL: [Self; 14] = [
         Self::Agreement,

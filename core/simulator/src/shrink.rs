@@ -80,7 +80,7 @@ impl Shrinker<'_> {
             }
             self.runs -= 1;
             match world::play(&plan, self.scenario) {
-                Err(violation) if violation.of == self.of => {
+                Err(violation) if violation.of.is_like(self.of) => {
                     self.best = (plan, violation);
                     return true;
                 }

@@ -256,8 +256,9 @@ impl<'a> Simulation<'a> {
         let Some(mut failure) = campaign.failures.pop() else { return Ok(campaign.summary) };
         // Tests run in threads that are named like them.
         let thread = std::thread::current();
-        let test = thread.name().filter(|name| *name != "main").unwrap_or("…");
-        failure.again(format!("TEATIME_SEED={} cargo test {test}", failure.seed()));
+        if let Some(test) = thread.name().filter(|name| *name != "main") {
+            failure.again(format!("TEATIME_SEED={} cargo test {test}", failure.seed()));
+        }
         if let Some(folder) = &self.keep_in {
             failure.keep(folder);
         }
