@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::ToSocketAddrs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -171,13 +171,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let _ = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
     wait_for_the_end(&server)?;
     server.shutdown();
-    if let Some(store) = store
-        && let Err(error) = store.close()
-    {
-        // Nothing that anybody was told is lost; but clients will not take that for granted.
-        tracing::warn!(%error, "the sessions could not be closed");
-    }
-    Ok(())
+    // Nothing that anybody was told is lost; but clients will not take that for granted.
+    let closed = store.map_or(Ok(()), |store| store.close());
+    closed.map_err(|error| {
+        let data = arguments.data.as_deref().unwrap_or_else(|| Path::new("")).display();
+        Failure::Failed(format!("{data}: the sessions could not be closed: {error}"))
+    })
 }
 
 /// Waits for SIGINT or SIGTERM; at SIGHUP reads the certificate anew.

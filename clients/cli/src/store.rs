@@ -29,7 +29,7 @@ enum Task {
         /// The directory of the reflector.
         dir: PathBuf,
     },
-    /// Writes one session to a file.
+    /// Writes one session to a file, without its blobs: to move those, copy the directory `blobs`.
     Export {
         /// The directory of the reflector.
         dir: PathBuf,
@@ -88,7 +88,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let found = salvage(dir, into).map_err(at(dir))?;
             found.sessions.iter().for_each(|session| say(&outcome(session)));
             let damages: Vec<_> = found.damages.iter().map(ToString::to_string).collect();
-            say(&json!({ "nameless": found.nameless, "damages": damages }));
+            say(&json!({
+                "nameless": found.nameless,
+                "damages": damages,
+                "blobs": found.blobs.usage.blobs,
+                "damaged_blob_files": found.blobs.damaged.len(),
+                "incomplete_blobs": found.blobs.incomplete.len(),
+            }));
             Ok(())
         }
         Task::Import { dir, file } => {
@@ -127,10 +133,17 @@ fn report(dir: &Path, report: &Report) -> Result<(), Failure> {
         "garbage_bytes": report.garbage_bytes,
         "torn": told(&report.torn),
         "problem": told(&report.problem),
+        "blobs": report.blobs.usage.blobs,
+        "blob_bytes": report.blobs.usage.bytes,
+        "damaged_blob_files": report.blobs.damaged.len(),
+        "incomplete_blobs": report.blobs.incomplete.len(),
     }));
-    match &report.problem {
-        Some(problem) => Err(Failure::Failed(format!("{}: {problem}", dir.display()))),
-        None => Ok(()),
+    let failed =
+        |what: &dyn std::fmt::Display| Err(Failure::Failed(format!("{}: {what}", dir.display())));
+    match (&report.problem, report.blobs.damaged.len() + report.blobs.incomplete.len()) {
+        (Some(problem), _) => failed(problem),
+        (None, 0) => Ok(()),
+        (None, _) => failed(&"some blobs are damaged: who stored them can store them again"),
     }
 }
 

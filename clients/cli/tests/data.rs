@@ -58,6 +58,38 @@ fn files_are_stored_and_fetched_also_after_the_reflector_was_killed() {
 }
 
 #[test]
+fn the_tools_for_stores_look_at_blobs_and_take_them_along() {
+    let directory = private_directory("data-tools");
+    let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
+    let content: Vec<u8> = (0..600_000_u32).map(|at| (at / 7) as u8).collect();
+    fs::write(path("photo"), &content).expect("there is room");
+    let (server, url) = reflector(&directory.join("kept"), &[]);
+    let (_, stored) = data(&["put", &path("photo"), "--reflector", &url]);
+    let handle = stored["handle"].as_str().expect("a string").to_owned();
+    drop(server);
+    let check = |of: &str| {
+        let (status, told, errors) = run(&["store", "check", &path(of)], "");
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        (status, told["blobs"].clone(), told["damaged_blob_files"].clone(), errors)
+    };
+    assert_eq!(check("kept"), (Some(0), json!(1), json!(0), String::new()));
+    let (status, _, errors) =
+        run(&["store", "salvage", &path("kept"), "--into", &path("salvaged")], "");
+    assert_eq!(status, Some(0), "{errors}");
+    let (server, url) = reflector(&directory.join("salvaged"), &[]);
+    assert_eq!(data(&["get", &handle, &path("copy"), "--reflector", &url]).0, Some(0));
+    assert_eq!(fs::read(path("copy")).expect("it is there"), content);
+    drop(server);
+    let files = fs::read_dir(directory.join("kept/blobs")).expect("it is there").flatten();
+    let file =
+        files.map(|file| file.path()).find(|file| file.extension().is_some_and(|e| e == "chunk"));
+    fs::write(file.expect("there is a chunk"), "rot").expect("it can be written");
+    let (status, blobs, damaged, errors) = check("kept");
+    assert_eq!((status, blobs, damaged), (Some(1), json!(1), json!(1)));
+    assert!(errors.contains("some blobs are damaged"), "{errors}");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let directory = private_directory("data-wrong");
     let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();

@@ -284,8 +284,8 @@ fn what_is_no_evidence_is_refused_in_one_line() {
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
     let cases: [(&[u8], &str); 5] = [
-        (b"", "no file of that kind"),
-        (b"rubbish", "no file of that kind"),
+        (b"", "neither a recording nor the evidence"),
+        (b"rubbish", "neither a recording nor the evidence"),
         (&good[..5], "damaged"),
         (&good[..good.len() - 1], "damaged"),
         (&flipped, "damaged"),

@@ -101,7 +101,7 @@ fn what_was_recorded_plays_to_the_state_that_everybody_had() {
     assert_eq!(replay(&[text(&file), "--state", "time"]).0["state"], end["time_us"]);
     let (code, output, _) = run(&["replay", text(&file), "--state", "M1.history"], "");
     assert_eq!(code, Some(0));
-    assert!(output.contains("\n  [0]:\n    [0]: ") && output.contains("coffee!"), "{output}");
+    assert!(output.contains("\n  [0]: [") && output.contains("coffee!"), "{output}");
     assert!(output.contains(&format!("hash {}", end["hash"].as_str().expect("one"))), "{output}");
     let (_, output, _) = run(&["replay", text(&file), "--speed", "1e6", "--json"], "");
     let lines: Vec<Value> =
@@ -194,8 +194,8 @@ fn what_is_no_recording_of_this_app_and_version_is_refused_by_name() {
     let mut newer = chat(teatime_chat::APP_ID, 1);
     newer[8] += 1;
     let cases: [(&[u8], &str); 5] = [
-        (b"", "no file of that kind"),
-        (b"rubbish", "no file of that kind"),
+        (b"", "neither a recording nor the evidence"),
+        (b"rubbish", "neither a recording nor the evidence"),
         (&chat("org.example.other", 1), "of the app \"org.example.other\", not of"),
         (&chat(teatime_chat::APP_ID, 2), "declared version 2, here 1"),
         (&newer, "a newer version"),

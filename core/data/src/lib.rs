@@ -12,6 +12,7 @@
 //! the one that stands in the handle, and the handle carries the mark of its space. So nothing wrong is
 //! ever handed out, and nothing short of the end is taken for all of it.
 
+mod check;
 mod download;
 mod error;
 mod files;
@@ -23,6 +24,7 @@ mod space;
 mod upload;
 mod vault;
 
+pub use check::{VaultCheck, check};
 pub use download::Download;
 pub use error::{DataError, Progress};
 pub use files::{ChunkFiles, ChunkName, Kind, MemoryFiles};

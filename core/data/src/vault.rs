@@ -369,7 +369,7 @@ fn write_references(roots: &HashSet<Digest>) -> Vec<u8> {
 }
 
 /// Nothing if they are damaged.
-fn read_references(bytes: &[u8]) -> Option<HashSet<Digest>> {
+pub(crate) fn read_references(bytes: &[u8]) -> Option<HashSet<Digest>> {
     let (roots, hash) = bytes.split_last_chunk::<32>()?;
     let (digests, rest) = roots.as_chunks::<32>();
     let is_whole = rest.is_empty() && blake3::hash(roots).as_bytes() == hash;

@@ -5,7 +5,7 @@ use teatime_session::archive::{ArchiveError, begin, open};
 use teatime_vm::recording::Until;
 use teatime_vm::{App, Cx, StateHash, Time, VIEW_JOIN, ViewInfo, Vm, handlers, model, to_bytes};
 use teatime_wire::{
-    Archive, Beginning, Digest, Event, ServerMessage, View, ViewId, Views, VoteRequest,
+    Archive, Beginning, Digest, Event, References, ServerMessage, View, ViewId, Views, VoteRequest,
 };
 
 #[model(id = "guests", version = 1)]
@@ -80,6 +80,25 @@ fn the_log_of_a_session_plays_to_its_state() {
     assert_eq!(vm.session_id().0, config.session_id().0);
     let guests = vm.root::<Guests>().expect("the root");
     assert_eq!((&guests.names[..], &guests.said[..]), (&["Ann".to_owned()][..], &[5][..]));
+}
+
+#[test]
+fn what_stands_behind_a_snapshot_for_the_reflector_is_no_part_of_the_state() {
+    // Text of a blob's handle, of another room: a list that is empty.
+    let handle = format!("teatime-blob:{:0112}", 0);
+    let view_data = to_bytes(&handle).expect("a text");
+    let view = View { view_id: ME, view_data: Some(&view_data) };
+    let views = Views { seq: 1, time: 10, exited: Vec::new(), joined: vec![view], active: 1 };
+    let joined = archive(vec![ServerMessage::Views(views).encode()]);
+    let state = played(&config("room", None), &joined);
+    for password in [None, Some("p")] {
+        let other = config("other", password);
+        let archive = stored(begin(&other, &state, [9; 16]).expect("it can be made"));
+        let (_, snapshot) = archive.snapshot.as_ref().expect("there is one");
+        let (length, references) = References::split(&[snapshot]).expect("it is whole");
+        assert!(length < snapshot.len() && references.is_some_and(|list| list.roots.is_empty()));
+        assert_eq!(played(&other, &archive).root::<Guests>().expect("the root").names, [&*handle]);
+    }
 }
 
 #[test]

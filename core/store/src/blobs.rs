@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use teatime_data::{ChunkFiles, ChunkName, Kind};
+use teatime_data::{ChunkFiles, ChunkName, Kind, VaultCheck};
 use teatime_wire::Digest;
 
 use crate::config::Durability;
@@ -88,6 +88,24 @@ impl<D: Disk> ChunkFiles for DiskBlobs<D> {
     fn remove(&mut self, name: &ChunkName) -> io::Result<()> {
         self.disk.remove(&path(name))
     }
+}
+
+/// Reads all blobs on a disk, without changing anything there, and copies the sound ones.
+pub(crate) fn check<D: Disk>(
+    disk: D,
+    mut into: Option<&mut DiskBlobs<D>>,
+) -> io::Result<VaultCheck> {
+    match disk.list(FOLDER) {
+        // A reflector that has never kept one.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VaultCheck::default()),
+        listed => listed?,
+    };
+    let mut blobs = DiskBlobs { disk, durability: Durability::Process };
+    let found = teatime_data::check(&mut blobs, |name, bytes| {
+        into.as_mut().map_or(Ok(()), |into| into.write(name, bytes))
+    })?;
+    into.map_or(Ok(()), ChunkFiles::sync)?;
+    Ok(found)
 }
 
 fn path(name: &ChunkName) -> String {

@@ -68,6 +68,9 @@ impl Errands {
     /// a slow disk costs memory for one of each session.
     pub(crate) fn write(&self, staging: Staging) {
         let mut list = self.list();
+        if list.ends {
+            return;
+        }
         list.checkpoints.retain(|older| older.session() != staging.session());
         list.checkpoints.push_back(staging);
         self.changed.notify_all();
@@ -101,7 +104,20 @@ impl Errands {
     }
 }
 
+/// Nobody waits for a thread that has ended, also if it panicked: what it would have written is in
+/// the log.
+struct Gone<'a>(&'a Errands);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        let mut list = self.0.list();
+        *list = List { ends: true, ..List::default() };
+        self.0.changed.notify_all();
+    }
+}
+
 fn run<D: Disk>(core: &Core<D>, errands: &Errands, upkeep: Option<Upkeep>) {
+    let _gone = Gone(errands);
     // At the start too.
     let mut due = upkeep.map(|_| Instant::now());
     loop {
@@ -120,5 +136,23 @@ fn run<D: Disk>(core: &Core<D>, errands: &Errands, upkeep: Option<Upkeep>) {
             }
             (None, None) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_clerk_that_has_panicked() {
+        let errands = Arc::new(Errands::default());
+        errands.list().is_busy = true;
+        let its = errands.clone();
+        let thread = std::thread::spawn(move || {
+            let _gone = Gone(&its);
+            panic!("in the middle of an errand");
+        });
+        errands.wait_until_done();
+        assert!(thread.join().is_err() && errands.list().ends);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use teatime_data::VaultCheck;
 use teatime_reflector::RecordKind;
 
+use crate::blobs::{self, DiskBlobs};
 use crate::catalog::{Catalog, Segment};
 use crate::disk::{Disk, DiskFile};
 use crate::format::StoreId;
@@ -12,7 +14,7 @@ use crate::segment::{self, Header};
 use crate::storage::{SessionId, Stored};
 use crate::store::{DiskStore, Store};
 use crate::survey::{Survey, read_format, segments};
-use crate::{Config, Error, scan, tools};
+use crate::{Config, Durability, Error, scan, tools};
 
 /// What became of a session.
 #[derive(Debug)]
@@ -34,11 +36,14 @@ pub struct Salvage {
     pub nameless: usize,
     /// What is damaged, as far as it is in the log.
     pub damages: Vec<Error>,
+    /// The blobs: all that is not damaged was copied.
+    pub blobs: VaultCheck,
 }
 
 /// Writes every session of a damaged store that nobody has open into a new one. Of each it takes the
 /// checkpoint, and the records after it as far as no ordered message is missing; a commit that is
-/// damaged counts as missing, and what it removed as still there. The damaged store stays as it is.
+/// damaged counts as missing, and what it removed as still there. Blobs come along, but for damaged files of
+/// theirs. The damaged store stays as it is.
 ///
 /// # Errors
 /// [`Error::NoStore`], [`Error::Locked`] and what the disk says, of either; [`Error::SessionExists`] if
@@ -68,6 +73,8 @@ pub fn salvage(dir: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Salvage,
         target.insert(&id, &stored)?;
         found.sessions.push(gap.map_or(Salvaged::Whole(id), |seq| Salvaged::UpTo(id, seq)));
     }
+    let mut copies = DiskBlobs::open_dir(into.as_ref(), Durability::Power)?;
+    found.blobs = blobs::check(RealDisk::new(dir.as_ref()), Some(&mut copies))?;
     Ok(found)
 }
 

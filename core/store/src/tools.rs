@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use teatime_data::VaultCheck;
+
+use crate::blobs;
 use crate::disk::Disk;
 use crate::real::RealDisk;
 use crate::storage::SessionInfo;
@@ -24,15 +27,18 @@ pub struct Report {
     /// The first thing because of which the store, or a session in it, is refused. If it is in
     /// the log, everything above is zero.
     pub problem: Option<Error>,
+    /// The blobs beside the sessions. What is damaged there is as good as gone, and nothing else suffers.
+    pub blobs: VaultCheck,
 }
 
-/// Reads everything, checkpoints too.
+/// Reads everything: the log, checkpoints, blobs.
 ///
 /// # Errors
 /// [`Error::NoStore`], [`Error::Locked`], [`Error::Permission`], [`Error::Io`]: what keeps it
 /// from looking. What it finds is in the report.
 pub fn check(dir: impl AsRef<Path>) -> Result<Report, Error> {
     let disk = lock(dir.as_ref())?;
+    let blobs = blobs::check(RealDisk::new(dir.as_ref()), None)?;
     let survey = match survey(&disk) {
         Ok(survey) => survey,
         Err(problem @ (Error::Corrupt { .. } | Error::NewerFormat { .. })) => {
@@ -43,6 +49,7 @@ pub fn check(dir: impl AsRef<Path>) -> Result<Report, Error> {
                 garbage_bytes: 0,
                 torn: None,
                 problem: Some(problem),
+                blobs,
             });
         }
         Err(error) => return Err(error),
@@ -55,6 +62,7 @@ pub fn check(dir: impl AsRef<Path>) -> Result<Report, Error> {
         garbage_bytes: log - live,
         torn: torn(&survey),
         problem: check_checkpoints(&disk, &survey)?,
+        blobs,
     })
 }
 

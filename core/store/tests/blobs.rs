@@ -151,6 +151,36 @@ fn what_has_rotted_is_not_handed_out_and_can_be_stored_anew() {
     }
 }
 
+#[test]
+fn a_look_at_everything_finds_each_file_that_is_damaged_and_each_blob_that_suffers() {
+    let disk = MemoryDisk::default();
+    let mut vault = open(&disk);
+    let whole = put(&mut vault, 0, &content(1, 3)).expect("there is room");
+    put(&mut vault, 0, &content(2, 2)).expect("there is room");
+    vault.refer(0, space().id(), FIRST, roots(&[whole])).expect("the disk works");
+    let look = |disk: &MemoryDisk| {
+        let mut blobs = DiskBlobs::open(disk.clone(), Durability::Process).expect("the disk works");
+        let mut sound = 0;
+        let found = teatime_data::check(&mut blobs, |_, _| {
+            sound += 1;
+            Ok(())
+        });
+        (found.expect("the disk works"), sound)
+    };
+    let (found, sound) = look(&disk);
+    assert_eq!((found.usage, sound), (vault.usage(), 2 + 5 + 1));
+    assert!(found.damaged.is_empty() && found.incomplete.is_empty());
+    for (file, _) in disk.files() {
+        let rotten = disk.crash(Crash::Process, 0);
+        rotten.rot(&file, 20);
+        let (found, sound) = look(&rotten);
+        let [damaged] = &found.damaged[..] else { panic!("{file} is damaged: {found:?}") };
+        assert!(file.contains(&damaged.id.to_string()), "{file}");
+        let suffers = usize::from(file.ends_with("chunk"));
+        assert_eq!((found.incomplete.len(), sound), (suffers, 7 - suffers), "{file}");
+    }
+}
+
 const FIRST: SessionId = SessionId([1; 32]);
 const SECOND: SessionId = SessionId([2; 32]);
 

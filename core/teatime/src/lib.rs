@@ -40,7 +40,7 @@ pub use teatime_vm::*;
 pub use teatime_wire::CloseReason;
 pub use view::{View, ViewContext};
 
-/// The README's example is compiled and run.
-#[cfg(doctest)]
+/// The README's examples are compiled and run.
+#[cfg(all(doctest, feature = "data"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

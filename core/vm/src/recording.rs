@@ -113,7 +113,7 @@ pub enum Until {
 #[non_exhaustive]
 pub enum RecordingError {
     /// It begins in another way.
-    #[error("this is no file of that kind")]
+    #[error("this is neither a recording nor the evidence of a divergence")]
     Unknown,
     /// It has been made by another version.
     #[error(

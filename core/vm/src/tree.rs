@@ -46,6 +46,9 @@ pub enum Node {
     Named(Vec<(String, Node)>),
 }
 
+/// Longest value, in characters, that is shown on one line although it consists of several.
+const SHORT: usize = 120;
+
 /// A step from a node into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -90,7 +93,7 @@ impl Tree {
                 }
                 // They say nothing about the state.
                 _ if ["head", "version", "end"].contains(&name) => {}
-                other => tree.session.push((name, Node::of(other))),
+                other => tree.session.push((name, Node::of(other).labelled(name))),
             }
         }
         Ok(tree)
@@ -208,7 +211,7 @@ impl Node {
         struct Lines<'a>(&'a Node, &'a str);
         impl fmt::Display for Lines<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.write(f, self.1, 0)
+                self.0.write_lines(f, self.1, 0)
             }
         }
         Lines(self, name)
@@ -224,6 +227,46 @@ impl Node {
                 )
             }
             leaf => Self::Leaf(leaf),
+        }
+    }
+
+    /// With names for what stands in this part of a snapshot.
+    fn labelled(self, part: &str) -> Self {
+        let of_each = |list: Vec<Self>, names: &[&str]| {
+            Self::List(list.into_iter().map(|one| one.with_names(names)).collect())
+        };
+        match (part, self) {
+            ("counters", node) => {
+                node.with_names(&["next model", "next future message", "next subscription"])
+            }
+            ("views", Self::List(list)) => of_each(list, &["view", "data"]),
+            ("names", Self::List(list)) => of_each(list, &["name", "model"]),
+            ("subscriptions", Self::List(list)) => {
+                of_each(list, &["scope", "event", "order", "model", "method"])
+            }
+            ("future messages", Self::List(list)) => {
+                let due = ["time", "order", "model", "method", "every", "handle"];
+                let message = |one: Self| match one.with_names(&["due", "payload"]) {
+                    Self::Named(mut pair) => {
+                        let (name, node) = pair.remove(0);
+                        pair.insert(0, (name, node.with_names(&due)));
+                        Self::Named(pair)
+                    }
+                    other => other,
+                };
+                Self::List(list.into_iter().map(message).collect())
+            }
+            (_, other) => other,
+        }
+    }
+
+    /// A list of just so many values, with a name for each.
+    fn with_names(self, names: &[&str]) -> Self {
+        match self {
+            Self::List(list) if list.len() == names.len() => {
+                Self::Named(names.iter().map(|name| (*name).to_owned()).zip(list).collect())
+            }
+            other => other,
         }
     }
 
@@ -258,7 +301,26 @@ impl Node {
         }
     }
 
+    /// Whether it is read more easily on one line than on several.
+    fn is_short(&self) -> bool {
+        let is_leaf = |node: &Self| matches!(node, Self::Leaf(_));
+        let are_leaves = match self {
+            Self::Leaf(_) => true,
+            Self::List(list) => list.iter().all(is_leaf),
+            Self::Named(list) => list.iter().all(|(_, node)| is_leaf(node)),
+        };
+        are_leaves && self.to_string().chars().count() <= SHORT
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, name: &str, depth: usize) -> fmt::Result {
+        if self.is_short() {
+            let indent = 2 * depth;
+            return writeln!(f, "{:indent$}{name}: {self}", "");
+        }
+        self.write_lines(f, name, depth)
+    }
+
+    fn write_lines(&self, f: &mut fmt::Formatter<'_>, name: &str, depth: usize) -> fmt::Result {
         let indent = 2 * depth;
         match self {
             Self::Leaf(value) => writeln!(f, "{:indent$}{name}: {}", "", shown(value)),
@@ -298,7 +360,7 @@ impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.session.iter().try_for_each(|(name, node)| node.write(f, name, 0))?;
         let name = |model: &Model| format!("M{} {}", model.id, model.kind);
-        self.models.iter().try_for_each(|model| model.state.write(f, &name(model), 0))
+        self.models.iter().try_for_each(|model| model.state.write_lines(f, &name(model), 0))
     }
 }
 

@@ -1,0 +1,65 @@
+//! Whether what a server keeps of blobs is sound, without changing any of it.
+
+use std::collections::HashSet;
+use std::io;
+
+use crate::files::{ChunkFiles, ChunkName, Kind};
+use crate::manifest::Manifest;
+use crate::space::name;
+use crate::vault::{VaultUse, read_references};
+
+/// What a look at everything has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VaultCheck {
+    /// What there is, sound or not.
+    pub usage: VaultUse,
+    /// Files whose content is not what their names say, in ascending order. A server takes them for missing.
+    pub damaged: Vec<ChunkName>,
+    /// Blobs of which a chunk is missing or damaged, in ascending order. Nobody can fetch them.
+    pub incomplete: Vec<ChunkName>,
+}
+
+/// Reads all files, one after the other, and hands on those that are sound.
+///
+/// # Errors
+/// What the operating system says, and what comes from `sound_file`.
+pub fn check(
+    files: &mut impl ChunkFiles,
+    mut sound_file: impl FnMut(&ChunkName, &[u8]) -> io::Result<()>,
+) -> io::Result<VaultCheck> {
+    let mut found = VaultCheck::default();
+    let mut names = files.list()?;
+    // Chunks come before the manifests that name them.
+    names.sort_unstable_by_key(|(file, _)| (file.kind, *file));
+    let mut sound = HashSet::new();
+    for (file, _) in names {
+        let bytes = files.read(&file)?;
+        let chunks = match file.kind {
+            Kind::References if read_references(&bytes).is_some() => {
+                sound_file(&file, &bytes)?;
+                continue;
+            }
+            Kind::References => None,
+            Kind::Chunk => Some(Vec::new()),
+            Kind::Manifest => Manifest::decode(&bytes).map(|manifest| manifest.chunks),
+        };
+        if file.kind != Kind::References {
+            found.usage.blobs += usize::from(file.kind == Kind::Manifest);
+            found.usage.chunks += usize::from(file.kind == Kind::Chunk);
+            found.usage.bytes += bytes.len() as u64;
+        }
+        let is_named_by_hash = name(file.space, &bytes) == file.id;
+        let Some(chunks) = chunks.filter(|_| is_named_by_hash) else {
+            found.damaged.push(file);
+            continue;
+        };
+        if chunks.iter().all(|chunk| sound.contains(&(file.space, *chunk))) {
+            sound_file(&file, &bytes)?;
+            sound.insert((file.space, file.id));
+        } else {
+            found.incomplete.push(file);
+        }
+    }
+    Ok(found)
+}
