@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 
-use teatime_ffi::*;
 use teatime::testing::{Plan, play};
+use teatime_ffi::*;
 use teatime_tests::ledger;
 use teatime_tests::play::Books;
 
@@ -258,8 +258,7 @@ fn a_model_behind_the_c_abi_survives_what_models_in_rust_survive() {
     let mut compared = 0;
     for seed in 1..=40 {
         let plan = Plan::new(seed, 1);
-        let report =
-            play(&plan, &books).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
+        let report = play(&plan, &books).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
         compared += report.compared;
     }
     assert!(compared > 100_000, "only {compared} positions were compared");

@@ -45,13 +45,8 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::ForgetsField,
-        Self::LosesExit,
-        Self::KeepsPanic,
-        Self::HashOrder,
-        Self::SaysOther,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::ForgetsField, Self::LosesExit, Self::KeepsPanic, Self::HashOrder, Self::SaysOther];
 
     /// As the mistake of a plan.
     pub fn planted(self) -> teatime::testing::Bug {

@@ -33,7 +33,12 @@ pub struct Clash {
 
 impl Clash {
     /// Compares two snapshots of an app.
-    pub(crate) fn of(app: &App, here: (String, &[u8]), there: (String, &[u8]), after: &str) -> Self {
+    pub(crate) fn of(
+        app: &App,
+        here: (String, &[u8]),
+        there: (String, &[u8]),
+        after: &str,
+    ) -> Self {
         let (here_is, there_is) = (here.0, there.0);
         let mut clash = Self {
             model: None,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use teatime_vm::{StateHash, ViewId};
 use teatime_session::{ConnectionState, DisconnectReason, SessionEvent};
+use teatime_vm::{StateHash, ViewId};
 use teatime_wire::ServerMessage;
 
 use super::clash::Clash;
@@ -212,7 +212,8 @@ impl Oracle {
             let what = format!("participant {} has another state than others, {after}", at + 1);
             return Wrong::new(Invariant::Agreement, what);
         };
-        let (here, there) = (format!("participant {}", at + 1), format!("participant {}", first + 1));
+        let (here, there) =
+            (format!("participant {}", at + 1), format!("participant {}", first + 1));
         let app = &one.client.config().app;
         let clash = Clash::of(app, (here, own), (there, state), &after);
         Wrong { clash: Some(Box::new(clash)), ..Wrong::new(Invariant::Agreement, "") }

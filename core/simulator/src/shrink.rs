@@ -118,11 +118,7 @@ impl Shrinker<'_> {
     }
 
     /// Takes some of a plan's list away, first half of it at a time, then fewer, then each.
-    fn drop_some(
-        &mut self,
-        length: fn(&Plan) -> usize,
-        without: fn(&Plan, usize, usize) -> Plan,
-    ) {
+    fn drop_some(&mut self, length: fn(&Plan) -> usize, without: fn(&Plan, usize, usize) -> Plan) {
         let mut size = length(&self.best.0).div_ceil(2);
         while size > 0 && self.runs > 0 {
             let mut from = 0;

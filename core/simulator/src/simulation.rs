@@ -124,6 +124,12 @@ impl<'a> Simulation<'a> {
         self
     }
 
+    /// The same for all of them, as MessagePack.
+    pub fn encoded_view_data(mut self, data: Vec<u8>) -> Self {
+        self.view_data = Some(Box::new(move |_| Some(data.clone())));
+        self
+    }
+
     /// Something that users do now and then: one with weight 3 comes three times as often as one with weight 1.
     pub fn action(
         mut self,

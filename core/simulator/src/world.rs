@@ -172,7 +172,8 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
         notes: VecDeque::new(),
     };
     let played = catch_unwind(AssertUnwindSafe(|| world.play()));
-    let played = played.unwrap_or_else(|panic| Err(Wrong::new(Invariant::Sanity, message(&*panic))));
+    let played =
+        played.unwrap_or_else(|panic| Err(Wrong::new(Invariant::Sanity, message(&*panic))));
     let (at_us, report) = (world.now, world.report());
     played.map(|()| report).map_err(|Wrong { of, what, clash }| {
         let story = world.story();

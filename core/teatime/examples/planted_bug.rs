@@ -33,7 +33,12 @@ impl Poll {
         self.colours = if self.options.has_bug {
             unordered(&self.votes)
         } else {
-            self.votes.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+            self.votes
+                .iter()
+                .copied()
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .collect()
         };
     }
 }
@@ -56,7 +61,10 @@ fn main() {
             .run();
         match played {
             Ok(summary) => {
-                println!("{} seeds, {:.1} hours of clients: all agree", summary.runs, summary.client_hours);
+                println!(
+                    "{} seeds, {:.1} hours of clients: all agree",
+                    summary.runs, summary.client_hours
+                );
             }
             Err(failure) => println!("{failure}\n"),
         }

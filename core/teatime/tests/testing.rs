@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use teatime::testing::{Failure, Invariant, Plan, Simulation, Summary, What};
-use teatime::{App, Cx, Duration, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, handlers, model};
+use teatime::{
+    App, Cx, Duration, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, handlers, model,
+};
 
 /// What is wrong with the board.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -78,7 +80,11 @@ impl Board {
         self.here.remove(&view);
     }
 
-    #[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "they are planted, to be found")]
+    #[allow(
+        clippy::disallowed_types,
+        clippy::disallowed_methods,
+        reason = "they are planted, to be found"
+    )]
     fn put(&mut self, cx: &mut Cx<Self>, put: Put) {
         let Some(by) = cx.sender() else { return };
         self.stones.push(Stone { x: put.x as u32, by });
@@ -169,7 +175,14 @@ fn what_comes_from_outside_is_found_at_the_first_event_and_named() {
         assert!(!failure.is_reproduced(), "{failure}");
         let text = failure.to_string();
         let place = format!("model `board` (id 1), field `{field}");
-        for part in [&place, event, "outside of the models", "TEATIME_SEED=", " here, ", " there; after seq "] {
+        for part in [
+            &place,
+            event,
+            "outside of the models",
+            "TEATIME_SEED=",
+            " here, ",
+            " there; after seq ",
+        ] {
             assert!(text.contains(part), "{planted:?}, {part}: {text}");
         }
         assert!(text.lines().count() <= 16, "{text}");
@@ -254,7 +267,8 @@ fn an_app_that_cannot_start_and_what_cannot_be_published_are_told() {
     let failure = failure(Planted::NoStart);
     assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
     assert!(failure.to_string().contains("there is no board"), "{failure}");
-    let failure = simulation(Planted::Nothing).options(&"no such").run().expect_err("it is no option");
+    let failure =
+        simulation(Planted::Nothing).options(&"no such").run().expect_err("it is no option");
     assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
     let large = simulation(Planted::Nothing).action(1, |_, user| {
         user.publish("board", "put", &"x".repeat(100_000));

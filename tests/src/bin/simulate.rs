@@ -52,15 +52,13 @@ fn parse_bug(text: &str) -> Result<Bug, serde_json::Error> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let plans: Vec<Plan> = match &arguments.plan {
-        Some(path) => {
-            match Plan::read(path) {
-                Ok(plan) => vec![plan],
-                Err(error) => {
-                    eprintln!("{error}");
-                    return ExitCode::from(2);
-                }
+        Some(path) => match Plan::read(path) {
+            Ok(plan) => vec![plan],
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(2);
             }
-        }
+        },
         None => {
             let seeds = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
             seeds.map(|seed| Plan::new(seed, arguments.hours)).collect()
