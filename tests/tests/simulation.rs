@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use teatime::testing::{Bug, Campaign, How, Invariant, Pace, Plan, What, shrink};
+use teatime::testing::{Bug, Campaign, How, Invariant, Pace, Plan, What, play, shrink};
 use teatime_tests::ledger;
 use teatime_tests::play::{Books, bugs, run, shows_as};
 
@@ -51,6 +51,32 @@ fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
         ] {
             assert!(times >= 100, "hardly any {what}: {times}");
         }
+    }
+}
+
+/// The ledger does under the sync test what it does without, and nothing in it differs from its twin.
+#[test]
+fn under_the_sync_test_the_same_happens_and_every_model_bug_is_found() {
+    let (mut synced, bare) = (0, Books::new());
+    let books = Books::new().synced(1);
+    for seed in 1..=12 {
+        let plan = Plan::new(seed, 1);
+        let report = play(&plan, &books).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
+        assert_eq!(report.trace, play(&plan, &bare).expect("it holds").trace);
+        synced += report.synced;
+    }
+    assert!(synced > 30_000, "only {synced} comparisons");
+    // What no snapshot holds, or what is kept outside, shows in the twin.
+    for bug in [ledger::Bug::ForgetsField, ledger::Bug::KeepsPanic, ledger::Bug::HashOrder] {
+        let planted = |seed| Plan::new(seed, 1).with_bug(bug.planted());
+        let violation = (1..=60).find_map(|seed| play(&planted(seed), &books).err());
+        let violation = violation.unwrap_or_else(|| panic!("{bug:?} is not found"));
+        let clash = violation.clash.as_ref().unwrap_or_else(|| panic!("{violation}"));
+        // Now and then another participant gets there before the twin does.
+        let of = [Invariant::Sync, Invariant::Agreement];
+        assert!(of.contains(&violation.of), "{bug:?}: {violation}");
+        assert_eq!(clash.model.as_ref().map(|(_, kind)| &**kind), Some("ledger"), "{violation}");
+        assert_eq!(clash.field, "sum", "{violation}");
     }
 }
 

@@ -159,12 +159,12 @@ impl Oracle {
         let one = &mut all[at];
         let told = one.client.external_now().as_micros();
         if told < one.told {
-            let what = format!("client {at}: time went from {} to {told}", one.told);
+            let what = format!("participant {}: time went from {} to {told}", at + 1, one.told);
             return Err(Wrong::new(Invariant::Monotony, what));
         }
         one.told = told;
         if one.diverged.is_some_and(|until| now > until) {
-            let what = format!("client {at} diverged, and nobody has told it");
+            let what = format!("participant {} diverged, and nobody has told it", at + 1);
             return Err(Wrong::new(Invariant::Healing, what));
         }
         let Some(vm) = one.client.vm().filter(|_| moved) else { return Ok(None) };
@@ -230,7 +230,7 @@ impl Oracle {
         while let Some(event) = one.client.poll_event() {
             match event {
                 SessionEvent::Fault(fault) => {
-                    let what = format!("client {at}: {fault}");
+                    let what = format!("participant {}: {fault}", at + 1);
                     if !scenario.allows(&fault) {
                         return Err((Invariant::Faults, what));
                     }
@@ -263,7 +263,7 @@ impl Oracle {
                 }
                 SessionEvent::Diverged(_) => {
                     if one.diverged.take().is_none() && !one.was_wrong && !one.lies {
-                        let what = format!("client {at} was told that it diverged");
+                        let what = format!("participant {} was told that it diverged", at + 1);
                         return Err((Invariant::Healing, what));
                     }
                     one.was_wrong = false;
@@ -271,7 +271,7 @@ impl Oracle {
                 }
                 SessionEvent::Connection(ConnectionState::Failed, reason) => {
                     if !one.lies {
-                        let what = format!("client {at} failed: {reason:?}");
+                        let what = format!("participant {} failed: {reason:?}", at + 1);
                         return Err((Invariant::Innocence, what));
                     }
                     over = true;
@@ -292,7 +292,10 @@ impl Oracle {
     ) -> Outcome {
         let one = &all[at];
         let Some(vm) = one.client.vm() else {
-            return Err((Invariant::Liveness, format!("client {at} is live and has no model")));
+            return Err((
+                Invariant::Liveness,
+                format!("participant {} is live and has no model", at + 1),
+            ));
         };
         let timeline = self.rooms[one.room].timelines.entry(one.timeline).or_default();
         let mut log = Vec::new();
@@ -317,7 +320,7 @@ impl Oracle {
             return Err((Invariant::Delivery, what));
         }
         if vm.seq() < timeline.newest {
-            let what = format!("client {at} is before message {}", timeline.newest);
+            let what = format!("participant {} is before message {}", at + 1, timeline.newest);
             return Err((Invariant::Durability, what));
         }
         self.entries += log.len() as u64;

@@ -751,7 +751,8 @@ impl World<'_> {
             let (seq, views) = (vm.map(teatime_vm::Vm::seq), vm.map(teatime_vm::Vm::view_count));
             let pending = one.last_receipt.is_some_and(|receipt| !one.client.is_applied(receipt));
             format!(
-                "client {at} in {} {state:?} at {seq:?} sees {views:?} pending {pending}",
+                "participant {} in {} {state:?} at {seq:?} sees {views:?} pending {pending}",
+                at + 1,
                 one.room
             )
         };
