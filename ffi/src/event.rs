@@ -162,7 +162,7 @@ pub unsafe extern "C" fn tea_session_poll(
                     && let Some(told) = driver.poll_event()
                 {
                     wake |= matches!(told, SessionEvent::ViewReady);
-                    let (event, message) = of_session(batch, told);
+                    let Some((event, message)) = of_session(batch, told) else { continue };
                     // SAFETY: the caller of every export promises that there is the room it says.
                     unsafe { events.add(spans.len()).write(event) };
                     spans.push(message);
@@ -222,7 +222,8 @@ fn published(
     }
 }
 
-fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>) {
+/// Nothing for what is not told in C.
+fn of_session(batch: &mut Batch, told: SessionEvent) -> Option<(tea_event, Range<usize>)> {
     let mut message = 0..0;
     let event = match told {
         SessionEvent::Connection(state, reason) => {
@@ -288,11 +289,12 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>
             }
             event
         }
+        SessionEvent::Persisted { .. } | SessionEvent::NewerVersion(_) => return None,
         // What this version of the library does not know it does not make.
         other => {
             message = batch.message(format_args!("{other:?}"));
             tea_event::new(tea_event_kind::Fault)
         }
     };
-    (event, message)
+    Some((event, message))
 }

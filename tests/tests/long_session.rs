@@ -426,6 +426,11 @@ fn counters_of_sends_beyond_32_bits_are_numbers_like_any_other() {
     let join = teatime_wire::Join {
         protocol: teatime_wire::PROTOCOL_VERSION,
         session: SessionId([1; 32]),
+        room: teatime_wire::Room {
+            name: teatime_wire::Digest([1; 32]),
+            id: teatime_wire::Digest([1; 32]),
+            version: 1,
+        },
         secret: teatime_wire::ViewSecret([1; 32]),
         password_proof: None,
         view_data: None,

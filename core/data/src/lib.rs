@@ -30,6 +30,6 @@ pub use error::{DataError, Progress};
 pub use files::{ChunkFiles, ChunkName, Kind, MemoryFiles};
 pub use handle::{BadHandle, BlobHandle};
 pub use serving::Serving;
-pub use space::Space;
+pub use space::{RoomKeys, Space};
 pub use upload::Upload;
 pub use vault::{Vault, VaultLimits, VaultUse};

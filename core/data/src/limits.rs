@@ -4,7 +4,8 @@
 /// chunk takes twice on its way up, that is 40 MB/s.
 pub const WINDOW: usize = 16;
 
-/// Memory of the password hash in KiB, and its passes: the same as for the keys of a session.
+/// Memory of the password hash in KiB: what OWASP recommends for Argon2id with two passes, some
+/// 30 ms on a desktop and below half a second on an old phone.
 pub const ARGON2_KIB: u32 = 19 * 1024;
 
 /// Passes of the password hash over its memory.

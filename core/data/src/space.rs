@@ -1,4 +1,4 @@
-//! A room's blobs: the keys to them, and what binds handles to it.
+//! A room and its blobs: the keys, and what binds handles to it.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::AeadInOut;
@@ -13,6 +13,62 @@ use crate::limits::{ARGON2_ITERATIONS, ARGON2_KIB};
 const NONCE: usize = 24;
 /// Length of the tag behind it.
 const TAG: usize = 16;
+
+/// A room of an app: what follows from its name and its password. With a password this takes some 30 ms
+/// of CPU and 19 MiB on purpose, to make guessing expensive; so it is made once.
+pub struct RoomKeys {
+    name: [u8; 32],
+    master: [u8; 32],
+    has_password: bool,
+}
+
+impl Drop for RoomKeys {
+    fn drop(&mut self) {
+        self.master.zeroize();
+    }
+}
+
+impl RoomKeys {
+    /// The room of an app with this name. The version of the app's models is no part of it.
+    pub fn new(app: &str, room: &str, password: Option<&str>) -> Self {
+        let name =
+            rmp_serde::to_vec(&(app, room)).expect("strings can be expressed in MessagePack");
+        let name = blake3::derive_key("teatime v1 persistent id", &name);
+        let master = password.map_or(name, |password| stretch(password, &name));
+        Self { name, master, has_password: password.is_some() }
+    }
+
+    /// By what rooms of this app and name are known, whatever their password.
+    pub fn name(&self) -> Digest {
+        Digest(self.name)
+    }
+
+    /// Whether it has a password.
+    pub fn has_password(&self) -> bool {
+        self.has_password
+    }
+
+    /// A key for some purpose, and for what the purpose is bound to.
+    pub fn key(&self, purpose: &str, bound_to: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key(purpose);
+        hasher.update(&self.master).update(bound_to);
+        *hasher.finalize().as_bytes()
+    }
+
+    /// The room's blobs. The id of their space is the room's, too.
+    pub fn space(&self) -> Space {
+        let key = |purpose: &str| self.key(purpose, &[]);
+        let keys = self.has_password.then(|| Keys {
+            chunk: key("teatime v1 data chunk"),
+            nonce: key("teatime v1 data nonce"),
+        });
+        Space {
+            id: Digest(key("teatime v1 data space")),
+            mark: key("teatime v1 data handle"),
+            keys,
+        }
+    }
+}
 
 /// A room's blobs: the keys to them, and what binds handles to the room.
 ///
@@ -43,22 +99,7 @@ impl Space {
     /// The blobs of the room of an app. With a password this takes some 30 ms of CPU and 19 MiB on
     /// purpose, to make guessing expensive.
     pub fn new(app: &str, room: &str, password: Option<&str>) -> Self {
-        let name =
-            rmp_serde::to_vec(&(app, room)).expect("strings can be expressed in MessagePack");
-        let name = blake3::derive_key("teatime v1 persistent id", &name);
-        let mut master = password.map_or(name, |password| stretch(password, &name));
-        let key = |context: &str| blake3::derive_key(context, &master);
-        let keys = password.map(|_| Keys {
-            chunk: key("teatime v1 data chunk"),
-            nonce: key("teatime v1 data nonce"),
-        });
-        let space = Self {
-            id: Digest(key("teatime v1 data space")),
-            mark: key("teatime v1 data handle"),
-            keys,
-        };
-        master.zeroize();
-        space
+        RoomKeys::new(app, room, password).space()
     }
 
     /// By what servers know it. With a password nobody can guess it who does not know the password.

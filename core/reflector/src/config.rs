@@ -28,6 +28,10 @@ pub struct Config {
     /// Least time between votes that clients ask for: each costs every client an encoding of its
     /// state.
     pub vote_interval: u64,
+    /// Least time between snapshots that clients ask for because of what their model has persisted; a second more for every MB
+    /// that the snapshot has. Long enough that a model which persists at every change costs no one anything, and as
+    /// short as people take to close one version of an app and open the next.
+    pub persist_interval: u64,
     /// A log of so many events asks for a snapshot: a joiner simulates them in some 50 ms.
     pub snapshot_after_events: u64,
     /// A log of so many bytes asks for a snapshot: a joiner loads them in a second at 8 Mbit/s.
@@ -54,6 +58,8 @@ pub struct Config {
     pub max_idle_sessions: usize,
     /// Most bytes that they may take.
     pub max_idle_bytes: u64,
+    /// Most bytes of what was persisted in rooms that have no session in memory, if nothing is stored; the oldest go first.
+    pub max_idle_persisted: u64,
     /// A stored session with nobody in it stays in memory for so long: who comes back finds it at once.
     pub max_idle_time: u64,
     /// How many departed views' counters a session remembers, so that what such a view sends again
@@ -75,6 +81,7 @@ impl Default for Config {
             upload_timeout: 10 * SECOND,
             vote_retry: 5 * SECOND,
             vote_interval: SECOND / 10,
+            persist_interval: 5 * SECOND,
             snapshot_after_events: 10_000,
             snapshot_after_bytes: MIB,
             log_limit_bytes: 64 * MIB,
@@ -91,6 +98,7 @@ impl Default for Config {
             max_connections: 100_000,
             max_idle_sessions: 10_000,
             max_idle_bytes: 1024 * MIB,
+            max_idle_persisted: 256 * MIB,
             max_idle_time: 600 * SECOND,
             max_departed: 1_000,
             stall_tolerance: 10 * SECOND,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use teatime_wire::{Digest, ServerMessage, SessionId, SnapshotInfo, ViewId};
+use teatime_wire::{Digest, Room, ServerMessage, SessionId, SnapshotInfo, ViewId};
 
 use crate::SessionKey;
 #[cfg(not(feature = "storage"))]
@@ -11,7 +11,7 @@ use crate::storage::Storage;
 use crate::storage::{Place, RecordKind, StorageError, Stored};
 
 /// How heads and checkpoints are written.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// For how long the time of a session that is being told is stored ahead: one record a second.
 const TIME_AHEAD: u64 = 1_000_000;
@@ -24,12 +24,15 @@ pub(crate) struct Journal {
 }
 
 /// What never changes in a session.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) format: u8,
     pub(crate) timeline: u64,
     pub(crate) password_proof: Option<Digest>,
     pub(crate) tick: u64,
+    pub(crate) room: Room,
+    /// What it began with, and the version of the app that has persisted it.
+    pub(crate) persisted: Option<(u32, ByteBuf)>,
 }
 
 /// A snapshot, and who was there when it came.
@@ -66,8 +69,14 @@ impl Told {
 }
 
 impl Head {
-    pub(crate) fn new(timeline: u64, password_proof: Option<Digest>, tick: u64) -> Self {
-        Self { format: FORMAT, timeline, password_proof, tick }
+    pub(crate) fn new(
+        timeline: u64,
+        password_proof: Option<Digest>,
+        tick: u64,
+        room: Room,
+        persisted: Option<(u32, ByteBuf)>,
+    ) -> Self {
+        Self { format: FORMAT, timeline, password_proof, tick, room, persisted }
     }
 }
 
@@ -129,6 +138,20 @@ impl Journal {
             let checkpoint = make();
             storage.checkpoint(session, checkpoint.info.seq, &encode(&checkpoint));
         });
+    }
+
+    /// Stores what is persisted in a room, at once; its head if nothing of it is stored yet.
+    pub(crate) fn keep(
+        &mut self,
+        room: SessionId,
+        head: Option<&[u8]>,
+        change: u64,
+        make: impl FnOnce() -> Vec<u8>,
+    ) -> Result<(), StorageError> {
+        match &mut self.storage {
+            Some(storage) => storage.keep(room, head, change, &make()),
+            None => Ok(()),
+        }
     }
 
     fn put(&mut self, key: SessionKey, put: impl FnOnce(&mut Place)) {
@@ -207,7 +230,10 @@ pub(crate) fn read_time(bytes: &[u8]) -> Result<u64, StorageError> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, StorageError> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    what: &str,
+) -> Result<T, StorageError> {
     rmp_serde::from_slice(bytes).map_err(|error| wrong(what, &error.to_string()))
 }
 

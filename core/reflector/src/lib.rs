@@ -13,6 +13,7 @@ mod journal;
 mod log;
 mod rate;
 mod reflector;
+mod rooms;
 mod session;
 mod storage;
 mod upload;

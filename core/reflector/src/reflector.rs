@@ -7,16 +7,17 @@ use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime_wire::{
-    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, References, ServerMessage, SessionId, Vote,
-    WireError,
+    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, PersistedPart, References, ServerMessage,
+    SessionId, Vote, WireError,
 };
 
 use crate::config::Config;
 use crate::journal::Journal;
+use crate::rooms::{self, Keeping, Rooms};
 use crate::session::{Refusal, Session, Turn};
 #[cfg(feature = "storage")]
 use crate::storage::Storage;
-use crate::storage::StorageError;
+use crate::storage::{StorageError, Stored};
 use crate::views::Arrival;
 
 /// Names a connection. The driver chooses it, and never uses one twice.
@@ -57,9 +58,10 @@ pub enum Output {
         /// Of which.
         session: SessionKey,
     },
-    /// The state of a session, as a majority voted for it, refers to these blobs and to no others.
+    /// The state of a session, as a majority voted for it, refers to these blobs and to no others. Or what is
+    /// persisted in a room does.
     References {
-        /// Of which.
+        /// Of which; for a room the name by which it is stored among the sessions.
         session: SessionId,
         /// Which blobs.
         references: References,
@@ -110,6 +112,7 @@ pub struct Reflector {
     connections: HashMap<ConnId, Connection>,
     sessions: HashMap<SessionKey, Session>,
     by_id: HashMap<SessionId, SessionKey>,
+    rooms: Rooms,
     next_session: u64,
     /// When sessions want to be looked at; what is out of date is found so when its time comes.
     timeouts: BinaryHeap<Reverse<(u64, SessionKey)>>,
@@ -149,6 +152,7 @@ impl Reflector {
             connections: HashMap::new(),
             sessions: HashMap::new(),
             by_id: HashMap::new(),
+            rooms: Rooms::default(),
             next_session: 0,
             timeouts: BinaryHeap::new(),
             scheduled: HashMap::new(),
@@ -226,7 +230,13 @@ impl Reflector {
             ClientMessage::Send(send) => session.send(turn, arrival, send)?,
             ClientMessage::RequestVote => session.request_vote(turn),
             ClientMessage::Vote(Vote { seq, hash }) => session.cast(turn, arrival, *seq, *hash),
-            ClientMessage::SnapshotPart(part) => session.snapshot_part(turn, arrival, part)?,
+            ClientMessage::SnapshotPart(part) => {
+                session.snapshot_part(turn, arrival, part)?;
+                if let Some((seq, part)) = session.to_keep.take() {
+                    self.keep(now, key, seq, part);
+                }
+            }
+            ClientMessage::Persist => session.persist(turn),
             ClientMessage::Ping(nonce) => {
                 let frame = ServerMessage::Pong(*nonce).encode().into();
                 self.out.push_back(Output::Send { connection, frame });
@@ -272,8 +282,62 @@ impl Reflector {
             self.connections.remove(&old);
             self.push_close(old, CloseReason::Replaced, String::new());
         }
+        self.tell_newer(key, connection);
         self.schedule(key);
         Ok(())
+    }
+
+    /// Tells somebody who has joined if a newer version of the app is there, and others if his is newer than
+    /// theirs.
+    fn tell_newer(&mut self, key: SessionKey, connection: ConnId) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let (room, version) = (session.room.id, session.room.version);
+        let mut newest = self.rooms.newest_kept(room).unwrap_or(0);
+        for (other, its) in self.rooms.sessions(room) {
+            let other_session = self.sessions.get_mut(other);
+            let Some(known) = other_session.filter(|one| one.views.connected() > 0) else {
+                continue;
+            };
+            newest = newest.max(*its);
+            if known.newest_told < version {
+                known.newest_told = version;
+                let frame = ServerMessage::NewerVersion(version).encode().into();
+                self.out.push_back(Output::Broadcast { session: *other, frame });
+            }
+        }
+        if newest > version {
+            if let Some(session) = self.sessions.get_mut(&key) {
+                session.newest_told = session.newest_told.max(newest);
+            }
+            let frame = ServerMessage::NewerVersion(newest).encode().into();
+            self.out.push_back(Output::Send { connection, frame });
+        }
+    }
+
+    /// Keeps what a session has persisted for those of later versions of the app.
+    fn keep(&mut self, now: u64, key: SessionKey, seq: u64, part: PersistedPart) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let (room, version) = (session.room, session.room.version);
+        let kept = self.rooms.keep(&room, part, &mut self.journal, &mut self.out);
+        let turn =
+            &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
+        match kept {
+            Ok(Keeping::Kept) => session.persisted(turn, seq),
+            Ok(Keeping::Older) => {
+                tracing::info!(session = %session.id, version, "newer versions have persisted");
+            }
+            Err(error) => {
+                tracing::error!(session = %session.id, %error, "what is persisted cannot be kept");
+                session.not_persisted(turn);
+            }
+        }
+    }
+
+    /// A session goes from memory.
+    fn leave_room(&mut self, session: &Session) {
+        let most = self.config.max_idle_persisted;
+        let (room, key) = (session.room.id, session.key);
+        self.rooms.leave(room, key, most, &mut self.journal, &mut self.out);
     }
 
     /// A session of which nothing is in memory: goes on with what is stored, or begins.
@@ -281,34 +345,46 @@ impl Reflector {
         let key = SessionKey(self.next_session);
         self.next_session += 1;
         let id = join.session;
+        if rooms::is_room(id) {
+            return Err((CloseReason::Malformed, "this is no session".into()));
+        }
         // It may have been dropped from memory with something of it still on its way.
         self.commit();
         let stored = self.journal.load(id);
         let stored = stored.map_err(|error| self.cannot_be_stored(id, &error))?;
-        let session = match stored {
-            Some(stored) => {
-                tracing::info!(session = %id, "a session goes on");
-                let session = Session::restore(key, id, stored, now, &self.config, &self.journal);
-                let session = match session {
-                    Ok(session) => session,
-                    Err(error) => {
-                        self.journal.release(id);
-                        return Err(self.cannot_be_stored(id, &error));
-                    }
-                };
-                // Nobody is in it as long as the join is not accepted.
-                self.idle.push_back((now, key));
-                session
-            }
-            None => {
-                tracing::info!(session = %id, "a session begins");
-                let timeline = self.rng.next_u64();
-                Session::begin(key, timeline, join, &self.config, &mut self.journal)
-            }
+        let woken = match stored {
+            Some(stored) => self.go_on(now, key, id, stored),
+            None => self.begin(key, join),
         };
+        let session = woken.map_err(|error| {
+            self.journal.release(id);
+            self.cannot_be_stored(id, &error)
+        })?;
         self.sessions.insert(key, session);
         self.by_id.insert(id, key);
         Ok(key)
+    }
+
+    fn go_on(
+        &mut self,
+        now: u64,
+        key: SessionKey,
+        id: SessionId,
+        stored: Stored,
+    ) -> Result<Session, StorageError> {
+        let session = Session::restore(key, id, stored, now, &self.config, &self.journal)?;
+        self.rooms.enter(&session.room, key, &mut self.journal)?;
+        tracing::info!(session = %id, "a session goes on");
+        // Nobody is in it as long as the join is not accepted.
+        self.idle.push_back((now, key));
+        Ok(session)
+    }
+
+    fn begin(&mut self, key: SessionKey, join: &Join<'_>) -> Result<Session, StorageError> {
+        let persisted = self.rooms.enter(&join.room, key, &mut self.journal)?;
+        tracing::info!(session = %join.session, "a session begins");
+        let timeline = self.rng.next_u64();
+        Ok(Session::begin(key, timeline, join, persisted, &self.config, &mut self.journal))
     }
 
     fn cannot_be_stored(&self, session: SessionId, error: &StorageError) -> Refusal {
@@ -341,6 +417,7 @@ impl Reflector {
             self.by_id.remove(&session.id);
             self.scheduled.remove(key);
             self.journal.release(session.id);
+            self.leave_room(&session);
             let (reason, detail) = self.cannot_be_stored(session.id, error);
             let members: Vec<_> = session.views.iter().filter_map(|(_, v)| v.connection).collect();
             self.out.retain(|output| !output.is_of(*key, &members));
@@ -487,6 +564,7 @@ impl Reflector {
                 self.by_id.remove(&session.id);
                 self.scheduled.remove(&key);
                 self.journal.release(session.id);
+                self.leave_room(&session);
                 if !self.journal.keeps() {
                     self.out.extend(session.end_references());
                 }

@@ -6,14 +6,15 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use teatime_wire::{
-    CloseReason, Digest, Event, Hold, Join, References, Send, ServerMessage, SessionId,
-    Views as ViewsMessage, Welcome, limits,
+    CloseReason, Digest, Event, Hold, Join, PersistedPart, Room, Send, ServerMessage, SessionId,
+    SnapshotInfo, Trailer, Views as ViewsMessage, Welcome, limits,
 };
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{self, Head, Journal, Told};
 use crate::log::{Log, PER_MESSAGE};
+use crate::rooms::Kept;
 use crate::storage::{RecordKind, StorageError, Stored};
 use crate::upload::Upload;
 use crate::views::{Arrival, Change, Views};
@@ -26,6 +27,7 @@ pub(crate) type Refusal = (CloseReason, String);
 pub(crate) struct Session {
     pub(crate) key: SessionKey,
     pub(crate) id: SessionId,
+    pub(crate) room: Room,
     timeline: u64,
     /// Of the first client; whoever comes later must have the same.
     password_proof: Option<Digest>,
@@ -59,6 +61,19 @@ pub(crate) struct Session {
     pub(crate) idle_since: Option<u64>,
     /// Of the blobs to which the newest snapshot refers.
     space: Option<Digest>,
+    /// As long as there is no snapshot: the version of the app that has persisted what the session began with, which
+    /// stands in its place in the log.
+    begun_with: Option<u32>,
+    /// Clients ask for a snapshot because of what is persisted.
+    persist_wanted: bool,
+    /// Not before this time is a vote held for that.
+    next_persist: u64,
+    /// How many such votes in a row came to nothing.
+    persist_failures: u32,
+    /// What was persisted at the newest snapshot, on its way to where that is kept, and the number of its vote.
+    pub(crate) to_keep: Option<(u64, PersistedPart)>,
+    /// The newest version of the app of which the views were told.
+    pub(crate) newest_told: u32,
 }
 
 /// What the parts of a turn need: when it is, how things are set, and where it says what to do.
@@ -75,15 +90,30 @@ impl Session {
         key: SessionKey,
         timeline: u64,
         join: &Join<'_>,
+        persisted: Option<&Kept>,
         config: &Config,
         journal: &mut Journal,
     ) -> Self {
         let rate = join
             .ticks_per_second
             .clamp(*limits::TICKS_PER_SECOND.start(), *limits::TICKS_PER_SECOND.end());
-        let head = Head::new(timeline, join.password_proof, 1_000_000 / u64::from(rate));
+        let tick = 1_000_000 / u64::from(rate);
+        let persisted = persisted.map(|kept| (kept.version, kept.data.clone()));
+        let head = Head::new(timeline, join.password_proof, tick, join.room, persisted);
         journal.begin(key, join.session, &head);
-        Self::new(key, join.session, &head, config, journal)
+        let mut session = Self::new(key, join.session, &head, config, journal);
+        session.begin_with(head.persisted);
+        session
+    }
+
+    /// Whoever joins before there is a snapshot gets this in its place.
+    fn begin_with(&mut self, persisted: Option<(u32, serde_bytes::ByteBuf)>) {
+        let Some((version, data)) = persisted else { return };
+        let hash = Digest(*blake3::hash(&data).as_bytes());
+        let info = SnapshotInfo { seq: 0, time: 0, hash, size: data.len() as u64 };
+        let parts: Vec<_> = data.chunks(limits::MAX_SNAPSHOT_PART).collect();
+        self.log = Log::after_snapshot(info, &parts);
+        self.begun_with = Some(version);
     }
 
     fn new(
@@ -96,6 +126,7 @@ impl Session {
         Self {
             key,
             id,
+            room: head.room,
             timeline: journal.timeline(head),
             password_proof: head.password_proof,
             tick: head.tick,
@@ -117,6 +148,12 @@ impl Session {
             next_silence_check: 0,
             idle_since: None,
             space: None,
+            begun_with: None,
+            persist_wanted: false,
+            next_persist: 0,
+            persist_failures: 0,
+            to_keep: None,
+            newest_told: head.room.version,
         }
     }
 
@@ -137,10 +174,14 @@ impl Session {
             let checkpoint = journal::read_checkpoint(bytes)?;
             views_from = checkpoint.newest;
             session.told = checkpoint.time;
-            let (_, references) = References::split(&checkpoint.parts).unwrap_or_default();
+            let (_, trailer) = Trailer::split(&checkpoint.parts).unwrap_or_default();
+            let references = trailer.map(|trailer| trailer.references);
             session.space = references.map(|references| references.space);
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
+            session.check_position()?;
             session.views.restore(checkpoint.views, checkpoint.departed);
+        } else {
+            session.begin_with(head.persisted);
         }
         for record in stored.records {
             match record.kind {
@@ -155,11 +196,20 @@ impl Session {
             }
         }
         session.told = session.told.max(time);
+        session.check_position()?;
         session.held = session.log.bytes() >= config.log_limit_bytes;
         session.clock = Clock::at(session.told);
         session.idle_since = Some(now);
         session.views.all_exit_at(now + config.rejoin_limit);
         Ok(session)
+    }
+
+    /// Files may come from anywhere; nothing that is counted on from here shall overflow.
+    fn check_position(&self) -> Result<(), StorageError> {
+        match self.told.max(self.log.newest()) {
+            0..=limits::MAX_TIME_OR_SEQ => Ok(()),
+            _ => Err(journal::wrong("session", "no session reaches its time or its number")),
+        }
     }
 
     /// What an ordered message has changed besides the log.
@@ -210,6 +260,11 @@ impl Session {
                 _ => "",
             };
             return Err((CloseReason::WrongPassword, detail.into()));
+        }
+        if join.room != self.room {
+            // Who knows the password of a session is in its room.
+            let detail = "a session of another room, or of another version of the app";
+            return Err((CloseReason::OutOfOrder, detail.into()));
         }
         let id = join.view_id();
         if self.views.find(id).is_some_and(|view| view.attempt >= join.attempt) {
@@ -277,6 +332,7 @@ impl Session {
             seq: self.log.newest(),
             counter,
             snapshot: snapshot.map(|(info, _)| *info),
+            persisted: snapshot.and(self.begun_with),
             tick_ms: u32::try_from(self.tick / 1_000).unwrap_or(u32::MAX),
             rejoin_limit_ms: u32::try_from(turn.config.rejoin_limit / 1_000).unwrap_or(u32::MAX),
             limits: turn.config.send_limits,
@@ -390,6 +446,7 @@ impl Session {
         self.upload = None;
         self.diverged = None;
         self.vote_asked = false;
+        self.persist_wanted = false;
     }
 
     /// If there are joins or exits to tell, they are told after the window that begins now, unless
@@ -407,6 +464,7 @@ impl Session {
         }
         self.conclude_vote(turn);
         self.hold_asked_vote(turn);
+        self.hold_persist_vote(turn);
         if self.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline) {
             self.give_up_uploader(turn);
         }
@@ -459,6 +517,7 @@ impl Session {
             self.vote.as_ref().map(|vote| vote.deadline),
             self.upload.as_ref().map(|upload| upload.deadline),
             asked_vote.filter(|_| self.vote.is_none()),
+            self.persist_vote_at(),
             self.views.next_exit().filter(|_| self.gathered_at.is_none()),
             Some(self.next_silence_check),
         ];

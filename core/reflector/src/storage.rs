@@ -76,14 +76,17 @@ impl Stored {
             }
         }
         let time = time.max(told);
-        Ok(Archive { password_proof: head.password_proof, snapshot, messages, time })
+        let persisted = head.persisted.filter(|_| snapshot.is_none());
+        let persisted = persisted.map(|(version, data)| (version, data.into_vec()));
+        let password_proof = head.password_proof;
+        Ok(Archive { password_proof, snapshot, persisted, messages, time })
     }
 
     /// A session that begins with a snapshot. `timeline` must be drawn at random.
     pub fn begin(beginning: Beginning, timeline: u64) -> Self {
-        let Beginning { password_proof, ticks_per_second, info, snapshot, views } = beginning;
+        let Beginning { room, password_proof, ticks_per_second, info, snapshot, views } = beginning;
         let tick = 1_000_000 / u64::from(ticks_per_second.max(1));
-        let head = Head::new(timeline, password_proof, tick);
+        let head = Head::new(timeline, password_proof, tick, room, None);
         let parts = snapshot.chunks(limits::MAX_SNAPSHOT_PART).map(|part| part.to_vec().into());
         let mut checkpoint = Checkpoint::new(info, parts.collect(), info.seq, info.time);
         let view = |(id, data): (_, Option<Vec<u8>>)| StoredView {
@@ -111,6 +114,17 @@ pub trait Storage: Send {
     /// do so when [`commit`](Self::commit) returns, nor ever: that it could not be stored is no
     /// failure as long as what it stands for is there.
     fn checkpoint(&mut self, session: SessionId, seq: u64, bytes: &[u8]);
+
+    /// Stores what is persisted in a room, in the place of what was before: as a session of this name of which there is only this
+    /// checkpoint. It is durable when this returns, and neither waits for [`commit`](Self::commit) nor takes anything
+    /// of what does along. If it fails, what was there before stays. With a head it is the first.
+    fn keep(
+        &mut self,
+        room: SessionId,
+        head: Option<&[u8]>,
+        seq: u64,
+        bytes: &[u8],
+    ) -> Result<(), StorageError>;
 
     /// Stores all that was handed in since the last time, as durably as the operator wants it. If
     /// that fails none of it counts; only after a crash right then all of it may.
@@ -152,6 +166,16 @@ impl Storage for Nowhere {
     }
 
     fn checkpoint(&mut self, _: SessionId, _: u64, _: &[u8]) {
+        match *self {}
+    }
+
+    fn keep(
+        &mut self,
+        _: SessionId,
+        _: Option<&[u8]>,
+        _: u64,
+        _: &[u8],
+    ) -> Result<(), StorageError> {
         match *self {}
     }
 

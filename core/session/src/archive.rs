@@ -6,17 +6,17 @@
 use std::sync::Arc;
 
 use teatime_vm::recording::{Head, Input, Recording};
-use teatime_vm::{External, SnapshotError, StateHash, Time, ViewId, Vm};
+use teatime_vm::{External, MigrationError, SnapshotError, StateHash, Time, ViewId, Vm, VmError};
 use teatime_wire::{
-    Archive, Beginning, Digest, Event, References, ServerMessage, SnapshotInfo, Views, VoteRequest,
+    Archive, Beginning, Digest, Event, ServerMessage, SnapshotInfo, Trailer, Views, VoteRequest,
     limits,
 };
 
 use crate::config::{Config, ConfigError};
 use crate::crypto::{Binding, BrokenSeal, Seal};
 use crate::input::view_info;
-use crate::references::end_with_references;
 use crate::step::event_of;
+use crate::trailer::{end_with_trailer, open_persisted};
 
 /// Why what was stored cannot be read, or cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,9 +37,15 @@ pub enum ArchiveError {
     /// The snapshot is not the one that was voted for.
     #[error("the stored snapshot is not the one that was voted for")]
     OtherSnapshot,
-    /// What stands behind the snapshot, which blobs it needs, is damaged.
-    #[error("the stored snapshot: its list of blobs is cut short")]
-    References,
+    /// What stands behind the snapshot, what is persisted and which blobs are needed, is damaged.
+    #[error("the stored snapshot: what stands behind it is cut short")]
+    Trailer,
+    /// What the session began with, as another version of the app had persisted it, cannot be used.
+    #[error(transparent)]
+    Persisted(#[from] MigrationError),
+    /// The session did not begin with that.
+    #[error(transparent)]
+    Start(#[from] VmError),
     /// The snapshot cannot be opened.
     #[error("the stored snapshot: {0}")]
     Sealed(#[from] BrokenSeal),
@@ -60,6 +66,14 @@ pub enum ArchiveError {
     /// The state cannot be saved, or is none of this session's app.
     #[error("the state: {0}")]
     Snapshot(#[from] SnapshotError),
+    /// The state is of a time, or has a number, that no session reaches.
+    #[error("the state is of {time} \u{b5}s and event {seq}, which no session reaches")]
+    Late {
+        /// Its time in µs.
+        time: u64,
+        /// The sequence number of the last event.
+        seq: u64,
+    },
     /// The state is larger than a session may have.
     #[error("the state has {size} bytes, {most} are allowed", most = limits::MAX_SNAPSHOT)]
     TooLarge {
@@ -73,7 +87,7 @@ pub enum ArchiveError {
 pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveError> {
     config.check()?;
     let session = config.session_id();
-    let mut seal = Seal::new(session, config.password.as_deref());
+    let mut seal = Seal::new(session, &config.room_keys());
     match (seal.password_proof(), archive.password_proof) {
         (one, other) if one == other => {}
         (None, Some(_)) => return Err(ArchiveError::NeedsPassword),
@@ -86,10 +100,22 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
         if StateHash::of(sealed).0 != info.hash.0 {
             return Err(ArchiveError::OtherSnapshot);
         }
-        let (length, _) = References::split(&[sealed]).map_err(|_| ArchiveError::References)?;
+        let (length, _) = Trailer::split(&[sealed]).map_err(|_| ArchiveError::Trailer)?;
         let mut sealed = sealed[..length].to_vec();
         base = Some(Arc::from(seal.open(Binding::Snapshot(info.seq), &mut sealed)?));
         reached = (info.seq, info.time);
+    } else if let Some((version, sealed)) = &archive.persisted {
+        let opened = open_persisted(&mut seal, *version, sealed.clone());
+        let damaged = || "it is not what was persisted".to_owned();
+        let opened =
+            opened.ok_or_else(|| MigrationError::Damaged { version: 0, why: damaged() })?;
+        let session = teatime_vm::SessionId(session.0);
+        let vm = Vm::begin(&config.app, session, &config.options, Some(&opened));
+        let vm = vm.map_err(|error| match error {
+            VmError::Migration(error) => ArchiveError::Persisted(error),
+            error => ArchiveError::Start(error),
+        })?;
+        base = Some(vm.snapshot()?.into());
     }
     let from = reached.0;
     let mut inputs = Vec::with_capacity(archive.messages.len());
@@ -151,11 +177,16 @@ pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning
     let snapshot: Arc<[u8]> = state.snapshot_for(teatime_vm::SessionId(session.0))?.into();
     // Whoever joins will do the same.
     Vm::restore(&config.app, &snapshot)?;
-    let mut seal = Seal::new(session, config.password.as_deref());
+    let keys = config.room_keys();
+    let mut seal = Seal::new(session, &keys);
     seal.start_connection(entropy);
     let (seq, time) = (state.seq(), state.time().as_micros());
+    if seq.max(time) > limits::MAX_TIME_OR_SEQ {
+        return Err(ArchiveError::Late { time, seq });
+    }
     let sealed = seal.seal_snapshot(seq, StateHash::of(&snapshot).0, &snapshot);
-    let sealed = end_with_references(sealed, &snapshot, config, &mut None);
+    let (version, space) = (config.app.version(), keys.space());
+    let sealed = end_with_trailer(sealed, &snapshot, state.persisted(), version, &mut seal, &space);
     let size = sealed.len() as u64;
     if size > limits::MAX_SNAPSHOT {
         return Err(ArchiveError::TooLarge { size });
@@ -166,6 +197,7 @@ pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning
         (id, data.map(|data| seal.seal(Binding::ViewData(id), data)))
     });
     Ok(Beginning {
+        room: config.room(&keys),
         views: views.collect(),
         password_proof: seal.password_proof(),
         ticks_per_second: config.ticks_per_second,

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 use teatime_data::Space;
 use teatime_vm::{Fault, ModelId, Payload, Published, QueryError, Time, ViewId, Vm};
-use teatime_wire::{ClientMessage, SendLimits, ViewSecret};
+use teatime_wire::{ClientMessage, Room, SendLimits, ViewSecret};
 
 use crate::backlog::Backlog;
 use crate::backoff::Backoff;
@@ -19,6 +19,7 @@ use crate::event::{Action, ConnectionState, DisconnectReason, SessionEvent};
 use crate::healing::Doubt;
 use crate::loading::Loading;
 use crate::outbox::Outbox;
+use crate::persisting::Persisting;
 use crate::subscriptions::{Delivery, Handling, SubscriptionId, Subscriptions};
 use crate::tape::Tape;
 use crate::voting::Voting;
@@ -33,8 +34,9 @@ pub struct Client {
     pub(crate) secret: ViewSecret,
     pub(crate) view_id: teatime_wire::ViewId,
     pub(crate) seal: Seal,
-    /// The room's blobs, once there is one.
-    pub(crate) space: Option<Space>,
+    pub(crate) room: Room,
+    /// The room's blobs.
+    pub(crate) space: Space,
     pub(crate) rng: ChaCha12Rng,
 
     pub(crate) phase: Phase,
@@ -72,6 +74,7 @@ pub struct Client {
     /// The counter of this view's newest send that the model has handled.
     pub(crate) applied: u64,
     pub(crate) voting: Voting,
+    pub(crate) persisting: Persisting,
     /// The state that was left behind, while it is not known what the right one was.
     pub(crate) doubt: Option<Doubt>,
     /// Not before this time does a vote without a majority make this client join anew.
@@ -157,9 +160,11 @@ impl Client {
         let mut rng = ChaCha12Rng::from_seed(entropy);
         let mut secret = ViewSecret([0; 32]);
         rng.fill_bytes(&mut secret.0);
+        let keys = config.room_keys();
         Ok(Self {
-            seal: Seal::new(session_id, config.password.as_deref()),
-            space: None,
+            seal: Seal::new(session_id, &keys),
+            room: config.room(&keys),
+            space: keys.space(),
             config,
             session_id,
             view_id: secret.view_id(),
@@ -188,6 +193,7 @@ impl Client {
             outbox: Outbox::default(),
             applied: 0,
             voting: Voting::default(),
+            persisting: Persisting::default(),
             doubt: None,
             may_reload_from: 0,
             clock: Clock::default(),

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use teatime_data::RoomKeys;
 use teatime_vm::App;
-use teatime_wire::{SessionId, limits};
+use teatime_wire::{Room, SessionId, limits};
 
 use crate::limits::{MAX_OPTIONS, MAX_PASSWORD, MAX_ROOM_NAME};
 
@@ -81,6 +82,16 @@ impl Config {
         let encoded = rmp_serde::to_vec(&identity)
             .expect("strings and bytes can be expressed in MessagePack");
         SessionId(blake3::derive_key("teatime v1 session id", &encoded))
+    }
+
+    /// The keys of the room. With a password this takes some 30 ms of CPU.
+    pub(crate) fn room_keys(&self) -> RoomKeys {
+        RoomKeys::new(self.app.id(), &self.name, self.password.as_deref())
+    }
+
+    /// What a reflector must know of the room.
+    pub(crate) fn room(&self, keys: &RoomKeys) -> Room {
+        Room { name: keys.name(), id: keys.space().id(), version: self.app.version() }
     }
 
     /// Whether everything is within its limits.

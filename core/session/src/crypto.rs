@@ -1,7 +1,8 @@
 //! End-to-end encryption: keys from a password, sealing and opening of what crosses the reflector.
 //!
-//! The key is Argon2id of the password (RFC 9106) salted with the session id; BLAKE3's key
-//! derivation splits it by purpose. Messages are sealed with XChaCha20-Poly1305
+//! The room's key is Argon2id of the password (RFC 9106) salted with what names the room; BLAKE3's key
+//! derivation makes the session's of it and of the session id, and splits both by purpose. What is persisted
+//! belongs to the room, and is sealed with the room's. Messages are sealed with XChaCha20-Poly1305
 //! (draft-irtf-cfrg-xchacha): a 24-byte nonce, the ciphertext, a 16-byte tag. The first 16 bytes of
 //! the nonce stay the same for one connection of one sender, the other 8 count its messages; so
 //! the HChaCha20 half of the cipher is computed once per connection, not once per message. The nonce of a
@@ -9,14 +10,14 @@
 
 use std::sync::Arc;
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20::R20;
 use chacha20poly1305::aead::{AeadInOut, Tag};
 use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit, Nonce};
+use teatime_data::RoomKeys;
 use teatime_wire::{Digest, SessionId, ViewId};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::limits::{ARGON2_ITERATIONS, ARGON2_KIB, CACHED_SUBKEYS};
+use crate::limits::CACHED_SUBKEYS;
 
 /// Length of the nonce in front of every sealed message, in bytes.
 const NONCE: usize = 24;
@@ -39,17 +40,22 @@ pub(crate) enum Binding {
     ViewData(ViewId),
     /// A snapshot: the sequence number of its vote.
     Snapshot(u64),
+    /// What is persisted in the room: the version of the app that has done so.
+    Persisted(u32),
 }
 
 /// Seals and opens the messages of one session; without a password it passes them through.
 pub(crate) struct Seal {
     session: SessionId,
+    room: Digest,
     keys: Option<Box<Keys>>,
 }
 
 struct Keys {
     payload: Subkeys,
     snapshot: Subkeys,
+    persisted: Subkeys,
+    persisted_nonce: [u8; 32],
     proof: [u8; 32],
     nonce: [u8; 32],
     /// Of this connection.
@@ -61,14 +67,15 @@ impl Drop for Keys {
     fn drop(&mut self) {
         self.proof.zeroize();
         self.nonce.zeroize();
+        self.persisted_nonce.zeroize();
     }
 }
 
 impl Seal {
-    /// Derives the keys. With a password this takes some 30 ms of CPU and 19 MiB on purpose, to
-    /// make guessing expensive.
-    pub(crate) fn new(session: SessionId, password: Option<&str>) -> Self {
-        Self { session, keys: password.map(|password| Box::new(Keys::derive(session, password))) }
+    /// Derives the keys of a session in a room.
+    pub(crate) fn new(session: SessionId, room: &RoomKeys) -> Self {
+        let keys = room.has_password().then(|| Box::new(Keys::derive(session, room)));
+        Self { session, room: room.space().id(), keys }
     }
 
     /// Starts a connection with fresh random bytes: nonces of different connections differ in them.
@@ -99,8 +106,24 @@ impl Seal {
         let (prefix, rest) = nonce.as_bytes().split_at(PREFIX);
         let count = rest[..NONCE - PREFIX].try_into().expect("a hash is longer than a nonce");
         let prefix = prefix.try_into().expect("it was split there");
-        let (session, binding) = (self.session, Binding::Snapshot(seq));
-        keys.seal(session, binding, prefix, u64::from_be_bytes(count), snapshot).into()
+        let binding = Binding::Snapshot(seq);
+        let associated = associated_data(self.session, self.room, binding);
+        keys.seal(&associated, binding, prefix, u64::from_be_bytes(count), snapshot).into()
+    }
+
+    /// Seals what some version of the app has persisted: like snapshots the same for everybody, and for
+    /// every session of the room. The version is in the nonce, too: no nonce comes twice with other
+    /// associated data.
+    pub(crate) fn seal_persisted(&mut self, app_version: u32, plain: &[u8]) -> Vec<u8> {
+        let Some(keys) = &mut self.keys else { return plain.to_vec() };
+        let mut hasher = blake3::Hasher::new_keyed(&keys.persisted_nonce);
+        let nonce = *hasher.update(&app_version.to_be_bytes()).update(plain).finalize().as_bytes();
+        let (prefix, rest) = nonce.split_at(PREFIX);
+        let count = rest[..NONCE - PREFIX].try_into().expect("a hash is longer than a nonce");
+        let prefix = prefix.try_into().expect("it was split there");
+        let binding = Binding::Persisted(app_version);
+        let associated = associated_data(self.session, self.room, binding);
+        keys.seal(&associated, binding, prefix, u64::from_be_bytes(count), plain)
     }
 
     /// How many bytes sealing adds.
@@ -113,7 +136,8 @@ impl Seal {
         let Some(keys) = &mut self.keys else { return plain.to_vec() };
         let (prefix, count) = (keys.prefix, keys.sealed);
         keys.sealed += 1;
-        keys.seal(self.session, binding, prefix, count, plain)
+        let associated = associated_data(self.session, self.room, binding);
+        keys.seal(&associated, binding, prefix, count, plain)
     }
 
     /// Opens a message in place and returns its content.
@@ -129,7 +153,7 @@ impl Seal {
         let (nonce, rest) = sealed.split_at_mut(NONCE);
         let (content, tag) = rest.split_at_mut(rest.len() - TAG);
         let (prefix, count) = nonce.split_at(PREFIX);
-        let associated = associated_data(self.session, binding);
+        let associated = associated_data(self.session, self.room, binding);
         let tag = Tag::<ChaCha20Poly1305>::try_from(&*tag).map_err(|_| BrokenSeal)?;
         keys.purpose(binding)
             .cipher(prefix)
@@ -142,7 +166,7 @@ impl Seal {
 impl Keys {
     fn seal(
         &mut self,
-        session: SessionId,
+        associated: &Associated,
         binding: Binding,
         prefix: [u8; PREFIX],
         count: u64,
@@ -152,28 +176,24 @@ impl Keys {
         sealed.extend_from_slice(&prefix);
         sealed.extend_from_slice(&count.to_be_bytes());
         sealed.extend_from_slice(plain);
-        let associated = associated_data(session, binding);
         let (nonce, content) = sealed.split_at_mut(NONCE);
         let tag = self
             .purpose(binding)
             .cipher(&prefix)
-            .encrypt_inout_detached(&short_nonce(&nonce[PREFIX..]), &associated, content.into())
+            .encrypt_inout_detached(&short_nonce(&nonce[PREFIX..]), associated, content.into())
             .expect("a message is far shorter than the 256 GiB that one nonce covers");
         sealed.extend_from_slice(&tag);
         sealed
     }
 
-    fn derive(session: SessionId, password: &str) -> Self {
-        let params = Params::new(ARGON2_KIB, ARGON2_ITERATIONS, 1, Some(32))
-            .expect("the parameters are constants within Argon2's limits");
-        let mut master = [0; 32];
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(password.as_bytes(), &session.0, &mut master)
-            .expect("the salt is 32 bytes, the password shorter than 4 GiB, and memory is there");
+    fn derive(session: SessionId, room: &RoomKeys) -> Self {
+        let mut master = room.key("teatime v1 session key", &session.0);
         let subkey = |context: &str| blake3::derive_key(context, &master);
         let keys = Self {
             payload: Subkeys::new(subkey("teatime v1 payload")),
             snapshot: Subkeys::new(subkey("teatime v1 snapshot")),
+            persisted: Subkeys::new(room.key("teatime v1 persisted", &[])),
+            persisted_nonce: room.key("teatime v1 persisted nonce", &[]),
             proof: subkey("teatime v1 password proof"),
             nonce: subkey("teatime v1 snapshot nonce"),
             prefix: [0; PREFIX],
@@ -187,6 +207,7 @@ impl Keys {
         match binding {
             Binding::Event(..) | Binding::ViewData(_) => &mut self.payload,
             Binding::Snapshot(_) => &mut self.snapshot,
+            Binding::Persisted(_) => &mut self.persisted,
         }
     }
 }
@@ -232,7 +253,7 @@ fn short_nonce(count: &[u8]) -> Nonce {
     nonce
 }
 
-/// Session id, view if it is bound to one, and number; on the stack, as it is made for every event.
+/// Session id, view if it is bound to one, and number; or room and version. On the stack, as it is made for every event.
 struct Associated {
     bytes: [u8; 56],
     length: usize,
@@ -246,16 +267,21 @@ impl std::ops::Deref for Associated {
     }
 }
 
-fn associated_data(session: SessionId, binding: Binding) -> Associated {
-    let (view, number) = match binding {
-        Binding::Event(view, counter) => (Some(view), counter),
-        Binding::ViewData(view) => (Some(view), 0),
-        Binding::Snapshot(seq) => (None, seq),
-    };
+fn associated_data(session: SessionId, room: Digest, binding: Binding) -> Associated {
     let mut data = Associated { bytes: [0; 56], length: 0 };
     let mut put = |part: &[u8]| {
         data.bytes[data.length..data.length + part.len()].copy_from_slice(part);
         data.length += part.len();
+    };
+    let (view, number) = match binding {
+        Binding::Event(view, counter) => (Some(view), counter),
+        Binding::ViewData(view) => (Some(view), 0),
+        Binding::Snapshot(seq) => (None, seq),
+        Binding::Persisted(version) => {
+            put(&room.0);
+            put(&version.to_be_bytes());
+            return data;
+        }
     };
     put(&session.0);
     if let Some(view) = view {
@@ -275,8 +301,12 @@ mod tests {
     const SESSION: SessionId = SessionId([7; 32]);
     const ALICE: ViewId = ViewId([1; 16]);
 
+    fn new(session: SessionId, password: Option<&str>) -> Seal {
+        Seal::new(session, &RoomKeys::new("app", "room", password))
+    }
+
     fn sealer(password: &str) -> Seal {
-        let mut seal = Seal::new(SESSION, Some(password));
+        let mut seal = new(SESSION, Some(password));
         seal.start_connection([9; 16]);
         seal
     }
@@ -297,7 +327,7 @@ mod tests {
             assert_eq!(open("pw", binding), Err(BrokenSeal));
         }
         assert_eq!(open("wp", Binding::Event(ALICE, 3)), Err(BrokenSeal));
-        let mut elsewhere = Seal::new(SessionId([8; 32]), Some("pw"));
+        let mut elsewhere = new(SessionId([8; 32]), Some("pw"));
         assert!(elsewhere.open(Binding::Event(ALICE, 3), &mut sealed.clone()).is_err());
     }
 
@@ -325,7 +355,7 @@ mod tests {
         let nonce = <[u8; 24]>::try_from(&sealed[..24]).expect("a nonce is in front");
         let message = Payload {
             msg: &sealed[24..],
-            aad: &associated_data(SESSION, Binding::Event(ALICE, 2)),
+            aad: &associated_data(SESSION, seal.room, Binding::Event(ALICE, 2)),
         };
         let opened = XChaCha20Poly1305::new(&key.into()).decrypt(&nonce.into(), message);
         assert_eq!(opened.expect("the library's own cipher opens it"), b"second");
@@ -346,7 +376,7 @@ mod tests {
     #[test]
     fn equal_snapshots_are_sealed_alike_by_everybody_and_others_with_other_nonces() {
         let seal = |session, password: &str, state: &[u8]| {
-            let mut seal = Seal::new(SessionId([session; 32]), Some(password));
+            let mut seal = new(SessionId([session; 32]), Some(password));
             seal.start_connection([session; 16]);
             let hash = *blake3::hash(state).as_bytes();
             seal.seal_snapshot(9, hash, &state.into())
@@ -364,12 +394,59 @@ mod tests {
     }
 
     #[test]
+    fn what_is_persisted_opens_in_every_session_of_the_room_as_what_its_version_has_persisted() {
+        let sealed = sealer("pw").seal_persisted(2, b"saved");
+        let mut elsewhere = new(SessionId([8; 32]), Some("pw"));
+        assert_eq!(elsewhere.seal_persisted(2, b"saved"), sealed);
+        let open = |seal: &mut Seal, version| {
+            seal.open(Binding::Persisted(version), &mut sealed.clone()).map(<[u8]>::to_vec)
+        };
+        assert_eq!(open(&mut elsewhere, 2).as_deref(), Ok(&b"saved"[..]));
+        assert_eq!(open(&mut elsewhere, 3), Err(BrokenSeal));
+        assert_eq!(open(&mut sealer("wp"), 2), Err(BrokenSeal));
+        let mut other = Seal::new(SESSION, &RoomKeys::new("app", "moor", Some("pw")));
+        assert_eq!(open(&mut other, 2), Err(BrokenSeal));
+        assert!(!sealed.windows(5).any(|window| window == b"saved"));
+        for differs in [
+            sealer("pw").seal_persisted(3, b"saved"),
+            sealer("pw").seal_persisted(2, b"Saved"),
+            sealer("wp").seal_persisted(2, b"saved"),
+        ] {
+            assert_ne!(differs[..NONCE], sealed[..NONCE]);
+        }
+    }
+
+    #[test]
+    fn the_keys_follow_from_the_rooms_as_the_protocol_page_says() {
+        let master = RoomKeys::new("app", "room", Some("pw"));
+        let stretched = {
+            let name = blake3::derive_key("teatime v1 persistent id", b"\x92\xa3app\xa4room");
+            let params = argon2::Params::new(19456, 2, 1, Some(32)).expect("they are right");
+            let argon =
+                argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+            let mut key = [0; 32];
+            argon.hash_password_into(b"pw", &name, &mut key).expect("it is long enough");
+            key
+        };
+        let session = [&stretched[..], &SESSION.0].concat();
+        let session = blake3::derive_key("teatime v1 session key", &session);
+        let seal = Seal::new(SESSION, &master);
+        let proof = blake3::derive_key("teatime v1 password proof", &session);
+        assert_eq!(seal.password_proof(), Some(Digest(proof)));
+        let keys = seal.keys.as_ref().expect("there is a password");
+        assert_eq!(keys.payload.key, blake3::derive_key("teatime v1 payload", &session));
+        assert_eq!(keys.persisted.key, blake3::derive_key("teatime v1 persisted", &stretched));
+        assert_eq!(seal.room.0, blake3::derive_key("teatime v1 data space", &stretched));
+    }
+
+    #[test]
     fn without_a_password_nothing_is_changed_or_proved() {
-        let mut seal = Seal::new(SESSION, None);
+        let mut seal = new(SESSION, None);
         assert_eq!(seal.seal(Binding::Event(ALICE, 1), b"plain"), b"plain");
         assert_eq!(seal.overhead(), 0);
         assert_eq!(seal.password_proof(), None);
         let snapshot: Arc<[u8]> = b"state".as_slice().into();
         assert_eq!(seal.seal_snapshot(1, [5; 32], &snapshot), snapshot);
+        assert_eq!(seal.seal_persisted(1, b"saved"), b"saved");
     }
 }

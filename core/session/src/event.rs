@@ -4,7 +4,7 @@ use std::fmt;
 #[cfg(feature = "recording")]
 use std::path::PathBuf;
 
-use teatime_vm::{Fault, StateHash, Time};
+use teatime_vm::{Fault, MigrationError, StateHash, Time};
 use teatime_wire::{CloseReason, Digest};
 
 use crate::healing::Divergence;
@@ -93,6 +93,9 @@ pub enum DisconnectReason {
     BadSnapshot(String),
     /// The root model could not be made.
     Model(String),
+    /// The session would begin with what another version of the app has persisted, and that cannot be used. It stays as
+    /// it is.
+    Migration(MigrationError),
 }
 
 impl DisconnectReason {
@@ -109,6 +112,7 @@ impl DisconnectReason {
             Self::TooSlow => "TOO_SLOW",
             Self::BadSnapshot(_) => "BAD_SNAPSHOT",
             Self::Model(_) => "MODEL",
+            Self::Migration(_) => "MIGRATION",
         }
     }
 
@@ -116,7 +120,7 @@ impl DisconnectReason {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Closed(reason, _) => reason.is_retryable(),
-            Self::BadSnapshot(_) | Self::Model(_) => false,
+            Self::BadSnapshot(_) | Self::Model(_) | Self::Migration(_) => false,
             _ => true,
         }
     }
@@ -138,11 +142,32 @@ impl fmt::Display for DisconnectReason {
             Self::TooSlow => f.write_str("this client fell too far behind and starts anew"),
             Self::BadSnapshot(why) => write!(f, "the session's snapshot cannot be used: {why}"),
             Self::Model(why) => write!(f, "the model could not be made: {why}"),
+            Self::Migration(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for DisconnectReason {}
+
+/// What to tell people if a [newer version](SessionEvent::NewerVersion) of their app is used in the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewerVersion {
+    /// The declared version of the newer one.
+    pub newer: u32,
+    /// The declared version of this one.
+    pub own: u32,
+}
+
+impl fmt::Display for NewerVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { newer, own } = self;
+        write!(
+            f,
+            "a newer version of this app ({newer}) is used in this room: what you do here stays in the session of \
+             version {own}; update to meet the others"
+        )
+    }
+}
 
 /// What the client tells its owner.
 #[derive(Debug, Clone)]
@@ -190,4 +215,12 @@ pub enum SessionEvent {
     /// known, after the [`Connection`](Self::Connection) that tells
     /// [`DisconnectReason::Diverged`].
     Diverged(Box<Divergence>),
+    /// What the root model had persisted at a vote is kept: a later version of the app begins with it.
+    Persisted {
+        /// Sequence number of the vote.
+        seq: u64,
+    },
+    /// A newer version of the app is used in this room, or has been. It has a session of its own, which began
+    /// with what this version or one before had persisted by then.
+    NewerVersion(NewerVersion),
 }

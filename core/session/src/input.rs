@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
-use teatime_vm::{Time, ViewInfo, Vm};
+use teatime_vm::{PersistedData, Time, ViewInfo, Vm};
 use teatime_wire::{
-    ClientMessage, CloseReason, Event, Hold, Join, PROTOCOL_VERSION, References, Resume,
-    ServerMessage, View, Views, Welcome,
+    ClientMessage, CloseReason, Event, Hold, Join, PROTOCOL_VERSION, Resume, ServerMessage,
+    Trailer, View, Views, Welcome,
 };
 
 use crate::backlog::{Content, Ordered, OutOfOrder};
@@ -107,6 +107,7 @@ impl Client {
         let join = ClientMessage::Join(Join {
             protocol: PROTOCOL_VERSION,
             session: self.session_id,
+            room: self.room,
             secret: self.secret,
             password_proof: self.seal.password_proof(),
             view_data: view_data.as_deref(),
@@ -167,6 +168,14 @@ impl Client {
                 Ok(())
             }
             (ServerMessage::Diverged(seq), Phase::Running) => self.hear_diverged(now, seq),
+            (ServerMessage::Persisted(seq), Phase::Running) => {
+                self.hear_persisted(seq);
+                Ok(())
+            }
+            (ServerMessage::NewerVersion(version), Phase::Running | Phase::Loading(_)) => {
+                self.hear_newer_version(version);
+                Ok(())
+            }
             (ServerMessage::Pong(nonce), _) => {
                 self.pulse.answer(now, nonce);
                 Ok(())
@@ -211,6 +220,7 @@ impl Client {
         self.backoff.reset();
         self.pulse.start_connection(now);
         self.voting.start_connection();
+        self.ask_again_to_persist();
         self.held = false;
         self.limits = welcome.limits;
         self.timeline = Some(welcome.timeline);
@@ -230,14 +240,15 @@ impl Client {
         self.clock.restart(now, welcome.time);
         match welcome.snapshot {
             Some(info) => {
-                let loading = Loading::new(info).map_err(DisconnectReason::Protocol)?;
+                let loading =
+                    Loading::new(info, welcome.persisted).map_err(DisconnectReason::Protocol)?;
                 self.phase = Phase::Loading(loading);
                 Ok(())
             }
             None => {
                 let vm = Vm::new(&self.config.app, self.session_id(), &self.config.options)
                     .map_err(|error| DisconnectReason::Model(error.to_string()))?;
-                self.start_model(vm, None);
+                self.start_model(vm, None, None);
                 Ok(())
             }
         }
@@ -246,11 +257,14 @@ impl Client {
     fn restore(&mut self, mut sealed: Vec<u8>) -> Result<(), DisconnectReason> {
         let Phase::Loading(loading) = &self.phase else { return Ok(()) };
         let info = loading.info;
+        if let Some(version) = loading.persisted_by {
+            return self.begin_with(info, version, sealed);
+        }
         let refused = |why: String| Err(DisconnectReason::BadSnapshot(why));
         if teatime_vm::StateHash::of(&sealed).0 != info.hash.0 {
             return refused("it is not the state that the majority voted for".into());
         }
-        match References::split(&[&sealed]) {
+        match Trailer::split(&[&sealed]) {
             Ok((length, _)) => sealed.truncate(length),
             Err(error) => return refused(error.to_string()),
         }
@@ -270,12 +284,20 @@ impl Client {
             let is_there = self.doubt.as_ref().is_some_and(|doubt| doubt.seq() == info.seq);
             self.resolve_doubt(is_there.then(|| snapshot.into()));
         }
-        self.start_model(vm, base);
+        let kept = vm.persisted().cloned();
+        self.start_model(vm, base, kept);
         Ok(())
     }
 
-    /// `base` is what it was made from, if somebody wants to know that.
-    fn start_model(&mut self, mut vm: Vm, base: Option<Arc<[u8]>>) {
+    /// `base` is what it was made from, if somebody wants to know that, and `kept` what the reflector keeps of what
+    /// is persisted.
+    pub(crate) fn start_model(
+        &mut self,
+        mut vm: Vm,
+        base: Option<Arc<[u8]>>,
+        kept: Option<PersistedData>,
+    ) {
+        self.begin_persisting(kept);
         for (scope, event) in self.subscriptions.topics() {
             vm.watch(scope, event);
         }

@@ -1,12 +1,5 @@
 //! Every limit and waiting time of the client, with its reason. Times are in µs.
 
-/// Memory of the password hash in KiB: what OWASP recommends for Argon2id with two passes, some
-/// 30 ms on a desktop and below half a second on an old phone.
-pub const ARGON2_KIB: u32 = 19 * 1024;
-
-/// Passes of the password hash over its memory.
-pub const ARGON2_ITERATIONS: u32 = 2;
-
 /// How many senders' subkeys are kept; a room with more active senders at once pays 0.2 µs more
 /// for a message.
 pub const CACHED_SUBKEYS: usize = 64;

@@ -5,16 +5,18 @@ use teatime_wire::{SnapshotInfo, limits};
 /// Collects the pieces of a snapshot.
 pub(crate) struct Loading {
     pub(crate) info: SnapshotInfo,
+    /// It is no snapshot but what this version of the app has persisted.
+    pub(crate) persisted_by: Option<u32>,
     data: Vec<u8>,
 }
 
 impl Loading {
     /// Fails if the snapshot is larger than any may be.
-    pub(crate) fn new(info: SnapshotInfo) -> Result<Self, String> {
+    pub(crate) fn new(info: SnapshotInfo, persisted_by: Option<u32>) -> Result<Self, String> {
         if info.size == 0 || info.size > limits::MAX_SNAPSHOT {
             return Err(format!("a snapshot of {} bytes was announced", info.size));
         }
-        Ok(Self { info, data: Vec::new() })
+        Ok(Self { info, persisted_by, data: Vec::new() })
     }
 
     /// Adds a piece; the whole when it was the last.

@@ -42,6 +42,7 @@ impl Client {
         if stepped == Stepped::Done || self.is_full() {
             self.update_synced();
         }
+        self.ask_to_persist();
         self.report_connection(None);
         stepped
     }

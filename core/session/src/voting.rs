@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use teatime_vm::{Fault, FaultKind, StateHash, Time};
+use teatime_vm::{Fault, FaultKind, PersistedData, StateHash, Time};
 use teatime_wire::{ClientMessage, Digest, SnapshotPart, Verdict, Vote, limits};
 
 use crate::client::Client;
 use crate::event::{Action, DisconnectReason, SessionEvent};
 use crate::limits::SNAPSHOT_PARTS_PER_STEP;
-use crate::references::end_with_references;
+use crate::trailer::end_with_trailer;
 
 /// The newest vote that this client took part in.
 #[derive(Default)]
@@ -32,6 +32,8 @@ pub(crate) struct Cast {
     /// As it is handed in, and the hash of that.
     sealed: Arc<[u8]>,
     vote: Digest,
+    /// What was persisted then.
+    persisted: Option<PersistedData>,
     /// How the vote ended: how many agreed, and how many were asked. Nobody as long as it lasts.
     pub(crate) agreed: u32,
     pub(crate) of: u32,
@@ -55,6 +57,12 @@ impl Voting {
 
     pub(crate) fn is_uploading(&self) -> bool {
         self.upload.is_some()
+    }
+
+    /// What was persisted at a vote, if this client voted for what the majority did.
+    pub(crate) fn persisted_at(&self, seq: u64) -> Option<Option<PersistedData>> {
+        let cast = self.cast.as_ref().filter(|cast| cast.seq == seq);
+        cast.map(|cast| cast.persisted.clone())
     }
 
     /// Whether a vote has not ended yet as far as this client knows. Then what the reflector says about
@@ -89,11 +97,13 @@ impl Client {
         };
         let hash = StateHash::of(&snapshot);
         let sealed = self.seal.seal_snapshot(seq, hash.0, &snapshot);
-        let sealed = end_with_references(sealed, &snapshot, &self.config, &mut self.space);
+        let persisted = vm.persisted().cloned();
+        let (version, seal, space) = (self.config.app.version(), &mut self.seal, &self.space);
+        let sealed = end_with_trailer(sealed, &snapshot, persisted.as_ref(), version, seal, space);
         // Mostly it is the same if there is no password.
         let plain = Arc::ptr_eq(&sealed, &snapshot);
         let vote = Digest(if plain { hash.0 } else { StateHash::of(&sealed).0 });
-        let cast = Cast { seq, time, hash, snapshot, sealed, vote, agreed: 0, of: 0 };
+        let cast = Cast { seq, time, hash, snapshot, sealed, vote, persisted, agreed: 0, of: 0 };
         self.voting.cast = Some(cast);
         let vote = Vote { seq, hash: vote };
         self.events.push_back(SessionEvent::State { seq, time: Time::from_micros(time), hash });

@@ -3,9 +3,13 @@
 use teatime_session::Config;
 use teatime_session::archive::{ArchiveError, begin, open};
 use teatime_vm::recording::Until;
-use teatime_vm::{App, Cx, StateHash, Time, VIEW_JOIN, ViewInfo, Vm, handlers, model, to_bytes};
+use teatime_vm::{
+    App, Cx, External, MigrationError, NoPrevious, Persisted, StateHash, Time, VIEW_JOIN, ViewInfo,
+    Vm, handlers, model, to_bytes,
+};
 use teatime_wire::{
-    Archive, Beginning, Digest, Event, References, ServerMessage, View, ViewId, Views, VoteRequest,
+    Archive, Beginning, Digest, Event, ServerMessage, Trailer, View, ViewId, Views, VoteRequest,
+    limits,
 };
 
 #[model(id = "guests", version = 1)]
@@ -58,7 +62,7 @@ fn messages() -> Vec<Vec<u8>> {
 }
 
 fn archive(messages: Vec<Vec<u8>>) -> Archive {
-    Archive { password_proof: None, snapshot: None, messages, time: 45 }
+    Archive { password_proof: None, snapshot: None, persisted: None, messages, time: 45 }
 }
 
 fn played(config: &Config, archive: &Archive) -> Vm {
@@ -69,7 +73,13 @@ fn played(config: &Config, archive: &Archive) -> Vm {
 /// As a reflector has it that has never seen anybody in it.
 fn stored(beginning: Beginning) -> Archive {
     let Beginning { password_proof, info, snapshot, .. } = beginning;
-    Archive { password_proof, snapshot: Some((info, snapshot)), messages: Vec::new(), time: 0 }
+    Archive {
+        password_proof,
+        snapshot: Some((info, snapshot)),
+        persisted: None,
+        messages: Vec::new(),
+        time: 0,
+    }
 }
 
 #[test]
@@ -95,10 +105,136 @@ fn what_stands_behind_a_snapshot_for_the_reflector_is_no_part_of_the_state() {
         let other = config("other", password);
         let archive = stored(begin(&other, &state, [9; 16]).expect("it can be made"));
         let (_, snapshot) = archive.snapshot.as_ref().expect("there is one");
-        let (length, references) = References::split(&[snapshot]).expect("it is whole");
-        assert!(length < snapshot.len() && references.is_some_and(|list| list.roots.is_empty()));
+        let (length, trailer) = Trailer::split(&[snapshot]).expect("it is whole");
+        let roots = trailer.map(|trailer| trailer.references.roots);
+        assert!(length < snapshot.len() && roots.is_some_and(|roots| roots.is_empty()));
         assert_eq!(played(&other, &archive).root::<Guests>().expect("the root").names, [&*handle]);
     }
+}
+
+/// What is said is persisted, in one version of the layout; each begins with what the one before has said.
+macro_rules! diary {
+    ($name:ident, $saved:ident, $number:literal, $previous:ty, |$old:ident| $migrated:expr) => {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        struct $saved(Vec<u64>);
+
+        impl Persisted for $saved {
+            const VERSION: u32 = $number;
+            type Previous = $previous;
+
+            fn migrate($old: $previous) -> Result<Self, String> {
+                $migrated
+            }
+        }
+
+        #[model(id = "diary", version = 1)]
+        struct $name {
+            said: Vec<u64>,
+        }
+
+        #[handlers]
+        impl $name {
+            fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+                cx.subscribe("guests", "say", Self::say);
+                let said = cx.persisted::<$saved>().map(|saved| saved.0);
+                Self { said: said.unwrap_or_default() }
+            }
+
+            fn say(&mut self, cx: &mut Cx<Self>, number: u64) {
+                self.said.push(number);
+                cx.persist(&$saved(self.said.clone())).expect("it is small");
+            }
+        }
+    };
+}
+
+diary!(First, SavedFirst, 1, NoPrevious, |old| match old {});
+diary!(Second, SavedSecond, 2, SavedFirst, |old| match old.0.first() {
+    Some(6) => Err("it is a six".into()),
+    _ => Ok(Self([&[100], &old.0[..]].concat())),
+});
+
+#[test]
+fn a_session_that_began_with_what_was_persisted_plays_from_there() {
+    for password in [None, Some("p")] {
+        let config = |app: teatime_vm::AppBuilder| {
+            let app = app.build().expect("it is sound");
+            Config::new(app, "room", &()).expect("no options").password(password)
+        };
+        let first = config(App::builder::<First>("test.diary").version(1).persists::<SavedFirst>());
+        let second =
+            config(App::builder::<Second>("test.diary").version(2).persists::<SavedSecond>());
+        // What the first version would hand in, with what it persists behind it.
+        let handed_in = |number: u8| {
+            let say = to_bytes(&("guests", "say", serde_bytes::Bytes::new(&[number])));
+            let payload = &say.expect("plain data");
+            let event = Event { seq: 1, time: 20, sender: ME, counter: 1, payload };
+            let plain = Config { password: None, ..first.clone() };
+            let state = played(&plain, &archive(vec![ServerMessage::Event(event).encode()]));
+            let beginning = begin(&first, &state, [9; 16]).expect("it can be made");
+            let (_, trailer) = Trailer::split(&[&beginning.snapshot]).expect("it is whole");
+            let part = trailer.and_then(|trailer| trailer.persisted).expect("it persists");
+            (beginning, part.data)
+        };
+        let (beginning, data) = handed_in(5);
+        let with = |version, data: Vec<u8>| Archive {
+            password_proof: begin(
+                &second,
+                &Vm::new(&second.app, second_id(&second), &second.options).expect("it starts"),
+                [9; 16],
+            )
+            .expect("it can be made")
+            .password_proof,
+            snapshot: None,
+            persisted: Some((version, data)),
+            messages: Vec::new(),
+            time: 45,
+        };
+        let vm = played(&second, &with(1, data.clone()));
+        assert_eq!(vm.root::<Second>().map(|root| &root.said[..]), Some(&[100, 5][..]));
+        assert_eq!((vm.seq(), vm.time()), (0, Time::from_micros(45)));
+        // A session of the first version goes on with it, too.
+        let stored = stored(beginning);
+        let vm = played(&first, &stored);
+        assert_eq!(vm.persisted().map(|data| &*data.bytes), Some(&[0x91, 5][..]));
+        let refused = |archive: &Archive| open(&second, archive).expect_err("it is refused");
+        let error = refused(&with(1, handed_in(6).1));
+        assert_eq!(
+            error.to_string(),
+            "what was persisted cannot be migrated from version 1 to version 2: it is a six"
+        );
+        // Nobody can pass it off as that of another version, if there is a password.
+        let passed_off = refused_or_not(&second, &with(2, data));
+        let damaged = matches!(
+            passed_off,
+            Some(ArchiveError::Persisted(MigrationError::Damaged { version: 0, .. }))
+        );
+        assert_eq!(damaged, password.is_some());
+    }
+}
+
+fn second_id(config: &Config) -> teatime_vm::SessionId {
+    teatime_vm::SessionId(config.session_id().0)
+}
+
+fn refused_or_not(config: &Config, archive: &Archive) -> Option<ArchiveError> {
+    open(config, archive).err()
+}
+
+#[test]
+fn a_state_at_a_time_or_a_number_that_no_session_reaches_begins_none() {
+    let state = |seq, time| {
+        let Config { app, options, .. } = config("room", None);
+        let session = teatime_vm::SessionId([1; 32]);
+        let mut vm = Vm::new(&app, session, &options).expect("it starts");
+        vm.deliver(Time::from_micros(time), seq, &External::Marker).expect("it is in order");
+        vm
+    };
+    let late = |seq, time| begin(&config("other", None), &state(seq, time), [9; 16]).err();
+    let most = limits::MAX_TIME_OR_SEQ;
+    assert_eq!(late(1, most), None);
+    let time = most + 1;
+    assert_eq!(late(1, time), Some(ArchiveError::Late { time, seq: 1 }));
 }
 
 #[test]

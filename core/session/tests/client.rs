@@ -98,6 +98,7 @@ impl Peer {
             seq: 0,
             counter: 0,
             snapshot: None,
+            persisted: None,
             tick_ms: 50,
             rejoin_limit_ms: 1_000,
             limits: LIMITS,

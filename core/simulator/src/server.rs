@@ -383,6 +383,16 @@ impl Storage for Timeless {
         self.0.checkpoint(session, seq, bytes);
     }
 
+    fn keep(
+        &mut self,
+        room: SessionId,
+        head: Option<&[u8]>,
+        seq: u64,
+        bytes: &[u8],
+    ) -> Result<(), StorageError> {
+        self.0.keep(room, head, seq, bytes)
+    }
+
     fn commit(&mut self) -> Result<(), StorageError> {
         self.0.commit()
     }

@@ -4,8 +4,9 @@
 /// store that says no.
 pub const MAX_RECORD: usize = 1024 * 1024;
 
-/// Most bytes of a head. It is copied whenever its segment is cleaned.
-pub const MAX_HEAD: usize = 1024 * 1024;
+/// Most bytes of a head: what an app has persisted and a session begins with, 1 MiB, and as much again. It is copied whenever
+/// its segment is cleaned.
+pub const MAX_HEAD: usize = 2 * 1024 * 1024;
 
 /// Most bytes of a checkpoint: the largest snapshot that a client may send, 256 MiB, and what is stored
 /// of the views besides.

@@ -217,6 +217,23 @@ impl<D: Disk> teatime_reflector::Storage for Shared<D> {
         self.waiting.push(Change::Checkpoint(session, seq, bytes.to_vec()));
     }
 
+    fn keep(
+        &mut self,
+        room: SessionId,
+        head: Option<&[u8]>,
+        seq: u64,
+        bytes: &[u8],
+    ) -> Result<(), StorageError> {
+        // Others hand over only what they commit: nothing of theirs has gathered.
+        let mut store = self.store();
+        let begun = head.map_or(Ok(()), |head| store.begin(&room.0, head));
+        let kept = begun.and_then(|()| store.checkpoint(&room.0, seq, bytes));
+        if kept.is_err() {
+            store.forget();
+        }
+        kept.map_err(|error| told(&error))
+    }
+
     fn commit(&mut self) -> Result<(), StorageError> {
         let waiting = std::mem::take(&mut self.waiting);
         let mut store = self.store();

@@ -107,6 +107,7 @@ fn what_the_caller_must_not_do_is_refused_and_changes_nothing() {
     assert!(matches!(late, Err(Error::OutOfOrder { seq: 0, newest: 1 })), "{late:?}");
     let large = vec![0; teatime_store::limits::MAX_RECORD + 1];
     assert!(matches!(store.append(&id(1), 2, 0, &large), Err(Error::TooLarge { .. })));
+    let large = vec![0; teatime_store::limits::MAX_HEAD + 1];
     assert!(matches!(store.begin(&id(2), &large), Err(Error::TooLarge { .. })));
     assert_eq!(content(&store).expect("readable"), before);
     store.checkpoint(&id(1), 1, b"one").expect("written");

@@ -10,6 +10,7 @@ use crate::fault::panic_message;
 use crate::foreign::{self, ForeignModel};
 use crate::id::{Handle, ModelId};
 use crate::model::{MethodInfo, Model, Object};
+use crate::persisted::{ForeignPersistence, MigrationError, Persisted, PersistedData, Persistence};
 use crate::snapshot::{FORMAT, FieldError, read_state};
 use crate::state::State;
 
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     version: u32,
     version_hash: [u8; 32],
     pub(crate) definitions: Vec<Definition>,
+    pub(crate) persistence: Option<Persistence>,
 }
 
 /// Makes a model from its encoded options.
@@ -61,6 +63,14 @@ pub enum AppError {
     /// An id is empty or has more than 128 bytes.
     #[error("{0:?} is no id: it must have 1 to 128 bytes")]
     Id(String),
+    /// The versions of what is persisted do not go up.
+    #[error("version {newer} of what is persisted cannot come after version {older}")]
+    PersistedVersion {
+        /// The version of the later layout.
+        newer: u32,
+        /// That of the one before it.
+        older: u32,
+    },
 }
 
 /// Declares an app.
@@ -68,6 +78,7 @@ pub struct AppBuilder {
     id: String,
     version: u32,
     definitions: Vec<Definition>,
+    persistence: Result<Option<Persistence>, AppError>,
 }
 
 impl App {
@@ -78,7 +89,7 @@ impl App {
 
     /// Begins to declare an app whose root model is the first that is added.
     pub fn builder_without_root(id: &str) -> AppBuilder {
-        AppBuilder { id: id.to_owned(), version: 1, definitions: Vec::new() }
+        AppBuilder { id: id.to_owned(), version: 1, definitions: Vec::new(), persistence: Ok(None) }
     }
 
     /// Its id.
@@ -92,7 +103,8 @@ impl App {
     }
 
     /// The identity of this version of the models: BLAKE3 of their ids, versions, fields, handlers
-    /// and queries as declared, of the app's version, and of the snapshot format.
+    /// and queries as declared, of the app's version, of that of what it persists, and of the snapshot
+    /// format.
     pub fn version_hash(&self) -> [u8; 32] {
         self.0.version_hash
     }
@@ -102,6 +114,20 @@ impl App {
     /// they are not what the model takes.
     pub fn canonical_options(&self, options: &[u8]) -> Result<Vec<u8>, String> {
         (self.0.definitions[0].options)(options)
+    }
+
+    /// The version of the layout of what its root model persists, if it persists anything.
+    pub fn persists(&self) -> Option<u32> {
+        self.0.persistence.as_ref().map(|persistence| persistence.version)
+    }
+
+    /// What some version of the app has persisted, as this one would; nothing if this one persists nothing.
+    ///
+    /// # Errors
+    /// Why there is no way from there to here. A migration that panics is caught.
+    pub fn migrate(&self, data: &PersistedData) -> Result<Option<PersistedData>, MigrationError> {
+        let persistence = self.0.persistence.as_ref();
+        persistence.map(|persistence| (persistence.migrate)(data)).transpose()
     }
 
     pub(crate) fn definition_of<M: Model>(&self) -> Option<u16> {
@@ -143,9 +169,24 @@ impl AppBuilder {
         self
     }
 
+    /// Says what the root model persists: see [`persisted`](crate::persisted).
+    #[must_use]
+    pub fn persists<T: Persisted>(mut self) -> Self {
+        self.persistence = Persistence::of::<T>().map(Some);
+        self
+    }
+
+    /// The same for a root model that is no Rust type.
+    #[must_use]
+    pub fn foreign_persistence(mut self, persistence: ForeignPersistence) -> Self {
+        self.persistence = Persistence::foreign(persistence).map(Some);
+        self
+    }
+
     /// The app, if its declaration is sound.
     pub fn build(self) -> Result<App, AppError> {
-        let Self { id, version, definitions } = self;
+        let Self { id, version, definitions, persistence } = self;
+        let persistence = persistence?;
         if definitions.is_empty() {
             return Err(AppError::NoRoot);
         }
@@ -159,8 +200,8 @@ impl AppBuilder {
                 return Err(AppError::Id(id.clone()));
             }
         }
-        let version_hash = hash_version(version, &definitions);
-        Ok(App(Arc::new(Inner { id, version, version_hash, definitions })))
+        let version_hash = hash_version(version, &definitions, persistence.as_ref());
+        Ok(App(Arc::new(Inner { id, version, version_hash, definitions, persistence })))
     }
 }
 
@@ -192,7 +233,11 @@ fn definition<M: Model>() -> Definition {
     }
 }
 
-fn hash_version(version: u32, definitions: &[Definition]) -> [u8; 32] {
+fn hash_version(
+    version: u32,
+    definitions: &[Definition],
+    persistence: Option<&Persistence>,
+) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("teatime v1 model version");
     // Lengths in front of all texts keep different declarations apart.
     let mut add = |text: &str| {
@@ -214,6 +259,9 @@ fn hash_version(version: u32, definitions: &[Definition]) -> [u8; 32] {
                 add(&method.argument);
             }
         }
+    }
+    if let Some(persistence) = persistence {
+        add(&format!("persists version {}", persistence.version));
     }
     *hasher.finalize().as_bytes()
 }

@@ -9,7 +9,8 @@ use crate::encode;
 use crate::fault::FaultKind;
 use crate::id::{Handle, ModelId, Scope, SessionId, ViewId};
 use crate::model::{Handler, Model};
-use crate::payload::{Data, Payload};
+use crate::payload::{self, Data, Payload};
+use crate::persisted::{self, PersistError, Persisted};
 use crate::state::State;
 use crate::time::{Duration, Time};
 use crate::untyped::UntypedCx;
@@ -245,6 +246,47 @@ impl<M: Model> Cx<'_, M> {
         let state = &self.untyped.state;
         let definition = state.arena.get(id)?.definition;
         (state.app.definition_of::<N>() == Some(definition)).then(|| Handle::new(id))
+    }
+
+    /// Persists data, in the place of what was persisted before: the session of a later version of the app begins with
+    /// it. Only the root model may do so, with the type that the app has declared by
+    /// [`AppBuilder::persists`](crate::AppBuilder::persists), and no more than
+    /// [`MAX_PERSISTED`](crate::limits::MAX_PERSISTED) bytes. It is part of the state, and undone with a turn that
+    /// fails.
+    ///
+    /// All participants vote on it, and the reflector keeps it, within seconds. If everybody leaves before,
+    /// this session loses nothing; but should the next version of the app start before somebody comes back
+    /// to this session, it starts from what was persisted before that.
+    ///
+    /// # Errors
+    /// Why not; then what was persisted before stays.
+    pub fn persist<T: Persisted>(&mut self, saved: &T) -> Result<(), PersistError> {
+        let UntypedCx { state, me } = &mut self.untyped;
+        state.persist(*me, |app| match &app.0.persistence {
+            Some(declared) if declared.type_id == Some(TypeId::of::<T>()) => {
+                persisted::write(saved)
+            }
+            _ => Err(PersistError::NotDeclared),
+        })
+    }
+
+    /// What this version of the app, or one before, has persisted in a room of this name and password: migrated to
+    /// `T`, which must be the type that the app has declared. Only in the `init` of the root model, when the
+    /// session begins; everywhere else there is nothing.
+    ///
+    /// # Panics
+    /// If the app has not declared this type: then no session may begin, for it would begin without what was persisted,
+    /// and persist that.
+    pub fn persisted<T: Persisted>(&self) -> Option<T> {
+        let UntypedCx { state, me } = &self.untyped;
+        let declared = state.app.0.persistence.as_ref().and_then(|declared| declared.type_id);
+        assert!(
+            declared == Some(TypeId::of::<T>()),
+            "{} is not what the app has declared that it persists",
+            type_name::<T>()
+        );
+        let inherited = state.inherited.as_ref().filter(|_| *me == ModelId::ROOT)?;
+        Some(payload::decode(&inherited.bytes).expect("it was read when it was migrated"))
     }
 
     /// A random number in 0..1 with 53 bits, the same for all participants.

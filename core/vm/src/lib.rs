@@ -68,6 +68,7 @@ pub mod math;
 mod model;
 mod ordered;
 mod payload;
+pub mod persisted;
 mod presence;
 mod random;
 pub mod recording;
@@ -93,6 +94,10 @@ pub use model::{
 };
 pub use ordered::{OrderedMap, OrderedSet};
 pub use payload::{Data, Payload, PayloadError};
+pub use persisted::{
+    ForeignMigration, ForeignPersistence, MigrationError, NoPrevious, PersistError, Persisted,
+    PersistedData,
+};
 pub use presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN, ViewInfo};
 pub use snapshot::SnapshotError;
 pub use state::Published;

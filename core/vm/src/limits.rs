@@ -28,3 +28,7 @@ pub const MAX_HISTORY_TURNS: u64 = 1 << 24;
 /// Ids of models stay below this. The table of models takes an eighth of a byte for every id ever
 /// given out, so that a forged snapshot cannot ask for more than half a GiB.
 pub const MAX_MODEL_ID: u64 = 1 << 32;
+
+/// Most bytes that a root model may persist: the board, the list, the document as text. It travels with every snapshot,
+/// and a joiner gets it in addition; what is larger belongs into blobs, whose handles may stand in it.
+pub const MAX_PERSISTED: usize = 1024 * 1024;

@@ -13,9 +13,10 @@ use serde_bytes::{ByteArray, ByteBuf, Bytes};
 use crate::app::App;
 use crate::encode;
 use crate::id::{ModelId, SessionId, ViewId};
-use crate::limits::{MAX_DEPTH, MAX_MODEL_ID};
+use crate::limits::{MAX_DEPTH, MAX_MODEL_ID, MAX_PERSISTED};
 use crate::model::ModelState;
 use crate::payload::Payload;
+use crate::persisted::PersistedData;
 use crate::random::Random;
 use crate::state::State;
 use crate::topics::Subscription;
@@ -43,6 +44,9 @@ pub(crate) const PARTS: [&str; 13] = [
     "future messages",
     "end",
 ];
+
+/// What the root model has persisted, in the last part.
+pub(crate) const PERSISTED: &str = "persisted";
 
 /// The name of the part that holds the models.
 pub(crate) const MODELS: &str = "models";
@@ -117,8 +121,11 @@ pub(crate) fn write_as(state: &State, session: SessionId) -> Result<Vec<u8>, Sna
         let due = (time, id, model, method, every, handle);
         put(out, "future messages", &(due, Bytes::new(&payload)))?;
     }
-    // Room for what later formats add without touching what stands before.
-    array(out, 0);
+    // Most models persist nothing: nothing stands here then.
+    array(out, usize::from(state.persisted.is_some()));
+    if let Some(PersistedData { version, bytes }) = &state.persisted {
+        put(out, PERSISTED, &(version, Bytes::new(bytes)))?;
+    }
     Ok(bytes)
 }
 
@@ -182,7 +189,8 @@ pub(crate) fn read(app: &App, snapshot: &[u8]) -> Result<State, SnapshotError> {
     }
     read_subscriptions(&mut reader, &mut state)?;
     read_futures(&mut reader, &mut state)?;
-    if reader.array("end")? != 0 || !reader.rest.is_empty() {
+    read_persisted(&mut reader, &mut state)?;
+    if !reader.rest.is_empty() {
         return Err(wrong("end", "bytes follow the snapshot"));
     }
     state.restored();
@@ -233,6 +241,21 @@ fn read_models(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsho
         Some(root) if root.definition == 0 => Ok(()),
         _ => Err(wrong("models", "the root model is missing")),
     }
+}
+
+fn read_persisted(reader: &mut Reader<'_>, state: &mut State) -> Result<(), SnapshotError> {
+    match (reader.array("end")?, state.app.persists()) {
+        (0, _) => return Ok(()),
+        (1, Some(declared)) => {
+            let (version, bytes): (u32, ByteBuf) = reader.next(PERSISTED)?;
+            if version == declared && bytes.len() <= MAX_PERSISTED {
+                state.persisted = Some(PersistedData { version, bytes: bytes.into_vec().into() });
+                return Ok(());
+            }
+        }
+        _ => {}
+    }
+    Err(wrong(PERSISTED, "it is not what the app persists"))
 }
 
 fn check_method(state: &State, model: ModelId, method: u16) -> bool {

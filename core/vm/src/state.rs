@@ -11,6 +11,7 @@ use crate::limits::{MAX_EVENTS_PER_TURN, MAX_FAULTS, MAX_MODEL_ID};
 use crate::model::{HandlerError, Object, QueryError};
 use crate::ordered::OrderedMap;
 use crate::payload::Payload;
+use crate::persisted::{PersistError, PersistedData};
 use crate::random::Random;
 use crate::time::Time;
 use crate::topics::{Subscription, TopicId, Topics};
@@ -31,6 +32,10 @@ pub(crate) struct State {
     pub(crate) random: Random,
     pub(crate) names: OrderedMap<String, ModelId>,
     pub(crate) views: OrderedMap<ViewId, Option<Arc<[u8]>>>,
+    /// What the root model has persisted last, in this session or in the one that it has it from.
+    pub(crate) persisted: Option<PersistedData>,
+    /// What its `init` is to begin with; there is none afterwards.
+    pub(crate) inherited: Option<PersistedData>,
     /// Events that models have published in this turn; empty between turns.
     queue: VecDeque<Queued>,
     pub(crate) sender: Option<ViewId>,
@@ -76,6 +81,8 @@ impl State {
             random: Random::new(&session),
             names: OrderedMap::new(),
             views: OrderedMap::new(),
+            persisted: None,
+            inherited: None,
             queue: VecDeque::new(),
             sender: None,
             failed: false,
@@ -322,6 +329,23 @@ impl State {
                 Err(why)
             }
         }
+    }
+
+    /// Persists something, if the root model says so.
+    pub(crate) fn persist(
+        &mut self,
+        me: ModelId,
+        data: impl FnOnce(&App) -> Result<PersistedData, PersistError>,
+    ) -> Result<(), PersistError> {
+        if me != ModelId::ROOT {
+            return Err(PersistError::NotRoot);
+        }
+        let data = data(&self.app)?;
+        // What is equal stays where it is, so that whoever compares is through at once.
+        if self.persisted.as_ref() != Some(&data) {
+            self.persisted = Some(data);
+        }
+        Ok(())
     }
 
     /// Asks a query of a model, if it is there and none of its handlers runs.

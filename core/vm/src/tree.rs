@@ -10,7 +10,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::app::App;
 use crate::limits::MAX_DEPTH;
-use crate::snapshot::{MODELS, PARTS, SnapshotError};
+use crate::snapshot::{MODELS, PARTS, PERSISTED, SnapshotError};
 
 /// Every type of models: its id, and the names of its fields. A model that is no Rust type has none.
 pub type Schema = [(String, Vec<String>)];
@@ -91,6 +91,9 @@ impl Tree {
                     tree.models =
                         models.into_iter().map(|model| Model::of(schema, model)).collect();
                 }
+                Value::Array(end) if name == "end" => {
+                    tree.session.extend(end.into_iter().map(|one| (PERSISTED, persisted(one))));
+                }
                 // They say nothing about the state.
                 _ if ["head", "version", "end"].contains(&name) => {}
                 other => tree.session.push((name, Node::of(other).labelled(name))),
@@ -131,13 +134,13 @@ impl Tree {
             path.push(Step::Name(first.to_owned()));
         }
         let mut rest = rest;
-        while let Some(mark) = rest.chars().next() {
-            let inner = &rest[1..];
-            if mark == '[' {
+        while !rest.is_empty() {
+            if let Some(inner) = rest.strip_prefix('[') {
                 let (index, after) = inner.split_once(']')?;
                 path.push(Step::Index(index.parse().ok()?));
                 rest = after;
             } else {
+                let inner = rest.strip_prefix('.')?;
                 let (name, after) = inner.split_at(inner.find(['.', '[']).unwrap_or(inner.len()));
                 path.push(Step::Name(name.to_owned()));
                 rest = after;
@@ -153,9 +156,14 @@ impl Tree {
         let in_models = self.first_different_model(other);
         in_models.or_else(|| {
             let mut pairs = self.session.iter().zip(&other.session);
-            pairs.find_map(|((name, one), (_, other))| {
+            let different = pairs.find_map(|((name, one), (_, other))| {
                 let mut path = vec![Step::Name((*name).to_owned())];
                 one.difference(other, &mut path).then_some(Place { model: None, path })
+            });
+            different.or_else(|| {
+                let path = vec![Step::Name(PERSISTED.to_owned())];
+                let is_missing = self.session.len() != other.session.len();
+                is_missing.then_some(Place { model: None, path })
             })
         })
     }
@@ -182,6 +190,18 @@ impl Tree {
         }
         None
     }
+}
+
+/// What was persisted is the version of its layout, and MessagePack.
+fn persisted(part: Value) -> Node {
+    if let Value::Array(parts) = &part
+        && let [version, Value::Binary(bytes)] = &parts[..]
+        && let Ok(value) = rmpv::decode::read_value_with_max_depth(&mut &bytes[..], 4 * MAX_DEPTH)
+    {
+        let parts = [("version", version.clone()), ("data", value)];
+        return Node::Named(parts.map(|(name, part)| (name.to_owned(), Node::of(part))).into());
+    }
+    Node::of(part)
 }
 
 impl Model {

@@ -1,11 +1,14 @@
 //! The context of a running handler without the type of its model: what [`Cx`](crate::Cx) wraps,
 //! and what models written in another language get.
 
+use std::sync::Arc;
+
 use crate::cx::NameTaken;
 use crate::fault::FaultKind;
 use crate::id::{ModelId, Scope, SessionId, ViewId};
 use crate::model::QueryError;
 use crate::payload::Payload;
+use crate::persisted::{self, PersistError};
 use crate::presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN};
 use crate::state::State;
 use crate::time::{Duration, Time};
@@ -190,6 +193,27 @@ impl UntypedCx<'_> {
     /// The model that is known by a name.
     pub fn well_known(&self, name: &str) -> Option<ModelId> {
         self.state.names.get(name).copied()
+    }
+
+    /// Persists a value of MessagePack in the layout that the app has declared; see
+    /// [`Cx::persist`](crate::Cx::persist).
+    ///
+    /// # Errors
+    /// Why not; then what was persisted before stays.
+    pub fn persist(&mut self, msgpack: &[u8]) -> Result<(), PersistError> {
+        self.state.persist(self.me, |app| match &app.0.persistence {
+            Some(declared) if declared.type_id.is_none() => {
+                persisted::write_encoded(declared.version, msgpack)
+            }
+            _ => Err(PersistError::NotDeclared),
+        })
+    }
+
+    /// What the version of the app before has persisted, migrated to the layout that this one has declared, as
+    /// MessagePack; see [`Cx::persisted`](crate::Cx::persisted).
+    pub fn persisted(&self) -> Option<Arc<[u8]>> {
+        let inherited = self.state.inherited.as_ref().filter(|_| self.me == ModelId::ROOT);
+        inherited.map(|data| data.bytes.clone())
     }
 
     /// 64 random bits, the same for all participants.

@@ -10,6 +10,7 @@ use crate::id::{Handle, ModelId, SessionId, StateHash, ViewId};
 use crate::limits::MAX_TURNS_PER_INSTANT;
 use crate::model::{ArgumentKind, Model, QueryError};
 use crate::payload::Payload;
+use crate::persisted::{MigrationError, PersistedData};
 use crate::presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN, ViewInfo};
 use crate::recording::{Head, Recording};
 use crate::snapshot::{self, SnapshotError};
@@ -61,6 +62,9 @@ pub enum VmError {
     /// What `init` made does not survive a snapshot.
     #[error("the new model does not survive its snapshot: {0}")]
     Snapshot(#[from] SnapshotError),
+    /// What was persisted cannot be used.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
 }
 
 /// An external event in the wrong place.
@@ -81,8 +85,25 @@ impl Vm {
     /// Starts a session: makes the root model from its options (MessagePack), then rebuilds
     /// everything from its own snapshot, so that what does not survive one shows at once.
     pub fn new(app: &App, session: SessionId, options: &[u8]) -> Result<Self, VmError> {
+        Self::begin(app, session, options, None)
+    }
+
+    /// The same for a session that begins with what some version of the app has persisted. It is migrated before
+    /// anything else, and as long as the models persist nothing new it stays what is persisted. An
+    /// app that persists nothing does not look at it.
+    pub fn begin(
+        app: &App,
+        session: SessionId,
+        options: &[u8],
+        persisted: Option<&PersistedData>,
+    ) -> Result<Self, VmError> {
         let mut state = State::new(app.clone(), session);
+        if let Some(data) = persisted {
+            state.persisted = app.migrate(data)?;
+            state.inherited.clone_from(&state.persisted);
+        }
         state.create(0, options).map_err(VmError::Init)?;
+        state.inherited = None;
         state.run_queue();
         state.topics.end_turn();
         let faults = std::mem::take(&mut state.faults);
@@ -150,6 +171,11 @@ impl Vm {
     /// The app.
     pub fn app(&self) -> &App {
         &self.state.app
+    }
+
+    /// What the root model has persisted last, in this session or in the one that it has it from.
+    pub fn persisted(&self) -> Option<&PersistedData> {
+        self.state.persisted.as_ref()
     }
 
     /// The time that has been reached.

@@ -1,6 +1,6 @@
 //! A session as a reflector keeps it beyond its own life.
 
-use crate::{Digest, SnapshotInfo, ViewId};
+use crate::{Digest, Room, SnapshotInfo, ViewId};
 
 /// What a reflector has kept of a session: what it would hand to somebody who joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Archive {
     pub password_proof: Option<Digest>,
     /// The snapshot as it was handed in, if there is one.
     pub snapshot: Option<(SnapshotInfo, Vec<u8>)>,
+    /// If there is no snapshot: what the session began with, and the version of the app that has persisted it.
+    pub persisted: Option<(u32, Vec<u8>)>,
     /// The frames of all ordered messages after it, or from the session's beginning on.
     pub messages: Vec<Vec<u8>>,
     /// The session's time in µs.
@@ -18,6 +20,8 @@ pub struct Archive {
 /// A session that begins with a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beginning {
+    /// Of which room it is.
+    pub room: Room,
     /// What proves that one knows the password, if there is one.
     pub password_proof: Option<Digest>,
     /// Ticks per second.

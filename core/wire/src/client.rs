@@ -21,6 +21,9 @@ pub enum ClientMessage<'a> {
     Ping(u64),
     /// This view leaves for good: its exit does not wait for the rejoin limit.
     Leave,
+    /// What the root model has persisted is another than at the last snapshot: asks for a vote that leads to one,
+    /// within seconds.
+    Persist,
 }
 
 /// Enters a session, or comes back to it.
@@ -30,6 +33,8 @@ pub struct Join<'a> {
     pub protocol: u16,
     /// Which session.
     pub session: SessionId,
+    /// Of which room.
+    pub room: Room,
     /// Who: determines the view id.
     pub secret: ViewSecret,
     /// Proof of knowing the password, or none if the client has none. The first client of a
@@ -47,6 +52,18 @@ pub struct Join<'a> {
     pub resume: Option<Resume>,
     /// Name and version of the client program, for the reflector's log.
     pub agent: &'a str,
+}
+
+/// A room of an app, and the version of the app: each version has its own session in it. What they persist, one
+/// has from the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// The same for all rooms of this app and name, whatever their password.
+    pub name: Digest,
+    /// The same for all versions of the app. With a password nobody can guess it who does not know the password.
+    pub id: Digest,
+    /// The declared version of the app.
+    pub version: u32,
 }
 
 /// Where the model of a client that comes back stands.
@@ -101,6 +118,7 @@ const VOTE: u8 = 4;
 const SNAPSHOT_PART: u8 = 5;
 const PING: u8 = 6;
 const LEAVE: u8 = 7;
+const PERSIST: u8 = 8;
 
 impl<'a> ClientMessage<'a> {
     /// The bytes of one frame.
@@ -113,6 +131,7 @@ impl<'a> ClientMessage<'a> {
             Self::SnapshotPart(body) => codec::encode(SNAPSHOT_PART, body),
             Self::Ping(body) => codec::encode(PING, body),
             Self::Leave => codec::encode(LEAVE, &()),
+            Self::Persist => codec::encode(PERSIST, &()),
         }
     }
 
@@ -131,6 +150,7 @@ impl<'a> ClientMessage<'a> {
             SNAPSHOT_PART => Self::SnapshotPart(codec::body(body)?),
             PING => Self::Ping(codec::body(body)?),
             LEAVE => codec::body::<()>(body).map(|()| Self::Leave)?,
+            PERSIST => codec::body::<()>(body).map(|()| Self::Persist)?,
             other => return Err(WireError::UnknownMessage(other)),
         };
         message.check_limits()?;

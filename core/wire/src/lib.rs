@@ -10,22 +10,22 @@ mod codec;
 mod data;
 mod ids;
 pub mod limits;
-mod references;
 mod server;
+mod trailer;
 
 pub use archive::{Archive, Beginning};
-pub use client::{ClientMessage, Join, Resume, Send, SnapshotPart, Vote};
+pub use client::{ClientMessage, Join, Resume, Room, Send, SnapshotPart, Vote};
 pub use close::CloseReason;
 pub use codec::WireError;
 pub use data::{
     DATA_PATH, DATA_SUBPROTOCOL, DATA_VERSION, DataLimits, DataReply, DataRequest, Hello, Refused,
 };
 pub use ids::{Digest, SessionId, ViewId, ViewSecret};
-pub use references::References;
 pub use server::{
     Event, Hold, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views, VoteRequest,
     Welcome,
 };
+pub use trailer::{PersistedPart, References, Trailer};
 
 /// The WebSocket sub-protocol that both sides must name in the handshake.
 pub const SUBPROTOCOL: &str = "teatime.v1";

@@ -33,6 +33,10 @@ pub enum ServerMessage<'a> {
     Pong(u64),
     /// Senders must pause, or may go on.
     Hold(Hold),
+    /// What the root model had persisted at the vote with this sequence number is kept.
+    Persisted(u64),
+    /// This version of the app is used in this room, or has been, and is newer than this client's.
+    NewerVersion(u32),
 }
 
 /// What a client needs to know of a session that it enters.
@@ -55,6 +59,9 @@ pub struct Welcome {
     pub counter: u64,
     /// The snapshot that follows in pieces.
     pub snapshot: Option<SnapshotInfo>,
+    /// If there is one: then what follows is no snapshot but what this version of the app has persisted, and the
+    /// model starts anew with it. The sequence number of the snapshot is 0 then.
+    pub persisted: Option<u32>,
     /// Time between ticks when there is nothing else to send, in ms.
     pub tick_ms: u32,
     /// How long a view may be cut off without an exit, in ms.
@@ -201,6 +208,8 @@ const SNAPSHOT_WANTED: u8 = 8;
 const DIVERGED: u8 = 9;
 const PONG: u8 = 10;
 const HOLD: u8 = 11;
+const PERSISTED: u8 = 12;
+const NEWER_VERSION: u8 = 13;
 
 impl<'a> ServerMessage<'a> {
     /// The bytes of one frame.
@@ -217,6 +226,8 @@ impl<'a> ServerMessage<'a> {
             Self::Diverged(body) => codec::encode(DIVERGED, body),
             Self::Pong(body) => codec::encode(PONG, body),
             Self::Hold(body) => codec::encode(HOLD, &matches!(body, Hold::Pause)),
+            Self::Persisted(body) => codec::encode(PERSISTED, body),
+            Self::NewerVersion(body) => codec::encode(NEWER_VERSION, body),
         }
     }
 
@@ -244,6 +255,8 @@ impl<'a> ServerMessage<'a> {
             SNAPSHOT_WANTED => Self::SnapshotWanted(codec::body(body)?),
             DIVERGED => Self::Diverged(codec::body(body)?),
             PONG => Self::Pong(codec::body(body)?),
+            PERSISTED => Self::Persisted(codec::body(body)?),
+            NEWER_VERSION => Self::NewerVersion(codec::body(body)?),
             HOLD => Self::Hold(if codec::body::<bool>(body)? { Hold::Pause } else { Hold::Resume }),
             other => return Err(WireError::UnknownMessage(other)),
         })

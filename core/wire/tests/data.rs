@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use teatime_wire::limits::*;
-use teatime_wire::{DataLimits, DataReply, DataRequest, Digest, Hello, References, Refused};
+use teatime_wire::{DataLimits, DataReply, DataRequest, Digest, Hello, Refused, Trailer};
 
 const PROTOCOL: &str = include_str!("../PROTOCOL.md");
 
@@ -78,8 +78,8 @@ proptest! {
         count in any::<[u8; 4]>(),
         part in 1usize..100,
     ) {
-        let bytes = [&front[..], &count, b"TEABLOBS"].concat();
+        let bytes = [&front[..], &count, b"TEATRAIL"].concat();
         let parts: Vec<_> = bytes.chunks(part).collect();
-        let _ = References::split(&parts);
+        let _ = Trailer::split(&parts);
     }
 }

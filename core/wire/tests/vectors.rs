@@ -3,9 +3,9 @@
 
 use teatime_wire::limits::*;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Event, Hold, Join, Resume, Send, SendLimits, ServerMessage,
-    SessionId, SnapshotInfo, SnapshotPart, Verdict, View, ViewId, ViewSecret, Views, Vote,
-    VoteRequest, Welcome,
+    ClientMessage, CloseReason, Digest, Event, Hold, Join, Resume, Room, Send, SendLimits,
+    ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Verdict, View, ViewId, ViewSecret, Views,
+    Vote, VoteRequest, Welcome,
 };
 
 const PROTOCOL: &str = include_str!("../PROTOCOL.md");
@@ -28,6 +28,7 @@ fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
     let join = Join {
         protocol: 1,
         session: SessionId([0xaa; 32]),
+        room: Room { name: Digest([0xdd; 32]), id: Digest([0xee; 32]), version: 3 },
         secret: ViewSecret([0xbb; 32]),
         password_proof: None,
         view_data: None,
@@ -44,13 +45,17 @@ fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
         ..join.clone()
     };
     let (session, secret, proof) = (bin32("aa"), bin32("bb"), bin32("cc"));
+    let room = format!("93 {} {} 03", bin32("dd"), bin32("ee"));
     vec![
-        // 99: an array of nine; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
-        (ClientMessage::Join(join), format!("92 01 99 01 {session} {secret} c0 c0 14 01 c0 a1 74")),
+        // 9a: an array of ten; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
+        (
+            ClientMessage::Join(join),
+            format!("92 01 9a 01 {session} {room} {secret} c0 c0 14 01 c0 a1 74"),
+        ),
         (
             ClientMessage::Join(full),
             format!(
-                "92 01 99 01 {session} {secret} {proof} c4 02 6d 65 14 cd 01 2c \
+                "92 01 9a 01 {session} {room} {secret} {proof} c4 02 6d 65 14 cd 01 2c \
                  92 cf ff ff ff ff ff ff ff ff 07 a1 74"
             ),
         ),
@@ -67,6 +72,7 @@ fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
         ),
         (ClientMessage::Ping(5), "92 06 05".into()),
         (ClientMessage::Leave, "92 07 c0".into()),
+        (ClientMessage::Persist, "92 08 c0".into()),
     ]
 }
 
@@ -83,6 +89,7 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
         seq: 4,
         counter: 0,
         snapshot: Some(SnapshotInfo { seq: 3, time: 9, hash: Digest([7; 32]), size: 100 }),
+        persisted: Some(2),
         tick_ms: 50,
         rejoin_limit_ms: 10_000,
         limits,
@@ -96,11 +103,11 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
     };
     let (one, two, seven) = (bin16("01"), bin16("02"), bin32("07"));
     vec![
-        // c2 and c3: false and true; 9b: an array of eleven.
+        // c2 and c3: false and true; 9c: an array of twelve.
         (
             ServerMessage::Welcome(welcome),
             format!(
-                "92 01 9b 02 {one} c2 c3 ce 00 16 e3 60 04 00 94 03 09 {seven} 64 32 cd 27 10 \
+                "92 01 9c 02 {one} c2 c3 ce 00 16 e3 60 04 00 94 03 09 {seven} 64 02 32 cd 27 10 \
                  94 ce 00 01 00 00 cd 03 e8 cd 07 d0 ce 10 00 00 00"
             ),
         ),
@@ -130,6 +137,8 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
         (ServerMessage::Pong(5), "92 0a 05".into()),
         (ServerMessage::Hold(Hold::Pause), "92 0b c3".into()),
         (ServerMessage::Hold(Hold::Resume), "92 0b c2".into()),
+        (ServerMessage::Persisted(300), "92 0c cd 01 2c".into()),
+        (ServerMessage::NewerVersion(3), "92 0d 03".into()),
     ]
 }
 
@@ -191,6 +200,7 @@ fn the_protocol_page_lists_every_close_code_and_limit_as_the_code_has_it() {
         ("MAX_AGENT", MAX_AGENT as u64),
         ("MAX_CLOSE_REASON", MAX_CLOSE_REASON as u64),
         ("MAX_SNAPSHOT", MAX_SNAPSHOT),
+        ("MAX_PERSISTED", MAX_PERSISTED as u64),
     ] {
         assert!(PROTOCOL.contains(&format!("| {name} | {value}")), "{name} is {value}");
     }

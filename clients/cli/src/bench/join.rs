@@ -42,6 +42,7 @@ fn log() -> Vec<Vec<u8>> {
         seq: 0,
         counter: 0,
         snapshot: None,
+        persisted: None,
         tick_ms: 50,
         rejoin_limit_ms: 1_000,
         limits,

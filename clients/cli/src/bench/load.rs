@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use teatime_wire::{
-    ClientMessage, Join, PROTOCOL_VERSION, Send, ServerMessage, SessionId, ViewSecret,
+    ClientMessage, Digest, Join, PROTOCOL_VERSION, Room, Send, ServerMessage, SessionId, ViewSecret,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -98,6 +98,7 @@ async fn connect(
     let join = Join {
         protocol: PROTOCOL_VERSION,
         session: SessionId(id),
+        room: Room { name: Digest(id), id: Digest(id), version: 1 },
         secret: ViewSecret(secret),
         password_proof: None,
         view_data: None,

@@ -99,6 +99,10 @@ impl Form {
                 }))?,
                 SessionEvent::Fault(fault) => print(&error_line("FAULT", &fault))?,
                 SessionEvent::Diverged(divergence) => tell_divergence(&divergence)?,
+                SessionEvent::NewerVersion(newer) => print(&json!({
+                    "event": "newer_version", "version": newer.newer, "own": newer.own,
+                    "message": newer.to_string(),
+                }))?,
                 SessionEvent::FaultKept(Ok(file)) => {
                     print(&json!({ "event": "fault_kept", "recording": file }))?;
                 }

@@ -108,6 +108,7 @@ impl Tui {
                     self.divergence = Some(diverged(&divergence));
                 }
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
+                SessionEvent::NewerVersion(newer) => self.screen.notice = Some(newer.to_string()),
                 SessionEvent::FaultKept(kept) => self.screen.notice = Some(fault_kept(&kept)),
                 _ => {}
             }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use teatime_wire::{
-    ClientMessage, CloseReason, Join, Resume, Send, ServerMessage, SessionId, ViewSecret,
+    ClientMessage, CloseReason, Digest, Join, Resume, Room, Send, ServerMessage, SessionId,
+    ViewSecret,
 };
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -43,6 +44,7 @@ impl Socket {
         let join = Join {
             protocol: 1,
             session: SessionId([session; 32]),
+            room: Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 },
             secret: ViewSecret([view; 32]),
             password_proof: None,
             view_data: None,

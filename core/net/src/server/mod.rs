@@ -397,7 +397,8 @@ async fn first_message(
     }
 }
 
-/// Which thread a connection belongs to, by the session that its first message wants to join.
+/// Which thread a connection belongs to, by the name of the room that its first message wants to join: all
+/// versions of an app meet there, whatever their session and password.
 /// Nothing if that has not arrived whole; any if it is nonsense, which is then found out there. What
 /// the transport says before does not count, for all who join a session must meet on its thread:
 /// that is passed over, once.
@@ -411,7 +412,7 @@ fn worker_of(bytes: &[u8], passed: &mut usize, workers: usize) -> Option<usize> 
             Ok(None) => return None,
             Ok(Some((Incoming::Binary(frame), _))) => {
                 return Some(match ClientMessage::decode(frame) {
-                    Ok(ClientMessage::Join(join)) => usize::from(join.session.0[0]) % workers,
+                    Ok(ClientMessage::Join(join)) => usize::from(join.room.name.0[0]) % workers,
                     _ => 0,
                 });
             }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use teatime_net::server::{Server, ServerConfig};
-use teatime_wire::{ClientMessage, CloseReason, Join, ServerMessage, SessionId, ViewSecret};
+use teatime_wire::{
+    ClientMessage, CloseReason, Digest, Join, Room, ServerMessage, SessionId, ViewSecret,
+};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -50,6 +52,7 @@ pub async fn join_over(mut socket: Socket, session: u8, view: u8) -> Socket {
     let join = Join {
         protocol: 1,
         session: SessionId([session; 32]),
+        room: Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 },
         secret: ViewSecret([view; 32]),
         password_proof: None,
         view_data: None,

@@ -1,7 +1,7 @@
 //! The votes of a session, and the snapshots that follow from them.
 
 use teatime_wire::{
-    CloseReason, Digest, Hold, References, ServerMessage, SnapshotPart, VoteRequest,
+    CloseReason, Digest, Hold, References, ServerMessage, SnapshotPart, Trailer, VoteRequest,
 };
 
 use super::{Refusal, Session, Turn, is_brimful};
@@ -42,6 +42,47 @@ impl Session {
             // Who asks may be the first, and not announced yet.
             self.vote_asked = !self.begin_vote(turn, self.held);
         }
+    }
+
+    /// A client says that what is persisted is another than at the newest snapshot. A vote that leads to
+    /// one is held at once, or when the interval since the last such vote has passed.
+    pub(crate) fn persist(&mut self, turn: &mut Turn<'_>) {
+        self.persist_wanted = true;
+        self.hold_persist_vote(turn);
+    }
+
+    pub(super) fn hold_persist_vote(&mut self, turn: &mut Turn<'_>) {
+        if self.persist_vote_at().is_some_and(|at| turn.now >= at) {
+            // It stays wanted until there is a snapshot.
+            self.begin_vote(turn, true);
+            let pause = self.persist_pause(turn.config);
+            self.next_persist = turn.now + (pause << self.persist_failures.min(4));
+            self.persist_failures += 1;
+        }
+    }
+
+    /// When a vote is to be held because of what is persisted.
+    pub(super) fn persist_vote_at(&self) -> Option<u64> {
+        let is_free = self.vote.is_none() && self.upload.is_none();
+        (self.persist_wanted && is_free).then_some(self.next_persist)
+    }
+
+    /// Time between such votes: for every byte of a snapshot a µs more.
+    fn persist_pause(&self, config: &Config) -> u64 {
+        config.persist_interval + self.log.snapshot().map_or(0, |(info, _)| info.size)
+    }
+
+    /// What was persisted at the vote with this number is kept.
+    pub(crate) fn persisted(&mut self, turn: &mut Turn<'_>, seq: u64) {
+        self.broadcast(turn, ServerMessage::Persisted(seq).encode().into());
+    }
+
+    /// What was persisted could not be kept: it is tried again.
+    pub(crate) fn not_persisted(&mut self, turn: &Turn<'_>) {
+        self.persist_wanted = true;
+        self.persist_failures = self.persist_failures.max(1) + 1;
+        let pause = self.persist_pause(turn.config) << self.persist_failures.min(4);
+        self.next_persist = self.next_persist.max(turn.now + pause);
     }
 
     /// Requests for votes go to the log, too.
@@ -201,7 +242,15 @@ impl Session {
     fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
         let Some((info, parts)) = self.upload.take().map(Upload::finish) else { return };
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
-        self.refer(turn, &parts);
+        let trailer = Trailer::split(&parts).ok().and_then(|(_, trailer)| trailer);
+        let (references, persisted) =
+            trailer.map(|trailer| (trailer.references, trailer.persisted)).unzip();
+        self.refer(turn, references.filter(|references| !references.roots.is_empty()));
+        self.begun_with = None;
+        if let Some(part) = persisted.flatten() {
+            self.to_keep = Some((info.seq, part));
+            (self.persist_wanted, self.persist_failures) = (false, 0);
+        }
         self.log.replace_by(info, &parts);
         let time = self.told.max(self.stored.time());
         let (newest, views) = (self.log.newest(), &self.views);
@@ -220,9 +269,7 @@ impl Session {
     }
 
     /// Passes on to which blobs a snapshot refers. One that refers to none ends that.
-    fn refer(&mut self, turn: &mut Turn<'_>, parts: &[Vec<u8>]) {
-        // What the majority has put there wrongly nobody can load either.
-        let references = References::split(parts).ok().and_then(|(_, references)| references);
+    fn refer(&mut self, turn: &mut Turn<'_>, references: Option<References>) {
         let ended = self.end_references();
         self.space = references.as_ref().map(|references| references.space);
         let begun =

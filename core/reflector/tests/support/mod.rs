@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use teatime_reflector::{Config, ConnId, Output, Reflector};
+use std::collections::HashMap;
+
+use teatime_reflector::{Config, ConnId, Output, Reflector, SessionKey};
 use teatime_wire::{
-    ClientMessage, CloseReason, Event, Join, Send, ServerMessage, SessionId, ViewId, ViewSecret,
-    Views, Welcome,
+    ClientMessage, CloseReason, Digest, Event, Join, References, Room, Send, ServerMessage,
+    SessionId, ViewId, ViewSecret, Views, Welcome,
 };
 
 pub const MS: u64 = 1_000;
@@ -17,6 +19,9 @@ pub struct World {
     pub now: u64,
     pub next: u64,
     pub members: Vec<ConnId>,
+    pub session_of: HashMap<ConnId, SessionKey>,
+    /// To which blobs what refers.
+    pub references: Vec<(SessionId, References)>,
     pub got: Vec<(ConnId, Vec<u8>)>,
     pub closed: Vec<(ConnId, CloseReason)>,
     pub attempt: u64,
@@ -30,10 +35,16 @@ pub fn id(number: u8) -> ViewId {
     secret(number).view_id()
 }
 
+/// The room of the tests, as this version of the app joins it.
+pub fn room(version: u32) -> Room {
+    Room { name: Digest([1; 32]), id: Digest([2; 32]), version }
+}
+
 pub fn join(number: u8) -> Join<'static> {
     Join {
         protocol: 1,
         session: SessionId([1; 32]),
+        room: room(1),
         secret: secret(number),
         password_proof: None,
         view_data: None,
@@ -48,7 +59,9 @@ impl World {
     pub fn new(config: Config) -> Self {
         let reflector = Reflector::new(config, [0; 32]);
         let (members, got, closed) = (Vec::new(), Vec::new(), Vec::new());
-        Self { reflector, now: 0, next: 0, members, got, closed, attempt: 0 }
+        let (session_of, references) = (HashMap::new(), Vec::new());
+        let (now, next, attempt) = (0, 0, 0);
+        Self { reflector, now, next, members, session_of, references, got, closed, attempt }
     }
 
     pub fn connect(&mut self) -> ConnId {
@@ -105,12 +118,18 @@ impl World {
         while let Some(output) = self.reflector.poll_output() {
             match output {
                 Output::Send { connection, frame } => self.got.push((connection, frame.to_vec())),
-                Output::Broadcast { frame, .. } => {
-                    let all = self.members.iter().map(|member| (*member, frame.to_vec()));
-                    self.got.extend(all);
+                Output::Broadcast { session, frame } => {
+                    let members = self.members.iter();
+                    let members = members.filter(|one| self.session_of.get(one) == Some(&session));
+                    self.got.extend(members.map(|member| (*member, frame.to_vec())));
                 }
-                Output::Enter { connection, .. } => self.members.push(connection),
-                Output::References { .. } => unreachable!("there are no blobs"),
+                Output::Enter { connection, session } => {
+                    self.members.push(connection);
+                    self.session_of.insert(connection, session);
+                }
+                Output::References { session, references } => {
+                    self.references.push((session, references));
+                }
                 Output::Retract { .. } => unreachable!("nothing is stored"),
                 Output::Close { connection, reason, .. } => {
                     self.members.retain(|member| *member != connection);

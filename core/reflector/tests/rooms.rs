@@ -1,0 +1,274 @@
+//! What one version of an app persists in a room is what the next one begins with.
+
+mod support;
+
+use support::{SECOND, World, join, room};
+use teatime_reflector::{Config, ConnId};
+use teatime_wire::{
+    ClientMessage, CloseReason, Digest, Join, PersistedPart, References, Room, ServerMessage,
+    SessionId, SnapshotInfo, SnapshotPart, Trailer, Vote,
+};
+
+const STATE: &[u8] = b"the state";
+
+fn world() -> World {
+    World::new(Config { snapshot_after_events: 1_000, ..Config::default() })
+}
+
+/// Each version has its own session.
+fn version(number: u8, version: u32) -> Join<'static> {
+    Join { session: SessionId([version as u8; 32]), room: room(version), ..join(number) }
+}
+
+/// A state with what is persisted, and the blobs to which that refers.
+fn handed_in(persisted: &[u8], roots: &[u8]) -> Vec<u8> {
+    let roots = roots.iter().map(|root| Digest([*root; 32])).collect();
+    let mut bytes = STATE.to_vec();
+    let references = References { space: Digest([2; 32]), roots: Vec::new() };
+    let persisted = Some(PersistedPart { data: persisted.to_vec(), roots });
+    Trailer { references, persisted }.append(&mut bytes);
+    bytes
+}
+
+fn hash(bytes: &[u8]) -> Digest {
+    Digest(*blake3::hash(bytes).as_bytes())
+}
+
+fn votes_asked(world: &World, of: ConnId) -> Vec<u64> {
+    let each = |message| match message {
+        ServerMessage::VoteRequest(request) => Some(request.seq),
+        _ => None,
+    };
+    world.messages(of).into_iter().filter_map(each).collect()
+}
+
+fn newer(world: &World, of: ConnId) -> Vec<u32> {
+    let each = |message| match message {
+        ServerMessage::NewerVersion(version) => Some(version),
+        _ => None,
+    };
+    world.messages(of).into_iter().filter_map(each).collect()
+}
+
+fn hand_in(world: &mut World, from: ConnId, seq: u64, bytes: &[u8]) {
+    let (mut offset, total) = (0, bytes.len() as u64);
+    for data in bytes.chunks(teatime_wire::limits::MAX_SNAPSHOT_PART) {
+        let part = SnapshotPart { seq, offset, total, data };
+        world.say(from, &ClientMessage::SnapshotPart(part));
+        offset += data.len() as u64;
+    }
+}
+
+/// Somebody who is alone persists something; when it was asked for.
+fn persist(world: &mut World, from: ConnId, data: &[u8], roots: &[u8]) -> u64 {
+    world.say(from, &ClientMessage::Persist);
+    let before = votes_asked(world, from).len();
+    // At once, or after the pause.
+    let fresh =
+        world.got.iter().rev().find(|(one, _)| *one == from).map(|(_, frame)| frame.clone());
+    let is_fresh = fresh.is_some_and(|frame| {
+        matches!(ServerMessage::decode(&frame), Ok(ServerMessage::VoteRequest(_)))
+    });
+    if !is_fresh {
+        world.pass(10 * SECOND);
+        assert!(votes_asked(world, from).len() > before, "no vote is held");
+    }
+    let seq = *votes_asked(world, from).last().expect("it was asked");
+    let bytes = handed_in(data, roots);
+    world.say(from, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+    assert!(world.has(from, &ServerMessage::SnapshotWanted(seq)));
+    hand_in(world, from, seq, &bytes);
+    seq
+}
+
+fn announced(world: &mut World, join: Join<'_>) -> ConnId {
+    let connection = world.join_as(join);
+    world.pass(SECOND);
+    connection
+}
+
+/// With what somebody who joins begins: by whom it was persisted, and what.
+fn begins_with(world: &World, of: ConnId) -> Option<(u32, Vec<u8>)> {
+    let welcome = world.welcome(of);
+    let version = welcome.persisted?;
+    let info = welcome.snapshot.expect("it is announced");
+    let parts = world.messages(of).into_iter().filter_map(|message| match message {
+        ServerMessage::SnapshotPart(part) => Some(part.to_vec()),
+        _ => None,
+    });
+    let data = parts.collect::<Vec<_>>().concat();
+    let (hash, size) = (hash(&data), data.len() as u64);
+    assert_eq!(info, SnapshotInfo { seq: 0, time: 0, hash, size });
+    Some((version, data))
+}
+
+#[test]
+fn everybody_who_joins_before_the_first_snapshot_begins_with_the_same() {
+    let mut world = world();
+    let one = announced(&mut world, version(1, 1));
+    assert_eq!(begins_with(&world, one), None);
+    let large: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
+    let seq = persist(&mut world, one, &large, &[]);
+    assert!(world.has(one, &ServerMessage::Persisted(seq)));
+    let two = announced(&mut world, version(2, 2));
+    assert_eq!(begins_with(&world, two), Some((1, large.clone())));
+    world.post(two, 1);
+    // What the first version persists after that changes nothing in the session that has begun.
+    persist(&mut world, one, b"newer", &[]);
+    let late = announced(&mut world, version(3, 2));
+    assert_eq!(begins_with(&world, late), Some((1, large)));
+    assert_eq!(world.events(late).len(), 1);
+    // A snapshot takes its place.
+    world.say(two, &ClientMessage::Persist);
+    world.pass(SECOND);
+    let seq = *votes_asked(&world, two).last().expect("it was asked");
+    let bytes = handed_in(b"of the second", &[]);
+    for voter in [two, late] {
+        world.say(voter, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+    }
+    hand_in(&mut world, two, seq, &bytes);
+    let later = announced(&mut world, version(4, 2));
+    assert_eq!(begins_with(&world, later), None);
+    assert_eq!(world.welcome(later).snapshot.map(|info| info.hash), Some(hash(&bytes)));
+}
+
+#[test]
+fn a_session_begins_with_the_newest_that_is_not_newer_than_itself_and_hears_of_newer_ones() {
+    let mut world = world();
+    for number in [2, 4, 3, 1] {
+        let one = announced(&mut world, version(number as u8, number));
+        let seq = persist(&mut world, one, &[number as u8], &[]);
+        // Of the newest and the one before: the first comes too late.
+        let is_kept = world.has(one, &ServerMessage::Persisted(seq));
+        assert_eq!(is_kept, number != 1, "{number}");
+        world.say(one, &ClientMessage::Leave);
+    }
+    let begun = |world: &mut World, session: u8, number: u32| {
+        let join = Join { session: SessionId([session; 32]), ..version(9, number) };
+        let one = world.join_as(join);
+        let told = (begins_with(world, one), newer(world, one));
+        world.say(one, &ClientMessage::Leave);
+        told
+    };
+    let kept = |number: u32| Some((number, vec![number as u8]));
+    assert_eq!(begun(&mut world, 11, 5), (kept(4), vec![]));
+    assert_eq!(begun(&mut world, 12, 4), (kept(4), vec![]));
+    assert_eq!(begun(&mut world, 13, 3), (kept(3), vec![4]));
+    assert_eq!(begun(&mut world, 14, 2), (None, vec![4]));
+    // Another room has nothing of it.
+    let other = Room { id: Digest([7; 32]), ..room(5) };
+    let join = Join { session: SessionId([15; 32]), room: other, ..version(9, 5) };
+    let one = world.join_as(join);
+    assert_eq!((begins_with(&world, one), newer(&world, one)), (None, vec![]));
+}
+
+#[test]
+fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
+    let mut world = world();
+    let old = announced(&mut world, version(1, 1));
+    assert_eq!(newer(&world, old), [0; 0]);
+    let new = announced(&mut world, version(2, 2));
+    let another = announced(&mut world, version(3, 2));
+    let late = announced(&mut world, version(4, 1));
+    assert_eq!((newer(&world, old), newer(&world, late)), (vec![2], vec![2]));
+    assert_eq!((newer(&world, new), newer(&world, another)), (vec![], vec![]));
+    // Who has gone, and has left nothing behind, is not there.
+    for gone in [new, another] {
+        world.say(gone, &ClientMessage::Leave);
+    }
+    let later = announced(&mut world, version(5, 1));
+    assert_eq!(newer(&world, later), [0; 0]);
+}
+
+#[test]
+fn votes_for_what_is_persisted_keep_their_distance_and_are_held_again_until_there_is_a_snapshot() {
+    let mut world = world();
+    let one = announced(&mut world, version(1, 1));
+    let seq = persist(&mut world, one, b"a", &[]);
+    assert_eq!(votes_asked(&world, one), [seq]);
+    (0..100).for_each(|_| world.say(one, &ClientMessage::Persist));
+    world.pass(4 * SECOND);
+    assert_eq!(votes_asked(&world, one).len(), 1, "not before the pause is over");
+    world.pass(2 * SECOND);
+    assert_eq!(votes_asked(&world, one).len(), 2);
+    // It does not answer: it is asked again, less and less often, and never too often.
+    for _ in 0..12 {
+        world.say(one, &ClientMessage::Ping(1));
+        world.pass(10 * SECOND);
+    }
+    let asked = votes_asked(&world, one).len();
+    assert!((5..=8).contains(&asked), "{asked} votes");
+    // A vote that somebody else asks for needs not wait.
+    world.say(one, &ClientMessage::RequestVote);
+    world.pass(6 * SECOND);
+    assert!(votes_asked(&world, one).len() > asked);
+}
+
+#[test]
+fn what_a_liar_has_persisted_is_outvoted() {
+    let mut world = world();
+    let all = [1, 2, 3].map(|number| world.join_as(version(number, 1)));
+    world.pass(SECOND);
+    world.say(all[0], &ClientMessage::Persist);
+    let seq = *votes_asked(&world, all[0]).last().expect("it was asked");
+    let (lie, truth) = (handed_in(b"lie", &[]), handed_in(b"truth", &[]));
+    for (voter, bytes) in all.into_iter().zip([&lie, &truth, &truth]) {
+        world.say(voter, &ClientMessage::Vote(Vote { seq, hash: hash(bytes) }));
+    }
+    assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
+    // The one who is asked hands in the right state, with something else behind it.
+    hand_in(&mut world, all[1], seq, &lie);
+    assert_eq!(world.closed, [(all[1], CloseReason::OutOfOrder)]);
+    hand_in(&mut world, all[2], seq, &truth);
+    assert!(world.has(all[2], &ServerMessage::Persisted(seq)));
+    let next = world.join_as(version(4, 2));
+    assert_eq!(begins_with(&world, next), Some((1, b"truth".to_vec())));
+}
+
+#[test]
+fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
+    let mut world =
+        World::new(Config { max_idle_sessions: 0, max_idle_persisted: 500, ..Config::default() });
+    let roots = |world: &World, at: usize| {
+        let (_, References { space, roots }) = &world.references[at];
+        assert_eq!(*space, Digest([2; 32]));
+        roots.iter().map(|root| root.0[0]).collect::<Vec<_>>()
+    };
+    let one = announced(&mut world, version(1, 1));
+    persist(&mut world, one, b"a", &[1, 2]);
+    let two = announced(&mut world, version(2, 2));
+    persist(&mut world, two, b"b", &[2, 3]);
+    persist(&mut world, one, b"c", &[]);
+    let holder = world.references[0].0;
+    assert!(world.references.iter().all(|(session, _)| *session == holder));
+    assert_eq!(
+        [roots(&world, 0), roots(&world, 1), roots(&world, 2)],
+        [vec![1, 2], vec![1, 2, 3], vec![2, 3]]
+    );
+    for gone in [one, two] {
+        world.say(gone, &ClientMessage::Leave);
+    }
+    assert_eq!(world.references.len(), 3, "the sessions are forgotten, and the room is not");
+    // Another room takes the memory.
+    let other = Room { id: Digest([7; 32]), ..room(1) };
+    let three =
+        announced(&mut world, Join { session: SessionId([9; 32]), room: other, ..version(3, 1) });
+    persist(&mut world, three, &[7; 400], &[]);
+    world.say(three, &ClientMessage::Leave);
+    assert_eq!((roots(&world, 3), world.references[3].0), (vec![], holder));
+    let again = world.join_as(version(1, 3));
+    assert_eq!(begins_with(&world, again), None);
+}
+
+#[test]
+fn a_session_is_in_one_room_and_no_room_is_a_session() {
+    let mut world = world();
+    announced(&mut world, version(1, 1));
+    let other = Join { room: Room { id: Digest([7; 32]), ..room(1) }, ..version(2, 1) };
+    let refused = world.join_as(other);
+    assert_eq!(world.closed, [(refused, CloseReason::OutOfOrder)]);
+    let mut session = [0; 32];
+    session[..12].copy_from_slice(b"teatime room");
+    let refused = world.join_as(Join { session: SessionId(session), ..version(2, 1) });
+    assert_eq!(world.closed[1..], [(refused, CloseReason::Malformed)]);
+}

@@ -1,0 +1,111 @@
+//! What the root model persists: how a session begins with it, and that it is kept.
+
+use std::sync::Arc;
+
+use teatime_vm::{MigrationError, PersistedData, StateHash, Vm, VmError};
+use teatime_wire::{ClientMessage, SnapshotInfo};
+
+use crate::client::{Client, Phase};
+use crate::event::{DisconnectReason, NewerVersion, SessionEvent};
+use crate::trailer::open_persisted;
+
+/// What is kept of what the model persists.
+#[derive(Default)]
+pub(crate) struct Persisting {
+    /// What the reflector has, as far as is known.
+    kept: Option<PersistedData>,
+    /// A vote for something newer was asked for on this connection, and has not led to anything yet.
+    asked: bool,
+    /// The newest version of the app that is known to be used in this room, if it is newer than this one.
+    newer: Option<u32>,
+}
+
+/// Whether both are the same; mostly they are in the same place.
+fn is_same(one: Option<&PersistedData>, other: Option<&PersistedData>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            one.version == other.version
+                && (Arc::ptr_eq(&one.bytes, &other.bytes) || one.bytes == other.bytes)
+        }
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}
+
+impl Client {
+    /// Whether the model has persisted something that the reflector does not keep yet. It asks for that by
+    /// itself, and [`SessionEvent::Persisted`] tells when it is done. Whoever leaves before
+    /// loses nothing in this session; but a later version of the app does not find it.
+    pub fn unpersisted(&self) -> bool {
+        let persisted = self.vm.as_ref().map(Vm::persisted);
+        persisted.is_some_and(|data| !is_same(data, self.persisting.kept.as_ref()))
+    }
+
+    /// The newest version of the app that is used in this room, or has been, if it is newer than this one.
+    pub fn newer_version(&self) -> Option<u32> {
+        self.persisting.newer
+    }
+
+    /// A model begins with what is kept.
+    pub(crate) fn begin_persisting(&mut self, kept: Option<PersistedData>) {
+        self.persisting.kept = kept;
+        self.persisting.asked = false;
+    }
+
+    /// On a new connection.
+    pub(crate) fn ask_again_to_persist(&mut self) {
+        self.persisting.asked = false;
+    }
+
+    /// Asks for a vote if what is persisted is not kept.
+    pub(crate) fn ask_to_persist(&mut self) {
+        let may_ask = matches!(self.phase, Phase::Running) && self.view_ready;
+        if may_ask && !self.persisting.asked && self.unpersisted() {
+            self.persisting.asked = true;
+            self.send(&ClientMessage::Persist);
+        }
+    }
+
+    /// What had been persisted at a vote is kept.
+    pub(crate) fn hear_persisted(&mut self, seq: u64) {
+        self.persisting.asked = false;
+        let Some(at_vote) = self.voting.persisted_at(seq) else { return };
+        if !is_same(at_vote.as_ref(), self.persisting.kept.as_ref()) {
+            self.persisting.kept = at_vote;
+            self.tell(SessionEvent::Persisted { seq });
+        }
+    }
+
+    /// A newer version of the app is used in this room.
+    pub(crate) fn hear_newer_version(&mut self, version: u32) {
+        if self.persisting.newer.is_none_or(|newer| newer < version) {
+            self.persisting.newer = Some(version);
+            let own = self.config.app.version();
+            self.tell(SessionEvent::NewerVersion(NewerVersion { newer: version, own }));
+        }
+    }
+
+    /// Starts the model with what some version of the app has persisted.
+    pub(crate) fn begin_with(
+        &mut self,
+        info: SnapshotInfo,
+        app_version: u32,
+        sealed: Vec<u8>,
+    ) -> Result<(), DisconnectReason> {
+        let damaged =
+            || MigrationError::Damaged { version: 0, why: "it is not what was persisted".into() };
+        let is_whole = StateHash::of(&sealed).0 == info.hash.0;
+        let opened =
+            is_whole.then(|| open_persisted(&mut self.seal, app_version, sealed)).flatten();
+        let opened = opened.ok_or_else(damaged).map_err(DisconnectReason::Migration)?;
+        let migrated = self.config.app.migrate(&opened).map_err(DisconnectReason::Migration)?;
+        let (app, options) = (&self.config.app, &self.config.options);
+        let vm = Vm::begin(app, self.session_id(), options, migrated.as_ref());
+        let vm = vm.map_err(|error| match error {
+            VmError::Migration(error) => DisconnectReason::Migration(error),
+            error => DisconnectReason::Model(error.to_string()),
+        })?;
+        let base = self.tape.as_ref().and_then(|_| vm.snapshot().ok());
+        self.start_model(vm, base.map(Arc::from), migrated);
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! What is persisted in rooms, on a disk that can fail.
+
+mod common;
+
+use common::small;
+use teatime_reflector::{Config, ConnId, Output, Reflector};
+use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
+use teatime_wire::limits::{MAX_PERSISTED, MAX_SNAPSHOT_PART};
+use teatime_wire::{
+    ClientMessage, Digest, Join, PersistedPart, References, Room, ServerMessage, SessionId,
+    SnapshotPart, Trailer, ViewSecret, Vote,
+};
+
+const SECOND: u64 = 1_000_000;
+
+/// A reflector with one connection at a time.
+struct World {
+    reflector: Reflector,
+    now: u64,
+    connection: ConnId,
+    got: Vec<Vec<u8>>,
+    closed: bool,
+}
+
+impl World {
+    fn new(disk: &MemoryDisk) -> Self {
+        let store = MemoryStore::open(disk.clone(), small(Durability::Power, 100_000));
+        let shared = Shared::new(store.expect("it opens"));
+        let reflector = Reflector::with_storage(Config::default(), [7; 32], Box::new(shared));
+        let (connection, got) = (ConnId(0), Vec::new());
+        Self { reflector, now: 0, connection, got, closed: false }
+    }
+
+    /// Joins as a version of the app, which has a session of its own.
+    fn join(&mut self, version: u32) {
+        self.connection.0 += 1;
+        (self.closed, self.got) = (false, Vec::new());
+        self.reflector.connected(self.now, self.connection);
+        let digest = Digest([5; 32]);
+        self.say(&ClientMessage::Join(Join {
+            protocol: 1,
+            session: SessionId([version as u8; 32]),
+            room: Room { name: digest, id: digest, version },
+            secret: ViewSecret([self.connection.0 as u8; 32]),
+            password_proof: None,
+            view_data: None,
+            ticks_per_second: 1,
+            attempt: self.connection.0,
+            resume: None,
+            agent: "test",
+        }));
+        self.pass(SECOND);
+    }
+
+    fn say(&mut self, message: &ClientMessage<'_>) {
+        self.reflector.received(self.now, self.connection, &message.encode());
+        self.obey();
+    }
+
+    fn pass(&mut self, span: u64) {
+        let end = self.now + span;
+        while let Some(at) = self.reflector.next_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.reflector.handle_timeout(self.now);
+            self.obey();
+        }
+        self.now = end;
+    }
+
+    fn obey(&mut self) {
+        self.reflector.commit();
+        while let Some(output) = self.reflector.poll_output() {
+            match output {
+                Output::Send { frame, .. } | Output::Broadcast { frame, .. } => {
+                    self.got.push(frame.to_vec());
+                }
+                Output::Close { .. } => self.closed = true,
+                Output::Enter { .. } | Output::References { .. } | Output::Retract { .. } => {}
+            }
+        }
+    }
+
+    fn messages(&self) -> impl Iterator<Item = ServerMessage<'_>> {
+        self.got.iter().map(|frame| ServerMessage::decode(frame).expect("it is a message"))
+    }
+
+    fn votes(&self) -> Vec<u64> {
+        let each = |message| match message {
+            ServerMessage::VoteRequest(vote) => Some(vote.seq),
+            _ => None,
+        };
+        self.messages().filter_map(each).collect()
+    }
+
+    /// Asks for a vote if it is not asked for already, and waits until it is held.
+    fn wait_for_vote(&mut self) {
+        let before = self.votes().len();
+        self.say(&ClientMessage::Persist);
+        for _ in 0..200 {
+            if self.votes().len() > before {
+                return;
+            }
+            self.say(&ClientMessage::Ping(1));
+            self.pass(SECOND);
+        }
+        panic!("no vote is held");
+    }
+
+    /// Answers the newest vote with a state of which this is persisted. Whether that is kept.
+    fn answer(&mut self, data: &[u8]) -> bool {
+        let seq = *self.votes().last().expect("it was asked");
+        let mut bytes = b"state".to_vec();
+        let references = References { space: Digest([5; 32]), roots: Vec::new() };
+        let persisted = Some(PersistedPart { data: data.to_vec(), roots: Vec::new() });
+        Trailer { references, persisted }.append(&mut bytes);
+        let hash = Digest(*blake3::hash(&bytes).as_bytes());
+        self.say(&ClientMessage::Vote(Vote { seq, hash }));
+        let (mut offset, total) = (0, bytes.len() as u64);
+        for data in bytes.chunks(MAX_SNAPSHOT_PART) {
+            self.say(&ClientMessage::SnapshotPart(SnapshotPart { seq, offset, total, data }));
+            offset += data.len() as u64;
+        }
+        self.messages().any(|message| message == ServerMessage::Persisted(seq))
+    }
+
+    fn persist(&mut self, data: &[u8]) -> bool {
+        self.wait_for_vote();
+        self.answer(data)
+    }
+
+    fn begun_with(&self) -> Option<Vec<u8>> {
+        let begun = self.messages().any(
+            |message| matches!(message, ServerMessage::Welcome(welcome) if welcome.persisted.is_some()),
+        );
+        let parts = self.messages().filter_map(|message| match message {
+            ServerMessage::SnapshotPart(part) => Some(part.to_vec()),
+            _ => None,
+        });
+        begun.then(|| parts.collect::<Vec<_>>().concat())
+    }
+
+    fn leave(&mut self) {
+        self.say(&ClientMessage::Leave);
+    }
+}
+
+#[test]
+fn what_is_kept_survives_the_loss_of_power_and_the_session_that_began_with_it_does_too() {
+    for seed in 0..5 {
+        let disk = MemoryDisk::default();
+        let mut world = World::new(&disk);
+        world.join(1);
+        assert!(world.persist(b"first") && world.persist(b"second"));
+        let disk = disk.crash(Crash::Power, seed);
+        let mut world = World::new(&disk);
+        world.join(2);
+        assert_eq!(world.begun_with().as_deref(), Some(&b"second"[..]));
+        world.leave();
+        world.join(1);
+        // Who was there before may come back until then, and counts.
+        world.pass(15 * SECOND);
+        assert!(world.persist(b"third"));
+        // The second version has had no snapshot, and goes on with what it began with.
+        let disk = disk.crash(Crash::Power, seed);
+        let mut world = World::new(&disk);
+        world.join(2);
+        assert_eq!(world.begun_with().as_deref(), Some(&b"second"[..]));
+        world.leave();
+        world.join(3);
+        assert_eq!(world.begun_with().as_deref(), Some(&b"third"[..]));
+    }
+}
+
+#[test]
+fn a_disk_that_fails_leaves_what_was_kept_and_it_is_tried_again() {
+    let large = vec![9; 50_000];
+    let fails: [fn(&MemoryDisk); 2] = [
+        |disk| {
+            let used: usize = disk.files().iter().map(|(_, bytes)| bytes.len()).sum();
+            disk.set_capacity(Some(used as u64 + 20_000));
+        },
+        |disk| disk.fail_next_sync(),
+    ];
+    for (at, fail) in fails.into_iter().enumerate() {
+        let disk = MemoryDisk::default();
+        let mut world = World::new(&disk);
+        world.join(1);
+        assert!(world.persist(b"first"));
+        world.wait_for_vote();
+        fail(&disk);
+        assert!(!world.answer(&large), "{at}");
+        // It can be had as it was, and the session goes on.
+        let mut other = World::new(&disk.copy());
+        other.join(2);
+        assert_eq!(other.begun_with().as_deref(), Some(&b"first"[..]), "{at}");
+        assert!(!world.closed, "{at}");
+        disk.set_capacity(None);
+        // Without being asked for again.
+        let before = world.votes().len();
+        while world.votes().len() == before {
+            world.say(&ClientMessage::Ping(1));
+            world.pass(SECOND);
+            assert!(world.now < 300 * SECOND, "{at}");
+        }
+        assert!(world.answer(&large), "{at}");
+        world.leave();
+        world.join(2);
+        assert_eq!(world.begun_with(), Some(large.clone()), "{at}");
+    }
+}
+
+#[test]
+fn as_much_as_an_app_may_persist_begins_a_session() {
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    world.join(1);
+    let most: Vec<u8> = (0..MAX_PERSISTED).map(|at| at as u8).collect();
+    assert!(world.persist(&most));
+    world.leave();
+    world.join(2);
+    assert!(world.begun_with().as_ref() == Some(&most));
+    let mut world = World::new(&disk.crash(Crash::Power, 1));
+    world.join(2);
+    assert!(world.begun_with() == Some(most));
+}

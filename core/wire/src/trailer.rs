@@ -1,0 +1,174 @@
+//! What stands behind a snapshot: what the root model has persisted, and to which blobs all of it refers.
+
+use crate::{Digest, WireError, limits};
+
+/// With this a snapshot ends behind which something stands.
+const MARK: [u8; 8] = *b"TEATRAIL";
+/// The room, the length of what is persisted, the numbers of roots, and the mark.
+const FIXED: usize = 32 + 4 + 4 + 4 + MARK.len();
+
+/// The blobs to which a state refers, or what was persisted does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct References {
+    /// Whose blobs.
+    pub space: Digest,
+    /// Which, in ascending order.
+    pub roots: Vec<Digest>,
+}
+
+/// What stands behind the snapshot that is voted on, so that all of it is voted on at once: what the reflector must
+/// be able to take apart although it cannot read the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trailer {
+    /// The blobs to which the state refers. Never sealed.
+    pub references: References,
+    /// What was persisted, if anything was.
+    pub persisted: Option<PersistedPart>,
+}
+
+/// What the root model has persisted, as it is handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersistedPart {
+    /// Sealed if there is a password. At least one byte.
+    pub data: Vec<u8>,
+    /// The blobs of the same space to which it refers, in ascending order. Never sealed.
+    pub roots: Vec<Digest>,
+}
+
+impl Trailer {
+    /// Whether a snapshot must be [ended](Self::append) although there is nothing to tell, for otherwise its
+    /// own end would be taken for a trailer.
+    pub fn is_needed(snapshot: &[u8]) -> bool {
+        snapshot.ends_with(&MARK)
+    }
+
+    /// Puts it behind a snapshot.
+    pub fn append(&self, snapshot: &mut Vec<u8>) {
+        let number = |count: usize| {
+            u32::try_from(count).expect("a state has fewer than 2³² handles").to_be_bytes()
+        };
+        let persisted = self.persisted.as_ref();
+        let (data, kept) = persisted.map_or((&[][..], &[][..]), |part| (&part.data, &part.roots));
+        let References { space, roots } = &self.references;
+        snapshot.extend_from_slice(data);
+        kept.iter().chain(roots).for_each(|root| snapshot.extend_from_slice(&root.0));
+        snapshot.extend_from_slice(&space.0);
+        snapshot.extend_from_slice(&number(data.len()));
+        snapshot.extend_from_slice(&number(kept.len()));
+        snapshot.extend_from_slice(&number(roots.len()));
+        snapshot.extend_from_slice(&MARK);
+    }
+
+    /// How long the snapshot in front of it is, and what stands behind it, if anything does. The snapshot comes
+    /// in parts.
+    ///
+    /// # Errors
+    /// If its end announces what is not there.
+    pub fn split(parts: &[impl AsRef<[u8]>]) -> Result<(usize, Option<Self>), WireError> {
+        let total = parts.iter().map(|part| part.as_ref().len()).sum();
+        let fixed = tail(parts, FIXED);
+        if !fixed.ends_with(&MARK) {
+            return Ok((total, None));
+        }
+        let wrong = WireError::Frame("what stands behind it is cut short");
+        let Some((space, rest)) = fixed.split_first_chunk::<32>().filter(|_| fixed.len() == FIXED)
+        else {
+            return Err(wrong);
+        };
+        let (numbers, _) = rest.as_chunks::<4>();
+        let [data, kept, roots, ..] = numbers else { return Err(wrong) };
+        let [data, kept, roots] = [data, kept, roots].map(|n| u32::from_be_bytes(*n) as usize);
+        if data > limits::MAX_PERSISTED || (data == 0 && kept > 0) {
+            return Err(wrong);
+        }
+        let length = kept.checked_add(roots).and_then(|roots| roots.checked_mul(32));
+        let length = length.and_then(|roots| roots.checked_add(data + FIXED));
+        let Some(length) = length.filter(|length| *length <= total) else { return Err(wrong) };
+        let bytes = tail(parts, length);
+        let (data, rest) = bytes[..length - FIXED].split_at(data);
+        let digests = |bytes: &[u8]| {
+            bytes.as_chunks::<32>().0.iter().map(|root| Digest(*root)).collect::<Vec<_>>()
+        };
+        let (kept, roots) = rest.split_at(32 * kept);
+        let persisted = PersistedPart { data: data.to_vec(), roots: digests(kept) };
+        let trailer = Self {
+            references: References { space: Digest(*space), roots: digests(roots) },
+            persisted: (!data.is_empty()).then_some(persisted),
+        };
+        Ok((total - length, Some(trailer)))
+    }
+}
+
+/// The last bytes of all parts together: so many, or all.
+fn tail(parts: &[impl AsRef<[u8]>], length: usize) -> Vec<u8> {
+    let mut missing = length;
+    let mut pieces = Vec::new();
+    for part in parts.iter().rev() {
+        let part = part.as_ref();
+        let piece = &part[part.len().saturating_sub(missing)..];
+        missing -= piece.len();
+        pieces.push(piece);
+        if missing == 0 {
+            break;
+        }
+    }
+    pieces.reverse();
+    pieces.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digests(count: usize) -> Vec<Digest> {
+        (0..count).map(|at| Digest([at as u8; 32])).collect()
+    }
+
+    fn trailer(roots: usize, persisted: Option<(usize, usize)>) -> Trailer {
+        let references = References { space: Digest([9; 32]), roots: digests(roots) };
+        let persisted = persisted
+            .map(|(bytes, roots)| PersistedPart { data: vec![7; bytes], roots: digests(roots) });
+        Trailer { references, persisted }
+    }
+
+    #[test]
+    fn what_stands_behind_a_snapshot_comes_back_however_it_is_cut_into_parts() {
+        for count in [0, 1, 5] {
+            for persisted in [None, Some((1, 0)), Some((100, 2))] {
+                let trailer = trailer(count, persisted);
+                let mut bytes = b"a snapshot".to_vec();
+                trailer.append(&mut bytes);
+                for size in [1, 3, 40, 1000] {
+                    let parts: Vec<_> = bytes.chunks(size).collect();
+                    let split = Trailer::split(&parts).expect("it is whole");
+                    assert_eq!(split, (10, Some(trailer.clone())));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_without_comes_back_as_it_is_and_one_that_looks_like_it_is_protected() {
+        assert_eq!(Trailer::split(&[b"a snapshot"]).ok(), Some((10, None)));
+        assert_eq!(Trailer::split(&[b""; 0]).ok(), Some((0, None)));
+        let mut inner = b"a user writes this: ".to_vec();
+        trailer(2, Some((3, 1))).append(&mut inner);
+        assert!(Trailer::is_needed(&inner) && !Trailer::is_needed(b"a snapshot"));
+        let mut bytes = inner.clone();
+        trailer(0, None).append(&mut bytes);
+        let split = Trailer::split(&[&bytes]).expect("it is whole");
+        assert_eq!(split, (inner.len(), Some(trailer(0, None))));
+    }
+
+    #[test]
+    fn what_is_cut_short_or_too_large_is_refused() {
+        let mut bytes = Vec::new();
+        trailer(3, Some((50, 2))).append(&mut bytes);
+        for from in 1..bytes.len() - MARK.len() {
+            assert!(Trailer::split(&[&bytes[from..]]).is_err(), "{from}");
+        }
+        let mut bytes = Vec::new();
+        trailer(0, Some((limits::MAX_PERSISTED + 1, 0))).append(&mut bytes);
+        assert!(Trailer::split(&[&bytes]).is_err());
+    }
+}
