@@ -147,12 +147,15 @@ pub enum tea_status {
     SyncDiffers = 700,
     /// A handler failed in a sync test, or on every participant of a session alike.
     Fault = 701,
+    /// A simulation found something else wrong than that participants differ or a handler fails; the message
+    /// says what.
+    CheckFailed = 702,
     /// Only the root model may persist data.
-    NotRoot = 702,
+    NotRoot = 703,
     /// This is not what the app has declared that it persists.
-    NotDeclared = 703,
+    NotDeclared = 704,
     /// The data is larger than what may be persisted.
-    PersistedTooLarge = 704,
+    PersistedTooLarge = 705,
 
     /// The text is no handle of a blob.
     BadBlobHandle = 800,

@@ -321,17 +321,22 @@ enum tea_status
      */
     TEA_STATUS_FAULT = 701,
     /**
+     * A simulation found something else wrong than that participants differ or a handler fails; the message
+     * says what.
+     */
+    TEA_STATUS_CHECK_FAILED = 702,
+    /**
      * Only the root model may persist data.
      */
-    TEA_STATUS_NOT_ROOT = 702,
+    TEA_STATUS_NOT_ROOT = 703,
     /**
      * This is not what the app has declared that it persists.
      */
-    TEA_STATUS_NOT_DECLARED = 703,
+    TEA_STATUS_NOT_DECLARED = 704,
     /**
      * The data is larger than what may be persisted.
      */
-    TEA_STATUS_PERSISTED_TOO_LARGE = 704,
+    TEA_STATUS_PERSISTED_TOO_LARGE = 705,
     /**
      * The text is no handle of a blob.
      */

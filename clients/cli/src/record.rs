@@ -135,7 +135,9 @@ fn tell_end(arguments: &Arguments, recorded: &Recorded) {
         tell_user(&format_args!("{events} events recorded, up to event {seq} at {time}"));
         for more in files.iter().skip(1) {
             let more = more.display();
-            tell_user(&format_args!("something was missed; what came after it is in {more}"));
+            tell_user(&format_args!(
+                "after something was missed, or a file was full, it goes on in {more}"
+            ));
         }
     }
 }

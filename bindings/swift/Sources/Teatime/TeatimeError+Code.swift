@@ -131,12 +131,15 @@ extension TeatimeError {
     case syncDiffers = 700
     /// A handler failed in a sync test, or on every participant of a session alike.
     case fault = 701
+    /// A simulation found something else wrong than that participants differ or a handler fails; the message
+    /// says what.
+    case checkFailed = 702
     /// Only the root model may persist data.
-    case notRoot = 702
+    case notRoot = 703
     /// This is not what the app has declared that it persists.
-    case notDeclared = 703
+    case notDeclared = 704
     /// The data is larger than what may be persisted.
-    case persistedTooLarge = 704
+    case persistedTooLarge = 705
 
     /// The text is no handle of a blob.
     case badBlobHandle = 800
@@ -234,6 +237,7 @@ extension TeatimeError.Code {
     case .nameTaken: "NAME_TAKEN"
     case .syncDiffers: "SYNC_DIFFERS"
     case .fault: "FAULT"
+    case .checkFailed: "CHECK_FAILED"
     case .notRoot: "NOT_ROOT"
     case .notDeclared: "NOT_DECLARED"
     case .persistedTooLarge: "PERSISTED_TOO_LARGE"
@@ -314,6 +318,7 @@ extension TeatimeError.Code {
     case .nameTaken: self = .nameTaken
     case .syncDiffers: self = .syncDiffers
     case .fault: self = .fault
+    case .checkFailed: self = .checkFailed
     case .notRoot: self = .notRoot
     case .notDeclared: self = .notDeclared
     case .persistedTooLarge: self = .persistedTooLarge

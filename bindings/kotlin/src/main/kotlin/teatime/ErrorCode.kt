@@ -144,12 +144,14 @@ public enum class ErrorCode(public val number: Int) {
     SYNC_DIFFERS(700),
     /** A handler failed in a sync test, or on every participant of a session alike. */
     FAULT(701),
+    /** A simulation found something else wrong than that participants differ or a handler fails; the message says what. */
+    CHECK_FAILED(702),
     /** Only the root model may persist data. */
-    NOT_ROOT(702),
+    NOT_ROOT(703),
     /** This is not what the app has declared that it persists. */
-    NOT_DECLARED(703),
+    NOT_DECLARED(704),
     /** The data is larger than what may be persisted. */
-    PERSISTED_TOO_LARGE(704),
+    PERSISTED_TOO_LARGE(705),
 
     /** The text is no handle of a blob. */
     BAD_BLOB_HANDLE(800),
@@ -240,6 +242,7 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.NAME_TAKEN -> ErrorCode.NAME_TAKEN
     TeaStatus.SYNC_DIFFERS -> ErrorCode.SYNC_DIFFERS
     TeaStatus.FAULT -> ErrorCode.FAULT
+    TeaStatus.CHECK_FAILED -> ErrorCode.CHECK_FAILED
     TeaStatus.NOT_ROOT -> ErrorCode.NOT_ROOT
     TeaStatus.NOT_DECLARED -> ErrorCode.NOT_DECLARED
     TeaStatus.PERSISTED_TOO_LARGE -> ErrorCode.PERSISTED_TOO_LARGE
