@@ -213,6 +213,16 @@ static void print_divergence(const tea_event *event) {
     if (event->status != TEA_STATUS_OK) print_failure(event->status, event->message);
 }
 
+static void print_newer_version(const tea_event *event) {
+    if (json) {
+        printf("{\"event\":\"newer_version\",\"version\":%u,\"message\":", event->version);
+        print_string(event->message);
+        puts("}");
+    } else {
+        fprintf(stderr, "chat: %.*s\n", TEA_PRINT(event->message));
+    }
+}
+
 static void on_event(const tea_event *event) {
     char hash[67] = "\"";
     tea_hex(event->hash.bytes, sizeof event->hash.bytes, hash + 1);
@@ -222,6 +232,7 @@ static void on_event(const tea_event *event) {
     if (event->kind == TEA_EVENT_KIND_VIEW_LOST) live = false;
     if (event->kind == TEA_EVENT_KIND_CONNECTION) on_connection(event);
     if (event->kind == TEA_EVENT_KIND_DIVERGED) print_divergence(event);
+    if (event->kind == TEA_EVENT_KIND_NEWER_VERSION) print_newer_version(event);
     if (event->kind == TEA_EVENT_KIND_FAULT) print_failure(event->status, event->message);
     if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_history) {
         new_lines++;

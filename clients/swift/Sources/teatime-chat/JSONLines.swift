@@ -55,7 +55,9 @@ final class JSONLines: FrontEnd {
         "evidence": evidence ?? NSNull() as Any,
       ])
       if let message { complain(TeatimeError(.io, message)) }
-    case .viewReady, .viewLost, .synced, .held: break
+    case .newerVersion(let version, let message):
+      Output.print(json: ["event": "newer_version", "version": version, "message": message])
+    case .viewReady, .viewLost, .synced, .held, .persisted: break
     }
   }
 

@@ -81,7 +81,8 @@ class ChatModel(private val room: Room) {
                         tell(ChatUpdate.Diverged(notice))
                         notice.why?.let { tell(ChatUpdate.Failure(ErrorCode.IO.name, it)) }
                     }
-                    is Notice.Synced, is Notice.Held -> {}
+                    is Notice.NewerVersion -> tell(ChatUpdate.NewerVersion(notice))
+                    is Notice.Synced, is Notice.Held, is Notice.Persisted -> {}
                 }
             }
         }

@@ -54,6 +54,9 @@ sealed interface ChatUpdate {
     /** The state was not the right one, and has been replaced. */
     data class Diverged(val notice: Notice.Diverged) : ChatUpdate
 
+    /** Somebody uses a newer version of the app. */
+    data class NewerVersion(val notice: Notice.NewerVersion) : ChatUpdate
+
     /** Something failed, and the chat goes on. */
     data class Failure(val code: String, val message: String) : ChatUpdate
 }

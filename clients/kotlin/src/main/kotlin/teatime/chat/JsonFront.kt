@@ -67,6 +67,10 @@ internal class JsonFront : Front() {
             put("hash", update.notice.hash)
             put("evidence", update.notice.evidence)
         }
+        is ChatUpdate.NewerVersion -> event("newer_version") {
+            put("version", update.notice.version.toLong())
+            put("message", update.notice.why)
+        }
         is ChatUpdate.Connection, is ChatUpdate.Failure -> {}
     }
 

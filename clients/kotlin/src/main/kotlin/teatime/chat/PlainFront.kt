@@ -14,6 +14,7 @@ internal class PlainFront : Front() {
             val evidence = update.notice.evidence?.let { "; see: teatime diff $it" }.orEmpty()
             fail("DIVERGED", "this client's state was not the right one and has been replaced$evidence")
         }
+        if (update is ChatUpdate.NewerVersion) fail("NEWER_VERSION", update.notice.why)
         if (update !is ChatUpdate.History) return
         newLines(shown, update.lines).forEach { print(it.text) }
         shown = update.lines
