@@ -552,7 +552,10 @@ impl Reflector {
             sessions.get(key).is_some_and(|session| session.idle_since == Some(*since))
         };
         self.idle.retain(is_idle);
-        let memory = |key: &SessionKey| sessions.get(key).map_or(0, |one| one.log.memory());
+        let rooms = &self.rooms;
+        let memory = |key: &SessionKey| {
+            sessions.get(key).map_or(0, |one| one.log.memory() + rooms.memory(one.room.id))
+        };
         let mut bytes: u64 = self.idle.iter().map(|(_, key)| memory(key)).sum();
         while self.idle.len() > self.config.max_idle_sessions
             || bytes > self.config.max_idle_bytes
@@ -560,7 +563,8 @@ impl Reflector {
         {
             let Some((_, key)) = self.idle.pop_front() else { return };
             if let Some(session) = self.sessions.remove(&key) {
-                bytes -= session.log.memory();
+                let memory = session.log.memory() + self.rooms.memory(session.room.id);
+                bytes = bytes.saturating_sub(memory);
                 self.by_id.remove(&session.id);
                 self.scheduled.remove(&key);
                 self.journal.release(session.id);

@@ -155,6 +155,11 @@ impl Rooms {
         }
     }
 
+    /// Memory of what is kept of a room, in bytes.
+    pub(crate) fn memory(&self, id: Digest) -> u64 {
+        self.all.get(&id).map_or(0, Room::bytes)
+    }
+
     /// The sessions of a room that are in memory, and their versions.
     pub(crate) fn sessions(&self, id: Digest) -> &[(SessionKey, u32)] {
         self.all.get(&id).map_or(&[], |room| &room.sessions)
