@@ -27,6 +27,8 @@ mod query;
 mod reflector;
 mod session;
 mod shared;
+#[cfg(feature = "testing")]
+mod simulate;
 mod stats;
 mod status;
 mod sync_test;
@@ -52,6 +54,8 @@ pub use model::*;
 pub use query::*;
 pub use reflector::*;
 pub use session::*;
+#[cfg(feature = "testing")]
+pub use simulate::*;
 pub use stats::*;
 pub use status::*;
 pub use sync_test::*;

@@ -142,6 +142,9 @@ pub enum tea_status {
     SyncDiffers = 700,
     /// A handler failed in a sync test, or on every participant of a session alike.
     Fault = 701,
+    /// A simulation found something else wrong than that participants differ or a handler fails; the message
+    /// says what.
+    CheckFailed = 702,
 
     /// A bug of the library: it panicked. The object is as good as lost, the process is not.
     Panic = 900,

@@ -60,6 +60,24 @@ pub enum Bug {
     SaysOther,
 }
 
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::ForgetsField, Self::LosesExit, Self::KeepsPanic, Self::HashOrder, Self::SaysOther];
+
+    /// As the mistake of a plan.
+    pub fn planted(self) -> teatime::testing::Bug {
+        let name = serde_json::to_value(self).expect("it has a name");
+        teatime::testing::Bug::Model(name.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The mistake of a plan, if it is one of a ledger.
+    pub fn of(bug: &teatime::testing::Bug) -> Option<Self> {
+        let teatime::testing::Bug::Model(name) = bug else { return None };
+        serde_json::from_value(name.as_str().into()).ok()
+    }
+}
+
 thread_local! {
     /// The next tick computes something else, as a broken memory or a compiler might.
     static CORRUPT: Cell<bool> = const { Cell::new(false) };

@@ -316,6 +316,11 @@ enum tea_status
      */
     TEA_STATUS_FAULT = 701,
     /**
+     * A simulation found something else wrong than that participants differ or a handler fails; the message
+     * says what.
+     */
+    TEA_STATUS_CHECK_FAILED = 702,
+    /**
      * A bug of the library: it panicked. The object is as good as lost, the process is not.
      */
     TEA_STATUS_PANIC = 900,

@@ -178,6 +178,7 @@ impl Session {
             let references = trailer.map(|trailer| trailer.references);
             session.space = references.map(|references| references.space);
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
+            session.check_position()?;
             session.views.restore(checkpoint.views, checkpoint.departed);
         } else {
             session.begin_with(head.persisted);
@@ -195,11 +196,20 @@ impl Session {
             }
         }
         session.told = session.told.max(time);
+        session.check_position()?;
         session.held = session.log.bytes() >= config.log_limit_bytes;
         session.clock = Clock::at(session.told);
         session.idle_since = Some(now);
         session.views.all_exit_at(now + config.rejoin_limit);
         Ok(session)
+    }
+
+    /// Files may come from anywhere; nothing that is counted on from here shall overflow.
+    fn check_position(&self) -> Result<(), StorageError> {
+        match self.told.max(self.log.newest()) {
+            0..=limits::MAX_TIME_OR_SEQ => Ok(()),
+            _ => Err(journal::wrong("session", "no session reaches its time or its number")),
+        }
     }
 
     /// What an ordered message has changed besides the log.

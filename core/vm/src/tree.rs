@@ -134,13 +134,13 @@ impl Tree {
             path.push(Step::Name(first.to_owned()));
         }
         let mut rest = rest;
-        while let Some(mark) = rest.chars().next() {
-            let inner = &rest[1..];
-            if mark == '[' {
+        while !rest.is_empty() {
+            if let Some(inner) = rest.strip_prefix('[') {
                 let (index, after) = inner.split_once(']')?;
                 path.push(Step::Index(index.parse().ok()?));
                 rest = after;
             } else {
+                let inner = rest.strip_prefix('.')?;
                 let (name, after) = inner.split_at(inner.find(['.', '[']).unwrap_or(inner.len()));
                 path.push(Step::Name(name.to_owned()));
                 rest = after;

@@ -128,6 +128,9 @@ extension TeatimeError {
     case syncDiffers = 700
     /// A handler failed in a sync test, or on every participant of a session alike.
     case fault = 701
+    /// A simulation found something else wrong than that participants differ or a handler fails; the message
+    /// says what.
+    case checkFailed = 702
 
     /// A bug of the library: it panicked. The object is as good as lost, the process is not.
     case panic = 900
@@ -200,6 +203,7 @@ extension TeatimeError.Code {
     case .nameTaken: "NAME_TAKEN"
     case .syncDiffers: "SYNC_DIFFERS"
     case .fault: "FAULT"
+    case .checkFailed: "CHECK_FAILED"
     case .panic: "PANIC"
     case .io: "IO"
     }
@@ -265,6 +269,7 @@ extension TeatimeError.Code {
     case .nameTaken: self = .nameTaken
     case .syncDiffers: self = .syncDiffers
     case .fault: self = .fault
+    case .checkFailed: self = .checkFailed
     case .panic: self = .panic
     case .io: self = .io
     }

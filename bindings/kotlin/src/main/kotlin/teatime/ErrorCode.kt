@@ -139,6 +139,8 @@ public enum class ErrorCode(public val number: Int) {
     SYNC_DIFFERS(700),
     /** A handler failed in a sync test, or on every participant of a session alike. */
     FAULT(701),
+    /** A simulation found something else wrong than that participants differ or a handler fails; the message says what. */
+    CHECK_FAILED(702),
 
     /** A bug of the library: it panicked. The object is as good as lost, the process is not. */
     PANIC(900),
@@ -205,6 +207,7 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.NAME_TAKEN -> ErrorCode.NAME_TAKEN
     TeaStatus.SYNC_DIFFERS -> ErrorCode.SYNC_DIFFERS
     TeaStatus.FAULT -> ErrorCode.FAULT
+    TeaStatus.CHECK_FAILED -> ErrorCode.CHECK_FAILED
     TeaStatus.PANIC -> ErrorCode.PANIC
     TeaStatus.IO -> ErrorCode.IO
 }

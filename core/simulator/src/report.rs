@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::clash::Clash;
 use super::plan::What;
 
 /// What a run was like.
@@ -23,9 +24,11 @@ pub struct Report {
     pub converged_us: u64,
     /// Positions at which a client was compared with another one.
     pub compared: u64,
+    /// Inputs after which a client was compared with a twin.
+    pub synced: u64,
     /// Votes that ended with everybody agreeing.
     pub unanimous: u64,
-    /// Entries that the models counted.
+    /// Events that were accepted, counted at each client that was left.
     pub entries: u64,
     /// What was done, how often.
     pub faults: BTreeMap<What, u64>,
@@ -51,12 +54,16 @@ pub struct Report {
 pub enum Invariant {
     /// Equal position, equal state.
     Agreement,
+    /// What is restored from a snapshot goes on like what the snapshot was taken of.
+    Sync,
     /// Equal position, equal faults; and none but those that were planned.
     Faults,
     /// Neither sequence numbers nor time go back for anybody.
     Monotony,
-    /// Every accepted entry comes once, in its sender's order; joins and exits are paired.
-    Ledger,
+    /// Every accepted event comes once, in its sender's order.
+    Delivery,
+    /// What the app itself checks.
+    Check,
     /// What anybody has seen outlives the reflector.
     Durability,
     /// Who did nothing wrong is not shut out.
@@ -69,17 +76,27 @@ pub enum Invariant {
     Liveness,
     /// A store is found again after a crash.
     Storage,
-    /// Nothing panics but the handlers that are meant to.
+    /// Nothing panics but the handlers that are meant to, and users publish what may be published.
     Sanity,
+    /// The app can be started.
+    Start,
 }
 
 impl Invariant {
+    /// Whether what violates one of them may violate the other, as chance will have it.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        let of_states = [Self::Agreement, Self::Sync];
+        self == other || of_states.contains(&self) && of_states.contains(&other)
+    }
+
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Agreement,
+        Self::Sync,
         Self::Faults,
         Self::Monotony,
-        Self::Ledger,
+        Self::Delivery,
+        Self::Check,
         Self::Durability,
         Self::Innocence,
         Self::Healing,
@@ -87,6 +104,7 @@ impl Invariant {
         Self::Liveness,
         Self::Storage,
         Self::Sanity,
+        Self::Start,
     ];
 }
 
@@ -99,10 +117,30 @@ pub struct Violation {
     pub of: Invariant,
     /// What was seen.
     pub what: String,
+    /// How often users had had something to do by then.
+    pub acts: u64,
+    /// Where two states differ, if that is it.
+    pub clash: Option<Box<Clash>>,
+    /// The newest that happened before, oldest first: when in virtual µs, and what.
+    pub story: Vec<(u64, String)>,
+}
+
+impl Violation {
+    /// At the beginning.
+    pub(crate) fn new(of: Invariant, what: String) -> Self {
+        Self { at_us: 0, of, what, acts: 0, clash: None, story: Vec::new() }
+    }
 }
 
 impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "after {} µs: {:?}: {}", self.at_us, self.of, self.what)
+        write!(f, "{:?}, after {} s", self.of, self.at_us as f64 / 1e6)?;
+        for part in [self.clash.as_ref().map(ToString::to_string), Some(self.what.clone())] {
+            match part {
+                Some(text) if !text.is_empty() => write!(f, ": {text}")?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }

@@ -98,7 +98,7 @@ impl Server {
             store: None,
             disk: MemoryDisk::default(),
             config,
-            bug: plan.bug,
+            bug: plan.bug.clone(),
             connections: BTreeMap::new(),
             members: BTreeMap::new(),
             dirty_connections: Vec::new(),
