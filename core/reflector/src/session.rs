@@ -471,7 +471,6 @@ impl Session {
         }
         self.conclude_vote(turn);
         self.hold_asked_vote(turn);
-        self.hold_persist_vote(turn);
         if self.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline) {
             self.give_up_uploader(turn);
         }

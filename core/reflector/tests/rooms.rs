@@ -205,6 +205,26 @@ fn votes_for_what_is_persisted_keep_their_distance_and_are_held_again_until_ther
 }
 
 #[test]
+fn who_asks_for_votes_all_the_time_does_not_keep_off_what_is_persisted() {
+    let mut world = world();
+    let one = announced(&mut world, version(1, 1));
+    world.say(one, &ClientMessage::RequestVote);
+    world.say(one, &ClientMessage::Persist);
+    let bytes = handed_in(b"a", &[]);
+    for _ in 0..100 {
+        world.say(one, &ClientMessage::RequestVote);
+        let seq = *votes_asked(&world, one).last().expect("it was asked");
+        world.say(one, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+        world.say(one, &ClientMessage::RequestVote);
+        if world.has(one, &ServerMessage::SnapshotWanted(seq)) {
+            return;
+        }
+        world.pass(SECOND / 10);
+    }
+    panic!("no snapshot is asked for");
+}
+
+#[test]
 fn what_a_liar_has_persisted_is_outvoted() {
     let mut world = world();
     let all = [1, 2, 3].map(|number| world.join_as(version(number, 1)));

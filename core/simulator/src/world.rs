@@ -760,8 +760,7 @@ impl World<'_> {
     }
 
     /// In each room everybody is there, has sent what he wanted to send and stands at the same
-    /// position, what it has persisted is kept, those who are gone are known to be, and a vote of all honest was
-    /// unanimous.
+    /// position, those who are gone are known to be, and a vote of all honest was unanimous.
     fn has_converged(&self) -> bool {
         (0..self.plan.rooms).all(|room| {
             let alive = self.alive(Some(room));
@@ -771,7 +770,6 @@ impl World<'_> {
                 let one = &self.participants[*at];
                 one.client.connection_state() == ConnectionState::Live
                     && one.diverged.is_none()
-                    && !one.client.unpersisted()
                     && one.last_receipt.is_none_or(|receipt| one.client.is_applied(receipt))
                     && one.client.vm().map_or(0, teatime_vm::Vm::view_count) as usize == alive.len()
             };

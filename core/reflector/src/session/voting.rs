@@ -39,6 +39,8 @@ impl Session {
     }
 
     pub(super) fn hold_asked_vote(&mut self, turn: &mut Turn<'_>) {
+        // First, for it is rarely due, and whoever asks again and again must not keep it off.
+        self.hold_persist_vote(turn);
         if self.vote_asked && self.vote.is_none() && turn.now >= self.next_asked_vote {
             self.vote_asked = false;
             let held = self.held.then(|| self.pause_between_votes(turn.config));
