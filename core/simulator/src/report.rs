@@ -144,3 +144,25 @@ impl std::fmt::Display for Violation {
         Ok(())
     }
 }
+
+/// What comes of something that may find that something is wrong.
+pub(crate) type Outcome = Result<(), Wrong>;
+
+/// What went wrong.
+pub(crate) struct Wrong {
+    pub(crate) of: Invariant,
+    pub(crate) what: String,
+    pub(crate) clash: Option<Box<Clash>>,
+}
+
+impl Wrong {
+    pub(crate) fn new(of: Invariant, what: impl Into<String>) -> Self {
+        Self { of, what: what.into(), clash: None }
+    }
+}
+
+impl From<(Invariant, String)> for Wrong {
+    fn from((of, what): (Invariant, String)) -> Self {
+        Self { of, what, clash: None }
+    }
+}
