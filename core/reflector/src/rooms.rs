@@ -21,12 +21,20 @@ const FORMAT: u8 = 1;
 /// the newest turn out to be a mistake.
 const KEPT: usize = 2;
 
+/// A room by its name and its id. Who tells the id of a room and another name is brought to another thread of a
+/// server, and must take nothing away from those who are in the room.
+type Place = (Digest, Digest);
+
+fn place(info: &RoomInfo) -> Place {
+    (info.name, info.id)
+}
+
 /// All rooms of which something is in memory.
 #[derive(Default)]
 pub(crate) struct Rooms {
-    all: HashMap<Digest, Room>,
+    all: HashMap<Place, Room>,
     /// Rooms without sessions, the oldest first; entries may be out of date. Only without a storage.
-    idle: VecDeque<Digest>,
+    idle: VecDeque<Place>,
     /// Bytes of what is kept in those.
     idle_bytes: u64,
 }
@@ -62,8 +70,8 @@ pub(crate) enum Keeping {
 }
 
 /// By what a room is stored among the sessions.
-pub(crate) fn stored_as(room: Digest) -> SessionId {
-    let hash = blake3::derive_key("teatime v1 stored room", &room.0);
+fn stored_as((name, id): Place) -> SessionId {
+    let hash = blake3::derive_key("teatime v1 stored room", &[name.0, id.0].concat());
     let mut id = [0; 32];
     id[..16].copy_from_slice(&PREFIX);
     id[16..].copy_from_slice(&hash[..16]);
@@ -93,10 +101,10 @@ impl Rooms {
         key: SessionKey,
         journal: &mut Journal,
     ) -> Result<Option<&Kept>, StorageError> {
-        let room = match self.all.entry(info.id) {
+        let room = match self.all.entry(place(info)) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                let id = stored_as(info.id);
+                let id = stored_as(place(info));
                 let read = journal.load(id).and_then(|stored| stored.map(read).transpose());
                 match read {
                     Ok(room) => vacant.insert(room.unwrap_or_default()),
@@ -117,12 +125,13 @@ impl Rooms {
     /// A session of a room goes from memory. Without a storage what it leaves behind may take so many bytes.
     pub(crate) fn leave(
         &mut self,
-        id: Digest,
+        info: &RoomInfo,
         key: SessionKey,
         most: u64,
         journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) {
+        let id = place(info);
         let Some(room) = self.all.get_mut(&id) else { return };
         let before = room.sessions.len();
         room.sessions.retain(|(other, _)| *other != key);
@@ -148,21 +157,26 @@ impl Rooms {
             if let Some(room) = self.all.remove(&oldest).filter(|_| is_idle) {
                 self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
                 if room.refers() {
-                    let references = References { space: oldest, roots: Vec::new() };
+                    let references = References { space: oldest.1, roots: Vec::new() };
                     out.push_back(Output::References { session: stored_as(oldest), references });
                 }
             }
         }
     }
 
+    /// Memory of what is kept of a room, in bytes.
+    pub(crate) fn memory(&self, info: &RoomInfo) -> u64 {
+        self.all.get(&place(info)).map_or(0, Room::bytes)
+    }
+
     /// The sessions of a room that are in memory, and their versions.
-    pub(crate) fn sessions(&self, id: Digest) -> &[(SessionKey, u32)] {
-        self.all.get(&id).map_or(&[], |room| &room.sessions)
+    pub(crate) fn sessions(&self, info: &RoomInfo) -> &[(SessionKey, u32)] {
+        self.all.get(&place(info)).map_or(&[], |room| &room.sessions)
     }
 
     /// The newest version of an app that has persisted something in a room.
-    pub(crate) fn newest_kept(&self, id: Digest) -> Option<u32> {
-        Some(self.all.get(&id)?.kept.first()?.version)
+    pub(crate) fn newest_kept(&self, info: &RoomInfo) -> Option<u32> {
+        Some(self.all.get(&place(info))?.kept.first()?.version)
     }
 
     /// Keeps what a version of the app has persisted, in the place of what it had persisted before. If
@@ -174,7 +188,7 @@ impl Rooms {
         journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) -> Result<Keeping, StorageError> {
-        let Some(room) = self.all.get_mut(&info.id) else { return Ok(Keeping::Older) };
+        let Some(room) = self.all.get_mut(&place(info)) else { return Ok(Keeping::Older) };
         let version = info.version;
         let new = Kept { version, data: ByteBuf::from(part.data), roots: part.roots };
         if room.kept.contains(&new) {
@@ -188,8 +202,9 @@ impl Rooms {
         }
         kept.insert(at, new);
         kept.truncate(KEPT);
-        let (id, changes) = (stored_as(info.id), room.changes + 1);
-        let head = (!room.is_stored).then(|| journal::encode(&(FORMAT, "teatime room", info.id)));
+        let (id, changes) = (stored_as(place(info)), room.changes + 1);
+        let head = (!room.is_stored)
+            .then(|| journal::encode(&(FORMAT, "teatime room", info.name, info.id)));
         journal.keep(id, head.as_deref(), changes, || journal::encode(&(FORMAT, &kept)))?;
         (room.is_stored, room.changes) = (true, changes);
         let referred = room.refers();
@@ -208,7 +223,7 @@ impl Rooms {
 
 fn read(stored: Stored) -> Result<Room, StorageError> {
     let wrong = |why: &str| journal::wrong("room", why);
-    let (format, mark, _): (u8, String, Digest) = journal::decode(&stored.head, "room")?;
+    let (format, mark, ..): (u8, String, Digest, Digest) = journal::decode(&stored.head, "room")?;
     if (format, mark.as_str()) != (FORMAT, "teatime room") {
         return Err(wrong("of another version"));
     }

@@ -253,6 +253,7 @@ impl Session {
         connection: ConnId,
         join: &Join<'_>,
     ) -> Result<(Arrival, Option<ConnId>), Refusal> {
+        self.check_room(join)?;
         if join.password_proof != self.password_proof {
             let detail = match (self.password_proof, join.password_proof) {
                 (Some(_), None) => "this session has a password",
@@ -260,11 +261,6 @@ impl Session {
                 _ => "",
             };
             return Err((CloseReason::WrongPassword, detail.into()));
-        }
-        if join.room != self.room {
-            // Who knows the password of a session is in its room.
-            let detail = "a session of another room, or of another version of the app";
-            return Err((CloseReason::OutOfOrder, detail.into()));
         }
         let id = join.view_id();
         if self.views.find(id).is_some_and(|view| view.attempt >= join.attempt) {
@@ -296,6 +292,17 @@ impl Session {
         turn.out.push_back(Output::Enter { connection, session: self.key });
         self.gather(turn);
         Ok((arrival, replaced))
+    }
+
+    /// Who knows the password of a session is in its room.
+    pub(crate) fn check_room(&self, join: &Join<'_>) -> Result<(), Refusal> {
+        // A wrong password leads to another room of the same name, and is told as such.
+        let is_wrong_password = join.password_proof != self.password_proof;
+        if join.room.name != self.room.name || (join.room != self.room && !is_wrong_password) {
+            let detail = "a session of another room, or of another version of the app";
+            return Err((CloseReason::OutOfOrder, detail.into()));
+        }
+        Ok(())
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) {
@@ -464,7 +471,6 @@ impl Session {
         }
         self.conclude_vote(turn);
         self.hold_asked_vote(turn);
-        self.hold_persist_vote(turn);
         if self.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline) {
             self.give_up_uploader(turn);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::plan::Plan;
-use super::report::Violation;
+use super::report::{Invariant, Violation};
 
 /// How many lines the plan that is left takes at most.
 const LINES: usize = 8;
@@ -101,6 +101,10 @@ impl fmt::Debug for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = &*self.0;
+        if one.smallest.of == Invariant::Start {
+            let what = &one.smallest.what;
+            return write!(f, "the simulation of {} cannot be started: {what}", one.app);
+        }
         writeln!(f, "seed {} of the simulation of {} fails", one.seed, one.app)?;
         writeln!(f, "{}", one.smallest)?;
         if !one.reproduced {

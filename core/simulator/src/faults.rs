@@ -3,9 +3,10 @@
 use teatime_session::ConnectionState;
 
 use super::plan::{Keeps, What};
+use super::report::Outcome;
 use super::scenario::User;
 use super::server::End;
-use super::world::{Happening, Outcome, SECOND, World};
+use super::world::{Happening, SECOND, World};
 
 impl World<'_> {
     /// Whether somebody has another state than the others, or is about to.

@@ -24,7 +24,9 @@ mod scenario;
 mod server;
 mod shrink;
 mod simulation;
+mod story;
 mod twin;
+mod users;
 mod world;
 
 pub use campaign::{Campaign, How, Summary};

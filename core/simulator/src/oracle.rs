@@ -10,10 +10,9 @@ use teatime_wire::ServerMessage;
 
 use super::clash::Clash;
 use super::participant::Participant;
-use super::report::{Invariant, Report};
+use super::report::{Invariant, Report, Wrong};
 use super::scenario::{End, Event, Scenario};
 use super::twin::cannot_be_saved;
-use super::world::Wrong;
 
 /// Most bytes of logs and snapshots: the log asks for a snapshot at 40 messages, and where none can be had
 /// it grows only as long as faults keep the clients from voting.

@@ -83,6 +83,26 @@ pub enum Invariant {
 }
 
 impl Invariant {
+    /// What it means that it is violated, in a few words.
+    fn tells(self) -> &'static str {
+        match self {
+            Self::Agreement => "two participants differ",
+            Self::Sync => "a participant differs from the same restored from a snapshot",
+            Self::Faults => "a handler failed, or not for everybody alike",
+            Self::Monotony => "time went back",
+            Self::Delivery => "an accepted event was lost or doubled",
+            Self::Check => "a check failed",
+            Self::Durability => "what somebody had seen was lost",
+            Self::Innocence => "somebody was shut out who did nothing wrong",
+            Self::Healing => "who diverged was not told, or somebody else was",
+            Self::Memory => "the reflector's memory is not bounded",
+            Self::Liveness => "not everybody converged in time after the faults",
+            Self::Storage => "the reflector's store was not found again",
+            Self::Sanity => "something panicked, or was published that must not be",
+            Self::Start => "it cannot be started",
+        }
+    }
+
     /// Whether what violates one of them may violate the other, as chance will have it.
     pub(crate) fn is_like(self, other: Self) -> bool {
         let of_states = [Self::Agreement, Self::Sync];
@@ -134,7 +154,7 @@ impl Violation {
 
 impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}, after {} s", self.of, self.at_us as f64 / 1e6)?;
+        write!(f, "{}, after {} s", self.of.tells(), self.at_us as f64 / 1e6)?;
         for part in [self.clash.as_ref().map(ToString::to_string), Some(self.what.clone())] {
             match part {
                 Some(text) if !text.is_empty() => write!(f, ": {text}")?,
@@ -142,5 +162,27 @@ impl std::fmt::Display for Violation {
             }
         }
         Ok(())
+    }
+}
+
+/// What comes of something that may find that something is wrong.
+pub(crate) type Outcome = Result<(), Wrong>;
+
+/// What went wrong.
+pub(crate) struct Wrong {
+    pub(crate) of: Invariant,
+    pub(crate) what: String,
+    pub(crate) clash: Option<Box<Clash>>,
+}
+
+impl Wrong {
+    pub(crate) fn new(of: Invariant, what: impl Into<String>) -> Self {
+        Self { of, what: what.into(), clash: None }
+    }
+}
+
+impl From<(Invariant, String)> for Wrong {
+    fn from((of, what): (Invariant, String)) -> Self {
+        Self { of, what, clash: None }
     }
 }

@@ -7,8 +7,7 @@ use teatime_vm::{App, External, SnapshotError, Vm};
 
 use super::clash::Clash;
 use super::participant::Participant;
-use super::report::Invariant;
-use super::world::Wrong;
+use super::report::{Invariant, Wrong};
 
 /// Who is watched in a session, and the twin.
 pub(super) struct Observer {
@@ -26,7 +25,7 @@ impl Observer {
     }
 
     /// The participant has made a step. If it moved on this is its state, and `is_done` says whether
-    /// nothing that is due is left.
+    /// nothing that is due is left. Says whether the two were compared.
     pub(super) fn watch(
         &mut self,
         app: &App,
@@ -34,7 +33,7 @@ impl Observer {
         is_done: bool,
         mut snapshot: Option<Rc<Vec<u8>>>,
         distance: u64,
-    ) -> Result<(), Wrong> {
+    ) -> Result<bool, Wrong> {
         let mut moved = false;
         for taped in one.client.take_tape() {
             match taped {
@@ -54,10 +53,10 @@ impl Observer {
         let (Some(vm), Some(twin), false) = (one.client.vm(), &mut self.twin, in_doubt) else {
             self.twin = None;
             let snapshot = one.client.vm().filter(|_| is_done && !in_doubt).map(Vm::snapshot);
-            return match snapshot {
-                Some(Ok(snapshot)) => self.restore(app, &snapshot),
-                _ => Ok(()),
-            };
+            if let Some(Ok(snapshot)) = snapshot {
+                self.restore(app, &snapshot)?;
+            }
+            return Ok(false);
         };
         if is_done && !moved {
             // Future messages.
@@ -73,11 +72,11 @@ impl Observer {
         }
         twin.drain_faults();
         if !moved {
-            return Ok(());
+            return Ok(false);
         }
         self.inputs += 1;
         if !self.inputs.is_multiple_of(distance) {
-            return Ok(());
+            return Ok(false);
         }
         let own = match snapshot {
             Some(snapshot) => snapshot,
@@ -91,7 +90,8 @@ impl Observer {
             let clash = Clash::of(app, here, (there.to_owned(), &other), &self.newest);
             return Err(Wrong { clash: Some(Box::new(clash)), ..Wrong::new(Invariant::Sync, "") });
         }
-        self.restore(app, &own)
+        self.restore(app, &own)?;
+        Ok(true)
     }
 
     fn restore(&mut self, app: &App, snapshot: &[u8]) -> Result<(), Wrong> {

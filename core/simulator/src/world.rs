@@ -4,7 +4,6 @@ use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -13,53 +12,21 @@ use teatime_session::{Action, Config, ConnectionState, Input, Stepped};
 use teatime_vm::{SessionId, Vm};
 use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 
-use super::clash::Clash;
 use super::network::{Line, Network, delay};
 use super::oracle::Oracle;
 use super::participant::Participant;
-use super::plan::{Bug, Keeps, Pace, Plan, What};
-use super::report::{Invariant, Report, Violation};
-use super::scenario::{Dice, Event, Scenario, User};
+use super::plan::{Bug, Keeps, Plan};
+use super::report::{Invariant, Outcome, Report, Violation, Wrong};
+use super::scenario::{Dice, Scenario};
 use super::server::{Down, End, Server};
+use super::story::Note;
 use super::twin::Observer;
+use super::users::ACTS;
 
 pub(super) const SECOND: u64 = 1_000_000;
 
 /// Whoever has diverged must have been told so in this time.
 const HEALED_WITHIN: u64 = 600 * SECOND;
-
-/// A kind of dice: what users do.
-const ACTS: u64 = 2;
-
-/// How much of what happened is kept to be told.
-const STORY: usize = 12;
-
-pub(super) type Outcome = Result<(), Wrong>;
-
-/// What went wrong.
-pub(super) struct Wrong {
-    pub(super) of: Invariant,
-    pub(super) what: String,
-    pub(super) clash: Option<Box<Clash>>,
-}
-
-impl Wrong {
-    pub(super) fn new(of: Invariant, what: impl Into<String>) -> Self {
-        Self { of, what: what.into(), clash: None }
-    }
-}
-
-impl From<(Invariant, String)> for Wrong {
-    fn from((of, what): (Invariant, String)) -> Self {
-        Self { of, what, clash: None }
-    }
-}
-
-/// Something to be told of a run that fails, besides what users publish.
-enum Note {
-    Joins(usize),
-    Fault(What, Option<usize>),
-}
 
 pub(super) enum Happening {
     /// A frame reaches the reflector.
@@ -133,12 +100,12 @@ pub(super) struct World<'a> {
     pub(super) report: Report,
     trace: blake3::Hasher,
     /// The faults are over.
-    quiet: bool,
+    pub(super) quiet: bool,
     /// Who is watched in each session.
-    observers: Vec<Option<Observer>>,
+    pub(super) observers: Vec<Option<Observer>>,
     /// How often users had something to do.
-    acts: u64,
-    notes: VecDeque<(u64, Note)>,
+    pub(super) acts: u64,
+    pub(super) notes: VecDeque<(u64, Note)>,
 }
 
 /// Plays a plan.
@@ -203,35 +170,6 @@ impl World<'_> {
         let mut report = self.report.clone();
         self.oracle.report(&mut report);
         Report { trace, simulated_us: self.now, taken_back: self.server.taken_back, ..report }
-    }
-
-    /// The newest that happened.
-    fn story(&self) -> Vec<(u64, String)> {
-        let notes = self.notes.iter().map(|(at, note)| (*at, note.to_string()));
-        let mut story: Vec<_> = notes.collect();
-        for (at, one) in self.participants.iter().enumerate() {
-            let told = |event: &Event| {
-                let (scope, name) = (&event.scope, &event.event);
-                (event.at_us, format!("participant {} publishes {scope}/{name}", at + 1))
-            };
-            story.extend(one.published.iter().rev().take(STORY).map(told));
-        }
-        story.sort_by_key(|(at, _)| *at);
-        story.drain(..story.len().saturating_sub(STORY));
-        story
-    }
-
-    fn tell(&mut self, note: Note) {
-        if self.notes.len() == STORY {
-            self.notes.pop_front();
-        }
-        self.notes.push_back((self.now, note));
-    }
-
-    pub(super) fn tell_fault(&mut self, what: What, victim: Option<usize>) {
-        if !matches!(what, What::Starts | What::LiarStarts) {
-            self.tell(Note::Fault(what, victim));
-        }
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -566,40 +504,6 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What users do is numbered, so that a plan can leave some of it out.
-    pub(super) fn user_acts(&mut self, at: usize) {
-        self.acts += 1;
-        let number = self.acts;
-        if self.plan.acts.as_ref().is_none_or(|acts| acts.binary_search(&number).is_ok()) {
-            let mut dice = Dice::of(self.plan.seed, ACTS, number);
-            let mut user = User::new(&mut self.participants[at], self.now, self.plan);
-            self.scenario.act(&mut dice, &mut user);
-        }
-    }
-
-    /// Compares whoever is watched in a session with the twin.
-    fn watch(&mut self, at: usize, is_done: bool, snapshot: Option<Rc<Vec<u8>>>) -> Outcome {
-        let Some(distance) = self.scenario.sync_distance() else { return Ok(()) };
-        let one = &mut self.participants[at];
-        if let Some(refused) = one.refused.take() {
-            return Err(Wrong::new(Invariant::Sanity, refused));
-        }
-        let room = one.room;
-        let gone = self.observers[room].as_ref().is_none_or(|of| !self.participants[of.at].alive);
-        let one = &mut self.participants[at];
-        if gone && !one.lies && one.alive {
-            one.client.start_tape();
-            self.observers[room] = Some(Observer::new(at));
-        }
-        match &mut self.observers[room] {
-            Some(observer) if observer.at == at => {
-                self.report.synced += 1;
-                observer.watch(self.scenario.app(), one, is_done, snapshot, distance.max(1))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// A client is over, from its own view.
     fn is_gone(&mut self, at: usize) {
         let one = &mut self.participants[at];
@@ -607,41 +511,6 @@ impl World<'_> {
         if one.lies {
             self.report.liars_closed += 1;
         }
-    }
-
-    /// The user of a client does something.
-    fn act(&mut self, at: usize) {
-        if !self.participants[at].alive {
-            return;
-        }
-        let now = self.now;
-        let healing = self.is_healing();
-        assert!(
-            self.plan.bug != Some(Bug::Panics) || !self.participants[at].chance(100),
-            "an application panics"
-        );
-        let one = &mut self.participants[at];
-        let mean = match self.plan.pace {
-            _ if self.quiet || healing => 2 * SECOND,
-            Pace::Brisk => SECOND / 5,
-            Pace::Steady => 8 * SECOND,
-        };
-        if one.frozen_until.max(one.idle_until) <= now {
-            if one.lies {
-                self.scenario.gossip(&mut User::new(one, now, self.plan));
-            } else {
-                self.user_acts(at);
-            }
-            let one = &mut self.participants[at];
-            if (self.quiet || healing) && one.diverged.is_none() {
-                // What cannot be asked for now will be asked for later.
-                let _ = one.client.request_vote();
-            }
-            self.obey_client(at);
-            self.wake(at, now);
-        }
-        let pause = self.participants[at].below(2 * mean);
-        self.at(now + pause, Happening::Act(at));
     }
 
     pub(super) fn after_server(&mut self) {
@@ -792,15 +661,5 @@ impl World<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl std::fmt::Display for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Joins(at) => write!(f, "participant {} joins", at + 1),
-            Self::Fault(what, None) => f.write_str(what.tells()),
-            Self::Fault(what, Some(at)) => write!(f, "participant {}: {}", at + 1, what.tells()),
-        }
     }
 }

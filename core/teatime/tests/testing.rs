@@ -280,7 +280,8 @@ fn an_app_that_cannot_start_and_what_cannot_be_published_are_told() {
     let large = simulation(Planted::Nothing).action(1, |_, user| {
         user.publish("board", "put", &"x".repeat(100_000));
     });
-    let failure = large.run().expect_err("it is too large");
+    // Also where nobody is watched.
+    let failure = large.sync_distance(0).run().expect_err("it is too large");
     assert_eq!(failure.smallest().of, Invariant::Sanity, "{failure}");
     assert!(failure.to_string().contains("board:put cannot be published"), "{failure}");
 }

@@ -194,12 +194,14 @@ impl Tree {
 
 /// What was persisted is the version of its layout, and MessagePack.
 fn persisted(part: Value) -> Node {
-    if let Value::Array(parts) = &part
-        && let [version, Value::Binary(bytes)] = &parts[..]
+    let mut part = part;
+    if let Value::Array(parts) = &mut part
+        && let [_, data] = &mut parts[..]
+        && let Value::Binary(bytes) = data
         && let Ok(value) = rmpv::decode::read_value_with_max_depth(&mut &bytes[..], 4 * MAX_DEPTH)
     {
-        let parts = [("version", version.clone()), ("data", value)];
-        return Node::Named(parts.map(|(name, part)| (name.to_owned(), Node::of(part))).into());
+        *data = value;
+        return Node::of(part).with_names(&["version", "data"]);
     }
     Node::of(part)
 }
