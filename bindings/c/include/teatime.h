@@ -10,10 +10,10 @@
  *   what went wrong. Results come through out-parameters, which are written on success only. No
  *   function ends the process, whatever it is given, as long as its pointers are NULL or good.
  * Ownership. A pointer to a tea_app, tea_blobs, tea_config, tea_reflector, tea_session, tea_transfer
- *   or tea_value is a handle. Whoever got it from a function frees it with the function that is named like the type.
- *   A handle is never dereferenced: one that was freed, or is of another type, is told from a good
- *   one and refused. What a tea_str or a tea_data points to is borrowed: for the time of the call
- *   where it goes in, for as long as the function says where it comes out.
+ *   or tea_value is a handle. Whoever got it from a function frees it with the function that is named
+ *   like the type. A handle is never dereferenced: one that was freed, or is of another type, is told
+ *   from a good one and refused. What a tea_str or a tea_data points to is borrowed: for the time of
+ *   the call where it goes in, for as long as the function says where it comes out.
  * Threads. Any thread may call any function; calls on one object take turns. A tea_cx belongs to the
  *   thread and the callback that it was given to. Messages are kept for each thread apart.
  * Units. Times are whole microseconds (us) of session time; identities and hashes are bytes.
