@@ -17,6 +17,7 @@ mod download;
 mod error;
 mod files;
 mod handle;
+mod holders;
 pub mod limits;
 mod manifest;
 mod serving;

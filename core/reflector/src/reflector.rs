@@ -7,8 +7,8 @@ use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime_wire::{
-    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, PersistedPart, References, ServerMessage,
-    SessionId, Vote, WireError,
+    ClientMessage, CloseReason, Digest, Holding, Join, PROTOCOL_VERSION, PersistedPart,
+    ServerMessage, SessionId, Vote, WireError,
 };
 
 use crate::config::Config;
@@ -58,13 +58,14 @@ pub enum Output {
         /// Of which.
         session: SessionKey,
     },
-    /// The state of a session, as a majority voted for it, refers to these blobs and to no others. Or what is
-    /// persisted in a room does.
+    /// To which blobs of its room a session may refer, or what is persisted in a room.
     References {
         /// Of which; for a room the name by which it is stored among the sessions.
         session: SessionId,
-        /// Which blobs.
-        references: References,
+        /// The space of the blobs.
+        room: Digest,
+        /// What is known of that.
+        holding: Holding,
     },
     /// Send what waits for this connection, then close it. It is a member of no session any more,
     /// and nothing of it is to be reported.
@@ -373,7 +374,7 @@ impl Reflector {
         stored: Stored,
     ) -> Result<Session, StorageError> {
         let session = Session::restore(key, id, stored, now, &self.config, &self.journal)?;
-        self.rooms.enter(&session.room, key, &mut self.journal)?;
+        self.rooms.enter(&session.room, key, &mut self.journal, &mut self.out)?;
         tracing::info!(session = %id, "a session goes on");
         // Nobody is in it as long as the join is not accepted.
         self.idle.push_back((now, key));
@@ -381,7 +382,7 @@ impl Reflector {
     }
 
     fn begin(&mut self, key: SessionKey, join: &Join<'_>) -> Result<Session, StorageError> {
-        let persisted = self.rooms.enter(&join.room, key, &mut self.journal)?;
+        let persisted = self.rooms.enter(&join.room, key, &mut self.journal, &mut self.out)?;
         tracing::info!(session = %join.session, "a session begins");
         let timeline = self.rng.next_u64();
         Ok(Session::begin(key, timeline, join, persisted, &self.config, &mut self.journal))
@@ -418,6 +419,9 @@ impl Reflector {
             self.scheduled.remove(key);
             self.journal.release(session.id);
             self.leave_room(&session);
+            if session.idle_since.is_none() {
+                self.out.push_back(session.holds(Holding::AtRest));
+            }
             let (reason, detail) = self.cannot_be_stored(session.id, error);
             let members: Vec<_> = session.views.iter().filter_map(|(_, v)| v.connection).collect();
             self.out.retain(|output| !output.is_of(*key, &members));
@@ -566,7 +570,7 @@ impl Reflector {
                 self.journal.release(session.id);
                 self.leave_room(&session);
                 if !self.journal.keeps() {
-                    self.out.extend(session.end_references());
+                    self.out.push_back(session.holds(Holding::Gone));
                 }
                 tracing::info!(session = %session.id, "an idle session is dropped");
             }
