@@ -21,7 +21,7 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// A server that neither answers nor takes anything for so long is given up, and tried anew, whatever else is heard
 /// of it.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
 /// After so many connections in a row that got nowhere a transfer fails; the pauses between them come to
 /// six seconds, longer than a server needs to restart.
@@ -404,5 +404,62 @@ fn take_in(side: &mut dyn Side, message: Option<Result<Message, WsError>>) -> Re
         Some(Ok(_)) => Ok(false),
         Some(Err(error)) => Err(error.into()),
         None => Err(Broken::Retry("the connection broke".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use tokio_tungstenite::tungstenite::accept_hdr;
+    use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+    use super::*;
+
+    /// A server that sends pings and nothing else, at this pace.
+    fn pinging(pause: Duration) -> Remote {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let url = format!("ws://{}", listener.local_addr().expect("it listens"));
+        std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("somebody comes");
+            let name = |_: &Request, mut response: Response| {
+                let subprotocol = DATA_SUBPROTOCOL.parse().expect("it is a header");
+                response.headers_mut().insert("sec-websocket-protocol", subprotocol);
+                Ok(response)
+            };
+            let mut socket = accept_hdr(stream, name).expect("it is a WebSocket");
+            while socket.send(Message::Ping(Bytes::new())).is_ok() {
+                std::thread::sleep(pause);
+            }
+        });
+        Remote { url, trust: Trust::new(None).expect("nothing is wrong with it") }
+    }
+
+    fn connect(remote: &Remote, watch: &mut Watch<'_>) -> Broken {
+        let space = Arc::new(Space::new("org.example", "room", None));
+        let upload = Upload::new(space, 1).expect("it is small");
+        let mut storing = Storing { upload, source: &mut &b"x"[..], buffer: Vec::new() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("there are threads");
+        runtime.block_on(connection(remote, &mut storing, watch)).expect_err("it does not answer")
+    }
+
+    #[test]
+    fn a_server_that_pings_and_does_not_answer_is_given_up() {
+        let end = connect(&pinging(SILENCE / 10), &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(end, Broken::Retry(why) if why.contains("silent")));
+    }
+
+    #[test]
+    fn in_a_flood_of_pings_the_caller_is_heard() {
+        let begun = Instant::now();
+        let end = connect(&pinging(Duration::ZERO), &mut |_| {
+            if begun.elapsed() > SILENCE / 4 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        assert!(matches!(end, Broken::Fatal(DataError::Cancelled)));
     }
 }
