@@ -38,3 +38,8 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// Tests with models of their own need a library that has them: `cargo xtask swift --crate tests/app`.
+if Context.environment["TEATIME_TEST_APP"] != nil {
+  package.targets.append(.testTarget(name: "TestAppTests", dependencies: ["Teatime"]))
+}

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::status::{Result, remember, tea_status};
+use crate::status::{Failure, Result, remember, tea_status};
 
 #[cfg(panic = "abort")]
 compile_error!("build with panic = \"unwind\": otherwise a bug here would end the host program");
@@ -24,6 +24,11 @@ pub(crate) fn boundary(body: impl FnOnce() -> Result<()>) -> tea_status {
     }
 }
 
+/// The same for what a thread of the library does: a panic is a failure like others.
+pub(crate) fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(failure(&*panic)))
+}
+
 /// The same for exports that return a value, and this one if they panic.
 #[inline]
 pub(crate) fn value_boundary<T>(fallback: T, body: impl FnOnce() -> T) -> T {
@@ -35,10 +40,16 @@ pub(crate) fn value_boundary<T>(fallback: T, body: impl FnOnce() -> T) -> T {
 
 #[cold]
 fn panicked(panic: &(dyn std::any::Any + Send)) -> tea_status {
+    let Failure { status, message } = failure(panic);
+    remember(message);
+    status
+}
+
+fn failure(panic: &(dyn std::any::Any + Send)) -> Failure {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    remember(format!("the library panicked: {}", message.unwrap_or("without a message")));
-    tea_status::Panic
+    let message = message.unwrap_or("without a message");
+    Failure::new(tea_status::Panic, format!("the library panicked: {message}"))
 }
 
 #[cfg(not(feature = "panic-injection"))]

@@ -57,7 +57,10 @@ pub(crate) fn enter<R>(cx: &mut UntypedCx<'_>, run: impl FnOnce(*mut tea_cx) -> 
 }
 
 /// Runs something with the context that C names.
-fn with<R>(cx: *const tea_cx, run: impl FnOnce(&mut UntypedCx<'_>) -> Result<R>) -> Result<R> {
+pub(crate) fn with<R>(
+    cx: *const tea_cx,
+    run: impl FnOnce(&mut UntypedCx<'_>) -> Result<R>,
+) -> Result<R> {
     if cx.is_null() {
         return Err(null("cx"));
     }

@@ -44,6 +44,13 @@ pub enum tea_event_kind {
     /// found it, the wrong state's hash. If flag there is a file of evidence, and message is its path; if
     /// it could not be written status and message say why. See tea_config_set_evidence_dir.
     Diverged = 10,
+    /// What the root model has persisted is stored: seq of the vote that it was part of. See
+    /// tea_cx_persist.
+    Persisted = 11,
+    /// A newer version of the app is used in this room, or has been: version. It has a session of its
+    /// own, which began with what was persisted by then; what is done here does not get there. message
+    /// tells the user to update.
+    NewerVersion = 12,
 }
 
 /// An event. Which members mean something depends on the kind; the others are zero or empty. Texts
@@ -83,6 +90,8 @@ pub struct tea_event {
     pub agreed: u32,
     /// How many were asked.
     pub of: u32,
+    /// The version of an app.
+    pub version: u32,
 }
 
 impl tea_event {
@@ -104,6 +113,7 @@ impl tea_event {
             hash: tea_hash { bytes: [0; 32] },
             agreed: 0,
             of: 0,
+            version: 0,
         }
     }
 }
@@ -162,7 +172,7 @@ pub unsafe extern "C" fn tea_session_poll(
                     && let Some(told) = driver.poll_event()
                 {
                     wake |= matches!(told, SessionEvent::ViewReady);
-                    let Some((event, message)) = of_session(batch, told) else { continue };
+                    let (event, message) = of_session(batch, told);
                     // SAFETY: the caller of every export promises that there is the room it says.
                     unsafe { events.add(spans.len()).write(event) };
                     spans.push(message);
@@ -222,8 +232,7 @@ fn published(
     }
 }
 
-/// Nothing for what is not told in C.
-fn of_session(batch: &mut Batch, told: SessionEvent) -> Option<(tea_event, Range<usize>)> {
+fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>) {
     let mut message = 0..0;
     let event = match told {
         SessionEvent::Connection(state, reason) => {
@@ -289,12 +298,18 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> Option<(tea_event, Range
             }
             event
         }
-        SessionEvent::Persisted { .. } | SessionEvent::NewerVersion(_) => return None,
+        SessionEvent::Persisted { seq } => {
+            tea_event { seq, ..tea_event::new(tea_event_kind::Persisted) }
+        }
+        SessionEvent::NewerVersion(newer) => {
+            message = batch.message(newer);
+            tea_event { version: newer.newer, ..tea_event::new(tea_event_kind::NewerVersion) }
+        }
         // What this version of the library does not know it does not make.
         other => {
             message = batch.message(format_args!("{other:?}"));
             tea_event::new(tea_event_kind::Fault)
         }
     };
-    Some((event, message))
+    (event, message)
 }

@@ -15,9 +15,11 @@ use crate::status::{Failure, Result, tea_status};
 /// Everything that C can hold.
 pub(crate) enum Object {
     App(crate::app::App),
+    Blobs(crate::blobs::Blobs),
     Config(crate::config::Config),
     Reflector(crate::reflector::Reflector),
     Session(Box<crate::session::Session>),
+    Transfer(crate::blobs::Transfer),
     Value(crate::value::Value),
 }
 

@@ -8,6 +8,7 @@
 //! its own in Rust has a crate like that, and exports what [`export_app`] returns.
 
 mod app;
+mod blobs;
 mod boundary;
 #[cfg(feature = "chat")]
 mod chat;
@@ -23,14 +24,18 @@ mod math;
 pub mod mobile;
 mod model;
 mod out;
+mod persisted;
 mod query;
 mod reflector;
 mod session;
 mod shared;
+#[cfg(feature = "testing")]
+mod simulate;
 mod stats;
 mod status;
 mod sync_test;
 mod text;
+mod transfer;
 mod value;
 mod version;
 mod wake;
@@ -39,6 +44,7 @@ mod wake;
 uniffi::setup_scaffolding!();
 
 pub use app::*;
+pub use blobs::*;
 #[cfg(feature = "chat")]
 pub use chat::*;
 pub use config::*;
@@ -49,9 +55,12 @@ pub use ids::*;
 pub use link::*;
 pub use math::*;
 pub use model::*;
+pub use persisted::*;
 pub use query::*;
 pub use reflector::*;
 pub use session::*;
+#[cfg(feature = "testing")]
+pub use simulate::*;
 pub use stats::*;
 pub use status::*;
 pub use sync_test::*;

@@ -222,7 +222,7 @@ impl Table {
 }
 
 /// Lets C put a value, and takes it.
-fn collect(
+pub(crate) fn collect(
     what: &str,
     put: impl FnOnce(*mut tea_value) -> i32,
 ) -> std::result::Result<Vec<u8>, String> {

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 
 use strum::{IntoStaticStr, VariantArray};
+use teatime::data::DataError;
+use teatime::persisted::{MigrationError, PersistError};
 use teatime::{
     AppError, ConfigError, DisconnectReason, JoinError, LinkError, PublishError, QueryError,
 };
@@ -106,7 +108,7 @@ pub enum tea_status {
     /// somebody else may have answered.
     BadCertificate = 509,
     /// The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
-    /// was published and has not come back yet is sent again then.
+    /// was published and has not come back yet is sent again then. Or it cannot store or read blobs.
     NotStored = 510,
     /// The password is not the one that the session was started with.
     WrongPassword = 520,
@@ -122,6 +124,9 @@ pub enum tea_status {
     OutOfOrder = 525,
     /// The same view has connected again from elsewhere.
     Replaced = 526,
+    /// What another version of the app has persisted cannot be migrated; it stays as it is. The message
+    /// says from which version to which, and why.
+    Migration = 527,
 
     /// There is no such model (any more).
     UnknownModel = 600,
@@ -142,6 +147,39 @@ pub enum tea_status {
     SyncDiffers = 700,
     /// A handler failed in a sync test, or on every participant of a session alike.
     Fault = 701,
+    /// A simulation found something else wrong than that participants differ or a handler fails; the message
+    /// says what.
+    CheckFailed = 702,
+    /// Only the root model may persist data.
+    NotRoot = 703,
+    /// This is not what the app has declared that it persists.
+    NotDeclared = 704,
+    /// The data is larger than what may be persisted.
+    PersistedTooLarge = 705,
+
+    /// The text is no handle of a blob.
+    BadBlobHandle = 800,
+    /// The blob is larger than the reflector takes; nothing of it was sent. The message has both
+    /// sizes.
+    BlobTooLarge = 801,
+    /// The reflector has no room for the blob: what the room may have is used up, or all that it has.
+    NoRoom = 802,
+    /// The disk of the reflector is full.
+    ServerDiskFull = 803,
+    /// The reflector has no such blob: it was never there, or no model has had its handle for long.
+    UnknownBlob = 804,
+    /// The handle is one of another app or room, or of another password.
+    OtherSession = 805,
+    /// The reflector handed out wrong bytes. None of them was passed on.
+    WrongBytes = 806,
+    /// The reflector lost a part of the blob while it was on its way: store it again.
+    Forgotten = 807,
+    /// The file changed its size while it was read.
+    WrongSize = 808,
+    /// The reflector ended the transfer for good; the message says why.
+    Closed = 809,
+    /// The transfer was cancelled.
+    Cancelled = 810,
 
     /// A bug of the library: it panicked. The object is as good as lost, the process is not.
     Panic = 900,
@@ -162,7 +200,7 @@ impl tea_status {
 }
 
 /// A call that failed: its status and its message.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) status: tea_status,
     pub(crate) message: String,
@@ -227,6 +265,30 @@ impl From<JoinError> for Failure {
             JoinError::Certificates(error) => Self::new(tea_status::BadCertificates, error),
             error => Self::new(tea_status::Io, error),
         }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::new(tea_status::of_name(error.code()).unwrap_or(tea_status::Protocol), error)
+    }
+}
+
+impl From<PersistError> for Failure {
+    fn from(error: PersistError) -> Self {
+        let status = match error {
+            PersistError::NotRoot => tea_status::NotRoot,
+            PersistError::NotDeclared => tea_status::NotDeclared,
+            PersistError::TooLarge { .. } => tea_status::PersistedTooLarge,
+            _ => tea_status::Encoding,
+        };
+        Self::new(status, error)
+    }
+}
+
+impl From<MigrationError> for Failure {
+    fn from(error: MigrationError) -> Self {
+        Self::new(tea_status::Migration, error)
     }
 }
 
@@ -307,6 +369,26 @@ mod tests {
         ];
         for reason in closed.chain(others) {
             assert!(tea_status::of_name(reason.code()).is_some(), "{}", reason.code());
+        }
+        let transfers = [
+            DataError::TooLarge { size: 1, most: 0 },
+            DataError::NoRoom,
+            DataError::ServerDiskFull,
+            DataError::ServerFailed,
+            DataError::Unknown,
+            DataError::OtherSession,
+            DataError::WrongBytes,
+            DataError::Forgotten,
+            DataError::WrongSize(1),
+            DataError::Local(String::new()),
+            DataError::Protocol(String::new()),
+            DataError::Unreachable(String::new()),
+            DataError::BadCertificate(String::new()),
+            DataError::Closed(String::new()),
+            DataError::Cancelled,
+        ];
+        for error in transfers {
+            assert!(tea_status::of_name(error.code()).is_some(), "{}", error.code());
         }
     }
 

@@ -30,6 +30,9 @@ fn source(name: &str) -> PathBuf {
     root().join("tests/c").join(name)
 }
 
+/// The tests in C, each a program of its own.
+const TESTS: [&str; 5] = ["values", "sessions", "threads", "blobs", "persisted"];
+
 /// Builds a test in C and returns where it is.
 fn build_test(name: &str, kind: &str, flags: &[&str]) -> PathBuf {
     let program = scratch(&format!("{name}-{kind}"));
@@ -141,16 +144,16 @@ fn what_the_libraries_export_is_what_the_header_declares() {
 }
 
 #[test]
-fn values_sessions_and_threads_in_c_are_clean_under_valgrind() {
-    for name in ["values", "sessions", "threads"] {
+fn all_tests_in_c_are_clean_under_valgrind() {
+    for name in TESTS {
         run_in_valgrind(&build_test(name, "plain", &[]));
     }
 }
 
 #[test]
-fn values_sessions_and_threads_in_c_are_clean_under_the_sanitizers() {
+fn all_tests_in_c_are_clean_under_the_sanitizers() {
     let address = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-    for name in ["values", "sessions", "threads"] {
+    for name in TESTS {
         let program = build_test(name, "address", &address);
         let report = report(name);
         run(Command::new(program)

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use teatime::{Cx, handlers, model};
 use teatime_ffi::mobile::{
-    App, CallError, Event, JoinOptions, Link, Reflector, Session, Waker, convert, make_link,
-    parse_link, qr_code,
+    App, CallError, Event, JoinOptions, Link, Reflector, Session, Transfer, Waker, convert,
+    make_link, parse_link, qr_code,
 };
 use teatime_ffi::{tea_connection as Connection, tea_format as Format, tea_status};
 
@@ -44,6 +44,8 @@ fn options(url: &str) -> JoinOptions {
         trusted_certificates: None,
         agent: "test/1".to_owned(),
         evidence_dir: None,
+        blob_cache_dir: None,
+        blob_cache_bytes: None,
     }
 }
 
@@ -171,6 +173,46 @@ fn acceptance_12_reconnecting_by_hand_loses_nothing_and_nobody_exits() {
         }
     }
     assert_eq!(views(&other), before);
+}
+
+/// Waits until a transfer is over, whenever its bell rings.
+fn end_of(transfer: &Transfer) -> Result<Vec<u8>, CallError> {
+    let (sender, bell) = mpsc::channel();
+    transfer.set_waker(Some(Box::new(Bell(sender)))).expect("it is alive");
+    loop {
+        bell.recv_timeout(PATIENCE).expect("it rings");
+        if let Some(result) = transfer.result()? {
+            return Ok(result);
+        }
+    }
+}
+
+#[test]
+fn blobs_come_and_go_beside_a_session() {
+    let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
+    let url = reflector.url().expect("it is alive");
+    let chat = App::chat().expect("it is there");
+    let sessions = [(); 2].map(|()| Session::join(&chat, &options(&url)).expect("it begins"));
+    let content: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let stored = sessions[0].store_bytes(&content).expect("it begins");
+    let handle = String::from_utf8(end_of(&stored).expect("it is stored")).expect("a text");
+    let progress = stored.progress().expect("it is alive");
+    assert_eq!((progress.done, progress.total), (4_000_000, 4_000_000));
+    assert!(sessions[1].owns_blob(&handle).expect("a handle"));
+    let fetched = sessions[1].fetch_bytes(&handle).expect("it begins");
+    assert!(end_of(&fetched).expect("it is fetched") == content);
+    let cut = sessions[1].fetch_bytes(&handle[1..]).err().expect("it is no handle");
+    assert_eq!(status(cut), tea_status::BadBlobHandle);
+    let nowhere = sessions[1].fetch_file(&handle, "/dev/null/nowhere").expect("it begins");
+    assert_eq!(status(end_of(&nowhere).expect_err("there is no folder")), tea_status::Io);
+    let cancelled = sessions[1].store_bytes(&content[1..]).expect("it begins");
+    cancelled.cancel().expect("it is alive");
+    assert_eq!(status(end_of(&cancelled).expect_err("it ends")), tea_status::Cancelled);
+    let away = JoinOptions { name: "away".to_owned(), ..options(&url) };
+    let away = Session::join(&chat, &away).expect("it begins");
+    assert!(!away.owns_blob(&handle).expect("a handle"));
+    let foreign = away.fetch_bytes(&handle).expect("it begins");
+    assert_eq!(status(end_of(&foreign).expect_err("another room's")), tea_status::OtherSession);
 }
 
 #[test]

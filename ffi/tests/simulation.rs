@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 
+use teatime::testing::{Plan, play};
 use teatime_ffi::*;
 use teatime_tests::ledger;
-use teatime_tests::sim::{Plan, run_with};
+use teatime_tests::play::Books;
 
 /// The state of the ledger in C.
 #[derive(Default)]
@@ -253,12 +254,11 @@ fn app() -> teatime::App {
 
 #[test]
 fn a_model_behind_the_c_abi_survives_what_models_in_rust_survive() {
-    let app = app();
+    let books = Books::of(app());
     let mut compared = 0;
     for seed in 1..=40 {
         let plan = Plan::new(seed, 1);
-        let report =
-            run_with(&plan, &app).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
+        let report = play(&plan, &books).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
         compared += report.compared;
     }
     assert!(compared > 100_000, "only {compared} positions were compared");

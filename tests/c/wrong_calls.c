@@ -14,12 +14,15 @@ enum { ROOM = 64 };
 
 static struct {
     tea_app *app;
+    tea_blobs *blobs;
     tea_config *config;
     tea_cx *cx;
     tea_reflector *reflector;
     tea_session *session; /* another one than that whose handler runs */
+    tea_transfer *transfer;
     tea_value *value;
     tea_model model;
+    tea_migration migration;
     tea_sync_step step;
 } fixture;
 static const tea_str no_text = {NULL, 1};
@@ -86,6 +89,11 @@ static void *load(tea_data state, void *user_data) {
     return user_data;
 }
 
+static int32_t migrate(tea_data old, tea_value *migrated, void *user_data) {
+    (void)old, (void)user_data;
+    return (int32_t)tea_value_put_nil(migrated);
+}
+
 int main(void) {
     static const tea_str handlers[] = {{"zero", 4}, {"one", 3}};
     tea_sync_step none;
@@ -101,6 +109,8 @@ int main(void) {
     fixture.model.handle = handle;
     fixture.model.save = save;
     fixture.model.load = load;
+    fixture.migration.from = 1;
+    fixture.migration.migrate = migrate;
     must(tea_app_new(TEA_STR("other"), 1, &fixture.app), "app");
     must(tea_app_new(TEA_STR(TEA_CHAT_APP), 1, &chat), "chat");
     must(tea_app_add_chat(chat), "chat");
@@ -108,6 +118,8 @@ int main(void) {
     must(tea_reflector_start(TEA_STR("127.0.0.1:0"), &fixture.reflector), "reflector");
     must(tea_reflector_url(fixture.reflector, &url), "reflector");
     must(tea_session_join(fixture.config, url, &fixture.session), "session");
+    must(tea_blobs_new(fixture.config, url, &fixture.blobs), "blobs");
+    must(tea_blobs_store(fixture.blobs, NULL, 0, &fixture.transfer), "transfer");
     must(tea_value_new(&fixture.value), "value");
     must(tea_value_put_nil(fixture.value), "value");
     /* The sync test makes the model, and with it all calls. */
@@ -121,6 +133,8 @@ int main(void) {
         expect(status, TEA_STATUS_OK, "sync test");
     }
     must(tea_value_free(fixture.value), "value");
+    must(tea_transfer_free(fixture.transfer), "transfer");
+    must(tea_blobs_free(fixture.blobs), "blobs");
     must(tea_session_free(fixture.session), "session");
     must(tea_reflector_free(fixture.reflector), "reflector");
     must(tea_config_free(fixture.config), "config");

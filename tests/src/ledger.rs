@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use teatime::{
-    App, Cx, Duration, Handle, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, handlers, model,
+    App, Cx, Duration, Handle, NoPrevious, OrderedMap, Persisted, VIEW_EXIT, VIEW_JOIN, ViewId,
+    ViewInfo, handlers, model,
 };
 
 /// The view data of every client of the simulator.
@@ -16,6 +17,22 @@ pub const BROUGHT_ALONG: &str = "brought along";
 pub struct Entry {
     /// 1, 2, 3, … of each view.
     pub number: u64,
+}
+
+/// What the ledger persists: how many entries there are, after every few of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    /// So many.
+    pub entries: u64,
+}
+
+impl Persisted for Total {
+    const VERSION: u32 = 1;
+    type Previous = NoPrevious;
+
+    fn migrate(old: NoPrevious) -> Result<Self, String> {
+        match old {}
+    }
 }
 
 /// How a ledger is set: its options.
@@ -41,6 +58,24 @@ pub enum Bug {
     HashOrder,
     /// A panic says what is known to this participant only.
     SaysOther,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::ForgetsField, Self::LosesExit, Self::KeepsPanic, Self::HashOrder, Self::SaysOther];
+
+    /// As the mistake of a plan.
+    pub fn planted(self) -> teatime::testing::Bug {
+        let name = serde_json::to_value(self).expect("it has a name");
+        teatime::testing::Bug::Model(name.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The mistake of a plan, if it is one of a ledger.
+    pub fn of(bug: &teatime::testing::Bug) -> Option<Self> {
+        let teatime::testing::Bug::Model(name) = bug else { return None };
+        serde_json::from_value(name.as_str().into()).ok()
+    }
 }
 
 thread_local! {
@@ -136,6 +171,10 @@ impl Ledger {
         *newest = entry.number;
         self.entries += 1;
         self.forgotten += 1;
+        if self.entries % 8 == 1 {
+            let total = Total { entries: self.entries };
+            self.violations += u64::from(cx.persist(&total).is_err());
+        }
         let pause = Duration::from_micros(cx.random_below(3_000_000));
         cx.future(pause).call(Self::later, entry.number);
         cx.publish(sender, "entered", entry);
@@ -234,6 +273,7 @@ impl Page {
 pub fn app() -> App {
     App::builder::<Ledger>("teatime.ledger")
         .model::<Page>()
+        .persists::<Total>()
         .build()
         .expect("it declares two models with different ids")
 }

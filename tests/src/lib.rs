@@ -1,9 +1,9 @@
-//! Whole-system tests: a simulator that plays sessions in virtual time, the models it plays, and a
-//! harness for real programs.
+//! Whole-system tests: the models that the simulator plays, what it does with them, and a harness for real
+//! programs.
 
 pub mod certificates;
 pub mod ledger;
+pub mod play;
 pub mod program;
 pub mod proxy;
-pub mod sim;
 pub mod usage;

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use teatime_tests::sim::plan::{ModelBug, Pace, What};
-use teatime_tests::sim::{Bug, Campaign, Invariant, Plan, run, shrink};
+use teatime::testing::{Bug, Campaign, How, Invariant, Pace, Plan, What, play, shrink};
+use teatime_tests::ledger;
+use teatime_tests::play::{Books, bugs, run, shows_as};
 
 /// Runs that may be spent on making a plan that fails smaller.
 const SHRINK: u32 = 200;
@@ -23,7 +24,8 @@ fn seeds() -> std::ops::Range<u64> {
 #[test]
 fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
     let plans: Vec<_> = seeds().map(|seed| Plan::new(seed, 3)).collect();
-    let campaign = Campaign::play(&plans, JOBS, SHRINK, |_, _| {});
+    let how = How { jobs: JOBS, shrink_runs: SHRINK, stops: false };
+    let campaign = Campaign::play(&Books::new(), &plans, how, |_, _| {});
     for failure in &campaign.failures {
         println!("{}", serde_json::json!(failure));
     }
@@ -52,6 +54,32 @@ fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
     }
 }
 
+/// The ledger does under the sync test what it does without, and nothing in it differs from its twin.
+#[test]
+fn under_the_sync_test_the_same_happens_and_every_model_bug_is_found() {
+    let (mut synced, bare) = (0, Books::new());
+    let books = Books::new().synced(1);
+    for seed in 1..=12 {
+        let plan = Plan::new(seed, 1);
+        let report = play(&plan, &books).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
+        assert_eq!(report.trace, play(&plan, &bare).expect("it holds").trace);
+        synced += report.synced;
+    }
+    assert!(synced > 30_000, "only {synced} comparisons");
+    // What no snapshot holds, or what is kept outside, shows in the twin.
+    for bug in [ledger::Bug::ForgetsField, ledger::Bug::KeepsPanic, ledger::Bug::HashOrder] {
+        let planted = |seed| Plan::new(seed, 1).with_bug(bug.planted());
+        let violation = (1..=60).find_map(|seed| play(&planted(seed), &books).err());
+        let violation = violation.unwrap_or_else(|| panic!("{bug:?} is not found"));
+        let clash = violation.clash.as_ref().unwrap_or_else(|| panic!("{violation}"));
+        // Now and then another participant gets there before the twin does.
+        let of = [Invariant::Sync, Invariant::Agreement];
+        assert!(of.contains(&violation.of), "{bug:?}: {violation}");
+        assert_eq!(clash.model.as_ref().map(|(_, kind)| &**kind), Some("ledger"), "{violation}");
+        assert_eq!(clash.field, "sum", "{violation}");
+    }
+}
+
 #[test]
 fn the_same_plan_gives_the_same_run() {
     for seed in [1, 2, 16] {
@@ -66,40 +94,34 @@ fn the_same_plan_gives_the_same_run() {
 #[test]
 fn every_planted_bug_is_found_as_what_it_is() {
     let mut found = BTreeSet::new();
-    for bug in Bug::ALL {
-        let expected: &[Invariant] = match bug {
-            Bug::Model(ModelBug::LosesExit) | Bug::EntersTwice => &[Invariant::Ledger],
-            Bug::Model(ModelBug::SaysOther) => &[Invariant::Faults],
-            Bug::Model(_) => &[Invariant::Agreement],
-            Bug::SendsBeforeStoring => &[Invariant::Durability],
-            Bug::ForgetsTime => &[Invariant::Monotony],
-            Bug::LosesEvent => &[Invariant::Innocence],
-            Bug::Rots => &[Invariant::Storage],
-            Bug::Panics => &[Invariant::Sanity],
-            Bug::SilentAboutDivergence => &[Invariant::Healing],
-            Bug::NeverSnapshots => &[Invariant::Memory],
-            Bug::GivesUp => &[Invariant::Liveness],
-        };
+    for bug in bugs() {
+        let expected = shows_as(&bug);
         // A log without snapshots takes its time to grow.
         let hours = if bug == Bug::NeverSnapshots { 5 } else { 1 };
-        let violation = (1..=60).find_map(|seed| run(&Plan::new(seed, hours).with_bug(bug)).err());
+        let planted = |seed| Plan::new(seed, hours).with_bug(bug.clone());
+        let violation = (1..=60).find_map(|seed| run(&planted(seed)).err());
         let violation = violation.unwrap_or_else(|| panic!("{bug:?} is not found"));
         assert!(expected.contains(&violation.of), "{bug:?}: {violation}");
         found.insert(violation.of);
     }
+    // These two are of models: tests/testing.rs plants them.
+    found.extend([Invariant::Start, Invariant::Sync]);
     let unchecked: Vec<_> = Invariant::ALL.into_iter().filter(|of| !found.contains(of)).collect();
     assert!(unchecked.is_empty(), "no mistake is planted for {unchecked:?}");
 }
 
 #[test]
 fn a_failing_plan_gets_smaller_and_fails_in_the_same_way() {
-    let bug = Bug::Model(ModelBug::ForgetsField);
-    let failing = (1..=60).map(|seed| Plan::new(seed, 1).with_bug(bug)).find_map(|plan| {
+    let bug = ledger::Bug::ForgetsField.planted();
+    let planted = |seed| Plan::new(seed, 1).with_bug(bug.clone());
+    let failing = (1..=60).map(planted).find_map(|plan| {
         let violation = run(&plan).err()?;
         (plan.pace == Pace::Brisk && plan.faults.len() > 20).then_some((plan, violation))
     });
     let (plan, violation) = failing.expect("the bug shows in one of them");
-    let (small, smallest) = shrink(&plan, &violation, SHRINK);
+    let found = shrink(&Books::new(), &plan, &violation, SHRINK);
+    let (small, smallest) = (found.plan, found.violation);
+    assert!(found.reproduced);
     // Somebody must join after an entry: that is all this bug needs.
     assert!(small.faults.len() <= 4, "{small:?}");
     assert_eq!((smallest.of, run(&small).err()), (violation.of, Some(smallest.clone())));
@@ -116,8 +138,7 @@ fn what_once_failed_does_not_fail_again() {
     let mut played = 0;
     for file in files {
         let path = file.expect("it can be listed").path();
-        let text = std::fs::read_to_string(&path).expect("it can be read");
-        let plan: Plan = serde_json::from_str(&text).expect("it is a plan");
+        let plan = Plan::read(&path).expect("it is a plan");
         if let Err(violation) = run(&plan) {
             panic!("{}: {violation}", path.display());
         }

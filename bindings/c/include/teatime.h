@@ -9,8 +9,8 @@
  * Calls. Functions return a tea_status, but for a few that cannot fail; tea_last_error says in words
  *   what went wrong. Results come through out-parameters, which are written on success only. No
  *   function ends the process, whatever it is given, as long as its pointers are NULL or good.
- * Ownership. A pointer to a tea_app, tea_config, tea_reflector, tea_session or tea_value is a
- *   handle. Whoever got it from a function frees it with the function that is named like the type.
+ * Ownership. A pointer to a tea_app, tea_blobs, tea_config, tea_reflector, tea_session, tea_transfer
+ *   or tea_value is a handle. Whoever got it from a function frees it with the function that is named like the type.
  *   A handle is never dereferenced: one that was freed, or is of another type, is told from a good
  *   one and refused. What a tea_str or a tea_data points to is borrowed: for the time of the call
  *   where it goes in, for as long as the function says where it comes out.
@@ -248,7 +248,7 @@ enum tea_status
     TEA_STATUS_BAD_CERTIFICATE = 509,
     /**
      * The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
-     * was published and has not come back yet is sent again then.
+     * was published and has not come back yet is sent again then. Or it cannot store or read blobs.
      */
     TEA_STATUS_NOT_STORED = 510,
     /**
@@ -279,6 +279,11 @@ enum tea_status
      * The same view has connected again from elsewhere.
      */
     TEA_STATUS_REPLACED = 526,
+    /**
+     * What another version of the app has persisted cannot be migrated; it stays as it is. The message
+     * says from which version to which, and why.
+     */
+    TEA_STATUS_MIGRATION = 527,
     /**
      * There is no such model (any more).
      */
@@ -315,6 +320,68 @@ enum tea_status
      * A handler failed in a sync test, or on every participant of a session alike.
      */
     TEA_STATUS_FAULT = 701,
+    /**
+     * A simulation found something else wrong than that participants differ or a handler fails; the message
+     * says what.
+     */
+    TEA_STATUS_CHECK_FAILED = 702,
+    /**
+     * Only the root model may persist data.
+     */
+    TEA_STATUS_NOT_ROOT = 703,
+    /**
+     * This is not what the app has declared that it persists.
+     */
+    TEA_STATUS_NOT_DECLARED = 704,
+    /**
+     * The data is larger than what may be persisted.
+     */
+    TEA_STATUS_PERSISTED_TOO_LARGE = 705,
+    /**
+     * The text is no handle of a blob.
+     */
+    TEA_STATUS_BAD_BLOB_HANDLE = 800,
+    /**
+     * The blob is larger than the reflector takes; nothing of it was sent. The message has both
+     * sizes.
+     */
+    TEA_STATUS_BLOB_TOO_LARGE = 801,
+    /**
+     * The reflector has no room for the blob: what the room may have is used up, or all that it has.
+     */
+    TEA_STATUS_NO_ROOM = 802,
+    /**
+     * The disk of the reflector is full.
+     */
+    TEA_STATUS_SERVER_DISK_FULL = 803,
+    /**
+     * The reflector has no such blob: it was never there, or no model has had its handle for long.
+     */
+    TEA_STATUS_UNKNOWN_BLOB = 804,
+    /**
+     * The handle is one of another app or room, or of another password.
+     */
+    TEA_STATUS_OTHER_SESSION = 805,
+    /**
+     * The reflector handed out wrong bytes. None of them was passed on.
+     */
+    TEA_STATUS_WRONG_BYTES = 806,
+    /**
+     * The reflector lost a part of the blob while it was on its way: store it again.
+     */
+    TEA_STATUS_FORGOTTEN = 807,
+    /**
+     * The file changed its size while it was read.
+     */
+    TEA_STATUS_WRONG_SIZE = 808,
+    /**
+     * The reflector ended the transfer for good; the message says why.
+     */
+    TEA_STATUS_CLOSED = 809,
+    /**
+     * The transfer was cancelled.
+     */
+    TEA_STATUS_CANCELLED = 810,
     /**
      * A bug of the library: it panicked. The object is as good as lost, the process is not.
      */
@@ -435,6 +502,17 @@ enum tea_event_kind
      * it could not be written status and message say why. See tea_config_set_evidence_dir.
      */
     TEA_EVENT_KIND_DIVERGED = 10,
+    /**
+     * What the root model has persisted is stored: seq of the vote that it was part of. See
+     * tea_cx_persist.
+     */
+    TEA_EVENT_KIND_PERSISTED = 11,
+    /**
+     * A newer version of the app is used in this room, or has been: version. It has a session of its
+     * own, which began with what was persisted by then; what is done here does not get there. message
+     * tells the user to update.
+     */
+    TEA_EVENT_KIND_NEWER_VERSION = 12,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -575,6 +653,18 @@ typedef int32_t tea_sync_kind;
 typedef struct tea_app tea_app;
 
 /**
+ * The blobs of a room: data of up to 2 GiB each that is too large for events. Free it with
+ * tea_blobs_free.
+ *
+ * What is stored is cut into pieces, encrypted like the session if there is a password, and kept by
+ * the reflector. A handle stands for it: a text of 125 bytes that begins with "teatime-blob:", to be
+ * sent in events and kept in models as a text, as it is. A blob stays as long as a model's state has
+ * its handle, and a while longer. Handles are bound to app, name and password: whoever has the same
+ * ones, whatever the versions and options, can fetch the blob, and nobody else.
+ */
+typedef struct tea_blobs tea_blobs;
+
+/**
  * Which session to join, and how. Free it with tea_config_free; a session that was joined with it
  * does not need it any more.
  */
@@ -602,6 +692,13 @@ typedef struct tea_reflector tea_reflector;
  * tea_session_free, which frees it when the step is over.
  */
 typedef struct tea_session tea_session;
+
+/**
+ * A blob on its way, which a thread of the library sees to. Free it with tea_transfer_free; that
+ * cancels it. When a connection breaks it goes on with another one, and nothing that has arrived is
+ * sent again; so does a transfer of the same content that is started later.
+ */
+typedef struct tea_transfer tea_transfer;
 
 /**
  * A value that the caller owns. Free it with tea_value_free.
@@ -727,6 +824,13 @@ typedef struct {
 } tea_model;
 
 /**
+ * Called from a background thread when stepping a session has become worthwhile, and from the thread
+ * that pulls a TEA_EVENT_KIND_VIEW_READY. It must only pass that on to the thread that steps, and
+ * return.
+ */
+typedef void (*tea_waker)(void *user_data);
+
+/**
  * Identity of a session: who has the same one is in the same session.
  */
 typedef struct {
@@ -843,14 +947,32 @@ typedef struct {
      * How many were asked.
      */
     uint32_t of;
+    /**
+     * The version of an app.
+     */
+    uint32_t version;
 } tea_event;
 
 /**
- * Called from a background thread when stepping a session has become worthwhile, and from the thread
- * that pulls a TEA_EVENT_KIND_VIEW_READY. It must only pass that on to the thread that steps, and
- * return.
+ * A step from one version of what an app persists to the next one. It must give the same on every
+ * participant, as all that models compute; see tea_model.
  */
-typedef void (*tea_waker)(void *user_data);
+typedef struct {
+    /**
+     * The version from which it leads: to that of the migration behind it, the last one to the version
+     * of the app.
+     */
+    uint32_t from;
+    /**
+     * Puts into a value what becomes of what was persisted in that version, which is MessagePack.
+     * Anything but 0 is a failure: then the session does not begin, and what was persisted stays.
+     */
+    int32_t (*migrate)(tea_data old, tea_value *migrated, void *user_data);
+    /**
+     * Passed to it.
+     */
+    void *user_data;
+} tea_migration;
 
 /**
  * Statistics of a session; times are in µs.
@@ -946,6 +1068,129 @@ tea_status tea_app_add_model(tea_app *app,
  * Frees an app. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
  */
 tea_status tea_app_free(tea_app *app);
+
+/**
+ * The blobs of the room that a configuration describes, at the reflector with this address. It does
+ * not connect yet. With a password deriving the keys takes some 30 ms.
+ *
+ * Fails with TEA_STATUS_BAD_ADDRESS or TEA_STATUS_BAD_CERTIFICATES.
+ */
+tea_status tea_blobs_new(const tea_config *config, tea_str reflector, tea_blobs **blobs);
+
+/**
+ * Keeps what is fetched in a directory, which is made if it is not there; at most so many bytes: what
+ * was not used for longest goes first. What is in it is encrypted if there is a password, and is
+ * checked whenever it is used.
+ *
+ * Fails with TEA_STATUS_IO.
+ */
+tea_status tea_blobs_set_cache(tea_blobs *blobs,
+                               tea_str directory,
+                               uint64_t max_bytes);
+
+/**
+ * Frees it. Transfers that were started go on. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+ */
+tea_status tea_blobs_free(tea_blobs *blobs);
+
+/**
+ * Starts to store bytes, which are copied. tea_transfer_handle gives the handle in the end.
+ */
+tea_status tea_blobs_store(const tea_blobs *blobs,
+                           const uint8_t *content,
+                           size_t count,
+                           tea_transfer **transfer);
+
+/**
+ * Starts to store a file, of which only a few pieces are in memory at a time. tea_transfer_handle
+ * gives the handle in the end.
+ */
+tea_status tea_blobs_store_file(const tea_blobs *blobs, tea_str file, tea_transfer **transfer);
+
+/**
+ * Starts to fetch the blob with this handle. tea_transfer_bytes gives it in the end.
+ *
+ * Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
+ */
+tea_status tea_blobs_fetch(const tea_blobs *blobs, tea_str handle, tea_transfer **transfer);
+
+/**
+ * Starts to fetch the blob with this handle into a file, which is there whole in the end, or as it
+ * was before.
+ *
+ * Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
+ */
+tea_status tea_blobs_fetch_file(const tea_blobs *blobs,
+                                tea_str handle,
+                                tea_str file,
+                                tea_transfer **transfer);
+
+/**
+ * Whether a handle belongs to this room, and to its password. The reflector is not asked.
+ *
+ * Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
+ */
+tea_status tea_blobs_owns(const tea_blobs *blobs, tea_str handle, bool *owns);
+
+/**
+ * How many bytes the blob with this handle has.
+ *
+ * Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
+ */
+tea_status tea_blob_size(tea_str handle, uint64_t *size);
+
+/**
+ * How far a transfer is: how many bytes of the blob are where they shall be, and how many it has;
+ * both are 0 at first.
+ */
+tea_status tea_transfer_progress(const tea_transfer *transfer, uint64_t *done, uint64_t *total);
+
+/**
+ * Sets what is called, from a background thread, when there is progress, at most some ten times a
+ * second, and at the end; NULL for nothing. It is also called once at once. When this returns, the
+ * one before is not called any more: do not hold a lock that it takes. `user_data` is passed to it.
+ */
+tea_status tea_transfer_set_waker(tea_transfer *transfer, tea_waker waker, void *user_data);
+
+/**
+ * Ends a transfer within about a tenth of a second, unless a disk takes longer: with
+ * TEA_STATUS_CANCELLED, unless it has come to its end just now.
+ */
+tea_status tea_transfer_cancel(tea_transfer *transfer);
+
+/**
+ * Whether a transfer is over, which it is if it went well; waits for that at most so many µs, and
+ * not at all with 0. Where it has failed this fails in the same way, every time.
+ *
+ * Fails with TEA_STATUS_BLOB_TOO_LARGE before anything was sent, and with TEA_STATUS_NO_ROOM,
+ * TEA_STATUS_SERVER_DISK_FULL, TEA_STATUS_NOT_STORED, TEA_STATUS_UNKNOWN_BLOB,
+ * TEA_STATUS_OTHER_SESSION, TEA_STATUS_WRONG_BYTES, TEA_STATUS_FORGOTTEN, TEA_STATUS_WRONG_SIZE,
+ * TEA_STATUS_CANCELLED, TEA_STATUS_CLOSED, TEA_STATUS_UNREACHABLE, TEA_STATUS_BAD_CERTIFICATE,
+ * TEA_STATUS_PROTOCOL, TEA_STATUS_IO.
+ */
+tea_status tea_transfer_wait(const tea_transfer *transfer, uint64_t at_most_us, bool *over);
+
+/**
+ * The handle of what was stored. It lives until the transfer is freed.
+ *
+ * Fails with TEA_STATUS_NOT_FOUND if it is not over, with TEA_STATUS_WRONG_TYPE if it was to fetch
+ * something, and as tea_transfer_wait does.
+ */
+tea_status tea_transfer_handle(const tea_transfer *transfer, tea_str *handle);
+
+/**
+ * What was fetched; nothing if it was fetched into a file. It lives until the transfer is freed.
+ *
+ * Fails with TEA_STATUS_NOT_FOUND if it is not over, with TEA_STATUS_WRONG_TYPE if it was to store
+ * something, and as tea_transfer_wait does.
+ */
+tea_status tea_transfer_bytes(const tea_transfer *transfer, const uint8_t **bytes, size_t *count);
+
+/**
+ * Frees a transfer, and cancels it if it is not over. When this returns the waker is not called any
+ * more: do not hold a lock that it takes. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+ */
+tea_status tea_transfer_free(tea_transfer *transfer);
 
 /**
  * Adds the chat model to an app. The chat itself is the app with the id TEA_CHAT_APP, version 1,
@@ -1429,6 +1674,55 @@ double tea_math_hypot(double x, double y);
  * The remainder of x / y with the sign of x.
  */
 double tea_math_rem(double x, double y);
+
+/**
+ * Declares that the root model persists data, by tea_cx_persist, and which version the layout of
+ * that data has: 1 or more, and another one whenever it changes. The session of a later version of
+ * the app, in the same room with the same password, begins with it; the migrations, in the order of
+ * their versions, make of it what the later version knows. They are copied; their functions and
+ * user_data must live as long as the app and everything made from it, and any thread may call them.
+ *
+ * Fails with TEA_STATUS_BAD_APP if a configuration was asked of the app already. Whether the versions
+ * go up shows when a session is configured.
+ */
+tea_status tea_app_persists(tea_app *app,
+                            uint32_t version,
+                            const tea_migration *migrations,
+                            size_t count);
+
+/**
+ * Makes of data that some version of the app has persisted what this one would: for tests of
+ * migrations. From then on nothing can be added to the app. Free the value with tea_value_free.
+ *
+ * Fails with TEA_STATUS_MIGRATION, and with TEA_STATUS_NOT_DECLARED if the app persists nothing.
+ */
+tea_status tea_app_migrate(const tea_app *app,
+                           uint32_t version,
+                           tea_data data,
+                           int32_t format,
+                           tea_value **migrated);
+
+/**
+ * Persists data, for the root model: it takes the place of what was persisted before, and is what a
+ * later version of the app begins with. At most 1 MiB; handles of blobs may stand in it as texts. It
+ * is part of the model's state, and is stored by the reflector soon, encrypted if there is a
+ * password: TEA_EVENT_KIND_PERSISTED tells when.
+ *
+ * Fails with TEA_STATUS_NOT_ROOT, TEA_STATUS_NOT_DECLARED, TEA_STATUS_PERSISTED_TOO_LARGE or
+ * TEA_STATUS_ENCODING. What was persisted before stays then.
+ */
+tea_status tea_cx_persist(tea_cx *cx,
+                          tea_data data);
+
+/**
+ * What an earlier version of the app has persisted, migrated to the layout of this one: for the init
+ * of the root model. Free the value with tea_value_free.
+ *
+ * Fails with TEA_STATUS_NOT_FOUND if there is nothing, as in every callback but that one.
+ */
+tea_status tea_cx_persisted(const tea_cx *cx,
+                            int32_t format,
+                            tea_value **data);
 
 /**
  * Asks a named query of a model, TEA_ROOT_MODEL for the root model. Reading changes nothing. The

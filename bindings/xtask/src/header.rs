@@ -1,4 +1,4 @@
-//! The C header: generated, committed, and checked for drift.
+//! The C headers: generated, committed, and checked for drift.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,34 +6,49 @@ use std::path::PathBuf;
 use crate::files::at;
 use crate::{Result, root};
 
-/// Where the header is kept.
+/// Where the header of the library is kept.
 pub(crate) fn path() -> PathBuf {
     root().join("bindings/c/include/teatime.h")
 }
 
-/// Generates the header and writes it.
+/// Where the header of what the library for tests has besides is kept.
+pub(crate) fn testing_path() -> PathBuf {
+    root().join("bindings/c-testing/include/teatime_testing.h")
+}
+
+/// Generates the headers and writes them.
 pub(crate) fn write() -> Result<()> {
-    let path = path();
-    at(&path, fs::write(&path, generate()?))
-}
-
-/// Fails if the header that is there is not the one that would be generated.
-pub(crate) fn check() -> Result<()> {
-    let path = path();
-    if at(&path, fs::read(&path))? == generate()? {
-        return Ok(());
+    for (path, header) in generated()? {
+        at(&path, fs::write(&path, header))?;
     }
-    Err(format!("{} is not what ffi/src says: run `cargo xtask header`", path.display()))
+    Ok(())
 }
 
-fn generate() -> Result<Vec<u8>> {
+/// Fails if a header that is there is not the one that would be generated.
+pub(crate) fn check() -> Result<()> {
+    for (path, header) in generated()? {
+        if at(&path, fs::read(&path))? != header {
+            let path = path.display();
+            return Err(format!("{path} is not what ffi/src says: run `cargo xtask header`"));
+        }
+    }
+    Ok(())
+}
+
+fn generated() -> Result<[(PathBuf, Vec<u8>); 2]> {
     let library = root().join("ffi");
-    let config = cbindgen::Config::from_file(library.join("cbindgen.toml"))?;
-    let bindings = cbindgen::Builder::new()
-        .with_crate(&library)
-        .with_config(config)
-        .generate()
-        .map_err(|error| error.to_string())?;
+    let all = cbindgen::Builder::new().with_crate(&library);
+    // Alone, so that the types of the other header are taken as they are.
+    let testing = cbindgen::Builder::new().with_src(library.join("src/simulate.rs"));
+    Ok([
+        (path(), generate(all, "cbindgen.toml")?),
+        (testing_path(), generate(testing, "cbindgen-testing.toml")?),
+    ])
+}
+
+fn generate(of: cbindgen::Builder, settings: &str) -> Result<Vec<u8>> {
+    let config = cbindgen::Config::from_file(root().join("ffi").join(settings))?;
+    let bindings = of.with_config(config).generate().map_err(|error| error.to_string())?;
     let mut header = Vec::new();
     bindings.write(&mut header);
     Ok(header)

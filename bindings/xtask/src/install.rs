@@ -1,7 +1,7 @@
 //! Builds the C library and installs it as C and C++ programs expect it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::files::{at, copy, remove, run, write};
@@ -17,7 +17,23 @@ const NATIVE_LIBRARIES: &str = if cfg!(target_vendor = "apple") {
     "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc"
 };
 
+/// The library that programs are shipped with.
 pub(crate) fn install(prefix: &Path, library: &Library) -> Result<()> {
+    let prefix = &install_library(prefix, library, "teatime")?;
+    let lib = prefix.join("lib");
+    copy(&header::path(), &prefix.join("include/teatime.h"))?;
+    write(&lib.join("cmake/teatime/teatime-config.cmake"), &cmake_package())?;
+    write(&lib.join("cmake/teatime/teatime-config-version.cmake"), &cmake_version())
+}
+
+/// The library that tests link in its place, beside it.
+pub(crate) fn install_testing(prefix: &Path, library: &Library) -> Result<()> {
+    let prefix = &install_library(prefix, library, "teatime-testing")?;
+    copy(&header::testing_path(), &prefix.join("include/teatime_testing.h"))
+}
+
+/// Both kinds of a library and its pkg-config files. Returns the whole path of the prefix.
+fn install_library(prefix: &Path, library: &Library, name: &str) -> Result<PathBuf> {
     let built = library.build()?;
     at(prefix, fs::create_dir_all(prefix))?;
     let prefix = at(prefix, prefix.canonicalize())?;
@@ -25,41 +41,42 @@ pub(crate) fn install(prefix: &Path, library: &Library) -> Result<()> {
     for folder in [prefix.join("include"), lib.join("pkgconfig"), lib.join("cmake/teatime")] {
         at(&folder, fs::create_dir_all(&folder))?;
     }
-    copy(&header::path(), &prefix.join("include/teatime.h"))?;
-    install_shared(built.shared()?, &lib, library.profile == "release")?;
-    install_archive(built.archive()?, &lib)?;
-    write(&lib.join("pkgconfig/teatime.pc"), &pkg_config("-L${libdir} -lteatime", ""))?;
-    let whole = format!("${{libdir}}/libteatime.a {NATIVE_LIBRARIES}");
-    write(&lib.join("pkgconfig/teatime-static.pc"), &pkg_config(&whole, ", as a static library"))?;
-    write(&lib.join("cmake/teatime/teatime-config.cmake"), &cmake_package())?;
-    write(&lib.join("cmake/teatime/teatime-config-version.cmake"), &cmake_version())
+    install_shared(built.shared()?, &lib, name, library.profile == "release")?;
+    install_archive(built.archive()?, &lib, name)?;
+    let is = if name == "teatime" { "" } else { ", with its simulator" };
+    let shared = pkg_config(&format!("-L${{libdir}} -l{name}"), is);
+    write(&lib.join(format!("pkgconfig/{name}.pc")), &shared)?;
+    let whole = format!("${{libdir}}/lib{name}.a {NATIVE_LIBRARIES}");
+    let whole = pkg_config(&whole, &format!("{is}, as a static library"));
+    write(&lib.join(format!("pkgconfig/{name}-static.pc")), &whole)?;
+    Ok(prefix)
 }
 
 /// The shared library, under its full version and the names that lead to it.
-fn install_shared(built: &Path, lib: &Path, stripped: bool) -> Result<()> {
+fn install_shared(built: &Path, lib: &Path, name: &str, stripped: bool) -> Result<()> {
     if built.extension().is_some_and(|extension| extension == "dylib") {
-        return copy(built, &lib.join("libteatime.dylib"));
+        return copy(built, &lib.join(format!("lib{name}.dylib")));
     }
-    let file = format!("libteatime.so.{VERSION}");
+    let file = format!("lib{name}.so.{VERSION}");
     let target = lib.join(&file);
     copy(built, &target)?;
     if stripped {
         run(Command::new("strip").arg("--strip-unneeded").arg(&target))?;
     }
     let abi = VERSION.rsplit_once('.').map_or(VERSION, |(abi, _)| abi);
-    let so_name = format!("libteatime.so.{abi}");
+    let so_name = format!("lib{name}.so.{abi}");
     link(&file, &lib.join(&so_name))?;
-    link(&so_name, &lib.join("libteatime.so"))
+    link(&so_name, &lib.join(format!("lib{name}.so")))
 }
 
 /// The static library as one object in which only the exports are visible: two libraries written in
 /// Rust can then be linked into one program.
-fn install_archive(built: &Path, lib: &Path) -> Result<()> {
-    let archive = lib.join("libteatime.a");
+fn install_archive(built: &Path, lib: &Path, name: &str) -> Result<()> {
+    let archive = lib.join(format!("lib{name}.a"));
     if cfg!(target_vendor = "apple") {
         return copy(built, &archive);
     }
-    let object = lib.join("teatime.o");
+    let object = lib.join(format!("{name}.o"));
     let whole = ["-r", "--whole-archive", "-o"];
     run(Command::new("ld").args(whole).arg(&object).arg(built))?;
     // The bitcode in Rust's standard library is of no use here, and older tools stumble over it.

@@ -59,6 +59,9 @@ enum Task {
         /// Leaves wss:// out, for a smaller library.
         #[arg(long)]
         without_tls: bool,
+        /// Installs the library for tests as well: the same with the simulator.
+        #[arg(long)]
+        testing: bool,
     },
 }
 
@@ -92,12 +95,16 @@ fn main() -> ExitCode {
         Task::Bench => bench::bench(),
         Task::Header { check: true } => header::check(),
         Task::Header { check: false } => header::write(),
-        Task::Install { prefix, profile, features, without_tls } => {
-            let mut library = c_library(&profile).with(&["--features", &features]);
-            if without_tls {
-                library = library.with(&["--no-default-features"]);
-            }
-            install::install(&prefix, &library)
+        Task::Install { prefix, profile, features, without_tls, testing } => {
+            let with = |library: Library| {
+                let library = library.with(&["--features", &features]);
+                if without_tls { library.with(&["--no-default-features"]) } else { library }
+            };
+            let folder = root().join("bindings/c-testing");
+            install::install(&prefix, &with(c_library(&profile))).and_then(|()| {
+                let library = with(Library::new(&folder, &profile));
+                if testing { install::install_testing(&prefix, &library) } else { Ok(()) }
+            })
         }
         Task::Kotlin(how) => how.run(mobile::kotlin),
         Task::Package { platform } => package::make(platform),

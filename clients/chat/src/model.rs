@@ -59,6 +59,15 @@ pub struct Chat {
     announce: bool,
 }
 
+impl Chat {
+    /// What all participants have agreed on.
+    pub fn options(&self) -> ChatOptions {
+        let seconds = self.inactivity.as_micros() / 1_000_000;
+        let inactivity_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        ChatOptions { inactivity_seconds, announce: self.announce }
+    }
+}
+
 #[handlers]
 impl Chat {
     fn init(cx: &mut Cx<Self>, options: &ChatOptions) -> Self {

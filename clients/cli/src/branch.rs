@@ -7,13 +7,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use teatime::data::BlobHandle;
 use teatime::{Config, Vm, recording};
-use teatime_chat::ChatOptions;
+use teatime_chat::{Chat, ChatOptions};
 use teatime_store::{Error, Stored, insert};
 
-use crate::Failure;
 use crate::joining::usage;
 use crate::replay::{Source, state_at};
+use crate::{Failure, printable, tell_user};
 
 /// Flags of `teatime branch`.
 #[derive(Args)]
@@ -64,23 +65,47 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let stored = Stored::begin(beginning).map_err(failed)?;
     insert(into, &id.0, &stored).map_err(failed)?;
     tell(arguments, id, &state);
+    let snapshot = state.snapshot().map_err(|error| source.failed(&error))?;
+    if BlobHandle::scan(&snapshot).next().is_some() {
+        tell_user(
+            &"blobs stay with the room they were stored in: the new one has their handles only",
+        );
+    }
     if source.has_password() && new_password.is_none() {
-        eprintln!("teatime: the new room has no password; --new-password gives it one");
+        tell_user(&"the new room has no password; --new-password gives it one");
     }
     Ok(())
 }
 
 fn tell(arguments: &Arguments, id: teatime_wire::SessionId, state: &Vm) {
     let (seq, time, Arguments { into, room, .. }) = (state.seq(), state.time(), arguments);
+    // They are those of the room it comes from, and part of which session is meant.
+    let options = state.root::<Chat>().map(Chat::options).unwrap_or_default();
+    let seconds = options.inactivity_seconds;
     if arguments.json {
         crate::say(&json!({
             "event": "branch", "session_id": id.to_string(), "name": room, "into": into,
-            "seq": seq, "time_us": time.as_micros(),
+            "inactivity_seconds": seconds, "seq": seq, "time_us": time.as_micros(),
         }));
-    } else {
-        let into = into.display();
-        println!("room {room:?} begins after event {seq}, at {time}; go on with it by");
-        println!("  teatime reflector --data {into}");
-        println!("  teatime chat --name {room}");
+        return;
     }
+    let mut chat = format!("teatime chat --name {}", quoted(room));
+    if seconds != ChatOptions::default().inactivity_seconds {
+        chat += &format!(" --inactivity {seconds}");
+    }
+    if arguments.new_password.is_some() {
+        chat += " --password PW";
+    }
+    println!("room {room:?} begins after event {seq}, at {time}; go on with it by");
+    println!("  teatime reflector --data {}", quoted(&into.display().to_string()));
+    println!("  {chat}");
+}
+
+/// As a shell takes it.
+fn quoted(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", printable(text).replace('\'', "'\\''"))
 }

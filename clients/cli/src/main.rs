@@ -77,14 +77,29 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Told) => ExitCode::from(1),
         Err(Failure::Failed(message)) => {
-            eprintln!("teatime: {message}");
+            tell_user(&message);
             ExitCode::from(1)
         }
         Err(Failure::Usage(message)) => {
-            eprintln!("teatime: {message}");
+            tell_user(&message);
             ExitCode::from(2)
         }
     }
+}
+
+/// A line for whoever sits there, on standard error.
+pub(crate) fn tell_user(message: &dyn std::fmt::Display) {
+    let message = printable(&message.to_string().replace('\n', " "));
+    // Nobody may be there to see it.
+    let _ = writeln!(std::io::stderr(), "teatime: {message}");
+}
+
+/// Without what a terminal would obey: texts may come from anywhere.
+pub(crate) fn printable(text: &str) -> String {
+    text.replace(
+        |character: char| character.is_control() && !['\n', '\t'].contains(&character),
+        "\u{fffd}",
+    )
 }
 
 /// A line of JSON.

@@ -13,8 +13,8 @@ use serde_json::json;
 use teatime::recording::Recorded;
 use teatime::{ConnectionState, Driver, SessionEvent};
 
-use crate::Failure;
 use crate::joining::{Joining, usage};
+use crate::{Failure, tell_user};
 
 /// Flags of `teatime record`.
 #[derive(Args)]
@@ -86,7 +86,7 @@ fn record(
                 }
                 SessionEvent::Connection(_, Some(reason)) if !told_reason => {
                     told_reason = true;
-                    eprintln!("teatime: {reason}; trying again, stop with Ctrl-C");
+                    tell_user(&format_args!("{reason}; trying again, stop with Ctrl-C"));
                 }
                 _ => {}
             }
@@ -115,10 +115,10 @@ fn tell_live(driver: &Driver, arguments: &Arguments, room: &str) {
         }));
     } else {
         let file = arguments.to.display();
-        eprintln!(
-            "teatime: recording room {room:?} to {file}; those in it see one more who is here. \
+        tell_user(&format_args!(
+            "recording room {room:?} to {file}; those in it see one more who is here. \
              Stop with Ctrl-C"
-        );
+        ));
     }
 }
 
@@ -130,12 +130,14 @@ fn tell_end(arguments: &Arguments, recorded: &Recorded) {
             "time_us": time.as_micros(),
         }));
     } else if files.is_empty() {
-        eprintln!("teatime: nothing was recorded");
+        tell_user(&"nothing was recorded");
     } else {
-        eprintln!("teatime: {events} events recorded, up to event {seq} at {time}");
+        tell_user(&format_args!("{events} events recorded, up to event {seq} at {time}"));
         for more in files.iter().skip(1) {
             let more = more.display();
-            eprintln!("teatime: something was missed; what came after it is in {more}");
+            tell_user(&format_args!(
+                "after something was missed, or a file was full, it goes on in {more}"
+            ));
         }
     }
 }

@@ -15,8 +15,8 @@ use teatime::{App, External, Fault, StateHash, Time, Vm};
 use teatime_chat::ChatOptions;
 use teatime_store::load;
 
-use crate::Failure;
 use crate::joining::Which;
+use crate::{Failure, printable, tell_user};
 
 /// Flags of `teatime replay`.
 #[derive(Args)]
@@ -102,7 +102,7 @@ impl Source {
         self.check_point(&played)?;
         if let Some(cut) = &played.cut {
             let (file, (time, seq)) = (self.file.display(), played.recording.until);
-            eprintln!("teatime: {file}: {cut}; it goes up to event {seq} at {time}");
+            tell_user(&format_args!("{file}: {cut}; it goes up to event {seq} at {time}"));
         }
         Ok(played)
     }
@@ -213,7 +213,7 @@ fn tell_input(json: bool, seq: u64, input: &Input) -> bool {
         .to_string()
     } else {
         let from = sender.map_or_else(String::new, |sender| format!(" from {sender}"));
-        printable(format!("event {seq} at {}{from}: {what}", input.time))
+        printable(&format!("event {seq} at {}{from}: {what}", input.time))
     };
     writeln!(io::stdout(), "{line}").is_ok()
 }
@@ -240,17 +240,11 @@ fn tell(arguments: &Arguments, played: &Played, vm: &Vm, faults: &[Fault]) -> Re
             Some((path, node)) => node.lines(path).to_string(),
             None => tree.to_string(),
         };
-        printable(as_text(played, vm, hash, faults) + &state)
+        printable(&(as_text(played, vm, hash, faults) + &state))
     };
     // Whoever does not read any more needs no more.
     let _ = io::stdout().write_all(told.as_bytes());
     Ok(())
-}
-
-/// Without what a terminal would obey: names may have come from anywhere.
-fn printable(text: String) -> String {
-    let is_odd = |character: char| character.is_control() && character != '\n';
-    if text.contains(is_odd) { text.replace(is_odd, "\u{fffd}") } else { text }
 }
 
 fn part<'a>(tree: &'a Tree, path: &str) -> Option<&'a Node> {

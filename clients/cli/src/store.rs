@@ -24,7 +24,8 @@ enum Task {
         /// The directory of the reflector.
         dir: PathBuf,
     },
-    /// Lists the sessions, one JSON object a line.
+    /// Lists the sessions, one JSON object a line. What is persisted in a room stands among them, with a name that begins with
+    /// 74656174696d6520726f6f6d.
     List {
         /// The directory of the reflector.
         dir: PathBuf,

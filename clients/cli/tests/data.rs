@@ -47,6 +47,8 @@ fn files_are_stored_and_fetched_also_after_the_reflector_was_killed() {
     // A link leads there, too.
     let link = format!("{}/teatime.chat/tea#p", url.replace("ws://", "teatime://"));
     assert_eq!(data(&["get", &handle, &path("copy"), &link]).0, Some(0));
+    let (status, error) = data(&["get", &handle, "/dev/null", &link]);
+    assert_eq!((status, &error["code"]), (Some(1), &json!("IO")));
     // Another room, and another password.
     for room in [["--name", "coffee", "--password", "p"], ["--name", "tea", "--password", "q"]] {
         let other = path("other");

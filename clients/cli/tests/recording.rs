@@ -273,6 +273,7 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let told: Value = serde_json::from_str(&output).expect("it is JSON");
     assert_eq!((&told["seq"], &told["time_us"]), (&early["seq"], &early["time_us"]));
+    assert_eq!(told["inactivity_seconds"], 1200);
     let itself = ["--into", text(&into), "--as", "talk"];
     assert_eq!(run(&[&["branch", dir], &room[..], &itself].concat(), "").0, Some(2));
     let (code, _, errors) = branch(&into);

@@ -292,9 +292,9 @@ impl Reflector {
     /// theirs.
     fn tell_newer(&mut self, key: SessionKey, connection: ConnId) {
         let Some(session) = self.sessions.get(&key) else { return };
-        let (room, version) = (session.room.id, session.room.version);
-        let mut newest = self.rooms.newest_kept(room).unwrap_or(0);
-        for (other, its) in self.rooms.sessions(room) {
+        let (room, version) = (session.room, session.room.version);
+        let mut newest = self.rooms.newest_kept(&room).unwrap_or(0);
+        for (other, its) in self.rooms.sessions(&room) {
             let other_session = self.sessions.get_mut(other);
             let Some(known) = other_session.filter(|one| one.views.connected() > 0) else {
                 continue;
@@ -337,7 +337,7 @@ impl Reflector {
     /// A session goes from memory.
     fn leave_room(&mut self, session: &Session) {
         let most = self.config.max_idle_persisted;
-        let (room, key) = (session.room.id, session.key);
+        let (room, key) = (&session.room, session.key);
         self.rooms.leave(room, key, most, &mut self.journal, &mut self.out);
     }
 
@@ -354,13 +354,10 @@ impl Reflector {
         let stored = self.journal.load(id);
         let stored = stored.map_err(|error| self.cannot_be_stored(id, &error))?;
         let woken = match stored {
-            Some(stored) => self.go_on(now, key, id, stored),
-            None => self.begin(key, join),
+            Some(stored) => self.go_on(now, key, join, stored),
+            None => self.begin(key, join).map_err(|error| self.cannot_be_stored(id, &error)),
         };
-        let session = woken.map_err(|error| {
-            self.journal.release(id);
-            self.cannot_be_stored(id, &error)
-        })?;
+        let session = woken.inspect_err(|_| self.journal.release(id))?;
         self.sessions.insert(key, session);
         self.by_id.insert(id, key);
         Ok(key)
@@ -370,11 +367,17 @@ impl Reflector {
         &mut self,
         now: u64,
         key: SessionKey,
-        id: SessionId,
+        join: &Join<'_>,
         stored: Stored,
-    ) -> Result<Session, StorageError> {
-        let session = Session::restore(key, id, stored, now, &self.config, &self.journal)?;
-        self.rooms.enter(&session.room, key, &mut self.journal, &mut self.out)?;
+    ) -> Result<Session, Refusal> {
+        let id = join.session;
+        let session = Session::restore(key, id, stored, now, &self.config, &self.journal);
+        let session = session.map_err(|error| self.cannot_be_stored(id, &error))?;
+        // Others who are in its room may be served by another thread.
+        session.check_room(join)?;
+        let entered = self.rooms.enter(&session.room, key, &mut self.journal, &mut self.out);
+        let entered = entered.map(|_| ());
+        entered.map_err(|error| self.cannot_be_stored(id, &error))?;
         tracing::info!(session = %id, "a session goes on");
         // Nobody is in it as long as the join is not accepted.
         self.idle.push_back((now, key));
@@ -556,7 +559,10 @@ impl Reflector {
             sessions.get(key).is_some_and(|session| session.idle_since == Some(*since))
         };
         self.idle.retain(is_idle);
-        let memory = |key: &SessionKey| sessions.get(key).map_or(0, |one| one.log.memory());
+        let rooms = &self.rooms;
+        let memory = |key: &SessionKey| {
+            sessions.get(key).map_or(0, |one| one.log.memory() + rooms.memory(&one.room))
+        };
         let mut bytes: u64 = self.idle.iter().map(|(_, key)| memory(key)).sum();
         while self.idle.len() > self.config.max_idle_sessions
             || bytes > self.config.max_idle_bytes
@@ -564,7 +570,8 @@ impl Reflector {
         {
             let Some((_, key)) = self.idle.pop_front() else { return };
             if let Some(session) = self.sessions.remove(&key) {
-                bytes -= session.log.memory();
+                let memory = session.log.memory() + self.rooms.memory(&session.room);
+                bytes = bytes.saturating_sub(memory);
                 self.by_id.remove(&session.id);
                 self.scheduled.remove(&key);
                 self.journal.release(session.id);

@@ -21,12 +21,20 @@ const FORMAT: u8 = 1;
 /// the newest turn out to be a mistake.
 const KEPT: usize = 2;
 
+/// A room by its name and its id. Who tells the id of a room and another name is brought to another thread of a
+/// server, and must take nothing away from those who are in the room.
+type Place = (Digest, Digest);
+
+fn place(info: &RoomInfo) -> Place {
+    (info.name, info.id)
+}
+
 /// All rooms of which something is in memory.
 #[derive(Default)]
 pub(crate) struct Rooms {
-    all: HashMap<Digest, Room>,
+    all: HashMap<Place, Room>,
     /// Rooms without sessions, the oldest first; entries may be out of date. Only without a storage.
-    idle: VecDeque<Digest>,
+    idle: VecDeque<Place>,
     /// Bytes of what is kept in those.
     idle_bytes: u64,
 }
@@ -62,8 +70,8 @@ pub(crate) enum Keeping {
 }
 
 /// By what a room is stored among the sessions.
-pub(crate) fn stored_as(room: Digest) -> SessionId {
-    let hash = blake3::derive_key("teatime v1 stored room", &room.0);
+fn stored_as((name, id): Place) -> SessionId {
+    let hash = blake3::derive_key("teatime v1 stored room", &[name.0, id.0].concat());
     let mut id = [0; 32];
     id[..16].copy_from_slice(&PREFIX);
     id[16..].copy_from_slice(&hash[..16]);
@@ -85,12 +93,13 @@ impl Room {
     }
 
     /// To which blobs that refers.
-    fn holds(&self, id: Digest) -> Output {
+    fn holds(&self, place: Place) -> Output {
         let mut roots: Vec<_> =
             self.kept.iter().flat_map(|kept| kept.roots.iter().copied()).collect();
         roots.sort_unstable();
         roots.dedup();
-        Output::References { session: stored_as(id), room: id, holding: Holding::Exactly(roots) }
+        let (session, holding) = (stored_as(place), Holding::Exactly(roots));
+        Output::References { session, room: place.1, holding }
     }
 }
 
@@ -103,16 +112,16 @@ impl Rooms {
         journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) -> Result<Option<&Kept>, StorageError> {
-        let room = match self.all.entry(info.id) {
+        let room = match self.all.entry(place(info)) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                let id = stored_as(info.id);
+                let id = stored_as(place(info));
                 let read = journal.load(id).and_then(|stored| stored.map(read).transpose());
                 match read {
                     Ok(room) => {
                         let room = room.unwrap_or_default();
                         // Should it have been lost that it was told.
-                        out.extend(room.refers().then(|| room.holds(info.id)));
+                        out.extend(room.refers().then(|| room.holds(place(info))));
                         vacant.insert(room)
                     }
                     Err(error) => {
@@ -132,12 +141,13 @@ impl Rooms {
     /// A session of a room goes from memory. Without a storage what it leaves behind may take so many bytes.
     pub(crate) fn leave(
         &mut self,
-        id: Digest,
+        info: &RoomInfo,
         key: SessionKey,
         most: u64,
         journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) {
+        let id = place(info);
         let Some(room) = self.all.get_mut(&id) else { return };
         let before = room.sessions.len();
         room.sessions.retain(|(other, _)| *other != key);
@@ -164,20 +174,25 @@ impl Rooms {
                 self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
                 if room.refers() {
                     let (session, holding) = (stored_as(oldest), Holding::Gone);
-                    out.push_back(Output::References { session, room: oldest, holding });
+                    out.push_back(Output::References { session, room: oldest.1, holding });
                 }
             }
         }
     }
 
+    /// Memory of what is kept of a room, in bytes.
+    pub(crate) fn memory(&self, info: &RoomInfo) -> u64 {
+        self.all.get(&place(info)).map_or(0, Room::bytes)
+    }
+
     /// The sessions of a room that are in memory, and their versions.
-    pub(crate) fn sessions(&self, id: Digest) -> &[(SessionKey, u32)] {
-        self.all.get(&id).map_or(&[], |room| &room.sessions)
+    pub(crate) fn sessions(&self, info: &RoomInfo) -> &[(SessionKey, u32)] {
+        self.all.get(&place(info)).map_or(&[], |room| &room.sessions)
     }
 
     /// The newest version of an app that has persisted something in a room.
-    pub(crate) fn newest_kept(&self, id: Digest) -> Option<u32> {
-        Some(self.all.get(&id)?.kept.first()?.version)
+    pub(crate) fn newest_kept(&self, info: &RoomInfo) -> Option<u32> {
+        Some(self.all.get(&place(info))?.kept.first()?.version)
     }
 
     /// Keeps what a version of the app has persisted, in the place of what it had persisted before. If
@@ -189,7 +204,7 @@ impl Rooms {
         journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) -> Result<Keeping, StorageError> {
-        let Some(room) = self.all.get_mut(&info.id) else { return Ok(Keeping::Older) };
+        let Some(room) = self.all.get_mut(&place(info)) else { return Ok(Keeping::Older) };
         let version = info.version;
         let new = Kept { version, data: ByteBuf::from(part.data), roots: part.roots };
         if room.kept.contains(&new) {
@@ -203,14 +218,15 @@ impl Rooms {
         }
         kept.insert(at, new);
         kept.truncate(KEPT);
-        let (id, changes) = (stored_as(info.id), room.changes + 1);
-        let head = (!room.is_stored).then(|| journal::encode(&(FORMAT, "teatime room", info.id)));
+        let (id, changes) = (stored_as(place(info)), room.changes + 1);
+        let head = (!room.is_stored)
+            .then(|| journal::encode(&(FORMAT, "teatime room", info.name, info.id)));
         journal.keep(id, head.as_deref(), changes, || journal::encode(&(FORMAT, &kept)))?;
         (room.is_stored, room.changes) = (true, changes);
         let referred = room.refers();
         room.kept = kept;
         if referred || room.refers() {
-            out.push_back(room.holds(info.id));
+            out.push_back(room.holds(place(info)));
         }
         Ok(Keeping::Kept)
     }
@@ -218,7 +234,7 @@ impl Rooms {
 
 fn read(stored: Stored) -> Result<Room, StorageError> {
     let wrong = |why: &str| journal::wrong("room", why);
-    let (format, mark, _): (u8, String, Digest) = journal::decode(&stored.head, "room")?;
+    let (format, mark, ..): (u8, String, Digest, Digest) = journal::decode(&stored.head, "room")?;
     if (format, mark.as_str()) != (FORMAT, "teatime room") {
         return Err(wrong("of another version"));
     }

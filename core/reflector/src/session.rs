@@ -180,6 +180,7 @@ impl Session {
             let (_, trailer) = Trailer::split(&checkpoint.parts).unwrap_or_default();
             session.loaded_roots = session.own_roots(trailer.as_ref()).unwrap_or_default();
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
+            session.check_position()?;
             session.next_regular_vote =
                 checkpoint.info.time.saturating_add(config.snapshot_after_time);
             session.views.restore(checkpoint.views, checkpoint.departed);
@@ -199,11 +200,20 @@ impl Session {
             }
         }
         session.told = session.told.max(time);
+        session.check_position()?;
         session.held = session.log.bytes() >= config.log_limit_bytes;
         session.clock = Clock::at(session.told);
         session.idle_since = Some(now);
         session.views.all_exit_at(now + config.rejoin_limit);
         Ok(session)
+    }
+
+    /// Files may come from anywhere; nothing that is counted on from here shall overflow.
+    fn check_position(&self) -> Result<(), StorageError> {
+        match self.told.max(self.log.newest()) {
+            0..=limits::MAX_TIME_OR_SEQ => Ok(()),
+            _ => Err(journal::wrong("session", "no session reaches its time or its number")),
+        }
     }
 
     /// What an ordered message has changed besides the log.
@@ -247,6 +257,7 @@ impl Session {
         connection: ConnId,
         join: &Join<'_>,
     ) -> Result<(Arrival, Option<ConnId>), Refusal> {
+        self.check_room(join)?;
         if join.password_proof != self.password_proof {
             let detail = match (self.password_proof, join.password_proof) {
                 (Some(_), None) => "this session has a password",
@@ -254,11 +265,6 @@ impl Session {
                 _ => "",
             };
             return Err((CloseReason::WrongPassword, detail.into()));
-        }
-        if join.room != self.room {
-            // Who knows the password of a session is in its room.
-            let detail = "a session of another room, or of another version of the app";
-            return Err((CloseReason::OutOfOrder, detail.into()));
         }
         let id = join.view_id();
         if self.views.find(id).is_some_and(|view| view.attempt >= join.attempt) {
@@ -290,6 +296,17 @@ impl Session {
         turn.out.push_back(Output::Enter { connection, session: self.key });
         self.gather(turn);
         Ok((arrival, replaced))
+    }
+
+    /// Who knows the password of a session is in its room.
+    pub(crate) fn check_room(&self, join: &Join<'_>) -> Result<(), Refusal> {
+        // A wrong password leads to another room of the same name, and is told as such.
+        let is_wrong_password = join.password_proof != self.password_proof;
+        if join.room.name != self.room.name || (join.room != self.room && !is_wrong_password) {
+            let detail = "a session of another room, or of another version of the app";
+            return Err((CloseReason::OutOfOrder, detail.into()));
+        }
+        Ok(())
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) {
@@ -461,7 +478,6 @@ impl Session {
         }
         self.conclude_vote(turn);
         self.hold_asked_vote(turn);
-        self.hold_persist_vote(turn);
         self.hold_regular_vote(turn);
         if self.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline) {
             self.give_up_uploader(turn);

@@ -197,11 +197,31 @@ fn votes_for_what_is_persisted_keep_their_distance_and_are_held_again_until_ther
         world.pass(10 * SECOND);
     }
     let asked = votes_asked(&world, one).len();
-    assert!((5..=8).contains(&asked), "{asked} votes");
+    assert!((7..=11).contains(&asked), "{asked} votes");
     // A vote that somebody else asks for needs not wait.
     world.say(one, &ClientMessage::RequestVote);
     world.pass(6 * SECOND);
     assert!(votes_asked(&world, one).len() > asked);
+}
+
+#[test]
+fn who_asks_for_votes_all_the_time_does_not_keep_off_what_is_persisted() {
+    let mut world = world();
+    let one = announced(&mut world, version(1, 1));
+    world.say(one, &ClientMessage::RequestVote);
+    world.say(one, &ClientMessage::Persist);
+    let bytes = handed_in(b"a", &[]);
+    for _ in 0..100 {
+        world.say(one, &ClientMessage::RequestVote);
+        let seq = *votes_asked(&world, one).last().expect("it was asked");
+        world.say(one, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+        world.say(one, &ClientMessage::RequestVote);
+        if world.has(one, &ServerMessage::SnapshotWanted(seq)) {
+            return;
+        }
+        world.pass(SECOND / 10);
+    }
+    panic!("no snapshot is asked for");
 }
 
 #[test]
@@ -270,10 +290,18 @@ fn a_session_is_in_one_room_and_no_room_is_a_session() {
     let other = Join { room: Room { id: Digest([7; 32]), ..room(1) }, ..version(2, 1) };
     let refused = world.join_as(other);
     assert_eq!(world.closed, [(refused, CloseReason::OutOfOrder)]);
+    // Nor does a wrong password hide that.
+    let name = Room { name: Digest([7; 32]), ..room(1) };
+    let proof = Some(Digest([9; 32]));
+    let refused = world.join_as(Join { room: name, password_proof: proof, ..version(2, 1) });
+    assert_eq!(world.closed[1..], [(refused, CloseReason::OutOfOrder)]);
+    let other = Room { id: Digest([7; 32]), ..room(1) };
+    let refused = world.join_as(Join { room: other, password_proof: proof, ..version(2, 1) });
+    assert_eq!(world.closed[2..], [(refused, CloseReason::WrongPassword)]);
     let mut session = [0; 32];
     session[..12].copy_from_slice(b"teatime room");
     let refused = world.join_as(Join { session: SessionId(session), ..version(2, 1) });
-    assert_eq!(world.closed[1..], [(refused, CloseReason::Malformed)]);
+    assert_eq!(world.closed[3..], [(refused, CloseReason::Malformed)]);
 }
 
 /// The only session of a room hands in a state.

@@ -66,6 +66,14 @@ pub enum ArchiveError {
     /// The state cannot be saved, or is none of this session's app.
     #[error("the state: {0}")]
     Snapshot(#[from] SnapshotError),
+    /// The state is of a time, or has a number, that no session reaches.
+    #[error("the state is of {time} \u{b5}s and event {seq}, which no session reaches")]
+    Late {
+        /// Its time in µs.
+        time: u64,
+        /// The sequence number of the last event.
+        seq: u64,
+    },
     /// The state is larger than a session may have.
     #[error("the state has {size} bytes, {most} are allowed", most = limits::MAX_SNAPSHOT)]
     TooLarge {
@@ -173,6 +181,9 @@ pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning
     let mut seal = Seal::new(session, &keys);
     seal.start_connection(entropy);
     let (seq, time) = (state.seq(), state.time().as_micros());
+    if seq.max(time) > limits::MAX_TIME_OR_SEQ {
+        return Err(ArchiveError::Late { time, seq });
+    }
     let sealed = seal.seal_snapshot(seq, StateHash::of(&snapshot).0, &snapshot);
     let (version, space) = (config.app.version(), keys.space());
     let sealed = end_with_trailer(sealed, &snapshot, state.persisted(), version, &mut seal, &space);

@@ -245,6 +245,10 @@ impl Client {
                 self.phase = Phase::Loading(loading);
                 Ok(())
             }
+            // Without what is announced it would begin without what was persisted.
+            None if welcome.persisted.is_some() => {
+                Err(DisconnectReason::Protocol("what it is to begin with is missing".into()))
+            }
             None => {
                 let vm = Vm::new(&self.config.app, self.session_id(), &self.config.options)
                     .map_err(|error| DisconnectReason::Model(error.to_string()))?;

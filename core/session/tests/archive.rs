@@ -4,11 +4,12 @@ use teatime_session::Config;
 use teatime_session::archive::{ArchiveError, begin, open};
 use teatime_vm::recording::Until;
 use teatime_vm::{
-    App, Cx, MigrationError, NoPrevious, Persisted, StateHash, Time, VIEW_JOIN, ViewInfo, Vm,
-    handlers, model, to_bytes,
+    App, Cx, External, MigrationError, NoPrevious, Persisted, StateHash, Time, VIEW_JOIN, ViewInfo,
+    Vm, handlers, model, to_bytes,
 };
 use teatime_wire::{
     Archive, Beginning, Digest, Event, ServerMessage, Trailer, View, ViewId, Views, VoteRequest,
+    limits,
 };
 
 #[model(id = "guests", version = 1)]
@@ -241,6 +242,22 @@ fn second_id(config: &Config) -> teatime_vm::SessionId {
 
 fn refused_or_not(config: &Config, archive: &Archive) -> Option<ArchiveError> {
     open(config, archive).err()
+}
+
+#[test]
+fn a_state_at_a_time_or_a_number_that_no_session_reaches_begins_none() {
+    let state = |seq, time| {
+        let Config { app, options, .. } = config("room", None);
+        let session = teatime_vm::SessionId([1; 32]);
+        let mut vm = Vm::new(&app, session, &options).expect("it starts");
+        vm.deliver(Time::from_micros(time), seq, &External::Marker).expect("it is in order");
+        vm
+    };
+    let late = |seq, time| begin(&config("other", None), &state(seq, time), [9; 16]).err();
+    let most = limits::MAX_TIME_OR_SEQ;
+    assert_eq!(late(1, most), None);
+    let time = most + 1;
+    assert_eq!(late(1, time), Some(ArchiveError::Late { time, seq: 1 }));
 }
 
 #[test]

@@ -282,6 +282,35 @@ fn the_largest_snapshot_fits_into_a_checkpoint() {
 }
 
 #[test]
+fn a_session_at_a_time_or_a_number_that_none_reaches_is_refused_and_harms_no_other() {
+    for (seq, time) in [(u64::MAX, 1), (1, u64::MAX)] {
+        let disk = MemoryDisk::default();
+        let info = SnapshotInfo { seq, time, hash: Digest([3; 32]), size: 4 };
+        let beginning = Beginning {
+            room: room(1),
+            password_proof: None,
+            ticks_per_second: 10,
+            info,
+            snapshot: vec![1, 2, 3, 4],
+            views: Vec::new(),
+        };
+        let stored = Stored::begin(beginning).expect("it can be made");
+        let checkpoint = stored.checkpoint.expect("it has one");
+        let config = small(Durability::Process, 100_000);
+        let mut store = MemoryStore::open(disk.clone(), config).expect("it opens");
+        store.begin(&[1; 32], &stored.head).expect("there is room");
+        store.checkpoint(&[1; 32], checkpoint.seq, &checkpoint.bytes).expect("there is room");
+        drop(store);
+        let mut world = World::new(&disk, Config::default());
+        world.join(1, 1, None);
+        let closed = world.closed.pop().map(|(_, reason)| reason);
+        assert_eq!(closed, Some(CloseReason::NotStored), "{seq} {time}");
+        let other = world.join(2, 2, None);
+        assert_eq!(world.welcome(other).seq, 0);
+    }
+}
+
+#[test]
 fn a_session_that_begins_with_a_snapshot_is_joined_as_ever_and_who_was_in_it_goes() {
     let disk = MemoryDisk::default();
     let open = || MemoryStore::open(disk.clone(), small(Durability::Process, 100_000));

@@ -20,15 +20,21 @@ struct World {
     connection: ConnId,
     got: Vec<Vec<u8>>,
     closed: bool,
+    /// Another thread of the same server.
+    other: Shared<MemoryDisk>,
+    /// The name of the room that is told.
+    name: Digest,
 }
 
 impl World {
     fn new(disk: &MemoryDisk) -> Self {
         let store = MemoryStore::open(disk.clone(), small(Durability::Power, 100_000));
         let shared = Shared::new(store.expect("it opens"));
+        let other = shared.clone();
         let reflector = Reflector::with_storage(Config::default(), [7; 32], Box::new(shared));
+        let name = Digest([4; 32]);
         let (connection, got) = (ConnId(0), Vec::new());
-        Self { reflector, now: 0, connection, got, closed: false }
+        Self { reflector, now: 0, connection, got, closed: false, other, name }
     }
 
     /// Joins as a version of the app, which has a session of its own.
@@ -36,11 +42,10 @@ impl World {
         self.connection.0 += 1;
         (self.closed, self.got) = (false, Vec::new());
         self.reflector.connected(self.now, self.connection);
-        let digest = Digest([5; 32]);
         self.say(&ClientMessage::Join(Join {
             protocol: 1,
             session: SessionId([version as u8; 32]),
-            room: Room { name: digest, id: digest, version },
+            room: Room { name: self.name, id: Digest([5; 32]), version },
             secret: ViewSecret([self.connection.0 as u8; 32]),
             password_proof: None,
             view_data: None,
@@ -222,4 +227,27 @@ fn as_much_as_an_app_may_persist_begins_a_session() {
     let mut world = World::new(&disk.crash(Crash::Power, 1));
     world.join(2);
     assert!(world.begun_with() == Some(most));
+}
+
+#[test]
+fn who_names_another_room_takes_nothing_from_those_who_are_served_elsewhere() {
+    use teatime_reflector::Storage as _;
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    world.join(1);
+    assert!(world.persist(b"first"));
+    drop(world);
+    let mut world = World::new(&disk.copy());
+    world.name = Digest([6; 32]);
+    world.join(1);
+    assert!(world.closed && world.got.is_empty());
+    // A session of its own in a room of that id has nothing of it, and keeps nobody from it.
+    world.join(2);
+    assert_eq!((world.closed, world.begun_with()), (false, None));
+    assert!(world.persist(b"other"));
+    let session = world.other.load(SessionId([1; 32]));
+    assert!(session.is_ok_and(|stored| stored.is_some()));
+    world.name = Digest([4; 32]);
+    world.join(3);
+    assert_eq!(world.begun_with().as_deref(), Some(&b"first"[..]));
 }

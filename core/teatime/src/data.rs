@@ -99,7 +99,7 @@ impl Data {
         let data = source.metadata().map_err(|error| local(file, &error))?;
         if !data.is_file() {
             // Of a pipe or a device it is not known how long it is.
-            return Err(DataError::Local(format!("{}: not a regular file", file.display())));
+            return Err(DataError::Local(format!("{}: it is no plain file", file.display())));
         }
         self.store_from(data.len(), &mut source, watch).map_err(|error| named(file, error))
     }
@@ -142,15 +142,21 @@ impl Data {
         file: &Path,
         watch: &mut Watch<'_>,
     ) -> Result<(), DataError> {
+        // A device or a pipe would be replaced, and a directory be found in the way at the end.
+        if file.metadata().is_ok_and(|there| !there.is_file()) {
+            return Err(DataError::Local(format!("{}: it is no plain file", file.display())));
+        }
         let mut unfinished = file.as_os_str().to_owned();
         unfinished.push(format!(".{}.part", std::process::id()));
         let unfinished = Path::new(&unfinished);
         let mut target = File::create_new(unfinished).map_err(|error| local(file, &error))?;
         let fetched = self.fetch_into(handle, &mut target, watch);
         let fetched = fetched.map_err(|error| named(file, error));
-        drop(target);
-        let named = fetched
-            .and_then(|()| fs::rename(unfinished, file).map_err(|error| local(file, &error)));
+        let named = fetched.and_then(|()| {
+            let on_disk = target.sync_all();
+            drop(target);
+            on_disk.and_then(|()| fs::rename(unfinished, file)).map_err(|error| local(file, &error))
+        });
         if named.is_err() {
             // A part of it is of no use to anybody.
             let _ = fs::remove_file(unfinished);

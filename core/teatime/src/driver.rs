@@ -153,6 +153,11 @@ impl Driver {
         #[cfg(feature = "recording")]
         if let Some(recorder) = &mut self.recorder {
             recorder.add(self.client.take_tape(), self.client.now());
+            if recorder.is_full() {
+                // The next file begins with the state of now.
+                self.client.stop_tape();
+                self.client.start_tape();
+            }
         }
     }
 

@@ -72,7 +72,12 @@ pub fn read(path: &Path) -> Result<Evidence, ReadError> {
 /// All of a file.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    if file.metadata()?.len() > MAX_BYTES {
+        return Err(ReadError::TooLarge);
+    }
+    // What is no plain file does not say how large it is.
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(ReadError::TooLarge);
     }

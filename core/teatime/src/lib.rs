@@ -18,6 +18,7 @@ mod qr;
 mod recorder;
 pub mod recording;
 mod session;
+pub mod testing;
 #[cfg(feature = "data")]
 mod transfer;
 mod view;

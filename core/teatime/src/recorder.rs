@@ -20,6 +20,7 @@ pub(crate) struct Recorder {
     part: Option<Part>,
     recorded: Recorded,
     error: Option<io::Error>,
+    most_bytes: u64,
 }
 
 /// A file, and how far it goes.
@@ -29,7 +30,11 @@ struct Part {
     timeline: u64,
     seq: u64,
     time: Time,
+    bytes: u64,
 }
+
+/// A file that is larger than this in bytes is followed by another: to be played it is read whole.
+const MOST_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Time passes also if nothing happens; so often that is written down, in µs.
 const TIME_STEP: u64 = 1_000_000;
@@ -40,7 +45,8 @@ impl Recorder {
         let file = private_file().open(path)?;
         let recorded = Recorded { files: vec![path.to_owned()], ..Recorded::default() };
         let (empty, part, error) = (Some(file), None, None);
-        Ok(Self { path: path.to_owned(), empty, part, recorded, error })
+        let most_bytes = MOST_BYTES;
+        Ok(Self { path: path.to_owned(), empty, part, recorded, error, most_bytes })
     }
 
     /// Writes what has come. If that fails, nothing more is written.
@@ -50,6 +56,11 @@ impl Recorder {
         {
             self.error = Some(error);
         }
+    }
+
+    /// Whether what comes next should begin with a state, for a file of its own.
+    pub(crate) fn is_full(&self) -> bool {
+        self.part.as_ref().is_some_and(|part| part.bytes > self.most_bytes)
     }
 
     pub(crate) fn error(&self) -> Option<&io::Error> {
@@ -63,7 +74,7 @@ impl Recorder {
                 Taped::Began { head, base, seq, time, timeline } => {
                     self.write(&std::mem::take(&mut inputs), Time::ZERO)?;
                     let is_known = |part: &Part| part.timeline == timeline && seq <= part.seq;
-                    if !self.part.as_ref().is_some_and(is_known) {
+                    if self.is_full() || !self.part.as_ref().is_some_and(is_known) {
                         let began = (timeline, seq, time);
                         self.begin(&head, base.as_deref(), began)?;
                     }
@@ -100,7 +111,8 @@ impl Recorder {
         let encoder = Encoder::begin(head, base, seq, time, &mut bytes);
         file.write_all(&bytes)?;
         self.recorded.until = (time, seq);
-        self.part = Some(Part { file, encoder, timeline, seq, time });
+        let bytes = bytes.len() as u64;
+        self.part = Some(Part { file, encoder, timeline, seq, time, bytes });
         Ok(())
     }
 
@@ -115,6 +127,7 @@ impl Recorder {
         let mut bytes = Vec::new();
         part.encoder.add(inputs, reached, &mut bytes);
         part.file.write_all(&bytes)?;
+        part.bytes += bytes.len() as u64;
         part.seq += inputs.len() as u64;
         part.time = reached;
         self.recorded.events += inputs.len() as u64;
@@ -218,6 +231,34 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_gets_too_large_is_followed_by_one_that_begins_with_the_state_there() {
+        let directory = std::env::temp_dir().join(format!("teatime-large-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).expect("it can be made");
+        let mut recorder = Recorder::create(&directory.join("a")).expect("it can be made");
+        recorder.most_bytes = 3_000;
+        recorder.add(vec![began(None, 0, 1)], time(0));
+        for seq in 1..=100 {
+            recorder.add(inputs(seq..=seq).collect(), time(seq));
+            if recorder.is_full() {
+                recorder.add(vec![began(Some(b"state"), seq, 1)], time(seq));
+                assert!(!recorder.is_full());
+            }
+        }
+        let recorded = recorder.finish().expect("it is written");
+        assert!(recorded.files.len() > 1 && recorded.events == 100, "{recorded:?}");
+        let mut next = 0;
+        for file in &recorded.files {
+            let opened = read(file).expect("it is one");
+            assert_eq!((opened.cut, opened.recording.from), (None, next));
+            next = opened.recording.until.1;
+            assert!(file.metadata().expect("it is there").len() < 4_000);
+        }
+        assert_eq!(next, 100);
+        fs::remove_dir_all(&directory).expect("it goes");
+    }
+
+    #[test]
     fn time_is_written_down_also_if_nothing_happens() {
         let name = format!("teatime-recorder-{}.recording", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -246,6 +287,7 @@ mod tests {
             part: None,
             recorded: Recorded::default(),
             error: None,
+            most_bytes: MOST_BYTES,
         };
         recorder.add(vec![began(None, 0, 1)], Time::ZERO);
         let told = recorder.error().map(io::Error::kind);

@@ -134,13 +134,13 @@ impl Tree {
             path.push(Step::Name(first.to_owned()));
         }
         let mut rest = rest;
-        while let Some(mark) = rest.chars().next() {
-            let inner = &rest[1..];
-            if mark == '[' {
+        while !rest.is_empty() {
+            if let Some(inner) = rest.strip_prefix('[') {
                 let (index, after) = inner.split_once(']')?;
                 path.push(Step::Index(index.parse().ok()?));
                 rest = after;
             } else {
+                let inner = rest.strip_prefix('.')?;
                 let (name, after) = inner.split_at(inner.find(['.', '[']).unwrap_or(inner.len()));
                 path.push(Step::Name(name.to_owned()));
                 rest = after;
@@ -194,12 +194,14 @@ impl Tree {
 
 /// What was persisted is the version of its layout, and MessagePack.
 fn persisted(part: Value) -> Node {
-    if let Value::Array(parts) = &part
-        && let [version, Value::Binary(bytes)] = &parts[..]
+    let mut part = part;
+    if let Value::Array(parts) = &mut part
+        && let [_, data] = &mut parts[..]
+        && let Value::Binary(bytes) = data
         && let Ok(value) = rmpv::decode::read_value_with_max_depth(&mut &bytes[..], 4 * MAX_DEPTH)
     {
-        let parts = [("version", version.clone()), ("data", value)];
-        return Node::Named(parts.map(|(name, part)| (name.to_owned(), Node::of(part))).into());
+        *data = value;
+        return Node::of(part).with_names(&["version", "data"]);
     }
     Node::of(part)
 }

@@ -278,7 +278,18 @@ fn a_state_is_a_tree_with_names_and_its_differences_have_places() {
     let place = tree.place("M1.pages[1][1]").expect("there is one");
     assert_eq!(place.to_string(), "model M1 (diary), field pages[1][1]");
     assert_eq!(tree.get(&place).expect("it is there").to_string(), "\"Tuesday\"");
-    for none in ["", "M2", "M1.sheets", "M1.pages[2]", "M1.pages[x", "M1..", "views[0].x", "["] {
+    for none in [
+        "",
+        "M2",
+        "M1.sheets",
+        "M1.pages[2]",
+        "M1.pages[x",
+        "M1..",
+        "views[0].x",
+        "[",
+        "M1.pages[1]é",
+        "M1é",
+    ] {
         assert_eq!(tree.place(none), None, "{none}");
     }
     let time = tree.place("time").expect("there is one");

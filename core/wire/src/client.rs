@@ -1,6 +1,7 @@
 //! What a client says to the reflector.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::Bytes;
 
 use crate::{Digest, SessionId, ViewId, ViewSecret, WireError, codec, limits};
 
@@ -27,7 +28,7 @@ pub enum ClientMessage<'a> {
 }
 
 /// Enters a session, or comes back to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join<'a> {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the client.
     pub protocol: u16,
@@ -41,7 +42,6 @@ pub struct Join<'a> {
     /// session fixes it; another one is refused.
     pub password_proof: Option<Digest>,
     /// Given to all models with the join and the exit of this view; sealed if there is a password.
-    #[serde(borrow, with = "serde_bytes")]
     pub view_data: Option<&'a [u8]>,
     /// Ticks per second that the session's first client asks for.
     pub ticks_per_second: u16,
@@ -175,6 +175,66 @@ impl<'a> ClientMessage<'a> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The room's fields stand among the others: one array less to read.
+impl Serialize for Join<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { protocol, session, room, secret, password_proof, .. } = self;
+        let Self { ticks_per_second, attempt, resume, agent, .. } = self;
+        let Room { name, id, version } = room;
+        let data = self.view_data.map(Bytes::new);
+        let ticks = ticks_per_second;
+        (
+            protocol,
+            session,
+            name,
+            id,
+            version,
+            secret,
+            password_proof,
+            data,
+            ticks,
+            attempt,
+            resume,
+            agent,
+        )
+            .serialize(serializer)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Join<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        type Fields<'a> = (
+            u16,
+            SessionId,
+            Digest,
+            Digest,
+            u32,
+            ViewSecret,
+            Option<Digest>,
+            Option<&'a Bytes>,
+            u16,
+            u64,
+            Option<Resume>,
+            &'a str,
+        );
+        let fields = Fields::deserialize(deserializer)?;
+        let (protocol, session, name, id, version, secret, password_proof, ..) = fields;
+        let (.., view_data, ticks_per_second, attempt, resume, agent) = fields;
+        Ok(Self {
+            protocol,
+            session,
+            room: Room { name, id, version },
+            secret,
+            password_proof,
+            view_data: view_data.map(AsRef::as_ref),
+            ticks_per_second,
+            attempt,
+            resume,
+            agent,
+        })
     }
 }
 

@@ -38,6 +38,10 @@ pub const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 /// is loaded like a snapshot.
 pub const MAX_PERSISTED: usize = 1024 * 1024 + 64;
 
+/// No session gets beyond this time in µs, some 36,000 years, nor beyond this sequence number: so nothing that is added to
+/// either overflows.
+pub const MAX_TIME_OR_SEQ: u64 = 1 << 60;
+
 /// Slowest and fastest rate of ticks a session may ask for, per second.
 pub const TICKS_PER_SECOND: std::ops::RangeInclusive<u16> = 1..=60;
 

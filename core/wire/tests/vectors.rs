@@ -45,17 +45,17 @@ fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
         ..join.clone()
     };
     let (session, secret, proof) = (bin32("aa"), bin32("bb"), bin32("cc"));
-    let room = format!("93 {} {} 03", bin32("dd"), bin32("ee"));
+    let room = format!("{} {} 03", bin32("dd"), bin32("ee"));
     vec![
-        // 9a: an array of ten; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
+        // 9c: an array of twelve; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
         (
             ClientMessage::Join(join),
-            format!("92 01 9a 01 {session} {room} {secret} c0 c0 14 01 c0 a1 74"),
+            format!("92 01 9c 01 {session} {room} {secret} c0 c0 14 01 c0 a1 74"),
         ),
         (
             ClientMessage::Join(full),
             format!(
-                "92 01 9a 01 {session} {room} {secret} {proof} c4 02 6d 65 14 cd 01 2c \
+                "92 01 9c 01 {session} {room} {secret} {proof} c4 02 6d 65 14 cd 01 2c \
                  92 cf ff ff ff ff ff ff ff ff 07 a1 74"
             ),
         ),

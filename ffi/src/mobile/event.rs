@@ -88,6 +88,18 @@ pub enum Event {
         /// Why it could not be written, for people.
         why: Option<String>,
     },
+    /// What the root model has persisted is stored.
+    Persisted {
+        /// Sequence number of the vote that it was part of.
+        seq: u64,
+    },
+    /// A newer version of the app is used in this room, or has been, in a session of its own.
+    NewerVersion {
+        /// Its version.
+        version: u32,
+        /// What to tell people.
+        why: String,
+    },
 }
 
 /// What concerns the session.
@@ -122,6 +134,10 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
             };
             let (seq, time_us) = (divergence.seq, divergence.time.as_micros());
             Event::Diverged { seq, time_us, hash: divergence.hash.to_string(), evidence, why }
+        }
+        SessionEvent::Persisted { seq } => Event::Persisted { seq },
+        SessionEvent::NewerVersion(newer) => {
+            Event::NewerVersion { version: newer.newer, why: newer.to_string() }
         }
         // What this version does not know it does not make.
         _ => return None,

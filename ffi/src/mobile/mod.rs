@@ -4,11 +4,13 @@
 //! Every function returns a `Result`, because a panic in one that does not would end a Swift app.
 //! Data crosses as bytes, MessagePack or JSON as the caller says.
 
+mod blobs;
 mod event;
 mod link;
 mod reflector;
 mod session;
 
+pub use blobs::*;
 pub use event::*;
 pub use link::*;
 pub use reflector::*;

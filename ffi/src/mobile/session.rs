@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use teatime::{Badge, Config, Handling, ModelId, Payload, Receipt, SubscriptionId};
 
+use super::blobs::Blobs;
 use super::event::{of_session, published};
 use super::{Event, Result, to_msgpack};
 use crate::app::tea_app;
@@ -68,6 +69,10 @@ pub struct JoinOptions {
     /// The directory for a file of evidence if this client diverges; plain, also if the session has a
     /// password.
     pub evidence_dir: Option<String>,
+    /// The directory for pieces of blobs that were fetched, encrypted if there is a password.
+    pub blob_cache_dir: Option<String>,
+    /// How many bytes it may have; 256 MiB if not said.
+    pub blob_cache_bytes: Option<u64>,
 }
 
 /// Is told, on a background thread, that a step has become worthwhile. It must only pass that on.
@@ -82,6 +87,13 @@ pub trait Waker: Send + Sync {
 pub struct Session {
     shared: SharedSession,
     badge: String,
+    pub(super) blobs: Blobs,
+}
+
+/// A waker in Swift or Kotlin as a callback.
+pub(super) fn callback(waker: Option<Box<dyn Waker>>) -> Option<crate::wake::Callback> {
+    let waker = waker?;
+    Some(Arc::new(move || waker.wake()))
 }
 
 fn json(text: &Option<String>) -> crate::status::Result<Vec<u8>> {
@@ -115,17 +127,14 @@ impl Session {
     pub fn join(app: &App, options: &JoinOptions) -> Result<Arc<Self>> {
         let config = config(app, options)?;
         let id = teatime::SessionId(config.session_id().0);
+        let blobs = Blobs::new(config.clone(), options);
         let shared = SharedSession::join(config, &options.reflector)?;
-        Ok(Arc::new(Self { shared, badge: Badge::of(&id).to_string() }))
+        Ok(Arc::new(Self { shared, badge: Badge::of(&id).to_string(), blobs }))
     }
 
     /// Sets who is told that a step is worthwhile. He is told once at once.
     pub fn set_waker(&self, waker: Option<Box<dyn Waker>>) -> Result<()> {
-        let waker: Option<crate::wake::Callback> = waker.map(|waker| {
-            let run: crate::wake::Callback = Arc::new(move || waker.wake());
-            run
-        });
-        self.shared.wake.set_callback(waker);
+        self.shared.wake.set_callback(callback(waker));
         self.shared.wake.signal();
         Ok(())
     }

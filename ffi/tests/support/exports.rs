@@ -55,18 +55,31 @@ fn parameter(text: &str) -> Option<Parameter> {
 }
 
 /// Pointers that may be NULL, as the header says.
-const OPTIONAL: [(&str, &str); 4] = [
+const OPTIONAL: [(&str, &str); 6] = [
     ("tea_session_publish", "receipt"),
     ("tea_cx_future", "future"),
     ("tea_session_set_waker", "waker"),
     ("tea_session_set_waker", "user_data"),
+    ("tea_transfer_set_waker", "waker"),
+    ("tea_transfer_set_waker", "user_data"),
+];
+
+/// What is given out as a handle, or for the time of a callback.
+const HANDLES: [&str; 8] = [
+    "tea_app*",
+    "tea_blobs*",
+    "tea_config*",
+    "tea_cx*",
+    "tea_reflector*",
+    "tea_session*",
+    "tea_transfer*",
+    "tea_value*",
 ];
 
 impl Parameter {
     fn is_handle(&self) -> bool {
         let plain = self.kind.trim_start_matches("const ");
-        ["tea_app*", "tea_config*", "tea_cx*", "tea_reflector*", "tea_session*", "tea_value*"]
-            .contains(&plain)
+        HANDLES.contains(&plain)
     }
 
     /// Whether it is, or holds, a pointer.
@@ -92,8 +105,9 @@ impl Parameter {
             ("tea_data", _) => "tea_nil()".into(),
             ("tea_waker" | "void*", _) => "NULL".into(),
             ("tea_model*", _) => "&fixture.model".into(),
+            ("tea_migration*", _) => "&fixture.migration".into(),
             ("tea_sync_step*", _) => "&fixture.step".into(),
-            ("uint8_t*", "item") => "(const uint8_t *)\"bytes\"".into(),
+            ("uint8_t*", "item" | "content") => "(const uint8_t *)\"bytes\"".into(),
             (_, "capacity") => "ROOM".into(),
             (_, "format" | "handling") if !plain.ends_with('*') => "0".into(),
             (kind, _) if kind.ends_with('*') => format!("{}_out", self.name),

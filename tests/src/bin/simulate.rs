@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use teatime_tests::sim::{self, Bug, Plan};
+use teatime::testing::{Bug, Campaign, How, Plan};
+use teatime_tests::play::Books;
 
 /// Plays seeds in the simulator, and makes those that fail small.
 #[derive(Parser)]
@@ -36,6 +37,9 @@ struct Arguments {
     /// Threads.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Plays under the sync test, with this distance.
+    #[arg(long)]
+    sync: Option<u64>,
     /// Says of each seed what it was like.
     #[arg(long)]
     verbose: bool,
@@ -48,19 +52,13 @@ fn parse_bug(text: &str) -> Result<Bug, serde_json::Error> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let plans: Vec<Plan> = match &arguments.plan {
-        Some(path) => {
-            let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
-            let plan = read
-                .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
-                .and_then(|plan: Plan| plan.check().map(|()| plan));
-            match plan {
-                Ok(plan) => vec![plan],
-                Err(error) => {
-                    eprintln!("{}: {error}", path.display());
-                    return ExitCode::from(2);
-                }
+        Some(path) => match Plan::read(path) {
+            Ok(plan) => vec![plan],
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(2);
             }
-        }
+        },
         None => {
             let seeds = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
             seeds.map(|seed| Plan::new(seed, arguments.hours)).collect()
@@ -68,9 +66,14 @@ fn main() -> ExitCode {
     };
     let plans: Vec<Plan> = plans
         .into_iter()
-        .map(|plan| if let Some(bug) = arguments.bug { plan.with_bug(bug) } else { plan })
+        .map(|plan| if let Some(bug) = arguments.bug.clone() { plan.with_bug(bug) } else { plan })
         .collect();
-    let campaign = sim::Campaign::play(&plans, arguments.jobs, arguments.shrink, |plan, result| {
+    let mut books = Books::new();
+    if let Some(distance) = arguments.sync {
+        books = books.synced(distance);
+    }
+    let how = How { jobs: arguments.jobs, shrink_runs: arguments.shrink, stops: false };
+    let campaign = Campaign::play(&books, &plans, how, |plan, result| {
         if arguments.verbose {
             println!("{}", serde_json::json!({ "seed": plan.seed, "run": result }));
         }
@@ -78,12 +81,10 @@ fn main() -> ExitCode {
     for failure in &campaign.failures {
         println!("{}", serde_json::json!(failure));
         if let Some(folder) = &arguments.keep {
-            let path = folder.join(format!("{}.json", failure.seed));
-            let text = serde_json::to_string_pretty(&failure.plan).expect("it is plain data");
-            if let Err(error) =
-                std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text))
-            {
-                eprintln!("{}: {error}", path.display());
+            let path = folder.join(format!("{}.json", failure.seed()));
+            let made = std::fs::create_dir_all(folder).map_err(|error| error.to_string());
+            if let Err(error) = made.and_then(|()| failure.plan().write(&path)) {
+                eprintln!("{error}");
             }
         }
     }

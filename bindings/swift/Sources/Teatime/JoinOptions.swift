@@ -25,6 +25,11 @@ public struct JoinOptions: Sendable {
   /// The directory for a file of evidence if this client diverges. What is in it is plain, also if there
   /// is a password.
   public var evidenceDirectory: String?
+  /// The directory for pieces of blobs that were fetched, so that they need not be fetched again: one of
+  /// the app's caches, say. What is in it is encrypted if there is a password.
+  public var blobCacheDirectory: String?
+  /// How many bytes that may have; 256 MiB if not said. What was not used for longest goes first.
+  public var blobCacheBytes: Int?
 
   /// The session of this name.
   public init(
@@ -67,7 +72,8 @@ extension JoinOptions {
       return TeatimeFFI.JoinOptions(
         reflector: reflector, name: name, password: password, options: try JSON.text(of: options),
         viewData: try JSON.text(of: viewData), ticksPerSecond: ticks,
-        trustedCertificates: trustedCertificates, agent: agent, evidenceDir: evidenceDirectory)
+        trustedCertificates: trustedCertificates, agent: agent, evidenceDir: evidenceDirectory,
+        blobCacheDir: blobCacheDirectory, blobCacheBytes: blobCacheBytes.map(UInt64.init(clamping:)))
     }
   }
 }

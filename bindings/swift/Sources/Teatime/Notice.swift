@@ -23,6 +23,13 @@ public enum Notice: Sendable, Hashable {
   /// of the vote that found it, the wrong state's hash as 64 hexadecimal digits, the file of evidence if
   /// ``JoinOptions/evidenceDirectory`` asked for one, or why it could not be written, for people.
   case diverged(seq: UInt64, time: Duration, hash: String, evidence: String?, message: String?)
+  /// What the root model has persisted is stored, as of the vote with this sequence number: a later
+  /// version of the app begins with it.
+  case persisted(seq: UInt64)
+  /// A newer version of the app is used in this room, or has been. It has a session of its own, which
+  /// began with what was persisted by then; what is done here does not get there. The message tells
+  /// people to update.
+  case newerVersion(Int, message: String)
 }
 
 extension Notice {
@@ -43,6 +50,9 @@ extension Notice {
     case .diverged(let seq, let time, let hash, let evidence, let why):
       self = .diverged(
         seq: seq, time: .microseconds(time), hash: hash, evidence: evidence, message: why)
+    case .persisted(let seq): self = .persisted(seq: seq)
+    case .newerVersion(let version, let why):
+      self = .newerVersion(Int(version), message: why)
     case .published, .connection: return nil
     }
   }

@@ -65,7 +65,7 @@ extension Session {
       becomeReady()
     case .viewLost:
       state.with { $0.isReady = false }
-    case .synced, .state, .verdict, .fault, .held, .diverged:
+    case .synced, .state, .verdict, .fault, .held, .diverged, .persisted, .newerVersion:
       break
     }
     if let notice = Notice(event) { noticed.send(notice) }

@@ -92,7 +92,7 @@ extension TeatimeError {
     /// somebody else may have answered.
     case badCertificate = 509
     /// The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
-    /// was published and has not come back yet is sent again then.
+    /// was published and has not come back yet is sent again then. Or it cannot store or read blobs.
     case notStored = 510
     /// The password is not the one that the session was started with.
     case wrongPassword = 520
@@ -108,6 +108,9 @@ extension TeatimeError {
     case outOfOrder = 525
     /// The same view has connected again from elsewhere.
     case replaced = 526
+    /// What another version of the app has persisted cannot be migrated; it stays as it is. The message
+    /// says from which version to which, and why.
+    case migration = 527
 
     /// There is no such model (any more).
     case unknownModel = 600
@@ -128,6 +131,39 @@ extension TeatimeError {
     case syncDiffers = 700
     /// A handler failed in a sync test, or on every participant of a session alike.
     case fault = 701
+    /// A simulation found something else wrong than that participants differ or a handler fails; the message
+    /// says what.
+    case checkFailed = 702
+    /// Only the root model may persist data.
+    case notRoot = 703
+    /// This is not what the app has declared that it persists.
+    case notDeclared = 704
+    /// The data is larger than what may be persisted.
+    case persistedTooLarge = 705
+
+    /// The text is no handle of a blob.
+    case badBlobHandle = 800
+    /// The blob is larger than the reflector takes; nothing of it was sent. The message has both
+    /// sizes.
+    case blobTooLarge = 801
+    /// The reflector has no room for the blob: what the room may have is used up, or all that it has.
+    case noRoom = 802
+    /// The disk of the reflector is full.
+    case serverDiskFull = 803
+    /// The reflector has no such blob: it was never there, or no model has had its handle for long.
+    case unknownBlob = 804
+    /// The handle is one of another app or room, or of another password.
+    case otherSession = 805
+    /// The reflector handed out wrong bytes. None of them was passed on.
+    case wrongBytes = 806
+    /// The reflector lost a part of the blob while it was on its way: store it again.
+    case forgotten = 807
+    /// The file changed its size while it was read.
+    case wrongSize = 808
+    /// The reflector ended the transfer for good; the message says why.
+    case closed = 809
+    /// The transfer was cancelled.
+    case cancelled = 810
 
     /// A bug of the library: it panicked. The object is as good as lost, the process is not.
     case panic = 900
@@ -191,6 +227,7 @@ extension TeatimeError.Code {
     case .malformed: "MALFORMED"
     case .outOfOrder: "OUT_OF_ORDER"
     case .replaced: "REPLACED"
+    case .migration: "MIGRATION"
     case .unknownModel: "UNKNOWN_MODEL"
     case .unknownQuery: "UNKNOWN_QUERY"
     case .queryArgument: "QUERY_ARGUMENT"
@@ -200,6 +237,21 @@ extension TeatimeError.Code {
     case .nameTaken: "NAME_TAKEN"
     case .syncDiffers: "SYNC_DIFFERS"
     case .fault: "FAULT"
+    case .checkFailed: "CHECK_FAILED"
+    case .notRoot: "NOT_ROOT"
+    case .notDeclared: "NOT_DECLARED"
+    case .persistedTooLarge: "PERSISTED_TOO_LARGE"
+    case .badBlobHandle: "BAD_BLOB_HANDLE"
+    case .blobTooLarge: "BLOB_TOO_LARGE"
+    case .noRoom: "NO_ROOM"
+    case .serverDiskFull: "SERVER_DISK_FULL"
+    case .unknownBlob: "UNKNOWN_BLOB"
+    case .otherSession: "OTHER_SESSION"
+    case .wrongBytes: "WRONG_BYTES"
+    case .forgotten: "FORGOTTEN"
+    case .wrongSize: "WRONG_SIZE"
+    case .closed: "CLOSED"
+    case .cancelled: "CANCELLED"
     case .panic: "PANIC"
     case .io: "IO"
     }
@@ -256,6 +308,7 @@ extension TeatimeError.Code {
     case .malformed: self = .malformed
     case .outOfOrder: self = .outOfOrder
     case .replaced: self = .replaced
+    case .migration: self = .migration
     case .unknownModel: self = .unknownModel
     case .unknownQuery: self = .unknownQuery
     case .queryArgument: self = .queryArgument
@@ -265,6 +318,21 @@ extension TeatimeError.Code {
     case .nameTaken: self = .nameTaken
     case .syncDiffers: self = .syncDiffers
     case .fault: self = .fault
+    case .checkFailed: self = .checkFailed
+    case .notRoot: self = .notRoot
+    case .notDeclared: self = .notDeclared
+    case .persistedTooLarge: self = .persistedTooLarge
+    case .badBlobHandle: self = .badBlobHandle
+    case .blobTooLarge: self = .blobTooLarge
+    case .noRoom: self = .noRoom
+    case .serverDiskFull: self = .serverDiskFull
+    case .unknownBlob: self = .unknownBlob
+    case .otherSession: self = .otherSession
+    case .wrongBytes: self = .wrongBytes
+    case .forgotten: self = .forgotten
+    case .wrongSize: self = .wrongSize
+    case .closed: self = .closed
+    case .cancelled: self = .cancelled
     case .panic: self = .panic
     case .io: self = .io
     }

@@ -8,7 +8,7 @@ use teatime_chat::{ChatUpdate, Line, plain_text};
 
 use super::room::{Command, Room, diverged, fault_kept};
 use super::{Wake, wait};
-use crate::Failure;
+use crate::{Failure, printable, tell_user};
 
 /// Runs until the end of input, a signal, or a failure.
 pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure> {
@@ -17,7 +17,7 @@ pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure>
     let mut told_unreachable = false;
     loop {
         for error in room.step()? {
-            eprintln!("teatime: not sent: {error}");
+            tell_user(&format_args!("not sent: {error}"));
         }
         while let Some(event) = room.poll_event() {
             tell(&room, &event, &mut told_unreachable)?;
@@ -58,15 +58,15 @@ fn tell(room: &Room, event: &SessionEvent, told_unreachable: &mut bool) -> Resul
         }
         SessionEvent::Connection(ConnectionState::Live, _) => {
             *told_unreachable = false;
-            eprintln!("teatime: in room {:?} as {}", room.name(), room.nickname());
+            tell_user(&format_args!("in room {:?} as {}", room.name(), room.nickname()));
         }
         SessionEvent::Connection(_, Some(reason)) if !*told_unreachable => {
             *told_unreachable = true;
-            eprintln!("teatime: {reason}; trying again, stop with Ctrl-C");
+            tell_user(&format_args!("{reason}; trying again, stop with Ctrl-C"));
         }
-        SessionEvent::Diverged(divergence) => eprintln!("teatime: {}", diverged(divergence)),
-        SessionEvent::NewerVersion(newer) => eprintln!("teatime: {newer}"),
-        SessionEvent::FaultKept(kept) => eprintln!("teatime: {}", fault_kept(kept)),
+        SessionEvent::Diverged(divergence) => tell_user(&diverged(divergence)),
+        SessionEvent::NewerVersion(newer) => tell_user(newer),
+        SessionEvent::FaultKept(kept) => tell_user(&fault_kept(kept)),
         _ => {}
     }
     Ok(())
@@ -84,7 +84,9 @@ fn show(lines: &[Line]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = lines
         .iter()
-        .try_for_each(|line| writeln!(out, "{}", plain_text(&line.html)))
+        // A line for each, whatever somebody has put into it.
+        .map(|line| printable(&plain_text(&line.html).replace('\n', " ")))
+        .try_for_each(|line| writeln!(out, "{line}"))
         .and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Told),

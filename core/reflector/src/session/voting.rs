@@ -12,6 +12,10 @@ use crate::upload::{Added, Upload};
 use crate::views::{Arrival, View};
 use crate::vote::Vote;
 
+/// So many times the pause between votes for what is persisted is doubled if they come to nothing: who cannot be
+/// saved costs a vote every twenty seconds, and who can again does not wait for longer than that.
+const PATIENCE: u32 = 2;
+
 impl Session {
     #[cold]
     pub(super) fn log_has_grown(&mut self, turn: &mut Turn<'_>) {
@@ -43,6 +47,8 @@ impl Session {
     }
 
     pub(super) fn hold_asked_vote(&mut self, turn: &mut Turn<'_>) {
+        // First, for it is rarely due, and whoever asks again and again must not keep it off.
+        self.hold_persist_vote(turn);
         if self.vote_asked && self.vote.is_none() && turn.now >= self.next_asked_vote {
             self.vote_asked = false;
             let held = self.held.then(|| self.pause_between_votes(turn.config));
@@ -64,7 +70,7 @@ impl Session {
             // It stays wanted until there is a snapshot.
             self.begin_vote(turn, true);
             let pause = self.persist_pause(turn.config);
-            self.next_persist = turn.now + (pause << self.persist_failures.min(4));
+            self.next_persist = turn.now + (pause << self.persist_failures.min(PATIENCE));
             self.persist_failures += 1;
         }
     }
@@ -89,7 +95,7 @@ impl Session {
     pub(crate) fn not_persisted(&mut self, turn: &Turn<'_>) {
         self.persist_wanted = true;
         self.persist_failures = self.persist_failures.max(1) + 1;
-        let pause = self.persist_pause(turn.config) << self.persist_failures.min(4);
+        let pause = self.persist_pause(turn.config) << self.persist_failures.min(PATIENCE);
         self.next_persist = self.next_persist.max(turn.now + pause);
     }
 

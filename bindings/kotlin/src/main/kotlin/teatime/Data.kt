@@ -27,7 +27,14 @@ internal val json: Json = Json {
  */
 internal fun <T> lend(value: JsonElement, use: (ByteBuffer) -> T): T {
     if (value is JsonNull) return use(NOTHING)
-    val loan = Loan(direct(value.toString()))
+    return lend(direct(value.toString()), use)
+}
+
+/** Lends bytes to native code. */
+internal fun <T> lend(bytes: ByteArray, use: (ByteBuffer) -> T): T = lend(direct(bytes), use)
+
+private fun <T> lend(buffer: ByteBuffer, use: (ByteBuffer) -> T): T {
+    val loan = Loan(buffer)
     loans += loan
     try {
         return use(loan.buffer)
@@ -48,11 +55,13 @@ private fun direct(text: String): ByteBuffer {
     } catch (error: CharacterCodingException) {
         throw TeatimeException.of(ErrorCode.INVALID_UTF8, "the data has half a surrogate pair", error)
     }
-    return ByteBuffer.allocateDirect(bytes.size).apply {
-        put(bytes)
-        // As a method of Buffer: on old versions of Android ByteBuffer has none of its own.
-        (this as Buffer).flip()
-    }
+    return direct(bytes)
+}
+
+private fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer.allocateDirect(bytes.size).apply {
+    put(bytes)
+    // As a method of Buffer: on old versions of Android ByteBuffer has none of its own.
+    (this as Buffer).flip()
 }
 
 @PublishedApi

@@ -160,7 +160,7 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
     }
 
     /** Knows nothing but the bell, so that native code keeps nothing else alive. */
-    private class Bell(private val bell: Channel<Unit>) : Waker {
+    class Bell(private val bell: Channel<Unit>) : Waker {
         override fun wake() {
             bell.trySend(Unit)
         }

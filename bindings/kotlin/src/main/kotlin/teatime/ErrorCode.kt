@@ -102,7 +102,7 @@ public enum class ErrorCode(public val number: Int) {
     BAD_CERTIFICATE(509),
     /**
      * The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
-     * was published and has not come back yet is sent again then.
+     * was published and has not come back yet is sent again then. Or it cannot store or read blobs.
      */
     NOT_STORED(510),
     /** The password is not the one that the session was started with. */
@@ -119,6 +119,11 @@ public enum class ErrorCode(public val number: Int) {
     OUT_OF_ORDER(525),
     /** The same view has connected again from elsewhere. */
     REPLACED(526),
+    /**
+     * What another version of the app has persisted cannot be migrated; it stays as it is. The message
+     * says from which version to which, and why.
+     */
+    MIGRATION(527),
 
     /** There is no such model (any more). */
     UNKNOWN_MODEL(600),
@@ -139,6 +144,37 @@ public enum class ErrorCode(public val number: Int) {
     SYNC_DIFFERS(700),
     /** A handler failed in a sync test, or on every participant of a session alike. */
     FAULT(701),
+    /** A simulation found something else wrong than that participants differ or a handler fails; the message says what. */
+    CHECK_FAILED(702),
+    /** Only the root model may persist data. */
+    NOT_ROOT(703),
+    /** This is not what the app has declared that it persists. */
+    NOT_DECLARED(704),
+    /** The data is larger than what may be persisted. */
+    PERSISTED_TOO_LARGE(705),
+
+    /** The text is no handle of a blob. */
+    BAD_BLOB_HANDLE(800),
+    /** The blob is larger than the reflector takes; nothing of it was sent. The message has both sizes. */
+    BLOB_TOO_LARGE(801),
+    /** The reflector has no room for the blob: what the room may have is used up, or all that it has. */
+    NO_ROOM(802),
+    /** The disk of the reflector is full. */
+    SERVER_DISK_FULL(803),
+    /** The reflector has no such blob: it was never there, or no model has had its handle for long. */
+    UNKNOWN_BLOB(804),
+    /** The handle is one of another app or room, or of another password. */
+    OTHER_SESSION(805),
+    /** The reflector handed out wrong bytes. None of them was passed on. */
+    WRONG_BYTES(806),
+    /** The reflector lost a part of the blob while it was on its way: store it again. */
+    FORGOTTEN(807),
+    /** The file changed its size while it was read. */
+    WRONG_SIZE(808),
+    /** The reflector ended the transfer for good; the message says why. */
+    CLOSED(809),
+    /** The transfer was cancelled. */
+    CANCELLED(810),
 
     /** A bug of the library: it panicked. The object is as good as lost, the process is not. */
     PANIC(900),
@@ -196,6 +232,7 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.MALFORMED -> ErrorCode.MALFORMED
     TeaStatus.OUT_OF_ORDER -> ErrorCode.OUT_OF_ORDER
     TeaStatus.REPLACED -> ErrorCode.REPLACED
+    TeaStatus.MIGRATION -> ErrorCode.MIGRATION
     TeaStatus.UNKNOWN_MODEL -> ErrorCode.UNKNOWN_MODEL
     TeaStatus.UNKNOWN_QUERY -> ErrorCode.UNKNOWN_QUERY
     TeaStatus.QUERY_ARGUMENT -> ErrorCode.QUERY_ARGUMENT
@@ -205,6 +242,21 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.NAME_TAKEN -> ErrorCode.NAME_TAKEN
     TeaStatus.SYNC_DIFFERS -> ErrorCode.SYNC_DIFFERS
     TeaStatus.FAULT -> ErrorCode.FAULT
+    TeaStatus.CHECK_FAILED -> ErrorCode.CHECK_FAILED
+    TeaStatus.NOT_ROOT -> ErrorCode.NOT_ROOT
+    TeaStatus.NOT_DECLARED -> ErrorCode.NOT_DECLARED
+    TeaStatus.PERSISTED_TOO_LARGE -> ErrorCode.PERSISTED_TOO_LARGE
+    TeaStatus.BAD_BLOB_HANDLE -> ErrorCode.BAD_BLOB_HANDLE
+    TeaStatus.BLOB_TOO_LARGE -> ErrorCode.BLOB_TOO_LARGE
+    TeaStatus.NO_ROOM -> ErrorCode.NO_ROOM
+    TeaStatus.SERVER_DISK_FULL -> ErrorCode.SERVER_DISK_FULL
+    TeaStatus.UNKNOWN_BLOB -> ErrorCode.UNKNOWN_BLOB
+    TeaStatus.OTHER_SESSION -> ErrorCode.OTHER_SESSION
+    TeaStatus.WRONG_BYTES -> ErrorCode.WRONG_BYTES
+    TeaStatus.FORGOTTEN -> ErrorCode.FORGOTTEN
+    TeaStatus.WRONG_SIZE -> ErrorCode.WRONG_SIZE
+    TeaStatus.CLOSED -> ErrorCode.CLOSED
+    TeaStatus.CANCELLED -> ErrorCode.CANCELLED
     TeaStatus.PANIC -> ErrorCode.PANIC
     TeaStatus.IO -> ErrorCode.IO
 }

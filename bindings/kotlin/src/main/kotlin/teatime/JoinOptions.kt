@@ -20,6 +20,10 @@ import teatime.ffi.JoinOptions as NativeOptions
  * @property agent name and version of the program, for the reflector's log
  * @property evidenceDirectory where a file of evidence goes if this participant diverges; what is in it is
  *   plain, also if there is a password
+ * @property blobCacheDirectory where pieces of blobs go that were fetched, so that they need not be fetched again:
+ *   a folder of the app's caches, say; what is in it is encrypted if there is a password
+ * @property blobCacheBytes how many bytes that may have; 256 MiB if not said; what was not used for longest goes
+ *   first
  */
 public data class JoinOptions(
     val app: App,
@@ -32,6 +36,8 @@ public data class JoinOptions(
     val trustedCertificates: String? = null,
     val agent: String = "teatime-kotlin",
     val evidenceDirectory: String? = null,
+    val blobCacheDirectory: String? = null,
+    val blobCacheBytes: Long? = null,
 ) {
     /** Without the password, so that it does not end up in a log. */
     override fun toString(): String = "JoinOptions($app, $reflector, $name)"
@@ -47,5 +53,7 @@ public data class JoinOptions(
         trustedCertificates = trustedCertificates,
         agent = agent,
         evidenceDir = evidenceDirectory,
+        blobCacheDir = blobCacheDirectory,
+        blobCacheBytes = blobCacheBytes?.coerceAtLeast(0)?.toULong(),
     )
 }

@@ -79,6 +79,22 @@ public sealed interface Notice {
         val evidence: String?,
         val why: String?,
     ) : Notice
+
+    /**
+     * What the root model has persisted is stored: a later version of the app begins with it.
+     *
+     * @property seq sequence number of the vote that it was part of
+     */
+    public data class Persisted(val seq: ULong) : Notice
+
+    /**
+     * A newer version of the app is used in this room, or has been. It has a session of its own, which began with
+     * what was persisted by then; what is done here does not get there.
+     *
+     * @property version its version
+     * @property why tells people to update
+     */
+    public data class NewerVersion(val version: UInt, val why: String) : Notice
 }
 
 /** What concerns the session itself; nothing if it was published. */
@@ -95,6 +111,8 @@ internal fun notice(event: NativeEvent): Notice? = when (event) {
     is NativeEvent.Held -> Notice.Held(event.held)
     is NativeEvent.Diverged ->
         Notice.Diverged(event.seq, duration(event.timeUs), event.hash, event.evidence, event.why)
+    is NativeEvent.Persisted -> Notice.Persisted(event.seq)
+    is NativeEvent.NewerVersion -> Notice.NewerVersion(event.version, event.why)
 }
 
 internal fun duration(us: ULong): Duration = us.coerceAtMost(Long.MAX_VALUE.toULong()).toLong().microseconds

@@ -1,5 +1,6 @@
 package teatime
 
+import java.io.File
 import kotlin.coroutines.CoroutineContext
 import kotlin.time.Duration
 import kotlinx.coroutines.CoroutineScope
@@ -148,6 +149,47 @@ public class Session private constructor(native: NativeSession, private val cons
     @PublishedApi
     internal fun readText(query: String, argument: JsonElement, model: ModelId): String =
         lend(argument) { bytes -> driver.ask { it.query(model.number, query, bytes, TeaFormat.JSON) } }.decodeToString()
+
+    /**
+     * Stores bytes beside the session, and returns what stands for them in models and events. It goes on through
+     * short outages, also when the session is left meanwhile; equal content is stored once. Cancelling the caller
+     * ends it; what has arrived by then is not sent again the next time.
+     *
+     * @param progress told how far it is, on a background thread, at most some ten times a second
+     * @throws TeatimeException.TransferFailed [ErrorCode.BLOB_TOO_LARGE] before anything is sent, and others of
+     *   its hundred
+     * @throws TeatimeException.Disconnected [ErrorCode.UNREACHABLE], [ErrorCode.NOT_STORED]
+     */
+    public suspend fun store(content: ByteArray, progress: (TransferProgress) -> Unit = {}): BlobHandle =
+        handle(driver.transfer(progress) { native -> lend(content) { native.storeBytes(it) } })
+
+    /** The same with a file, of which only a few pieces are in memory at a time; [ErrorCode.IO] if it cannot be read. */
+    public suspend fun store(file: File, progress: (TransferProgress) -> Unit = {}): BlobHandle =
+        handle(driver.transfer(progress) { it.storeFile(file.path) })
+
+    private fun handle(text: ByteArray) = BlobHandle(text.decodeToString())
+
+    /**
+     * Fetches a blob whole. Wrong bytes are never given out.
+     *
+     * @param progress told how far it is, on a background thread, at most some ten times a second
+     * @throws TeatimeException.TransferFailed [ErrorCode.UNKNOWN_BLOB], [ErrorCode.OTHER_SESSION],
+     *   [ErrorCode.WRONG_BYTES]
+     * @throws TeatimeException.Disconnected [ErrorCode.UNREACHABLE]
+     */
+    public suspend fun fetch(blob: BlobHandle, progress: (TransferProgress) -> Unit = {}): ByteArray =
+        driver.transfer(progress) { it.fetchBytes(blob.text) }
+
+    /** The same into a file, which is there whole in the end, or as it was before; [ErrorCode.IO] if it cannot be written. */
+    public suspend fun fetch(blob: BlobHandle, file: File, progress: (TransferProgress) -> Unit = {}) {
+        driver.transfer(progress) { it.fetchFile(blob.text, file.path) }
+    }
+
+    /**
+     * Whether a handle belongs to this session's app and room, and to its password. Nobody is asked. With a
+     * password the first use of blobs takes some 30 ms, on an old phone half a second.
+     */
+    public fun owns(blob: BlobHandle): Boolean = driver.ask { it.ownsBlob(blob.text) }
 
     /** The model that is known by a name, if there is one. */
     public fun wellKnown(name: String): ModelId? = driver.ask { it.wellKnown(name) }?.let(::ModelId)

@@ -43,6 +43,10 @@ public sealed class TeatimeException(
     public class ModelFailed internal constructor(code: ErrorCode, message: String) :
         TeatimeException(code, message, null)
 
+    /** A blob that could not be stored or fetched (8xx). */
+    public class TransferFailed internal constructor(code: ErrorCode, message: String) :
+        TeatimeException(code, message, null)
+
     /** A bug of the library, or an operating system that refused what is needed (9xx). */
     public class Internal internal constructor(code: ErrorCode, message: String, cause: Throwable? = null) :
         TeatimeException(code, message, cause)
@@ -57,6 +61,7 @@ public sealed class TeatimeException(
             5 -> Disconnected(code, message)
             6 -> QueryFailed(code, message)
             7 -> ModelFailed(code, message)
+            8 -> TransferFailed(code, message)
             else -> Internal(code, message, cause)
         }
 

@@ -29,6 +29,7 @@ class ErrorsTest {
                 5 -> TeatimeException.Disconnected::class
                 6 -> TeatimeException.QueryFailed::class
                 7 -> TeatimeException.ModelFailed::class
+                8 -> TeatimeException.TransferFailed::class
                 else -> TeatimeException.Internal::class
             }
             assertEquals(expected, failure::class)

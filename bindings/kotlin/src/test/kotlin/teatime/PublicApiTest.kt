@@ -58,9 +58,10 @@ class PublicApiTest {
         val listens = listOf("events", "notices", "connection", "progress", "ready", "applied", "awaitEnd")
         val reads = listOf("read", "readJson", "wellKnown", "views", "stateHash", "isSynced", "now", "externalNow",
             "extrapolatedNow", "random", "statistics", "id", "viewId", "badge", "session", "coroutineContext")
+        val blobs = listOf("store", "fetch", "owns")
         val connects = listOf("reconnect", "onBackground", "onForeground", "leave", "close", "requestVote")
         val members = (Session::class.publicMembers() + View::class.publicMembers()).map { it.name }
-        assertEquals((sends + listens + reads + connects).toSet(), members.toSet())
+        assertEquals((sends + listens + reads + blobs + connects).toSet(), members.toSet())
     }
 
     @Test

@@ -7,9 +7,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::failure::Failure;
 use super::plan::{Plan, What};
 use super::report::{Report, Violation};
-use super::{run, shrink};
+use super::scenario::Scenario;
+use super::shrink::shrink;
+use super::world;
 
 /// What many runs were like.
 #[derive(Debug, Clone)]
@@ -18,19 +21,6 @@ pub struct Campaign {
     pub summary: Summary,
     /// Those that failed, made small, in the order of their seeds.
     pub failures: Vec<Failure>,
-}
-
-/// A run that failed.
-#[derive(Debug, Clone, Serialize)]
-pub struct Failure {
-    /// The seed.
-    pub seed: u64,
-    /// What went wrong with the whole plan.
-    pub violation: Violation,
-    /// The smallest plan that fails in the same way.
-    pub plan: Plan,
-    /// What went wrong with that one.
-    pub smallest: Violation,
 }
 
 /// What many runs were like together.
@@ -54,10 +44,12 @@ pub struct Summary {
     pub speed: f64,
     /// Longest virtual time from the end of the faults until all had converged, in seconds.
     pub slowest_convergence_s: f64,
-    /// Entries that models counted.
+    /// Events that were accepted, counted at each client that was left.
     pub entries: u64,
     /// Positions at which a client was compared with another one.
     pub compared: u64,
+    /// Inputs after which a client was compared with a twin.
+    pub synced: u64,
     /// Votes that ended with everybody agreeing.
     pub unanimous: u64,
     /// Clients that diverged, were told, and went on.
@@ -78,13 +70,23 @@ pub struct Summary {
     pub faults: BTreeMap<What, u64>,
 }
 
+/// How a campaign is played.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// Threads; with one, the caller's.
+    pub jobs: usize,
+    /// Runs that may be spent on making a plan that fails smaller.
+    pub shrink_runs: u32,
+    /// No more plans are begun once one has failed.
+    pub stops: bool,
+}
+
 impl Campaign {
-    /// Plays plans on so many threads. Those that fail are made smaller, with so many runs each. `each` is
-    /// told of every run.
+    /// Plays plans. `each` is told of every run.
     pub fn play(
+        scenario: &dyn Scenario,
         plans: &[Plan],
-        jobs: usize,
-        shrink_runs: u32,
+        how: How,
         each: impl Fn(&Plan, &Result<Report, Violation>) + Sync,
     ) -> Self {
         let started = Instant::now();
@@ -92,23 +94,35 @@ impl Campaign {
         let done = Mutex::new((Summary::default(), Vec::new()));
         let work = || {
             while let Some(plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = run(plan);
+                let result = world::play(plan, scenario);
                 each(plan, &result);
-                let failure = result.as_ref().err().map(|violation| {
-                    let (smallest_plan, smallest) = shrink(plan, violation, shrink_runs);
-                    let violation = violation.clone();
-                    Failure { seed: plan.seed, violation, plan: smallest_plan, smallest }
-                });
+                if how.stops && result.is_err() {
+                    next.store(plans.len(), Ordering::Relaxed);
+                }
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 done.0.add(&result);
-                done.1.extend(failure);
+                if let Err(violation) = result {
+                    done.1.push((plan, violation));
+                }
             }
         };
-        std::thread::scope(|scope| {
-            (0..jobs.max(1)).for_each(|_| drop(scope.spawn(work)));
-        });
-        let (mut summary, mut failures) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failures.sort_by_key(|failure: &Failure| failure.seed);
+        if how.jobs <= 1 {
+            work();
+        } else {
+            std::thread::scope(|scope| {
+                (0..how.jobs).for_each(|_| drop(scope.spawn(work)));
+            });
+        }
+        let (mut summary, mut failed) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.sort_by_key(|(plan, _)| plan.seed);
+        failed.truncate(if how.stops { 1 } else { usize::MAX });
+        let smaller = |(plan, violation): (&Plan, Violation)| {
+            let small = shrink(scenario, plan, &violation, how.shrink_runs);
+            let smallest = (small.plan, small.violation);
+            let app = scenario.app().id();
+            Failure::new(app, (plan, violation), smallest, small.reproduced)
+        };
+        let failures = failed.into_iter().map(smaller).collect();
         summary.real_s = started.elapsed().as_secs_f64();
         summary.speed = summary.simulated_s / summary.real_s;
         Self { summary, failures }
@@ -130,6 +144,7 @@ impl Summary {
         self.slowest_convergence_s = self.slowest_convergence_s.max(converged_s);
         self.entries += report.entries;
         self.compared += report.compared;
+        self.synced += report.synced;
         self.unanimous += report.unanimous;
         self.healed += report.healed;
         self.undone += report.undone;

@@ -6,11 +6,11 @@ use teatime_reflector::ConnId;
 use teatime_session::{Client, Config, Receipt};
 use teatime_wire::{ClientMessage, Digest, Send, SnapshotPart, Vote};
 
-use super::plan::{Bug, MAX_ROOMS, Pace, Plan};
-use crate::ledger::{self, Entry, Rules};
+use super::plan::{Pace, Plan};
+use super::scenario::{Dice, Event, Scenario};
 
-/// Names of the sessions.
-const ROOMS: [&str; MAX_ROOMS] = ["the ledger", "another ledger"];
+/// A kind of dice: what participants bring along.
+const BRINGS: u64 = 1;
 
 pub(super) struct Participant {
     pub(super) client: Client,
@@ -33,7 +33,10 @@ pub(super) struct Participant {
     jump: u64,
     ppm: u64,
     pub(super) started: u64,
-    pub(super) sent: u64,
+    /// All that was accepted, in the order of its counters.
+    pub(super) published: Vec<Event>,
+    /// What must not be published was to be.
+    pub(super) refused: Option<String>,
     pub(super) last_receipt: Option<Receipt>,
     /// It is to compute something wrong next.
     pub(super) corrupt: bool,
@@ -42,7 +45,7 @@ pub(super) struct Participant {
     /// After this message it began to compute something wrong.
     pub(super) wrong_after: u64,
     /// Its newest vote.
-    pub(super) voted: Option<(u64, teatime::StateHash)>,
+    pub(super) voted: Option<(u64, teatime_vm::StateHash)>,
     /// It had another state, has loaded the right one, and has yet to be told why.
     pub(super) was_wrong: bool,
     pub(super) last_join: Vec<u8>,
@@ -54,17 +57,20 @@ pub(super) struct Participant {
 }
 
 impl Participant {
-    pub(super) fn new(plan: &Plan, app: teatime::App, now: u64, room: usize, seed: u64) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        scenario: &dyn Scenario,
+        number: usize,
+        now: u64,
+        room: usize,
+        seed: u64,
+    ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let bug = match plan.bug {
-            Some(Bug::Model(bug)) => Some(bug),
-            _ => None,
-        };
-        let tick_ms = if plan.pace == Pace::Brisk { 250 } else { 10_000 };
-        let mut config = Config::new(app, ROOMS[room], &Rules { tick_ms, bug })
-            .expect("the rules can be encoded")
+        let (app, options) = (scenario.app().clone(), scenario.options(plan));
+        let mut config = Config::with_encoded_options(app, scenario.room(room), &options)
+            .expect("a session with these options was started before")
             .password(plan.password.then_some("sesame"));
-        config.view_data = teatime::to_bytes(ledger::BROUGHT_ALONG).ok();
+        config.view_data = scenario.view_data(&mut Dice::of(plan.seed, BRINGS, number as u64));
         if plan.pace == Pace::Steady {
             config.ticks_per_second = 1;
         }
@@ -87,7 +93,8 @@ impl Participant {
             jump: rng.next_u64() % 1_000_000,
             ppm,
             started: now,
-            sent: 0,
+            published: Vec::new(),
+            refused: None,
             last_receipt: None,
             corrupt: false,
             diverged: None,
@@ -122,25 +129,6 @@ impl Participant {
 
     pub(super) fn chance(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
-    }
-
-    /// Enters a number.
-    pub(super) fn enter(&mut self, world: u64, again: bool) {
-        let entry = Entry { number: self.sent + u64::from(!again || self.sent == 0) };
-        let now = self.clock(world);
-        if let Ok(receipt) = self.client.publish(now, "ledger", "enter", &entry) {
-            self.sent = entry.number;
-            self.last_receipt = Some(receipt);
-        }
-    }
-
-    /// Sends what makes a handler panic.
-    pub(super) fn poison(&mut self, world: u64) {
-        let by = self.below(100);
-        let now = self.clock(world);
-        if let Ok(receipt) = self.client.publish(now, "ledger", "poison", &by) {
-            self.last_receipt = Some(receipt);
-        }
     }
 
     /// What a liar sends in place of what its client wants to send.

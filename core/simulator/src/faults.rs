@@ -3,8 +3,10 @@
 use teatime_session::ConnectionState;
 
 use super::plan::{Keeps, What};
+use super::report::Outcome;
+use super::scenario::User;
 use super::server::End;
-use super::world::{Happening, Outcome, SECOND, World};
+use super::world::{Happening, SECOND, World};
 
 impl World<'_> {
     /// Whether somebody has another state than the others, or is about to.
@@ -73,6 +75,8 @@ impl World<'_> {
         };
         if happened {
             *self.report.faults.entry(fault.what).or_default() += 1;
+            let whom = if fault.what.is_of_one() { victim.copied() } else { None };
+            self.tell_fault(fault.what, whom);
         }
         Ok(())
     }
@@ -101,12 +105,13 @@ impl World<'_> {
             What::Diverges => return self.diverge(victim),
             What::Panics if one.lies => return false,
             What::Panics => {
-                one.poison(now);
+                let by = one.below(100);
+                self.scenario.poison(by, &mut User::new(one, now, self.plan));
                 self.obey_client(victim);
             }
             What::Bursts if one.lies => return false,
             What::Bursts => {
-                (0..1 + dice % 200).for_each(|_| self.participants[victim].enter(now, false));
+                (0..1 + dice % 200).for_each(|_| self.user_acts(victim));
                 self.obey_client(victim);
             }
             What::VoteAsked => {

@@ -1,10 +1,10 @@
 //! What a run is made of: everything that will happen follows from a plan.
 
+use std::path::Path;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
-
-pub use crate::ledger::Bug as ModelBug;
 
 /// Most sessions of a plan.
 pub const MAX_ROOMS: usize = 2;
@@ -41,7 +41,25 @@ pub struct Plan {
     /// What is done to whom, in the order of the times.
     pub faults: Vec<Fault>,
     /// A mistake that is to be found.
+    #[serde(default)]
     pub bug: Option<Bug>,
+    /// Of what users do, only what has these numbers; all of it, if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acts: Option<Vec<u64>>,
+}
+
+/// What the plans of many seeds have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    /// How long faults happen, in virtual seconds, where something happens all the time, and where people work.
+    pub(crate) brisk_seconds: u64,
+    pub(crate) steady_seconds: u64,
+    /// Most clients at once.
+    pub(crate) clients: usize,
+    /// What does not happen.
+    pub(crate) without: Vec<What>,
+    /// Nothing that anybody has seen may be lost.
+    pub(crate) is_lossless: bool,
 }
 
 /// How much happens in a second.
@@ -173,6 +191,60 @@ impl What {
         (Self::Rubbish, 1),
     ];
 
+    /// Whether it happens to one participant.
+    pub(crate) fn is_of_one(self) -> bool {
+        matches!(
+            self,
+            Self::Crashes
+                | Self::Leaves
+                | Self::Cut
+                | Self::UpBlocked
+                | Self::DownBlocked
+                | Self::Freezes
+                | Self::Idles
+                | Self::ClockJumps
+                | Self::Diverges
+                | Self::Panics
+                | Self::Bursts
+                | Self::VoteAsked
+                | Self::JoinRepeated
+        )
+    }
+
+    /// What happens, in a few words.
+    pub(crate) const fn tells(self) -> &'static str {
+        match self {
+            Self::Starts => "somebody joins",
+            Self::LiarStarts => "a liar joins",
+            Self::Crashes => "crashes",
+            Self::Leaves => "leaves",
+            Self::Cut => "the connection breaks",
+            Self::AllCut => "all connections break",
+            Self::UpBlocked => "nothing gets through to the reflector for a while",
+            Self::DownBlocked => "nothing gets through from the reflector for a while",
+            Self::Partition => "half of the participants are cut off for a while",
+            Self::Freezes => "gets no processor for a while",
+            Self::Idles => "does not simulate for a while",
+            Self::ClockJumps => "the clock jumps ahead",
+            Self::ReflectorClockJumps => "the reflector's clock jumps ahead",
+            Self::ReflectorCrashes => "the reflector crashes, and starts again",
+            Self::PowerCut => "the reflector loses power, and starts again",
+            Self::ReflectorStops => "the reflector is stopped, and starts again",
+            Self::DiskFull => "the reflector's disk is full for a while",
+            Self::DiskReadOnly => "the reflector's disk takes nothing for a while",
+            Self::WriteFails => "a write of the reflector fails",
+            Self::WriteTears => "a write of the reflector fails in its middle",
+            Self::SyncFails => "the reflector cannot make something durable",
+            Self::Diverges => "computes something wrong",
+            Self::Panics => "sends what makes a handler panic",
+            Self::Bursts => "does a lot at once",
+            Self::VoteAsked => "asks for a vote",
+            Self::JoinRepeated => "an old join arrives once more",
+            Self::SilentConnection => "somebody connects and says nothing",
+            Self::Rubbish => "somebody sends rubbish",
+        }
+    }
+
     /// Whether it needs a disk.
     fn needs(self) -> Keeps {
         match self {
@@ -189,18 +261,20 @@ impl What {
     }
 }
 
-/// A mistake that a run is to find: one for each thing that is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A mistake that a run is to find, one for each thing that is checked: for tests of the simulator itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bug {
-    /// The model has a mistake.
-    Model(ModelBug),
+    /// The model has the mistake with this name.
+    Model(String),
     /// The reflector sends before it has stored.
     SendsBeforeStoring,
     /// The time of a session is not stored.
     ForgetsTime,
     /// One of many events is lost on a line that stands.
     LosesEvent,
+    /// What an application publishes is accepted, and not sent.
+    SwallowsPublish,
     /// An application enters an entry twice.
     EntersTwice,
     /// Who diverged is not told.
@@ -216,14 +290,10 @@ pub enum Bug {
 }
 
 impl Bug {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Model(ModelBug::ForgetsField),
-        Self::Model(ModelBug::LosesExit),
-        Self::Model(ModelBug::KeepsPanic),
-        Self::Model(ModelBug::HashOrder),
-        Self::Model(ModelBug::SaysOther),
+    /// All that are not of a model.
+    pub const ALL: [Self; 10] = [
         Self::SendsBeforeStoring,
+        Self::SwallowsPublish,
         Self::ForgetsTime,
         Self::LosesEvent,
         Self::EntersTwice,
@@ -238,11 +308,23 @@ impl Bug {
 impl Plan {
     /// The plan of a seed. Two of three are brisk minutes, the third is a steady while of `hours`.
     pub fn new(seed: u64, hours: u64) -> Self {
+        let shape = Shape {
+            brisk_seconds: 60,
+            steady_seconds: 3_600 * hours,
+            clients: 5,
+            without: Vec::new(),
+            is_lossless: false,
+        };
+        Self::shaped(seed, &shape)
+    }
+
+    /// The plan of a seed, of this shape.
+    pub(crate) fn shaped(seed: u64, shape: &Shape) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let pace = if seed.is_multiple_of(3) { Pace::Steady } else { Pace::Brisk };
         let fault_seconds = match pace {
-            Pace::Brisk => 60,
-            Pace::Steady => 3_600 * hours,
+            Pace::Brisk => shape.brisk_seconds,
+            Pace::Steady => shape.steady_seconds,
         };
         let storage = match rng.next_u64() % 8 {
             0 => Keeps::Nowhere,
@@ -257,7 +339,7 @@ impl Plan {
             fault_seconds,
             converge_seconds: 60,
             rooms,
-            clients: 5,
+            clients: shape.clients,
             // A key derivation takes as long as some virtual minutes.
             password: seed.is_multiple_of(16),
             noise: true,
@@ -266,8 +348,9 @@ impl Plan {
             forgetful: storage != Keeps::Nowhere && rng.next_u64().is_multiple_of(4),
             tight: rng.next_u64().is_multiple_of(8),
             patient,
-            faults: faults(&mut rng, pace, fault_seconds, storage, patient),
+            faults: faults(&mut rng, pace, fault_seconds, storage, patient, shape),
             bug: None,
+            acts: None,
         }
     }
 
@@ -276,11 +359,34 @@ impl Plan {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), String> {
-        if (1..=MAX_ROOMS).contains(&self.rooms) {
-            Ok(())
-        } else {
-            Err(format!("{} rooms: there may be 1 to {MAX_ROOMS}", self.rooms))
+        if !(1..=MAX_ROOMS).contains(&self.rooms) {
+            return Err(format!("{} rooms: there may be 1 to {MAX_ROOMS}", self.rooms));
         }
+        if self.acts.as_ref().is_some_and(|acts| !acts.is_sorted()) {
+            return Err("the numbers of acts are not in order".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads a plan from a file of JSON.
+    ///
+    /// # Errors
+    /// Why that is none that can be played.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
+        let plan: Self = serde_json::from_str(&text).map_err(|error| told(&error))?;
+        plan.check().map_err(|error| told(&error))?;
+        Ok(plan)
+    }
+
+    /// Writes it into a file, from which [`read`](Self::read) gets it.
+    ///
+    /// # Errors
+    /// Why that cannot be done.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).expect("it is plain data");
+        std::fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// The same with a mistake in it.
@@ -297,6 +403,7 @@ fn faults(
     seconds: u64,
     storage: Keeps,
     patient: bool,
+    shape: &Shape,
 ) -> Vec<Fault> {
     let mean_ms = match pace {
         Pace::Brisk => 500,
@@ -304,7 +411,9 @@ fn faults(
     };
     // Not all of them in each run: some show only where others do not disturb them.
     let is_in = |what: What, rng: &mut ChaCha8Rng| {
+        let loses = what == What::PowerCut && storage == Keeps::Process;
         let possible = match what.needs() {
+            _ if shape.without.contains(&what) || loses && shape.is_lossless => false,
             _ if what == What::Diverges => patient,
             Keeps::Nowhere => true,
             Keeps::Process => storage != Keeps::Nowhere,

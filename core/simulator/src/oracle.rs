@@ -1,19 +1,25 @@
 //! What is known of each session from whoever came there first, and what everybody must agree with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 
-use teatime::{ModelId, StateHash};
 use teatime_session::{ConnectionState, DisconnectReason, SessionEvent};
+use teatime_vm::{StateHash, ViewId};
 use teatime_wire::ServerMessage;
 
+use super::clash::Clash;
 use super::participant::Participant;
-use super::report::{Invariant, Report};
-use super::world::Outcome;
+use super::report::{Invariant, Report, Wrong};
+use super::scenario::{End, Event, Scenario};
+use super::twin::cannot_be_saved;
 
 /// Most bytes of logs and snapshots: the log asks for a snapshot at 40 messages, and where none can be had
 /// it grows only as long as faults keep the clients from voting.
 const MOST_LOG_BYTES: u64 = 1024 * 1024;
+
+/// Most bytes of states that are kept of a session, to say how another one differs.
+const MOST_STATE_BYTES: usize = 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Oracle {
@@ -47,7 +53,14 @@ struct Timeline {
     newest: u64,
     /// What each position's failing handlers said.
     faults: BTreeMap<u64, String>,
+    /// What the events are: who has sent each, and the counter by which.
+    events: BTreeMap<u64, (ViewId, u64)>,
+    /// The newest states that are known, who had each first.
+    states: VecDeque<(u64, usize, Rc<Vec<u8>>)>,
+    states_bytes: usize,
 }
+
+type Outcome = Result<(), (Invariant, String)>;
 
 impl Oracle {
     pub(super) fn new(rooms: usize) -> Self {
@@ -87,7 +100,12 @@ impl Oracle {
                 }
                 return Ok(());
             }
-            Ok(ServerMessage::Event(event)) => event.seq,
+            Ok(ServerMessage::Event(event)) => {
+                let sender = (ViewId(event.sender.0), event.counter);
+                let timeline = room.timelines.entry(one.timeline).or_default();
+                timeline.events.entry(event.seq).or_insert(sender);
+                event.seq
+            }
             Ok(ServerMessage::Views(views)) => views.seq,
             Ok(ServerMessage::VoteRequest(vote)) => vote.seq,
             _ => return Ok(()),
@@ -134,21 +152,23 @@ impl Oracle {
         &mut self,
         now: u64,
         at: usize,
-        one: &mut Participant,
+        all: &mut [Participant],
         moved: bool,
-    ) -> Outcome {
+    ) -> Result<Option<Rc<Vec<u8>>>, Wrong> {
+        let one = &mut all[at];
         let told = one.client.external_now().as_micros();
         if told < one.told {
-            let what = format!("client {at}: time went from {} to {told}", one.told);
-            return Err((Invariant::Monotony, what));
+            let what = format!("participant {}: time went from {} to {told}", at + 1, one.told);
+            return Err(Wrong::new(Invariant::Monotony, what));
         }
         one.told = told;
         if one.diverged.is_some_and(|until| now > until) {
-            let what = format!("client {at} diverged, and nobody has told it");
-            return Err((Invariant::Healing, what));
+            let what = format!("participant {} diverged, and nobody has told it", at + 1);
+            return Err(Wrong::new(Invariant::Healing, what));
         }
-        let Some(vm) = one.client.vm().filter(|_| moved) else { return Ok(()) };
-        let (seq, hash) = (vm.seq(), vm.hash().expect("it can be saved"));
+        let Some(vm) = one.client.vm().filter(|_| moved) else { return Ok(None) };
+        let snapshot = Rc::new(vm.snapshot().map_err(cannot_be_saved)?);
+        let (seq, hash) = (vm.seq(), StateHash::of(&snapshot));
         let room = self.rooms[one.room].timelines.entry(one.timeline).or_default();
         match (room.hashes.get(&seq), one.diverged) {
             (Some(known), Some(_)) => {
@@ -159,21 +179,49 @@ impl Oracle {
             }
             (None, Some(_)) => {}
             (Some(known), None) if *known != hash => {
-                let what = format!("client {at} has another state after message {seq}");
-                return Err((Invariant::Agreement, what));
+                return Err(self.disagreement(at, all, seq, &snapshot));
             }
             (Some(_), None) => self.compared += 1,
             (None, None) => {
                 room.hashes.insert(seq, hash);
                 room.newest = room.newest.max(seq);
+                room.remember(seq, at, snapshot.clone());
             }
         }
-        Ok(())
+        Ok(Some(snapshot))
+    }
+
+    /// Says which model and field differ, if the other state is still there.
+    fn disagreement(&self, at: usize, all: &[Participant], seq: u64, own: &[u8]) -> Wrong {
+        let one = &all[at];
+        let Some(timeline) = self.rooms[one.room].timelines.get(&one.timeline) else {
+            return Wrong::new(Invariant::Agreement, "");
+        };
+        let after = match timeline.events.get(&seq).and_then(|sent| event_of(all, *sent)) {
+            Some((who, event)) => format!(
+                "after seq {seq}, event {}/{} from participant {}",
+                event.scope,
+                event.event,
+                who + 1
+            ),
+            None => format!("after seq {seq}"),
+        };
+        let known = timeline.states.iter().find(|(of, ..)| *of == seq);
+        let Some((_, first, state)) = known else {
+            let what = format!("participant {} has another state than others, {after}", at + 1);
+            return Wrong::new(Invariant::Agreement, what);
+        };
+        let (here, there) =
+            (format!("participant {}", at + 1), format!("participant {}", first + 1));
+        let app = &one.client.config().app;
+        let clash = Clash::of(app, (here, own), (there, state), &after);
+        Wrong { clash: Some(Box::new(clash)), ..Wrong::new(Invariant::Agreement, "") }
     }
 
     /// Hears what a client tells its owner. True if the client is over.
     pub(super) fn take_events(
         &mut self,
+        scenario: &dyn Scenario,
         at: usize,
         one: &mut Participant,
     ) -> Result<bool, (Invariant, String)> {
@@ -181,8 +229,8 @@ impl Oracle {
         while let Some(event) = one.client.poll_event() {
             match event {
                 SessionEvent::Fault(fault) => {
-                    let what = format!("client {at}: {fault}");
-                    if !fault.handler.ends_with("poison") {
+                    let what = format!("participant {}: {fault}", at + 1);
+                    if !scenario.allows(&fault) {
                         return Err((Invariant::Faults, what));
                     }
                     let said = (fault.time, fault.sender, fault.kind);
@@ -214,7 +262,7 @@ impl Oracle {
                 }
                 SessionEvent::Diverged(_) => {
                     if one.diverged.take().is_none() && !one.was_wrong && !one.lies {
-                        let what = format!("client {at} was told that it diverged");
+                        let what = format!("participant {} was told that it diverged", at + 1);
                         return Err((Invariant::Healing, what));
                     }
                     one.was_wrong = false;
@@ -222,7 +270,7 @@ impl Oracle {
                 }
                 SessionEvent::Connection(ConnectionState::Failed, reason) => {
                     if !one.lies {
-                        let what = format!("client {at} failed: {reason:?}");
+                        let what = format!("participant {} failed: {reason:?}", at + 1);
                         return Err((Invariant::Innocence, what));
                     }
                     over = true;
@@ -234,37 +282,69 @@ impl Oracle {
         Ok(over)
     }
 
-    /// Nothing that was accepted is lost, and nothing that was seen.
-    pub(super) fn check_the_end(&mut self, at: usize, one: &Participant) -> Outcome {
+    /// Nothing that was accepted is lost or doubled, nothing that was seen, and the app is content.
+    pub(super) fn check_the_end(
+        &mut self,
+        scenario: &dyn Scenario,
+        at: usize,
+        all: &[Participant],
+    ) -> Outcome {
+        let one = &all[at];
         let Some(vm) = one.client.vm() else {
-            return Err((Invariant::Liveness, format!("client {at} is live and has no model")));
-        };
-        let ask = |name: &str, argument: &[u8]| -> Result<u64, (Invariant, String)> {
-            let answer = vm.query(ModelId::ROOT, name, argument);
-            let number = answer.map_err(|error| error.to_string());
-            let number = number.and_then(|answer| answer.get().map_err(|error| error.to_string()));
-            number.map_err(|error| (Invariant::Ledger, format!("client {at}: {name}: {error}")))
-        };
-        let nil = [0xc0];
-        let violations = ask("violations", &nil)?;
-        let gaps = if self.lossy { 0 } else { ask("gaps", &nil)? };
-        if violations + gaps > 0 {
             return Err((
-                Invariant::Ledger,
-                format!("client {at}: {violations} violations, {gaps} gaps"),
+                Invariant::Liveness,
+                format!("participant {} is live and has no model", at + 1),
             ));
+        };
+        let timeline = self.rooms[one.room].timelines.entry(one.timeline).or_default();
+        let mut log = Vec::new();
+        let mut newest = BTreeMap::new();
+        for (view, counter) in timeline.events.values() {
+            let before = newest.insert(*view, *counter).unwrap_or(0);
+            // A liar may leave some out, and is thrown out for it.
+            if *counter <= before {
+                let what = format!("event {counter} of view {view} comes after its event {before}");
+                return Err((Invariant::Delivery, what));
+            }
+            log.extend(event_of(all, (*view, *counter)).map(|(_, event)| event.clone()));
         }
-        let view = teatime::to_bytes(&one.client.view_id()).expect("an id is bytes");
-        if ask("newest", &view)? != one.sent && !self.lossy {
-            return Err((Invariant::Ledger, format!("client {at}: an accepted entry is lost")));
+        let view = one.client.view_id();
+        let own = timeline.events.values().filter(|(sender, _)| *sender == view).count();
+        if own != one.published.len() && !self.lossy {
+            let accepted = one.published.len();
+            let what = format!(
+                "participant {}: {accepted} events were accepted, and {own} were delivered",
+                at + 1
+            );
+            return Err((Invariant::Delivery, what));
         }
-        self.entries += ask("entries", &nil)?;
-        let timeline = self.rooms[one.room].timelines.get(&one.timeline);
-        let newest = timeline.map_or(0, |timeline| timeline.newest);
-        if vm.seq() < newest {
-            let what = format!("client {at} is before message {newest}");
+        if vm.seq() < timeline.newest {
+            let what = format!("participant {} is before message {}", at + 1, timeline.newest);
             return Err((Invariant::Durability, what));
         }
-        Ok(())
+        self.entries += log.len() as u64;
+        let (own, is_lossy) = (&*one.published, self.lossy);
+        let end = End { vm, view, own, log: &log, is_lossy };
+        let said = |what| (Invariant::Check, format!("participant {}: {what}", at + 1));
+        scenario.check(&end).map_err(said)
     }
+}
+
+impl Timeline {
+    /// Keeps the state at a position, and forgets older ones.
+    fn remember(&mut self, seq: u64, first: usize, state: Rc<Vec<u8>>) {
+        self.states_bytes += state.len();
+        self.states.push_back((seq, first, state));
+        while self.states_bytes > MOST_STATE_BYTES && self.states.len() > 1 {
+            let oldest = self.states.pop_front();
+            self.states_bytes -= oldest.map_or(0, |(_, _, state)| state.len());
+        }
+    }
+}
+
+/// What a participant has sent with some counter, and which one.
+fn event_of(all: &[Participant], (view, counter): (ViewId, u64)) -> Option<(usize, &Event)> {
+    let at = all.iter().position(|one| one.client.view_id() == view)?;
+    let index = usize::try_from(counter.checked_sub(1)?).ok()?;
+    Some((at, all[at].published.get(index)?))
 }

@@ -2,29 +2,31 @@
 
 use std::any::Any;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime_reflector::ConnId;
-use teatime_session::{Action, ConnectionState, Input, Stepped};
+use teatime_session::{Action, Config, ConnectionState, Input, Stepped};
+use teatime_vm::{SessionId, Vm};
 use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 
 use super::network::{Line, Network, delay};
 use super::oracle::Oracle;
 use super::participant::Participant;
-use super::plan::{Bug, Keeps, Pace, Plan};
-use super::report::{Invariant, Report, Violation};
+use super::plan::{Bug, Keeps, Plan};
+use super::report::{Invariant, Outcome, Report, Violation, Wrong};
+use super::scenario::{Dice, Scenario};
 use super::server::{Down, End, Server};
-use crate::ledger;
+use super::story::Note;
+use super::twin::Observer;
+use super::users::ACTS;
 
 pub(super) const SECOND: u64 = 1_000_000;
 
 /// Whoever has diverged must have been told so in this time.
 const HEALED_WITHIN: u64 = 600 * SECOND;
-
-pub(super) type Outcome = Result<(), (Invariant, String)>;
 
 pub(super) enum Happening {
     /// A frame reaches the reflector.
@@ -81,7 +83,7 @@ impl Ord for Entry {
 
 pub(super) struct World<'a> {
     pub(super) plan: &'a Plan,
-    app: &'a teatime::App,
+    pub(super) scenario: &'a dyn Scenario,
     pub(super) rng: ChaCha8Rng,
     pub(super) now: u64,
     order: u64,
@@ -98,24 +100,30 @@ pub(super) struct World<'a> {
     pub(super) report: Report,
     trace: blake3::Hasher,
     /// The faults are over.
-    quiet: bool,
+    pub(super) quiet: bool,
+    /// Who is watched in each session.
+    pub(super) observers: Vec<Option<Observer>>,
+    /// How often users had something to do.
+    pub(super) acts: u64,
+    pub(super) notes: VecDeque<(u64, Note)>,
 }
 
 /// Plays a plan.
-pub(super) fn play(plan: &Plan, app: &teatime::App) -> Result<Report, Violation> {
-    ledger::forget_outside();
+pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Violation> {
+    scenario.begin();
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ 0x7ea_71e3);
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
-    let failed = |what| Violation { at_us: 0, of: Invariant::Storage, what };
+    let failed = |of: Invariant| move |what: String| Violation::new(of, what);
+    start(plan, scenario).map_err(failed(Invariant::Start))?;
     let mut world = World {
         plan,
-        app,
+        scenario,
         rng,
         now: 0,
         order: 0,
         queue: BinaryHeap::new(),
-        server: Server::new(plan, seed).map_err(failed)?,
+        server: Server::new(plan, seed).map_err(failed(Invariant::Storage))?,
         down_until: 0,
         wake_at: None,
         flush_planned: false,
@@ -126,14 +134,32 @@ pub(super) fn play(plan: &Plan, app: &teatime::App) -> Result<Report, Violation>
         report: Report::default(),
         trace: blake3::Hasher::new(),
         quiet: false,
+        observers: (0..plan.rooms).map(|_| None).collect(),
+        acts: 0,
+        notes: VecDeque::new(),
     };
     let played = catch_unwind(AssertUnwindSafe(|| world.play()));
-    let played = played.unwrap_or_else(|panic| Err((Invariant::Sanity, message(&*panic))));
+    let played =
+        played.unwrap_or_else(|panic| Err(Wrong::new(Invariant::Sanity, message(&*panic))));
     let (at_us, report) = (world.now, world.report());
-    played.map(|()| report).map_err(|(of, what)| Violation { at_us, of, what })
+    played.map(|()| report).map_err(|Wrong { of, what, clash }| {
+        let story = world.story();
+        Violation { at_us, of, what, acts: world.acts, clash, story }
+    })
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+/// Whether there can be a session at all.
+fn start(plan: &Plan, scenario: &dyn Scenario) -> Result<(), String> {
+    let (app, options) = (scenario.app(), scenario.options(plan));
+    let config = Config::with_encoded_options(app.clone(), scenario.room(0), &options);
+    let mut config = config.map_err(|error| error.to_string())?;
+    config.view_data = scenario.view_data(&mut Dice::of(plan.seed, ACTS, 0));
+    config.check().map_err(|error| error.to_string())?;
+    let session = SessionId(config.session_id().0);
+    Vm::new(app, session, &config.options).map(drop).map_err(|error| error.to_string())
+}
+
+pub(super) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
@@ -182,7 +208,7 @@ impl World<'_> {
             }
         }
         let of = if self.is_healing() { Invariant::Healing } else { Invariant::Liveness };
-        Err((of, format!("no convergence: {}", self.standing())))
+        Err(Wrong::new(of, format!("no convergence: {}", self.standing())))
     }
 
     fn play_until(&mut self, end: u64) -> Outcome {
@@ -265,11 +291,11 @@ impl World<'_> {
     pub(super) fn start(&mut self, room: usize, lies: bool) {
         let seed = self.rng.next_u64();
         let at = self.participants.len();
-        let app = self.app.clone();
-        let mut one = Participant::new(self.plan, app, self.now, room, seed);
+        let mut one = Participant::new(self.plan, self.scenario, at, self.now, room, seed);
         one.lies = lies;
         one.client.connect();
         self.participants.push(one);
+        self.tell(Note::Joins(at));
         self.obey_client(at);
         self.wake(at, self.now);
         self.at(self.now, Happening::Act(at));
@@ -437,12 +463,13 @@ impl World<'_> {
         // One message at a time, so that every position is compared.
         loop {
             let one = &mut self.participants[at];
-            let before = one.client.vm().map(teatime::Vm::seq);
+            let before = one.client.vm().map(teatime_vm::Vm::seq);
             let clock = one.clock(now);
             let mut stepped = Stepped::Done;
             if one.corrupt {
                 let client = &mut one.client;
-                let done = ledger::corrupted(|| stepped = client.step(clock, &mut || false));
+                let mut step = || stepped = client.step(clock, &mut || false);
+                let done = self.scenario.corrupt(&mut step);
                 one.corrupt = !done;
                 if done {
                     one.diverged = Some(now + HEALED_WITHIN);
@@ -451,11 +478,14 @@ impl World<'_> {
             } else {
                 stepped = one.client.step(clock, &mut || false);
             }
-            let moved = one.client.vm().map(teatime::Vm::seq) != before;
-            let dropped = self.oracle.take_events(at, one)?;
-            if moved || stepped == Stepped::Done {
-                self.oracle.compare(now, at, one, moved)?;
-            }
+            let moved = one.client.vm().map(teatime_vm::Vm::seq) != before;
+            let dropped = self.oracle.take_events(self.scenario, at, one)?;
+            let snapshot = if moved || stepped == Stepped::Done {
+                self.oracle.compare(now, at, &mut self.participants, moved)?
+            } else {
+                None
+            };
+            self.watch(at, stepped == Stepped::Done, snapshot)?;
             if dropped {
                 self.obey_client(at);
                 self.is_gone(at);
@@ -481,42 +511,6 @@ impl World<'_> {
         if one.lies {
             self.report.liars_closed += 1;
         }
-    }
-
-    /// The user of a client does something.
-    fn act(&mut self, at: usize) {
-        if !self.participants[at].alive {
-            return;
-        }
-        let now = self.now;
-        let healing = self.is_healing();
-        assert!(
-            self.plan.bug != Some(Bug::Panics) || !self.participants[at].chance(100),
-            "an application panics"
-        );
-        let one = &mut self.participants[at];
-        let mean = match self.plan.pace {
-            _ if self.quiet || healing => 2 * SECOND,
-            Pace::Brisk => SECOND / 5,
-            Pace::Steady => 8 * SECOND,
-        };
-        if one.frozen_until.max(one.idle_until) <= now {
-            if one.lies {
-                let clock = one.clock(now);
-                let _ = one.client.publish(clock, "ledger", "gossip", "psst");
-            } else {
-                let again = self.plan.bug == Some(Bug::EntersTwice) && one.chance(50);
-                one.enter(now, again);
-            }
-            if (self.quiet || healing) && one.diverged.is_none() {
-                // What cannot be asked for now will be asked for later.
-                let _ = one.client.request_vote();
-            }
-            self.obey_client(at);
-            self.wake(at, now);
-        }
-        let pause = self.participants[at].below(2 * mean);
-        self.at(now + pause, Happening::Act(at));
     }
 
     pub(super) fn after_server(&mut self) {
@@ -589,7 +583,7 @@ impl World<'_> {
     fn end_reflector(&mut self, end: End, dice: u64) -> Outcome {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
-        let failed = |what| (Invariant::Storage, what);
+        let failed = |what: String| Wrong::new(Invariant::Storage, what);
         if end == End::Power && self.plan.storage == Keeps::Process {
             self.oracle.may_lose();
         }
@@ -616,17 +610,18 @@ impl World<'_> {
     fn check_memory(&mut self) -> Outcome {
         let bytes = self.server.reflector.stats().log_bytes;
         self.report.log_bytes = self.report.log_bytes.max(bytes);
-        self.oracle.check_memory(bytes)
+        Ok(self.oracle.check_memory(bytes)?)
     }
 
     fn standing(&self) -> String {
         let each = |at: &usize| {
             let one = &self.participants[*at];
             let (state, vm) = (one.client.connection_state(), one.client.vm());
-            let (seq, views) = (vm.map(teatime::Vm::seq), vm.map(teatime::Vm::view_count));
+            let (seq, views) = (vm.map(teatime_vm::Vm::seq), vm.map(teatime_vm::Vm::view_count));
             let pending = one.last_receipt.is_some_and(|receipt| !one.client.is_applied(receipt));
             format!(
-                "client {at} in {} {state:?} at {seq:?} sees {views:?} pending {pending}",
+                "participant {} in {} {state:?} at {seq:?} sees {views:?} pending {pending}",
+                at + 1,
                 one.room
             )
         };
@@ -645,11 +640,11 @@ impl World<'_> {
                 one.client.connection_state() == ConnectionState::Live
                     && one.diverged.is_none()
                     && one.last_receipt.is_none_or(|receipt| one.client.is_applied(receipt))
-                    && one.client.vm().map_or(0, teatime::Vm::view_count) as usize == alive.len()
+                    && one.client.vm().map_or(0, teatime_vm::Vm::view_count) as usize == alive.len()
             };
             let mut positions: Vec<_> = honest
                 .iter()
-                .map(|at| self.participants[*at].client.vm().map(teatime::Vm::seq))
+                .map(|at| self.participants[*at].client.vm().map(teatime_vm::Vm::seq))
                 .collect();
             positions.dedup();
             honest.iter().all(settled)
@@ -662,7 +657,7 @@ impl World<'_> {
         for at in self.alive(None) {
             let one = &self.participants[at];
             if !one.lies {
-                self.oracle.check_the_end(at, one)?;
+                self.oracle.check_the_end(self.scenario, at, &self.participants)?;
             }
         }
         Ok(())

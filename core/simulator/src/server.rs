@@ -90,6 +90,7 @@ impl Server {
             config.snapshot_after_events = u64::MAX;
             config.snapshot_after_bytes = u64::MAX;
             config.log_limit_bytes = u64::MAX / 2;
+            config.persist_interval = u64::MAX / 64;
         }
         let mut server = Self {
             reflector: Reflector::new(config.clone(), seed),
@@ -97,7 +98,7 @@ impl Server {
             store: None,
             disk: MemoryDisk::default(),
             config,
-            bug: plan.bug,
+            bug: plan.bug.clone(),
             connections: BTreeMap::new(),
             members: BTreeMap::new(),
             dirty_connections: Vec::new(),

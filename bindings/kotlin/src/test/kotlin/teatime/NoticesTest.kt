@@ -1,0 +1,16 @@
+package teatime
+
+import kotlin.time.Duration.Companion.milliseconds
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Test
+import teatime.ffi.Event as NativeEvent
+
+class NoticesTest {
+    @Test
+    fun `a divergence is told with its evidence or why there is none`() {
+        for ((evidence, why) in listOf("/tmp/evidence" to null, null to "the disk is full")) {
+            val told = notice(NativeEvent.Diverged(7u, 1_500_000u, "ab", evidence, why))
+            assertEquals(Notice.Diverged(7u, 1500.milliseconds, "ab", evidence, why), told)
+        }
+    }
+}

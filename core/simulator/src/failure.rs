@@ -1,0 +1,143 @@
+//! A seed that fails, told so that a developer knows what to look at.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::plan::Plan;
+use super::report::{Invariant, Violation};
+
+/// How many lines the plan that is left takes at most.
+const LINES: usize = 8;
+
+/// A run that failed.
+#[derive(Clone, Serialize)]
+pub struct Failure(Box<Inner>);
+
+#[derive(Clone, Serialize)]
+struct Inner {
+    app: String,
+    seed: u64,
+    violation: Violation,
+    plan: Plan,
+    smallest: Violation,
+    reproduced: bool,
+    faults: usize,
+    #[serde(skip)]
+    again: String,
+    kept: Option<Result<PathBuf, String>>,
+}
+
+impl Failure {
+    pub(crate) fn new(
+        app: &str,
+        whole: (&Plan, Violation),
+        smallest: (Plan, Violation),
+        reproduced: bool,
+    ) -> Self {
+        Self(Box::new(Inner {
+            app: app.to_owned(),
+            seed: whole.0.seed,
+            violation: whole.1,
+            plan: smallest.0,
+            smallest: smallest.1,
+            reproduced,
+            faults: whole.0.faults.len(),
+            again: format!("TEATIME_SEED={}", whole.0.seed),
+            kept: None,
+        }))
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
+    /// What went wrong with the whole plan of that seed.
+    pub fn violation(&self) -> &Violation {
+        &self.0.violation
+    }
+
+    /// The smallest plan that was found to fail in the same way.
+    pub fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
+    /// What went wrong with that one.
+    pub fn smallest(&self) -> &Violation {
+        &self.0.smallest
+    }
+
+    /// Whether the seed failed in exactly the same way when it was played again. If not, something has a part
+    /// in it that comes from outside of the models.
+    pub fn is_reproduced(&self) -> bool {
+        self.0.reproduced
+    }
+
+    /// Says how it is run again.
+    pub(crate) fn again(&mut self, again: String) {
+        self.0.again = again;
+    }
+
+    /// Writes the smallest plan into this folder, as `SEED.json`.
+    pub(crate) fn keep(&mut self, folder: &Path) {
+        let path = folder.join(format!("{}.json", self.0.seed));
+        let made = std::fs::create_dir_all(folder).map_err(|error| error.to_string());
+        let kept = made.and_then(|()| self.0.plan.write(&path)).map(|()| path.clone());
+        self.0.kept = Some(kept.map_err(|error| format!("{}: {error}", path.display())));
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The same as what is displayed: tests that end with it, and `unwrap`, print this.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = &*self.0;
+        if one.smallest.of == Invariant::Start {
+            let what = &one.smallest.what;
+            return write!(f, "the simulation of {} cannot be started: {what}", one.app);
+        }
+        writeln!(f, "seed {} of the simulation of {} fails", one.seed, one.app)?;
+        writeln!(f, "{}", one.smallest)?;
+        if !one.reproduced {
+            writeln!(
+                f,
+                "played again it went another way: what decides comes from outside of the models, such as a \
+                 clock, a static, or the order of a std::collections::HashMap"
+            )?;
+        }
+        writeln!(f, "run it again: {}", one.again)?;
+        match &one.kept {
+            Some(Ok(path)) => writeln!(f, "what is left of it is kept in {}", path.display())?,
+            Some(Err(why)) => writeln!(f, "what is left of it could not be kept: {why}")?,
+            None => {}
+        }
+        let plan = &one.plan;
+        let done = one.smallest.acts;
+        let acts = plan.acts.as_ref().map_or(done, |acts| acts.len() as u64);
+        write!(
+            f,
+            "what is left of it: {} of {} faults, {acts} actions, at most {} participants, {} s:",
+            plan.faults.len(),
+            one.faults,
+            plan.clients,
+            plan.fault_seconds,
+        )?;
+        let story = &one.smallest.story;
+        if story.len() > LINES {
+            write!(f, "\n         …")?;
+        }
+        for (at_us, what) in &story[story.len().saturating_sub(LINES)..] {
+            write!(f, "\n{:>8.3} s  {what}", *at_us as f64 / 1e6)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! What a run was like, and what went wrong.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::clash::Clash;
+use super::plan::What;
+
+/// What a run was like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Digest of everything that went over the lines: equal for equal plans.
+    pub trace: [u8; 32],
+    /// Virtual time in µs.
+    pub simulated_us: u64,
+    /// Virtual time of all clients together, in µs.
+    pub client_us: u64,
+    /// The same after what was stored may have been lost: then less can be checked.
+    pub lossy_client_us: u64,
+    /// Whether a majority has voted for a wrong state, because those who were right were away for too long.
+    pub usurped: u64,
+    /// How long all took to converge after the faults, in virtual µs.
+    pub converged_us: u64,
+    /// Positions at which a client was compared with another one.
+    pub compared: u64,
+    /// Inputs after which a client was compared with a twin.
+    pub synced: u64,
+    /// Votes that ended with everybody agreeing.
+    pub unanimous: u64,
+    /// Events that were accepted, counted at each client that was left.
+    pub entries: u64,
+    /// What was done, how often.
+    pub faults: BTreeMap<What, u64>,
+    /// Clients that diverged, were told, and went on.
+    pub healed: u64,
+    /// Panics that were undone everywhere.
+    pub undone: u64,
+    /// Liars who were shown the door.
+    pub liars_closed: u64,
+    /// How often senders were held back.
+    pub held: u64,
+    /// How often somebody who does not read was dropped.
+    pub dropped_slow: u64,
+    /// How often something could not be stored and was taken back.
+    pub taken_back: u64,
+    /// Most bytes that the reflector had in the logs and snapshots of a session.
+    pub log_bytes: u64,
+}
+
+/// What is checked in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Invariant {
+    /// Equal position, equal state.
+    Agreement,
+    /// What is restored from a snapshot goes on like what the snapshot was taken of.
+    Sync,
+    /// Equal position, equal faults; and none but those that were planned.
+    Faults,
+    /// Neither sequence numbers nor time go back for anybody.
+    Monotony,
+    /// Every accepted event comes once, in its sender's order.
+    Delivery,
+    /// What the app itself checks.
+    Check,
+    /// What anybody has seen outlives the reflector.
+    Durability,
+    /// Who did nothing wrong is not shut out.
+    Innocence,
+    /// Who has diverged is told, and goes on; nobody else is told.
+    Healing,
+    /// The memory of a session is bounded.
+    Memory,
+    /// After the faults have ended all converge in time.
+    Liveness,
+    /// A store is found again after a crash.
+    Storage,
+    /// Nothing panics but the handlers that are meant to, and users publish what may be published.
+    Sanity,
+    /// The app can be started.
+    Start,
+}
+
+impl Invariant {
+    /// What it means that it is violated, in a few words.
+    fn tells(self) -> &'static str {
+        match self {
+            Self::Agreement => "two participants differ",
+            Self::Sync => "a participant differs from the same restored from a snapshot",
+            Self::Faults => "a handler failed, or not for everybody alike",
+            Self::Monotony => "time went back",
+            Self::Delivery => "an accepted event was lost or doubled",
+            Self::Check => "a check failed",
+            Self::Durability => "what somebody had seen was lost",
+            Self::Innocence => "somebody was shut out who did nothing wrong",
+            Self::Healing => "who diverged was not told, or somebody else was",
+            Self::Memory => "the reflector's memory is not bounded",
+            Self::Liveness => "not everybody converged in time after the faults",
+            Self::Storage => "the reflector's store was not found again",
+            Self::Sanity => "something panicked, or was published that must not be",
+            Self::Start => "it cannot be started",
+        }
+    }
+
+    /// Whether what violates one of them may violate the other, as chance will have it.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        let of_states = [Self::Agreement, Self::Sync];
+        self == other || of_states.contains(&self) && of_states.contains(&other)
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Agreement,
+        Self::Sync,
+        Self::Faults,
+        Self::Monotony,
+        Self::Delivery,
+        Self::Check,
+        Self::Durability,
+        Self::Innocence,
+        Self::Healing,
+        Self::Memory,
+        Self::Liveness,
+        Self::Storage,
+        Self::Sanity,
+        Self::Start,
+    ];
+}
+
+/// What went wrong in a run, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// Virtual time in µs.
+    pub at_us: u64,
+    /// Of what.
+    pub of: Invariant,
+    /// What was seen.
+    pub what: String,
+    /// How often users had had something to do by then.
+    pub acts: u64,
+    /// Where two states differ, if that is it.
+    pub clash: Option<Box<Clash>>,
+    /// The newest that happened before, oldest first: when in virtual µs, and what.
+    pub story: Vec<(u64, String)>,
+}
+
+impl Violation {
+    /// At the beginning.
+    pub(crate) fn new(of: Invariant, what: String) -> Self {
+        Self { at_us: 0, of, what, acts: 0, clash: None, story: Vec::new() }
+    }
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, after {} s", self.of.tells(), self.at_us as f64 / 1e6)?;
+        for part in [self.clash.as_ref().map(ToString::to_string), Some(self.what.clone())] {
+            match part {
+                Some(text) if !text.is_empty() => write!(f, ": {text}")?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What comes of something that may find that something is wrong.
+pub(crate) type Outcome = Result<(), Wrong>;
+
+/// What went wrong.
+pub(crate) struct Wrong {
+    pub(crate) of: Invariant,
+    pub(crate) what: String,
+    pub(crate) clash: Option<Box<Clash>>,
+}
+
+impl Wrong {
+    pub(crate) fn new(of: Invariant, what: impl Into<String>) -> Self {
+        Self { of, what: what.into(), clash: None }
+    }
+}
+
+impl From<(Invariant, String)> for Wrong {
+    fn from((of, what): (Invariant, String)) -> Self {
+        Self { of, what, clash: None }
+    }
+}

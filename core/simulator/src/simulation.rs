@@ -1,0 +1,325 @@
+//! An app and its users, made of closures.
+
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use teatime_vm::{App, Fault};
+
+use super::campaign::{Campaign, How, Summary};
+use super::failure::Failure;
+use super::plan::{Plan, Shape, What};
+use super::report::{Invariant, Violation};
+use super::scenario::{Dice, End, Scenario, User};
+use super::world;
+
+/// How many seeds are played if nobody says.
+const SEEDS: u64 = 100;
+
+/// How long faults happen, in virtual seconds, if nobody says.
+const SECONDS: u64 = 60;
+
+/// A seed in which people work takes so many times as long as one in which something happens all the time.
+const STEADY: u64 = 20;
+
+/// How many participants there are at once at most, if nobody says.
+const PARTICIPANTS: usize = 5;
+
+/// How many runs may be spent on making a plan that fails smaller, if nobody says.
+const SHRINK_RUNS: u32 = 300;
+
+/// More threads than this make a test no faster on the machines on which tests run.
+const MOST_THREADS: usize = 4;
+
+type Act<'a> = Box<dyn Fn(&mut Dice, &mut User<'_>) + Send + Sync + 'a>;
+type Check<'a> = Box<dyn Fn(&End<'_>) -> Result<(), String> + Send + Sync + 'a>;
+type ViewData<'a> = Box<dyn Fn(&mut Dice) -> Option<Vec<u8>> + Send + Sync + 'a>;
+
+/// Plays the models of an app under faults, seed by seed, and says which model and field differ where
+/// participants would. By default several clients join and exit, early and late, on bad lines, while the reflector
+/// crashes and comes back; every third seed plays slowly and twenty times as long.
+///
+/// `TEATIME_SEED=N` in the environment plays that seed only, `TEATIME_SEEDS=N` so many.
+#[must_use = "nothing is played before `run`"]
+pub struct Simulation<'a> {
+    app: App,
+    options: Result<Vec<u8>, String>,
+    view_data: Option<ViewData<'a>>,
+    actions: Vec<(u64, Act<'a>)>,
+    checks: Vec<Check<'a>>,
+    allows_faults: bool,
+    sync_distance: Option<u64>,
+    seconds: u64,
+    seeds: u64,
+    participants: usize,
+    without: Vec<What>,
+    threads: usize,
+    shrink_runs: u32,
+    keep_in: Option<PathBuf>,
+}
+
+/// What a check may end with: nothing, or a result. It may panic, too.
+pub trait Verdict {
+    /// What is wrong, if something is.
+    ///
+    /// # Errors
+    /// That.
+    fn verdict(self) -> Result<(), String>;
+}
+
+impl Verdict for () {
+    fn verdict(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: Display> Verdict for Result<(), E> {
+    fn verdict(self) -> Result<(), String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+impl<'a> Simulation<'a> {
+    /// Of this app, with no options and no actions.
+    pub fn of(app: App) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            app,
+            options: Ok(vec![0xc0]),
+            view_data: None,
+            actions: Vec::new(),
+            checks: Vec::new(),
+            allows_faults: false,
+            sync_distance: Some(1),
+            seconds: SECONDS,
+            seeds: SEEDS,
+            participants: PARTICIPANTS,
+            // What is left of these needs a model that helps.
+            without: vec![What::LiarStarts, What::Diverges, What::Panics],
+            threads: threads.min(MOST_THREADS),
+            shrink_runs: SHRINK_RUNS,
+            keep_in: None,
+        }
+    }
+
+    /// The root model's options.
+    pub fn options(mut self, options: &impl Serialize) -> Self {
+        self.options = teatime_vm::to_bytes(options).map_err(|error| error.to_string());
+        self
+    }
+
+    /// The same as MessagePack.
+    pub fn encoded_options(mut self, options: &[u8]) -> Self {
+        self.options = Ok(options.to_vec());
+        self
+    }
+
+    /// What each participant brings along when it joins.
+    pub fn view_data<T: Serialize>(
+        mut self,
+        data: impl Fn(&mut Dice) -> T + Send + Sync + 'a,
+    ) -> Self {
+        self.view_data = Some(Box::new(move |dice| teatime_vm::to_bytes(&data(dice)).ok()));
+        self
+    }
+
+    /// The same for all of them, as MessagePack.
+    pub fn encoded_view_data(mut self, data: Vec<u8>) -> Self {
+        self.view_data = Some(Box::new(move |_| Some(data.clone())));
+        self
+    }
+
+    /// Something that users do now and then: one with weight 3 comes three times as often as one with weight 1.
+    pub fn action(
+        mut self,
+        weight: u64,
+        act: impl Fn(&mut Dice, &mut User<'_>) + Send + Sync + 'a,
+    ) -> Self {
+        self.actions.push((weight, Box::new(act)));
+        self
+    }
+
+    /// What must hold at the end of each seed, for each of those who are left. It says what is wrong by an
+    /// error or a panic.
+    pub fn check<V: Verdict>(mut self, check: impl Fn(&End<'_>) -> V + Send + Sync + 'a) -> Self {
+        self.checks.push(Box::new(move |end| check(end).verdict()));
+        self
+    }
+
+    /// Handlers may fail. Otherwise that ends a run.
+    pub fn allow_faults(mut self) -> Self {
+        self.allows_faults = true;
+        self
+    }
+
+    /// After how many inputs a participant is compared with its restored twin, and a new twin made: 1 if not
+    /// said, which finds what is wrong at the first event after it matters. 0 leaves it out.
+    pub fn sync_distance(mut self, inputs: u64) -> Self {
+        self.sync_distance = (inputs > 0).then_some(inputs);
+        self
+    }
+
+    /// For how many virtual seconds faults happen: 60 if not said, and twenty times as many where users
+    /// work slowly.
+    pub fn seconds(mut self, seconds: u64) -> Self {
+        self.seconds = seconds.max(1);
+        self
+    }
+
+    /// How many seeds are played: 1, 2, 3, …; 100 if not said.
+    pub fn seeds(mut self, seeds: u64) -> Self {
+        self.seeds = seeds;
+        self
+    }
+
+    /// How many participants there are at once at most; 5 if not said.
+    pub fn participants(mut self, participants: usize) -> Self {
+        self.participants = participants.max(1);
+        self
+    }
+
+    /// Something that does not happen.
+    pub fn without(mut self, what: What) -> Self {
+        self.without.push(what);
+        self
+    }
+
+    /// How many threads play seeds; as many as there are processors, and at most 4, if not said. With 1 it is the
+    /// caller's.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// How many runs may be spent on making a plan that fails smaller; 300 if not said.
+    pub fn shrink_runs(mut self, runs: u32) -> Self {
+        self.shrink_runs = runs;
+        self
+    }
+
+    /// Where plans that fail are kept, made small, a file of JSON each. What is in there is played before any
+    /// seed.
+    pub fn keep_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.keep_in = Some(folder.into());
+        self
+    }
+
+    /// The plan of a seed.
+    pub fn plan(&self, seed: u64) -> Plan {
+        let shape = Shape {
+            brisk_seconds: self.seconds,
+            steady_seconds: self.seconds.saturating_mul(STEADY),
+            clients: self.participants,
+            without: self.without.clone(),
+            is_lossless: true,
+        };
+        // Who has one session and no password has seen what matters to models.
+        Plan { rooms: 1, password: false, ..Plan::shaped(seed, &shape) }
+    }
+
+    /// Plays all seeds.
+    ///
+    /// # Errors
+    /// The first seed that failed, made small.
+    pub fn run(self) -> Result<Summary, Failure> {
+        let mut plans = Vec::new();
+        if let Some(folder) = &self.keep_in {
+            plans = kept(folder).map_err(|why| self.refused(why))?;
+        }
+        let number = |name: &str| match std::env::var(name) {
+            Ok(text) => match text.parse::<u64>() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => Err(self.refused(format!("{name} is {text:?}, which is no number"))),
+            },
+            Err(_) => Ok(None),
+        };
+        match (number("TEATIME_SEED")?, number("TEATIME_SEEDS")?) {
+            (Some(seed), _) => plans = vec![self.plan(seed)],
+            (None, seeds) => {
+                let last = seeds.unwrap_or(self.seeds);
+                plans.extend((1..=last).map(|seed| self.plan(seed)));
+            }
+        }
+        self.play_all(&plans)
+    }
+
+    /// Plays a plan, such as one that was [kept](Self::keep_in).
+    ///
+    /// # Errors
+    /// How it failed; it is not made smaller.
+    pub fn play(mut self, plan: &Plan) -> Result<Summary, Failure> {
+        (self.shrink_runs, self.keep_in) = (0, None);
+        plan.check().map_err(|why| self.refused(why))?;
+        self.play_all(std::slice::from_ref(plan))
+    }
+
+    fn play_all(&self, plans: &[Plan]) -> Result<Summary, Failure> {
+        self.options.clone().map_err(|why| self.refused(format!("the options: {why}")))?;
+        let jobs = self.threads.min(plans.len());
+        let how = How { jobs, shrink_runs: self.shrink_runs, stops: true };
+        let mut campaign = Campaign::play(self, plans, how, |_, _| {});
+        let Some(mut failure) = campaign.failures.pop() else { return Ok(campaign.summary) };
+        // Tests run in threads that are named like them.
+        let thread = std::thread::current();
+        if let Some(test) = thread.name().filter(|name| *name != "main") {
+            failure.again(format!("TEATIME_SEED={} cargo test {test}", failure.seed()));
+        }
+        if let Some(folder) = &self.keep_in {
+            failure.keep(folder);
+        }
+        Err(failure)
+    }
+
+    fn refused(&self, what: String) -> Failure {
+        let plan = self.plan(1);
+        let violation = Violation::new(Invariant::Start, what);
+        Failure::new(self.app.id(), (&plan, violation.clone()), (plan.clone(), violation), true)
+    }
+}
+
+/// The plans in a folder, if there is one.
+fn kept(folder: &Path) -> Result<Vec<Plan>, String> {
+    let Ok(files) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    paths.iter().map(|path| Plan::read(path)).collect()
+}
+
+impl Scenario for Simulation<'_> {
+    fn app(&self) -> &App {
+        &self.app
+    }
+
+    fn options(&self, _plan: &Plan) -> Vec<u8> {
+        self.options.clone().unwrap_or_default()
+    }
+
+    fn view_data(&self, dice: &mut Dice) -> Option<Vec<u8>> {
+        self.view_data.as_ref()?(dice)
+    }
+
+    fn act(&self, dice: &mut Dice, user: &mut User<'_>) {
+        let mut pick = dice.below(self.actions.iter().map(|(weight, _)| weight).sum());
+        for (weight, act) in &self.actions {
+            if pick < *weight {
+                return act(dice, user);
+            }
+            pick -= weight;
+        }
+    }
+
+    fn allows(&self, _fault: &Fault) -> bool {
+        self.allows_faults
+    }
+
+    fn sync_distance(&self) -> Option<u64> {
+        self.sync_distance
+    }
+
+    fn check(&self, end: &End<'_>) -> Result<(), String> {
+        let all = AssertUnwindSafe(|| self.checks.iter().try_for_each(|check| check(end)));
+        catch_unwind(all).unwrap_or_else(|panic| Err(world::message(&*panic)))
+    }
+}

@@ -1,0 +1,104 @@
+//! Finds what would make participants differ, before they do.
+//!
+//! A [`SyncTest`] plays inputs that a test gives, one by one, on two virtual machines, one of which comes fresh
+//! from a snapshot after each.
+//!
+//! With the feature `testing`, for which an app has `teatime` among its `dev-dependencies` once more, a
+//! `Simulation` plays whole sessions: several clients that join and exit on bad lines, cuts,
+//! partitions, slow readers, late joins, a reflector that crashes and comes back, in virtual time from a seed; all of it
+//! under the sync test. What users do is given as actions:
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use teatime::testing::Simulation;
+//! # use teatime::{App, Cx, ViewId, handlers, model};
+//! # use std::collections::BTreeMap;
+//! # #[model]
+//! # struct Poll { votes: BTreeMap<u64, u64>, count: u64 }
+//! # #[handlers]
+//! # impl Poll {
+//! #     fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+//! #         cx.subscribe("poll", "vote", Self::vote);
+//! #         Self { votes: BTreeMap::new(), count: 0 }
+//! #     }
+//! #     fn vote(&mut self, _cx: &mut Cx<Self>, colour: u64) {
+//! #         *self.votes.entry(colour).or_default() += 1;
+//! #         self.count += 1;
+//! #     }
+//! # }
+//! # let app = App::builder::<Poll>("org.example.poll").build()?;
+//! Simulation::of(app)
+//!     .action(3, |dice, user| user.publish("poll", "vote", &dice.below(8)))
+//!     .action(1, |_, user| user.publish("poll", "vote", &0u64))
+//!     .check(|end| assert_eq!(end.root::<Poll>().count, end.count("poll", "vote")))
+//!     .seconds(30)
+//!     .seeds(10)
+//!     .run()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # A bug that it finds
+//!
+//! Each `HashMap` of the standard library has an order of its own. A model that hands that order on to its state
+//! works in every ordinary test, and comes apart for its users:
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use std::collections::HashMap;
+//! use teatime::testing::Simulation;
+//! use teatime::{App, Cx, handlers, model};
+//!
+//! #[model(id = "poll", version = 1)]
+//! struct Poll {
+//!     votes: Vec<u64>,
+//!     colours: Vec<u64>,
+//! }
+//!
+//! #[handlers]
+//! impl Poll {
+//!     fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+//!         cx.subscribe("poll", "vote", Self::vote);
+//!         Self { votes: Vec::new(), colours: Vec::new() }
+//!     }
+//!
+//!     fn vote(&mut self, _cx: &mut Cx<Self>, colour: u64) {
+//!         self.votes.push(colour);
+//!         let mut counted: HashMap<u64, u64> = HashMap::new();
+//!         self.votes.iter().for_each(|colour| *counted.entry(*colour).or_default() += 1);
+//!         self.colours = counted.into_keys().collect();
+//!     }
+//! }
+//!
+//! let app = App::builder::<Poll>("org.example.poll").build()?;
+//! let failure = Simulation::of(app)
+//!     .action(1, |dice, user| user.publish("poll", "vote", &dice.below(8)))
+//!     .run()
+//!     .expect_err("the order of the map becomes state");
+//! let text = failure.to_string();
+//! assert!(text.contains("model `poll` (id 1), field `colours"), "{text}");
+//! assert!(text.contains("event poll/vote"), "{text}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What it says is the first event after which it matters, what one participant has there and what the other, how to
+//! run that seed again, and what is left of it after everything that is not needed was taken away:
+//!
+//! ```text
+//! seed 1 of the simulation of org.example.poll fails
+//! a participant differs from the same restored from a snapshot, after 0.276865 s: model `poll` (id 1), field `colours`: [5, 2] here, [2, 5] there; after seq 3, event poll/vote
+//!   here: participant 1, which went on; there: the same, restored from its snapshot before that
+//! played again it went another way: what decides comes from outside of the models, such as a clock, a static, or the order of a std::collections::HashMap
+//! run it again: TEATIME_SEED=1 cargo test the_poll_holds
+//! what is left of it: 0 of 120 faults, 2 actions, at most 1 participants, 1 s:
+//!    0.000 s  participant 1 joins
+//!    0.063 s  participant 1 publishes poll/vote
+//!    0.273 s  participant 1 publishes poll/vote
+//! ```
+//!
+//! The same is in `examples/planted_bug.rs`. With `core/vm/clippy.toml` clippy refuses such a map before it is
+//! run.
+
+pub use teatime_vm::testing::{Difference, SyncError, SyncTest};
+
+#[cfg(feature = "testing")]
+pub use teatime_simulator::*;

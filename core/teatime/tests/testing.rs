@@ -1,0 +1,329 @@
+//! What the simulator finds in the models of an app, and that it finds nothing where nothing is wrong.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use teatime::testing::{Failure, Invariant, Plan, Simulation, Summary, What};
+use teatime::{
+    App, Cx, Duration, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, handlers, model,
+};
+
+/// What is wrong with the board.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum Planted {
+    Nothing,
+    HashOrder,
+    Clock,
+    Static,
+    LeftOut,
+    LaterOnly,
+    Panics,
+    NoStart,
+    Miscounts,
+}
+
+/// A board on which everybody puts stones. It uses what a model can use.
+#[model(id = "board", version = 1)]
+struct Board {
+    planted: Planted,
+    here: OrderedMap<ViewId, String>,
+    stones: Vec<Stone>,
+    order: Vec<u32>,
+    number: u64,
+    count: u64,
+    wind: f64,
+    #[serde(skip)]
+    left_out: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Stone {
+    x: u32,
+    by: ViewId,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Put {
+    x: u64,
+}
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+#[handlers]
+impl Board {
+    fn init(cx: &mut Cx<Self>, planted: &Planted) -> Self {
+        assert_ne!(*planted, Planted::NoStart, "there is no board");
+        cx.subscribe("board", "put", Self::put);
+        cx.subscribe("board", "clear", Self::clear);
+        cx.subscribe(cx.session_scope(), VIEW_JOIN, Self::join);
+        cx.subscribe(cx.session_scope(), VIEW_EXIT, Self::exit);
+        cx.every(Duration::from_millis(700)).call(Self::blow, ());
+        Self {
+            planted: *planted,
+            here: OrderedMap::new(),
+            stones: Vec::new(),
+            order: Vec::new(),
+            number: 0,
+            count: 0,
+            wind: 0.0,
+            left_out: 0,
+        }
+    }
+
+    fn join(&mut self, _cx: &mut Cx<Self>, view: ViewInfo) {
+        let name = view.data::<String>().and_then(Result::ok).unwrap_or_default();
+        self.here.insert(view.view_id, name);
+    }
+
+    fn exit(&mut self, _cx: &mut Cx<Self>, view: ViewId) {
+        self.here.remove(&view);
+    }
+
+    #[allow(
+        clippy::disallowed_types,
+        clippy::disallowed_methods,
+        reason = "they are planted, to be found"
+    )]
+    fn put(&mut self, cx: &mut Cx<Self>, put: Put) {
+        let Some(by) = cx.sender() else { return };
+        self.stones.push(Stone { x: put.x as u32, by });
+        self.count += if self.planted == Planted::Miscounts && put.x == 3 { 2 } else { 1 };
+        self.left_out += 1;
+        match self.planted {
+            Planted::HashOrder => {
+                let columns: std::collections::HashSet<u32> =
+                    self.stones.iter().map(|stone| stone.x).collect();
+                self.order = columns.into_iter().collect();
+            }
+            Planted::Clock => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                self.number = now.map_or(0, |now| now.as_nanos() as u64);
+            }
+            Planted::Static => self.number = COUNTER.fetch_add(1, Ordering::Relaxed),
+            Planted::LeftOut => self.number = self.left_out,
+            Planted::Panics => assert_ne!(self.count % 10, 9, "nine"),
+            _ => {}
+        }
+    }
+
+    fn clear(&mut self, cx: &mut Cx<Self>) {
+        self.stones.clear();
+        cx.publish("board", "cleared", ());
+    }
+
+    fn blow(&mut self, cx: &mut Cx<Self>) {
+        self.wind = cx.random();
+        if self.planted == Planted::LaterOnly && self.count > 2 {
+            self.number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn simulation(planted: Planted) -> Simulation<'static> {
+    let app = App::builder::<Board>("org.example.board").build().expect("it is sound");
+    Simulation::of(app)
+        .options(&planted)
+        .view_data(|dice| format!("player {}", dice.below(100)))
+        .action(5, |dice, user| user.publish("board", "put", &Put { x: dice.below(8) }))
+        .action(1, |_, user| {
+            if user.root::<Board>().is_some_and(|board| board.stones.len() > 20) {
+                user.publish("board", "clear", &());
+            }
+        })
+        .check(|end| {
+            let board = end.root::<Board>();
+            assert_eq!(board.count, end.count("board", "put"), "stones");
+            assert!(board.here.get(&end.view_id()).is_some_and(|name| name.starts_with("player")));
+        })
+        .seeds(30)
+}
+
+/// Whether whoever runs the tests has said how many seeds are played.
+fn is_told_otherwise() -> bool {
+    std::env::var_os("TEATIME_SEEDS").is_some()
+}
+
+fn failure(planted: Planted) -> Failure {
+    simulation(planted).run().expect_err("something is wrong")
+}
+
+#[test]
+fn a_correct_model_passes_all_seeds() -> Result<(), Failure> {
+    let summary: Summary = simulation(Planted::Nothing).run()?;
+    assert_eq!(summary.failed, 0);
+    assert!(summary.runs == 30 || is_told_otherwise());
+    // It proves something only if something happened.
+    assert!(summary.entries > 10_000, "{} events", summary.entries);
+    assert!(summary.synced > 10_000, "{} comparisons with a twin", summary.synced);
+    assert!(summary.compared > 10_000, "{} comparisons", summary.compared);
+    for what in [What::Crashes, What::Partition, What::DownBlocked, What::ReflectorCrashes] {
+        assert!(summary.faults.get(&what).is_some_and(|times| *times > 10), "{what:?}");
+    }
+    for what in [What::LiarStarts, What::Diverges, What::Panics] {
+        assert_eq!(summary.faults.get(&what), None);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_comes_from_outside_is_found_at_the_first_event_and_named() {
+    for (planted, field, event) in [
+        (Planted::HashOrder, "order", "event board/put"),
+        (Planted::Clock, "number", "event board/put"),
+        (Planted::Static, "number", "event board/put"),
+        (Planted::LaterOnly, "number", "future message"),
+    ] {
+        let failure = failure(planted);
+        // Whoever comes there first: the twin, or another participant.
+        let of = failure.smallest().of;
+        assert!([Invariant::Sync, Invariant::Agreement].contains(&of), "{failure}");
+        assert!(!failure.is_reproduced(), "{failure}");
+        let text = failure.to_string();
+        let place = format!("model `board` (id 1), field `{field}");
+        for part in [
+            &place,
+            event,
+            "outside of the models",
+            "TEATIME_SEED=",
+            " here, ",
+            " there; after seq ",
+        ] {
+            assert!(text.contains(part), "{planted:?}, {part}: {text}");
+        }
+        assert!(text.lines().count() <= 16, "{text}");
+        assert_eq!(format!("{failure:?}"), text);
+    }
+}
+
+/// The comparison between participants finds it as well, if later.
+#[test]
+fn without_the_twin_participants_that_differ_are_found() {
+    let failure = simulation(Planted::Static).sync_distance(0).run().expect_err("it differs");
+    assert_eq!(failure.smallest().of, Invariant::Agreement, "{failure}");
+    let clash = failure.smallest().clash.as_ref().expect("both states are known");
+    assert_eq!(clash.model, Some((1, "board".to_owned())));
+    assert_eq!(clash.field, "number");
+    assert_ne!(clash.here, clash.there);
+    assert!(clash.after.contains("event board/put from participant"), "{failure}");
+}
+
+#[test]
+fn a_field_that_no_snapshot_holds_is_found_and_what_is_left_is_small() {
+    let failure = failure(Planted::LeftOut);
+    assert_eq!(failure.smallest().of, Invariant::Sync, "{failure}");
+    let clash = failure.smallest().clash.as_ref().expect("both states are known");
+    assert_eq!((&*clash.field, &*clash.here, &*clash.there), ("number", "2", "1"));
+    // It needs nobody but one who puts two stones.
+    assert!(failure.is_reproduced(), "{failure}");
+    let plan = failure.plan();
+    assert_eq!((plan.faults.len(), plan.clients), (0, 1), "{failure}");
+    assert_eq!(plan.acts.as_ref().map(Vec::len), Some(2), "{failure}");
+    let story = &failure.smallest().story;
+    let puts = story.iter().filter(|(_, what)| what.ends_with("publishes board/put")).count();
+    assert_eq!(puts, 2, "{failure}");
+    // A larger distance finds it all the same.
+    assert!(simulation(Planted::LeftOut).sync_distance(5).run().is_err());
+}
+
+#[test]
+fn a_plan_that_is_left_can_be_kept_and_played_again() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let failure = simulation(Planted::LeftOut).keep_in(folder.path()).run().expect_err("it fails");
+    let path = folder.path().join(format!("{}.json", failure.seed()));
+    assert!(failure.to_string().contains(&path.display().to_string()), "{failure}");
+    let plan = Plan::read(&path).expect("it was kept");
+    assert_eq!(&plan, failure.plan());
+    let again = simulation(Planted::LeftOut).play(&plan).expect_err("it fails again");
+    assert_eq!(again.smallest(), failure.smallest());
+    // It is played before any seed.
+    let kept = simulation(Planted::LeftOut).seeds(0).keep_in(folder.path()).run();
+    assert_eq!(kept.expect_err("it fails still").smallest(), failure.smallest());
+    let summary = simulation(Planted::Nothing).seeds(0).keep_in(folder.path()).run();
+    assert!(summary.expect("the bug is gone").runs == 1 || is_told_otherwise());
+    std::fs::write(&path, "{}").expect("it can be written");
+    let broken = simulation(Planted::Nothing).keep_in(folder.path()).run().expect_err("no plan");
+    assert!(broken.to_string().contains(&path.display().to_string()), "{broken}");
+}
+
+#[test]
+fn handlers_that_fail_are_found_unless_they_may() {
+    let failure = failure(Planted::Panics);
+    assert_eq!(failure.smallest().of, Invariant::Faults, "{failure}");
+    assert!(failure.to_string().contains("board.put"), "{failure}");
+    assert!(failure.to_string().contains("nine"), "{failure}");
+    // What panics is undone, so the stones are not all there.
+    let failure = simulation(Planted::Panics).allow_faults().run().expect_err("stones are missing");
+    assert_eq!(failure.smallest().of, Invariant::Check, "{failure}");
+}
+
+#[test]
+fn checks_that_fail_are_told() {
+    let failure = failure(Planted::Miscounts);
+    assert_eq!(failure.smallest().of, Invariant::Check, "{failure}");
+    assert!(failure.to_string().contains("stones"), "{failure}");
+    let says = simulation(Planted::Nothing).check(|_| Err("it is never right")).seeds(1).run();
+    let says = says.expect_err("it is never right");
+    assert_eq!(says.violation().of, Invariant::Check);
+    assert!(says.to_string().contains("it is never right"), "{says}");
+}
+
+#[test]
+fn an_app_that_cannot_start_and_what_cannot_be_published_are_told() {
+    let failure = failure(Planted::NoStart);
+    assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
+    assert!(failure.to_string().contains("there is no board"), "{failure}");
+    let failure =
+        simulation(Planted::Nothing).options(&"no such").run().expect_err("it is no option");
+    assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
+    let large = simulation(Planted::Nothing).action(1, |_, user| {
+        user.publish("board", "put", &"x".repeat(100_000));
+    });
+    // Also where nobody is watched.
+    let failure = large.sync_distance(0).run().expect_err("it is too large");
+    assert_eq!(failure.smallest().of, Invariant::Sanity, "{failure}");
+    assert!(failure.to_string().contains("board:put cannot be published"), "{failure}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_on_any_number_of_threads() {
+    let play = |threads| {
+        let summary = simulation(Planted::Nothing).seeds(6).threads(threads).run();
+        let summary = summary.expect("it holds");
+        (summary.entries, summary.compared, summary.synced, summary.faults)
+    };
+    assert_eq!(play(1), play(3));
+}
+
+#[test]
+fn says_what_it_has_played() {
+    match simulation(Planted::Nothing).seeds(2).run() {
+        Ok(summary) => println!("{} seeds were played", summary.runs),
+        Err(failure) => println!("{failure}"),
+    }
+}
+
+#[test]
+fn the_environment_chooses_seeds() {
+    let play = |name: &str, value: &str| {
+        let mut test = Command::new(std::env::current_exe().expect("it runs"));
+        test.env_remove("TEATIME_SEED").env_remove("TEATIME_SEEDS").env(name, value);
+        test.args(["--exact", "says_what_it_has_played", "--nocapture"]);
+        String::from_utf8(test.output().expect("it runs").stdout).expect("UTF-8")
+    };
+    for (name, value, says) in [
+        ("TEATIME_SEED", "7", "1 seeds were played"),
+        ("TEATIME_SEEDS", "3", "3 seeds were played"),
+        ("OTHER", "5", "2 seeds were played"),
+        ("TEATIME_SEED", "many", "TEATIME_SEED is \"many\", which is no number"),
+    ] {
+        let said = play(name, value);
+        assert!(said.contains(says), "{name}={value}: {said}");
+    }
+    let one = simulation(Planted::LeftOut).run().expect_err("it fails");
+    assert!(
+        one.to_string()
+            .contains(&format!("TEATIME_SEED={} cargo test the_environment", one.seed()))
+    );
+}

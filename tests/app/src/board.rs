@@ -1,0 +1,136 @@
+//! A board in three versions.
+
+use serde::{Deserialize, Serialize};
+use teatime::persisted::{NoPrevious, Persisted};
+use teatime::{Cx, handlers, model};
+
+/// What all versions show.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its title.
+    pub title: String,
+    /// Each version gives as many for a new title as its number.
+    pub stars: u64,
+}
+
+/// What the first version persists.
+#[derive(Serialize, Deserialize)]
+pub struct First(String);
+
+/// What the second version persists.
+#[derive(Serialize, Deserialize)]
+pub struct Second {
+    title: String,
+    stars: u64,
+}
+
+/// What the third version persists. There is a bug in how it is made of the second, and a release without
+/// it.
+#[derive(Serialize, Deserialize)]
+pub struct Third<const BUG: bool> {
+    titles: Vec<String>,
+    stars: u64,
+}
+
+impl Persisted for First {
+    const VERSION: u32 = 1;
+    type Previous = NoPrevious;
+
+    fn migrate(old: NoPrevious) -> Result<Self, String> {
+        match old {}
+    }
+}
+
+impl Persisted for Second {
+    const VERSION: u32 = 2;
+    type Previous = First;
+
+    fn migrate(old: First) -> Result<Self, String> {
+        Ok(Self { title: old.0, stars: 40 })
+    }
+}
+
+impl<const BUG: bool> Persisted for Third<BUG> {
+    const VERSION: u32 = 3;
+    type Previous = Second;
+
+    fn migrate(old: Second) -> Result<Self, String> {
+        if BUG && old.title == "cursed" {
+            return Err("the title is cursed".into());
+        }
+        Ok(Self { titles: vec![old.title], stars: old.stars })
+    }
+}
+
+impl From<Shown> for First {
+    fn from(shown: Shown) -> Self {
+        Self(shown.title)
+    }
+}
+
+impl From<Shown> for Second {
+    fn from(Shown { title, stars }: Shown) -> Self {
+        Self { title, stars }
+    }
+}
+
+impl<const BUG: bool> From<Shown> for Third<BUG> {
+    fn from(Shown { title, stars }: Shown) -> Self {
+        Self { titles: vec![title], stars }
+    }
+}
+
+impl From<First> for Shown {
+    fn from(first: First) -> Self {
+        Self { title: first.0, stars: 0 }
+    }
+}
+
+impl From<Second> for Shown {
+    fn from(Second { title, stars }: Second) -> Self {
+        Self { title, stars }
+    }
+}
+
+impl<const BUG: bool> From<Third<BUG>> for Shown {
+    fn from(Third { titles, stars }: Third<BUG>) -> Self {
+        Self { title: titles.join(" "), stars }
+    }
+}
+
+macro_rules! board {
+    ($name:ident, $layout:ty) => {
+        /// The root model of a version. It listens to `board/rename`, and publishes `board/renamed`.
+        #[model(id = "board", version = 1)]
+        pub struct $name {
+            shown: Shown,
+        }
+
+        #[handlers]
+        impl $name {
+            fn init(cx: &mut Cx<Self>, _options: &()) -> Self {
+                cx.subscribe("board", "rename", Self::rename);
+                let before = cx.persisted::<$layout>().map(Shown::from);
+                Self { shown: before.unwrap_or_else(|| Shown { title: "new".into(), stars: 0 }) }
+            }
+
+            fn rename(&mut self, cx: &mut Cx<Self>, title: String) {
+                self.shown.title = title;
+                self.shown.stars += u64::from(<$layout>::VERSION);
+                cx.persist(&<$layout>::from(self.shown.clone())).expect("it is small");
+                cx.publish("board", "renamed", ());
+            }
+
+            /// What it shows.
+            #[query]
+            fn board(&self) -> Shown {
+                self.shown.clone()
+            }
+        }
+    };
+}
+
+board!(BoardV1, First);
+board!(BoardV2, Second);
+board!(BoardV3, Third<true>);
+board!(BoardV3Mended, Third<false>);

@@ -1,0 +1,43 @@
+//! The library for Swift and Kotlin with the models of their tests: three versions of a board, each of
+//! which begins with what the one before has persisted.
+
+mod board;
+
+use teatime::persisted::Persisted;
+use teatime::{App, AppBuilder};
+pub use teatime_ffi::*;
+
+use board::{BoardV1, BoardV2, BoardV3, BoardV3Mended, First, Second, Third};
+
+teatime_ffi::uniffi_reexport_scaffolding!();
+
+const ID: &str = "test.board";
+
+fn export<T: Persisted>(builder: AppBuilder) -> *mut tea_app {
+    let app = builder.version(T::VERSION).persists::<T>().build();
+    export_app(app.expect("it is declared properly"))
+}
+
+/// The first version of the board.
+#[unsafe(no_mangle)]
+pub extern "C" fn tea_test_board_1() -> *mut tea_app {
+    export::<First>(App::builder::<BoardV1>(ID))
+}
+
+/// The second.
+#[unsafe(no_mangle)]
+pub extern "C" fn tea_test_board_2() -> *mut tea_app {
+    export::<Second>(App::builder::<BoardV2>(ID))
+}
+
+/// The third.
+#[unsafe(no_mangle)]
+pub extern "C" fn tea_test_board_3() -> *mut tea_app {
+    export::<Third<true>>(App::builder::<BoardV3>(ID))
+}
+
+/// The third without its bug.
+#[unsafe(no_mangle)]
+pub extern "C" fn tea_test_board_3_mended() -> *mut tea_app {
+    export::<Third<false>>(App::builder::<BoardV3Mended>(ID))
+}

@@ -1,0 +1,318 @@
+/*
+ * The simulator finds what is planted in models in C, names model and field, and finds nothing where nothing is
+ * wrong. The first half is what a test of an app looks like.
+ */
+/* For mkdtemp. */
+#define _POSIX_C_SOURCE 200809L
+#include "support.h"
+
+#include <teatime_testing.h>
+
+/* A poll: users vote for one of eight colours. The root model "poll" counts, and keeps the newest ballot. */
+struct poll {
+    uint64_t votes[8], total, ballot, planted;
+};
+enum { NOTHING, STATIC, RAND };
+
+static void *poll_init(tea_cx *cx, tea_data options, void *user_data) {
+    struct poll *poll = calloc(1, sizeof *poll);
+    (void)user_data;
+    if (tea_data_u64(options, &poll->planted) || tea_cx_subscribe(cx, TEA_STR("poll"), TEA_STR("vote"), 0)) {
+        free(poll);
+        return NULL;
+    }
+    return poll;
+}
+
+static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+    static uint64_t ballots; /* the bug: it is no part of the model */
+    struct poll *poll = model;
+    uint64_t colour;
+    (void)handler;
+    if (tea_data_u64(argument, &colour) || colour >= 8) return 1;
+    poll->votes[colour]++;
+    poll->total++;
+    if (poll->planted == STATIC) poll->ballot = ballots++;
+    else if (poll->planted == RAND) poll->ballot = (uint64_t)rand();
+    else return tea_cx_random_below(cx, 1000, &poll->ballot);
+    return 0;
+}
+
+static int32_t poll_save(const void *model, tea_value *state) {
+    const struct poll *poll = model;
+    int at;
+    tea_value_put_map(state, 4);
+    tea_value_put_str(state, TEA_STR("votes"));
+    tea_value_put_array(state, 8);
+    for (at = 0; at < 8; at++) tea_value_put_u64(state, poll->votes[at]);
+    tea_value_put_str(state, TEA_STR("total"));
+    tea_value_put_u64(state, poll->total);
+    tea_value_put_str(state, TEA_STR("ballot"));
+    tea_value_put_u64(state, poll->ballot);
+    tea_value_put_str(state, TEA_STR("planted"));
+    return tea_value_put_u64(state, poll->planted);
+}
+
+static uint64_t number_at(tea_data state, const char *path) {
+    uint64_t number = 0;
+    if (tea_data_get(state, tea_text(path), &state) == TEA_STATUS_OK) tea_data_u64(state, &number);
+    return number;
+}
+
+static void *poll_load(tea_data state, void *user_data) {
+    struct poll *poll = calloc(1, sizeof *poll);
+    char path[16];
+    int at;
+    (void)user_data;
+    for (at = 0; at < 8; at++) {
+        snprintf(path, sizeof path, "/votes/%d", at);
+        poll->votes[at] = number_at(state, path);
+    }
+    poll->total = number_at(state, "/total");
+    poll->ballot = number_at(state, "/ballot");
+    poll->planted = number_at(state, "/planted");
+    return poll;
+}
+
+static int32_t poll_query(const void *model, uint16_t query, tea_data argument, tea_value *answer) {
+    (void)query, (void)argument;
+    return tea_value_put_u64(answer, ((const struct poll *)model)->total);
+}
+
+static tea_app *poll_app(void) {
+    static const tea_str handlers[] = {{"vote", 4}}, queries[] = {{"total", 5}};
+    tea_model poll;
+    tea_app *app;
+    memset(&poll, 0, sizeof poll);
+    poll.size = sizeof poll;
+    poll.id = TEA_STR("poll");
+    poll.handlers = handlers;
+    poll.handler_count = 1;
+    poll.queries = queries;
+    poll.query_count = 1;
+    poll.init = poll_init;
+    poll.handle = poll_handle;
+    poll.save = poll_save;
+    poll.load = poll_load;
+    poll.query = poll_query;
+    poll.free = free;
+    assert_ok(tea_app_new(TEA_STR("org.example.poll"), 1, &app));
+    assert_ok(tea_app_add_model(app, &poll));
+    return app;
+}
+
+/* What a user does now and then. */
+static void vote(tea_player *player, void *user_data) {
+    uint64_t colour;
+    char json[24];
+    (void)user_data;
+    assert_ok(tea_player_below(player, 8, &colour));
+    snprintf(json, sizeof json, "%d", (int)colour);
+    assert_ok(tea_player_publish(player, TEA_STR("poll"), TEA_STR("vote"), tea_json(json)));
+}
+
+/* At the end of a seed: every vote that was accepted was counted, once. */
+static int32_t all_are_counted(tea_player *player, void *user_data) {
+    uint64_t accepted, total;
+    tea_value *answer;
+    assert_ok(tea_player_count(player, TEA_STR("poll"), TEA_STR("vote"), &accepted));
+    assert_ok(tea_player_query(player, TEA_ROOT_MODEL, TEA_STR("total"), tea_nil(), TEA_FORMAT_MSGPACK, &answer));
+    assert_ok(tea_data_u64(data_of(answer), &total));
+    assert_ok(tea_value_free(answer));
+    ++*(int *)user_data;
+    return accepted != total;
+}
+
+static void a_correct_model_passes_all_seeds(void **state) {
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation;
+    tea_simulation_report report;
+    tea_app *app = poll_app();
+    int checked = 0;
+    (void)state;
+    memset(&simulation, 0, sizeof simulation);
+    simulation.size = sizeof simulation;
+    simulation.options = tea_json("0");
+    simulation.actions = &action;
+    simulation.action_count = 1;
+    simulation.check = all_are_counted;
+    simulation.check_data = &checked;
+    simulation.seeds = 20;
+    assert_ok(tea_simulate(app, &simulation, &report));
+    assert_ok(tea_app_free(app));
+    assert_int_equal(report.runs, 20);
+    assert_true(report.client_hours > 1.0);
+    assert_true(report.events > 1000 && report.compared > 1000 && report.synced > 1000);
+    assert_true(checked >= 20);
+}
+
+/* What the last failure says; longer than most. */
+static void says(const char *const *parts) {
+    static char message[8192];
+    tea_str why = tea_last_error();
+    snprintf(message, sizeof message, "%.*s", TEA_PRINT(why));
+    for (; *parts; parts++) {
+        if (strstr(message, *parts)) continue;
+        print_error("%s is missing in:\n%s\n", *parts, message);
+        fail();
+    }
+}
+
+static tea_status play(tea_app *app, tea_simulation *simulation) {
+    tea_simulation_report report;
+    tea_status status = tea_simulate(app, simulation, &report);
+    assert_ok(tea_app_free(app));
+    return status;
+}
+
+static tea_simulation plain(const tea_action *action, const char *options) {
+    tea_simulation simulation;
+    memset(&simulation, 0, sizeof simulation);
+    simulation.size = sizeof simulation;
+    simulation.options = tea_json(options);
+    simulation.actions = action;
+    simulation.action_count = 1;
+    simulation.seeds = 5;
+    simulation.seconds = 20;
+    return simulation;
+}
+
+static void a_static_variable_and_rand_are_found_and_named(void **state) {
+    static const char *const parts[] = {
+        "model `poll` (id 1), field `ballot`", " here, ", " there; after seq ", "event poll/vote", "TEATIME_SEED=", NULL};
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation = plain(&action, "1");
+    (void)state;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(parts);
+    simulation.options = tea_json("2");
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(parts);
+    /* Found later, but found. */
+    simulation.distance = 10;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+}
+
+static void add(tea_player *player, void *user_data) {
+    const char *event = user_data;
+    assert_ok(tea_player_publish(player, TEA_STR("tally"), tea_text(event), tea_json("3")));
+}
+
+static void what_save_forgets_and_a_handler_that_fails_are_found(void **state) {
+    static const char *const forgets[] = {"model `tally` (id 1), field `sum`", "event tally/add", NULL};
+    static const char *const breaks[] = {"tally.break", "returned 42", NULL};
+    static const char *const refuses[] = {"save returned 9", NULL};
+    tea_action action = {1, add, "add"};
+    tea_simulation simulation = plain(&action, "{}");
+    (void)state;
+    simulation.seconds = 2;
+    assert_ok(play(tally_app(false), &simulation));
+    tally_forgets = true;
+    assert_status(play(tally_app(false), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    tally_forgets = false;
+    says(forgets);
+    action.user_data = "break";
+    assert_status(play(tally_app(false), &simulation), TEA_STATUS_FAULT);
+    says(breaks);
+    simulation.allow_faults = true;
+    assert_ok(play(tally_app(false), &simulation));
+    tally_refuses = true;
+    assert_status(play(tally_app(false), &simulation), TEA_STATUS_MODEL);
+    tally_refuses = false;
+    says(refuses);
+    assert_int_equal(objects, 0);
+}
+
+static int32_t never(tea_player *player, void *user_data) {
+    uint64_t number;
+    tea_view_id view;
+    (void)user_data;
+    assert_ok(tea_player_view_id(player, &view));
+    assert_status(tea_player_below(player, 8, &number), TEA_STATUS_INVALID_ARGUMENT);
+    assert_status(tea_player_publish(player, TEA_STR("a"), TEA_STR("b"), tea_nil()), TEA_STATUS_INVALID_ARGUMENT);
+    return 3;
+}
+
+static void a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again(void **state) {
+    static const char *const parts[] = {"check returned 3", "is kept in", NULL};
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation = plain(&action, "0");
+    char folder[] = "/tmp/teatime-kept-XXXXXX", file[64];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/1.json", folder);
+    simulation.check = never;
+    simulation.keep_in = tea_text(folder);
+    simulation.shrink_runs = 20;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
+    says(parts);
+    simulation.plan = tea_text(file);
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
+    simulation.check = NULL;
+    assert_ok(play(poll_app(), &simulation));
+    assert_int_equal(remove(file), 0);
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(remove(folder), 0);
+}
+
+static tea_player *stale;
+
+static void keeps(tea_player *player, void *user_data) {
+    tea_view_id view;
+    uint64_t number;
+    tea_value *answer;
+    (void)user_data;
+    assert_status(tea_player_view_id(NULL, &view), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_player_view_id(player, NULL), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_player_below(player, 8, NULL), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_player_count(player, tea_text(NULL), TEA_STR("a"), &number), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_player_query(player, 1, TEA_STR("total"), tea_nil(), 0, NULL), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_player_publish(player, TEA_STR("a"), TEA_STR("\xff"), tea_nil()), TEA_STATUS_INVALID_UTF8);
+    if (tea_player_query(player, 1, TEA_STR("total"), tea_nil(), 0, &answer) == TEA_STATUS_OK)
+        assert_ok(tea_value_free(answer));
+    if (stale) assert_status(tea_player_view_id(stale, &view), TEA_STATUS_NOT_IN_MODEL);
+    stale = player;
+}
+
+static void wrong_calls_are_told(void **state) {
+    tea_action action = {1, keeps, NULL};
+    tea_simulation simulation = plain(&action, "0");
+    tea_simulation_report report;
+    tea_view_id view;
+    tea_app *app = poll_app();
+    (void)state;
+    simulation.seeds = 1;
+    assert_ok(tea_simulate(app, &simulation, &report));
+    assert_status(tea_player_view_id(stale, &view), TEA_STATUS_NOT_IN_MODEL);
+    memset(&report, 0x5a, sizeof report);
+    assert_status(tea_simulate(NULL, &simulation, &report), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_simulate(app, NULL, &report), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_simulate(app, &simulation, NULL), TEA_STATUS_NULL_POINTER);
+    action.act = NULL;
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_NULL_POINTER);
+    simulation.actions = NULL;
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_NULL_POINTER);
+    simulation.action_count = 0;
+    simulation.options = tea_json("{");
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_BAD_FORMAT);
+    simulation.options = tea_json("\"none\"");
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_MODEL);
+    simulation.size--;
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(*(unsigned char *)&report, 0x5a);
+    assert_ok(tea_app_free(app));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_correct_model_passes_all_seeds),
+        cmocka_unit_test(a_static_variable_and_rand_are_found_and_named),
+        cmocka_unit_test(what_save_forgets_and_a_handler_that_fails_are_found),
+        cmocka_unit_test(a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again),
+        cmocka_unit_test(wrong_calls_are_told),
+    };
+    /* The numbers here are of so many seeds. */
+    unsetenv("TEATIME_SEED");
+    unsetenv("TEATIME_SEEDS");
+    return cmocka_run_group_tests_name("simulation", tests, NULL, NULL);
+}
