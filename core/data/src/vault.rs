@@ -418,7 +418,8 @@ impl<F: ChunkFiles> Vault<F> {
         let known = self.spaces.entry(space).or_default();
         let is_gone = holding == Holding::Gone;
         let holder = known.holders.entry(session).or_default();
-        let room = room.saturating_add(holder.bytes());
+        let before = holder.bytes();
+        let room = room.saturating_add(before);
         for root in holder.hear(now, holding, room) {
             if let Some(blob) = known.blobs.get_mut(&root) {
                 (blob.used, known.has_new_times) = (now, true);
@@ -427,6 +428,7 @@ impl<F: ChunkFiles> Vault<F> {
         // Before there is a blob only those count that somebody is in.
         let has_blobs = !known.blobs.is_empty();
         let is_needed = !is_gone && !holder.is_nothing() && (has_blobs || holder.is_awake());
+        let after = if is_needed { holder.bytes() } else { 0 };
         let mut done = Ok(());
         if !is_needed {
             let id = Digest(session.0);
@@ -434,8 +436,9 @@ impl<F: ChunkFiles> Vault<F> {
             done =
                 ignore_missing(self.files.remove(&ChunkName { space, id, kind: Kind::References }));
         }
+        known.counted = known.counted + after - before;
+        self.counted = self.counted + after - before;
         let is_empty = known.holders.is_empty() && known.chunks.is_empty();
-        self.count_anew(space);
         if has_blobs {
             done = done.and(self.save_holders(space));
         } else if is_empty {
