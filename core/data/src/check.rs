@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::io;
 
+use crate::capacity::VaultUse;
 use crate::files::{ChunkFiles, ChunkName, Kind};
 use crate::holders::{Holder, read_times};
 use crate::manifest::Manifest;
 use crate::space::name;
-use crate::vault::VaultUse;
 
 /// What a look at everything has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
