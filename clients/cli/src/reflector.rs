@@ -53,9 +53,13 @@ pub(crate) struct Arguments {
     /// Bytes that the blobs of one room may take, such as 1G [default: 4G with --data, otherwise 128M].
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_room_blobs: Option<u64>,
-    /// Bytes that all blobs may take [default: unlimited with --data, otherwise 256M].
+    /// Bytes that all blobs may take; each piece counts as 4 KiB at least [default: what --keep-free leaves with
+    /// --data, otherwise 256M].
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_blobs: Option<u64>,
+    /// Bytes of the disk that blobs leave free, so that sessions can be stored.
+    #[arg(long, value_name = "SIZE", default_value = "1G", requires = "data", value_parser = size)]
+    keep_free: u64,
     /// Threads that serve sessions; 0 stands for one per processor, four at most.
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
@@ -114,6 +118,7 @@ fn blobs(arguments: &Arguments, store: Option<&Shared<RealDisk>>) -> Result<Shar
         max_blob: arguments.max_blob.unwrap_or(standard.max_blob),
         max_space: arguments.max_room_blobs.unwrap_or(standard.max_space),
         max_total: arguments.max_blobs.unwrap_or(standard.max_total),
+        reserve: if arguments.data.is_some() { arguments.keep_free } else { 0 },
         ..standard
     };
     let opened = match &arguments.data {

@@ -88,9 +88,16 @@ fn recordings_and_blobs_are_no_order_of_magnitude_slower_than_wanted() {
         for name in ["stored_mb_per_s", "fetched_mb_per_s"] {
             assert!(figure(row, name) >= wanted / 4.0, "{row}");
         }
-        // A window of 16 chunks of 256 KiB, and what lies on its way through sockets; not 100 MB.
+        // A window of 16 chunks of 256 KiB, and copies of some on their way; not 100 MB.
         for name in ["client_memory_kib", "server_memory_kib"] {
-            assert!(figure(row, name) <= 32.0 * 1024.0, "{row}");
+            // Elsewhere it cannot be measured, and is null.
+            if cfg!(target_os = "linux") {
+                assert!(figure(row, name) <= 16.0 * 1024.0, "{row}");
+            }
+        }
+        // They have done something: no chunk comes and goes without any memory.
+        if cfg!(target_os = "linux") {
+            assert!(figure(row, "client_memory_kib") >= 256.0, "{row}");
         }
     }
 }

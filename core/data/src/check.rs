@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::io;
 
+use crate::capacity::VaultUse;
 use crate::files::{ChunkFiles, ChunkName, Kind};
+use crate::holders::{Holder, read_times};
 use crate::manifest::Manifest;
 use crate::space::name;
-use crate::vault::{VaultUse, read_references};
 
 /// What a look at everything has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,7 +15,8 @@ use crate::vault::{VaultUse, read_references};
 pub struct VaultCheck {
     /// What there is, sound or not.
     pub usage: VaultUse,
-    /// Files whose content is not what their names say, in ascending order. A server takes them for missing.
+    /// Files that cannot be read, or whose content is not what their names say, in ascending order. A server
+    /// takes them for missing.
     pub damaged: Vec<ChunkName>,
     /// Blobs of which a chunk is missing or damaged, in ascending order. Nobody can fetch them.
     pub incomplete: Vec<ChunkName>,
@@ -23,7 +25,7 @@ pub struct VaultCheck {
 /// Reads all files, one after the other, and hands on those that are sound.
 ///
 /// # Errors
-/// What the operating system says, and what comes from `sound_file`.
+/// What the operating system says if it cannot be told what is there, and what comes from `sound_file`.
 pub fn check(
     files: &mut impl ChunkFiles,
     mut sound_file: impl FnMut(&ChunkName, &[u8]) -> io::Result<()>,
@@ -34,21 +36,29 @@ pub fn check(
     names.sort_unstable_by_key(|(file, _)| (file.kind, *file));
     let mut sound = HashSet::new();
     for (file, _) in names {
-        let bytes = files.read(&file)?;
+        found.usage.blobs += usize::from(file.kind == Kind::Manifest);
+        found.usage.chunks += usize::from(file.kind == Kind::Chunk);
+        let Ok(bytes) = files.read(&file) else {
+            found.damaged.push(file);
+            continue;
+        };
         let chunks = match file.kind {
-            Kind::References if read_references(&bytes).is_some() => {
-                sound_file(&file, &bytes)?;
+            Kind::References | Kind::Times => {
+                let is_sound = match file.kind {
+                    Kind::References => Holder::decode(&bytes, 0).is_some(),
+                    _ => read_times(&bytes).is_some(),
+                };
+                if is_sound {
+                    sound_file(&file, &bytes)?;
+                } else {
+                    found.damaged.push(file);
+                }
                 continue;
             }
-            Kind::References => None,
             Kind::Chunk => Some(Vec::new()),
             Kind::Manifest => Manifest::decode(&bytes).map(|manifest| manifest.chunks),
         };
-        if file.kind != Kind::References {
-            found.usage.blobs += usize::from(file.kind == Kind::Manifest);
-            found.usage.chunks += usize::from(file.kind == Kind::Chunk);
-            found.usage.bytes += bytes.len() as u64;
-        }
+        found.usage.bytes += bytes.len() as u64;
         let is_named_by_hash = name(file.space, &bytes) == file.id;
         let Some(chunks) = chunks.filter(|_| is_named_by_hash) else {
             found.damaged.push(file);

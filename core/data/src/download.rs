@@ -141,7 +141,10 @@ impl Download {
                 Ok(Some((id, sealed)))
             }
             DataReply::Unknown(id) if self.answered()? == id => Err(DataError::Unknown),
-            DataReply::Refused(refused) => Err(DataError::refused(refused, self.handle.size)),
+            DataReply::Refused(refused) => {
+                let size = self.handle.size;
+                Err(DataError::refused(refused, size, size))
+            }
             _ => Err(DataError::unexpected("a reply to no request")),
         }
     }

@@ -15,12 +15,12 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The blob is larger than the server takes. Nothing has been sent.
-    #[error("the blob has {size} bytes, the server takes {most}")]
+    /// The blob is larger than the server takes, or any server can. Nothing has been sent.
+    #[error("the blob has {size} bytes, at most {most} are taken")]
     TooLarge {
         /// Its size in bytes.
         size: u64,
-        /// What the server takes.
+        /// What is taken.
         most: u64,
     },
     /// The server has no room for it: the room's share is used up, or all that it keeps of blobs.
@@ -53,6 +53,9 @@ pub enum DataError {
     /// What came was not the protocol.
     #[error("the server broke the protocol: {0}")]
     Protocol(String),
+    /// The server has as many transfers as it takes, and still had after some time.
+    #[error("the server has as many transfers as it takes: {0}")]
+    Busy(String),
     /// No connection stands long enough to get on.
     #[error("no server can be reached: {0}")]
     Unreachable(String),
@@ -82,6 +85,7 @@ impl DataError {
             Self::WrongSize(_) => "WRONG_SIZE",
             Self::Local(_) => "IO",
             Self::Protocol(_) => "PROTOCOL",
+            Self::Busy(_) => "BUSY",
             Self::Unreachable(_) => "UNREACHABLE",
             Self::BadCertificate(_) => "BAD_CERTIFICATE",
             Self::Closed(_) => "CLOSED",
@@ -89,10 +93,9 @@ impl DataError {
         }
     }
 
-    pub(crate) fn refused(refused: Refused, size: u64) -> Self {
+    pub(crate) fn refused(refused: Refused, size: u64, most: u64) -> Self {
         match refused {
-            // A server that says so only now has changed its mind about what it takes.
-            Refused::TooLarge => Self::TooLarge { size, most: size.saturating_sub(1) },
+            Refused::TooLarge => Self::TooLarge { size, most },
             Refused::NoRoom => Self::NoRoom,
             Refused::DiskFull => Self::ServerDiskFull,
             Refused::Failed => Self::ServerFailed,

@@ -14,6 +14,8 @@ pub enum Kind {
     Manifest,
     /// To which blobs the state of a session refers, named by the session. It may be written again.
     References,
+    /// When the pieces of a space were last used, named by the space. It may be written again.
+    Times,
 }
 
 /// Names a file of a space.
@@ -58,6 +60,11 @@ pub trait ChunkFiles: Send {
     /// # Errors
     /// What the operating system says.
     fn remove(&mut self, name: &ChunkName) -> io::Result<()>;
+
+    /// How many more bytes fit; nothing if that cannot be told.
+    fn free(&mut self) -> Option<u64> {
+        None
+    }
 }
 
 impl<F: ChunkFiles + ?Sized> ChunkFiles for Box<F> {
@@ -79,6 +86,10 @@ impl<F: ChunkFiles + ?Sized> ChunkFiles for Box<F> {
 
     fn remove(&mut self, name: &ChunkName) -> io::Result<()> {
         (**self).remove(name)
+    }
+
+    fn free(&mut self) -> Option<u64> {
+        (**self).free()
     }
 }
 

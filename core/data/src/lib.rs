@@ -12,11 +12,13 @@
 //! the one that stands in the handle, and the handle carries the mark of its space. So nothing wrong is
 //! ever handed out, and nothing short of the end is taken for all of it.
 
+mod capacity;
 mod check;
 mod download;
 mod error;
 mod files;
 mod handle;
+mod holders;
 pub mod limits;
 mod manifest;
 mod serving;
@@ -24,6 +26,7 @@ mod space;
 mod upload;
 mod vault;
 
+pub use capacity::{VaultLimits, VaultUse};
 pub use check::{VaultCheck, check};
 pub use download::Download;
 pub use error::{DataError, Progress};
@@ -32,4 +35,4 @@ pub use handle::{BadHandle, BlobHandle};
 pub use serving::Serving;
 pub use space::{RoomKeys, Space};
 pub use upload::Upload;
-pub use vault::{Vault, VaultLimits, VaultUse};
+pub use vault::Vault;

@@ -11,6 +11,12 @@ pub const ARGON2_KIB: u32 = 19 * 1024;
 /// Passes of the password hash over its memory.
 pub const ARGON2_ITERATIONS: u32 = 2;
 
+/// What a chunk or a manifest of so many bytes counts as where room is limited: at least what the smallest file
+/// takes of a disk, and what is kept in memory to know of it.
+pub const fn counts_as(bytes: u64) -> u64 {
+    (if bytes < 4096 { 4096 } else { bytes }) + 512
+}
+
 /// Size of all chunks but the last, in bytes.
 pub use teatime_wire::limits::DATA_CHUNK;
 

@@ -21,6 +21,11 @@ impl Manifest {
         size.div_ceil(DATA_CHUNK as u64)
     }
 
+    /// How long the manifest of a blob is.
+    pub(crate) fn length(size: u64) -> u64 {
+        MAGIC.len() as u64 + 8 + 32 * Self::chunks_of(size)
+    }
+
     /// How many bytes of the blob are in this chunk.
     pub(crate) fn length_of(&self, index: usize) -> usize {
         let before = index as u64 * DATA_CHUNK as u64;

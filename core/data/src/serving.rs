@@ -38,7 +38,7 @@ impl Serving {
 
     fn greet<F: ChunkFiles>(
         &mut self,
-        vault: &Vault<F>,
+        vault: &mut Vault<F>,
         hello: Hello<'_>,
     ) -> Result<Vec<u8>, (CloseReason, String)> {
         if hello.version != DATA_VERSION {

@@ -141,6 +141,11 @@ impl Space {
         sealed
     }
 
+    /// How many bytes longer a chunk is when it is sealed.
+    pub(crate) fn overhead(&self) -> u64 {
+        if self.keys.is_some() { (NONCE + TAG) as u64 } else { 0 }
+    }
+
     /// Opens a chunk; nothing if it was not sealed in this room.
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let Some(keys) = &self.keys else { return Some(sealed.to_vec()) };

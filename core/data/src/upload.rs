@@ -7,7 +7,7 @@ use bytes::Bytes;
 use teatime_wire::{DATA_VERSION, DataReply, DataRequest, Digest, Hello};
 
 use crate::handle::BlobHandle;
-use crate::limits::{DATA_CHUNK, MAX_BLOB, WINDOW};
+use crate::limits::{DATA_CHUNK, MAX_BLOB, WINDOW, counts_as};
 use crate::manifest::Manifest;
 use crate::space::{Space, name};
 use crate::{DataError, Progress};
@@ -27,6 +27,10 @@ pub struct Upload {
     /// How many chunks each offer that was not answered has.
     offers: VecDeque<usize>,
     line: Line,
+    /// The largest blob that the server takes.
+    most: u64,
+    /// There is no room for it, unless something of it is there already.
+    is_doubtful: bool,
     handle: Option<BlobHandle>,
 }
 
@@ -77,6 +81,8 @@ impl Upload {
             window: VecDeque::new(),
             offers: VecDeque::new(),
             line: Line::Broken,
+            most: MAX_BLOB,
+            is_doubtful: false,
             handle: None,
         })
     }
@@ -166,14 +172,12 @@ impl Upload {
     pub fn received(&mut self, frame: &[u8]) -> Result<(), DataError> {
         match DataReply::decode(frame)? {
             DataReply::Ready(limits) if self.line == Line::Greeted => {
-                if self.size > limits.max_blob {
-                    let most = limits.max_blob;
-                    return Err(DataError::TooLarge { size: self.size, most });
+                self.most = limits.max_blob;
+                if self.size > self.most {
+                    return Err(DataError::TooLarge { size: self.size, most: self.most });
                 }
                 // What is left of it may be there already; only the server can tell.
-                if self.taken == 0 && self.size > limits.room {
-                    return Err(DataError::NoRoom);
-                }
+                self.is_doubtful = self.taken == 0 && self.counts_as() > limits.room;
                 self.line = Line::Ready;
             }
             DataReply::Wanted(wanted) => self.sort(&wanted)?,
@@ -193,7 +197,9 @@ impl Upload {
             DataReply::Unknown(_) if self.line == Line::Closing => {
                 return Err(DataError::Forgotten);
             }
-            DataReply::Refused(refused) => return Err(DataError::refused(refused, self.size)),
+            DataReply::Refused(refused) => {
+                return Err(DataError::refused(refused, self.size, self.most));
+            }
             _ => return Err(DataError::unexpected("a reply to no request")),
         }
         while let Some(chunk) = self.window.pop_front_if(|chunk| chunk.state == State::Kept) {
@@ -202,10 +208,23 @@ impl Upload {
         Ok(())
     }
 
+    /// What all of it counts as where room is limited.
+    fn counts_as(&self) -> u64 {
+        let whole = self.size / DATA_CHUNK as u64;
+        let sealed = |length: u64| counts_as(length + self.space.overhead());
+        let rest = Some(self.size % DATA_CHUNK as u64).filter(|rest| *rest > 0);
+        let manifest = counts_as(Manifest::length(self.size));
+        whole * sealed(DATA_CHUNK as u64) + rest.map_or(0, sealed) + manifest
+    }
+
     /// Divides what was offered into what is to be sent and what is there.
     fn sort(&mut self, wanted: &[Digest]) -> Result<(), DataError> {
         let count = self.offers.pop_front();
         let count = count.ok_or(DataError::unexpected("it wants what was not offered"))?;
+        if std::mem::take(&mut self.is_doubtful) && wanted.len() >= count {
+            // It begins with nothing that is there: so nothing of it was ever stored.
+            return Err(DataError::NoRoom);
+        }
         let offered = self.window.iter_mut().filter(|chunk| chunk.state == State::Offered);
         for chunk in offered.take(count) {
             let is_wanted = wanted.contains(&chunk.id);

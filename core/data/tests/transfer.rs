@@ -22,6 +22,8 @@ struct Server<F = MemoryFiles> {
     breaks_after: usize,
     /// How many chunks have arrived.
     chunks: usize,
+    /// How often a piece was asked for.
+    gets: usize,
     connections: usize,
     /// What it does to its replies.
     lie: Lie,
@@ -37,12 +39,13 @@ impl<F: ChunkFiles> Server<F> {
     fn over(files: F, limits: VaultLimits) -> Self {
         let vault = Vault::open(files, limits, 0).expect("it can be listed");
         let lie: Lie = Box::new(|_| {});
-        Self { vault, breaks_after: usize::MAX, chunks: 0, connections: 0, lie }
+        Self { vault, breaks_after: usize::MAX, chunks: 0, gets: 0, connections: 0, lie }
     }
 
     /// Nothing if the connection breaks before the reply.
     fn answer(&mut self, line: &mut (Serving, usize), frame: &[u8]) -> Option<Vec<u8>> {
         self.chunks += usize::from(matches!(DataRequest::decode(frame), Ok(DataRequest::Chunk(_))));
+        self.gets += usize::from(matches!(DataRequest::decode(frame), Ok(DataRequest::Get(_))));
         let mut reply = line.0.received(0, &mut self.vault, frame).expect("the client is right");
         line.1 += 1;
         (self.lie)(&mut reply);
@@ -55,16 +58,40 @@ impl<F: ChunkFiles> Server<F> {
         (Serving::default(), 0)
     }
 
+    /// A client that dies after so many frames.
+    fn upload_some(
+        &mut self,
+        space: &Arc<Space>,
+        content: &[u8],
+        frames: usize,
+    ) -> Option<BlobHandle> {
+        let breaks_after = std::mem::replace(&mut self.breaks_after, frames);
+        let stored = self.store_until(space, content, 1);
+        self.breaks_after = breaks_after;
+        stored.expect("it is right so far")
+    }
+
     fn store(&mut self, space: &Arc<Space>, content: &[u8]) -> Result<BlobHandle, DataError> {
+        let stored = self.store_until(space, content, usize::MAX)?;
+        Ok(stored.expect("it goes on until it is done"))
+    }
+
+    /// With so many connections at most.
+    fn store_until(
+        &mut self,
+        space: &Arc<Space>,
+        content: &[u8],
+        connections: usize,
+    ) -> Result<Option<BlobHandle>, DataError> {
         let mut upload = Upload::new(space.clone(), content.len() as u64)?;
         let mut rest = content;
-        loop {
+        for _ in 0..connections {
             let mut line = self.connect();
             upload.connected();
             loop {
                 if let Some(handle) = upload.handle() {
                     assert_eq!(upload.progress().done, content.len() as u64);
-                    return Ok(handle);
+                    return Ok(Some(handle));
                 }
                 let wanted = upload.wants();
                 if wanted > 0 {
@@ -76,6 +103,7 @@ impl<F: ChunkFiles> Server<F> {
                 upload.received(&reply)?;
             }
         }
+        Ok(None)
     }
 
     fn fetch(&mut self, space: &Arc<Space>, handle: BlobHandle) -> Result<Vec<u8>, DataError> {
@@ -140,7 +168,10 @@ fn a_cut_after_any_frame_loses_nothing_and_repeats_no_chunk_that_has_arrived() {
         let mut server = Server { breaks_after, ..Server::new() };
         let handle = server.store(&space, &content).expect("it gets there");
         assert_eq!(server.chunks, 20, "cut after {breaks_after} frames");
+        (server.connections, server.gets) = (0, 0);
         assert_eq!(server.fetch(&space, handle).as_ref(), Ok(&content));
+        // The manifest and 20 chunks; of each connection the reply to its last request is lost.
+        assert_eq!(server.gets, 21 + server.connections - 1, "cut after {breaks_after} frames");
     }
 }
 
@@ -259,6 +290,15 @@ fn what_is_too_large_is_told_before_anything_is_sent() {
     // Another room has room.
     let elsewhere = Arc::new(Space::new("org.example", "other room", None));
     server.store(&elsewhere, &other).expect("there is room");
+    // What is there already needs no room, nor does the end of what was cut off.
+    server.store(&space, &content(9)).expect("it is there");
+    assert_eq!(server.chunks, 18);
+    let mut cut = Server::over(MemoryFiles::default(), limits);
+    assert_eq!(cut.upload_some(&space, &content(9), 12), None);
+    assert!(cut.chunks >= 6, "{}", cut.chunks);
+    assert!(cut.vault.limits_for(space.id()).room < content(9).len() as u64);
+    cut.store(&space, &content(9)).expect("there is room for the rest");
+    assert_eq!(cut.chunks, 9);
     let huge = Upload::new(space, 1 << 40).err();
     assert_eq!(huge, Some(DataError::TooLarge { size: 1 << 40, most: 1 << 31 }));
 }

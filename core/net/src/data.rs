@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use teatime_data::limits::DATA_CHUNK;
+use teatime_data::limits::{DATA_CHUNK, WINDOW};
 use teatime_data::{BlobHandle, DataError, Download, Progress, Space, Upload};
 use teatime_wire::limits::MAX_DATA_FRAME;
 use teatime_wire::{CloseReason, DATA_PATH, DATA_SUBPROTOCOL, Digest};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
 use crate::client::{CONNECT_TIMEOUT, Purpose, Socket, explain, is_about_certificate, open};
@@ -19,8 +19,9 @@ use crate::tls::Trust;
 /// How often at least the caller is asked whether it still wants it.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// A server of which nothing is heard for so long is given up, and tried anew.
-const SILENCE: Duration = Duration::from_secs(30);
+/// A server that neither answers nor takes anything for so long is given up, and tried anew, whatever else is heard
+/// of it.
+const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
 /// After so many connections in a row that got nowhere a transfer fails; the pauses between them come to
 /// six seconds, longer than a server needs to restart.
@@ -235,6 +236,8 @@ fn local(error: &std::io::Error) -> DataError {
 enum Broken {
     /// Another one may be.
     Retry(String),
+    /// The server takes no more for now.
+    Busy(String),
     Fatal(DataError),
 }
 
@@ -261,17 +264,20 @@ fn transfer(remote: &Remote, side: &mut dyn Side, watch: &mut Watch<'_>) -> Resu
         let (mut failures, mut done) = (0, side.progress().done);
         let mut pause = Duration::ZERO;
         loop {
-            let why = match connection(remote, side, watch).await {
+            let told: fn(String) -> DataError;
+            let why;
+            match connection(remote, side, watch).await {
                 Ok(()) => return Ok(()),
                 Err(Broken::Fatal(error)) => return Err(error),
-                Err(Broken::Retry(why)) => why,
-            };
+                Err(Broken::Retry(reason)) => (told, why) = (DataError::Unreachable, reason),
+                Err(Broken::Busy(reason)) => (told, why) = (DataError::Busy, reason),
+            }
             if side.progress().done > done {
                 (failures, pause, done) = (0, Duration::ZERO, side.progress().done);
             }
             failures += 1;
             if failures >= MAX_FAILURES {
-                return Err(DataError::Unreachable(format!("{}: {why}", remote.url)));
+                return Err(told(format!("{}: {why}", remote.url)));
             }
             wait(pause, side, watch).await?;
             pause = 2 * pause + Duration::from_millis(100);
@@ -304,7 +310,7 @@ async fn connection(
 ) -> Result<(), Broken> {
     let url = format!("{}{DATA_PATH}", remote.url);
     let opening = timeout(CONNECT_TIMEOUT, open(&url, &remote.trust, DATA));
-    let opened = patiently(opening, side.progress(), watch).await?;
+    let opened = patiently(opening, Instant::now(), side.progress(), watch).await?;
     let mut socket = match opened {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) if is_about_certificate(&error) => {
@@ -314,54 +320,74 @@ async fn connection(
         Err(_) => return Err(Broken::Retry("no answer".into())),
     };
     side.connected();
+    // Since when it has neither answered nor taken anything.
+    let mut silent = Instant::now();
     loop {
         while side.work()? {}
+        let mut has_sent = false;
         while let Some(frame) = side.poll_send() {
-            patiently(socket.feed(Message::Binary(frame)), side.progress(), watch).await??;
+            let feed = socket.feed(Message::Binary(frame));
+            patiently(feed, silent, side.progress(), watch).await??;
+            (silent, has_sent) = (Instant::now(), true);
         }
-        patiently(socket.flush(), side.progress(), watch).await??;
+        patiently(socket.flush(), silent, side.progress(), watch).await??;
+        if has_sent {
+            silent = Instant::now();
+        }
         if side.is_done() {
             // The server has done what it was asked for, whether it hears this or not.
             let _ = timeout(FAREWELL, socket.close(None)).await;
             return Ok(());
         }
-        let message = patiently(socket.next(), side.progress(), watch).await?;
-        take_in(side, message)?;
-        take_what_is_there(side, &mut socket)?;
+        let message = patiently(socket.next(), silent, side.progress(), watch).await?;
+        if take_in(side, message)? | take_what_is_there(side, &mut socket, watch)? {
+            silent = Instant::now();
+        }
     }
 }
 
-/// Waits for the other side, and asks meanwhile whether that is still wanted.
+/// Waits for the other side, which has been silent since then, and asks meanwhile whether that is still wanted.
 async fn patiently<T>(
     what: impl Future<Output = T>,
+    silent: Instant,
     progress: Progress,
     watch: &mut Watch<'_>,
 ) -> Result<T, Broken> {
     let mut what = std::pin::pin!(what);
-    let mut waited = Duration::ZERO;
-    while waited < SILENCE {
+    while silent.elapsed() < SILENCE {
         ask(watch, progress)?;
         if let Ok(done) = timeout(ASK_EVERY, &mut what).await {
             return Ok(done);
         }
-        waited += ASK_EVERY;
     }
     Err(Broken::Retry("the server has gone silent".into()))
 }
 
-/// Several replies may have come with one read.
-fn take_what_is_there(side: &mut dyn Side, socket: &mut Socket) -> Result<(), Broken> {
-    while let Some(message) = socket.next().now_or_never() {
-        take_in(side, message)?;
+/// Several replies may have come with one read, or whatever else; no more than there can be replies, for something
+/// may be to be sent.
+fn take_what_is_there(
+    side: &mut dyn Side,
+    socket: &mut Socket,
+    watch: &mut Watch<'_>,
+) -> Result<bool, Broken> {
+    let mut has_answered = false;
+    for _ in 0..2 * WINDOW {
+        let Some(message) = socket.next().now_or_never() else { break };
+        has_answered |= take_in(side, message)?;
         // What came is passed on before there is more of it than the window.
         while side.work()? {}
+        ask(watch, side.progress())?;
     }
-    Ok(())
+    Ok(has_answered)
 }
 
-fn take_in(side: &mut dyn Side, message: Option<Result<Message, WsError>>) -> Result<(), Broken> {
+/// Whether it was an answer.
+fn take_in(side: &mut dyn Side, message: Option<Result<Message, WsError>>) -> Result<bool, Broken> {
     match message {
-        Some(Ok(Message::Binary(frame))) => Ok(side.received(&frame)?),
+        Some(Ok(Message::Binary(frame))) => {
+            side.received(&frame)?;
+            Ok(true)
+        }
         Some(Ok(Message::Close(close))) => {
             let code = close.as_ref().map_or(0, |close| u16::from(close.code));
             let reason = CloseReason::from_code(code);
@@ -371,11 +397,69 @@ fn take_in(side: &mut dyn Side, message: Option<Result<Message, WsError>>) -> Re
                     let detail = close.map(|close| close.reason.to_string()).unwrap_or_default();
                     Broken::Fatal(DataError::Closed(format!("{told} ({detail})")))
                 }
+                Some(CloseReason::Full) => Broken::Busy(told),
                 _ => Broken::Retry(told),
             })
         }
-        Some(Ok(_)) => Ok(()),
+        Some(Ok(_)) => Ok(false),
         Some(Err(error)) => Err(error.into()),
         None => Err(Broken::Retry("the connection broke".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use tokio_tungstenite::tungstenite::accept_hdr;
+    use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+    use super::*;
+
+    /// A server that sends pings and nothing else, at this pace.
+    fn pinging(pause: Duration) -> Remote {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let url = format!("ws://{}", listener.local_addr().expect("it listens"));
+        std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("somebody comes");
+            let name = |_: &Request, mut response: Response| {
+                let subprotocol = DATA_SUBPROTOCOL.parse().expect("it is a header");
+                response.headers_mut().insert("sec-websocket-protocol", subprotocol);
+                Ok(response)
+            };
+            let mut socket = accept_hdr(stream, name).expect("it is a WebSocket");
+            while socket.send(Message::Ping(Bytes::new())).is_ok() {
+                std::thread::sleep(pause);
+            }
+        });
+        Remote { url, trust: Trust::new(None).expect("nothing is wrong with it") }
+    }
+
+    fn connect(remote: &Remote, watch: &mut Watch<'_>) -> Broken {
+        let space = Arc::new(Space::new("org.example", "room", None));
+        let upload = Upload::new(space, 1).expect("it is small");
+        let mut storing = Storing { upload, source: &mut &b"x"[..], buffer: Vec::new() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("there are threads");
+        runtime.block_on(connection(remote, &mut storing, watch)).expect_err("it does not answer")
+    }
+
+    #[test]
+    fn a_server_that_pings_and_does_not_answer_is_given_up() {
+        let end = connect(&pinging(SILENCE / 10), &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(end, Broken::Retry(why) if why.contains("silent")));
+    }
+
+    #[test]
+    fn in_a_flood_of_pings_the_caller_is_heard() {
+        let begun = Instant::now();
+        let end = connect(&pinging(Duration::ZERO), &mut |_| {
+            if begun.elapsed() > SILENCE / 4 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        assert!(matches!(end, Broken::Fatal(DataError::Cancelled)));
     }
 }

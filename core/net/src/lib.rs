@@ -18,10 +18,10 @@
 //! | views and connections | `max_views`, `max_connections` | FULL |
 //! | counters of views that are gone | `max_departed` | the oldest is forgotten |
 //! | sessions with nobody in them | `max_idle_sessions`, `max_idle_bytes` | the oldest leaves memory |
-//!
 //! | chunks on a data connection | one on its way in, and one on its way out | nothing more is read before |
-//! | data connections | 64 | FULL |
-//! | blobs | the limits of the vault that it is given, or 256 MiB in memory | the client is told NO_ROOM |
+//! | data connections | 64 | who has asked for nothing for longest is closed, if that is 10 s; otherwise FULL, and the client tells BUSY if it stays so |
+//! | what sessions tell of the blobs that they need | the newest of each session | |
+//! | blobs, and what is known of them | the limits of the vault that it is given, or 256 MiB in memory; a piece counts as 4 KiB at least | the client is told NO_ROOM, or SERVER_DISK_FULL |
 //!
 //! In a client:
 //!

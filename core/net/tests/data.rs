@@ -177,3 +177,36 @@ fn who_is_no_server_of_blobs_is_told_apart_from_one_that_does_not_have_it() {
     drop(listener);
     assert!(matches!(get(&remote(&nobody), handle), Err(DataError::Unreachable(_))));
 }
+
+/// Opens a data connection by hand, and says nothing.
+fn idle(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.local_addr()).expect("it listens");
+    let request = "GET /data HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Protocol: teatime.data.v1\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("it answers");
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    stream
+}
+
+#[test]
+fn connections_that_say_nothing_do_not_keep_others_out_for_long() {
+    let server = server();
+    let mut idle: Vec<_> = (0..64).map(|_| idle(&server)).collect();
+    // The server may not have taken in all of them yet; the client tries for some seconds.
+    let busy = put(&remote(&server.url()), b"content");
+    assert!(matches!(busy, Err(DataError::Busy(_))), "{busy:?}");
+    // Who has not said what he wants is sent away with a code, before the end of a minute.
+    let mut close = [0; 4];
+    idle[0].set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("it can be set");
+    idle[0].read_exact(&mut close).expect("it is sent away");
+    assert_eq!(u16::from_be_bytes([close[2], close[3]]), 4002);
+    put(&remote(&server.url()), b"content").expect("there is room again");
+}

@@ -36,6 +36,9 @@ pub struct Config {
     pub snapshot_after_events: u64,
     /// A log of so many bytes asks for a snapshot: a joiner loads them in a second at 8 Mbit/s.
     pub snapshot_after_bytes: u64,
+    /// A session that goes on for so long, on its own clock, is due for a snapshot, however small its log: only from
+    /// that it is known to which blobs it refers no more, and the others of its room can go.
+    pub snapshot_after_time: u64,
     /// At a log of so many bytes senders are held back. It bounds the memory of a session.
     pub log_limit_bytes: u64,
     /// What may still come in after that, from senders who have not heard it yet. When that is used up,
@@ -84,6 +87,7 @@ impl Default for Config {
             persist_interval: 5 * SECOND,
             snapshot_after_events: 10_000,
             snapshot_after_bytes: MIB,
+            snapshot_after_time: 6 * 3600 * SECOND,
             log_limit_bytes: 64 * MIB,
             log_reserve_bytes: 16 * MIB,
             held_bytes_per_view: 2 * MIB,

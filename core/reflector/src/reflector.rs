@@ -7,8 +7,8 @@ use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime_wire::{
-    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, PersistedPart, References, ServerMessage,
-    SessionId, Vote, WireError,
+    ClientMessage, CloseReason, Digest, Holding, Join, PROTOCOL_VERSION, PersistedPart,
+    ServerMessage, SessionId, Vote, WireError,
 };
 
 use crate::config::Config;
@@ -58,13 +58,14 @@ pub enum Output {
         /// Of which.
         session: SessionKey,
     },
-    /// The state of a session, as a majority voted for it, refers to these blobs and to no others. Or what is
-    /// persisted in a room does.
+    /// To which blobs of its room a session may refer, or what is persisted in a room.
     References {
         /// Of which; for a room the name by which it is stored among the sessions.
         session: SessionId,
-        /// Which blobs.
-        references: References,
+        /// The space of the blobs.
+        room: Digest,
+        /// What is known of that.
+        holding: Holding,
     },
     /// Send what waits for this connection, then close it. It is a member of no session any more,
     /// and nothing of it is to be reported.
@@ -374,7 +375,8 @@ impl Reflector {
         let session = session.map_err(|error| self.cannot_be_stored(id, &error))?;
         // Others who are in its room may be served by another thread.
         session.check_room(join)?;
-        let entered = self.rooms.enter(&session.room, key, &mut self.journal).map(|_| ());
+        let entered = self.rooms.enter(&session.room, key, &mut self.journal, &mut self.out);
+        let entered = entered.map(|_| ());
         entered.map_err(|error| self.cannot_be_stored(id, &error))?;
         tracing::info!(session = %id, "a session goes on");
         // Nobody is in it as long as the join is not accepted.
@@ -383,7 +385,7 @@ impl Reflector {
     }
 
     fn begin(&mut self, key: SessionKey, join: &Join<'_>) -> Result<Session, StorageError> {
-        let persisted = self.rooms.enter(&join.room, key, &mut self.journal)?;
+        let persisted = self.rooms.enter(&join.room, key, &mut self.journal, &mut self.out)?;
         tracing::info!(session = %join.session, "a session begins");
         let timeline = self.rng.next_u64();
         Ok(Session::begin(key, timeline, join, persisted, &self.config, &mut self.journal))
@@ -420,6 +422,9 @@ impl Reflector {
             self.scheduled.remove(key);
             self.journal.release(session.id);
             self.leave_room(&session);
+            if session.idle_since.is_none() {
+                self.out.push_back(session.holds(Holding::AtRest));
+            }
             let (reason, detail) = self.cannot_be_stored(session.id, error);
             let members: Vec<_> = session.views.iter().filter_map(|(_, v)| v.connection).collect();
             self.out.retain(|output| !output.is_of(*key, &members));
@@ -572,7 +577,7 @@ impl Reflector {
                 self.journal.release(session.id);
                 self.leave_room(&session);
                 if !self.journal.keeps() {
-                    self.out.extend(session.end_references());
+                    self.out.push_back(session.holds(Holding::Gone));
                 }
                 tracing::info!(session = %session.id, "an idle session is dropped");
             }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use teatime_wire::{Digest, PersistedPart, References, Room as RoomInfo, SessionId};
+use teatime_wire::{Digest, Holding, PersistedPart, Room as RoomInfo, SessionId};
 
 use crate::journal::{self, Journal};
 use crate::storage::{StorageError, Stored};
@@ -91,6 +91,16 @@ impl Room {
     fn refers(&self) -> bool {
         self.kept.iter().any(|kept| !kept.roots.is_empty())
     }
+
+    /// To which blobs that refers.
+    fn holds(&self, place: Place) -> Output {
+        let mut roots: Vec<_> =
+            self.kept.iter().flat_map(|kept| kept.roots.iter().copied()).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let (session, holding) = (stored_as(place), Holding::Exactly(roots));
+        Output::References { session, room: place.1, holding }
+    }
 }
 
 impl Rooms {
@@ -100,6 +110,7 @@ impl Rooms {
         info: &RoomInfo,
         key: SessionKey,
         journal: &mut Journal,
+        out: &mut VecDeque<Output>,
     ) -> Result<Option<&Kept>, StorageError> {
         let room = match self.all.entry(place(info)) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
@@ -107,7 +118,12 @@ impl Rooms {
                 let id = stored_as(place(info));
                 let read = journal.load(id).and_then(|stored| stored.map(read).transpose());
                 match read {
-                    Ok(room) => vacant.insert(room.unwrap_or_default()),
+                    Ok(room) => {
+                        let room = room.unwrap_or_default();
+                        // Should it have been lost that it was told.
+                        out.extend(room.refers().then(|| room.holds(place(info))));
+                        vacant.insert(room)
+                    }
                     Err(error) => {
                         journal.release(id);
                         return Err(error);
@@ -157,8 +173,8 @@ impl Rooms {
             if let Some(room) = self.all.remove(&oldest).filter(|_| is_idle) {
                 self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
                 if room.refers() {
-                    let references = References { space: oldest.1, roots: Vec::new() };
-                    out.push_back(Output::References { session: stored_as(oldest), references });
+                    let (session, holding) = (stored_as(oldest), Holding::Gone);
+                    out.push_back(Output::References { session, room: oldest.1, holding });
                 }
             }
         }
@@ -210,12 +226,7 @@ impl Rooms {
         let referred = room.refers();
         room.kept = kept;
         if referred || room.refers() {
-            let mut roots: Vec<_> =
-                room.kept.iter().flat_map(|kept| kept.roots.iter().copied()).collect();
-            roots.sort_unstable();
-            roots.dedup();
-            let references = References { space: info.id, roots };
-            out.push_back(Output::References { session: id, references });
+            out.push_back(room.holds(place(info)));
         }
         Ok(Keeping::Kept)
     }

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use teatime_wire::{
-    CloseReason, Digest, Event, Hold, Join, PersistedPart, Room, Send, ServerMessage, SessionId,
-    SnapshotInfo, Trailer, Views as ViewsMessage, Welcome, limits,
+    CloseReason, Digest, Event, Hold, Holding, Join, PersistedPart, Room, Send, ServerMessage,
+    SessionId, SnapshotInfo, Trailer, Views as ViewsMessage, Welcome, limits,
 };
 
 use crate::clock::Clock;
@@ -53,14 +53,16 @@ pub(crate) struct Session {
     /// Not before this time is the next vote held by itself, or asked for.
     next_own_vote: u64,
     next_asked_vote: u64,
+    /// On the clock of the session: when the next vote is held because it has gone on for long.
+    next_regular_vote: u64,
     vote_asked: bool,
     held: bool,
     /// When connections are next looked at for silence.
     pub(crate) next_silence_check: u64,
     /// Since when nobody is connected.
     pub(crate) idle_since: Option<u64>,
-    /// Of the blobs to which the newest snapshot refers.
-    space: Option<Digest>,
+    /// The blobs to which the snapshot refers that was loaded from a storage, until that is told.
+    loaded_roots: Vec<Digest>,
     /// As long as there is no snapshot: the version of the app that has persisted what the session began with, which
     /// stands in its place in the log.
     begun_with: Option<u32>,
@@ -143,11 +145,12 @@ impl Session {
             next_healing: 0,
             next_own_vote: 0,
             next_asked_vote: 0,
+            next_regular_vote: config.snapshot_after_time,
             vote_asked: false,
             held: false,
             next_silence_check: 0,
             idle_since: None,
-            space: None,
+            loaded_roots: Vec::new(),
             begun_with: None,
             persist_wanted: false,
             next_persist: 0,
@@ -175,10 +178,11 @@ impl Session {
             views_from = checkpoint.newest;
             session.told = checkpoint.time;
             let (_, trailer) = Trailer::split(&checkpoint.parts).unwrap_or_default();
-            let references = trailer.map(|trailer| trailer.references);
-            session.space = references.map(|references| references.space);
+            session.loaded_roots = session.own_roots(trailer.as_ref()).unwrap_or_default();
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
             session.check_position()?;
+            session.next_regular_vote =
+                checkpoint.info.time.saturating_add(config.snapshot_after_time);
             session.views.restore(checkpoint.views, checkpoint.departed);
         } else {
             session.begin_with(head.persisted);
@@ -313,6 +317,8 @@ impl Session {
         self.views.cold_start(now);
         self.clock.start(now);
         self.idle_since = None;
+        let roots = std::mem::take(&mut self.loaded_roots);
+        turn.out.push_back(self.holds(Holding::Awake(roots)));
         self.last_broadcast = now;
         // Whoever is not back yet has not been told so since the clock stood still.
         self.next_silence_check = now;
@@ -448,6 +454,7 @@ impl Session {
         self.idle_since = Some(turn.now);
         let (seq, told) = (self.log.newest(), self.told);
         turn.journal.exact_time(self.key, self.id, seq, told, &mut self.stored);
+        turn.out.push_back(self.holds(Holding::AtRest));
         self.gathered_at = None;
         self.vote = None;
         self.upload = None;
@@ -471,6 +478,7 @@ impl Session {
         }
         self.conclude_vote(turn);
         self.hold_asked_vote(turn);
+        self.hold_regular_vote(turn);
         if self.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline) {
             self.give_up_uploader(turn);
         }

@@ -5,8 +5,8 @@ mod support;
 use support::{SECOND, World, join, room};
 use teatime_reflector::{Config, ConnId};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Join, PersistedPart, References, Room, ServerMessage,
-    SessionId, SnapshotInfo, SnapshotPart, Trailer, Vote,
+    ClientMessage, CloseReason, Digest, Holding, Join, PersistedPart, References, Room,
+    ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Trailer, Vote,
 };
 
 const STATE: &[u8] = b"the state";
@@ -249,33 +249,36 @@ fn what_a_liar_has_persisted_is_outvoted() {
 fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
     let mut world =
         World::new(Config { max_idle_sessions: 0, max_idle_persisted: 500, ..Config::default() });
-    let roots = |world: &World, at: usize| {
-        let (_, References { space, roots }) = &world.references[at];
-        assert_eq!(*space, Digest([2; 32]));
-        roots.iter().map(|root| root.0[0]).collect::<Vec<_>>()
+    // What is told of the room itself.
+    let told = |world: &World| {
+        let sessions = [1, 2, 9].map(|session| SessionId([session; 32]));
+        let mut of_room = world.references.clone();
+        of_room.retain(|(session, ..)| !sessions.contains(session));
+        of_room
     };
+    let exactly =
+        |roots: &[u8]| Holding::Exactly(roots.iter().map(|root| Digest([*root; 32])).collect());
     let one = announced(&mut world, version(1, 1));
     persist(&mut world, one, b"a", &[1, 2]);
     let two = announced(&mut world, version(2, 2));
     persist(&mut world, two, b"b", &[2, 3]);
     persist(&mut world, one, b"c", &[]);
-    let holder = world.references[0].0;
-    assert!(world.references.iter().all(|(session, _)| *session == holder));
-    assert_eq!(
-        [roots(&world, 0), roots(&world, 1), roots(&world, 2)],
-        [vec![1, 2], vec![1, 2, 3], vec![2, 3]]
-    );
+    let holder = told(&world)[0].0;
+    let expected = [exactly(&[1, 2]), exactly(&[1, 2, 3]), exactly(&[2, 3])];
+    assert_eq!(told(&world), expected.map(|roots| (holder, Digest([2; 32]), roots)));
     for gone in [one, two] {
         world.say(gone, &ClientMessage::Leave);
     }
-    assert_eq!(world.references.len(), 3, "the sessions are forgotten, and the room is not");
+    assert_eq!(told(&world).len(), 3, "the sessions are forgotten, and the room is not");
+    let gone = world.references.iter().filter(|(.., holding)| *holding == Holding::Gone);
+    assert_eq!(gone.count(), 2);
     // Another room takes the memory.
     let other = Room { id: Digest([7; 32]), ..room(1) };
     let three =
         announced(&mut world, Join { session: SessionId([9; 32]), room: other, ..version(3, 1) });
     persist(&mut world, three, &[7; 400], &[]);
     world.say(three, &ClientMessage::Leave);
-    assert_eq!((roots(&world, 3), world.references[3].0), (vec![], holder));
+    assert_eq!(told(&world)[3..], [(holder, Digest([2; 32]), Holding::Gone)]);
     let again = world.join_as(version(1, 3));
     assert_eq!(begins_with(&world, again), None);
 }
@@ -299,4 +302,45 @@ fn a_session_is_in_one_room_and_no_room_is_a_session() {
     session[..12].copy_from_slice(b"teatime room");
     let refused = world.join_as(Join { session: SessionId(session), ..version(2, 1) });
     assert_eq!(world.closed[3..], [(refused, CloseReason::Malformed)]);
+}
+
+/// The only session of a room hands in a state.
+fn snapshot(world: &mut World, from: ConnId, references: References) {
+    world.got.clear();
+    let begun = world.now;
+    while votes_asked(world, from).is_empty() {
+        assert!(world.now < begun + 25 * SECOND, "it goes on without a snapshot");
+        world.pass(SECOND);
+    }
+    let seq = votes_asked(world, from)[0];
+    let mut bytes = STATE.to_vec();
+    Trailer { references, persisted: None }.append(&mut bytes);
+    world.say(from, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+    hand_in(world, from, seq, &bytes);
+}
+
+#[test]
+fn whoever_keeps_blobs_is_told_of_a_session_from_its_first_moment_to_its_last() {
+    let snapshot_after_time = 20 * SECOND;
+    let config = Config { max_idle_sessions: 0, snapshot_after_time, ..Config::default() };
+    let mut world = World::new(config);
+    let told = |world: &mut World| {
+        let told = std::mem::take(&mut world.references).into_iter();
+        told.map(|(session, room, holding)| {
+            assert_eq!((session, room), (SessionId([1; 32]), Digest([2; 32])));
+            holding
+        })
+        .collect::<Vec<_>>()
+    };
+    let one = announced(&mut world, version(1, 1));
+    assert_eq!(told(&mut world), [Holding::Awake(vec![])]);
+    let roots = vec![Digest([7; 32])];
+    let own = References { space: Digest([2; 32]), roots: roots.clone() };
+    snapshot(&mut world, one, own);
+    assert_eq!(told(&mut world), [Holding::Snapshot(roots)]);
+    // It has no say about the blobs of other rooms.
+    snapshot(&mut world, one, References { space: Digest([3; 32]), roots: vec![] });
+    assert_eq!(told(&mut world), []);
+    world.say(one, &ClientMessage::Leave);
+    assert_eq!(told(&mut world), [Holding::AtRest, Holding::Gone]);
 }

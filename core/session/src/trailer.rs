@@ -18,8 +18,8 @@ pub(crate) fn end_with_trailer(
     seal: &mut Seal,
     space: &Space,
 ) -> Arc<[u8]> {
-    let has_handles = BlobHandle::scan(snapshot).next().is_some();
-    if !has_handles && persisted.is_none() && !Trailer::is_needed(&sealed) {
+    let own = roots(snapshot, space);
+    if own.is_empty() && persisted.is_none() && !Trailer::is_needed(&sealed) {
         return sealed;
     }
     let persisted = persisted.map(|data| PersistedPart {
@@ -27,7 +27,7 @@ pub(crate) fn end_with_trailer(
         roots: roots(&data.bytes, space),
     });
     let mut ended = sealed.to_vec();
-    let references = References { space: space.id(), roots: roots(snapshot, space) };
+    let references = References { space: space.id(), roots: own };
     Trailer { references, persisted }.append(&mut ended);
     ended.into()
 }

@@ -92,24 +92,47 @@ fn the_log_of_a_session_plays_to_its_state() {
     assert_eq!((&guests.names[..], &guests.said[..]), (&["Ann".to_owned()][..], &[5][..]));
 }
 
+/// The handle of a blob in an open room of the app, from what the protocol page says.
+fn handle(room: &str, root: [u8; 32]) -> String {
+    let names = to_bytes(&("test.guests", room)).expect("plain data");
+    let name = blake3::derive_key("teatime v1 persistent id", &names);
+    let key = blake3::derive_key("teatime v1 data handle", &name);
+    let front = [&root[..], &5_u64.to_be_bytes()].concat();
+    let mark = blake3::keyed_hash(&key, &front);
+    let digits = [&front[..], &mark.as_bytes()[..16]].concat();
+    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
+    format!("teatime-blob:{}", digits.collect::<String>())
+}
+
 #[test]
 fn what_stands_behind_a_snapshot_for_the_reflector_is_no_part_of_the_state() {
-    // Text of a blob's handle, of another room: a list that is empty.
-    let handle = format!("teatime-blob:{:0112}", 0);
-    let view_data = to_bytes(&handle).expect("a text");
+    // Of a blob of this room, and of one of another.
+    let root = [9; 32];
+    for (handle, password, is_own) in [
+        (handle("other", root), None, true),
+        (handle("other", root), Some("p"), false),
+        (handle("room", root), None, false),
+        (handle("room", root), Some("p"), false),
+    ] {
+        refers(&handle, password, is_own.then_some(Digest(root)));
+    }
+}
+
+/// A state with a handle, in the room "other".
+fn refers(handle: &str, password: Option<&str>, root: Option<Digest>) {
+    let view_data = to_bytes(handle).expect("a text");
     let view = View { view_id: ME, view_data: Some(&view_data) };
     let views = Views { seq: 1, time: 10, exited: Vec::new(), joined: vec![view], active: 1 };
     let joined = archive(vec![ServerMessage::Views(views).encode()]);
     let state = played(&config("room", None), &joined);
-    for password in [None, Some("p")] {
-        let other = config("other", password);
-        let archive = stored(begin(&other, &state, [9; 16]).expect("it can be made"));
-        let (_, snapshot) = archive.snapshot.as_ref().expect("there is one");
-        let (length, trailer) = Trailer::split(&[snapshot]).expect("it is whole");
-        let roots = trailer.map(|trailer| trailer.references.roots);
-        assert!(length < snapshot.len() && roots.is_some_and(|roots| roots.is_empty()));
-        assert_eq!(played(&other, &archive).root::<Guests>().expect("the root").names, [&*handle]);
-    }
+    let other = config("other", password);
+    let archive = stored(begin(&other, &state, [9; 16]).expect("it can be made"));
+    let (_, snapshot) = archive.snapshot.as_ref().expect("there is one");
+    let (length, trailer) = Trailer::split(&[snapshot]).expect("it is whole");
+    let roots = trailer.map(|trailer| trailer.references.roots);
+    assert_eq!(roots, root.map(|root| vec![root]));
+    assert_eq!(length < snapshot.len(), root.is_some(), "others vote for the same bytes");
+    assert_eq!(played(&other, &archive).root::<Guests>().expect("the root").names, [handle]);
 }
 
 /// What is said is persisted, in one version of the layout; each begins with what the one before has said.

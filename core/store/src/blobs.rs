@@ -88,6 +88,10 @@ impl<D: Disk> ChunkFiles for DiskBlobs<D> {
     fn remove(&mut self, name: &ChunkName) -> io::Result<()> {
         self.disk.remove(&path(name))
     }
+
+    fn free(&mut self) -> Option<u64> {
+        self.disk.free()
+    }
 }
 
 /// Reads all blobs on a disk, without changing anything there, and copies the sound ones.
@@ -113,6 +117,7 @@ fn path(name: &ChunkName) -> String {
         Kind::Chunk => "chunk",
         Kind::Manifest => "blob",
         Kind::References => "refs",
+        Kind::Times => "used",
     };
     format!("{FOLDER}/{}-{}.{kind}", name.space, name.id)
 }
@@ -125,6 +130,7 @@ fn parse(file: &str) -> Option<ChunkName> {
         "chunk" => Kind::Chunk,
         "blob" => Kind::Manifest,
         "refs" => Kind::References,
+        "used" => Kind::Times,
         _ => return None,
     };
     Some(ChunkName { space: digest(space)?, id: digest(id)?, kind })

@@ -62,6 +62,11 @@ pub trait Disk: Clone + Send + 'static {
     /// durable or not. Nothing if that cannot be told.
     fn boot(&self) -> Option<String>;
 
+    /// How many more bytes fit. Nothing if that cannot be told.
+    fn free(&self) -> Option<u64> {
+        None
+    }
+
     /// A number that nobody can guess.
     ///
     /// # Errors

@@ -338,6 +338,12 @@ impl Disk for MemoryDisk {
     }
 
     /// One that nobody needs to guess: it is the same whenever the same has happened.
+    fn free(&self) -> Option<u64> {
+        let state = self.state();
+        let used: usize = state.names.values().map(|inode| state.inodes[inode].data.len()).sum();
+        state.faults.capacity.map(|capacity| capacity.saturating_sub(used as u64))
+    }
+
     fn random(&self) -> io::Result<u64> {
         let state = self.state();
         Ok(ChaCha8Rng::seed_from_u64(state.boots << 48 ^ state.next_inode).next_u64())

@@ -126,6 +126,10 @@ impl Disk for RealDisk {
             .filter(|name| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_graphic()))
     }
 
+    fn free(&self) -> Option<u64> {
+        free(&self.root)
+    }
+
     fn random(&self) -> io::Result<u64> {
         getrandom::u64().map_err(io::Error::other)
     }
@@ -196,6 +200,17 @@ fn make_private(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn make_private(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
+}
+
+#[cfg(unix)]
+fn free(path: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(path).ok()?;
+    system.f_bavail.checked_mul(system.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free(_path: &Path) -> Option<u64> {
+    None
 }
 
 #[cfg(unix)]

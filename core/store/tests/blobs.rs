@@ -8,15 +8,20 @@ use teatime_data::{
     BlobHandle, DataError, Download, Serving, Space, Upload, Vault, VaultLimits, VaultUse,
 };
 use teatime_store::{Crash, DiskBlobs, Durability, MemoryDisk, RealDisk};
-use teatime_wire::{Digest, SessionId};
+use teatime_wire::{Digest, Holding, SessionId};
 
 type DiskVault = Vault<DiskBlobs<MemoryDisk>>;
 
 const GRACE: u64 = VaultLimits::ON_DISK.grace;
 
 fn open(disk: &MemoryDisk) -> DiskVault {
+    open_at(disk, 0)
+}
+
+fn open_at(disk: &MemoryDisk, now: u64) -> DiskVault {
     let blobs = DiskBlobs::open(disk.clone(), Durability::Power).expect("the disk works");
-    Vault::open(blobs, VaultLimits::ON_DISK, 0).expect("the disk works")
+    let limits = VaultLimits { reserve: 0, ..VaultLimits::ON_DISK };
+    Vault::open(blobs, limits, now).expect("the disk works")
 }
 
 fn space() -> Arc<Space> {
@@ -157,7 +162,8 @@ fn a_look_at_everything_finds_each_file_that_is_damaged_and_each_blob_that_suffe
     let mut vault = open(&disk);
     let whole = put(&mut vault, 0, &content(1, 3)).expect("there is room");
     put(&mut vault, 0, &content(2, 2)).expect("there is room");
-    vault.refer(0, space().id(), FIRST, roots(&[whole])).expect("the disk works");
+    hear(&mut vault, 0, FIRST, Holding::Snapshot(roots(&[whole])));
+    vault.save().expect("the disk works");
     let look = |disk: &MemoryDisk| {
         let mut blobs = DiskBlobs::open(disk.clone(), Durability::Process).expect("the disk works");
         let mut sound = 0;
@@ -168,7 +174,7 @@ fn a_look_at_everything_finds_each_file_that_is_damaged_and_each_blob_that_suffe
         (found.expect("the disk works"), sound)
     };
     let (found, sound) = look(&disk);
-    assert_eq!((found.usage, sound), (vault.usage(), 2 + 5 + 1));
+    assert_eq!((found.usage, sound), (vault.usage(), 2 + 5 + 2));
     assert!(found.damaged.is_empty() && found.incomplete.is_empty());
     for (file, _) in disk.files() {
         let rotten = disk.crash(Crash::Process, 0);
@@ -176,56 +182,202 @@ fn a_look_at_everything_finds_each_file_that_is_damaged_and_each_blob_that_suffe
         let (found, sound) = look(&rotten);
         let [damaged] = &found.damaged[..] else { panic!("{file} is damaged: {found:?}") };
         assert!(file.contains(&damaged.id.to_string()), "{file}");
+        assert_eq!(found.usage, vault.usage());
         let suffers = usize::from(file.ends_with("chunk"));
-        assert_eq!((found.incomplete.len(), sound), (suffers, 7 - suffers), "{file}");
+        assert_eq!((found.incomplete.len(), sound), (suffers, 8 - suffers), "{file}");
     }
 }
 
 const FIRST: SessionId = SessionId([1; 32]);
 const SECOND: SessionId = SessionId([2; 32]);
 
-fn roots(handles: &[BlobHandle]) -> HashSet<Digest> {
+fn roots(handles: &[BlobHandle]) -> Vec<Digest> {
     handles.iter().map(BlobHandle::root).collect()
 }
 
+fn hear(vault: &mut DiskVault, now: u64, session: SessionId, holding: Holding) {
+    vault.hear(now, space().id(), session, holding).expect("the disk works");
+}
+
+fn awake(vault: &mut DiskVault, now: u64, session: SessionId) {
+    hear(vault, now, session, Holding::Awake(vec![]));
+}
+
+fn refers(vault: &mut DiskVault, now: u64, session: SessionId, handles: &[BlobHandle]) {
+    hear(vault, now, session, Holding::Snapshot(roots(handles)));
+}
+
+/// How many blobs go.
+fn collected(vault: &mut DiskVault, now: u64) -> usize {
+    vault.collect(now).expect("the disk works").blobs
+}
+
+fn stored(vault: &mut DiskVault, now: u64, seed: u8) -> BlobHandle {
+    put(vault, now, &content(seed, 2)).expect("there is room")
+}
+
 #[test]
-fn a_blob_goes_a_grace_after_states_ceased_to_refer_to_it_and_not_before() {
+fn in_a_room_that_nobody_has_entered_a_blob_stays_for_a_week() {
+    let disk = MemoryDisk::default();
+    let mut vault = open(&disk);
+    stored(&mut vault, 0, 1);
+    assert_eq!(collected(&mut vault, 7 * GRACE - 1), 0);
+    // Somebody comes, and leaves without a trace: nothing is known of the session.
+    awake(&mut vault, 7 * GRACE, FIRST);
+    hear(&mut vault, 7 * GRACE, FIRST, Holding::AtRest);
+    assert_eq!(collected(&mut vault, 70 * GRACE), 0);
+    hear(&mut vault, 70 * GRACE, FIRST, Holding::Gone);
+    assert_eq!(collected(&mut vault, 70 * GRACE), 1);
+    assert!(disk.files().is_empty());
+}
+
+#[test]
+fn a_blob_goes_when_a_state_of_a_grace_after_it_was_last_needed_does_not_refer_to_it() {
     let mut vault = open(&MemoryDisk::default());
-    let space = space().id();
-    let kept = put(&mut vault, 0, &content(1, 3)).expect("there is room");
-    let other = put(&mut vault, 0, &content(2, 3)).expect("there is room");
-    // As long as no state was heard of, nothing goes.
-    assert_eq!(vault.collect(10 * GRACE).expect("the disk works"), VaultUse::default());
-    vault.refer(10 * GRACE, space, FIRST, roots(&[kept, other])).expect("the disk works");
-    vault.refer(11 * GRACE, space, FIRST, roots(&[kept])).expect("the disk works");
-    assert_eq!(vault.collect(12 * GRACE - 1).expect("the disk works"), VaultUse::default());
+    awake(&mut vault, 0, FIRST);
+    let [kept, other] = [1, 2].map(|seed| stored(&mut vault, 0, seed));
+    // As long as there is no snapshot, nothing goes.
+    assert_eq!(collected(&mut vault, 10 * GRACE), 0);
+    refers(&mut vault, 10 * GRACE, FIRST, &[kept, other]);
+    refers(&mut vault, 11 * GRACE, FIRST, &[kept]);
+    // It may be back in the state, with an event after this snapshot, or after the next.
+    assert_eq!(collected(&mut vault, 90 * GRACE), 0);
+    refers(&mut vault, 12 * GRACE - 1, FIRST, &[kept]);
+    assert_eq!(collected(&mut vault, 90 * GRACE), 0);
+    refers(&mut vault, 12 * GRACE, FIRST, &[kept]);
     let gone = vault.collect(12 * GRACE).expect("the disk works");
-    assert_eq!((gone.blobs, gone.chunks), (1, 3));
+    assert_eq!((gone.blobs, gone.chunks), (1, 2));
     assert_eq!(get(&mut vault, 12 * GRACE, other), Err(DataError::Unknown));
     assert!(get(&mut vault, 12 * GRACE, kept).is_ok());
 }
 
 #[test]
-fn what_is_used_or_referred_to_again_stays_and_so_does_what_blobs_share() {
+fn what_an_undo_brings_back_is_still_there() {
     let mut vault = open(&MemoryDisk::default());
-    let space = space().id();
+    awake(&mut vault, 0, FIRST);
+    let photo = stored(&mut vault, 0, 1);
+    refers(&mut vault, GRACE, FIRST, &[photo]);
+    refers(&mut vault, 5 * GRACE, FIRST, &[]);
+    // Soon after an event brings it back; the next snapshot comes late.
+    for time in [5 * GRACE, 6 * GRACE, 50 * GRACE] {
+        assert_eq!(collected(&mut vault, time), 0);
+    }
+    refers(&mut vault, 50 * GRACE, FIRST, &[photo]);
+    assert_eq!(collected(&mut vault, 51 * GRACE), 0);
+}
+
+#[test]
+fn a_session_without_a_snapshot_keeps_what_others_do_not_need() {
+    let disk = MemoryDisk::default();
+    let mut vault = open(&disk);
+    // Two versions of an app in one room: the log of the first has a photo, and is small.
+    awake(&mut vault, 0, FIRST);
+    awake(&mut vault, 0, SECOND);
+    let [photo, other] = [1, 2].map(|seed| stored(&mut vault, 0, seed));
+    refers(&mut vault, 1, SECOND, &[other]);
+    refers(&mut vault, 2 * GRACE, SECOND, &[other]);
+    assert_eq!(collected(&mut vault, 2 * GRACE), 0);
+    // Also when nobody is in it any more, and by the next start, after a power cut or not.
+    hear(&mut vault, 2 * GRACE, FIRST, Holding::AtRest);
+    refers(&mut vault, 4 * GRACE, SECOND, &[other]);
+    assert_eq!(collected(&mut vault, 4 * GRACE), 0);
+    for found in [disk.crash(Crash::Power, 1), disk.crash(Crash::Process, 0)] {
+        let mut again = open_at(&found, 5 * GRACE);
+        awake(&mut again, 5 * GRACE, SECOND);
+        refers(&mut again, 9 * GRACE, SECOND, &[other]);
+        assert_eq!(collected(&mut again, 9 * GRACE), 0);
+        assert!(get(&mut again, 9 * GRACE, photo).is_ok());
+    }
+    // What came after somebody was in it for the last time goes without it.
+    let later = stored(&mut vault, 5 * GRACE, 3);
+    refers(&mut vault, 6 * GRACE, SECOND, &[other]);
+    assert_eq!(collected(&mut vault, 6 * GRACE), 1);
+    assert_eq!(get(&mut vault, 6 * GRACE, later), Err(DataError::Unknown));
+    // Once it has a snapshot, it keeps what stands there.
+    awake(&mut vault, 7 * GRACE, FIRST);
+    refers(&mut vault, 7 * GRACE, FIRST, &[]);
+    refers(&mut vault, 7 * GRACE, SECOND, &[other]);
+    assert_eq!(collected(&mut vault, 7 * GRACE), 1);
+    assert!(get(&mut vault, 7 * GRACE, other).is_ok());
+}
+
+#[test]
+fn a_reflector_that_is_started_anew_every_day_removes_what_nobody_needs() {
+    let disk = MemoryDisk::default();
+    let mut vault = open(&disk);
+    awake(&mut vault, 0, FIRST);
+    let [kept, other] = [1, 2].map(|seed| stored(&mut vault, 0, seed));
+    refers(&mut vault, 0, FIRST, &[kept, other]);
+    refers(&mut vault, 0, FIRST, &[kept]);
+    // A part of a blob that is never finished.
+    let id = vault.put(1, space().id(), b"a chunk").expect("there is room");
+    vault.save().expect("the disk works");
+    let half = GRACE / 2;
+    let mut again = open_at(&disk.crash(Crash::Process, 0), half);
+    awake(&mut again, half, FIRST);
+    hear(&mut again, half, FIRST, Holding::AtRest);
+    assert_eq!(again.collect(GRACE - 1).expect("the disk works"), VaultUse::default());
+    let mut again = open_at(&disk, GRACE);
+    awake(&mut again, GRACE, FIRST);
+    refers(&mut again, GRACE, FIRST, &[kept]);
+    let gone = again.collect(GRACE + 1).expect("the disk works");
+    assert_eq!((gone.blobs, gone.chunks), (1, 3));
+    assert_eq!(again.missing(GRACE, space().id(), vec![id]), [id]);
+    assert!(get(&mut again, GRACE, kept).is_ok());
+    // A state that refers to nothing is no unknown state.
+    refers(&mut again, 3 * GRACE, FIRST, &[]);
+    refers(&mut again, 5 * GRACE, FIRST, &[]);
+    let mut again = open_at(&disk, 5 * GRACE);
+    assert_eq!(collected(&mut again, 5 * GRACE), 1);
+}
+
+#[test]
+fn a_clock_that_was_wrong_removes_nothing() {
+    let disk = MemoryDisk::default();
+    let mut vault = open_at(&disk, 100 * GRACE);
+    awake(&mut vault, 100 * GRACE, FIRST);
+    stored(&mut vault, 100 * GRACE, 1);
+    refers(&mut vault, 102 * GRACE, FIRST, &[]);
+    vault.save().expect("the disk works");
+    let mut again = open_at(&disk, 3 * GRACE);
+    assert_eq!(collected(&mut again, 5 * GRACE), 0);
+}
+
+#[test]
+fn what_is_used_stays_and_so_does_what_blobs_share() {
+    let mut vault = open(&MemoryDisk::default());
+    awake(&mut vault, 0, FIRST);
     let mut shared = content(1, 3);
     let first = put(&mut vault, 0, &shared).expect("there is room");
     *shared.last_mut().expect("it has some") ^= 1;
     let second = put(&mut vault, 0, &shared).expect("there is room");
     assert_eq!(vault.usage().chunks, 4);
-    vault.refer(1, space, FIRST, roots(&[])).expect("the disk works");
-    // Another session of the room, such as one of the next version, refers to one of them.
-    vault.refer(2, space, SECOND, roots(&[second])).expect("the disk works");
-    // It has just been fetched: an event may be on its way that makes a state refer to it. The same if it is
-    // stored once more.
+    // It has just been fetched, or stored once more: an event may be on its way that makes a state refer to it.
     get(&mut vault, GRACE, first).expect("it is there");
-    assert_eq!(vault.collect(2 * GRACE - 1).expect("the disk works"), VaultUse::default());
+    refers(&mut vault, 2 * GRACE - 1, FIRST, &[second]);
+    assert_eq!(collected(&mut vault, 9 * GRACE), 0);
     assert_eq!(put(&mut vault, 2 * GRACE - 1, &content(1, 3)), Ok(first));
-    assert_eq!(vault.collect(3 * GRACE - 2).expect("the disk works"), VaultUse::default());
-    let gone = vault.collect(3 * GRACE - 1).expect("the disk works");
+    refers(&mut vault, 3 * GRACE - 2, FIRST, &[second]);
+    assert_eq!(collected(&mut vault, 9 * GRACE), 0);
+    refers(&mut vault, 3 * GRACE - 1, FIRST, &[second]);
+    let gone = vault.collect(9 * GRACE).expect("the disk works");
     assert_eq!((gone.blobs, gone.chunks), (1, 1));
-    assert_eq!(get(&mut vault, 3 * GRACE, second), Ok(shared));
+    assert_eq!(get(&mut vault, 9 * GRACE, second), Ok(shared));
+}
+
+#[test]
+fn what_is_persisted_keeps_blobs_until_it_is_replaced() {
+    let disk = MemoryDisk::default();
+    let mut vault = open(&disk);
+    let [kept, other] = [1, 2].map(|seed| stored(&mut vault, 0, seed));
+    hear(&mut vault, 0, FIRST, Holding::Exactly(roots(&[kept, other])));
+    hear(&mut vault, GRACE, FIRST, Holding::Exactly(roots(&[kept])));
+    vault.save().expect("the disk works");
+    let mut vault = open_at(&disk, GRACE);
+    assert_eq!(collected(&mut vault, 2 * GRACE - 1), 0);
+    assert_eq!(collected(&mut vault, 2 * GRACE), 1);
+    assert_eq!(collected(&mut vault, 90 * GRACE), 0);
+    assert!(get(&mut vault, 90 * GRACE, kept).is_ok());
 }
 
 #[test]
@@ -243,35 +395,103 @@ fn what_was_never_finished_goes_after_a_grace() {
 }
 
 #[test]
-fn to_what_sessions_refer_is_remembered_and_nothing_goes_while_it_is_unclear() {
+fn nothing_goes_while_it_is_not_known_any_more_what_a_session_refers_to() {
     let disk = MemoryDisk::default();
     let mut vault = open(&disk);
-    let space = space().id();
-    let handle = put(&mut vault, 0, &content(1, 2)).expect("there is room");
-    // A session of the version before refers to it; nobody has been in it since the server was started.
-    vault.refer(0, space, FIRST, roots(&[handle])).expect("the disk works");
-    let mut again = open(&disk);
-    again.refer(0, space, SECOND, roots(&[])).expect("the disk works");
-    assert_eq!(again.collect(GRACE).expect("the disk works"), VaultUse::default());
+    awake(&mut vault, 0, FIRST);
+    stored(&mut vault, 0, 1);
+    refers(&mut vault, GRACE, FIRST, &[]);
     let refs = disk.files().into_iter().find(|(file, _)| file.ends_with(".refs"));
-    disk.rot(&refs.expect("there is one").0, 3);
-    let mut rotten = open(&disk);
-    rotten.refer(0, space, SECOND, roots(&[])).expect("the disk works");
-    assert_eq!(rotten.collect(GRACE).expect("the disk works"), VaultUse::default());
-    rotten.refer(0, space, FIRST, roots(&[])).expect("the disk works");
-    assert_eq!(rotten.collect(GRACE).expect("the disk works").blobs, 1);
+    disk.rot(&refs.expect("there is one").0, 12);
+    let mut rotten = open_at(&disk, GRACE);
+    assert_eq!(collected(&mut rotten, 50 * GRACE), 0);
+    awake(&mut rotten, 50 * GRACE, FIRST);
+    refers(&mut rotten, 50 * GRACE, FIRST, &[]);
+    assert_eq!(collected(&mut rotten, 50 * GRACE), 1);
+    rotten.keep_sessions(50 * GRACE, &HashSet::new()).expect("the disk works");
     assert!(disk.files().is_empty());
 }
 
 #[test]
 fn what_only_removed_sessions_referred_to_goes() {
     let mut vault = open(&MemoryDisk::default());
-    let space = space().id();
-    let handles = [1, 2].map(|seed| put(&mut vault, 0, &content(seed, 2)).expect("there is room"));
-    vault.refer(0, space, FIRST, roots(&handles[..1])).expect("the disk works");
-    vault.refer(0, space, SECOND, roots(&handles[1..])).expect("the disk works");
+    let sessions = [FIRST, SECOND];
+    sessions.into_iter().for_each(|session| awake(&mut vault, 0, session));
+    let handles = [1, 2].map(|seed| stored(&mut vault, 0, seed));
+    for (session, handle) in sessions.into_iter().zip(handles) {
+        refers(&mut vault, 0, session, &[handle]);
+    }
+    // It may not be stored yet.
+    vault.keep_sessions(1, &HashSet::new()).expect("the disk works");
+    sessions.into_iter().for_each(|session| hear(&mut vault, 1, session, Holding::AtRest));
     vault.keep_sessions(1, &[FIRST].into()).expect("the disk works");
-    assert_eq!(vault.collect(GRACE).expect("the disk works"), VaultUse::default());
-    assert_eq!(vault.collect(GRACE + 1).expect("the disk works").blobs, 1);
+    refers(&mut vault, GRACE, FIRST, &handles[..1]);
+    assert_eq!(collected(&mut vault, GRACE), 0);
+    refers(&mut vault, GRACE + 1, FIRST, &handles[..1]);
+    assert_eq!(collected(&mut vault, GRACE + 1), 1);
     assert!(get(&mut vault, GRACE, handles[0]).is_ok());
+}
+
+#[test]
+fn a_blob_of_which_a_chunk_is_missing_is_not_removed_and_whole_again_when_it_is_back() {
+    let disk = MemoryDisk::default();
+    let handle = put(&mut open(&disk), 0, &content(1, 3)).expect("there is room");
+    let chunk = disk.files().into_iter().find(|(file, _)| file.ends_with(".chunk"));
+    let (chunk, bytes) = chunk.expect("there are three");
+    disk.take_away(&chunk);
+    let mut found = open(&disk);
+    assert_eq!((found.incomplete(), found.usage().blobs), (1, 0));
+    assert_eq!(get(&mut found, 0, handle), Err(DataError::Unknown));
+    disk.put(&chunk, bytes);
+    let mut found = open(&disk);
+    assert_eq!(get(&mut found, 0, handle), Ok(content(1, 3)));
+    // It can be stored anew, too, and counts once.
+    let before = found.usage();
+    disk.take_away(&chunk);
+    let mut found = open(&disk);
+    assert_eq!(put(&mut found, 0, &content(1, 3)), Ok(handle));
+    assert_eq!((found.incomplete(), found.usage()), (0, before));
+}
+
+#[test]
+fn what_a_power_cut_has_emptied_or_changed_is_found_out_before_a_blob_is_said_to_be_complete() {
+    type Harm = fn(&MemoryDisk, &str);
+    let harms: [Harm; 3] = [
+        |disk, file| disk.put(file, Vec::new()),
+        |disk, file| disk.rot(file, 50),
+        |disk, file| {
+            let files = disk.files().into_iter();
+            let mut bytes = files.filter(|(name, _)| name == file).map(|(_, bytes)| bytes);
+            let half = bytes.next().map(|bytes| bytes[..bytes.len() / 2].to_vec());
+            disk.put(file, half.expect("it is there"));
+        },
+    ];
+    for harm in harms {
+        let disk = MemoryDisk::default();
+        let handle = put(&mut open(&disk), 0, &content(1, 3)).expect("there is room");
+        let files = disk.files();
+        for (file, _) in files.iter().filter(|(file, _)| !file.ends_with(".used")) {
+            harm(&disk, file);
+            let mut again = open(&disk);
+            assert_eq!(put(&mut again, 0, &content(1, 3)), Ok(handle), "{file}");
+            assert_eq!(get(&mut again, 0, handle), Ok(content(1, 3)), "{file}");
+        }
+    }
+}
+
+#[test]
+fn some_of_the_disk_is_left_to_others() {
+    let disk = MemoryDisk::default();
+    let reserve = 1_000_000;
+    let limits = VaultLimits { reserve, ..VaultLimits::ON_DISK };
+    let blobs = DiskBlobs::open(disk.clone(), Durability::Power).expect("the disk works");
+    let mut vault = Vault::open(blobs, limits, 0).expect("the disk works");
+    disk.set_capacity(Some(reserve + 3 * DATA_CHUNK as u64));
+    put(&mut vault, 0, &content(1, 2)).expect("there is room");
+    let room = vault.limits_for(space().id()).room;
+    assert!(room < DATA_CHUNK as u64, "{room}");
+    let bytes = vec![1; DATA_CHUNK];
+    assert_eq!(vault.put(0, space().id(), &bytes), Err(teatime_wire::Refused::DiskFull));
+    let used: usize = disk.files().iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(used as u64 <= 3 * DATA_CHUNK as u64);
 }

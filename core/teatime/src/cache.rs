@@ -4,11 +4,18 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use teatime_net::data::Nearby;
 use teatime_wire::Digest;
+
+/// What has been unfinished for so long was left behind by a program that was killed.
+const UNFINISHED: Duration = Duration::from_secs(3600);
+
+/// How many pieces this process has begun to write, whichever cache they are for.
+static WRITES: AtomicU64 = AtomicU64::new(0);
 
 /// Pieces of blobs in a directory. What was used least recently goes when there are too many bytes. Several
 /// programs may share the directory; each keeps to its bound by what it knows.
@@ -59,9 +66,16 @@ impl Cache {
         let mut found: Vec<(SystemTime, Digest, u64)> = Vec::new();
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
-            let Some(id) = entry.file_name().to_str().and_then(digest) else { continue };
-            let data = entry.metadata()?;
-            found.push((data.modified()?, id, data.len()));
+            let name = entry.file_name();
+            let Some((id, unfinished)) = name.to_str().and_then(parse) else { continue };
+            // Another program may just have removed it.
+            let Ok(data) = entry.metadata() else { continue };
+            let Ok(modified) = data.modified() else { continue };
+            if !unfinished {
+                found.push((modified, id, data.len()));
+            } else if modified.elapsed().is_ok_and(|age| age > UNFINISHED) {
+                let _ = fs::remove_file(entry.path());
+            }
         }
         found.sort_unstable();
         let mut known = Known::default();
@@ -96,7 +110,8 @@ impl Cache {
 
     fn write(&self, id: &Digest, piece: &[u8]) -> io::Result<()> {
         // Whole under its name, or not at all, whoever else writes the same.
-        let unfinished = self.directory.join(format!("{id}.{}", std::process::id()));
+        let (process, count) = (std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
+        let unfinished = self.directory.join(format!("{id}.{process}-{count}"));
         let written = File::create(&unfinished).and_then(|mut file| file.write_all(piece));
         let named = written.and_then(|()| fs::rename(&unfinished, self.path(id)));
         if named.is_err() {
@@ -136,7 +151,14 @@ impl Nearby for &Cache {
     }
 }
 
-/// Nothing if a file is none of these.
+/// Of which piece a file is, and whether it may be less than that; nothing if it is none of these.
+fn parse(file: &str) -> Option<(Digest, bool)> {
+    match file.split_once('.') {
+        None => Some((digest(file)?, false)),
+        Some((id, _)) => Some((digest(id)?, true)),
+    }
+}
+
 fn digest(text: &str) -> Option<Digest> {
     let mut bytes = [0; 32];
     if text.len() != 64 || !text.is_ascii() {

@@ -93,11 +93,15 @@ impl Data {
     /// Stores a file.
     ///
     /// # Errors
-    /// Whatever keeps it from being stored whole; if the file cannot be read, [`DataError::Local`].
+    /// Whatever keeps it from being stored whole; if the file cannot be read, or is none, [`DataError::Local`].
     pub fn store_file(&self, file: &Path, watch: &mut Watch<'_>) -> Result<BlobHandle, DataError> {
         let mut source = File::open(file).map_err(|error| local(file, &error))?;
-        let size = source.metadata().map_err(|error| local(file, &error))?.len();
-        self.store_from(size, &mut source, watch)
+        let data = source.metadata().map_err(|error| local(file, &error))?;
+        if !data.is_file() {
+            // Of a pipe or a device it is not known how long it is.
+            return Err(DataError::Local(format!("{}: it is no plain file", file.display())));
+        }
+        self.store_from(data.len(), &mut source, watch).map_err(|error| named(file, error))
     }
 
     /// Fetches a blob whole.
@@ -147,6 +151,7 @@ impl Data {
         let unfinished = Path::new(&unfinished);
         let mut target = File::create_new(unfinished).map_err(|error| local(file, &error))?;
         let fetched = self.fetch_into(handle, &mut target, watch);
+        let fetched = fetched.map_err(|error| named(file, error));
         let named = fetched.and_then(|()| {
             let on_disk = target.sync_all();
             drop(target);
@@ -195,6 +200,14 @@ impl Data {
 
 fn go_on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
+}
+
+/// Says of which file it is.
+fn named(file: &Path, error: DataError) -> DataError {
+    match error {
+        DataError::Local(why) => DataError::Local(format!("{}: {why}", file.display())),
+        other => other,
+    }
 }
 
 fn local(file: &Path, error: &io::Error) -> DataError {

@@ -92,6 +92,16 @@ fn what_was_fetched_once_needs_no_server_until_the_cache_is_full_or_damaged() {
     }
     let again = cached();
     assert_eq!(again.fetch(handles[2]), Ok(photo(2)));
+    // A program was killed while it wrote a piece, long ago; another is at it.
+    let piece = "ab".repeat(32);
+    let left =
+        [format!("{piece}.1"), format!("{piece}.2-3")].map(|name| directory.path().join(name));
+    left.iter().for_each(|file| fs::write(file, b"a part").expect("there is room"));
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(4000);
+    let old = fs::File::options().write(true).open(&left[0]).expect("it is there");
+    old.set_modified(long_ago).expect("it can be set");
+    drop(cached());
+    assert_eq!(left.map(|file| file.exists()), [false, true]);
     drop(server);
     // The next program finds them, too.
     assert_eq!(cached().fetch(handles[2]), Ok(photo(2)));
@@ -117,6 +127,12 @@ fn a_file_is_there_whole_or_as_it_was() {
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 2);
     let missing = data.store_file(Path::new("/nowhere"), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(missing, Err(DataError::Local(_))));
+    // Neither a folder nor a device is a file; it is said which.
+    for none in [directory.path(), Path::new("/dev/zero")].into_iter().filter(|one| one.exists()) {
+        let error = data.store_file(none, &mut |_| ControlFlow::Continue(()));
+        let Err(DataError::Local(why)) = error else { panic!("{error:?}") };
+        assert!(why.starts_with(&none.display().to_string()), "{why}");
+    }
 }
 
 /// Steps until something is so; it is told all that has happened.

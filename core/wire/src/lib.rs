@@ -25,7 +25,7 @@ pub use server::{
     Event, Hold, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views, VoteRequest,
     Welcome,
 };
-pub use trailer::{PersistedPart, References, Trailer};
+pub use trailer::{Holding, PersistedPart, References, Trailer};
 
 /// The WebSocket sub-protocol that both sides must name in the handshake.
 pub const SUBPROTOCOL: &str = "teatime.v1";

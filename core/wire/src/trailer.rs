@@ -16,6 +16,22 @@ pub struct References {
     pub roots: Vec<Digest>,
 }
 
+/// What a reflector tells of a session, or of what is persisted in a room, to whoever keeps the blobs of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holding {
+    /// Somebody is in the session, so that from now on it may come to refer to any blob. To these it refers already,
+    /// perhaps among others.
+    Awake(Vec<Digest>),
+    /// Its state, as a majority has just voted for it, refers to these, and to no others.
+    Snapshot(Vec<Digest>),
+    /// Nobody is in it any more: nothing happens there.
+    AtRest,
+    /// What is persisted refers to these, and to no others, until this is told anew.
+    Exactly(Vec<Digest>),
+    /// It is forgotten.
+    Gone,
+}
+
 /// What stands behind the snapshot that is voted on, so that all of it is voted on at once: what the reflector must
 /// be able to take apart although it cannot read the state.
 #[derive(Debug, Clone, PartialEq, Eq)]

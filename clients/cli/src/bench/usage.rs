@@ -28,6 +28,12 @@ pub(super) fn peak_memory_kib(process: u32) -> Option<u64> {
     status(process, "VmHWM:")
 }
 
+/// From now on that counts anew; nothing where it does not.
+pub(super) fn forget_peak(process: u32) -> Option<()> {
+    // Linux takes this as: what is resident is the peak.
+    std::fs::write(format!("/proc/{process}/clear_refs"), "5").ok()
+}
+
 fn status(process: u32, what: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(what))?;

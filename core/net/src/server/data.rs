@@ -1,27 +1,32 @@
 //! The thread that serves data connections: the disk, and bulk, are here and nowhere else.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 use teatime_data::{ChunkFiles, MemoryFiles, Serving, Vault, VaultLimits, VaultUse};
 use teatime_wire::limits::MAX_DATA_FRAME;
-use teatime_wire::{CloseReason, References, SessionId};
+use teatime_wire::{CloseReason, Digest, Holding, SessionId};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::{interval, timeout};
 
 use super::frame::{self, BadFrame, Incoming};
+use super::news::News;
 use super::stream::Stream;
 use super::worker::Arrived;
 
 /// Most data connections: each may have a chunk on its way in, and one on its way out.
 const MAX_CONNECTIONS: usize = 64;
+
+/// Who has not said by then what he wants, or has asked for nothing for so long when others want to come in, makes
+/// room.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Who has asked for nothing for so long, or has not taken what he asked for, comes back.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -39,7 +44,8 @@ const BUFFER: usize = 2 * (MAX_DATA_FRAME + 16);
 #[derive(Clone)]
 pub struct SharedBlobs {
     vault: Arc<Mutex<Vault<Box<dyn ChunkFiles>>>>,
-    opened: Instant,
+    /// When it was opened, and that in seconds since 1970.
+    opened: (Instant, u64),
     sessions: Option<Arc<Sessions>>,
 }
 
@@ -51,8 +57,17 @@ impl SharedBlobs {
     /// # Errors
     /// What the operating system says.
     pub fn open(files: impl ChunkFiles + 'static, limits: VaultLimits) -> io::Result<Self> {
-        let vault = Vault::open(Box::new(files) as Box<dyn ChunkFiles>, limits, 0)?;
-        Ok(Self { vault: Arc::new(Mutex::new(vault)), opened: Instant::now(), sessions: None })
+        let date = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
+        let vault = Vault::open(Box::new(files) as Box<dyn ChunkFiles>, limits, date)?;
+        let incomplete = vault.incomplete();
+        if incomplete > 0 {
+            tracing::warn!(
+                incomplete,
+                "of some blobs not everything is there: nobody can fetch them"
+            );
+        }
+        let opened = (Instant::now(), date);
+        Ok(Self { vault: Arc::new(Mutex::new(vault)), opened, sessions: None })
     }
 
     /// Asks from time to time which sessions are stored: what only others refer to is not needed. Without this
@@ -71,7 +86,8 @@ impl SharedBlobs {
     }
 
     fn now(&self) -> u64 {
-        self.opened.elapsed().as_secs()
+        // Whatever happens to the clock of the machine meanwhile.
+        self.opened.1 + self.opened.0.elapsed().as_secs()
     }
 
     fn vault(&self) -> MutexGuard<'_, Vault<Box<dyn ChunkFiles>>> {
@@ -88,7 +104,8 @@ impl SharedBlobs {
         let sessions = self.sessions.as_ref().map(|sessions| sessions());
         let (mut vault, now) = (self.vault(), self.now());
         let kept = sessions.map_or(Ok(()), |sessions| vault.keep_sessions(now, &sessions));
-        let gone = kept.and_then(|()| vault.collect(now));
+        let gone = vault.collect(now);
+        let gone = kept.and(gone);
         match &gone {
             Ok(gone) if gone.bytes > 0 => {
                 tracing::info!(gone.blobs, gone.chunks, gone.bytes, "blobs nobody needs are gone");
@@ -104,10 +121,11 @@ impl SharedBlobs {
         self.vault().usage()
     }
 
-    fn refer(&self, session: SessionId, references: References) {
-        let roots = references.roots.into_iter().collect();
-        if let Err(error) = self.vault().refer(self.now(), references.space, session, roots) {
-            tracing::error!(%session, %error, "it cannot be kept which blobs are needed");
+    fn hear(&self, news: Vec<(Digest, SessionId, Holding)>) {
+        for (room, session, holding) in news {
+            if let Err(error) = self.vault().hear(self.now(), room, session, holding) {
+                tracing::error!(%session, %error, "it cannot be stored which blobs are needed");
+            }
         }
     }
 }
@@ -122,47 +140,83 @@ impl std::fmt::Debug for SharedBlobs {
 pub(super) async fn run(
     blobs: SharedBlobs,
     mut arrivals: mpsc::UnboundedReceiver<Arrived>,
-    mut told: mpsc::UnboundedReceiver<(SessionId, References)>,
+    news: Arc<News>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let connections = Rc::new(Cell::new(0));
+    let guests = Guests::default();
     let mut collect = interval(COLLECT_EVERY);
     loop {
         tokio::select! {
             arrived = arrivals.recv() => match arrived {
-                Some(arrived) => admit(arrived, &blobs, &connections),
-                None => return,
+                Some(arrived) => admit(arrived, &blobs, &guests),
+                None => break,
             },
-            Some((session, references)) = told.recv() => blobs.refer(session, references),
+            () = news.wait() => blobs.hear(news.take()),
             _ = collect.tick() => {
+                // Whoever has just come is heard before.
+                blobs.hear(news.take());
                 // It tells what went wrong, and the next time it may go well.
                 let _ = blobs.collect();
             }
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
         }
+    }
+    // The sessions' threads may end after this: then somebody counts as being in their sessions.
+    blobs.hear(news.take());
+    if let Err(error) = blobs.vault().save() {
+        tracing::error!(%error, "it cannot be stored which blobs were used");
     }
 }
 
-fn admit(arrived: Arrived, blobs: &SharedBlobs, connections: &Rc<Cell<usize>>) {
+/// Who is connected.
+type Guests = Rc<RefCell<Vec<Rc<Guest>>>>;
+
+struct Guest {
+    /// When it last asked for something.
+    asked: Cell<Instant>,
+    /// It shall go.
+    leave: Notify,
+}
+
+fn admit(arrived: Arrived, blobs: &SharedBlobs, guests: &Guests) {
     let Ok(stream) = TcpStream::from_std(arrived.stream) else { return };
     drop(arrived.slot);
-    let line = Line { stream: Stream::new(stream, arrived.tls), out: BytesMut::new() };
-    let (blobs, connections) = (blobs.clone(), connections.clone());
+    let guest = Rc::new(Guest { asked: Cell::new(Instant::now()), leave: Notify::new() });
+    let line = Line {
+        stream: Stream::new(stream, arrived.tls),
+        out: BytesMut::new(),
+        guest: guest.clone(),
+    };
+    let has_room = make_room(&mut guests.borrow_mut());
+    if has_room {
+        guests.borrow_mut().push(guest.clone());
+    }
+    let (blobs, guests) = (blobs.clone(), guests.clone());
     spawn_local(async move {
-        connections.set(connections.get() + 1);
-        if connections.get() > MAX_CONNECTIONS {
-            line.close(CloseReason::Full, "as many transfers as the server takes").await;
-        } else {
+        if has_room {
             line.serve(&blobs, arrived.bytes).await;
+            guests.borrow_mut().retain(|other| !Rc::ptr_eq(other, &guest));
+        } else {
+            line.close(CloseReason::Full, "as many transfers as the server takes").await;
         }
-        connections.set(connections.get() - 1);
     });
+}
+
+/// Makes room for one more, if need be by sending away who has asked for nothing for longest.
+fn make_room(guests: &mut Vec<Rc<Guest>>) -> bool {
+    if guests.len() < MAX_CONNECTIONS {
+        return true;
+    }
+    let idlest = (0..guests.len()).min_by_key(|at| guests[*at].asked.get());
+    let idlest = idlest.filter(|at| guests[*at].asked.get().elapsed() >= IDLE);
+    idlest.map(|at| guests.swap_remove(at).leave.notify_one()).is_some()
 }
 
 /// A data connection.
 struct Line {
     stream: Stream,
     out: BytesMut,
+    guest: Rc<Guest>,
 }
 
 /// Why a connection ends.
@@ -195,7 +249,7 @@ impl Line {
     /// Answers one request after the other: while a reply waits for the socket nothing is read, so TCP holds
     /// the client back.
     async fn answer_all(&mut self, blobs: &SharedBlobs, first: Vec<u8>) -> Result<(), End> {
-        let mut serving = Serving::default();
+        let (mut serving, mut patience) = (Serving::default(), IDLE);
         let mut buffer = first;
         let (mut start, mut end) = (0, buffer.len());
         buffer.resize(BUFFER.max(end), 0);
@@ -208,6 +262,8 @@ impl Line {
                     Incoming::Binary(frame) => {
                         let reply = serving.received(blobs.now(), &mut blobs.vault(), frame)?;
                         frame::write_binary(&mut self.out, &reply);
+                        self.guest.asked.set(Instant::now());
+                        patience = SILENCE;
                     }
                     Incoming::Ping(payload) => frame::write_pong(&mut self.out, payload),
                     Incoming::Pong => {}
@@ -218,9 +274,16 @@ impl Line {
             }
             buffer.copy_within(start..end, 0);
             (start, end) = (0, end - start);
-            match timeout(SILENCE, self.read(&mut buffer[end..])).await {
-                Ok(read) => end += read?,
-                Err(_) => return Err(End::Close(CloseReason::Silent, String::new())),
+            // Only what is asked for counts, not that something comes.
+            let rest = patience.saturating_sub(self.guest.asked.get().elapsed());
+            let guest = self.guest.clone();
+            let read = tokio::select! {
+                read = timeout(rest, self.read(&mut buffer[end..])) => read.ok(),
+                () = guest.leave.notified() => None,
+            };
+            match read {
+                Some(read) => end += read?,
+                None => return Err(End::Close(CloseReason::Silent, String::new())),
             }
         }
     }

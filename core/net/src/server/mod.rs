@@ -4,6 +4,8 @@
 mod data;
 mod frame;
 mod handshake;
+#[cfg(feature = "data")]
+mod news;
 mod stream;
 mod worker;
 
@@ -19,7 +21,7 @@ pub use data::SharedBlobs;
 pub use teatime_reflector::Config as ReflectorConfig;
 #[cfg(feature = "storage")]
 pub use teatime_reflector::{Storage, StorageError};
-use teatime_wire::{ClientMessage, References, SessionId};
+use teatime_wire::{ClientMessage, Digest, Holding, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -135,12 +137,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { processors.min(4) } else { config.workers };
-        #[cfg(feature = "data")]
-        let (desk, told) = mpsc::unbounded_channel();
-        let librarian = Librarian {
-            #[cfg(feature = "data")]
-            desk,
-        };
+        let librarian = Librarian::default();
         let mut threads = Vec::new();
         let mut senders = Vec::new();
         for _ in 0..workers {
@@ -160,9 +157,9 @@ impl Server {
             data: {
                 let blobs = config.blobs.clone().map_or_else(SharedBlobs::in_memory, Ok)?;
                 let (sender, arrivals) = mpsc::unbounded_channel();
-                let stopped = stopped.clone();
+                let (stopped, news) = (stopped.clone(), librarian.news.clone());
                 threads.push(spawn("teatime-data", move || {
-                    data::run(blobs, arrivals, told, stopped)
+                    data::run(blobs, arrivals, news, stopped)
                 })?);
                 sender
             },
@@ -255,21 +252,20 @@ fn spawn<F: Future<Output = ()>>(
 }
 
 /// Whoever keeps blobs, and wants to know which of them are needed.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Librarian {
     #[cfg(feature = "data")]
-    desk: mpsc::UnboundedSender<(SessionId, References)>,
+    news: Arc<news::News>,
 }
 
 impl Librarian {
     #[cfg(feature = "data")]
-    fn tell(&self, session: SessionId, references: References) {
-        // It is gone only when the server shuts down.
-        let _ = self.desk.send((session, references));
+    fn tell(&self, room: Digest, session: SessionId, holding: Holding) {
+        self.news.tell(room, session, holding);
     }
 
     #[cfg(not(feature = "data"))]
-    fn tell(&self, _: SessionId, _: References) {}
+    fn tell(&self, _: Digest, _: SessionId, _: Holding) {}
 }
 
 /// The threads that serve connections.

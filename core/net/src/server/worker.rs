@@ -168,8 +168,8 @@ impl Worker {
             match output {
                 Output::Send { connection, frame } => inner.send(connection, &frame),
                 Output::Broadcast { session, frame } => inner.broadcast(session, &frame),
-                Output::References { session, references } => {
-                    self.librarian.tell(session, references);
+                Output::References { session, room, holding } => {
+                    self.librarian.tell(room, session, holding);
                 }
                 Output::Retract { session } => inner.retract(session),
                 Output::Enter { connection, session } => {

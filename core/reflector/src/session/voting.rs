@@ -1,7 +1,7 @@
 //! The votes of a session, and the snapshots that follow from them.
 
 use teatime_wire::{
-    CloseReason, Digest, Hold, References, ServerMessage, SnapshotPart, Trailer, VoteRequest,
+    CloseReason, Digest, Hold, Holding, ServerMessage, SnapshotPart, Trailer, VoteRequest,
 };
 
 use super::{Refusal, Session, Turn, is_brimful};
@@ -27,6 +27,14 @@ impl Session {
         }
         if self.vote.is_none() && self.upload.is_none() && turn.now >= self.next_own_vote {
             self.next_own_vote = turn.now + self.pause_between_votes(turn.config);
+            self.begin_vote(turn, true);
+        }
+    }
+
+    /// A session that has gone on for long needs a new snapshot.
+    pub(super) fn hold_regular_vote(&mut self, turn: &mut Turn<'_>) {
+        if self.told >= self.next_regular_vote && self.vote.is_none() && self.upload.is_none() {
+            self.next_regular_vote = self.told.saturating_add(turn.config.snapshot_after_time);
             self.begin_vote(turn, true);
         }
     }
@@ -249,11 +257,11 @@ impl Session {
         let Some((info, parts)) = self.upload.take().map(Upload::finish) else { return };
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
         let trailer = Trailer::split(&parts).ok().and_then(|(_, trailer)| trailer);
-        let (references, persisted) =
-            trailer.map(|trailer| (trailer.references, trailer.persisted)).unzip();
-        self.refer(turn, references.filter(|references| !references.roots.is_empty()));
+        let info_time = info.time;
+        let roots = self.own_roots(trailer.as_ref());
+        turn.out.extend(roots.map(|roots| self.holds(Holding::Snapshot(roots))));
         self.begun_with = None;
-        if let Some(part) = persisted.flatten() {
+        if let Some(part) = trailer.and_then(|trailer| trailer.persisted) {
             self.to_keep = Some((info.seq, part));
             (self.persist_wanted, self.persist_failures) = (false, 0);
         }
@@ -267,6 +275,7 @@ impl Session {
             checkpoint
         });
         self.next_own_vote = turn.now;
+        self.next_regular_vote = info_time.saturating_add(turn.config.snapshot_after_time);
         if self.held && self.log.bytes() < turn.config.log_limit_bytes {
             self.held = false;
             self.broadcast(turn, ServerMessage::Hold(Hold::Resume).encode().into());
@@ -274,18 +283,14 @@ impl Session {
         self.upload_is_over(turn);
     }
 
-    /// Passes on to which blobs a snapshot refers. One that refers to none ends that.
-    fn refer(&mut self, turn: &mut Turn<'_>, references: Option<References>) {
-        let ended = self.end_references();
-        self.space = references.as_ref().map(|references| references.space);
-        let begun =
-            references.map(|references| Output::References { session: self.id, references });
-        turn.out.extend(begun.or(ended));
+    /// What is told of it to whoever keeps the blobs of its room.
+    pub(crate) fn holds(&self, holding: Holding) -> Output {
+        Output::References { session: self.id, room: self.room.id, holding }
     }
 
-    /// That its state refers to no blobs any more, if it did.
-    pub(crate) fn end_references(&self) -> Option<Output> {
-        let references = References { space: self.space?, roots: Vec::new() };
-        Some(Output::References { session: self.id, references })
+    /// To which blobs of its room a snapshot refers; nothing if what stands behind it is of another room.
+    pub(super) fn own_roots(&self, trailer: Option<&Trailer>) -> Option<Vec<Digest>> {
+        let Some(Trailer { references, .. }) = trailer else { return Some(Vec::new()) };
+        (references.space == self.room.id).then(|| references.roots.clone())
     }
 }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use teatime_reflector::{Config, ConnId, Output, Reflector, SessionKey};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Event, Join, References, Room, Send, ServerMessage,
-    SessionId, ViewId, ViewSecret, Views, Welcome,
+    ClientMessage, CloseReason, Digest, Event, Holding, Join, Room, Send, ServerMessage, SessionId,
+    ViewId, ViewSecret, Views, Welcome,
 };
 
 pub const MS: u64 = 1_000;
@@ -20,8 +20,8 @@ pub struct World {
     pub next: u64,
     pub members: Vec<ConnId>,
     pub session_of: HashMap<ConnId, SessionKey>,
-    /// To which blobs what refers.
-    pub references: Vec<(SessionId, References)>,
+    /// To which blobs what refers, with its room.
+    pub references: Vec<(SessionId, Digest, Holding)>,
     pub got: Vec<(ConnId, Vec<u8>)>,
     pub closed: Vec<(ConnId, CloseReason)>,
     pub attempt: u64,
@@ -127,8 +127,8 @@ impl World {
                     self.members.push(connection);
                     self.session_of.insert(connection, session);
                 }
-                Output::References { session, references } => {
-                    self.references.push((session, references));
+                Output::References { session, room, holding } => {
+                    self.references.push((session, room, holding));
                 }
                 Output::Retract { .. } => unreachable!("nothing is stored"),
                 Output::Close { connection, reason, .. } => {
