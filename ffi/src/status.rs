@@ -180,6 +180,8 @@ pub enum tea_status {
     Closed = 809,
     /// The transfer was cancelled.
     Cancelled = 810,
+    /// The reflector has too many transfers at once: try again later.
+    Busy = 811,
 
     /// A bug of the library: it panicked. The object is as good as lost, the process is not.
     Panic = 900,
@@ -386,6 +388,7 @@ mod tests {
             DataError::BadCertificate(String::new()),
             DataError::Closed(String::new()),
             DataError::Cancelled,
+            DataError::Busy(String::new()),
         ];
         for error in transfers {
             assert!(tea_status::of_name(error.code()).is_some(), "{}", error.code());

@@ -164,6 +164,8 @@ extension TeatimeError {
     case closed = 809
     /// The transfer was cancelled.
     case cancelled = 810
+    /// The reflector has too many transfers at once: try again later.
+    case busy = 811
 
     /// A bug of the library: it panicked. The object is as good as lost, the process is not.
     case panic = 900
@@ -252,6 +254,7 @@ extension TeatimeError.Code {
     case .wrongSize: "WRONG_SIZE"
     case .closed: "CLOSED"
     case .cancelled: "CANCELLED"
+    case .busy: "BUSY"
     case .panic: "PANIC"
     case .io: "IO"
     }
@@ -333,6 +336,7 @@ extension TeatimeError.Code {
     case .wrongSize: self = .wrongSize
     case .closed: self = .closed
     case .cancelled: self = .cancelled
+    case .busy: self = .busy
     case .panic: self = .panic
     case .io: self = .io
     }

@@ -175,6 +175,8 @@ public enum class ErrorCode(public val number: Int) {
     CLOSED(809),
     /** The transfer was cancelled. */
     CANCELLED(810),
+    /** The reflector has too many transfers at once: try again later. */
+    BUSY(811),
 
     /** A bug of the library: it panicked. The object is as good as lost, the process is not. */
     PANIC(900),
@@ -257,6 +259,7 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.WRONG_SIZE -> ErrorCode.WRONG_SIZE
     TeaStatus.CLOSED -> ErrorCode.CLOSED
     TeaStatus.CANCELLED -> ErrorCode.CANCELLED
+    TeaStatus.BUSY -> ErrorCode.BUSY
     TeaStatus.PANIC -> ErrorCode.PANIC
     TeaStatus.IO -> ErrorCode.IO
 }
