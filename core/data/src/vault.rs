@@ -416,9 +416,11 @@ impl<F: ChunkFiles> Vault<F> {
             asleep.map(|(session, _)| (*id, *session))
         });
         let gone: Vec<_> = all.filter(|(_, session)| !sessions.contains(session)).collect();
-        gone.into_iter().fold(Ok(()), |done, (space, session)| {
-            done.and(self.hear(now, space, session, Holding::Gone))
-        })
+        let mut done = Ok(());
+        for (space, session) in gone {
+            done = done.and(self.hear(now, space, session, Holding::Gone));
+        }
+        done
     }
 
     /// Removes the blobs that nobody needs, and chunks of no blob that nobody has used for the time of grace.
@@ -522,7 +524,11 @@ impl<F: ChunkFiles> Vault<F> {
     /// If the storage fails.
     pub fn save(&mut self) -> io::Result<()> {
         let all: Vec<_> = self.spaces.keys().copied().collect();
-        all.into_iter().fold(Ok(()), |done, id| done.and(self.tidy_up(id)))
+        let mut done = Ok(());
+        for id in all {
+            done = done.and(self.tidy_up(id));
+        }
+        done
     }
 
     fn bytes(&self) -> u64 {
