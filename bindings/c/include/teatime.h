@@ -383,6 +383,10 @@ enum tea_status
      */
     TEA_STATUS_CANCELLED = 810,
     /**
+     * The reflector has too many transfers at once: try again later.
+     */
+    TEA_STATUS_BUSY = 811,
+    /**
      * A bug of the library: it panicked. The object is as good as lost, the process is not.
      */
     TEA_STATUS_PANIC = 900,
@@ -1165,8 +1169,8 @@ tea_status tea_transfer_cancel(tea_transfer *transfer);
  * Fails with TEA_STATUS_BLOB_TOO_LARGE before anything was sent, and with TEA_STATUS_NO_ROOM,
  * TEA_STATUS_SERVER_DISK_FULL, TEA_STATUS_NOT_STORED, TEA_STATUS_UNKNOWN_BLOB,
  * TEA_STATUS_OTHER_SESSION, TEA_STATUS_WRONG_BYTES, TEA_STATUS_FORGOTTEN, TEA_STATUS_WRONG_SIZE,
- * TEA_STATUS_CANCELLED, TEA_STATUS_CLOSED, TEA_STATUS_UNREACHABLE, TEA_STATUS_BAD_CERTIFICATE,
- * TEA_STATUS_PROTOCOL, TEA_STATUS_IO.
+ * TEA_STATUS_CANCELLED, TEA_STATUS_BUSY, TEA_STATUS_CLOSED, TEA_STATUS_UNREACHABLE,
+ * TEA_STATUS_BAD_CERTIFICATE, TEA_STATUS_PROTOCOL, TEA_STATUS_IO.
  */
 tea_status tea_transfer_wait(const tea_transfer *transfer, uint64_t at_most_us, bool *over);
 
