@@ -8,7 +8,7 @@ use teatime_reflector::{
     ConnId, Output, RecordKind, Reflector, SessionKey, Storage, StorageError, Stored,
 };
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
-use teatime_wire::{CloseReason, SessionId};
+use teatime_wire::{ClientMessage, CloseReason, SessionId};
 
 use super::plan::{Bug, Keeps, Plan};
 
@@ -90,7 +90,6 @@ impl Server {
             config.snapshot_after_events = u64::MAX;
             config.snapshot_after_bytes = u64::MAX;
             config.log_limit_bytes = u64::MAX / 2;
-            config.persist_interval = u64::MAX / 64;
         }
         let mut server = Self {
             reflector: Reflector::new(config.clone(), seed),
@@ -197,7 +196,10 @@ impl Server {
 
     pub(super) fn received(&mut self, world: u64, id: ConnId, frame: &[u8]) {
         let now = self.now(world);
-        if self.connections.get(&id).is_some_and(|one| one.close.is_none()) {
+        // What is persisted would lead to a snapshot.
+        let is_deaf = self.bug == Some(Bug::NeverSnapshots)
+            && matches!(ClientMessage::decode(frame), Ok(ClientMessage::Persist));
+        if !is_deaf && self.connections.get(&id).is_some_and(|one| one.close.is_none()) {
             self.reflector.received(now, id, frame);
             self.obey();
         }
