@@ -417,6 +417,7 @@ mod tests {
     use super::*;
 
     /// A server that sends pings and nothing else, at this pace.
+    #[expect(clippy::result_large_err, reason = "tungstenite wants such a closure")]
     fn pinging(pause: Duration) -> Remote {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let url = format!("ws://{}", listener.local_addr().expect("it listens"));
