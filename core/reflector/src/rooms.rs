@@ -169,8 +169,12 @@ impl Rooms {
         while self.idle_bytes > most
             && let Some(oldest) = self.idle.pop_front()
         {
+            // Somebody may have come back to it since.
             let is_idle = self.all.get(&oldest).is_some_and(|room| room.sessions.is_empty());
-            if let Some(room) = self.all.remove(&oldest).filter(|_| is_idle) {
+            if !is_idle {
+                continue;
+            }
+            if let Some(room) = self.all.remove(&oldest) {
                 self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
                 if room.refers() {
                     let (session, holding) = (stored_as(oldest), Holding::Gone);

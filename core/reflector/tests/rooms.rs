@@ -284,6 +284,37 @@ fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
 }
 
 #[test]
+fn a_room_that_is_in_use_again_keeps_what_is_persisted_when_idle_ones_are_forgotten() {
+    let mut world =
+        World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
+    let other = |number: u8| {
+        let room = Room { id: Digest([number; 32]), ..room(1) };
+        Join { session: SessionId([number; 32]), room, ..version(number, 1) }
+    };
+    let leave = |world: &mut World, one| world.say(one, &ClientMessage::Leave);
+    let one = announced(&mut world, version(1, 1));
+    persist(&mut world, one, b"first", &[]);
+    leave(&mut world, one);
+    let back = announced(&mut world, version(2, 1));
+    // More than is kept of idle rooms.
+    for number in [7, 8] {
+        let busy = announced(&mut world, other(number));
+        persist(&mut world, busy, &[7; 600], &[]);
+        leave(&mut world, busy);
+    }
+    let seq = persist(&mut world, back, b"second", &[]);
+    assert!(world.has(back, &ServerMessage::Persisted(seq)));
+    let next = announced(&mut world, version(3, 2));
+    assert_eq!(begins_with(&world, next), Some((1, b"second".to_vec())));
+    // The last one that went idle is still there, and the one before is not.
+    for (number, bytes) in [(7, None), (8, Some((1, vec![7; 600])))] {
+        let again = announced(&mut world, other(number));
+        assert_eq!(begins_with(&world, again), bytes);
+        leave(&mut world, again);
+    }
+}
+
+#[test]
 fn a_session_is_in_one_room_and_no_room_is_a_session() {
     let mut world = world();
     announced(&mut world, version(1, 1));
