@@ -85,7 +85,8 @@ pub(crate) fn is_room(id: SessionId) -> bool {
 
 impl Room {
     fn bytes(&self) -> u64 {
-        self.kept.iter().map(|kept| kept.data.len() as u64 + 64).sum()
+        let each = |kept: &Kept| (kept.data.len() + 32 * kept.roots.len()) as u64 + 64;
+        self.kept.iter().map(each).sum()
     }
 
     fn refers(&self) -> bool {
