@@ -263,6 +263,7 @@ impl Reflector {
             Some(key) => *key,
             None => self.wake_session(now, join)?,
         };
+        let key = self.begin_anew(key, join)?;
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
         let turn =
             &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
@@ -389,6 +390,27 @@ impl Reflector {
         tracing::info!(session = %join.session, "a session begins");
         let timeline = self.rng.next_u64();
         Ok(Session::begin(key, timeline, join, persisted, &self.config, &mut self.journal))
+    }
+
+    /// A session of which nobody could miss anything makes way for a new one, if it must.
+    fn begin_anew(&mut self, key: SessionKey, join: &Join<'_>) -> Result<SessionKey, Refusal> {
+        let kept = self.rooms.begins_with(&join.room);
+        if !self.sessions.get(&key).is_some_and(|session| session.begins_anew(join, kept)) {
+            return Ok(key);
+        }
+        // Something of it may still be on its way; if that fails it is gone from memory.
+        self.commit();
+        let new = SessionKey(self.next_session);
+        self.next_session += 1;
+        let session = self.begin(new, join);
+        let session = session.map_err(|error| self.cannot_be_stored(join.session, &error))?;
+        if let Some(old) = self.sessions.remove(&key) {
+            self.scheduled.remove(&key);
+            self.leave_room(&old);
+        }
+        self.sessions.insert(new, session);
+        self.by_id.insert(join.session, new);
+        Ok(new)
     }
 
     fn cannot_be_stored(&self, session: SessionId, error: &StorageError) -> Refusal {

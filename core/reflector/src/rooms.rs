@@ -136,7 +136,7 @@ impl Rooms {
             self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
         }
         room.sessions.push((key, info.version));
-        Ok(room.kept.iter().find(|kept| kept.version <= info.version))
+        Ok(self.begins_with(info))
     }
 
     /// A session of a room goes from memory. Without a storage what it leaves behind may take so many bytes.
@@ -183,6 +183,12 @@ impl Rooms {
                 }
             }
         }
+    }
+
+    /// What a session of a room that is in memory would begin with.
+    pub(crate) fn begins_with(&self, info: &RoomInfo) -> Option<&Kept> {
+        let room = self.all.get(&place(info))?;
+        room.kept.iter().find(|kept| kept.version <= info.version)
     }
 
     /// Memory of what is kept of a room, in bytes.

@@ -315,6 +315,56 @@ fn a_room_that_is_in_use_again_keeps_what_is_persisted_when_idle_ones_are_forgot
 }
 
 #[test]
+fn a_version_that_was_only_looked_at_begins_anew_with_what_was_persisted_since() {
+    let mut world = world();
+    let old = announced(&mut world, version(1, 1));
+    persist(&mut world, old, b"on monday", &[]);
+    let look = announced(&mut world, version(2, 2));
+    assert_eq!(begins_with(&world, look), Some((1, b"on monday".to_vec())));
+    let timeline = world.welcome(look).timeline;
+    persist(&mut world, old, b"on friday", &[]);
+    // As long as somebody is there all begin with the same.
+    let other = announced(&mut world, version(3, 2));
+    assert_eq!(begins_with(&world, other), Some((1, b"on monday".to_vec())));
+    for gone in [look, other] {
+        world.say(gone, &ClientMessage::Leave);
+    }
+    let later = announced(&mut world, version(4, 2));
+    assert_eq!(begins_with(&world, later), Some((1, b"on friday".to_vec())));
+    assert_ne!(world.welcome(later).timeline, timeline);
+    // Once somebody has done something it goes on.
+    world.post(later, 1);
+    world.say(later, &ClientMessage::Leave);
+    persist(&mut world, old, b"on sunday", &[]);
+    let last = announced(&mut world, version(5, 2));
+    assert_eq!(begins_with(&world, last), Some((1, b"on friday".to_vec())));
+    assert_eq!(world.events(last).len(), 1);
+}
+
+#[test]
+fn who_has_only_looked_with_another_password_keeps_nobody_out() {
+    let mut world = world();
+    let right = |number| Join { password_proof: Some(Digest([1; 32])), ..version(number, 2) };
+    let wrong = |number| Join {
+        password_proof: Some(Digest([9; 32])),
+        room: Room { id: Digest([7; 32]), ..room(2) },
+        ..version(number, 2)
+    };
+    let typo = announced(&mut world, wrong(1));
+    let refused = world.join_as(right(2));
+    assert_eq!(world.closed, [(refused, CloseReason::WrongPassword)]);
+    world.say(typo, &ClientMessage::Leave);
+    let one = announced(&mut world, right(2));
+    world.post(one, 1);
+    world.say(one, &ClientMessage::Leave);
+    // And who has done something is not pushed out.
+    let refused = world.join_as(wrong(3));
+    assert_eq!(world.closed.last(), Some(&(refused, CloseReason::WrongPassword)));
+    let again = announced(&mut world, right(4));
+    assert_eq!(world.events(again).len(), 1);
+}
+
+#[test]
 fn a_session_is_in_one_room_and_no_room_is_a_session() {
     let mut world = world();
     announced(&mut world, version(1, 1));

@@ -260,7 +260,7 @@ impl Session {
         let info_time = info.time;
         let roots = self.own_roots(trailer.as_ref());
         turn.out.extend(roots.map(|roots| self.holds(Holding::Snapshot(roots))));
-        self.begun_with = None;
+        (self.begun_with, self.is_used) = (None, true);
         if let Some(part) = trailer.and_then(|trailer| trailer.persisted) {
             self.to_keep = Some((info.seq, part));
             (self.persist_wanted, self.persist_failures) = (false, 0);
