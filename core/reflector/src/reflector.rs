@@ -373,12 +373,24 @@ impl Reflector {
     ) -> Result<Session, Refusal> {
         let id = join.session;
         let session = Session::restore(key, id, stored, now, &self.config, &self.journal);
-        let session = session.map_err(|error| self.cannot_be_stored(id, &error))?;
+        let mut session = session.map_err(|error| self.cannot_be_stored(id, &error))?;
         // Others who are in its room may be served by another thread.
         session.check_room(join)?;
         let entered = self.rooms.enter(&session.room, key, &mut self.journal, &mut self.out);
         let entered = entered.map(|_| ());
         entered.map_err(|error| self.cannot_be_stored(id, &error))?;
+        if let Some(part) =
+            session.loaded_persisted.take().filter(|_| self.rooms.lacks(&session.room))
+        {
+            // It was copied here without its room, or that was lost. What another session of the version has persisted
+            // may be newer, and stays.
+            let kept = self.rooms.keep(&session.room, part, &mut self.journal, &mut self.out);
+            if let Err(error) = kept {
+                tracing::error!(session = %id, %error, "what is persisted cannot be kept");
+                let (out, journal) = (&mut self.out, &mut self.journal);
+                session.not_persisted(&Turn { now, config: &self.config, out, journal });
+            }
+        }
         tracing::info!(session = %id, "a session goes on");
         // Nobody is in it as long as the join is not accepted.
         self.idle.push_back((now, key));

@@ -206,6 +206,12 @@ impl Rooms {
         Some(self.all.get(&place(info))?.kept.first()?.version)
     }
 
+    /// Whether nothing is kept of a version of the app.
+    pub(crate) fn lacks(&self, info: &RoomInfo) -> bool {
+        let room = self.all.get(&place(info));
+        room.is_some_and(|room| room.kept.iter().all(|kept| kept.version != info.version))
+    }
+
     /// Keeps what a version of the app has persisted, in the place of what it had persisted before. If
     /// it cannot be stored that stays.
     pub(crate) fn keep(

@@ -70,6 +70,10 @@ pub(crate) struct Session {
     pub(crate) is_used: bool,
     /// Clients ask for a snapshot because of what is persisted.
     persist_wanted: bool,
+    /// What was persisted last could not be kept.
+    keep_failed: bool,
+    /// What was persisted at the snapshot that was loaded from a storage, until it is looked at.
+    pub(crate) loaded_persisted: Option<PersistedPart>,
     /// Not before this time is a vote held for that.
     next_persist: u64,
     /// How many such votes in a row came to nothing.
@@ -156,6 +160,8 @@ impl Session {
             begun_with: None,
             is_used: false,
             persist_wanted: false,
+            keep_failed: false,
+            loaded_persisted: None,
             next_persist: 0,
             persist_failures: 0,
             to_keep: None,
@@ -182,6 +188,7 @@ impl Session {
             session.told = checkpoint.time;
             let (_, trailer) = Trailer::split(&checkpoint.parts).unwrap_or_default();
             session.loaded_roots = session.own_roots(trailer.as_ref()).unwrap_or_default();
+            session.loaded_persisted = trailer.and_then(|trailer| trailer.persisted);
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
             session.check_position()?;
             session.is_used = true;
@@ -482,7 +489,8 @@ impl Session {
         self.upload = None;
         self.diverged = None;
         self.vote_asked = false;
-        self.persist_wanted = false;
+        // Whoever comes next takes what is in the snapshot for kept, and does not ask.
+        self.persist_wanted = self.keep_failed;
     }
 
     /// If there are joins or exits to tell, they are told after the window that begins now, unless

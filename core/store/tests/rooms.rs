@@ -249,6 +249,53 @@ fn a_version_that_was_only_looked_at_begins_anew_after_a_restart_too() {
 }
 
 #[test]
+fn what_could_not_be_kept_when_everybody_left_is_kept_once_somebody_comes_back() {
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    world.join(1);
+    assert!(world.persist(b"first"));
+    world.wait_for_vote();
+    disk.fail_next_sync();
+    assert!(!world.answer(b"second"));
+    world.leave();
+    world.join(1);
+    // It takes what is in the snapshot for kept, and does not ask.
+    while world.votes().is_empty() {
+        world.say(&ClientMessage::Ping(1));
+        world.pass(SECOND);
+        assert!(world.now < 300 * SECOND, "no vote is held");
+    }
+    assert!(world.answer(b"second"));
+    world.leave();
+    world.join(2);
+    assert_eq!(world.begun_with().as_deref(), Some(&b"second"[..]));
+}
+
+#[test]
+fn a_session_that_comes_without_its_room_brings_along_what_it_has_persisted() {
+    use teatime_reflector::Storage as _;
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    world.join(1);
+    assert!(world.persist(b"first"));
+    world.leave();
+    let disk = world.disk.copy();
+    drop(world);
+    // As an export of the session takes it to another store.
+    let mut from = World::new(&disk);
+    let stored = from.other.load(SessionId([1; 32])).expect("it is whole").expect("it is there");
+    let mut world = World::new(&MemoryDisk::default());
+    world.other.begin(SessionId([1; 32]), &stored.head);
+    let (seq, bytes) = stored.checkpoint.expect("it has a snapshot");
+    world.other.checkpoint(SessionId([1; 32]), seq, &bytes);
+    world.other.commit().expect("the disk works");
+    world.join(1);
+    world.leave();
+    world.join(2);
+    assert_eq!(world.begun_with().as_deref(), Some(&b"first"[..]));
+}
+
+#[test]
 fn as_much_as_an_app_may_persist_begins_a_session() {
     let disk = MemoryDisk::default();
     let mut world = World::new(&disk);

@@ -88,12 +88,13 @@ impl Session {
 
     /// What was persisted at the vote with this number is kept.
     pub(crate) fn persisted(&mut self, turn: &mut Turn<'_>, seq: u64) {
+        self.keep_failed = false;
         self.broadcast(turn, ServerMessage::Persisted(seq).encode().into());
     }
 
     /// What was persisted could not be kept: it is tried again.
     pub(crate) fn not_persisted(&mut self, turn: &Turn<'_>) {
-        self.persist_wanted = true;
+        (self.persist_wanted, self.keep_failed) = (true, true);
         self.persist_failures = self.persist_failures.max(1) + 1;
         let pause = self.persist_pause(turn.config) << self.persist_failures.min(PATIENCE);
         self.next_persist = self.next_persist.max(turn.now + pause);
