@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use teatime_wire::{Digest, Holding, PersistedPart, Room as RoomInfo, SessionId};
+use teatime_wire::{Digest, Holding, PersistedPart, Room as RoomInfo, SessionId, limits};
 
 use crate::journal::{self, Journal};
 use crate::storage::{StorageError, Stored};
@@ -259,6 +259,20 @@ fn read(stored: Stored) -> Result<Room, StorageError> {
     let (format, kept): (u8, Vec<Kept>) = journal::decode(&bytes, "room")?;
     if format != FORMAT {
         return Err(wrong("of another version"));
+    }
+    // Files may come from anywhere; nothing that is counted on from here shall overflow.
+    let fits = |kept: &Kept| {
+        let size = kept.data.len();
+        (1..=limits::MAX_PERSISTED).contains(&size)
+            && kept.roots.len() <= size / limits::MIN_BYTES_PER_ROOT
+    };
+    let is_sorted = kept.is_sorted_by(|one, other| one.version > other.version);
+    if changes > limits::MAX_TIME_OR_SEQ
+        || !is_sorted
+        || kept.len() > KEPT
+        || !kept.iter().all(fits)
+    {
+        return Err(wrong("no room has that"));
     }
     Ok(Room { kept, changes, is_stored: true, sessions: Vec::new() })
 }

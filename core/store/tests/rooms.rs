@@ -296,6 +296,34 @@ fn a_session_that_comes_without_its_room_brings_along_what_it_has_persisted() {
 }
 
 #[test]
+fn a_crafted_room_is_refused_and_harms_no_other() {
+    use teatime_reflector::Storage as _;
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    world.join(1);
+    assert!(world.persist(b"first"));
+    world.leave();
+    let copy = world.disk.copy();
+    drop(world);
+    let mut world = World::new(&copy);
+    let mut room = [0; 32];
+    room[..16].copy_from_slice(b"teatime room\0\0\0\0");
+    let name = [Digest([4; 32]).0, Digest([5; 32]).0].concat();
+    let hash = blake3::derive_key("teatime v1 stored room", &name);
+    room[16..].copy_from_slice(&hash[..16]);
+    let room = SessionId(room);
+    let stored = world.other.load(room).expect("it is whole").expect("it is there");
+    let (_, bytes) = stored.checkpoint.expect("it has one");
+    world.other.keep(room, None, u64::MAX, &bytes).expect("the disk works");
+    world.other.release(room);
+    world.join(2);
+    assert!(world.closed && world.begun_with().is_none());
+    world.name = Digest([6; 32]);
+    world.join(3);
+    assert!(!world.closed && world.persist(b"other"));
+}
+
+#[test]
 fn as_much_as_an_app_may_persist_begins_a_session() {
     let disk = MemoryDisk::default();
     let mut world = World::new(&disk);
