@@ -263,6 +263,7 @@ impl Reflector {
             Some(key) => *key,
             None => self.wake_session(now, join)?,
         };
+        let key = self.begin_anew(key, join)?;
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
         let turn =
             &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
@@ -372,12 +373,24 @@ impl Reflector {
     ) -> Result<Session, Refusal> {
         let id = join.session;
         let session = Session::restore(key, id, stored, now, &self.config, &self.journal);
-        let session = session.map_err(|error| self.cannot_be_stored(id, &error))?;
+        let mut session = session.map_err(|error| self.cannot_be_stored(id, &error))?;
         // Others who are in its room may be served by another thread.
         session.check_room(join)?;
         let entered = self.rooms.enter(&session.room, key, &mut self.journal, &mut self.out);
         let entered = entered.map(|_| ());
         entered.map_err(|error| self.cannot_be_stored(id, &error))?;
+        if let Some(part) =
+            session.loaded_persisted.take().filter(|_| self.rooms.lacks(&session.room))
+        {
+            // It was copied here without its room, or that was lost. What another session of the version has persisted
+            // may be newer, and stays.
+            let kept = self.rooms.keep(&session.room, part, &mut self.journal, &mut self.out);
+            if let Err(error) = kept {
+                tracing::error!(session = %id, %error, "what is persisted cannot be kept");
+                let (out, journal) = (&mut self.out, &mut self.journal);
+                session.not_persisted(&Turn { now, config: &self.config, out, journal });
+            }
+        }
         tracing::info!(session = %id, "a session goes on");
         // Nobody is in it as long as the join is not accepted.
         self.idle.push_back((now, key));
@@ -389,6 +402,27 @@ impl Reflector {
         tracing::info!(session = %join.session, "a session begins");
         let timeline = self.rng.next_u64();
         Ok(Session::begin(key, timeline, join, persisted, &self.config, &mut self.journal))
+    }
+
+    /// A session of which nobody could miss anything makes way for a new one, if it must.
+    fn begin_anew(&mut self, key: SessionKey, join: &Join<'_>) -> Result<SessionKey, Refusal> {
+        let kept = self.rooms.begins_with(&join.room);
+        if !self.sessions.get(&key).is_some_and(|session| session.begins_anew(join, kept)) {
+            return Ok(key);
+        }
+        // Something of it may still be on its way; if that fails it is gone from memory.
+        self.commit();
+        let new = SessionKey(self.next_session);
+        self.next_session += 1;
+        let session = self.begin(new, join);
+        let session = session.map_err(|error| self.cannot_be_stored(join.session, &error))?;
+        if let Some(old) = self.sessions.remove(&key) {
+            self.scheduled.remove(&key);
+            self.leave_room(&old);
+        }
+        self.sessions.insert(new, session);
+        self.by_id.insert(join.session, new);
+        Ok(new)
     }
 
     fn cannot_be_stored(&self, session: SessionId, error: &StorageError) -> Refusal {

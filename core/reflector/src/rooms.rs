@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use teatime_wire::{Digest, Holding, PersistedPart, Room as RoomInfo, SessionId};
+use teatime_wire::{Digest, Holding, PersistedPart, Room as RoomInfo, SessionId, limits};
 
 use crate::journal::{self, Journal};
 use crate::storage::{StorageError, Stored};
@@ -85,7 +85,8 @@ pub(crate) fn is_room(id: SessionId) -> bool {
 
 impl Room {
     fn bytes(&self) -> u64 {
-        self.kept.iter().map(|kept| kept.data.len() as u64 + 64).sum()
+        let each = |kept: &Kept| (kept.data.len() + 32 * kept.roots.len()) as u64 + 64;
+        self.kept.iter().map(each).sum()
     }
 
     fn refers(&self) -> bool {
@@ -135,7 +136,7 @@ impl Rooms {
             self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
         }
         room.sessions.push((key, info.version));
-        Ok(room.kept.iter().find(|kept| kept.version <= info.version))
+        Ok(self.begins_with(info))
     }
 
     /// A session of a room goes from memory. Without a storage what it leaves behind may take so many bytes.
@@ -169,8 +170,12 @@ impl Rooms {
         while self.idle_bytes > most
             && let Some(oldest) = self.idle.pop_front()
         {
+            // Somebody may have come back to it since.
             let is_idle = self.all.get(&oldest).is_some_and(|room| room.sessions.is_empty());
-            if let Some(room) = self.all.remove(&oldest).filter(|_| is_idle) {
+            if !is_idle {
+                continue;
+            }
+            if let Some(room) = self.all.remove(&oldest) {
                 self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
                 if room.refers() {
                     let (session, holding) = (stored_as(oldest), Holding::Gone);
@@ -178,6 +183,12 @@ impl Rooms {
                 }
             }
         }
+    }
+
+    /// What a session of a room that is in memory would begin with.
+    pub(crate) fn begins_with(&self, info: &RoomInfo) -> Option<&Kept> {
+        let room = self.all.get(&place(info))?;
+        room.kept.iter().find(|kept| kept.version <= info.version)
     }
 
     /// Memory of what is kept of a room, in bytes.
@@ -193,6 +204,12 @@ impl Rooms {
     /// The newest version of an app that has persisted something in a room.
     pub(crate) fn newest_kept(&self, info: &RoomInfo) -> Option<u32> {
         Some(self.all.get(&place(info))?.kept.first()?.version)
+    }
+
+    /// Whether nothing is kept of a version of the app.
+    pub(crate) fn lacks(&self, info: &RoomInfo) -> bool {
+        let room = self.all.get(&place(info));
+        room.is_some_and(|room| room.kept.iter().all(|kept| kept.version != info.version))
     }
 
     /// Keeps what a version of the app has persisted, in the place of what it had persisted before. If
@@ -242,6 +259,20 @@ fn read(stored: Stored) -> Result<Room, StorageError> {
     let (format, kept): (u8, Vec<Kept>) = journal::decode(&bytes, "room")?;
     if format != FORMAT {
         return Err(wrong("of another version"));
+    }
+    // Files may come from anywhere; nothing that is counted on from here shall overflow.
+    let fits = |kept: &Kept| {
+        let size = kept.data.len();
+        (1..=limits::MAX_PERSISTED).contains(&size)
+            && kept.roots.len() <= size / limits::MIN_BYTES_PER_ROOT
+    };
+    let is_sorted = kept.is_sorted_by(|one, other| one.version > other.version);
+    if changes > limits::MAX_TIME_OR_SEQ
+        || !is_sorted
+        || kept.len() > KEPT
+        || !kept.iter().all(fits)
+    {
+        return Err(wrong("no room has that"));
     }
     Ok(Room { kept, changes, is_stored: true, sessions: Vec::new() })
 }

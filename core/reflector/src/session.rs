@@ -66,8 +66,14 @@ pub(crate) struct Session {
     /// As long as there is no snapshot: the version of the app that has persisted what the session began with, which
     /// stands in its place in the log.
     begun_with: Option<u32>,
+    /// Somebody has sent something, or there is a snapshot: it has a state that somebody could miss.
+    pub(crate) is_used: bool,
     /// Clients ask for a snapshot because of what is persisted.
     persist_wanted: bool,
+    /// What was persisted last could not be kept.
+    keep_failed: bool,
+    /// What was persisted at the snapshot that was loaded from a storage, until it is looked at.
+    pub(crate) loaded_persisted: Option<PersistedPart>,
     /// Not before this time is a vote held for that.
     next_persist: u64,
     /// How many such votes in a row came to nothing.
@@ -152,7 +158,10 @@ impl Session {
             idle_since: None,
             loaded_roots: Vec::new(),
             begun_with: None,
+            is_used: false,
             persist_wanted: false,
+            keep_failed: false,
+            loaded_persisted: None,
             next_persist: 0,
             persist_failures: 0,
             to_keep: None,
@@ -179,8 +188,10 @@ impl Session {
             session.told = checkpoint.time;
             let (_, trailer) = Trailer::split(&checkpoint.parts).unwrap_or_default();
             session.loaded_roots = session.own_roots(trailer.as_ref()).unwrap_or_default();
+            session.loaded_persisted = trailer.and_then(|trailer| trailer.persisted);
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
             session.check_position()?;
+            session.is_used = true;
             session.next_regular_vote =
                 checkpoint.info.time.saturating_add(config.snapshot_after_time);
             session.views.restore(checkpoint.views, checkpoint.departed);
@@ -225,6 +236,7 @@ impl Session {
     ) -> Result<(), StorageError> {
         let (at, time) = match message {
             ServerMessage::Event(event) => {
+                self.is_used = true;
                 if changes_views {
                     self.views.restore_counter(event.sender, event.counter);
                 }
@@ -307,6 +319,22 @@ impl Session {
             return Err((CloseReason::OutOfOrder, detail.into()));
         }
         Ok(())
+    }
+
+    /// Whether it shall rather begin anew than let this join in: nothing has happened in it and nobody is there, and
+    /// it has another password, or has begun with something older than what there is now.
+    pub(crate) fn begins_anew(&self, join: &Join<'_>, kept: Option<&Kept>) -> bool {
+        if self.is_used || self.views.connected() > 0 || self.check_room(join).is_err() {
+            return false;
+        }
+        if join.password_proof != self.password_proof {
+            return true;
+        }
+        let begun = self.begun_with.zip(self.log.snapshot().map(|(info, _)| info.hash));
+        kept.is_some_and(|kept| {
+            let hash = || Digest(*blake3::hash(&kept.data).as_bytes());
+            begun.is_none_or(|(version, own)| version <= kept.version && own != hash())
+        })
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) {
@@ -396,6 +424,7 @@ impl Session {
         }
         view.counter = send.counter;
         view.has_sent = true;
+        self.is_used = true;
         let sender = view.id;
         let (counter, payload) = (send.counter, send.payload);
         let (seq, time) = self.next_position(turn.now);
@@ -460,7 +489,8 @@ impl Session {
         self.upload = None;
         self.diverged = None;
         self.vote_asked = false;
-        self.persist_wanted = false;
+        // Whoever comes next takes what is in the snapshot for kept, and does not ask.
+        self.persist_wanted = self.keep_failed;
     }
 
     /// If there are joins or exits to tell, they are told after the window that begins now, unless

@@ -104,7 +104,7 @@ impl Stored {
 /// anybody before [`commit`](Self::commit) has returned. No session is loaded or begun by one
 /// reflector while another has it.
 pub trait Storage: Send {
-    /// A session begins.
+    /// A session begins, in the place of the one of that name if there is one.
     fn begin(&mut self, session: SessionId, head: &[u8]);
 
     /// Something happened in it.

@@ -9,7 +9,7 @@ use teatime_wire::{
     ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Trailer, Vote,
 };
 
-const STATE: &[u8] = b"the state";
+const STATE: &[u8] = &[b's'; 100];
 
 fn world() -> World {
     World::new(Config { snapshot_after_events: 1_000, ..Config::default() })
@@ -248,7 +248,7 @@ fn what_a_liar_has_persisted_is_outvoted() {
 #[test]
 fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
     let mut world =
-        World::new(Config { max_idle_sessions: 0, max_idle_persisted: 500, ..Config::default() });
+        World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
     // What is told of the room itself.
     let told = |world: &World| {
         let sessions = [1, 2, 9].map(|session| SessionId([session; 32]));
@@ -259,9 +259,9 @@ fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
     let exactly =
         |roots: &[u8]| Holding::Exactly(roots.iter().map(|root| Digest([*root; 32])).collect());
     let one = announced(&mut world, version(1, 1));
-    persist(&mut world, one, b"a", &[1, 2]);
+    persist(&mut world, one, &[b'a'; 200], &[1, 2]);
     let two = announced(&mut world, version(2, 2));
-    persist(&mut world, two, b"b", &[2, 3]);
+    persist(&mut world, two, &[b'b'; 200], &[2, 3]);
     persist(&mut world, one, b"c", &[]);
     let holder = told(&world)[0].0;
     let expected = [exactly(&[1, 2]), exactly(&[1, 2, 3]), exactly(&[2, 3])];
@@ -272,15 +272,96 @@ fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
     assert_eq!(told(&world).len(), 3, "the sessions are forgotten, and the room is not");
     let gone = world.references.iter().filter(|(.., holding)| *holding == Holding::Gone);
     assert_eq!(gone.count(), 2);
-    // Another room takes the memory.
+    // Another room takes the memory, in which the names of blobs are, too: without them it would be enough.
     let other = Room { id: Digest([7; 32]), ..room(1) };
     let three =
         announced(&mut world, Join { session: SessionId([9; 32]), room: other, ..version(3, 1) });
-    persist(&mut world, three, &[7; 400], &[]);
+    persist(&mut world, three, &[7; 250], &[]);
     world.say(three, &ClientMessage::Leave);
     assert_eq!(told(&world)[3..], [(holder, Digest([2; 32]), Holding::Gone)]);
     let again = world.join_as(version(1, 3));
     assert_eq!(begins_with(&world, again), None);
+}
+
+#[test]
+fn a_room_that_is_in_use_again_keeps_what_is_persisted_when_idle_ones_are_forgotten() {
+    let mut world =
+        World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
+    let other = |number: u8| {
+        let room = Room { id: Digest([number; 32]), ..room(1) };
+        Join { session: SessionId([number; 32]), room, ..version(number, 1) }
+    };
+    let leave = |world: &mut World, one| world.say(one, &ClientMessage::Leave);
+    let one = announced(&mut world, version(1, 1));
+    persist(&mut world, one, b"first", &[]);
+    leave(&mut world, one);
+    let back = announced(&mut world, version(2, 1));
+    // More than is kept of idle rooms.
+    for number in [7, 8] {
+        let busy = announced(&mut world, other(number));
+        persist(&mut world, busy, &[7; 600], &[]);
+        leave(&mut world, busy);
+    }
+    let seq = persist(&mut world, back, b"second", &[]);
+    assert!(world.has(back, &ServerMessage::Persisted(seq)));
+    let next = announced(&mut world, version(3, 2));
+    assert_eq!(begins_with(&world, next), Some((1, b"second".to_vec())));
+    // The last one that went idle is still there, and the one before is not.
+    for (number, bytes) in [(7, None), (8, Some((1, vec![7; 600])))] {
+        let again = announced(&mut world, other(number));
+        assert_eq!(begins_with(&world, again), bytes);
+        leave(&mut world, again);
+    }
+}
+
+#[test]
+fn a_version_that_was_only_looked_at_begins_anew_with_what_was_persisted_since() {
+    let mut world = world();
+    let old = announced(&mut world, version(1, 1));
+    persist(&mut world, old, b"on monday", &[]);
+    let look = announced(&mut world, version(2, 2));
+    assert_eq!(begins_with(&world, look), Some((1, b"on monday".to_vec())));
+    let timeline = world.welcome(look).timeline;
+    persist(&mut world, old, b"on friday", &[]);
+    // As long as somebody is there all begin with the same.
+    let other = announced(&mut world, version(3, 2));
+    assert_eq!(begins_with(&world, other), Some((1, b"on monday".to_vec())));
+    for gone in [look, other] {
+        world.say(gone, &ClientMessage::Leave);
+    }
+    let later = announced(&mut world, version(4, 2));
+    assert_eq!(begins_with(&world, later), Some((1, b"on friday".to_vec())));
+    assert_ne!(world.welcome(later).timeline, timeline);
+    // Once somebody has done something it goes on.
+    world.post(later, 1);
+    world.say(later, &ClientMessage::Leave);
+    persist(&mut world, old, b"on sunday", &[]);
+    let last = announced(&mut world, version(5, 2));
+    assert_eq!(begins_with(&world, last), Some((1, b"on friday".to_vec())));
+    assert_eq!(world.events(last).len(), 1);
+}
+
+#[test]
+fn who_has_only_looked_with_another_password_keeps_nobody_out() {
+    let mut world = world();
+    let right = |number| Join { password_proof: Some(Digest([1; 32])), ..version(number, 2) };
+    let wrong = |number| Join {
+        password_proof: Some(Digest([9; 32])),
+        room: Room { id: Digest([7; 32]), ..room(2) },
+        ..version(number, 2)
+    };
+    let typo = announced(&mut world, wrong(1));
+    let refused = world.join_as(right(2));
+    assert_eq!(world.closed, [(refused, CloseReason::WrongPassword)]);
+    world.say(typo, &ClientMessage::Leave);
+    let one = announced(&mut world, right(2));
+    world.post(one, 1);
+    world.say(one, &ClientMessage::Leave);
+    // And who has done something is not pushed out.
+    let refused = world.join_as(wrong(3));
+    assert_eq!(world.closed.last(), Some(&(refused, CloseReason::WrongPassword)));
+    let again = announced(&mut world, right(4));
+    assert_eq!(world.events(again).len(), 1);
 }
 
 #[test]

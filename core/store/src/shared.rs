@@ -191,7 +191,13 @@ impl Change {
     /// Gathers it; a checkpoint is to be written once everything before it is committed.
     fn apply(self, store: &mut impl Storage) -> Result<Option<Staging>, Error> {
         match self {
-            Self::Begin(session, head) => store.begin(&session.0, &head)?,
+            Self::Begin(session, head) => {
+                match store.remove(&session.0) {
+                    Ok(()) | Err(Error::UnknownSession) => {}
+                    Err(error) => return Err(error),
+                }
+                store.begin(&session.0, &head)?;
+            }
             Self::Append(session, seq, kind, bytes) => {
                 store.append(&session.0, seq, kind as u8, &bytes)?;
             }

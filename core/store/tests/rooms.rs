@@ -7,7 +7,7 @@ use teatime_reflector::{Config, ConnId, Output, Reflector};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
 use teatime_wire::limits::{MAX_PERSISTED, MAX_SNAPSHOT_PART};
 use teatime_wire::{
-    ClientMessage, Digest, Join, PersistedPart, References, Room, ServerMessage, SessionId,
+    ClientMessage, Digest, Join, PersistedPart, References, Room, Send, ServerMessage, SessionId,
     SnapshotPart, Trailer, ViewSecret, Vote,
 };
 
@@ -20,6 +20,7 @@ struct World {
     connection: ConnId,
     got: Vec<Vec<u8>>,
     closed: bool,
+    disk: MemoryDisk,
     /// Another thread of the same server.
     other: Shared<MemoryDisk>,
     /// The name of the room that is told.
@@ -34,7 +35,8 @@ impl World {
         let reflector = Reflector::with_storage(Config::default(), [7; 32], Box::new(shared));
         let name = Digest([4; 32]);
         let (connection, got) = (ConnId(0), Vec::new());
-        Self { reflector, now: 0, connection, got, closed: false, other, name }
+        let disk = disk.clone();
+        Self { reflector, now: 0, connection, got, closed: false, disk, other, name }
     }
 
     /// Joins as a version of the app, which has a session of its own.
@@ -160,6 +162,7 @@ fn what_is_kept_survives_the_loss_of_power_and_the_session_that_began_with_it_do
         let mut world = World::new(&disk);
         world.join(2);
         assert_eq!(world.begun_with().as_deref(), Some(&b"second"[..]));
+        world.say(&ClientMessage::Send(Send { counter: 1, payload: b"done" }));
         world.leave();
         world.join(1);
         // Who was there before may come back until then, and counts.
@@ -212,6 +215,112 @@ fn a_disk_that_fails_leaves_what_was_kept_and_it_is_tried_again() {
         world.join(2);
         assert_eq!(world.begun_with(), Some(large.clone()), "{at}");
     }
+}
+
+#[test]
+fn a_version_that_was_only_looked_at_begins_anew_after_a_restart_too() {
+    for seed in 0..5 {
+        let disk = MemoryDisk::default();
+        let mut world = World::new(&disk);
+        world.join(1);
+        assert!(world.persist(b"on monday"));
+        world.leave();
+        world.join(2);
+        assert_eq!(world.begun_with().as_deref(), Some(&b"on monday"[..]));
+        world.leave();
+        let mut world = World::new(&disk.crash(Crash::Power, seed));
+        world.join(1);
+        world.pass(15 * SECOND);
+        assert!(world.persist(b"on friday"));
+        world.leave();
+        let disk = world.disk.clone();
+        let mut world = World::new(&disk.crash(Crash::Power, seed));
+        world.join(2);
+        assert_eq!(world.begun_with().as_deref(), Some(&b"on friday"[..]));
+        // It has taken the place of the other in the store, too.
+        world.say(&ClientMessage::Send(Send { counter: 1, payload: b"done" }));
+        let disk = world.disk.clone();
+        let mut world = World::new(&disk.crash(Crash::Power, seed));
+        world.join(2);
+        assert_eq!(world.begun_with().as_deref(), Some(&b"on friday"[..]));
+        let events = world.messages().filter(|one| matches!(one, ServerMessage::Event(_)));
+        assert_eq!(events.count(), 1);
+    }
+}
+
+#[test]
+fn what_could_not_be_kept_when_everybody_left_is_kept_once_somebody_comes_back() {
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    world.join(1);
+    assert!(world.persist(b"first"));
+    world.wait_for_vote();
+    disk.fail_next_sync();
+    assert!(!world.answer(b"second"));
+    world.leave();
+    world.join(1);
+    // It takes what is in the snapshot for kept, and does not ask.
+    while world.votes().is_empty() {
+        world.say(&ClientMessage::Ping(1));
+        world.pass(SECOND);
+        assert!(world.now < 300 * SECOND, "no vote is held");
+    }
+    assert!(world.answer(b"second"));
+    world.leave();
+    world.join(2);
+    assert_eq!(world.begun_with().as_deref(), Some(&b"second"[..]));
+}
+
+#[test]
+fn a_session_that_comes_without_its_room_brings_along_what_it_has_persisted() {
+    use teatime_reflector::Storage as _;
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    world.join(1);
+    assert!(world.persist(b"first"));
+    world.leave();
+    let disk = world.disk.copy();
+    drop(world);
+    // As an export of the session takes it to another store.
+    let mut from = World::new(&disk);
+    let stored = from.other.load(SessionId([1; 32])).expect("it is whole").expect("it is there");
+    let mut world = World::new(&MemoryDisk::default());
+    world.other.begin(SessionId([1; 32]), &stored.head);
+    let (seq, bytes) = stored.checkpoint.expect("it has a snapshot");
+    world.other.checkpoint(SessionId([1; 32]), seq, &bytes);
+    world.other.commit().expect("the disk works");
+    world.join(1);
+    world.leave();
+    world.join(2);
+    assert_eq!(world.begun_with().as_deref(), Some(&b"first"[..]));
+}
+
+#[test]
+fn a_crafted_room_is_refused_and_harms_no_other() {
+    use teatime_reflector::Storage as _;
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    world.join(1);
+    assert!(world.persist(b"first"));
+    world.leave();
+    let copy = world.disk.copy();
+    drop(world);
+    let mut world = World::new(&copy);
+    let mut room = [0; 32];
+    room[..16].copy_from_slice(b"teatime room\0\0\0\0");
+    let name = [Digest([4; 32]).0, Digest([5; 32]).0].concat();
+    let hash = blake3::derive_key("teatime v1 stored room", &name);
+    room[16..].copy_from_slice(&hash[..16]);
+    let room = SessionId(room);
+    let stored = world.other.load(room).expect("it is whole").expect("it is there");
+    let (_, bytes) = stored.checkpoint.expect("it has one");
+    world.other.keep(room, None, u64::MAX, &bytes).expect("the disk works");
+    world.other.release(room);
+    world.join(2);
+    assert!(world.closed && world.begun_with().is_none());
+    world.name = Digest([6; 32]);
+    world.join(3);
+    assert!(!world.closed && world.persist(b"other"));
 }
 
 #[test]

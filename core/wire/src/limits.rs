@@ -38,6 +38,10 @@ pub const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 /// is loaded like a snapshot.
 pub const MAX_PERSISTED: usize = 1024 * 1024 + 64;
 
+/// For every blob to which a state or what is persisted refers it has at least so many bytes: the text of a handle is longer.
+/// So what is told about blobs takes less memory than what tells it.
+pub const MIN_BYTES_PER_ROOT: usize = 100;
+
 /// No session gets beyond this time in µs, some 36,000 years, nor beyond this sequence number: so nothing that is added to
 /// either overflows.
 pub const MAX_TIME_OR_SEQ: u64 = 1 << 60;

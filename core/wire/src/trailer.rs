@@ -79,7 +79,7 @@ impl Trailer {
     /// in parts.
     ///
     /// # Errors
-    /// If its end announces what is not there.
+    /// If its end announces what is not there, or more blobs than there can be handles.
     pub fn split(parts: &[impl AsRef<[u8]>]) -> Result<(usize, Option<Self>), WireError> {
         let total = parts.iter().map(|part| part.as_ref().len()).sum();
         let fixed = tail(parts, FIXED);
@@ -94,12 +94,15 @@ impl Trailer {
         let (numbers, _) = rest.as_chunks::<4>();
         let [data, kept, roots, ..] = numbers else { return Err(wrong) };
         let [data, kept, roots] = [data, kept, roots].map(|n| u32::from_be_bytes(*n) as usize);
-        if data > limits::MAX_PERSISTED || (data == 0 && kept > 0) {
+        if data > limits::MAX_PERSISTED || kept > data / limits::MIN_BYTES_PER_ROOT {
             return Err(wrong);
         }
         let length = kept.checked_add(roots).and_then(|roots| roots.checked_mul(32));
         let length = length.and_then(|roots| roots.checked_add(data + FIXED));
         let Some(length) = length.filter(|length| *length <= total) else { return Err(wrong) };
+        if roots > (total - length) / limits::MIN_BYTES_PER_ROOT {
+            return Err(wrong);
+        }
         let bytes = tail(parts, length);
         let (data, rest) = bytes[..length - FIXED].split_at(data);
         let digests = |bytes: &[u8]| {
@@ -150,14 +153,14 @@ mod tests {
     #[test]
     fn what_stands_behind_a_snapshot_comes_back_however_it_is_cut_into_parts() {
         for count in [0, 1, 5] {
-            for persisted in [None, Some((1, 0)), Some((100, 2))] {
+            for persisted in [None, Some((1, 0)), Some((200, 2))] {
                 let trailer = trailer(count, persisted);
-                let mut bytes = b"a snapshot".to_vec();
+                let mut bytes = vec![b's'; 500];
                 trailer.append(&mut bytes);
                 for size in [1, 3, 40, 1000] {
                     let parts: Vec<_> = bytes.chunks(size).collect();
                     let split = Trailer::split(&parts).expect("it is whole");
-                    assert_eq!(split, (10, Some(trailer.clone())));
+                    assert_eq!(split, (500, Some(trailer.clone())));
                 }
             }
         }
@@ -168,7 +171,7 @@ mod tests {
         assert_eq!(Trailer::split(&[b"a snapshot"]).ok(), Some((10, None)));
         assert_eq!(Trailer::split(&[b""; 0]).ok(), Some((0, None)));
         let mut inner = b"a user writes this: ".to_vec();
-        trailer(2, Some((3, 1))).append(&mut inner);
+        trailer(2, Some((300, 1))).append(&mut inner);
         assert!(Trailer::is_needed(&inner) && !Trailer::is_needed(b"a snapshot"));
         let mut bytes = inner.clone();
         trailer(0, None).append(&mut bytes);
@@ -178,13 +181,30 @@ mod tests {
 
     #[test]
     fn what_is_cut_short_or_too_large_is_refused() {
-        let mut bytes = Vec::new();
-        trailer(3, Some((50, 2))).append(&mut bytes);
+        let mut bytes = vec![b's'; 300];
+        trailer(3, Some((200, 2))).append(&mut bytes);
+        assert!(Trailer::split(&[&bytes]).is_ok());
         for from in 1..bytes.len() - MARK.len() {
             assert!(Trailer::split(&[&bytes[from..]]).is_err(), "{from}");
         }
         let mut bytes = Vec::new();
         trailer(0, Some((limits::MAX_PERSISTED + 1, 0))).append(&mut bytes);
         assert!(Trailer::split(&[&bytes]).is_err());
+    }
+
+    #[test]
+    fn there_are_no_more_blobs_than_there_can_be_handles() {
+        for (state, roots, data, kept, is_right) in [
+            (300, 3, 200, 2, true),
+            (299, 3, 200, 2, false),
+            (300, 3, 199, 2, false),
+            (0, 1, 1_000, 0, false),
+            (1_000, 0, 1, 1, false),
+            (1_000, 0, 0, 1, false),
+        ] {
+            let mut bytes = vec![b's'; state];
+            trailer(roots, Some((data, kept))).append(&mut bytes);
+            assert_eq!(Trailer::split(&[&bytes]).is_ok(), is_right, "{state} {data}");
+        }
     }
 }

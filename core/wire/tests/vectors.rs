@@ -201,6 +201,7 @@ fn the_protocol_page_lists_every_close_code_and_limit_as_the_code_has_it() {
         ("MAX_CLOSE_REASON", MAX_CLOSE_REASON as u64),
         ("MAX_SNAPSHOT", MAX_SNAPSHOT),
         ("MAX_PERSISTED", MAX_PERSISTED as u64),
+        ("MIN_BYTES_PER_ROOT", MIN_BYTES_PER_ROOT as u64),
     ] {
         assert!(PROTOCOL.contains(&format!("| {name} | {value}")), "{name} is {value}");
     }

@@ -88,12 +88,13 @@ impl Session {
 
     /// What was persisted at the vote with this number is kept.
     pub(crate) fn persisted(&mut self, turn: &mut Turn<'_>, seq: u64) {
+        self.keep_failed = false;
         self.broadcast(turn, ServerMessage::Persisted(seq).encode().into());
     }
 
     /// What was persisted could not be kept: it is tried again.
     pub(crate) fn not_persisted(&mut self, turn: &Turn<'_>) {
-        self.persist_wanted = true;
+        (self.persist_wanted, self.keep_failed) = (true, true);
         self.persist_failures = self.persist_failures.max(1) + 1;
         let pause = self.persist_pause(turn.config) << self.persist_failures.min(PATIENCE);
         self.next_persist = self.next_persist.max(turn.now + pause);
@@ -260,7 +261,7 @@ impl Session {
         let info_time = info.time;
         let roots = self.own_roots(trailer.as_ref());
         turn.out.extend(roots.map(|roots| self.holds(Holding::Snapshot(roots))));
-        self.begun_with = None;
+        (self.begun_with, self.is_used) = (None, true);
         if let Some(part) = trailer.and_then(|trailer| trailer.persisted) {
             self.to_keep = Some((info.seq, part));
             (self.persist_wanted, self.persist_failures) = (false, 0);
