@@ -12,7 +12,7 @@ use teatime_session::{Action, Config, ConnectionState, Input, Stepped};
 use teatime_vm::{SessionId, Vm};
 use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 
-use super::network::{Line, Network, delay};
+use super::network::{Line, Network, Sizes, delay};
 use super::oracle::Oracle;
 use super::participant::Participant;
 use super::plan::{Bug, Keeps, Plan};
@@ -95,6 +95,7 @@ pub(super) struct World<'a> {
     flush_planned: bool,
     pub(super) disk_works: bool,
     pub(super) network: Network,
+    pub(super) sizes: Sizes,
     pub(super) participants: Vec<Participant>,
     oracle: Oracle,
     pub(super) report: Report,
@@ -129,6 +130,7 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
         flush_planned: false,
         disk_works: true,
         network: Network::default(),
+        sizes: Sizes::default(),
         participants: Vec::new(),
         oracle: Oracle::new(plan.rooms),
         report: Report::default(),
@@ -485,6 +487,8 @@ impl World<'_> {
             } else {
                 None
             };
+            let state = snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
+            self.sizes.state = self.sizes.state.max(state);
             self.watch(at, stepped == Stepped::Done, snapshot)?;
             if dropped {
                 self.obey_client(at);
@@ -543,7 +547,7 @@ impl World<'_> {
         for (connection, down) in all {
             self.send_down(connection, down);
         }
-        let unread = |line: &Line| line.unread > line.allowed;
+        let unread = |line: &Line| line.is_unread(self.sizes);
         let slow: Vec<_> =
             self.network.lines.iter().filter(|(_, line)| unread(line)).map(|(id, _)| *id).collect();
         for id in slow {
@@ -610,7 +614,7 @@ impl World<'_> {
     fn check_memory(&mut self) -> Outcome {
         let bytes = self.server.reflector.stats().log_bytes;
         self.report.log_bytes = self.report.log_bytes.max(bytes);
-        Ok(self.oracle.check_memory(bytes)?)
+        Ok(self.oracle.check_memory(bytes, self.sizes)?)
     }
 
     fn standing(&self) -> String {

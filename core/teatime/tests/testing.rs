@@ -327,3 +327,45 @@ fn the_environment_chooses_seeds() {
             .contains(&format!("TEATIME_SEED={} cargo test the_environment", one.seed()))
     );
 }
+
+/// An album: a few large things, of which the newest stays.
+#[model(id = "album", version = 1)]
+struct Album {
+    newest: String,
+    background: String,
+    count: u64,
+}
+
+#[handlers]
+impl Album {
+    fn init(cx: &mut Cx<Self>, background: &u64) -> Self {
+        cx.subscribe("album", "add", Self::add);
+        let background = "b".repeat(usize::try_from(*background).unwrap_or(0));
+        Self { newest: String::new(), background, count: 0 }
+    }
+
+    fn add(&mut self, _cx: &mut Cx<Self>, picture: String) {
+        self.newest = picture;
+        self.count += 1;
+    }
+}
+
+fn album(background: u64, picture: usize) -> Simulation<'static> {
+    let app = App::builder::<Album>("org.example.album").build().expect("it is sound");
+    Simulation::of(app)
+        .options(&background)
+        .action(1, move |_, user| user.publish("album", "add", &"p".repeat(picture)))
+        .check(|end| assert_eq!(end.root::<Album>().count, end.count("album", "add")))
+}
+
+/// What a reflector may hold and what may be on its way to somebody follows from what is played.
+#[test]
+fn large_events_and_large_states_pass() -> Result<(), Failure> {
+    for (background, picture, seeds, seconds) in
+        [(0, 1_000, 20, 60), (0, 8_000, 8, 30), (0, 60_000, 4, 10), (2_000_000, 10, 2, 3)]
+    {
+        let played = album(background, picture).seeds(seeds).seconds(seconds).sync_distance(20);
+        assert!(played.run()?.entries > 10, "{background} {picture}");
+    }
+    Ok(())
+}
