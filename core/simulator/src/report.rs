@@ -30,6 +30,8 @@ pub struct Report {
     pub unanimous: u64,
     /// Events that were accepted, counted at each client that was left.
     pub entries: u64,
+    /// How often the app's own checks were asked.
+    pub checked: u64,
     /// What was done, how often.
     pub faults: BTreeMap<What, u64>,
     /// Clients that diverged, were told, and went on.

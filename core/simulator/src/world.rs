@@ -116,7 +116,9 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
     let failed = |of: Invariant| move |what: String| Violation::new(of, what);
-    start(plan, scenario).map_err(failed(Invariant::Start))?;
+    let started = catch_unwind(AssertUnwindSafe(|| start(plan, scenario)));
+    let started = started.unwrap_or_else(|panic| Err(message(&*panic)));
+    started.map_err(failed(Invariant::Start))?;
     let mut world = World {
         plan,
         scenario,
@@ -245,6 +247,12 @@ impl World<'_> {
             }
             for until in [&mut one.up_blocked, &mut one.down_blocked] {
                 *until = (*until).min(now);
+            }
+        }
+        for room in 0..self.plan.rooms {
+            // Somebody must be there to be asked what has become of it.
+            if self.alive(Some(room)).iter().all(|at| self.participants[*at].lies) {
+                self.start(room, false);
             }
         }
         for at in 0..self.participants.len() {
@@ -662,6 +670,7 @@ impl World<'_> {
             let one = &self.participants[at];
             if !one.lies {
                 self.oracle.check_the_end(self.scenario, at, &self.participants)?;
+                self.report.checked += 1;
             }
         }
         Ok(())

@@ -369,3 +369,67 @@ fn large_events_and_large_states_pass() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// What a simulation says that proves nothing, so that it does not pass.
+#[test]
+fn what_would_prove_nothing_is_refused() {
+    let board = || Simulation::of(App::builder::<Board>("org.example.board").build().unwrap());
+    let board = || board().options(&Planted::Nothing).seeds(2).seconds(5);
+    let puts = |weight, scope: &'static str| {
+        board().action(weight, move |dice, user| {
+            user.publish(scope, "put", &Put { x: dice.below(8) });
+        })
+    };
+    assert!(puts(1, "board").run().is_ok());
+    let wordless = |_: &mut teatime::testing::Dice| NotEncoded;
+    for (simulation, says) in [
+        (board(), "there is no action"),
+        (puts(0, "board"), "there is no action with a weight above 0"),
+        (puts(1, "bord"), "nobody hears bord/put"),
+        (board().action(1, |_, _| {}), "has published anything"),
+        (puts(1, "board").seconds(u64::MAX), "seconds: there may be"),
+        (puts(1, "board").view_data(wordless), "view data cannot be encoded: it has no words"),
+    ] {
+        let failure = simulation.run().expect_err(says);
+        assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
+        assert!(failure.to_string().contains(says), "{says}: {failure}");
+    }
+    if !is_told_otherwise() {
+        for (seeds, says) in [(0, "no seed is played"), (u64::MAX, "seeds: there may be")] {
+            let failure = puts(1, "board").seeds(seeds).run().expect_err(says);
+            assert!(failure.to_string().contains(says), "{says}: {failure}");
+        }
+    }
+}
+
+struct NotEncoded;
+
+impl Serialize for NotEncoded {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("it has no words"))
+    }
+}
+
+/// Also where the only participant has left: somebody comes and looks.
+#[test]
+fn checks_are_asked_after_every_seed() -> Result<(), Failure> {
+    for seed in 1..=30 {
+        let alone = simulation(Planted::Nothing).participants(1).seconds(10);
+        let plan = alone.plan(seed);
+        assert!(alone.play(&plan)?.checked > 0, "seed {seed}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_left_out_does_not_happen() -> Result<(), Failure> {
+    let summary = simulation(Planted::Nothing).without(What::Starts).seconds(10).run()?;
+    assert_eq!(summary.faults.get(&What::Starts), None);
+    assert!(summary.faults.contains_key(&What::Cut));
+    let mut nothing = simulation(Planted::Nothing).seconds(10);
+    for (what, _) in What::ALL {
+        nothing = nothing.without(what);
+    }
+    assert!(nothing.run()?.faults.is_empty());
+    Ok(())
+}
