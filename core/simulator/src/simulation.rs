@@ -381,7 +381,14 @@ impl Scenario for Simulation<'_> {
                     *is_heard || event.is_heard || end.vm().is_heard(&event.scope, &event.event);
             }
         }
-        let all = AssertUnwindSafe(|| self.checks.iter().try_for_each(|check| check(end)));
-        catch_unwind(all).unwrap_or_else(|panic| Err(world::message(&*panic)))
+        let all = self.checks.iter().enumerate();
+        all.map(|(number, check)| {
+            let said = catch_unwind(AssertUnwindSafe(|| check(end)));
+            let said = said.unwrap_or_else(|panic| Err(world::message(&*panic)));
+            let which = |what| format!("check {}: {what}", number + 1);
+            if self.checks.len() > 1 { said.map_err(which) } else { said }
+        })
+        .find(Result::is_err)
+        .unwrap_or(Ok(()))
     }
 }

@@ -410,6 +410,28 @@ impl Serialize for NotEncoded {
     }
 }
 
+/// A check against a run in which nothing happened fails as soon as enough is taken away.
+#[test]
+fn what_is_left_fails_as_the_seed_did() {
+    let guarded = || {
+        let guard = |end: &teatime::testing::End<'_>| {
+            assert!(end.count("board", "put") > 0, "nobody has put a stone");
+        };
+        simulation(Planted::Miscounts).check(guard)
+    };
+    let failure = guarded().run().expect_err("it miscounts");
+    assert!(failure.violation().to_string().contains("check 1: "), "{failure}");
+    assert!(failure.to_string().contains("stones"), "{failure}");
+    assert!(!failure.to_string().contains("nobody"), "{failure}");
+    // In one check, as well.
+    let coded = simulation(Planted::Nothing).check(|end| {
+        let puts = end.count("board", "put");
+        if puts > 0 { Err("check returned 1") } else { Err("check returned 2") }
+    });
+    let failure = coded.run().expect_err("it is never right");
+    assert!(failure.to_string().contains("check returned 1"), "{failure}");
+}
+
 /// Also where the only participant has left: somebody comes and looks.
 #[test]
 fn checks_are_asked_after_every_seed() -> Result<(), Failure> {
