@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -47,6 +48,13 @@ type ViewData<'a> = Box<dyn Fn(&mut Dice) -> Option<Vec<u8>> + Send + Sync + 'a>
 /// Plays the models of an app under faults, seed by seed, and says which model and field differ where
 /// participants would. By default several clients join and exit, early and late, on bad lines, while the reflector
 /// crashes and comes back; every third seed plays slowly and twenty times as long.
+///
+/// All participants are one process, and virtual hours pass in milliseconds. So what is found is what differs between
+/// two plays of the same event there, such as the order of a hash map, a clock of milliseconds, or a static; not the
+/// environment, locale or time zone, files, or what differs between platforms; and a clock of seconds only by chance.
+///
+/// A simulation that proves nothing does not pass: one without a seed or an action, one in which nothing is
+/// published, or one that publishes to a topic that no model hears.
 ///
 /// `TEATIME_SEED=N` in the environment plays that seed only, `TEATIME_SEEDS=N` so many.
 #[must_use = "nothing is played before `run`"]
@@ -332,7 +340,11 @@ impl<'a> Simulation<'a> {
 
 /// The plans in a folder, if there is one.
 fn kept(folder: &Path) -> Result<Vec<Plan>, String> {
-    let Ok(files) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let files = match std::fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("{}: {error}", folder.display())),
+    };
     let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();

@@ -242,6 +242,9 @@ fn a_plan_that_is_left_can_be_kept_and_played_again() {
     assert_eq!(kept.expect_err("it fails still").smallest(), failure.smallest());
     let summary = simulation(Planted::Nothing).seeds(0).keep_in(folder.path()).run();
     assert!(summary.expect("the bug is gone").runs == 1 || is_told_otherwise());
+    // What is no folder is not the same as none.
+    let no_folder = simulation(Planted::Nothing).keep_in(&path).run().expect_err("it is a file");
+    assert!(no_folder.to_string().contains(&path.display().to_string()), "{no_folder}");
     std::fs::write(&path, "{}").expect("it can be written");
     let broken = simulation(Planted::Nothing).keep_in(folder.path()).run().expect_err("no plan");
     assert!(broken.to_string().contains(&path.display().to_string()), "{broken}");
