@@ -31,6 +31,7 @@ pub struct tea_action {
     /// One with weight 3 comes three times as often as one with weight 1.
     pub weight: u64,
     /// Does it. What it does must follow from its arguments, or the same seed is another run each time.
+    /// It must return: no longjmp, no exception may leave it, so no assertion of a test framework belongs in it.
     pub act: Option<unsafe extern "C" fn(player: *mut tea_player, user_data: *mut c_void)>,
     /// Handed to act.
     pub user_data: *mut c_void,
@@ -52,7 +53,7 @@ pub struct tea_simulation {
     /// How many actions.
     pub action_count: usize,
     /// Asked at the end of each seed, for each of those who are left, once they agree: anything but 0
-    /// fails the seed (nobody is asked).
+    /// fails the seed (nobody is asked). It must return, as act must.
     pub check: Option<unsafe extern "C" fn(player: *mut tea_player, user_data: *mut c_void) -> i32>,
     /// Handed to check.
     pub check_data: *mut c_void,
@@ -135,13 +136,15 @@ fn with<R>(player: *const tea_player, run: impl FnOnce(Frame) -> Result<R>) -> R
         let message = "this player is not that of the callback that runs";
         return Err(Failure::new(tea_status::NotInModel, message));
     }
+    // A model's query may come back here: while this call runs, what it borrows is nobody's.
+    let _restore = Restore(CURRENT.replace(NOBODY));
     run(frame)
 }
 
 impl Frame {
     fn user<R>(self, run: impl FnOnce(&mut User<'static>) -> Result<R>) -> Result<R> {
         match NonNull::new(self.user) {
-            // SAFETY: `acting` borrows it until the callback returns, and this thread does one call at a time.
+            // SAFETY: `acting` borrows it until the callback returns, and `with` lets no call in while another one runs.
             Some(mut user) => run(unsafe { user.as_mut() }),
             None => Err(only_in_actions()),
         }
@@ -185,6 +188,7 @@ impl UserData {
 /// Plays the models of an app under faults, seed by seed, in virtual time: several participants that join and
 /// exit on bad lines, cuts, partitions, slow readers, late joins, a reflector that crashes and comes back. No
 /// network, no thread: all callbacks of models and actions are called on this one before this returns. The
+/// A program must not have libteatime in it besides: then this fails, and tea_last_error is empty. The
 /// environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many.
 ///
 /// Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin: the message names model and
@@ -328,7 +332,7 @@ pub unsafe extern "C" fn tea_player_below(
     boundary(|| {
         let number = number.check("number")?;
         let below = with(player, |frame| match NonNull::new(frame.dice) {
-            // SAFETY: it is borrowed until the callback returns, and this thread does one call at a time.
+            // SAFETY: it is borrowed until the callback returns, and `with` lets no call in while another one runs.
             Some(mut dice) => Ok(unsafe { dice.as_mut() }.below(limit)),
             None => Err(only_in_actions()),
         })?;

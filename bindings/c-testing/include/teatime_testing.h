@@ -29,6 +29,7 @@ typedef struct {
     uint64_t weight;
     /**
      * Does it. What it does must follow from its arguments, or the same seed is another run each time.
+     * It must return: no longjmp, no exception may leave it, so no assertion of a test framework belongs in it.
      */
     void (*act)(tea_player *player, void *user_data);
     /**
@@ -64,7 +65,7 @@ typedef struct {
     size_t action_count;
     /**
      * Asked at the end of each seed, for each of those who are left, once they agree: anything but 0
-     * fails the seed (nobody is asked).
+     * fails the seed (nobody is asked). It must return, as act must.
      */
     int32_t (*check)(tea_player *player, void *user_data);
     /**
@@ -141,6 +142,7 @@ extern "C" {
  * Plays the models of an app under faults, seed by seed, in virtual time: several participants that join and
  * exit on bad lines, cuts, partitions, slow readers, late joins, a reflector that crashes and comes back. No
  * network, no thread: all callbacks of models and actions are called on this one before this returns. The
+ * A program must not have libteatime in it besides: then this fails, and tea_last_error is empty. The
  * environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many.
  *
  * Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin: the message names model and

@@ -46,6 +46,8 @@ pub struct Summary {
     pub slowest_convergence_s: f64,
     /// Events that were accepted, counted at each client that was left.
     pub entries: u64,
+    /// How often the app's own checks were asked: once for each client that was left.
+    pub checked: u64,
     /// Positions at which a client was compared with another one.
     pub compared: u64,
     /// Inputs after which a client was compared with a twin.
@@ -143,6 +145,7 @@ impl Summary {
         let converged_s = report.converged_us as f64 / 1e6;
         self.slowest_convergence_s = self.slowest_convergence_s.max(converged_s);
         self.entries += report.entries;
+        self.checked += report.checked;
         self.compared += report.compared;
         self.synced += report.synced;
         self.unanimous += report.unanimous;

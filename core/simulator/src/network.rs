@@ -9,6 +9,25 @@ use teatime_reflector::ConnId;
 /// A line that holds so much more towards a client than what it got at first is one that nobody reads.
 const MOST_UNREAD: usize = 12 * 1024;
 
+/// Bounds are those of events that are no larger than this, and grow with larger ones.
+const SMALL_EVENT: usize = 64;
+
+/// How large is what is played, as far as it is known by now: all bounds of memory follow from it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sizes {
+    /// Bytes of the largest event.
+    pub(super) event: usize,
+    /// Bytes of the largest snapshot.
+    pub(super) state: usize,
+}
+
+impl Sizes {
+    /// How many times as large as small ones the events are.
+    pub(super) fn times(self) -> usize {
+        self.event.div_ceil(SMALL_EVENT).max(1)
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -63,6 +82,11 @@ impl Network {
 }
 
 impl Line {
+    /// Whether so much waits for the client that it must be taken for one that does not read.
+    pub(super) fn is_unread(&self, sizes: Sizes) -> bool {
+        self.unread > self.allowed + MOST_UNREAD * (sizes.times() - 1)
+    }
+
     /// A joiner has got a snapshot and a log: reading that may take a while.
     pub(super) fn allow_joiner(&mut self, bytes: usize) {
         self.allowed = self.unread + bytes + MOST_UNREAD;

@@ -9,13 +9,14 @@ use teatime_vm::{StateHash, ViewId};
 use teatime_wire::ServerMessage;
 
 use super::clash::Clash;
+use super::network::Sizes;
 use super::participant::Participant;
 use super::report::{Invariant, Report, Wrong};
 use super::scenario::{End, Event, Scenario};
 use super::twin::cannot_be_saved;
 
-/// Most bytes of logs and snapshots: the log asks for a snapshot at 40 messages, and where none can be had
-/// it grows only as long as faults keep the clients from voting.
+/// Most bytes of logs and snapshots where events and states are small: the log asks for a snapshot at 40 messages,
+/// and where none can be had it grows only as long as faults keep the clients from voting.
 const MOST_LOG_BYTES: u64 = 1024 * 1024;
 
 /// Most bytes of states that are kept of a session, to say how another one differs.
@@ -140,8 +141,10 @@ impl Oracle {
         self.rooms[room].agreed
     }
 
-    pub(super) fn check_memory(&self, bytes: u64) -> Outcome {
-        if bytes > MOST_LOG_BYTES * self.rooms.len() as u64 {
+    pub(super) fn check_memory(&self, bytes: u64, sizes: Sizes) -> Outcome {
+        // While one snapshot is stored, the one before it is still there.
+        let most = MOST_LOG_BYTES * sizes.times() as u64 + 2 * sizes.state as u64;
+        if bytes > most * self.rooms.len() as u64 {
             return Err((Invariant::Memory, format!("{bytes} bytes of logs and snapshots")));
         }
         Ok(())

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Most sessions of a plan.
 pub const MAX_ROOMS: usize = 2;
 
+/// Most virtual seconds of a plan: 30 days. All faults of a plan are in memory.
+pub const MAX_SECONDS: u64 = 30 * 24 * 3_600;
+
 /// How a run is set. The same plan gives the same run, on every machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -362,6 +365,14 @@ impl Plan {
         if !(1..=MAX_ROOMS).contains(&self.rooms) {
             return Err(format!("{} rooms: there may be 1 to {MAX_ROOMS}", self.rooms));
         }
+        if self.clients == 0 {
+            return Err("nobody takes part".to_owned());
+        }
+        let longest = self.faults.iter().map(|fault| fault.at_ms / 1_000).max().unwrap_or(0);
+        let longest = longest.max(self.fault_seconds).max(self.converge_seconds);
+        if longest > MAX_SECONDS {
+            return Err(format!("{longest} seconds: there may be {MAX_SECONDS}"));
+        }
         if self.acts.as_ref().is_some_and(|acts| !acts.is_sorted()) {
             return Err("the numbers of acts are not in order".to_owned());
         }
@@ -422,13 +433,17 @@ fn faults(
         // After a power cut that may lose something less can be checked.
         let rarely = what == What::PowerCut && storage == Keeps::Process;
         let often = if rarely { 3 } else { 0 };
-        what == What::Starts || possible && rng.next_u64() % 4 >= often.max(1)
+        let always = what == What::Starts && possible;
+        always || possible && rng.next_u64() % 4 >= often.max(1)
     };
     let palette: Vec<_> = What::ALL.into_iter().filter(|(what, _)| is_in(*what, rng)).collect();
     let weights: u64 = palette.iter().map(|(_, weight)| weight).sum();
     let mut faults = Vec::new();
+    if weights == 0 {
+        return faults;
+    }
     let mut at_ms = mean_ms;
-    while at_ms < seconds * 1_000 {
+    while at_ms < seconds.min(MAX_SECONDS) * 1_000 {
         let mut pick = rng.next_u64() % weights;
         let what = palette.iter().find(|(_, weight)| {
             let found = pick < *weight;

@@ -30,6 +30,8 @@ pub struct Report {
     pub unanimous: u64,
     /// Events that were accepted, counted at each client that was left.
     pub entries: u64,
+    /// How often the app's own checks were asked.
+    pub checked: u64,
     /// What was done, how often.
     pub faults: BTreeMap<What, u64>,
     /// Clients that diverged, were told, and went on.
@@ -150,6 +152,47 @@ impl Violation {
     pub(crate) fn new(of: Invariant, what: String) -> Self {
         Self { at_us: 0, of, what, acts: 0, clash: None, story: Vec::new() }
     }
+
+    /// Whether this is the same mistake as far as that can be told, even if it shows at another time, at another
+    /// participant, with other values.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        if !self.of.is_like(other.of) {
+            return false;
+        }
+        match self.of {
+            // Where the other state was not known any more, nothing more is known of the mistake.
+            Invariant::Agreement | Invariant::Sync => {
+                other.clash.is_none() || self.place() == other.place()
+            }
+            Invariant::Check | Invariant::Faults | Invariant::Sanity => {
+                words(&self.what) == words(&other.what)
+            }
+            _ => true,
+        }
+    }
+
+    /// The kind of model and the field that differ.
+    fn place(&self) -> Option<(Option<&str>, &str)> {
+        let clash = self.clash.as_ref()?;
+        let model = clash.model.as_ref().map(|(_, kind)| &**kind);
+        Some((model, clash.field.split(['.', '[']).next().unwrap_or_default()))
+    }
+}
+
+/// The words of a text's first line: values, of which numbers and what follows in other lines are made, are left
+/// out; but not which check it was, and what a check has returned.
+fn words(text: &str) -> Vec<&str> {
+    let line = text.lines().next().unwrap_or_default();
+    let (mut kept, mut before) = (Vec::new(), "");
+    for word in line.split_whitespace() {
+        let is_value = word.contains(|letter: char| letter.is_ascii_digit())
+            || !word.contains(char::is_alphabetic);
+        if !is_value || ["check", "returned"].contains(&before) {
+            kept.push(word);
+        }
+        before = word;
+    }
+    kept
 }
 
 impl std::fmt::Display for Violation {

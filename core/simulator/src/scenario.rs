@@ -127,6 +127,8 @@ pub struct Event {
     pub payload: Vec<u8>,
     /// When, in virtual µs.
     pub(crate) at_us: u64,
+    /// Whether some model had subscribed to the topic then.
+    pub(crate) is_heard: bool,
 }
 
 impl<'a> User<'a> {
@@ -165,6 +167,7 @@ impl<'a> User<'a> {
             event: event.into(),
             payload: data.to_vec(),
             at_us: self.world,
+            is_heard: self.vm().is_some_and(|vm| vm.is_heard(scope, event)),
         };
         self.one.published.push(event);
         true

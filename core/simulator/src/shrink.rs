@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::quiet;
-use super::report::{Invariant, Violation};
+use super::report::Violation;
 use super::scenario::Scenario;
 use super::world;
 
@@ -20,14 +20,14 @@ pub struct Shrunk {
     pub reproduced: bool,
 }
 
-/// The smallest plan found within so many runs that violates the same invariant, and how.
+/// The smallest plan found within so many runs that fails by the same mistake, and how.
 pub fn shrink(scenario: &dyn Scenario, plan: &Plan, violation: &Violation, runs: u32) -> Shrunk {
     quiet::during(|| {
         let again = (runs > 0).then(|| world::play(plan, scenario));
         let reproduced = again.is_none_or(|again| again.as_ref().err() == Some(violation));
         let tries = if reproduced { 1 } else { TRIES };
         let best = (plan.clone(), violation.clone());
-        let mut shrinker = Shrinker { scenario, of: violation.of, runs, tries, best };
+        let mut shrinker = Shrinker { scenario, of: violation, runs, tries, best };
         shrinker.all();
         let (plan, violation) = shrinker.best;
         Shrunk { plan, violation, reproduced }
@@ -36,7 +36,8 @@ pub fn shrink(scenario: &dyn Scenario, plan: &Plan, violation: &Violation, runs:
 
 struct Shrinker<'a> {
     scenario: &'a dyn Scenario,
-    of: Invariant,
+    /// How the first plan failed.
+    of: &'a Violation,
     runs: u32,
     tries: u32,
     best: (Plan, Violation),
@@ -80,7 +81,7 @@ impl Shrinker<'_> {
             }
             self.runs -= 1;
             match world::play(&plan, self.scenario) {
-                Err(violation) if violation.of.is_like(self.of) => {
+                Err(violation) if violation.is_like(self.of) => {
                     self.best = (plan, violation);
                     return true;
                 }

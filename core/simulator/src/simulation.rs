@@ -1,15 +1,18 @@
 //! An app and its users, made of closures.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use teatime_vm::{App, Fault};
 
 use super::campaign::{Campaign, How, Summary};
 use super::failure::Failure;
-use super::plan::{Plan, Shape, What};
+use super::plan::{MAX_SECONDS, Plan, Shape, What};
 use super::report::{Invariant, Violation};
 use super::scenario::{Dice, End, Scenario, User};
 use super::world;
@@ -22,6 +25,12 @@ const SECONDS: u64 = 60;
 
 /// A seed in which people work takes so many times as long as one in which something happens all the time.
 const STEADY: u64 = 20;
+
+/// Most seconds that can be said.
+const MOST_SECONDS: u64 = MAX_SECONDS / STEADY;
+
+/// Most seeds of one simulation: their plans are in memory, some kilobytes each.
+const MOST_SEEDS: u64 = 100_000;
 
 /// How many participants there are at once at most, if nobody says.
 const PARTICIPANTS: usize = 5;
@@ -40,6 +49,13 @@ type ViewData<'a> = Box<dyn Fn(&mut Dice) -> Option<Vec<u8>> + Send + Sync + 'a>
 /// participants would. By default several clients join and exit, early and late, on bad lines, while the reflector
 /// crashes and comes back; every third seed plays slowly and twenty times as long.
 ///
+/// All participants are one process, and virtual hours pass in milliseconds. So what is found is what differs between
+/// two plays of the same event there, such as the order of a hash map, a clock of milliseconds, or a static; not the
+/// environment, locale or time zone, files, or what differs between platforms; and a clock of seconds only by chance.
+///
+/// A simulation that proves nothing does not pass: one without a seed or an action, one in which nothing is
+/// published, or one that publishes to a topic that no model hears.
+///
 /// `TEATIME_SEED=N` in the environment plays that seed only, `TEATIME_SEEDS=N` so many.
 #[must_use = "nothing is played before `run`"]
 pub struct Simulation<'a> {
@@ -57,6 +73,8 @@ pub struct Simulation<'a> {
     threads: usize,
     shrink_runs: u32,
     keep_in: Option<PathBuf>,
+    /// All topics that were published, and whether any model has ever heard them.
+    topics: Mutex<BTreeMap<(String, String), bool>>,
 }
 
 /// What a check may end with: nothing, or a result. It may panic, too.
@@ -100,6 +118,7 @@ impl<'a> Simulation<'a> {
             threads: threads.min(MOST_THREADS),
             shrink_runs: SHRINK_RUNS,
             keep_in: None,
+            topics: Mutex::default(),
         }
     }
 
@@ -120,7 +139,11 @@ impl<'a> Simulation<'a> {
         mut self,
         data: impl Fn(&mut Dice) -> T + Send + Sync + 'a,
     ) -> Self {
-        self.view_data = Some(Box::new(move |dice| teatime_vm::to_bytes(&data(dice)).ok()));
+        self.view_data = Some(Box::new(move |dice| {
+            let data = teatime_vm::to_bytes(&data(dice));
+            // Whoever calls it makes a failure of that.
+            Some(data.unwrap_or_else(|error| panic!("view data cannot be encoded: {error}")))
+        }));
         self
     }
 
@@ -161,7 +184,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// For how many virtual seconds faults happen: 60 if not said, and twenty times as many where users
-    /// work slowly.
+    /// work slowly. 36 hours at most; more is refused.
     pub fn seconds(mut self, seconds: u64) -> Self {
         self.seconds = seconds.max(1);
         self
@@ -207,9 +230,10 @@ impl<'a> Simulation<'a> {
 
     /// The plan of a seed.
     pub fn plan(&self, seed: u64) -> Plan {
+        let seconds = self.seconds.min(MOST_SECONDS);
         let shape = Shape {
-            brisk_seconds: self.seconds,
-            steady_seconds: self.seconds.saturating_mul(STEADY),
+            brisk_seconds: seconds,
+            steady_seconds: seconds * STEADY,
             clients: self.participants,
             without: self.without.clone(),
             is_lossless: true,
@@ -223,6 +247,10 @@ impl<'a> Simulation<'a> {
     /// # Errors
     /// The first seed that failed, made small.
     pub fn run(self) -> Result<Summary, Failure> {
+        if self.seconds > MOST_SECONDS {
+            let what = format!("{} seconds: there may be {MOST_SECONDS}", self.seconds);
+            return Err(self.refused(what));
+        }
         let mut plans = Vec::new();
         if let Some(folder) = &self.keep_in {
             plans = kept(folder).map_err(|why| self.refused(why))?;
@@ -238,6 +266,10 @@ impl<'a> Simulation<'a> {
             (Some(seed), _) => plans = vec![self.plan(seed)],
             (None, seeds) => {
                 let last = seeds.unwrap_or(self.seeds);
+                if last > MOST_SEEDS {
+                    let what = format!("{last} seeds: there may be {MOST_SEEDS}");
+                    return Err(self.refused(what));
+                }
                 plans.extend((1..=last).map(|seed| self.plan(seed)));
             }
         }
@@ -256,10 +288,24 @@ impl<'a> Simulation<'a> {
 
     fn play_all(&self, plans: &[Plan]) -> Result<Summary, Failure> {
         self.options.clone().map_err(|why| self.refused(format!("the options: {why}")))?;
+        if plans.is_empty() {
+            return Err(self.refused("no seed is played".to_owned()));
+        }
+        if self.actions.iter().all(|(weight, _)| *weight == 0) {
+            let what = "users do nothing: there is no action with a weight above 0";
+            return Err(self.refused(what.to_owned()));
+        }
         let jobs = self.threads.min(plans.len());
         let how = How { jobs, shrink_runs: self.shrink_runs, stops: true };
         let mut campaign = Campaign::play(self, plans, how, |_, _| {});
-        let Some(mut failure) = campaign.failures.pop() else { return Ok(campaign.summary) };
+        let Some(mut failure) = campaign.failures.pop() else {
+            // What is left of a plan may well be nothing once its bug is gone.
+            let is_whole = plans.iter().any(|plan| plan.acts.is_none());
+            if is_whole {
+                self.has_shown(&campaign.summary).map_err(|what| self.refused(what))?;
+            }
+            return Ok(campaign.summary);
+        };
         // Tests run in threads that are named like them.
         let thread = std::thread::current();
         if let Some(test) = thread.name().filter(|name| *name != "main") {
@@ -271,6 +317,20 @@ impl<'a> Simulation<'a> {
         Err(failure)
     }
 
+    /// What passes proves nothing if nothing has happened in it.
+    fn has_shown(&self, summary: &Summary) -> Result<(), String> {
+        if summary.entries == 0 {
+            return Err("nothing that users do has published anything".to_owned());
+        }
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        match topics.iter().find(|(_, is_heard)| !**is_heard) {
+            Some(((scope, event), _)) => {
+                Err(format!("nobody hears {scope}/{event}: no model has subscribed to it"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn refused(&self, what: String) -> Failure {
         let plan = self.plan(1);
         let violation = Violation::new(Invariant::Start, what);
@@ -280,7 +340,11 @@ impl<'a> Simulation<'a> {
 
 /// The plans in a folder, if there is one.
 fn kept(folder: &Path) -> Result<Vec<Plan>, String> {
-    let Ok(files) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let files = match std::fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("{}: {error}", folder.display())),
+    };
     let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
@@ -301,7 +365,8 @@ impl Scenario for Simulation<'_> {
     }
 
     fn act(&self, dice: &mut Dice, user: &mut User<'_>) {
-        let mut pick = dice.below(self.actions.iter().map(|(weight, _)| weight).sum());
+        let all = |sum: u64, (weight, _): &(u64, _)| sum.saturating_add(*weight);
+        let mut pick = dice.below(self.actions.iter().fold(0, all));
         for (weight, act) in &self.actions {
             if pick < *weight {
                 return act(dice, user);
@@ -319,7 +384,23 @@ impl Scenario for Simulation<'_> {
     }
 
     fn check(&self, end: &End<'_>) -> Result<(), String> {
-        let all = AssertUnwindSafe(|| self.checks.iter().try_for_each(|check| check(end)));
-        catch_unwind(all).unwrap_or_else(|panic| Err(world::message(&*panic)))
+        {
+            let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+            for event in end.events() {
+                let topic = (event.scope.to_string(), event.event.to_string());
+                let is_heard = topics.entry(topic).or_default();
+                *is_heard =
+                    *is_heard || event.is_heard || end.vm().is_heard(&event.scope, &event.event);
+            }
+        }
+        let all = self.checks.iter().enumerate();
+        all.map(|(number, check)| {
+            let said = catch_unwind(AssertUnwindSafe(|| check(end)));
+            let said = said.unwrap_or_else(|panic| Err(world::message(&*panic)));
+            let which = |what| format!("check {}: {what}", number + 1);
+            if self.checks.len() > 1 { said.map_err(which) } else { said }
+        })
+        .find(Result::is_err)
+        .unwrap_or(Ok(()))
     }
 }

@@ -53,8 +53,12 @@ impl World<'_> {
         let number = self.acts;
         if self.plan.acts.as_ref().is_none_or(|acts| acts.binary_search(&number).is_ok()) {
             let mut dice = Dice::of(self.plan.seed, ACTS, number);
+            let before = self.participants[at].published.len();
             let mut user = User::new(&mut self.participants[at], self.now, self.plan);
             self.scenario.act(&mut dice, &mut user);
+            let published = &self.participants[at].published[before..];
+            let largest = published.iter().map(|event| event.payload.len()).max();
+            self.sizes.event = self.sizes.event.max(largest.unwrap_or(0));
         }
     }
 

@@ -12,7 +12,7 @@ use teatime_session::{Action, Config, ConnectionState, Input, Stepped};
 use teatime_vm::{SessionId, Vm};
 use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 
-use super::network::{Line, Network, delay};
+use super::network::{Line, Network, Sizes, delay};
 use super::oracle::Oracle;
 use super::participant::Participant;
 use super::plan::{Bug, Keeps, Plan};
@@ -95,6 +95,7 @@ pub(super) struct World<'a> {
     flush_planned: bool,
     pub(super) disk_works: bool,
     pub(super) network: Network,
+    pub(super) sizes: Sizes,
     pub(super) participants: Vec<Participant>,
     oracle: Oracle,
     pub(super) report: Report,
@@ -115,7 +116,9 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
     let failed = |of: Invariant| move |what: String| Violation::new(of, what);
-    start(plan, scenario).map_err(failed(Invariant::Start))?;
+    let started = catch_unwind(AssertUnwindSafe(|| start(plan, scenario)));
+    let started = started.unwrap_or_else(|panic| Err(message(&*panic)));
+    started.map_err(failed(Invariant::Start))?;
     let mut world = World {
         plan,
         scenario,
@@ -129,6 +132,7 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
         flush_planned: false,
         disk_works: true,
         network: Network::default(),
+        sizes: Sizes::default(),
         participants: Vec::new(),
         oracle: Oracle::new(plan.rooms),
         report: Report::default(),
@@ -243,6 +247,12 @@ impl World<'_> {
             }
             for until in [&mut one.up_blocked, &mut one.down_blocked] {
                 *until = (*until).min(now);
+            }
+        }
+        for room in 0..self.plan.rooms {
+            // Somebody must be there to be asked what has become of it.
+            if self.alive(Some(room)).iter().all(|at| self.participants[*at].lies) {
+                self.start(room, false);
             }
         }
         for at in 0..self.participants.len() {
@@ -485,6 +495,8 @@ impl World<'_> {
             } else {
                 None
             };
+            let state = snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
+            self.sizes.state = self.sizes.state.max(state);
             self.watch(at, stepped == Stepped::Done, snapshot)?;
             if dropped {
                 self.obey_client(at);
@@ -543,7 +555,7 @@ impl World<'_> {
         for (connection, down) in all {
             self.send_down(connection, down);
         }
-        let unread = |line: &Line| line.unread > line.allowed;
+        let unread = |line: &Line| line.is_unread(self.sizes);
         let slow: Vec<_> =
             self.network.lines.iter().filter(|(_, line)| unread(line)).map(|(id, _)| *id).collect();
         for id in slow {
@@ -610,7 +622,7 @@ impl World<'_> {
     fn check_memory(&mut self) -> Outcome {
         let bytes = self.server.reflector.stats().log_bytes;
         self.report.log_bytes = self.report.log_bytes.max(bytes);
-        Ok(self.oracle.check_memory(bytes)?)
+        Ok(self.oracle.check_memory(bytes, self.sizes)?)
     }
 
     fn standing(&self) -> String {
@@ -658,6 +670,7 @@ impl World<'_> {
             let one = &self.participants[at];
             if !one.lies {
                 self.oracle.check_the_end(self.scenario, at, &self.participants)?;
+                self.report.checked += 1;
             }
         }
         Ok(())

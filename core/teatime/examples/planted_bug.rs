@@ -4,7 +4,7 @@
 //! Prints what the simulator says of it; and that it has nothing to say of the model without the bug.
 
 use serde::{Deserialize, Serialize};
-use teatime::testing::Simulation;
+use teatime::testing::{Failure, Simulation, Summary};
 use teatime::{App, Cx, handlers, model};
 
 /// A poll: whoever takes part votes for one of eight colours.
@@ -51,15 +51,18 @@ fn unordered(votes: &[u64]) -> Vec<u64> {
     counted.into_keys().collect()
 }
 
+fn played(has_bug: bool) -> Result<Summary, Failure> {
+    let app = App::builder::<Poll>("org.example.poll").build().expect("one model is sound");
+    Simulation::of(app)
+        .options(&Options { has_bug })
+        .action(1, |dice, user| user.publish("poll", "vote", &dice.below(8)))
+        .seeds(20)
+        .run()
+}
+
 fn main() {
     for has_bug in [true, false] {
-        let app = App::builder::<Poll>("org.example.poll").build().expect("one model is sound");
-        let played = Simulation::of(app)
-            .options(&Options { has_bug })
-            .action(1, |dice, user| user.publish("poll", "vote", &dice.below(8)))
-            .seeds(20)
-            .run();
-        match played {
+        match played(has_bug) {
             Ok(summary) => {
                 println!(
                     "{} seeds, {:.1} hours of clients: all agree",
@@ -69,4 +72,14 @@ fn main() {
             Err(failure) => println!("{failure}\n"),
         }
     }
+}
+
+#[test]
+fn the_bug_is_found_and_named_and_without_it_all_agree() {
+    let said = played(true).expect_err("there is a bug").to_string();
+    for part in ["model `poll` (id 1), field `colours", "event poll/vote", "outside of the models"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(played(false).is_ok());
 }

@@ -242,6 +242,9 @@ fn a_plan_that_is_left_can_be_kept_and_played_again() {
     assert_eq!(kept.expect_err("it fails still").smallest(), failure.smallest());
     let summary = simulation(Planted::Nothing).seeds(0).keep_in(folder.path()).run();
     assert!(summary.expect("the bug is gone").runs == 1 || is_told_otherwise());
+    // What is no folder is not the same as none.
+    let no_folder = simulation(Planted::Nothing).keep_in(&path).run().expect_err("it is a file");
+    assert!(no_folder.to_string().contains(&path.display().to_string()), "{no_folder}");
     std::fs::write(&path, "{}").expect("it can be written");
     let broken = simulation(Planted::Nothing).keep_in(folder.path()).run().expect_err("no plan");
     assert!(broken.to_string().contains(&path.display().to_string()), "{broken}");
@@ -326,4 +329,132 @@ fn the_environment_chooses_seeds() {
         one.to_string()
             .contains(&format!("TEATIME_SEED={} cargo test the_environment", one.seed()))
     );
+}
+
+/// An album: a few large things, of which the newest stays.
+#[model(id = "album", version = 1)]
+struct Album {
+    newest: String,
+    background: String,
+    count: u64,
+}
+
+#[handlers]
+impl Album {
+    fn init(cx: &mut Cx<Self>, background: &u64) -> Self {
+        cx.subscribe("album", "add", Self::add);
+        let background = "b".repeat(usize::try_from(*background).unwrap_or(0));
+        Self { newest: String::new(), background, count: 0 }
+    }
+
+    fn add(&mut self, _cx: &mut Cx<Self>, picture: String) {
+        self.newest = picture;
+        self.count += 1;
+    }
+}
+
+fn album(background: u64, picture: usize) -> Simulation<'static> {
+    let app = App::builder::<Album>("org.example.album").build().expect("it is sound");
+    Simulation::of(app)
+        .options(&background)
+        .action(1, move |_, user| user.publish("album", "add", &"p".repeat(picture)))
+        .check(|end| assert_eq!(end.root::<Album>().count, end.count("album", "add")))
+}
+
+/// What a reflector may hold and what may be on its way to somebody follows from what is played.
+#[test]
+fn large_events_and_large_states_pass() -> Result<(), Failure> {
+    for (background, picture, seeds, seconds) in
+        [(0, 1_000, 20, 60), (0, 8_000, 8, 30), (0, 60_000, 4, 10), (2_000_000, 10, 2, 3)]
+    {
+        let played = album(background, picture).seeds(seeds).seconds(seconds).sync_distance(20);
+        assert!(played.run()?.entries > 10, "{background} {picture}");
+    }
+    Ok(())
+}
+
+/// What a simulation says that proves nothing, so that it does not pass.
+#[test]
+fn what_would_prove_nothing_is_refused() {
+    let board = || Simulation::of(App::builder::<Board>("org.example.board").build().unwrap());
+    let board = || board().options(&Planted::Nothing).seeds(2).seconds(5);
+    let puts = |weight, scope: &'static str| {
+        board().action(weight, move |dice, user| {
+            user.publish(scope, "put", &Put { x: dice.below(8) });
+        })
+    };
+    assert!(puts(1, "board").run().is_ok());
+    let wordless = |_: &mut teatime::testing::Dice| NotEncoded;
+    for (simulation, says) in [
+        (board(), "there is no action"),
+        (puts(0, "board"), "there is no action with a weight above 0"),
+        (puts(1, "bord"), "nobody hears bord/put"),
+        (board().action(1, |_, _| {}), "has published anything"),
+        (puts(1, "board").seconds(u64::MAX), "seconds: there may be"),
+        (puts(1, "board").view_data(wordless), "view data cannot be encoded: it has no words"),
+    ] {
+        let failure = simulation.run().expect_err(says);
+        assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
+        assert!(failure.to_string().contains(says), "{says}: {failure}");
+    }
+    if !is_told_otherwise() {
+        for (seeds, says) in [(0, "no seed is played"), (u64::MAX, "seeds: there may be")] {
+            let failure = puts(1, "board").seeds(seeds).run().expect_err(says);
+            assert!(failure.to_string().contains(says), "{says}: {failure}");
+        }
+    }
+}
+
+struct NotEncoded;
+
+impl Serialize for NotEncoded {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("it has no words"))
+    }
+}
+
+/// A check against a run in which nothing happened fails as soon as enough is taken away.
+#[test]
+fn what_is_left_fails_as_the_seed_did() {
+    let guarded = || {
+        let guard = |end: &teatime::testing::End<'_>| {
+            assert!(end.count("board", "put") > 0, "nobody has put a stone");
+        };
+        simulation(Planted::Miscounts).check(guard)
+    };
+    let failure = guarded().run().expect_err("it miscounts");
+    assert!(failure.violation().to_string().contains("check 1: "), "{failure}");
+    assert!(failure.to_string().contains("stones"), "{failure}");
+    assert!(!failure.to_string().contains("nobody"), "{failure}");
+    // In one check, as well.
+    let coded = simulation(Planted::Nothing).check(|end| {
+        let puts = end.count("board", "put");
+        if puts > 0 { Err("check returned 1") } else { Err("check returned 2") }
+    });
+    let failure = coded.run().expect_err("it is never right");
+    assert!(failure.to_string().contains("check returned 1"), "{failure}");
+}
+
+/// Also where the only participant has left: somebody comes and looks.
+#[test]
+fn checks_are_asked_after_every_seed() -> Result<(), Failure> {
+    for seed in 1..=30 {
+        let alone = simulation(Planted::Nothing).participants(1).seconds(10);
+        let plan = alone.plan(seed);
+        assert!(alone.play(&plan)?.checked > 0, "seed {seed}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_left_out_does_not_happen() -> Result<(), Failure> {
+    let summary = simulation(Planted::Nothing).without(What::Starts).seconds(10).run()?;
+    assert_eq!(summary.faults.get(&What::Starts), None);
+    assert!(summary.faults.contains_key(&What::Cut));
+    let mut nothing = simulation(Planted::Nothing).seconds(10);
+    for (what, _) in What::ALL {
+        nothing = nothing.without(what);
+    }
+    assert!(nothing.run()?.faults.is_empty());
+    Ok(())
 }

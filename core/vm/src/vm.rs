@@ -463,6 +463,13 @@ impl Vm {
         self.state.topics.end_turn();
     }
 
+    /// Whether some model has subscribed to a topic, be it by a wildcard.
+    pub fn is_heard(&self, scope: &str, event: &str) -> bool {
+        let topics = self.state.topics.of_event(scope, event);
+        let is_heard = |topic| !self.state.topics.get(topic).subscriptions.is_empty();
+        topics.into_iter().flatten().any(is_heard)
+    }
+
     /// Moves what models have published to the end of `into`.
     pub fn drain_published(&mut self, into: &mut Vec<Published>) {
         into.append(&mut self.state.published);
