@@ -47,6 +47,8 @@ impl Client {
                 let mut command = Command::new("java");
                 // Less to optimise, and a heap as small as a chat needs: they are many.
                 command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar"]).arg(jar);
+                // Cargo's folder may have a library of other sources; users have that of the jar.
+                command.env_remove("LD_LIBRARY_PATH");
                 command
             }
             Self::Swift | Self::Kotlin => {
