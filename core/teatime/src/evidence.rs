@@ -179,7 +179,7 @@ fn make_room(directory: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::SystemTime;
 
     use teatime_session::Config;
@@ -193,7 +193,8 @@ mod tests {
         directory
     }
 
-    fn kept(directory: &Path, seq: u64) -> Result<PathBuf, String> {
+    /// An app whose only model cannot be made.
+    pub(crate) fn app() -> App {
         let nothing = ForeignModel {
             id: "nothing".to_owned(),
             version: 1,
@@ -203,8 +204,11 @@ mod tests {
             load: Box::new(|_| Err("there is none".to_owned())),
         };
         let app = App::builder_without_root("test.nothing").foreign_model(nothing);
-        let app = app.build().expect("it is sound");
-        let mut config = Config::new(app, "room", &()).expect("nothing can be encoded");
+        app.build().expect("it is sound")
+    }
+
+    fn kept(directory: &Path, seq: u64) -> Result<PathBuf, String> {
+        let mut config = Config::new(app(), "room", &()).expect("nothing can be encoded");
         config.evidence_dir = Some(directory.to_owned());
         let client = Client::new(config, [1; 32]).expect("it is sound");
         let (time, hash) = (Time::ZERO, StateHash([2; 32]));

@@ -172,22 +172,14 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use teatime_session::Config;
-    use teatime_vm::{App, External, ForeignModel, SessionId};
+    use teatime_vm::{External, SessionId};
 
     use super::*;
+    use crate::evidence::tests::app;
     use crate::recording::{Cut, Recording, read};
 
     fn began(base: Option<&[u8]>, seq: u64, timeline: u64) -> Taped {
-        let nothing = ForeignModel {
-            id: "nothing".to_owned(),
-            version: 1,
-            handlers: Vec::new(),
-            queries: Vec::new(),
-            init: Box::new(|_, _| Err("there is none".to_owned())),
-            load: Box::new(|_| Err("there is none".to_owned())),
-        };
-        let app = App::builder_without_root("test.nothing").foreign_model(nothing);
-        let app = app.build().expect("it is sound");
+        let app = app();
         let config = Config::new(app.clone(), "room", &()).expect("nothing can be encoded");
         let head = Box::new(Head::new(&app, SessionId([1; 32]), &config.options));
         Taped::Began { head, base: base.map(Into::into), seq, time: time(seq), timeline }
