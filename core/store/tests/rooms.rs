@@ -314,13 +314,24 @@ fn a_crafted_room_is_refused_and_harms_no_other() {
     let room = SessionId(room);
     let stored = world.other.load(room).expect("it is whole").expect("it is there");
     let (_, bytes) = stored.checkpoint.expect("it has one");
-    world.other.keep(room, None, u64::MAX, &bytes).expect("the disk works");
-    world.other.release(room);
-    world.join(2);
-    assert!(world.closed && world.begun_with().is_none());
-    world.name = Digest([6; 32]);
-    world.join(3);
-    assert!(!world.closed && world.persist(b"other"));
+    // What is kept as MessagePack: a byte string.
+    let first = b"\xc4\x05first";
+    let at = bytes.windows(first.len()).position(|part| part == first).expect("it is there");
+    let with = |data: &[u8]| [&bytes[..at], data, &bytes[at + first.len()..]].concat();
+    let length = u32::try_from(MAX_PERSISTED + 1).expect("it fits").to_be_bytes();
+    let large = [&[0xc6], &length[..], &vec![7; MAX_PERSISTED + 1]].concat();
+    let crafted = [(u64::MAX, bytes.clone()), (2, with(b"\xc4\x00")), (2, with(&large))];
+    for (attempt, (changes, bytes)) in crafted.into_iter().enumerate() {
+        let copy = world.disk.copy();
+        let mut world = World::new(&copy);
+        world.other.keep(room, None, changes, &bytes).expect("the disk works");
+        world.other.release(room);
+        world.join(2);
+        assert!(world.closed && world.begun_with().is_none(), "{attempt}");
+        world.name = Digest([6; 32]);
+        world.join(3);
+        assert!(!world.closed && world.persist(b"other"), "{attempt}");
+    }
 }
 
 #[test]
