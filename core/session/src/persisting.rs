@@ -7,7 +7,7 @@ use teatime_vm::{MigrationError, PersistedData, StateHash, Vm, VmError};
 use teatime_wire::{ClientMessage, SnapshotInfo};
 
 use crate::client::{Client, Phase};
-use crate::event::{DisconnectReason, NewerVersion, SessionEvent};
+use crate::event::{DisconnectReason, NewerVersion, NotPersisted, SessionEvent};
 use crate::trailer::open_persisted;
 
 /// What is kept of what the model persists.
@@ -17,6 +17,8 @@ pub(crate) struct Persisting {
     kept: Option<PersistedData>,
     /// A vote for something newer was asked for on this connection, and has not led to anything yet.
     asked: bool,
+    /// It was told that something is not kept, and nothing has been since.
+    refused: bool,
     /// The newest version of the app that is known to be used in this room, if it is newer than this one.
     newer: Option<u32>,
     /// What was persisted at the newest votes: many may be held before the snapshot of one has been handed in.
@@ -106,12 +108,21 @@ impl Client {
             self.persisting.early = Some(seq);
             return;
         }
-        self.persisting.asked = false;
+        (self.persisting.asked, self.persisting.refused) = (false, false);
         let at = |voted: &&Voted| (voted.first..=voted.last).contains(&seq);
         let Some(voted) = self.persisting.voted.iter().find(at) else { return };
         if !is_same(voted.data.as_ref(), self.persisting.kept.as_ref()) {
             self.persisting.kept = voted.data.clone();
             self.tell(SessionEvent::Persisted { seq });
+        }
+    }
+
+    /// What had been persisted at a vote is not kept. The reflector tries again by itself, if that may help.
+    pub(crate) fn hear_not_persisted(&mut self, failure: Option<&str>) {
+        if !std::mem::replace(&mut self.persisting.refused, true) {
+            let why =
+                failure.map_or(NotPersisted::Newer, |why| NotPersisted::NotStored(why.into()));
+            self.tell(SessionEvent::NotPersisted(why));
         }
     }
 

@@ -2,8 +2,8 @@
 //! may lie.
 
 use teatime_session::{
-    Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, SessionEvent,
-    Stepped,
+    Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, NotPersisted,
+    SessionEvent, Stepped,
 };
 use teatime_vm::persisted::{self, NoPrevious, Persisted};
 use teatime_vm::{App, Cx, MigrationError, Vm, handlers, model};
@@ -313,6 +313,31 @@ fn what_a_session_began_with_is_kept_already() {
     assert!(!second.client.unpersisted(), "it is equal");
     second.add(1);
     assert_eq!((second.client.unpersisted(), second.asks()), (true, 1));
+}
+
+#[test]
+fn that_something_is_not_kept_is_told_once_until_something_is() {
+    let mut peer = Peer::live(None);
+    peer.events();
+    let told = |peer: &mut Peer| -> Vec<_> {
+        let each = |event| match event {
+            SessionEvent::NotPersisted(why) => Some(why),
+            _ => None,
+        };
+        peer.events().into_iter().filter_map(each).collect()
+    };
+    let hear = |peer: &mut Peer, failure| {
+        peer.hear(&ServerMessage::NotPersisted(teatime_wire::NotPersisted { seq: 1, failure }));
+    };
+    hear(&mut peer, Some("the disk is full"));
+    hear(&mut peer, Some("the disk is full"));
+    assert_eq!(told(&mut peer), [NotPersisted::NotStored("the disk is full".into())]);
+    peer.add(1);
+    let (seq, _) = peer.vote();
+    peer.hear(&ServerMessage::Persisted(seq));
+    hear(&mut peer, None);
+    assert_eq!(told(&mut peer), [NotPersisted::Newer]);
+    assert!(NotPersisted::NotStored("it is full".into()).to_string().contains("it is full"));
 }
 
 #[test]
