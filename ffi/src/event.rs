@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use teatime::{Delivery, Handling, SessionEvent};
+use teatime::{Delivery, Handling, NotPersisted, SessionEvent};
 
 use crate::boundary::boundary;
 use crate::data::{format_of, tea_data, tea_format};
@@ -51,6 +51,11 @@ pub enum tea_event_kind {
     /// own, which began with what was persisted by then; what is done here does not get there. message
     /// tells the user to update.
     NewerVersion = 12,
+    /// What the root model has persisted is not stored: a later version of the app would begin with what
+    /// was stored before. If the reflector cannot store it status is TEA_STATUS_NOT_STORED, and it
+    /// tries again; otherwise newer versions have persisted. message says so to people. It comes once,
+    /// and again after something else was stored.
+    NotPersisted = 13,
 }
 
 /// An event. Which members mean something depends on the kind; the others are zero or empty. Texts
@@ -304,6 +309,14 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>
         SessionEvent::NewerVersion(newer) => {
             message = batch.message(newer);
             tea_event { version: newer.newer, ..tea_event::new(tea_event_kind::NewerVersion) }
+        }
+        SessionEvent::NotPersisted(why) => {
+            message = batch.message(&why);
+            let status = match why {
+                NotPersisted::NotStored(_) => tea_status::NotStored,
+                _ => tea_status::Ok,
+            };
+            tea_event { status, ..tea_event::new(tea_event_kind::NotPersisted) }
         }
         // What this version of the library does not know it does not make.
         other => {

@@ -327,9 +327,11 @@ impl Reflector {
             Ok(Keeping::Kept) => session.persisted(turn, seq),
             Ok(Keeping::Older) => {
                 tracing::info!(session = %session.id, version, "newer versions have persisted");
+                session.tell_not_persisted(turn, seq, None);
             }
             Err(error) => {
                 tracing::error!(session = %session.id, %error, "what is persisted cannot be kept");
+                session.tell_not_persisted(turn, seq, Some(&error.to_string()));
                 session.not_persisted(turn);
             }
         }

@@ -169,6 +169,31 @@ impl fmt::Display for NewerVersion {
     }
 }
 
+/// Why what was persisted is [not kept](SessionEvent::NotPersisted), to be told to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotPersisted {
+    /// The reflector cannot store it, for this reason. It tries again.
+    NotStored(String),
+    /// Newer versions of the app have persisted in this room, and what they have is not replaced.
+    Newer,
+}
+
+impl fmt::Display for NotPersisted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStored(why) => write!(
+                f,
+                "what is to outlive this version of the app cannot be stored: {why}; it is tried again"
+            ),
+            Self::Newer => f.write_str(
+                "newer versions of this app have stored their data in this room: what is done here stays in \
+                 the session of this version",
+            ),
+        }
+    }
+}
+
 /// What the client tells its owner.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -220,6 +245,9 @@ pub enum SessionEvent {
         /// Sequence number of the vote.
         seq: u64,
     },
+    /// What the root model had persisted at a vote is not kept: a later version of the app would begin with what was
+    /// kept before. It is told once, and again after something else was kept.
+    NotPersisted(NotPersisted),
     /// A newer version of the app is used in this room, or has been. It has a session of its own, which began
     /// with what this version or one before had persisted by then.
     NewerVersion(NewerVersion),

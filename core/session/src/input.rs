@@ -172,6 +172,10 @@ impl Client {
                 self.hear_persisted(seq);
                 Ok(())
             }
+            (ServerMessage::NotPersisted(told), Phase::Running) => {
+                self.hear_not_persisted(told.failure);
+                Ok(())
+            }
             (ServerMessage::NewerVersion(version), Phase::Running | Phase::Loading(_)) => {
                 self.hear_newer_version(version);
                 Ok(())

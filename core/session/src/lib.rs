@@ -33,7 +33,9 @@ pub use client::{Client, PublishError, Receipt};
 pub use clock::RoundTrips;
 pub use config::{Config, ConfigError};
 pub use crypto::BrokenSeal;
-pub use event::{Action, ConnectionState, DisconnectReason, Input, NewerVersion, SessionEvent};
+pub use event::{
+    Action, ConnectionState, DisconnectReason, Input, NewerVersion, NotPersisted, SessionEvent,
+};
 pub use healing::Divergence;
 pub use step::Stepped;
 pub use subscriptions::{Delivery, Handling, SubscriptionId, WILDCARD};

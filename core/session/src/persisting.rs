@@ -1,12 +1,13 @@
 //! What the root model persists: how a session begins with it, and that it is kept.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use teatime_vm::{MigrationError, PersistedData, StateHash, Vm, VmError};
 use teatime_wire::{ClientMessage, SnapshotInfo};
 
 use crate::client::{Client, Phase};
-use crate::event::{DisconnectReason, NewerVersion, SessionEvent};
+use crate::event::{DisconnectReason, NewerVersion, NotPersisted, SessionEvent};
 use crate::trailer::open_persisted;
 
 /// What is kept of what the model persists.
@@ -16,9 +17,25 @@ pub(crate) struct Persisting {
     kept: Option<PersistedData>,
     /// A vote for something newer was asked for on this connection, and has not led to anything yet.
     asked: bool,
+    /// It was told that something is not kept, and nothing has been since.
+    refused: bool,
     /// The newest version of the app that is known to be used in this room, if it is newer than this one.
     newer: Option<u32>,
+    /// What was persisted at the newest votes: many may be held before the snapshot of one has been handed in.
+    voted: VecDeque<Voted>,
+    /// The reflector keeps what was persisted at this vote, to which the model has not come yet.
+    early: Option<u64>,
 }
+
+/// Votes one after the other at which the same was persisted.
+struct Voted {
+    first: u64,
+    last: u64,
+    data: Option<PersistedData>,
+}
+
+/// Of so many changes of what is persisted it is remembered at which votes they were there.
+const REMEMBERED: usize = 8;
 
 /// Whether both are the same; mostly they are in the same place.
 fn is_same(one: Option<&PersistedData>, other: Option<&PersistedData>) -> bool {
@@ -47,8 +64,28 @@ impl Client {
 
     /// A model begins with what is kept.
     pub(crate) fn begin_persisting(&mut self, kept: Option<PersistedData>) {
-        self.persisting.kept = kept;
-        self.persisting.asked = false;
+        let newer = self.persisting.newer;
+        self.persisting = Persisting { kept, newer, ..Persisting::default() };
+    }
+
+    /// The model is at a vote.
+    pub(crate) fn persisted_at_vote(&mut self, seq: u64, data: Option<PersistedData>) {
+        let Persisting { voted, early, .. } = &mut self.persisting;
+        match voted.back_mut().filter(|last| is_same(last.data.as_ref(), data.as_ref())) {
+            Some(same) => same.last = seq,
+            None => voted.push_back(Voted { first: seq, last: seq, data }),
+        }
+        if voted.len() > REMEMBERED {
+            voted.pop_front();
+        }
+        if let Some(seq) = early.take_if(|early| *early <= seq) {
+            self.hear_persisted(seq);
+        }
+    }
+
+    /// What this client voted for may be wrong: what others have persisted is not known.
+    pub(crate) fn doubt_what_was_persisted(&mut self) {
+        self.persisting.voted.clear();
     }
 
     /// On a new connection.
@@ -67,11 +104,25 @@ impl Client {
 
     /// What had been persisted at a vote is kept.
     pub(crate) fn hear_persisted(&mut self, seq: u64) {
-        self.persisting.asked = false;
-        let Some(at_vote) = self.voting.persisted_at(seq) else { return };
-        if !is_same(at_vote.as_ref(), self.persisting.kept.as_ref()) {
-            self.persisting.kept = at_vote;
+        if self.vm.as_ref().is_some_and(|vm| vm.seq() < seq) {
+            self.persisting.early = Some(seq);
+            return;
+        }
+        (self.persisting.asked, self.persisting.refused) = (false, false);
+        let at = |voted: &&Voted| (voted.first..=voted.last).contains(&seq);
+        let Some(voted) = self.persisting.voted.iter().find(at) else { return };
+        if !is_same(voted.data.as_ref(), self.persisting.kept.as_ref()) {
+            self.persisting.kept = voted.data.clone();
             self.tell(SessionEvent::Persisted { seq });
+        }
+    }
+
+    /// What had been persisted at a vote is not kept. The reflector tries again by itself, if that may help.
+    pub(crate) fn hear_not_persisted(&mut self, failure: Option<&str>) {
+        if !std::mem::replace(&mut self.persisting.refused, true) {
+            let why =
+                failure.map_or(NotPersisted::Newer, |why| NotPersisted::NotStored(why.into()));
+            self.tell(SessionEvent::NotPersisted(why));
         }
     }
 

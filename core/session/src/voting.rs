@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use teatime_vm::{Fault, FaultKind, PersistedData, StateHash, Time};
+use teatime_vm::{Fault, FaultKind, StateHash, Time};
 use teatime_wire::{ClientMessage, Digest, SnapshotPart, Verdict, Vote, limits};
 
 use crate::client::Client;
@@ -32,8 +32,6 @@ pub(crate) struct Cast {
     /// As it is handed in, and the hash of that.
     sealed: Arc<[u8]>,
     vote: Digest,
-    /// What was persisted then.
-    persisted: Option<PersistedData>,
     /// How the vote ended: how many agreed, and how many were asked. Nobody as long as it lasts.
     pub(crate) agreed: u32,
     pub(crate) of: u32,
@@ -57,12 +55,6 @@ impl Voting {
 
     pub(crate) fn is_uploading(&self) -> bool {
         self.upload.is_some()
-    }
-
-    /// What was persisted at a vote, if this client voted for what the majority did.
-    pub(crate) fn persisted_at(&self, seq: u64) -> Option<Option<PersistedData>> {
-        let cast = self.cast.as_ref().filter(|cast| cast.seq == seq);
-        cast.map(|cast| cast.persisted.clone())
     }
 
     /// Whether a vote has not ended yet as far as this client knows. Then what the reflector says about
@@ -103,11 +95,12 @@ impl Client {
         // Mostly it is the same if there is no password.
         let plain = Arc::ptr_eq(&sealed, &snapshot);
         let vote = Digest(if plain { hash.0 } else { StateHash::of(&sealed).0 });
-        let cast = Cast { seq, time, hash, snapshot, sealed, vote, persisted, agreed: 0, of: 0 };
+        let cast = Cast { seq, time, hash, snapshot, sealed, vote, agreed: 0, of: 0 };
         self.voting.cast = Some(cast);
         let vote = Vote { seq, hash: vote };
         self.events.push_back(SessionEvent::State { seq, time: Time::from_micros(time), hash });
         self.send(&ClientMessage::Vote(vote));
+        self.persisted_at_vote(seq, persisted);
     }
 
     pub(crate) fn hear_verdict(
@@ -121,6 +114,7 @@ impl Client {
             // On the wire is the hash of the sealed state; ours we know plain.
             if hash.is_some_and(|hash| hash != cast.vote) {
                 self.voting.accused.get_or_insert(cast);
+                self.doubt_what_was_persisted();
             } else {
                 if let Some(hash) = &mut hash {
                     *hash = Digest(cast.hash.0);

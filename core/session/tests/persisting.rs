@@ -2,8 +2,8 @@
 //! may lie.
 
 use teatime_session::{
-    Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, SessionEvent,
-    Stepped,
+    Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, NotPersisted,
+    SessionEvent, Stepped,
 };
 use teatime_vm::persisted::{self, NoPrevious, Persisted};
 use teatime_vm::{App, Cx, MigrationError, Vm, handlers, model};
@@ -155,11 +155,15 @@ impl Peer {
         self.step();
     }
 
+    fn ask_for_vote(&mut self) -> u64 {
+        self.seq += 1;
+        self.hear(&ServerMessage::VoteRequest(VoteRequest { seq: self.seq, time: 0 }));
+        self.seq
+    }
+
     /// Votes; what it would hand in.
     fn vote(&mut self) -> (u64, Vec<u8>) {
-        self.seq += 1;
-        let seq = self.seq;
-        self.hear(&ServerMessage::VoteRequest(VoteRequest { seq, time: 0 }));
+        let seq = self.ask_for_vote();
         self.step();
         let vote = self.sent().into_iter().find_map(|frame| match ClientMessage::decode(&frame) {
             Ok(ClientMessage::Vote(vote)) => Some(vote.hash),
@@ -218,6 +222,42 @@ fn what_is_persisted_is_asked_for_once_until_it_is_kept() {
 }
 
 #[test]
+fn that_something_is_kept_is_heard_also_behind_other_votes_and_ahead_of_the_model() {
+    let is_told = |peer: &mut Peer, seq| {
+        peer.events()
+            .iter()
+            .any(|one| matches!(one, SessionEvent::Persisted { seq: at } if *at == seq))
+    };
+    let mut peer = Peer::live(None);
+    peer.add(1);
+    // While the snapshot of a vote is on its way there are others.
+    let (seq, _) = peer.vote();
+    peer.vote();
+    peer.vote();
+    peer.hear(&ServerMessage::Persisted(seq));
+    assert!(is_told(&mut peer, seq) && !peer.client.unpersisted());
+    // What is heard while the model is still before the vote counts when it has come there.
+    peer.add(1);
+    assert_eq!(peer.asks(), 1);
+    let seq = peer.ask_for_vote();
+    peer.hear(&ServerMessage::Persisted(seq));
+    assert!(peer.client.unpersisted() && !is_told(&mut peer, seq));
+    while peer.client.step(0, &mut || true) == Stepped::Attention {
+        while peer.client.poll_delivery(Handling::Immediate).is_some() {}
+    }
+    assert!(is_told(&mut peer, seq) && !peer.client.unpersisted());
+    assert_eq!(peer.asks(), 0);
+    // A vote that went against this client says nothing of what it has.
+    peer.add(1);
+    let seq = peer.ask_for_vote();
+    peer.step();
+    let (agreed, of, hash) = (2, 3, Some(Digest([9; 32])));
+    peer.hear(&ServerMessage::Verdict(Verdict { seq, hash, agreed, of }));
+    peer.hear(&ServerMessage::Persisted(seq));
+    assert!(peer.client.unpersisted() && !is_told(&mut peer, seq));
+}
+
+#[test]
 fn a_session_begins_with_nothing_but_what_was_persisted() {
     for password in [None, Some("pw")] {
         let mut first = Peer::live(password);
@@ -273,6 +313,31 @@ fn what_a_session_began_with_is_kept_already() {
     assert!(!second.client.unpersisted(), "it is equal");
     second.add(1);
     assert_eq!((second.client.unpersisted(), second.asks()), (true, 1));
+}
+
+#[test]
+fn that_something_is_not_kept_is_told_once_until_something_is() {
+    let mut peer = Peer::live(None);
+    peer.events();
+    let told = |peer: &mut Peer| -> Vec<_> {
+        let each = |event| match event {
+            SessionEvent::NotPersisted(why) => Some(why),
+            _ => None,
+        };
+        peer.events().into_iter().filter_map(each).collect()
+    };
+    let hear = |peer: &mut Peer, failure| {
+        peer.hear(&ServerMessage::NotPersisted(teatime_wire::NotPersisted { seq: 1, failure }));
+    };
+    hear(&mut peer, Some("the disk is full"));
+    hear(&mut peer, Some("the disk is full"));
+    assert_eq!(told(&mut peer), [NotPersisted::NotStored("the disk is full".into())]);
+    peer.add(1);
+    let (seq, _) = peer.vote();
+    peer.hear(&ServerMessage::Persisted(seq));
+    hear(&mut peer, None);
+    assert_eq!(told(&mut peer), [NotPersisted::Newer]);
+    assert!(NotPersisted::NotStored("it is full".into()).to_string().contains("it is full"));
 }
 
 #[test]

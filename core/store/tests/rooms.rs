@@ -197,6 +197,15 @@ fn a_disk_that_fails_leaves_what_was_kept_and_it_is_tried_again() {
         world.wait_for_vote();
         fail(&disk);
         assert!(!world.answer(&large), "{at}");
+        // Everybody is told why.
+        let told: Vec<_> = world
+            .messages()
+            .filter_map(|message| match message {
+                ServerMessage::NotPersisted(told) => told.failure.map(str::to_owned),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((told.len(), told[0] == "the disk is full"), (1, at == 0), "{told:?}");
         // It can be had as it was, and the session goes on.
         let mut other = World::new(&disk.copy());
         other.join(2);

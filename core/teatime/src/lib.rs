@@ -34,7 +34,8 @@ pub use teatime_net::server;
 pub use teatime_net::tls::BadCertificates;
 pub use teatime_session::{
     Client, Config, ConfigError, ConnectionState, Delivery, DisconnectReason, Divergence, Handling,
-    NewerVersion, PublishError, Receipt, RoundTrips, SessionEvent, SubscriptionId, WILDCARD,
+    NewerVersion, NotPersisted, PublishError, Receipt, RoundTrips, SessionEvent, SubscriptionId,
+    WILDCARD,
 };
 pub use teatime_vm::*;
 pub use teatime_wire::CloseReason;

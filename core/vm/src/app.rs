@@ -71,6 +71,17 @@ pub enum AppError {
         /// That of the one before it.
         older: u32,
     },
+    /// What is persisted has another layout than a version of the app with this number may have had: builds
+    /// with the same number would overwrite what the other persists.
+    #[error(
+        "version {layout} of what is persisted needs an app of version {layout} or more, and this is {app}"
+    )]
+    AppVersion {
+        /// The version of the layout.
+        layout: u32,
+        /// The declared version of the app.
+        app: u32,
+    },
 }
 
 /// Declares an app.
@@ -169,7 +180,8 @@ impl AppBuilder {
         self
     }
 
-    /// Says what the root model persists: see [`persisted`](crate::persisted).
+    /// Says what the root model persists: see [`persisted`](crate::persisted). The version of the app must
+    /// go up whenever the layout changes, and be no less than that of the layout.
     #[must_use]
     pub fn persists<T: Persisted>(mut self) -> Self {
         self.persistence = Persistence::of::<T>().map(Some);
@@ -187,6 +199,10 @@ impl AppBuilder {
     pub fn build(self) -> Result<App, AppError> {
         let Self { id, version, definitions, persistence } = self;
         let persistence = persistence?;
+        let layout = persistence.as_ref().map_or(0, |persistence| persistence.version);
+        if layout > version {
+            return Err(AppError::AppVersion { layout, app: version });
+        }
         if definitions.is_empty() {
             return Err(AppError::NoRoot);
         }

@@ -265,13 +265,16 @@ fn what_could_not_be_read_again_is_refused_and_versions_must_go_up() {
     assert!(matches!(forgetful, Err(PersistError::Encoding(_))), "{forgetful:?}");
     let built = App::builder::<Board>(APP).persists::<Forgetful>().build().map(|_| ());
     assert_eq!(built, Err(AppError::PersistedVersion { newer: 2, older: 2 }));
+    // A new layout in an app with the old number: the old build would overwrite what it persists.
+    let built = App::builder::<Board>(APP).version(1).persists::<SavedV2>().build().map(|_| ());
+    assert_eq!(built, Err(AppError::AppVersion { layout: 2, app: 1 }));
 }
 
 #[test]
 fn whoever_asks_for_what_is_not_declared_gets_no_session() {
     for app in [
         App::builder::<Board>(APP).model::<Note>(),
-        App::builder::<Board>(APP).model::<Note>().persists::<SavedV2>(),
+        App::builder::<Board>(APP).model::<Note>().version(2).persists::<SavedV2>(),
     ] {
         let started = Vm::new(&app.build().expect("it is sound"), SESSION, &[0xc0]);
         let error = started.map(|_| ()).expect_err("it would begin without its data");
@@ -282,7 +285,7 @@ fn whoever_asks_for_what_is_not_declared_gets_no_session() {
 #[test]
 fn the_version_of_what_is_persisted_is_part_of_the_apps_version() {
     let build = |app: teatime_vm::AppBuilder| app.build().expect("it is sound").version_hash();
-    let app = || App::builder::<Board>(APP);
+    let app = || App::builder::<Board>(APP).version(2);
     let hashes =
         [build(app()), build(app().persists::<SavedV1>()), build(app().persists::<SavedV2>())];
     assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
@@ -339,7 +342,8 @@ fn foreign(persistence: ForeignPersistence) -> Result<App, AppError> {
         }),
         load: Box::new(move |saved| Ok(Box::new(Foreign(text(saved)?)))),
     };
-    App::builder_without_root(APP).foreign_model(model).foreign_persistence(persistence).build()
+    let app = App::builder_without_root(APP).version(99).foreign_model(model);
+    app.foreign_persistence(persistence).build()
 }
 
 fn persistence(version: u32, from: &[u32]) -> ForeignPersistence {

@@ -22,8 +22,8 @@ pub use data::{
 };
 pub use ids::{Digest, SessionId, ViewId, ViewSecret};
 pub use server::{
-    Event, Hold, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views, VoteRequest,
-    Welcome,
+    Event, Hold, NotPersisted, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views,
+    VoteRequest, Welcome,
 };
 pub use trailer::{Holding, PersistedPart, References, Trailer};
 

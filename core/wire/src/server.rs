@@ -37,6 +37,19 @@ pub enum ServerMessage<'a> {
     Persisted(u64),
     /// This version of the app is used in this room, or has been, and is newer than this client's.
     NewerVersion(u32),
+    /// What the root model had persisted at a vote is not kept.
+    NotPersisted(NotPersisted<'a>),
+}
+
+/// What the root model had persisted at a vote is not kept; what was kept before is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotPersisted<'a> {
+    /// Sequence number of the vote.
+    pub seq: u64,
+    /// Why it cannot be stored; it is tried again. Nothing if newer versions of the app have persisted, whose data
+    /// it does not replace.
+    #[serde(borrow)]
+    pub failure: Option<&'a str>,
 }
 
 /// What a client needs to know of a session that it enters.
@@ -210,6 +223,7 @@ const PONG: u8 = 10;
 const HOLD: u8 = 11;
 const PERSISTED: u8 = 12;
 const NEWER_VERSION: u8 = 13;
+const NOT_PERSISTED: u8 = 14;
 
 impl<'a> ServerMessage<'a> {
     /// The bytes of one frame.
@@ -228,6 +242,7 @@ impl<'a> ServerMessage<'a> {
             Self::Hold(body) => codec::encode(HOLD, &matches!(body, Hold::Pause)),
             Self::Persisted(body) => codec::encode(PERSISTED, body),
             Self::NewerVersion(body) => codec::encode(NEWER_VERSION, body),
+            Self::NotPersisted(body) => codec::encode(NOT_PERSISTED, body),
         }
     }
 
@@ -257,6 +272,7 @@ impl<'a> ServerMessage<'a> {
             PONG => Self::Pong(codec::body(body)?),
             PERSISTED => Self::Persisted(codec::body(body)?),
             NEWER_VERSION => Self::NewerVersion(codec::body(body)?),
+            NOT_PERSISTED => Self::NotPersisted(codec::body(body)?),
             HOLD => Self::Hold(if codec::body::<bool>(body)? { Hold::Pause } else { Hold::Resume }),
             other => return Err(WireError::UnknownMessage(other)),
         })

@@ -3,9 +3,9 @@
 
 use teatime_wire::limits::*;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Event, Hold, Join, Resume, Room, Send, SendLimits,
-    ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Verdict, View, ViewId, ViewSecret, Views,
-    Vote, VoteRequest, Welcome,
+    ClientMessage, CloseReason, Digest, Event, Hold, Join, NotPersisted, Resume, Room, Send,
+    SendLimits, ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Verdict, View, ViewId,
+    ViewSecret, Views, Vote, VoteRequest, Welcome,
 };
 
 const PROTOCOL: &str = include_str!("../PROTOCOL.md");
@@ -139,6 +139,14 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
         (ServerMessage::Hold(Hold::Resume), "92 0b c2".into()),
         (ServerMessage::Persisted(300), "92 0c cd 01 2c".into()),
         (ServerMessage::NewerVersion(3), "92 0d 03".into()),
+        (
+            ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: Some("full") }),
+            "92 0e 92 05 a4 66 75 6c 6c".into(),
+        ),
+        (
+            ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: None }),
+            "92 0e 92 05 c0".into(),
+        ),
     ]
 }
 

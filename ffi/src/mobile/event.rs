@@ -1,6 +1,6 @@
 //! What a session tells.
 
-use teatime::{Delivery, SessionEvent};
+use teatime::{Delivery, NotPersisted, SessionEvent};
 
 use crate::data::tea_format;
 use crate::session::tea_connection;
@@ -100,6 +100,13 @@ pub enum Event {
         /// What to tell people.
         why: String,
     },
+    /// What the root model has persisted is not stored.
+    NotPersisted {
+        /// Why the reflector cannot store it: it tries again. Without one newer versions have persisted.
+        status: Option<tea_status>,
+        /// What to tell people.
+        why: String,
+    },
 }
 
 /// What concerns the session.
@@ -138,6 +145,11 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
         SessionEvent::Persisted { seq } => Event::Persisted { seq },
         SessionEvent::NewerVersion(newer) => {
             Event::NewerVersion { version: newer.newer, why: newer.to_string() }
+        }
+        SessionEvent::NotPersisted(told) => {
+            let is_failure = matches!(told, NotPersisted::NotStored(_));
+            let status = is_failure.then_some(tea_status::NotStored);
+            Event::NotPersisted { status, why: told.to_string() }
         }
         // What this version does not know it does not make.
         _ => return None,

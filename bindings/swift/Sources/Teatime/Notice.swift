@@ -30,6 +30,11 @@ public enum Notice: Sendable, Hashable {
   /// began with what was persisted by then; what is done here does not get there. The message tells
   /// people to update.
   case newerVersion(Int, message: String)
+  /// What the root model has persisted is not stored: a later version of the app would begin with what
+  /// was stored before. If the reflector cannot store it there is a reason, and it tries again; otherwise
+  /// newer versions have persisted. The message says so to people. It comes once, and again after
+  /// something else was stored.
+  case notPersisted(TeatimeError.Code?, message: String)
 }
 
 extension Notice {
@@ -53,6 +58,8 @@ extension Notice {
     case .persisted(let seq): self = .persisted(seq: seq)
     case .newerVersion(let version, let why):
       self = .newerVersion(Int(version), message: why)
+    case .notPersisted(let status, let why):
+      self = .notPersisted(status.map(TeatimeError.Code.init), message: why)
     case .published, .connection: return nil
     }
   }

@@ -65,7 +65,8 @@ extension Session {
       becomeReady()
     case .viewLost:
       state.with { $0.isReady = false }
-    case .synced, .state, .verdict, .fault, .held, .diverged, .persisted, .newerVersion:
+    case .synced, .state, .verdict, .fault, .held, .diverged, .persisted, .newerVersion,
+      .notPersisted:
       break
     }
     if let notice = Notice(event) { noticed.send(notice) }

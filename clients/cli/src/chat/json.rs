@@ -103,6 +103,9 @@ impl Form {
                     "event": "newer_version", "version": newer.newer, "own": newer.own,
                     "message": newer.to_string(),
                 }))?,
+                SessionEvent::NotPersisted(why) => print(&json!({
+                    "event": "not_persisted", "message": why.to_string(),
+                }))?,
                 SessionEvent::FaultKept(Ok(file)) => {
                     print(&json!({ "event": "fault_kept", "recording": file }))?;
                 }

@@ -109,6 +109,7 @@ impl Tui {
                 }
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
                 SessionEvent::NewerVersion(newer) => self.screen.notice = Some(newer.to_string()),
+                SessionEvent::NotPersisted(why) => self.screen.notice = Some(why.to_string()),
                 SessionEvent::FaultKept(kept) => self.screen.notice = Some(fault_kept(&kept)),
                 _ => {}
             }

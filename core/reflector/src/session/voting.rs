@@ -1,7 +1,8 @@
 //! The votes of a session, and the snapshots that follow from them.
 
 use teatime_wire::{
-    CloseReason, Digest, Hold, Holding, ServerMessage, SnapshotPart, Trailer, VoteRequest,
+    CloseReason, Digest, Hold, Holding, NotPersisted, ServerMessage, SnapshotPart, Trailer,
+    VoteRequest,
 };
 
 use super::{Refusal, Session, Turn, is_brimful};
@@ -90,6 +91,17 @@ impl Session {
     pub(crate) fn persisted(&mut self, turn: &mut Turn<'_>, seq: u64) {
         self.keep_failed = false;
         self.broadcast(turn, ServerMessage::Persisted(seq).encode().into());
+    }
+
+    /// What was persisted at the vote with this number is not kept.
+    pub(crate) fn tell_not_persisted(
+        &mut self,
+        turn: &mut Turn<'_>,
+        seq: u64,
+        failure: Option<&str>,
+    ) {
+        let message = ServerMessage::NotPersisted(NotPersisted { seq, failure });
+        self.broadcast(turn, message.encode().into());
     }
 
     /// What was persisted could not be kept: it is tried again.

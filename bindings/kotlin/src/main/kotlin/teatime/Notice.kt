@@ -95,6 +95,15 @@ public sealed interface Notice {
      * @property why tells people to update
      */
     public data class NewerVersion(val version: UInt, val why: String) : Notice
+
+    /**
+     * What the root model has persisted is not stored: a later version of the app would begin with what was stored
+     * before. It comes once, and again after something else was stored.
+     *
+     * @property code why the reflector cannot store it, which it tries again; null if newer versions have persisted
+     * @property why says so to people
+     */
+    public data class NotPersisted(val code: ErrorCode?, val why: String) : Notice
 }
 
 /** What concerns the session itself; nothing if it was published. */
@@ -113,6 +122,7 @@ internal fun notice(event: NativeEvent): Notice? = when (event) {
         Notice.Diverged(event.seq, duration(event.timeUs), event.hash, event.evidence, event.why)
     is NativeEvent.Persisted -> Notice.Persisted(event.seq)
     is NativeEvent.NewerVersion -> Notice.NewerVersion(event.version, event.why)
+    is NativeEvent.NotPersisted -> Notice.NotPersisted(event.status?.let(::errorCode), event.why)
 }
 
 internal fun duration(us: ULong): Duration = us.coerceAtMost(Long.MAX_VALUE.toULong()).toLong().microseconds
