@@ -517,6 +517,13 @@ enum tea_event_kind
      * tells the user to update.
      */
     TEA_EVENT_KIND_NEWER_VERSION = 12,
+    /**
+     * What the root model has persisted is not stored: a later version of the app would begin with what
+     * was stored before. If the reflector cannot store it status is TEA_STATUS_NOT_STORED, and it
+     * tries again; otherwise newer versions have persisted. message says so to people. It comes once,
+     * and again after something else was stored.
+     */
+    TEA_EVENT_KIND_NOT_PERSISTED = 13,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
