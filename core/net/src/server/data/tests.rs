@@ -48,8 +48,8 @@ fn frames(mut bytes: &[u8]) -> (Vec<(u8, &[u8])>, bool) {
 async fn who_asks_for_nothing_is_sent_away_and_told_so() {
     for (requests, patience) in [(vec![], IDLE), (hello(), SILENCE)] {
         let blobs = SharedBlobs::in_memory().expect("it is in memory");
-        let (mut client, line) = connection().await;
         let begun = Instant::now();
+        let (mut client, line) = connection().await;
         // Pings ask for nothing, however many come. It goes in the end, so that the server need not wait for it.
         let pinging = async move {
             client.write_all(&requests).await.expect("it is open");
