@@ -23,8 +23,9 @@ struct World {
     disk: MemoryDisk,
     /// Another thread of the same server.
     other: Shared<MemoryDisk>,
-    /// The name of the room that is told.
+    /// The name of the room that is told, and its id.
     name: Digest,
+    id: Digest,
 }
 
 impl World {
@@ -33,10 +34,10 @@ impl World {
         let shared = Shared::new(store.expect("it opens"));
         let other = shared.clone();
         let reflector = Reflector::with_storage(Config::default(), [7; 32], Box::new(shared));
-        let name = Digest([4; 32]);
+        let (name, id) = (Digest([4; 32]), Digest([5; 32]));
         let (connection, got) = (ConnId(0), Vec::new());
         let disk = disk.clone();
-        Self { reflector, now: 0, connection, got, closed: false, disk, other, name }
+        Self { reflector, now: 0, connection, got, closed: false, disk, other, name, id }
     }
 
     /// Joins as a version of the app, which has a session of its own.
@@ -47,9 +48,9 @@ impl World {
         self.say(&ClientMessage::Join(Join {
             protocol: 1,
             session: SessionId([version as u8; 32]),
-            room: Room { name: self.name, id: Digest([5; 32]), version },
+            room: Room { name: self.name, id: self.id, version },
             secret: ViewSecret([self.connection.0 as u8; 32]),
-            password_proof: None,
+            password_proof: Some(self.id),
             view_data: None,
             ticks_per_second: 1,
             attempt: self.connection.0,
@@ -333,13 +334,56 @@ fn a_crafted_room_is_refused_and_harms_no_other() {
     for (attempt, (changes, bytes)) in crafted.into_iter().enumerate() {
         let copy = world.disk.copy();
         let mut world = World::new(&copy);
-        world.other.keep(room, None, changes, &bytes).expect("the disk works");
+        world.other.keep(room, b"", changes, bytes);
+        assert_eq!(world.other.kept(), [(room, Ok(()))]);
         world.other.release(room);
         world.join(2);
         assert!(world.closed && world.begun_with().is_none(), "{attempt}");
         world.name = Digest([6; 32]);
         world.join(3);
         assert!(!world.closed && world.persist(b"other"), "{attempt}");
+    }
+}
+
+#[test]
+fn a_new_version_belongs_to_those_who_can_read_what_is_kept_after_a_restart_too() {
+    let (own, other) = (Digest([5; 32]), Digest([8; 32]));
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    let join_as = |world: &mut World, id, version| {
+        world.id = id;
+        world.join(version);
+        world.closed
+    };
+    // They have a session, in which nothing is persisted.
+    assert!(!join_as(&mut world, own, 1));
+    world.say(&ClientMessage::Send(Send { counter: 1, payload: b"done" }));
+    world.leave();
+    let mut world = World::new(&world.disk.crash(Crash::Power, 1));
+    assert!(!join_as(&mut world, other, 9));
+    assert!(world.persist(b"strange"));
+    world.leave();
+    // So they are let into a new one, but others who come late are not.
+    let mut world = World::new(&world.disk.crash(Crash::Power, 1));
+    assert!(join_as(&mut world, Digest([6; 32]), 2));
+    assert!(!join_as(&mut world, own, 2));
+    assert_eq!(world.begun_with(), None);
+    world.leave();
+    // The usual case.
+    let disk = MemoryDisk::default();
+    let mut world = World::new(&disk);
+    assert!(!join_as(&mut world, other, 2));
+    world.leave();
+    assert!(!join_as(&mut world, own, 1));
+    assert!(world.persist(b"work"));
+    world.leave();
+    let mut world = World::new(&world.disk.crash(Crash::Power, 1));
+    for version in [2, 3] {
+        assert!(join_as(&mut world, other, version));
+        assert!(world.got.is_empty());
+        assert!(!join_as(&mut world, own, version));
+        assert_eq!(world.begun_with().as_deref(), Some(&b"work"[..]));
+        world.leave();
     }
 }
 

@@ -321,9 +321,16 @@ fn work_goes_from_the_first_version_to_the_third_and_both_go_on_side_by_side() {
         let mut fourth = Peer::live(&server, 3, password);
         assert_eq!(fourth.text(), "one\ntwo\nthree");
         agree(&mut [&mut third, &mut fourth]);
-        // And somebody with another password, or none, is in another room.
-        let other = Peer::live(&server, 4, Some("other"));
-        assert_eq!((other.text(), other.newer()), (String::new(), vec![]));
+        // Somebody with another password, or none, cannot begin a version in their place.
+        let others = [Some("other"), if password.is_none() { Some("pw") } else { None }];
+        for other in others {
+            let mut other = Peer::join(&server, 4, other);
+            until("a refusal", &mut [&mut other], |all| all[0].failure().is_some());
+            let code = other.failure().map(|reason| reason.code());
+            assert_eq!(code, Some("WRONG_PASSWORD"));
+        }
+        let right = Peer::live(&server, 4, password);
+        assert_eq!(right.text(), "late");
     }
 }
 
