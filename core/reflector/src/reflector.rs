@@ -13,7 +13,7 @@ use teatime_wire::{
 
 use crate::config::Config;
 use crate::journal::Journal;
-use crate::rooms::{self, Keeping, Origin, Rooms};
+use crate::rooms::{self, Keeping, Kept, Origin, Place, Rooms};
 use crate::session::{Refusal, Session, Turn};
 #[cfg(feature = "storage")]
 use crate::storage::Storage;
@@ -316,29 +316,39 @@ impl Reflector {
     /// Keeps what a session has persisted for those of later versions of the app.
     fn keep(&mut self, now: u64, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let Some(new) = session.to_keep.take() else { return };
-        let (room, from) = (session.room, new.from);
-        match self.rooms.keep(&room, key, new, &mut self.journal, &mut self.out) {
+        if let Some(new) = session.to_keep.take() {
+            let room = rooms::place(&session.room);
+            self.keep_in(now, room, key, new);
+            self.look_for_kept(now);
+        }
+    }
+
+    fn keep_in(&mut self, now: u64, room: Place, key: SessionKey, new: Kept) {
+        let from = new.from;
+        match self.rooms.keep(room, key, new, &mut self.journal, &mut self.out) {
             Ok(Keeping::Kept) => self.tell_kept(now, key, from, Ok(true)),
             Ok(Keeping::Older) => self.tell_kept(now, key, from, Ok(false)),
-            Ok(Keeping::Later) => {
-                self.next_look = now + LOOK;
-                self.look_for_kept(now);
-            }
-            Ok(Keeping::Busy(new)) => session.to_keep = Some(new),
+            Ok(Keeping::Later) => self.next_look = now + LOOK,
             Err(error) => self.tell_kept(now, key, from, Err(error)),
         }
     }
 
     /// Looks what has become of what was to be kept.
     fn look_for_kept(&mut self, now: u64) {
-        for (id, stored) in self.journal.kept() {
-            let (journal, out) = (&mut self.journal, &mut self.out);
-            let Some(arrived) = self.rooms.written(id, stored.is_ok(), journal, out) else {
-                continue;
-            };
-            self.tell_kept(now, arrived.by, arrived.from, stored.map(|()| true));
-            arrived.others.into_iter().for_each(|key| self.keep(now, key));
+        loop {
+            let kept = self.journal.kept();
+            if kept.is_empty() {
+                return;
+            }
+            for (id, stored) in kept {
+                let arrived = self.rooms.written(id, stored.is_ok(), &mut self.out);
+                let Some(arrived) = arrived else { continue };
+                self.tell_kept(now, arrived.by, arrived.from, stored.map(|()| true));
+                for (key, new) in arrived.others {
+                    self.keep_in(now, arrived.room, key, new);
+                }
+                self.rooms.drop_unused(arrived.room, &mut self.journal);
+            }
         }
     }
 

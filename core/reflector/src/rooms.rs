@@ -23,9 +23,9 @@ const KEPT: usize = 2;
 
 /// A room by its name and its id. Who tells the id of a room and another name is brought to another thread of a
 /// server, and must take nothing away from those who are in the room.
-type Place = (Digest, Digest);
+pub(crate) type Place = (Digest, Digest);
 
-fn place(info: &RoomInfo) -> Place {
+pub(crate) fn place(info: &RoomInfo) -> Place {
     (info.name, info.id)
 }
 
@@ -70,8 +70,8 @@ struct Writing {
     /// Whose it is, and where that comes from.
     by: SessionKey,
     from: Origin,
-    /// Who wants something to be kept after that.
-    others: Vec<SessionKey>,
+    /// What is to be kept after that, and whose it is: the newest of each.
+    others: Vec<(SessionKey, Kept)>,
 }
 
 /// Where something comes from that is kept: the timeline with which the session began, and the number of the vote.
@@ -95,18 +95,17 @@ pub(crate) enum Keeping {
     Kept,
     /// Newer versions have persisted something.
     Older,
-    /// It is on its way.
+    /// It is on its way, or will be when something else has arrived.
     Later,
-    /// Something else is: it is to be handed in again after that.
-    Busy(Kept),
 }
 
 /// Something is not on its way any more.
 pub(crate) struct Arrived {
     pub(crate) by: SessionKey,
     pub(crate) from: Origin,
-    /// Who has waited for that.
-    pub(crate) others: Vec<SessionKey>,
+    /// What has waited for that, and whose it is.
+    pub(crate) others: Vec<(SessionKey, Kept)>,
+    pub(crate) room: Place,
 }
 
 /// By what a room is stored among the sessions.
@@ -378,13 +377,12 @@ impl Rooms {
     /// it cannot be stored that stays.
     pub(crate) fn keep(
         &mut self,
-        info: &RoomInfo,
+        place: Place,
         key: SessionKey,
         new: Kept,
         journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) -> Result<Keeping, StorageError> {
-        let place = place(info);
         if self.all.get(&place).is_some_and(|room| room.unreadable.is_some()) {
             self.load(place, journal, out);
         }
@@ -393,10 +391,9 @@ impl Rooms {
             return Err(error);
         }
         if let Some(writing) = &mut room.writing {
-            if !writing.others.contains(&key) {
-                writing.others.push(key);
-            }
-            return Ok(Keeping::Busy(new));
+            writing.others.retain(|(other, kept)| (*other, kept.version) != (key, new.version));
+            writing.others.push((key, new));
+            return Ok(Keeping::Later);
         }
         let is_it = |kept: &Kept| {
             (kept.version, &kept.data, &kept.roots) == (new.version, &new.data, &new.roots)
@@ -435,17 +432,19 @@ impl Rooms {
         &mut self,
         id: SessionId,
         is_stored: bool,
-        journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) -> Option<Arrived> {
         let place = self.writing.remove(&id)?;
-        let arrived = self.arrived(place, is_stored, out);
-        // They were waited for.
-        if self.all.get(&place).is_some_and(|room| room.sessions.is_empty()) {
+        self.arrived(place, is_stored, out)
+    }
+
+    /// A room without sessions has waited for what was on its way, and needs not wait any more.
+    pub(crate) fn drop_unused(&mut self, place: Place, journal: &mut Journal) {
+        let room = self.all.get(&place);
+        if room.is_some_and(|room| room.sessions.is_empty() && room.writing.is_none()) {
             self.forget(place);
-            journal.release(id);
+            journal.release(stored_as(place));
         }
-        arrived
     }
 
     fn arrived(
@@ -465,7 +464,7 @@ impl Rooms {
         if referred || room.refers() {
             out.push_back(room.holds(place));
         }
-        Some(Arrived { by, from, others })
+        Some(Arrived { by, from, others, room: place })
     }
 }
 
