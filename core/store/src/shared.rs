@@ -389,3 +389,21 @@ fn told(error: &Error) -> StorageError {
         other => StorageError::Io(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_hands_something_in_hears_of_it_even_if_nobody_writes_it() {
+        let (answers, room) = (Answers::default(), SessionId([1; 32]));
+        let ticket = || Ticket { room, answers: answers.clone(), is_answered: false };
+        drop(ticket());
+        ticket().answer(Ok(()));
+        let answers = std::mem::take(&mut *answers.lock().expect("nobody panics"));
+        assert!(
+            matches!(&answers[..], [(_, Err(StorageError::Io(_))), (_, Ok(()))]),
+            "{answers:?}"
+        );
+    }
+}

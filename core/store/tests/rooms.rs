@@ -665,6 +665,11 @@ fn nobody_waits_for_what_is_to_be_kept_and_it_counts_when_it_is_stored() {
     set_shut(false);
     world.pass(SECOND);
     assert_eq!(world.failures().len(), 1);
+    world.leave();
+    world.join(5);
+    assert_eq!(world.begun_with().as_deref(), Some(&b"of the third version"[..]));
+    world.leave();
+    world.join(3);
     let before = world.votes().len();
     while world.votes().len() == before {
         world.say(&ClientMessage::Ping(1));
