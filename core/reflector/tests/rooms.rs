@@ -172,12 +172,36 @@ fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
     let late = announced(&mut world, version(4, 1));
     assert_eq!((newer(&world, old), newer(&world, late)), (vec![2], vec![2]));
     assert_eq!((newer(&world, new), newer(&world, another)), (vec![], vec![]));
+    // Who has heard it when he came does not hear it again.
+    let oldest = announced(&mut world, version(5, 0));
+    let more = announced(&mut world, version(6, 2));
+    assert_eq!((newer(&world, oldest), newer(&world, more)), (vec![2], vec![]));
     // Who has gone, and has left nothing behind, is not there.
-    for gone in [new, another] {
+    for gone in [new, another, more] {
         world.say(gone, &ClientMessage::Leave);
     }
     let later = announced(&mut world, version(5, 1));
     assert_eq!(newer(&world, later), [0; 0]);
+}
+
+#[test]
+fn who_comes_with_a_newer_version_is_not_kept_busy_by_however_many_sessions_of_older_ones() {
+    let mut world = world();
+    let old: Vec<_> = (0..150u8)
+        .map(|number| {
+            let session = SessionId([50 + number; 32]);
+            world.join_as(Join { session, ..version(number, 1) })
+        })
+        .collect();
+    world.pass(SECOND);
+    let told = |world: &World| old.iter().filter(|one| newer(world, **one) == [2]).count();
+    let new = world.join_as(version(200, 2));
+    assert_eq!(told(&world), 100);
+    world.say(new, &ClientMessage::Leave);
+    world.join_as(version(201, 2));
+    assert_eq!(told(&world), 150);
+    world.join_as(version(202, 2));
+    assert_eq!(told(&world), 150);
 }
 
 #[test]
