@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::small;
+use proptest::prelude::*;
 use teatime_reflector::{
     Claims, Config, ConnId, Output, RecordKind, Reflector, Storage, StorageError, Stored,
 };
@@ -813,4 +814,161 @@ fn what_a_session_has_begun_with_is_kept_again_if_it_is_lost() {
     world.leave();
     world.join(3);
     assert_eq!(world.begun_with(), Some(vec![7; 300]));
+}
+
+/// What may happen to the versions of an app in a room, one after the other.
+#[derive(Debug, Clone)]
+enum Act {
+    /// Somebody persists something in one of three sessions.
+    Persist(usize),
+    /// What is to be kept is written, or waits.
+    Shut(bool),
+    /// Everybody leaves, and nothing stays in memory.
+    Forget,
+    PowerCut(u64),
+    FailSync,
+    FailWrite,
+    Full(u64),
+}
+
+/// Two of the first version of the app, for one build was repaired, and one of the second.
+const SESSIONS: [(u32, u8); 3] = [(1, 1), (1, 100), (2, 2)];
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        12 => (0..SESSIONS.len()).prop_map(Act::Persist),
+        3 => any::<bool>().prop_map(Act::Shut),
+        3 => Just(Act::Forget),
+        2 => any::<u64>().prop_map(Act::PowerCut),
+        2 => Just(Act::FailSync),
+        1 => Just(Act::FailWrite),
+        1 => (0..400u64).prop_map(Act::Full),
+    ]
+}
+
+/// The versions of an app in a room, and what they were told.
+struct Versions {
+    world: World,
+    gate: Arc<AtomicBool>,
+    inside: Option<usize>,
+    /// Session, vote, and what was persisted at it: a number, and each is higher than the one before.
+    handed_in: Vec<(usize, u64, u32)>,
+    /// Of each version, what was acknowledged.
+    acknowledged: [u32; 3],
+}
+
+impl Versions {
+    fn over(disk: &MemoryDisk) -> (World, Arc<AtomicBool>) {
+        let gate = Arc::new(AtomicBool::new(false));
+        let is_shut = gate.clone();
+        let world = World::over(disk, Config::default(), |storage| {
+            Box::new(Slow { storage, is_shut, waiting: Vec::new() })
+        });
+        (world, gate)
+    }
+
+    fn happen(&mut self, act: &Act) {
+        match *act {
+            Act::Persist(session) => self.persist(session),
+            Act::Shut(shut) => {
+                self.gate.store(shut, Ordering::Relaxed);
+                self.world.pass(SECOND);
+            }
+            Act::Forget => {
+                self.world.leave();
+                self.inside = None;
+                self.world.pass(Config::default().max_idle_time + SECOND);
+            }
+            Act::PowerCut(seed) => {
+                let disk = self.world.disk.crash(Crash::Power, seed);
+                disk.set_capacity(None);
+                (self.world, self.gate) = Self::over(&disk);
+                self.inside = None;
+            }
+            Act::FailSync => self.world.disk.fail_next_sync(),
+            Act::FailWrite => self.world.disk.fail_next_write(),
+            Act::Full(room) => {
+                let files = self.world.disk.files();
+                let used: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+                self.world.disk.set_capacity(Some(used as u64 + room));
+            }
+        }
+        self.hear();
+    }
+
+    fn persist(&mut self, session: usize) {
+        if self.inside != Some(session) || self.world.closed {
+            self.world.leave();
+            let (version, number) = SESSIONS[session];
+            self.world.session = Some(SessionId([number; 32]));
+            self.world.join(version);
+            self.inside = Some(session);
+            // Who was there before may come back until then, and counts.
+            self.world.pass(15 * SECOND);
+        }
+        let before = self.world.votes().len();
+        self.world.say(&ClientMessage::Persist);
+        for _ in 0..60 {
+            if self.world.closed {
+                self.world.disk.set_capacity(None);
+                return;
+            }
+            if let Some(seq) = self.world.votes().get(before).copied() {
+                let number = self.handed_in.len() as u32 + 1;
+                self.handed_in.push((session, seq, number));
+                self.world.answer(&number.to_be_bytes());
+                return;
+            }
+            self.world.say(&ClientMessage::Ping(1));
+            self.world.pass(SECOND);
+        }
+    }
+
+    fn hear(&mut self) {
+        let Some(inside) = self.inside else { return };
+        let newest = self.handed_in.iter().rev();
+        for message in self.world.messages() {
+            let ServerMessage::Persisted(seq) = message else { continue };
+            let number = newest.clone().find(|one| (one.0, one.1) == (inside, seq));
+            let acknowledged = &mut self.acknowledged[SESSIONS[inside].0 as usize];
+            *acknowledged = (*acknowledged).max(number.map_or(0, |one| one.2));
+        }
+    }
+
+    /// Whoever begins a version now begins with nothing older than what was acknowledged.
+    fn check(&self, seed: u64) {
+        let disk = self.world.disk.crash(Crash::Power, seed);
+        disk.set_capacity(None);
+        for version in [1, 2] {
+            let mut found = World::new(&disk);
+            found.session = Some(SessionId([200 + version as u8; 32]));
+            found.join(version);
+            let begun = found
+                .begun_with()
+                .map_or(0, |bytes| u32::from_be_bytes(bytes.try_into().expect("it is a number")));
+            let by = self.handed_in.iter().find(|one| one.2 == begun);
+            let by = by.map_or(0, |one| SESSIONS[one.0].0);
+            let newest = (0..=version).rev().find(|one| self.acknowledged[*one as usize] > 0);
+            assert!(by >= newest.unwrap_or(0) && by <= version, "{begun} of {by} for {version}");
+            assert!(begun >= self.acknowledged[by as usize], "{begun}: {:?}", self.acknowledged);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    /// Two versions of an app side by side, and all that can happen to the disk and the server.
+    #[test]
+    fn no_version_begins_with_less_than_was_acknowledged(
+        acts in prop::collection::vec(act(), 1..40),
+    ) {
+        let (world, gate) = Versions::over(&MemoryDisk::default());
+        let (handed_in, acknowledged) = (Vec::new(), [0; 3]);
+        let mut versions = Versions { world, gate, inside: None, handed_in, acknowledged };
+        for (at, act) in acts.iter().enumerate() {
+            versions.happen(act);
+            versions.check(at as u64);
+        }
+    }
 }
