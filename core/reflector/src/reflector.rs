@@ -255,7 +255,7 @@ impl Reflector {
             }
             ClientMessage::Join(_) => {}
         }
-        if let Some(session) = self.sessions.get(&key).filter(|one| one.is_used && !was_used) {
+        if !was_used && let Some(session) = self.sessions.get(&key).filter(|one| one.is_used) {
             self.rooms.is_used(&session.room);
         }
         self.schedule(key);
@@ -376,7 +376,10 @@ impl Reflector {
             }
             Err(error) => {
                 session.tell_not_persisted(turn, seq, Some(&error.to_string()));
-                session.not_persisted(turn);
+                // What is damaged does not become whole by itself.
+                if !matches!(error, StorageError::Corrupt(_)) {
+                    session.not_persisted(turn);
+                }
             }
         }
         self.schedule(key);

@@ -99,7 +99,7 @@ impl World {
         config: Config,
         storage: impl FnOnce(Shared<MemoryDisk>) -> Box<dyn Storage>,
     ) -> Self {
-        let store = MemoryStore::open(disk.clone(), small(Durability::Power, 100_000));
+        let store = MemoryStore::open(disk.clone(), small(Durability::Power, 700));
         let shared = Shared::new(store.expect("it opens"));
         let other = shared.clone();
         let reflector = Reflector::with_storage(config, [7; 32], storage(shared));
@@ -707,8 +707,14 @@ fn a_room_that_cannot_be_read_keeps_nothing_and_stays_as_it_is() {
     assert_eq!((world.closed, events.count()), (false, 1));
     world.say(&ClientMessage::Send(Send { counter: 2, payload: b"done" }));
     assert!(!world.persist(b"second"));
-    let failures = world.failures();
+    let (failures, votes) = (world.failures(), world.votes());
     assert!(failures[0].contains("checksum"), "{failures:?}");
+    // Which nobody tries again and again.
+    (0..5).for_each(|_| {
+        world.say(&ClientMessage::Ping(1));
+        world.pass(20 * SECOND);
+    });
+    assert_eq!((world.failures().len(), world.votes()), (1, votes));
     world.leave();
     world.join(2);
     assert!(world.closed && world.got.is_empty());
