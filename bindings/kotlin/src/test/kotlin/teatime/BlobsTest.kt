@@ -127,7 +127,10 @@ class BlobsTest {
         assertEquals(258, handle.size)
         assertEquals("[\"$text\"]", Json.encodeToString(listOf(handle)))
         assertEquals(listOf(handle), Json.decodeFromString<List<BlobHandle>>("[\"$text\"]"))
-        for (wrong in listOf("", "teatime-blob:", text.dropLast(1), text + "0", text.uppercase(), text.drop(1) + "0")) {
+        val largest = text.replace("0000000000000102", "7" + "f".repeat(15))
+        assertEquals(Long.MAX_VALUE, BlobHandle(largest).size)
+        val tooLarge = text.replace("0000000000000102", "8" + "0".repeat(15))
+        for (wrong in listOf(tooLarge, "", "teatime-blob:", text.dropLast(1), text + "0", text.uppercase(), text.drop(1) + "0")) {
             assertEquals(ErrorCode.BAD_BLOB_HANDLE, failure { BlobHandle(wrong) }.code, wrong)
             val read = runCatching { Json.decodeFromString<List<BlobHandle>>("[\"$wrong\"]") }
             assertTrue(read.exceptionOrNull() is SerializationException, wrong)
