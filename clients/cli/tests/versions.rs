@@ -4,7 +4,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use support::{Program, Start, command};
@@ -71,17 +71,24 @@ fn the_chat_on_a_whole_terminal_says_what_cannot_be_persisted() {
         failure: Some("the disk is full"),
     }));
     other.post("in the meantime");
-    let mut shown = Vec::new();
     let mut output = script.stdout.take().expect("it is piped");
+    let (sender, parts) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut part = [0; 4096];
+        while let Ok(length @ 1..) = output.read(&mut part) {
+            // The test may have seen enough.
+            let _ = sender.send(part[..length].to_vec());
+        }
+    });
+    let mut shown = Vec::new();
     let word = b"cannot be stored: the disk is full; it is tried again";
     while !shown.windows(word.len()).any(|window| window == word) {
-        let mut part = [0; 4096];
-        let length = output.read(&mut part).expect("it is open");
-        assert!(length > 0, "{}", String::from_utf8_lossy(&shown));
-        shown.extend(&part[..length]);
+        match parts.recv_timeout(Duration::from_secs(30)) {
+            Ok(part) => shown.extend(part),
+            Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&shown)),
+        }
     }
     // Ctrl-C.
     script.stdin.take().expect("it is piped").write_all(b"\x03").expect("it is open");
-    std::io::copy(&mut output, &mut std::io::sink()).expect("it is open");
     assert!(script.wait().is_ok_and(|status| status.success()));
 }
