@@ -7,6 +7,7 @@ use teatime_session::{Client, Config, Receipt};
 use teatime_wire::{ClientMessage, Digest, Send, SnapshotPart, Vote};
 
 use super::plan::{Pace, Plan};
+use super::report::{Invariant, Outcome, Wrong};
 use super::scenario::{Dice, Event, Scenario};
 
 /// A kind of dice: what participants bring along.
@@ -129,6 +130,14 @@ impl Participant {
 
     pub(super) fn chance(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
+    }
+
+    /// Whether nothing was to be published that must not be.
+    pub(super) fn publishes_well(&mut self) -> Outcome {
+        match self.refused.take() {
+            Some(refused) => Err(Wrong::new(Invariant::Sanity, refused)),
+            None => Ok(()),
+        }
     }
 
     /// What a liar sends in place of what its client wants to send.

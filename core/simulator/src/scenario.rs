@@ -34,7 +34,10 @@ pub trait Scenario: Sync {
     fn begin(&self) {}
 
     /// A user does something.
-    fn act(&self, dice: &mut Dice, user: &mut User<'_>);
+    ///
+    /// # Errors
+    /// What went wrong: it ends the run.
+    fn act(&self, dice: &mut Dice, user: &mut User<'_>) -> Result<(), String>;
 
     /// A user sends what makes a handler fail: see [`What::Panics`](crate::What::Panics).
     fn poison(&self, _dice: u64, _user: &mut User<'_>) {}
@@ -46,6 +49,11 @@ pub trait Scenario: Sync {
     /// [`What::Diverges`](crate::What::Diverges).
     fn corrupt(&self, step: &mut dyn FnMut()) -> bool {
         step();
+        false
+    }
+
+    /// Whether handlers may fail without a word: what their panics print is left out.
+    fn is_quiet(&self) -> bool {
         false
     }
 

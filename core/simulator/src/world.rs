@@ -13,9 +13,10 @@ use teatime_vm::{SessionId, Vm};
 use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 
 use super::network::{Line, Network, Sizes, delay};
-use super::oracle::Oracle;
+use super::oracle::{Memory, Oracle, Time};
 use super::participant::Participant;
 use super::plan::{Bug, Keeps, Plan};
+use super::quiet::{self, Silencer};
 use super::report::{Invariant, Outcome, Report, Violation, Wrong};
 use super::scenario::{Dice, Scenario};
 use super::server::{Down, End, Server};
@@ -97,7 +98,7 @@ pub(super) struct World<'a> {
     pub(super) network: Network,
     pub(super) sizes: Sizes,
     pub(super) participants: Vec<Participant>,
-    oracle: Oracle,
+    oracle: Oracle<'a>,
     pub(super) report: Report,
     trace: blake3::Hasher,
     /// The faults are over.
@@ -111,6 +112,16 @@ pub(super) struct World<'a> {
 
 /// Plays a plan.
 pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Violation> {
+    play_for(plan, scenario, Time::Only).map(|(report, _)| report)
+}
+
+/// Plays a plan for the only, the first or the second time: then all states are compared with those of the first.
+pub(super) fn play_for(
+    plan: &Plan,
+    scenario: &dyn Scenario,
+    time: Time<'_>,
+) -> Result<(Report, Memory), Violation> {
+    let _silencer = scenario.is_quiet().then(Silencer::new);
     scenario.begin();
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ 0x7ea_71e3);
     let mut seed = [0; 32];
@@ -134,7 +145,7 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
         network: Network::default(),
         sizes: Sizes::default(),
         participants: Vec::new(),
-        oracle: Oracle::new(plan.rooms),
+        oracle: Oracle::new(plan.rooms, time),
         report: Report::default(),
         trace: blake3::Hasher::new(),
         quiet: false,
@@ -146,10 +157,13 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
     let played =
         played.unwrap_or_else(|panic| Err(Wrong::new(Invariant::Sanity, message(&*panic))));
     let (at_us, report) = (world.now, world.report());
-    played.map(|()| report).map_err(|Wrong { of, what, clash }| {
-        let story = world.story();
-        Violation { at_us, of, what, acts: world.acts, clash, story }
-    })
+    match played {
+        Ok(()) => Ok((report, world.oracle.into_memory())),
+        Err(Wrong { of, what, clash }) => {
+            let story = world.story();
+            Err(Violation { at_us, of, what, acts: world.acts, clash, story })
+        }
+    }
 }
 
 /// Whether there can be a session at all.
@@ -281,8 +295,8 @@ impl World<'_> {
                 self.after_server();
             }
             Happening::GoneAtClient(connection, reason) => self.gone_at_client(connection, reason),
-            Happening::Step(at) => self.step(at)?,
-            Happening::Act(at) => self.act(at),
+            Happening::Step(at) => quiet::when(self.scenario.is_quiet(), || self.step(at))?,
+            Happening::Act(at) => self.act(at)?,
             Happening::Wake if self.wake_at == Some(self.now) => {
                 self.wake_at = None;
                 self.server.handle_timeout(self.now);
