@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use teatime::testing::{Dice, End, Failure, Invariant, Plan, Simulation, Summary, User, What};
+use teatime::testing::{
+    Dice, End, Failure, Fault, Invariant, Plan, Simulation, Summary, User, What,
+};
 use teatime::{
     App, Cx, Duration, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, handlers, model,
 };
@@ -487,6 +489,40 @@ fn large_events_and_large_states_pass() -> Result<(), Failure> {
         assert!(played.run()?.entries > 10, "{background} {picture}");
     }
     Ok(())
+}
+
+/// What is given comes first, however many threads play and whatever its seed.
+#[test]
+fn of_several_that_fail_the_first_is_told() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let simulation = || simulation(Planted::LeftOut).seconds(20).seeds(8).shrink_runs(0).threads(4);
+    let plan = simulation().plan(50);
+    plan.write(&folder.path().join("by hand.json")).expect("it can be written");
+    for _ in 0..3 {
+        let failure = simulation().keep_in(folder.path()).run().expect_err("all of them fail");
+        assert!(failure.seed() == 50 || is_told_otherwise(), "{failure}");
+        let failure = simulation().run().expect_err("all of them fail");
+        assert!(failure.seed() == 1 || is_told_otherwise(), "{failure}");
+    }
+}
+
+#[test]
+fn plans_that_cannot_be_played_are_refused() {
+    let good = simulation(Planted::Nothing).seconds(2).plan(1);
+    let late = || vec![Fault { at_ms: u64::MAX, what: What::Cut, dice: 0 }];
+    for (plan, says) in [
+        (Plan { clients: 0, ..good.clone() }, "nobody takes part"),
+        (Plan { rooms: 0, ..good.clone() }, "0 rooms: there may be"),
+        (Plan { fault_seconds: u64::MAX, ..good.clone() }, "seconds: there may be"),
+        (Plan { converge_seconds: u64::MAX, ..good.clone() }, "seconds: there may be"),
+        (Plan { faults: late(), ..good.clone() }, "seconds: there may be"),
+        (Plan { acts: Some(vec![2, 1]), ..good.clone() }, "are not in order"),
+    ] {
+        let failure = simulation(Planted::Nothing).play(&plan).expect_err(says);
+        assert_eq!(failure.smallest().of, Invariant::Setup, "{failure}");
+        assert!(failure.to_string().contains(says), "{says}: {failure}");
+    }
+    assert!(simulation(Planted::Nothing).play(&good).is_ok());
 }
 
 /// What a simulation says that proves nothing, so that it does not pass.
