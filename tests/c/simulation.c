@@ -7,12 +7,13 @@
 #include "support.h"
 
 #include <teatime_testing.h>
+#include <time.h>
 
 /* A poll: users vote for one of eight colours. The root model "poll" counts, and keeps the newest ballot. */
 struct poll {
     uint64_t votes[8], total, ballot, planted;
 };
-enum { NOTHING, STATIC, RAND };
+enum { NOTHING, STATIC, RAND, CLOCK, REFUSES };
 
 static void *poll_init(tea_cx *cx, tea_data options, void *user_data) {
     struct poll *poll = calloc(1, sizeof *poll);
@@ -34,6 +35,7 @@ static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_data a
     poll->total++;
     if (poll->planted == STATIC) poll->ballot = ballots++;
     else if (poll->planted == RAND) poll->ballot = (uint64_t)rand();
+    else if (poll->planted == CLOCK) poll->ballot = (uint64_t)time(NULL);
     else return tea_cx_random_below(cx, 1000, &poll->ballot);
     return 0;
 }
@@ -41,6 +43,7 @@ static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_data a
 static int32_t poll_save(const void *model, tea_value *state) {
     const struct poll *poll = model;
     int at;
+    if (poll->planted == REFUSES && poll->total > 3) return 9;
     tea_value_put_map(state, 4);
     tea_value_put_str(state, TEA_STR("votes"));
     tea_value_put_array(state, 8);
@@ -106,15 +109,14 @@ static tea_app *poll_app(void) {
     return app;
 }
 
-/* What a user does now and then. */
-static void vote(tea_player *player, void *user_data) {
+/* What a user does now and then. It returns what is wrong. */
+static int32_t vote(tea_player *player, void *user_data) {
     uint64_t colour;
     char json[24];
     (void)user_data;
-    if (tea_player_below(player, 8, &colour) != TEA_STATUS_OK) return;
+    if (tea_player_below(player, 8, &colour) != TEA_STATUS_OK) return 1;
     snprintf(json, sizeof json, "%d", (int)colour);
-    /* What may not be published ends the seed. */
-    (void)tea_player_publish(player, TEA_STR("poll"), TEA_STR("vote"), tea_json(json));
+    return tea_player_publish(player, TEA_STR("poll"), TEA_STR("vote"), tea_json(json));
 }
 
 /* At the end of a seed: every vote that was accepted was counted, once. Callbacks return what is wrong: an assertion
@@ -152,7 +154,9 @@ static void a_correct_model_passes_all_seeds(void **state) {
     assert_int_equal(report.runs, 20);
     assert_true(report.client_hours > 1.0);
     assert_true(report.events > 1000 && report.compared > 1000 && report.synced > 1000);
-    assert_true(checked >= 20);
+    assert_true(report.checked >= 20);
+    /* The first seed is played twice. */
+    assert_true((uint64_t)checked > report.checked);
 }
 
 /* What the last failure says; longer than most. */
@@ -189,6 +193,7 @@ static tea_simulation plain(const tea_action *action, const char *options) {
 static void a_static_variable_and_rand_are_found_and_named(void **state) {
     static const char *const parts[] = {
         "model `poll` (id 1), field `ballot`", " here, ", " there; after seq ", "event poll/vote", "TEATIME_SEED=", NULL};
+    static const char *const others[] = {"two participants differ", "field `ballot`", NULL};
     tea_action action = {1, vote, NULL};
     tea_simulation simulation = plain(&action, "1");
     (void)state;
@@ -197,14 +202,85 @@ static void a_static_variable_and_rand_are_found_and_named(void **state) {
     simulation.options = tea_json("2");
     assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
     says(parts);
-    /* Found later, but found. */
+    /* Found later, but found; and by other participants, too. */
     simulation.distance = 10;
     assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    simulation.no_twin = true;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(others);
 }
 
-static void add(tea_player *player, void *user_data) {
+/* All participants see the same second, but not when the seed is played again. */
+static void a_clock_of_seconds_is_found_and_named(void **state) {
+    static const char *const parts[] = {"model `poll` (id 1), field `ballot`", "event poll/vote", NULL};
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation = plain(&action, "3");
+    (void)state;
+    simulation.seeds = 1;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(parts);
+}
+
+static void what_cannot_be_saved_is_told_as_such(void **state) {
+    static const char *const parts[] = {"cannot be saved", "save returned 9", NULL};
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation = plain(&action, "4");
+    (void)state;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_BAD_SNAPSHOT);
+    says(parts);
+}
+
+static int32_t fail_later(tea_player *player, void *user_data) {
+    uint64_t voted;
+    (void)user_data;
+    if (tea_player_count(player, TEA_STR("poll"), TEA_STR("vote"), &voted) != TEA_STATUS_OK) return 1;
+    return voted > 2 ? 77 : 0;
+}
+
+static void an_action_that_fails_is_told(void **state) {
+    static const char *const parts[] = {"an action failed, after ", ": action 2: act returned 77", NULL};
+    tea_action actions[] = {{1, vote, NULL}, {1, fail_later, NULL}};
+    tea_simulation simulation = plain(actions, "0");
+    (void)state;
+    simulation.action_count = 2;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
+    says(parts);
+}
+
+static void what_is_left_out_does_not_happen(void **state) {
+    static const char *const left[] = {"what is left of it: 0 of 0 faults", NULL};
+    static const char *const whole[] = {" faults, ", "at most 5 participants, 20 s:", NULL};
+    static const char *const names[] = {"nothing that happens is called \"rain\"; but: starts, ", "bursts", NULL};
+    static const char *const all[] = {
+        "starts", "crashes", "leaves", "cut", "all_cut", "up_blocked", "down_blocked", "partition", "freezes",
+        "idles", "clock_jumps", "reflector_clock_jumps", "reflector_crashes", "power_cut", "reflector_stops",
+        "disk_full", "disk_read_only", "write_fails", "write_tears", "sync_fails", "bursts", "vote_asked",
+        "join_repeated", "silent_connection", "rubbish"};
+    enum { COUNT = sizeof all / sizeof *all };
+    tea_str without[COUNT];
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation = plain(&action, "1");
+    int at;
+    (void)state;
+    for (at = 0; at < COUNT; at++) without[at] = tea_text(all[at]);
+    simulation.seeds = 1;
+    simulation.no_shrinking = true;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(whole);
+    simulation.without = without;
+    simulation.without_count = COUNT;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(left);
+    without[3] = TEA_STR("rain");
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_INVALID_ARGUMENT);
+    says(names);
+    simulation.without = NULL;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_NULL_POINTER);
+}
+
+static int32_t add(tea_player *player, void *user_data) {
     const char *event = user_data;
-    (void)tea_player_publish(player, TEA_STR("tally"), tea_text(event), tea_json("3"));
+    return tea_player_publish(player, TEA_STR("tally"), tea_text(event), tea_json("3"));
 }
 
 static void what_save_forgets_and_a_handler_that_fails_are_found(void **state) {
@@ -242,25 +318,47 @@ static int32_t never(tea_player *player, void *user_data) {
     return 3;
 }
 
+/* The file that the last failure names. */
+static void where_it_is_kept(char *file, size_t size) {
+    static const char before[] = "is kept in ";
+    tea_str why = tea_last_error();
+    const char *end = why.ptr + why.len, *at = why.ptr;
+    while (at < end && strncmp(at, before, sizeof before - 1) != 0) at++;
+    assert_true(at < end);
+    at += sizeof before - 1;
+    snprintf(file, size, "%.*s", (int)strcspn(at, "\n"), at);
+}
+
 static void a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again(void **state) {
     static const char *const parts[] = {"check returned 3", "is kept in", NULL};
+    static const char *const again[] = {"check returned 3", "TEATIME_PLAN=/tmp/teatime-kept-", NULL};
+    static const char *const broken[] = {"is refused: /tmp/teatime-kept-", NULL};
     tea_action action = {1, vote, NULL};
     tea_simulation simulation = plain(&action, "0");
-    char folder[] = "/tmp/teatime-kept-XXXXXX", file[64];
+    char folder[] = "/tmp/teatime-kept-XXXXXX", file[128];
+    FILE *kept;
     (void)state;
     assert_non_null(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/1.json", folder);
     simulation.check = never;
     simulation.keep_in = tea_text(folder);
     simulation.shrink_runs = 20;
     assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
     says(parts);
+    where_it_is_kept(file, sizeof file);
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
+    says(again);
     simulation.plan = tea_text(file);
     assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
     simulation.check = NULL;
     assert_ok(play(poll_app(), &simulation));
     assert_int_equal(remove(file), 0);
     assert_status(play(poll_app(), &simulation), TEA_STATUS_INVALID_ARGUMENT);
+    simulation.plan = tea_text("");
+    assert_non_null(kept = fopen(file, "w"));
+    assert_int_equal(fclose(kept), 0);
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_INVALID_ARGUMENT);
+    says(broken);
+    assert_int_equal(remove(file), 0);
     assert_int_equal(remove(folder), 0);
 }
 
@@ -273,7 +371,7 @@ static void must(tea_status status, tea_status expected) {
     calls_amiss += status != expected;
 }
 
-static void keeps(tea_player *player, void *user_data) {
+static int32_t keeps(tea_player *player, void *user_data) {
     tea_view_id view;
     uint64_t number;
     tea_value *answer;
@@ -288,9 +386,9 @@ static void keeps(tea_player *player, void *user_data) {
     if (tea_player_query(player, 1, TEA_STR("total"), tea_nil(), 0, &answer) == TEA_STATUS_OK)
         (void)tea_value_free(answer);
     asking = NULL;
-    vote(player, NULL);
     if (stale) must(tea_player_view_id(stale, &view), TEA_STATUS_NOT_IN_MODEL);
     stale = player;
+    return vote(player, NULL);
 }
 
 static void wrong_calls_are_told(void **state) {
@@ -314,7 +412,7 @@ static void wrong_calls_are_told(void **state) {
     simulation.actions = NULL;
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_NULL_POINTER);
     simulation.action_count = 0;
-    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_MODEL);
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_INVALID_ARGUMENT);
     action.act = keeps;
     simulation.actions = &action;
     simulation.action_count = 1;
@@ -322,6 +420,10 @@ static void wrong_calls_are_told(void **state) {
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_BAD_FORMAT);
     simulation.options = tea_json("\"none\"");
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_MODEL);
+    simulation.options = tea_json("0");
+    setenv("TEATIME_SEED", "", 1);
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_INVALID_ARGUMENT);
+    unsetenv("TEATIME_SEED");
     simulation.size--;
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_INVALID_ARGUMENT);
     assert_int_equal(*(unsigned char *)&report, 0x5a);
@@ -332,6 +434,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_correct_model_passes_all_seeds),
         cmocka_unit_test(a_static_variable_and_rand_are_found_and_named),
+        cmocka_unit_test(a_clock_of_seconds_is_found_and_named),
+        cmocka_unit_test(what_cannot_be_saved_is_told_as_such),
+        cmocka_unit_test(an_action_that_fails_is_told),
+        cmocka_unit_test(what_is_left_out_does_not_happen),
         cmocka_unit_test(what_save_forgets_and_a_handler_that_fails_are_found),
         cmocka_unit_test(a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again),
         cmocka_unit_test(wrong_calls_are_told),
@@ -339,5 +445,6 @@ int main(void) {
     /* The numbers here are of so many seeds. */
     unsetenv("TEATIME_SEED");
     unsetenv("TEATIME_SEEDS");
+    unsetenv("TEATIME_PLAN");
     return cmocka_run_group_tests_name("simulation", tests, NULL, NULL);
 }
