@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use teatime::testing::{
@@ -582,7 +582,10 @@ fn a_clock_of_seconds_is_found_and_named() {
     let counted = simulation(Planted::Nothing).seeds(1).action(5, |_, user| {
         user.publish("board", "put", &Put { x: played.fetch_add(1, Ordering::Relaxed) });
     });
-    assert!(counted.run().is_ok());
+    let started = Instant::now();
+    assert!(counted.seconds(5).run().is_ok());
+    // Every event of the second play is in another second than in the first.
+    assert!(started.elapsed() >= std::time::Duration::from_secs(1));
 }
 
 #[test]
