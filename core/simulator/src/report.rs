@@ -247,3 +247,46 @@ impl From<(Invariant, String)> for Wrong {
         Self { of, what, clash: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differs(model: &str, field: &str) -> Violation {
+        let clash = Clash {
+            model: Some((1, model.to_owned())),
+            field: field.to_owned(),
+            here: String::new(),
+            here_is: String::new(),
+            there: String::new(),
+            there_is: String::new(),
+            after: String::new(),
+        };
+        Violation { clash: Some(Box::new(clash)), ..Violation::new(Invariant::Sync, String::new()) }
+    }
+
+    #[test]
+    fn another_field_or_model_is_another_mistake_and_another_value_is_not() {
+        let one = differs("board", "counts[3]");
+        assert!(differs("board", "counts[7].x").is_like(&one));
+        assert!(Violation { of: Invariant::Agreement, ..differs("board", "counts") }.is_like(&one));
+        assert!(!differs("board", "names").is_like(&one));
+        assert!(!differs("poll", "counts[3]").is_like(&one));
+        assert!(!Violation { of: Invariant::Check, ..differs("board", "counts[3]") }.is_like(&one));
+        // Where the other state was not known any more.
+        let nameless = Violation::new(Invariant::Agreement, String::new());
+        assert!(differs("poll", "names").is_like(&nameless));
+    }
+
+    #[test]
+    fn other_words_are_another_mistake_and_other_numbers_are_not() {
+        let said = |what: &str| Violation::new(Invariant::Check, what.to_owned());
+        let one = said("participant 3: check 2: 7 stones\nand more");
+        assert!(said("participant 1: check 2: 31 stones\nor less").is_like(&one));
+        assert!(!said("participant 3: check 1: 7 stones").is_like(&one));
+        assert!(!said("participant 3: check 2: 7 cards").is_like(&one));
+        let one = said("participant 1: action 1: act returned 7");
+        assert!(!said("participant 1: action 1: act returned 8").is_like(&one));
+        assert!(!said("participant 1: action 2: act returned 7").is_like(&one));
+    }
+}
