@@ -13,6 +13,9 @@ use super::scenario::{Dice, Event, Scenario};
 /// A kind of dice: what participants bring along.
 const BRINGS: u64 = 1;
 
+/// The password of sessions that have one.
+pub(super) const PASSWORD: &str = "sesame";
+
 pub(super) struct Participant {
     pub(super) client: Client,
     pub(super) room: usize,
@@ -70,7 +73,7 @@ impl Participant {
         let (app, options) = (scenario.app().clone(), scenario.options(plan));
         let mut config = Config::with_encoded_options(app, scenario.room(room), &options)
             .expect("a session with these options was started before")
-            .password(plan.password.then_some("sesame"));
+            .password(plan.password.then_some(PASSWORD));
         config.view_data = scenario.view_data(&mut Dice::of(plan.seed, BRINGS, number as u64));
         if plan.pace == Pace::Steady {
             config.ticks_per_second = 1;

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 use teatime_session::PublishError;
+use teatime_vm::persisted::PersistedData;
 use teatime_vm::{App, Fault, Model, Payload, ViewId, Vm};
 
 use super::participant::Participant;
@@ -28,6 +29,11 @@ pub trait Scenario: Sync {
     /// The name of one of the sessions.
     fn room(&self, number: usize) -> &str {
         if number == 0 { "a room" } else { "another room" }
+    }
+
+    /// What an older version of the app has persisted in each of the sessions' rooms before a run begins.
+    fn begins_with(&self) -> Option<&PersistedData> {
+        None
     }
 
     /// A run begins.

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use teatime_vm::persisted::{self, Persisted, PersistedData};
 use teatime_vm::{App, Fault};
 
 use super::campaign::{How, Remembered, Run, Summary};
@@ -67,6 +68,7 @@ pub struct Simulation<'a> {
     app: App,
     options: Result<Vec<u8>, String>,
     view_data: Option<ViewData<'a>>,
+    begins_with: Option<Result<PersistedData, String>>,
     actions: Vec<(u64, Act<'a>)>,
     checks: Vec<Check<'a>>,
     allows_faults: bool,
@@ -111,6 +113,7 @@ impl<'a> Simulation<'a> {
             app,
             options: Ok(vec![0xc0]),
             view_data: None,
+            begins_with: None,
             actions: Vec::new(),
             checks: Vec::new(),
             allows_faults: false,
@@ -155,6 +158,21 @@ impl<'a> Simulation<'a> {
     /// The same for all of them, as MessagePack.
     pub fn encoded_view_data(mut self, data: Vec<u8>) -> Self {
         self.view_data = Some(Box::new(move |_| Some(data.clone())));
+        self
+    }
+
+    /// What an older version of the app has persisted, `SavedV1 { … }`, say: each session begins with it, in the room
+    /// that the older version has left. So migrations are played under all faults.
+    pub fn begins_with<P: Persisted>(mut self, saved: &P) -> Self {
+        let data = persisted::write(saved).map_err(|error| error.to_string());
+        self.begins_with = Some(data);
+        self
+    }
+
+    /// The same as MessagePack, in this version of its layout.
+    pub fn begins_with_encoded(mut self, version: u32, msgpack: &[u8]) -> Self {
+        let bytes = teatime_vm::canonical(msgpack).map_err(|error| error.to_string());
+        self.begins_with = Some(bytes.map(|bytes| PersistedData { version, bytes: bytes.into() }));
         self
     }
 
@@ -308,6 +326,9 @@ impl<'a> Simulation<'a> {
 
     fn play_all(&self, plans: &LineUp) -> Result<Summary, Failure> {
         self.options.clone().map_err(|why| self.refused(format!("the options: {why}")))?;
+        if let Some(Err(why)) = &self.begins_with {
+            return Err(self.refused(format!("what an older version has persisted: {why}")));
+        }
         if plans.length() == 0 {
             return Err(self.refused("no seed is played".to_owned()));
         }
@@ -455,6 +476,10 @@ impl Scenario for Simulation<'_> {
 
     fn view_data(&self, dice: &mut Dice) -> Option<Vec<u8>> {
         self.view_data.as_ref()?(dice)
+    }
+
+    fn begins_with(&self) -> Option<&PersistedData> {
+        self.begins_with.as_ref()?.as_ref().ok()
     }
 
     fn act(&self, dice: &mut Dice, user: &mut User<'_>) -> Result<(), String> {

@@ -12,9 +12,10 @@ use teatime_session::{Action, Config, ConnectionState, Input, Stepped};
 use teatime_vm::{SessionId, Vm};
 use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 
+use super::before;
 use super::network::{Line, Network, Sizes, delay};
 use super::oracle::{Memory, Oracle, Time};
-use super::participant::Participant;
+use super::participant::{PASSWORD, Participant};
 use super::plan::{Bug, Keeps, Plan};
 use super::quiet::{self, Silencer};
 use super::report::{Invariant, Outcome, Report, Violation, Wrong};
@@ -130,6 +131,15 @@ pub(super) fn play_for(
     let started = catch_unwind(AssertUnwindSafe(|| start(plan, scenario)));
     let started = started.unwrap_or_else(|panic| Err(message(&*panic)));
     started.map_err(failed(Invariant::Start))?;
+    let mut server = Server::new(plan, seed).map_err(failed(Invariant::Storage))?;
+    if let Some(data) = scenario.begins_with() {
+        for number in 0..plan.rooms {
+            rng.fill_bytes(&mut seed);
+            let room = (scenario.room(number), plan.password.then_some(PASSWORD));
+            let persisted = before::persist(&mut server, scenario.app(), room, data, seed);
+            persisted.map_err(failed(Invariant::Start))?;
+        }
+    }
     let mut world = World {
         plan,
         scenario,
@@ -137,7 +147,7 @@ pub(super) fn play_for(
         now: 0,
         order: 0,
         queue: BinaryHeap::new(),
-        server: Server::new(plan, seed).map_err(failed(Invariant::Storage))?,
+        server,
         down_until: 0,
         wake_at: None,
         flush_planned: false,
@@ -173,6 +183,10 @@ fn start(plan: &Plan, scenario: &dyn Scenario) -> Result<(), String> {
     let mut config = config.map_err(|error| error.to_string())?;
     config.view_data = scenario.view_data(&mut Dice::of(plan.seed, ACTS, 0));
     config.check().map_err(|error| error.to_string())?;
+    if let Some(data) = scenario.begins_with() {
+        let migrated = app.migrate(data).map_err(|error| error.to_string())?;
+        migrated.ok_or("the app persists nothing, and is to begin with what it has persisted")?;
+    }
     let session = SessionId(config.session_id().0);
     Vm::new(app, session, &config.options).map(drop).map_err(|error| error.to_string())
 }

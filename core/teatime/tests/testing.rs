@@ -10,7 +10,8 @@ use teatime::testing::{
     Dice, End, Failure, Fault, Invariant, Plan, Simulation, Summary, User, What,
 };
 use teatime::{
-    App, Cx, Duration, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, handlers, model,
+    App, Cx, Duration, NoPrevious, OrderedMap, Persisted, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo,
+    handlers, model,
 };
 
 /// What is wrong with the board.
@@ -477,6 +478,114 @@ fn album(background: u64, picture: usize) -> Simulation<'static> {
         .options(&background)
         .action(1, move |_, user| user.publish("album", "add", &"p".repeat(picture)))
         .check(|end| assert_eq!(end.root::<Album>().count, end.count("album", "add")))
+}
+
+#[derive(Serialize, Deserialize)]
+struct NotesV1 {
+    title: String,
+}
+
+/// A list of titles; the older version had one.
+#[derive(Serialize, Deserialize)]
+struct NotesV2 {
+    titles: Vec<String>,
+}
+
+impl Persisted for NotesV1 {
+    const VERSION: u32 = 1;
+    type Previous = NoPrevious;
+
+    fn migrate(old: NoPrevious) -> Result<Self, String> {
+        match old {}
+    }
+}
+
+impl Persisted for NotesV2 {
+    const VERSION: u32 = 2;
+    type Previous = NotesV1;
+
+    fn migrate(old: NotesV1) -> Result<Self, String> {
+        match old.title.as_str() {
+            "" => Err("there is no title".to_owned()),
+            // What no migration may do.
+            "counted" => {
+                Ok(Self { titles: vec![COUNTER.fetch_add(1, Ordering::Relaxed).to_string()] })
+            }
+            _ => Ok(Self { titles: vec![old.title] }),
+        }
+    }
+}
+
+#[model(id = "pad", version = 1)]
+struct Pad {
+    titles: Vec<String>,
+}
+
+#[handlers]
+impl Pad {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("pad", "add", Self::add);
+        Self { titles: cx.persisted::<NotesV2>().map_or_else(Vec::new, |notes| notes.titles) }
+    }
+
+    fn add(&mut self, cx: &mut Cx<Self>, title: String) {
+        self.titles.push(title);
+        cx.persist(&NotesV2 { titles: self.titles.clone() }).expect("it is small");
+    }
+}
+
+fn pad() -> Simulation<'static> {
+    let app = App::builder::<Pad>("org.example.pad").version(2).persists::<NotesV2>();
+    Simulation::of(app.build().expect("it is sound"))
+        .action(1, |dice, user| {
+            // The state is not what is tested.
+            if dice.chance(10) {
+                user.publish("pad", "add", &dice.number().to_string());
+            }
+        })
+        .seeds(30)
+}
+
+/// What an older version has persisted is there for everybody, whatever goes wrong.
+#[test]
+fn sessions_begin_with_what_an_older_version_has_persisted() -> Result<(), Failure> {
+    let begun = |simulation: Simulation<'static>, first: Option<&'static str>| {
+        simulation.check(move |end| {
+            let titles = &end.root::<Pad>().titles;
+            assert_eq!(titles.len() as u64, u64::from(first.is_some()) + end.count("pad", "add"));
+            assert!(first.is_none_or(|first| titles[0] == first), "{titles:?}");
+        })
+    };
+    let old = NotesV1 { title: "tea".to_owned() };
+    let summary = begun(pad().begins_with(&old), Some("tea")).run()?;
+    assert!(summary.entries > 1_000 && summary.synced > 1_000, "{summary:?}");
+    // Joiners and reflectors have come too late for it, and have it all the same.
+    for what in [What::Starts, What::ReflectorCrashes] {
+        assert!(is_told_otherwise() || summary.faults[&what] > 10, "{summary:?}");
+    }
+    let encoded = teatime::to_bytes(&old).expect("it can be encoded");
+    begun(pad().begins_with_encoded(1, &encoded).seeds(3), Some("tea")).run()?;
+    begun(pad().seeds(3), None).run()?;
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_a_migration_is_told() {
+    let begins = |title: &str| pad().begins_with(&NotesV1 { title: title.to_owned() });
+    let failure = begins("").run().expect_err("it has no title");
+    let says = "cannot be started: what was persisted cannot be migrated from version 1 to version 2: \
+                there is no title";
+    assert!(failure.to_string().contains(says), "{failure}");
+    let newer = pad().begins_with_encoded(3, &[0xc0]).run().expect_err("it is newer");
+    assert!(newer.to_string().contains("version 3"), "{newer}");
+    let broken = pad().begins_with_encoded(1, &[0xc1]).run().expect_err("it is no MessagePack");
+    assert_eq!(broken.smallest().of, Invariant::Setup, "{broken}");
+    let old = NotesV1 { title: "tea".to_owned() };
+    let nothing = album(0, 10).begins_with(&old).run().expect_err("it persists nothing");
+    assert!(nothing.to_string().contains("persists nothing"), "{nothing}");
+    // One that is not the same for everybody.
+    let failure = begins("counted").run().expect_err("it comes from outside");
+    assert!(failure.to_string().contains("model `pad` (id 1), field `titles"), "{failure}");
 }
 
 /// What a reflector may hold and what may be on its way to somebody follows from what is played.
