@@ -52,6 +52,11 @@ pub struct tea_simulation {
     pub options: tea_data,
     /// What each participant brings along (nothing).
     pub view_data: tea_data,
+    /// What an older version of the app has persisted: each session begins with it, in the room that the older version
+    /// has left (nothing).
+    pub begins_with: tea_data,
+    /// The version of its layout.
+    pub begins_with_version: u32,
     /// What users do (nothing).
     pub actions: *const tea_action,
     /// How many actions.
@@ -233,6 +238,10 @@ pub unsafe extern "C" fn tea_simulate(
         if how.view_data.len > 0 {
             let data = how.view_data.to_whole_msgpack()?.into_owned();
             simulation = simulation.encoded_view_data(data);
+        }
+        if how.begins_with.len > 0 {
+            let data = how.begins_with.to_whole_msgpack()?;
+            simulation = simulation.begins_with_encoded(how.begins_with_version, &data);
         }
         for action in actions(&how)? {
             let act = action.act.ok_or_else(|| is_null("act"))?;

@@ -25,6 +25,33 @@ static void *poll_init(tea_cx *cx, tea_data options, void *user_data) {
     return poll;
 }
 
+static uint64_t number_at(tea_data state, const char *path) {
+    uint64_t number = 0;
+    if (tea_data_get(state, tea_text(path), &state) == TEA_STATUS_OK) tea_data_u64(state, &number);
+    return number;
+}
+
+/* Since version 2 an object is persisted; before, it was the total alone. */
+static int32_t from_number(tea_data old, tea_value *migrated, void *user_data) {
+    uint64_t total;
+    (void)user_data;
+    if (tea_data_u64(old, &total)) return 1;
+    tea_value_put_map(migrated, 1);
+    tea_value_put_str(migrated, TEA_STR("total"));
+    return tea_value_put_u64(migrated, total);
+}
+
+/* Begins with the total of the version before. */
+static void *poll_goes_on(tea_cx *cx, tea_data options, void *user_data) {
+    struct poll *poll = poll_init(cx, options, user_data);
+    tea_value *before;
+    if (poll && tea_cx_persisted(cx, TEA_FORMAT_MSGPACK, &before) == TEA_STATUS_OK) {
+        poll->total = number_at(data_of(before), "/total");
+        (void)tea_value_free(before);
+    }
+    return poll;
+}
+
 static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
     static uint64_t ballots; /* the bug: it is no part of the model */
     struct poll *poll = model;
@@ -56,12 +83,6 @@ static int32_t poll_save(const void *model, tea_value *state) {
     return tea_value_put_u64(state, poll->planted);
 }
 
-static uint64_t number_at(tea_data state, const char *path) {
-    uint64_t number = 0;
-    if (tea_data_get(state, tea_text(path), &state) == TEA_STATUS_OK) tea_data_u64(state, &number);
-    return number;
-}
-
 static void *poll_load(tea_data state, void *user_data) {
     struct poll *poll = calloc(1, sizeof *poll);
     char path[16];
@@ -87,7 +108,8 @@ static int32_t poll_query(const void *model, uint16_t query, tea_data argument, 
     return tea_value_put_u64(answer, ((const struct poll *)model)->total);
 }
 
-static tea_app *poll_app(void) {
+static tea_app *poll_app_with(void *(*init)(tea_cx *, tea_data, void *), uint32_t version) {
+    static const tea_migration migrations[] = {{1, from_number, NULL}};
     static const tea_str handlers[] = {{"vote", 4}}, queries[] = {{"total", 5}};
     tea_model poll;
     tea_app *app;
@@ -98,16 +120,19 @@ static tea_app *poll_app(void) {
     poll.handler_count = 1;
     poll.queries = queries;
     poll.query_count = 1;
-    poll.init = poll_init;
+    poll.init = init;
     poll.handle = poll_handle;
     poll.save = poll_save;
     poll.load = poll_load;
     poll.query = poll_query;
     poll.free = free;
-    assert_ok(tea_app_new(TEA_STR("org.example.poll"), 1, &app));
+    assert_ok(tea_app_new(TEA_STR("org.example.poll"), version, &app));
     assert_ok(tea_app_add_model(app, &poll));
+    if (version > 1) assert_ok(tea_app_persists(app, version, migrations, 1));
     return app;
 }
+
+static tea_app *poll_app(void) { return poll_app_with(poll_init, 1); }
 
 /* What a user does now and then. It returns what is wrong. */
 static int32_t vote(tea_player *player, void *user_data) {
@@ -157,6 +182,45 @@ static void a_correct_model_passes_all_seeds(void **state) {
     assert_true(report.checked >= 20);
     /* The first seed is played twice. */
     assert_true((uint64_t)checked > report.checked);
+}
+
+/* Forty votes were counted by the version before. */
+static int32_t forty_are_there(tea_player *player, void *user_data) {
+    uint64_t accepted, total = 0;
+    tea_value *answer;
+    (void)user_data;
+    if (tea_player_count(player, TEA_STR("poll"), TEA_STR("vote"), &accepted) != TEA_STATUS_OK) return 2;
+    if (tea_player_query(player, TEA_ROOT_MODEL, TEA_STR("total"), tea_nil(), TEA_FORMAT_MSGPACK, &answer) !=
+        TEA_STATUS_OK)
+        return 3;
+    (void)tea_data_u64(data_of(answer), &total);
+    (void)tea_value_free(answer);
+    return total != accepted + 40;
+}
+
+static void says(const char *const *parts);
+
+static void sessions_begin_with_what_an_older_version_has_persisted(void **state) {
+    static const char *const wrong[] = {"cannot be migrated from version 1 to version 2", NULL};
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation;
+    tea_simulation_report report;
+    tea_app *app = poll_app_with(poll_goes_on, 2);
+    (void)state;
+    memset(&simulation, 0, sizeof simulation);
+    simulation.size = sizeof simulation;
+    simulation.options = tea_json("0");
+    simulation.actions = &action;
+    simulation.action_count = 1;
+    simulation.check = forty_are_there;
+    simulation.seeds = 10;
+    simulation.begins_with = tea_json("40");
+    simulation.begins_with_version = 1;
+    assert_ok(tea_simulate(app, &simulation, &report));
+    simulation.begins_with = tea_json("\"forty\"");
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_MODEL);
+    says(wrong);
+    assert_ok(tea_app_free(app));
 }
 
 /* What the last failure says; longer than most. */
@@ -433,6 +497,7 @@ static void wrong_calls_are_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_correct_model_passes_all_seeds),
+        cmocka_unit_test(sessions_begin_with_what_an_older_version_has_persisted),
         cmocka_unit_test(a_static_variable_and_rand_are_found_and_named),
         cmocka_unit_test(a_clock_of_seconds_is_found_and_named),
         cmocka_unit_test(what_cannot_be_saved_is_told_as_such),

@@ -57,6 +57,15 @@ typedef struct {
      */
     tea_data view_data;
     /**
+     * What an older version of the app has persisted: each session begins with it, in the room that the older version
+     * has left (nothing).
+     */
+    tea_data begins_with;
+    /**
+     * The version of its layout.
+     */
+    uint32_t begins_with_version;
+    /**
      * What users do (nothing).
      */
     const tea_action *actions;
