@@ -2016,8 +2016,8 @@ tea_status tea_session_free(tea_session *session);
 tea_status tea_session_stats(const tea_session *session, tea_stats *stats);
 
 /**
- * What the last call that failed on this thread has to say, as one line for people; empty before
- * the first failure. Valid until the next failure on this thread.
+ * What the last call that failed on this thread has to say, for people, as one line but for what a simulation or a
+ * sync test finds; empty before the first failure. Valid until the next failure on this thread.
  */
 tea_str tea_last_error(void);
 
