@@ -1,11 +1,14 @@
 //! The simulator, for the library that tests link: `teatime_testing.h`.
 
 use std::cell::Cell;
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
+use std::mem::transmute;
 use std::ptr::{NonNull, null, null_mut, without_provenance_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use teatime::testing::{Dice, End, Failure as Failed, Invariant, Plan, Simulation, Summary, User};
+use teatime::testing::{
+    Dice, End, Failure as Failed, Invariant, Plan, Simulation, Summary, User, What,
+};
 use teatime::{ModelId, Vm};
 
 use crate::app::{App, tea_app};
@@ -14,7 +17,7 @@ use crate::data::{format_of, tea_data};
 use crate::handle::Held;
 use crate::ids::tea_view_id;
 use crate::out::{Check, null as is_null};
-use crate::status::{Failure, Result, tea_status};
+use crate::status::{Failure, Result, is_own, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::{Value, checked, tea_value};
 
@@ -30,9 +33,10 @@ pub struct tea_player {
 pub struct tea_action {
     /// One with weight 3 comes three times as often as one with weight 1.
     pub weight: u64,
-    /// Does it. What it does must follow from its arguments, or the same seed is another run each time.
-    /// It must return: no longjmp, no exception may leave it, so no assertion of a test framework belongs in it.
-    pub act: Option<unsafe extern "C" fn(player: *mut tea_player, user_data: *mut c_void)>,
+    /// Does it: anything but 0 fails the seed. What it does must follow from its arguments, or the same seed is
+    /// another run each time. It must return: no longjmp, no exception may leave it, so no assertion of a test
+    /// framework belongs in it.
+    pub act: Option<unsafe extern "C" fn(player: *mut tea_player, user_data: *mut c_void) -> i32>,
     /// Handed to act.
     pub user_data: *mut c_void,
 }
@@ -48,6 +52,11 @@ pub struct tea_simulation {
     pub options: tea_data,
     /// What each participant brings along (nothing).
     pub view_data: tea_data,
+    /// What an older version of the app has persisted: each session begins with it, in the room that the older version
+    /// has left (nothing).
+    pub begins_with: tea_data,
+    /// The version of its layout.
+    pub begins_with_version: u32,
     /// What users do (nothing).
     pub actions: *const tea_action,
     /// How many actions.
@@ -70,8 +79,18 @@ pub struct tea_simulation {
     pub shrink_runs: u32,
     /// Whether handlers may fail (they may not).
     pub allow_faults: bool,
-    /// A directory where plans that fail are kept, made small, as files of JSON; what is in there is played
-    /// before any seed (nowhere).
+    /// Whether there is no twin, whatever distance says (there is one).
+    pub no_twin: bool,
+    /// Whether a seed that fails is left as it is, whatever shrink_runs says (it is made smaller).
+    pub no_shrinking: bool,
+    /// What does not happen: names as in files of plans, such as "starts", "crashes", "leaves", "cut", "partition",
+    /// "freezes", "reflector_crashes", "disk_full", "bursts" (all of it may). A wrong name is answered with all that
+    /// there are.
+    pub without: *const tea_str,
+    /// How many names.
+    pub without_count: usize,
+    /// A directory where plans that fail are kept, made small, as files of JSON; what is in there of this app is
+    /// played before any seed (nowhere).
     pub keep_in: tea_str,
     /// A file of such a plan, to be played in place of all seeds (none).
     pub plan: tea_str,
@@ -91,6 +110,8 @@ pub struct tea_simulation_report {
     pub compared: u64,
     /// How often a participant was compared with its twin.
     pub synced: u64,
+    /// How often check was asked.
+    pub checked: u64,
 }
 
 /// A callback that runs, and what it is about.
@@ -187,14 +208,20 @@ impl UserData {
 
 /// Plays the models of an app under faults, seed by seed, in virtual time: several participants that join and
 /// exit on bad lines, cuts, partitions, slow readers, late joins, a reflector that crashes and comes back. No
-/// network, no thread: all callbacks of models and actions are called on this one before this returns. The
-/// A program must not have libteatime in it besides: then this fails, and tea_last_error is empty. The
-/// environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many.
+/// network, no thread: all callbacks of models and actions are called on this one before this returns. Once all seeds
+/// have passed, the first is played again, a second after it was played before at the earliest, and compared with that:
+/// so a clock of seconds is found. The environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many,
+/// TEATIME_PLAN a file that was kept, if it is of this app.
 ///
-/// Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin: the message names model and
-/// field, what both have there, and after which event, in several lines, with the seed and what is left of it after
-/// all was taken away that it does not need. Fails with TEA_STATUS_FAULT if a handler fails, with
-/// TEA_STATUS_MODEL if the app cannot be started, with TEA_STATUS_CHECK_FAILED if anything else is wrong.
+/// A program has either libteatime in it or libteatime-testing: with both, this fails with TEA_STATUS_WRONG_HANDLE, and
+/// says why on the standard error, since tea_last_error is the other library's.
+///
+/// Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin, or a seed from itself: the message
+/// names model and field, what both have there, and after which event, in several lines, with the seed and what is left
+/// of it after all was taken away that it does not need. Fails with TEA_STATUS_FAULT if a handler fails, with
+/// TEA_STATUS_BAD_SNAPSHOT if a model cannot be saved or not be loaded from what it saved, with TEA_STATUS_MODEL if the
+/// app cannot be started, with TEA_STATUS_INVALID_ARGUMENT if the simulation cannot be played as it is said, or proves
+/// nothing, with TEA_STATUS_CHECK_FAILED if anything else is wrong.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_simulate(
     app: *const tea_app,
@@ -204,12 +231,17 @@ pub unsafe extern "C" fn tea_simulate(
     boundary(|| {
         let report = report.check("report")?;
         let how = read(simulation)?;
+        is_alone()?;
         let options = how.options.to_whole_msgpack()?.into_owned();
         let app = App::with(app, App::build)?;
         let mut simulation = Simulation::of(app).encoded_options(&options).threads(1);
         if how.view_data.len > 0 {
             let data = how.view_data.to_whole_msgpack()?.into_owned();
             simulation = simulation.encoded_view_data(data);
+        }
+        if how.begins_with.len > 0 {
+            let data = how.begins_with.to_whole_msgpack()?;
+            simulation = simulation.begins_with_encoded(how.begins_with_version, &data);
         }
         for action in actions(&how)? {
             let act = action.act.ok_or_else(|| is_null("act"))?;
@@ -218,7 +250,10 @@ pub unsafe extern "C" fn tea_simulate(
                 let user = std::ptr::from_mut(user).cast();
                 let frame = Frame { dice, user, ..NOBODY };
                 // SAFETY: the documentation of `tea_action` says how it is called.
-                enter(frame, |player| unsafe { act(player, data.get()) });
+                match enter(frame, |player| unsafe { act(player, data.get()) }) {
+                    0 => Ok(()),
+                    code => Err(format!("act returned {code}")),
+                }
             });
         }
         if let Some(check) = how.check {
@@ -235,6 +270,36 @@ pub unsafe extern "C" fn tea_simulate(
         report.set(told(&play(settings(simulation, &how)?, how.plan)?));
         Ok(())
     })
+}
+
+/// Refuses to play where the program calls libteatime besides: what the one gives out the other one does not know.
+#[cfg(unix)]
+fn is_alone() -> Result<()> {
+    unsafe extern "C" {
+        fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+    }
+    /// What stands for the program with all of its libraries.
+    const DEFAULT: usize = if cfg!(target_vendor = "apple") { usize::MAX - 1 } else { 0 };
+    // SAFETY: the name is one.
+    let found = unsafe { dlsym(without_provenance_mut(DEFAULT), c"tea_last_error".as_ptr()) };
+    if found.is_null() {
+        return Ok(());
+    }
+    // SAFETY: every library that exports it has it with this type.
+    let last_error = unsafe { transmute::<*mut c_void, extern "C" fn() -> tea_str>(found) };
+    if is_own(last_error) {
+        return Ok(());
+    }
+    let message = "this program has libteatime in it besides libteatime-testing, and calls both: \
+                   link libteatime-testing in place of libteatime, also where its own libraries link it";
+    // What the program asks for messages is the other one.
+    eprintln!("tea_simulate: {message}");
+    Err(Failure::new(tea_status::WrongHandle, message))
+}
+
+#[cfg(not(unix))]
+fn is_alone() -> Result<()> {
+    Ok(())
 }
 
 fn play(simulation: Simulation<'_>, plan: tea_str) -> Result<Summary> {
@@ -265,15 +330,32 @@ fn read(simulation: *const tea_simulation) -> Result<tea_simulation> {
 }
 
 fn actions(how: &tea_simulation) -> Result<&[tea_action]> {
-    match (how.action_count, how.actions.is_null()) {
+    // SAFETY: the caller of every export promises that its pointers are valid.
+    unsafe { list(how.actions, how.action_count, "actions") }
+}
+
+/// What the caller has there.
+///
+/// # Safety
+/// There must be so many, as long as what is returned.
+unsafe fn list<'a, T>(first: *const T, count: usize, name: &str) -> Result<&'a [T]> {
+    match (count, first.is_null()) {
         (0, _) => Ok(&[]),
-        (_, true) => Err(is_null("actions")),
-        (count, _) if count > isize::MAX as usize / size_of::<tea_action>() => {
-            Err(too_long("actions"))
-        }
-        // SAFETY: the caller of every export promises that its pointers are valid.
-        (count, false) => Ok(unsafe { std::slice::from_raw_parts(how.actions, count) }),
+        (_, true) => Err(is_null(name)),
+        (count, _) if count > isize::MAX as usize / size_of::<T>() => Err(too_long(name)),
+        // SAFETY: the caller promises it.
+        (count, false) => Ok(unsafe { std::slice::from_raw_parts(first, count) }),
     }
+}
+
+/// What has this name in files of plans.
+fn what(name: tea_str) -> Result<What> {
+    let name = name.get("without")?;
+    What::ALL.into_iter().map(|(what, _)| what).find(|what| what.name() == name).ok_or_else(|| {
+        let all: Vec<_> = What::ALL.into_iter().map(|(what, _)| what.name()).collect();
+        let message = format!("nothing that happens is called {name:?}; but: {}", all.join(", "));
+        Failure::new(tea_status::InvalidArgument, message)
+    })
 }
 
 /// Zeros say nothing.
@@ -293,6 +375,16 @@ fn settings<'a>(mut simulation: Simulation<'a>, how: &tea_simulation) -> Result<
     if how.shrink_runs > 0 {
         simulation = simulation.shrink_runs(how.shrink_runs);
     }
+    if how.no_twin {
+        simulation = simulation.sync_distance(0);
+    }
+    if how.no_shrinking {
+        simulation = simulation.shrink_runs(0);
+    }
+    // SAFETY: the caller of every export promises that its pointers are valid.
+    for name in unsafe { list(how.without, how.without_count, "without") }? {
+        simulation = simulation.without(what(*name)?);
+    }
     if how.allow_faults {
         simulation = simulation.allow_faults();
     }
@@ -309,14 +401,17 @@ fn told(summary: &Summary) -> tea_simulation_report {
         events: summary.entries,
         compared: summary.compared,
         synced: summary.synced,
+        checked: summary.checked,
     }
 }
 
 fn failed(failure: Failed) -> Failure {
     let status = match failure.smallest().of {
-        Invariant::Agreement | Invariant::Sync => tea_status::SyncDiffers,
+        Invariant::Agreement | Invariant::Sync | Invariant::Again => tea_status::SyncDiffers,
+        Invariant::Snapshot => tea_status::BadSnapshot,
         Invariant::Faults => tea_status::Fault,
         Invariant::Start => tea_status::Model,
+        Invariant::Setup => tea_status::InvalidArgument,
         _ => tea_status::CheckFailed,
     };
     Failure::new(status, failure)

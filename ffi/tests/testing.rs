@@ -102,3 +102,78 @@ fn models_in_c_are_simulated_and_what_is_planted_in_them_is_found() {
     assert!(report.is_file(), "there is no {}", report.display());
     run(&mut Command::new(build("teatime-testing-static", &[])));
 }
+
+/// What a project's CMakeLists.txt says of its test.
+const PROJECT: &str = "cmake_minimum_required(VERSION 3.16)
+project(poll LANGUAGES C)
+find_package(teatime 0.1 REQUIRED)
+foreach(kind teatime-testing teatime-testing-static)
+  if(TARGET teatime::${kind})
+    add_executable(${kind} test.c)
+    target_link_libraries(${kind} PRIVATE teatime::${kind})
+  endif()
+endforeach()
+";
+
+/// A program that is told that there are no actions, if its libraries are in order; and fails otherwise.
+const PROGRAM: &str = r#"#include <stdio.h>
+#include <string.h>
+#include <teatime_testing.h>
+int main(void) {
+    tea_simulation simulation;
+    tea_simulation_report report;
+    tea_app *app;
+    memset(&simulation, 0, sizeof simulation);
+    simulation.size = sizeof simulation;
+    if (tea_app_new(TEA_STR("org.example.poll"), 1, &app) != TEA_STATUS_OK) return 1;
+    printf("%d\n", (int)tea_simulate(app, &simulation, &report));
+    return 0;
+}
+"#;
+
+#[test]
+fn a_project_of_cmake_links_the_library_for_tests_where_it_is_installed() {
+    let folder = scratch("testing-cmake");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the target directory can be written");
+    fs::write(folder.join("CMakeLists.txt"), PROJECT).expect("the folder is there");
+    fs::write(folder.join("test.c"), PROGRAM).expect("the folder is there");
+    for (prefix, is_there) in [(&*PREFIX, true), (&*support::PREFIX, false)] {
+        let build = folder.join(if is_there { "with" } else { "without" });
+        run(Command::new("cmake")
+            .args(["-S"])
+            .arg(&folder)
+            .arg("-B")
+            .arg(&build)
+            .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())));
+        run(Command::new("cmake").arg("--build").arg(&build));
+        for name in ["teatime-testing", "teatime-testing-static"] {
+            let program = build.join(name);
+            assert_eq!(program.is_file(), is_there, "{name}");
+            if is_there {
+                let needed = run(Command::new("ldd").arg(&program));
+                assert_eq!(needed.contains("libteatime-testing"), name == "teatime-testing");
+                // It has no root model.
+                assert_eq!(run(&mut Command::new(&program)), "308\n");
+            }
+        }
+    }
+}
+
+/// What libteatime gives out libteatime-testing does not know: that is told as what it is.
+#[test]
+fn a_program_with_both_libraries_is_told_so() {
+    let source = scratch("both.c");
+    fs::write(&source, PROGRAM).expect("the target directory can be written");
+    let said = |packages: &str, name: &str| {
+        let program = scratch(name);
+        compile("gcc", &PREFIX, packages, &[], &[source.clone()], &program);
+        let output = Command::new(&program).output().expect("it was built");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (text(output.stdout), text(output.stderr))
+    };
+    assert_eq!(said("teatime-testing", "alone"), ("308\n".to_owned(), String::new()));
+    let (status, why) = said("teatime teatime-testing", "both");
+    assert_eq!(status, "102\n");
+    assert!(why.contains("has libteatime in it besides libteatime-testing"), "{why}");
+}

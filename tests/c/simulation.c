@@ -7,12 +7,13 @@
 #include "support.h"
 
 #include <teatime_testing.h>
+#include <time.h>
 
 /* A poll: users vote for one of eight colours. The root model "poll" counts, and keeps the newest ballot. */
 struct poll {
     uint64_t votes[8], total, ballot, planted;
 };
-enum { NOTHING, STATIC, RAND };
+enum { NOTHING, STATIC, RAND, CLOCK, REFUSES };
 
 static void *poll_init(tea_cx *cx, tea_data options, void *user_data) {
     struct poll *poll = calloc(1, sizeof *poll);
@@ -20,6 +21,33 @@ static void *poll_init(tea_cx *cx, tea_data options, void *user_data) {
     if (tea_data_u64(options, &poll->planted) || tea_cx_subscribe(cx, TEA_STR("poll"), TEA_STR("vote"), 0)) {
         free(poll);
         return NULL;
+    }
+    return poll;
+}
+
+static uint64_t number_at(tea_data state, const char *path) {
+    uint64_t number = 0;
+    if (tea_data_get(state, tea_text(path), &state) == TEA_STATUS_OK) tea_data_u64(state, &number);
+    return number;
+}
+
+/* Since version 2 an object is persisted; before, it was the total alone. */
+static int32_t from_number(tea_data old, tea_value *migrated, void *user_data) {
+    uint64_t total;
+    (void)user_data;
+    if (tea_data_u64(old, &total)) return 1;
+    tea_value_put_map(migrated, 1);
+    tea_value_put_str(migrated, TEA_STR("total"));
+    return tea_value_put_u64(migrated, total);
+}
+
+/* Begins with the total of the version before. */
+static void *poll_goes_on(tea_cx *cx, tea_data options, void *user_data) {
+    struct poll *poll = poll_init(cx, options, user_data);
+    tea_value *before;
+    if (poll && tea_cx_persisted(cx, TEA_FORMAT_MSGPACK, &before) == TEA_STATUS_OK) {
+        poll->total = number_at(data_of(before), "/total");
+        (void)tea_value_free(before);
     }
     return poll;
 }
@@ -34,6 +62,7 @@ static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_data a
     poll->total++;
     if (poll->planted == STATIC) poll->ballot = ballots++;
     else if (poll->planted == RAND) poll->ballot = (uint64_t)rand();
+    else if (poll->planted == CLOCK) poll->ballot = (uint64_t)time(NULL);
     else return tea_cx_random_below(cx, 1000, &poll->ballot);
     return 0;
 }
@@ -41,6 +70,7 @@ static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_data a
 static int32_t poll_save(const void *model, tea_value *state) {
     const struct poll *poll = model;
     int at;
+    if (poll->planted == REFUSES && poll->total > 3) return 9;
     tea_value_put_map(state, 4);
     tea_value_put_str(state, TEA_STR("votes"));
     tea_value_put_array(state, 8);
@@ -51,12 +81,6 @@ static int32_t poll_save(const void *model, tea_value *state) {
     tea_value_put_u64(state, poll->ballot);
     tea_value_put_str(state, TEA_STR("planted"));
     return tea_value_put_u64(state, poll->planted);
-}
-
-static uint64_t number_at(tea_data state, const char *path) {
-    uint64_t number = 0;
-    if (tea_data_get(state, tea_text(path), &state) == TEA_STATUS_OK) tea_data_u64(state, &number);
-    return number;
 }
 
 static void *poll_load(tea_data state, void *user_data) {
@@ -84,7 +108,8 @@ static int32_t poll_query(const void *model, uint16_t query, tea_data argument, 
     return tea_value_put_u64(answer, ((const struct poll *)model)->total);
 }
 
-static tea_app *poll_app(void) {
+static tea_app *poll_app_with(void *(*init)(tea_cx *, tea_data, void *), uint32_t version) {
+    static const tea_migration migrations[] = {{1, from_number, NULL}};
     static const tea_str handlers[] = {{"vote", 4}}, queries[] = {{"total", 5}};
     tea_model poll;
     tea_app *app;
@@ -95,26 +120,28 @@ static tea_app *poll_app(void) {
     poll.handler_count = 1;
     poll.queries = queries;
     poll.query_count = 1;
-    poll.init = poll_init;
+    poll.init = init;
     poll.handle = poll_handle;
     poll.save = poll_save;
     poll.load = poll_load;
     poll.query = poll_query;
     poll.free = free;
-    assert_ok(tea_app_new(TEA_STR("org.example.poll"), 1, &app));
+    assert_ok(tea_app_new(TEA_STR("org.example.poll"), version, &app));
     assert_ok(tea_app_add_model(app, &poll));
+    if (version > 1) assert_ok(tea_app_persists(app, version, migrations, 1));
     return app;
 }
 
-/* What a user does now and then. */
-static void vote(tea_player *player, void *user_data) {
+static tea_app *poll_app(void) { return poll_app_with(poll_init, 1); }
+
+/* What a user does now and then. It returns what is wrong. */
+static int32_t vote(tea_player *player, void *user_data) {
     uint64_t colour;
     char json[24];
     (void)user_data;
-    if (tea_player_below(player, 8, &colour) != TEA_STATUS_OK) return;
+    if (tea_player_below(player, 8, &colour) != TEA_STATUS_OK) return 1;
     snprintf(json, sizeof json, "%d", (int)colour);
-    /* What may not be published ends the seed. */
-    (void)tea_player_publish(player, TEA_STR("poll"), TEA_STR("vote"), tea_json(json));
+    return tea_player_publish(player, TEA_STR("poll"), TEA_STR("vote"), tea_json(json));
 }
 
 /* At the end of a seed: every vote that was accepted was counted, once. Callbacks return what is wrong: an assertion
@@ -152,7 +179,48 @@ static void a_correct_model_passes_all_seeds(void **state) {
     assert_int_equal(report.runs, 20);
     assert_true(report.client_hours > 1.0);
     assert_true(report.events > 1000 && report.compared > 1000 && report.synced > 1000);
-    assert_true(checked >= 20);
+    assert_true(report.checked >= 20);
+    /* The first seed is played twice. */
+    assert_true((uint64_t)checked > report.checked);
+}
+
+/* Forty votes were counted by the version before. */
+static int32_t forty_are_there(tea_player *player, void *user_data) {
+    uint64_t accepted, total = 0;
+    tea_value *answer;
+    (void)user_data;
+    if (tea_player_count(player, TEA_STR("poll"), TEA_STR("vote"), &accepted) != TEA_STATUS_OK) return 2;
+    if (tea_player_query(player, TEA_ROOT_MODEL, TEA_STR("total"), tea_nil(), TEA_FORMAT_MSGPACK, &answer) !=
+        TEA_STATUS_OK)
+        return 3;
+    (void)tea_data_u64(data_of(answer), &total);
+    (void)tea_value_free(answer);
+    return total != accepted + 40;
+}
+
+static void says(const char *const *parts);
+
+static void sessions_begin_with_what_an_older_version_has_persisted(void **state) {
+    static const char *const wrong[] = {"cannot be migrated from version 1 to version 2", NULL};
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation;
+    tea_simulation_report report;
+    tea_app *app = poll_app_with(poll_goes_on, 2);
+    (void)state;
+    memset(&simulation, 0, sizeof simulation);
+    simulation.size = sizeof simulation;
+    simulation.options = tea_json("0");
+    simulation.actions = &action;
+    simulation.action_count = 1;
+    simulation.check = forty_are_there;
+    simulation.seeds = 10;
+    simulation.begins_with = tea_json("40");
+    simulation.begins_with_version = 1;
+    assert_ok(tea_simulate(app, &simulation, &report));
+    simulation.begins_with = tea_json("\"forty\"");
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_MODEL);
+    says(wrong);
+    assert_ok(tea_app_free(app));
 }
 
 /* What the last failure says; longer than most. */
@@ -189,6 +257,7 @@ static tea_simulation plain(const tea_action *action, const char *options) {
 static void a_static_variable_and_rand_are_found_and_named(void **state) {
     static const char *const parts[] = {
         "model `poll` (id 1), field `ballot`", " here, ", " there; after seq ", "event poll/vote", "TEATIME_SEED=", NULL};
+    static const char *const others[] = {"two participants differ", "field `ballot`", NULL};
     tea_action action = {1, vote, NULL};
     tea_simulation simulation = plain(&action, "1");
     (void)state;
@@ -197,14 +266,85 @@ static void a_static_variable_and_rand_are_found_and_named(void **state) {
     simulation.options = tea_json("2");
     assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
     says(parts);
-    /* Found later, but found. */
+    /* Found later, but found; and by other participants, too. */
     simulation.distance = 10;
     assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    simulation.no_twin = true;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(others);
 }
 
-static void add(tea_player *player, void *user_data) {
+/* All participants see the same second, but not when the seed is played again. */
+static void a_clock_of_seconds_is_found_and_named(void **state) {
+    static const char *const parts[] = {"model `poll` (id 1), field `ballot`", "event poll/vote", NULL};
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation = plain(&action, "3");
+    (void)state;
+    simulation.seeds = 1;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(parts);
+}
+
+static void what_cannot_be_saved_is_told_as_such(void **state) {
+    static const char *const parts[] = {"cannot be saved", "save returned 9", NULL};
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation = plain(&action, "4");
+    (void)state;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_BAD_SNAPSHOT);
+    says(parts);
+}
+
+static int32_t fail_later(tea_player *player, void *user_data) {
+    uint64_t voted;
+    (void)user_data;
+    if (tea_player_count(player, TEA_STR("poll"), TEA_STR("vote"), &voted) != TEA_STATUS_OK) return 1;
+    return voted > 2 ? 77 : 0;
+}
+
+static void an_action_that_fails_is_told(void **state) {
+    static const char *const parts[] = {"an action failed, after ", ": action 2: act returned 77", NULL};
+    tea_action actions[] = {{1, vote, NULL}, {1, fail_later, NULL}};
+    tea_simulation simulation = plain(actions, "0");
+    (void)state;
+    simulation.action_count = 2;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
+    says(parts);
+}
+
+static void what_is_left_out_does_not_happen(void **state) {
+    static const char *const left[] = {"what is left of it: 0 of 0 faults", NULL};
+    static const char *const whole[] = {" faults, ", "at most 5 participants, 20 s:", NULL};
+    static const char *const names[] = {"nothing that happens is called \"rain\"; but: starts, ", "bursts", NULL};
+    static const char *const all[] = {
+        "starts", "crashes", "leaves", "cut", "all_cut", "up_blocked", "down_blocked", "partition", "freezes",
+        "idles", "clock_jumps", "reflector_clock_jumps", "reflector_crashes", "power_cut", "reflector_stops",
+        "disk_full", "disk_read_only", "write_fails", "write_tears", "sync_fails", "bursts", "vote_asked",
+        "join_repeated", "silent_connection", "rubbish"};
+    enum { COUNT = sizeof all / sizeof *all };
+    tea_str without[COUNT];
+    tea_action action = {1, vote, NULL};
+    tea_simulation simulation = plain(&action, "1");
+    int at;
+    (void)state;
+    for (at = 0; at < COUNT; at++) without[at] = tea_text(all[at]);
+    simulation.seeds = 1;
+    simulation.no_shrinking = true;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(whole);
+    simulation.without = without;
+    simulation.without_count = COUNT;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
+    says(left);
+    without[3] = TEA_STR("rain");
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_INVALID_ARGUMENT);
+    says(names);
+    simulation.without = NULL;
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_NULL_POINTER);
+}
+
+static int32_t add(tea_player *player, void *user_data) {
     const char *event = user_data;
-    (void)tea_player_publish(player, TEA_STR("tally"), tea_text(event), tea_json("3"));
+    return tea_player_publish(player, TEA_STR("tally"), tea_text(event), tea_json("3"));
 }
 
 static void what_save_forgets_and_a_handler_that_fails_are_found(void **state) {
@@ -242,25 +382,47 @@ static int32_t never(tea_player *player, void *user_data) {
     return 3;
 }
 
+/* The file that the last failure names. */
+static void where_it_is_kept(char *file, size_t size) {
+    static const char before[] = "is kept in ";
+    tea_str why = tea_last_error();
+    const char *end = why.ptr + why.len, *at = why.ptr;
+    while (at < end && strncmp(at, before, sizeof before - 1) != 0) at++;
+    assert_true(at < end);
+    at += sizeof before - 1;
+    snprintf(file, size, "%.*s", (int)strcspn(at, "\n"), at);
+}
+
 static void a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again(void **state) {
     static const char *const parts[] = {"check returned 3", "is kept in", NULL};
+    static const char *const again[] = {"check returned 3", "TEATIME_PLAN=/tmp/teatime-kept-", NULL};
+    static const char *const broken[] = {"is refused: /tmp/teatime-kept-", NULL};
     tea_action action = {1, vote, NULL};
     tea_simulation simulation = plain(&action, "0");
-    char folder[] = "/tmp/teatime-kept-XXXXXX", file[64];
+    char folder[] = "/tmp/teatime-kept-XXXXXX", file[128];
+    FILE *kept;
     (void)state;
     assert_non_null(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/1.json", folder);
     simulation.check = never;
     simulation.keep_in = tea_text(folder);
     simulation.shrink_runs = 20;
     assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
     says(parts);
+    where_it_is_kept(file, sizeof file);
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
+    says(again);
     simulation.plan = tea_text(file);
     assert_status(play(poll_app(), &simulation), TEA_STATUS_CHECK_FAILED);
     simulation.check = NULL;
     assert_ok(play(poll_app(), &simulation));
     assert_int_equal(remove(file), 0);
     assert_status(play(poll_app(), &simulation), TEA_STATUS_INVALID_ARGUMENT);
+    simulation.plan = tea_text("");
+    assert_non_null(kept = fopen(file, "w"));
+    assert_int_equal(fclose(kept), 0);
+    assert_status(play(poll_app(), &simulation), TEA_STATUS_INVALID_ARGUMENT);
+    says(broken);
+    assert_int_equal(remove(file), 0);
     assert_int_equal(remove(folder), 0);
 }
 
@@ -273,7 +435,7 @@ static void must(tea_status status, tea_status expected) {
     calls_amiss += status != expected;
 }
 
-static void keeps(tea_player *player, void *user_data) {
+static int32_t keeps(tea_player *player, void *user_data) {
     tea_view_id view;
     uint64_t number;
     tea_value *answer;
@@ -288,9 +450,9 @@ static void keeps(tea_player *player, void *user_data) {
     if (tea_player_query(player, 1, TEA_STR("total"), tea_nil(), 0, &answer) == TEA_STATUS_OK)
         (void)tea_value_free(answer);
     asking = NULL;
-    vote(player, NULL);
     if (stale) must(tea_player_view_id(stale, &view), TEA_STATUS_NOT_IN_MODEL);
     stale = player;
+    return vote(player, NULL);
 }
 
 static void wrong_calls_are_told(void **state) {
@@ -314,7 +476,7 @@ static void wrong_calls_are_told(void **state) {
     simulation.actions = NULL;
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_NULL_POINTER);
     simulation.action_count = 0;
-    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_MODEL);
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_INVALID_ARGUMENT);
     action.act = keeps;
     simulation.actions = &action;
     simulation.action_count = 1;
@@ -322,6 +484,10 @@ static void wrong_calls_are_told(void **state) {
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_BAD_FORMAT);
     simulation.options = tea_json("\"none\"");
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_MODEL);
+    simulation.options = tea_json("0");
+    setenv("TEATIME_SEED", "", 1);
+    assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_INVALID_ARGUMENT);
+    unsetenv("TEATIME_SEED");
     simulation.size--;
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_INVALID_ARGUMENT);
     assert_int_equal(*(unsigned char *)&report, 0x5a);
@@ -331,7 +497,12 @@ static void wrong_calls_are_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_correct_model_passes_all_seeds),
+        cmocka_unit_test(sessions_begin_with_what_an_older_version_has_persisted),
         cmocka_unit_test(a_static_variable_and_rand_are_found_and_named),
+        cmocka_unit_test(a_clock_of_seconds_is_found_and_named),
+        cmocka_unit_test(what_cannot_be_saved_is_told_as_such),
+        cmocka_unit_test(an_action_that_fails_is_told),
+        cmocka_unit_test(what_is_left_out_does_not_happen),
         cmocka_unit_test(what_save_forgets_and_a_handler_that_fails_are_found),
         cmocka_unit_test(a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again),
         cmocka_unit_test(wrong_calls_are_told),
@@ -339,5 +510,6 @@ int main(void) {
     /* The numbers here are of so many seeds. */
     unsetenv("TEATIME_SEED");
     unsetenv("TEATIME_SEEDS");
+    unsetenv("TEATIME_PLAN");
     return cmocka_run_group_tests_name("simulation", tests, NULL, NULL);
 }

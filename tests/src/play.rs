@@ -69,11 +69,12 @@ impl Scenario for Books {
         ledger::forget_outside();
     }
 
-    fn act(&self, dice: &mut Dice, user: &mut User<'_>) {
+    fn act(&self, dice: &mut Dice, user: &mut User<'_>) -> Result<(), String> {
         let entered = user.count("ledger", "enter");
         let again = user.plan().bug == Some(Bug::EntersTwice) && entered > 0 && dice.chance(50);
         let entry = Entry { number: entered + u64::from(!again) };
         user.publish("ledger", "enter", &entry);
+        Ok(())
     }
 
     fn poison(&self, dice: u64, user: &mut User<'_>) {

@@ -28,10 +28,11 @@ typedef struct {
      */
     uint64_t weight;
     /**
-     * Does it. What it does must follow from its arguments, or the same seed is another run each time.
-     * It must return: no longjmp, no exception may leave it, so no assertion of a test framework belongs in it.
+     * Does it: anything but 0 fails the seed. What it does must follow from its arguments, or the same seed is
+     * another run each time. It must return: no longjmp, no exception may leave it, so no assertion of a test
+     * framework belongs in it.
      */
-    void (*act)(tea_player *player, void *user_data);
+    int32_t (*act)(tea_player *player, void *user_data);
     /**
      * Handed to act.
      */
@@ -55,6 +56,15 @@ typedef struct {
      * What each participant brings along (nothing).
      */
     tea_data view_data;
+    /**
+     * What an older version of the app has persisted: each session begins with it, in the room that the older version
+     * has left (nothing).
+     */
+    tea_data begins_with;
+    /**
+     * The version of its layout.
+     */
+    uint32_t begins_with_version;
     /**
      * What users do (nothing).
      */
@@ -98,8 +108,26 @@ typedef struct {
      */
     bool allow_faults;
     /**
-     * A directory where plans that fail are kept, made small, as files of JSON; what is in there is played
-     * before any seed (nowhere).
+     * Whether there is no twin, whatever distance says (there is one).
+     */
+    bool no_twin;
+    /**
+     * Whether a seed that fails is left as it is, whatever shrink_runs says (it is made smaller).
+     */
+    bool no_shrinking;
+    /**
+     * What does not happen: names as in files of plans, such as "starts", "crashes", "leaves", "cut", "partition",
+     * "freezes", "reflector_crashes", "disk_full", "bursts" (all of it may). A wrong name is answered with all that
+     * there are.
+     */
+    const tea_str *without;
+    /**
+     * How many names.
+     */
+    size_t without_count;
+    /**
+     * A directory where plans that fail are kept, made small, as files of JSON; what is in there of this app is
+     * played before any seed (nowhere).
      */
     tea_str keep_in;
     /**
@@ -132,6 +160,10 @@ typedef struct {
      * How often a participant was compared with its twin.
      */
     uint64_t synced;
+    /**
+     * How often check was asked.
+     */
+    uint64_t checked;
 } tea_simulation_report;
 
 #ifdef __cplusplus
@@ -141,14 +173,20 @@ extern "C" {
 /**
  * Plays the models of an app under faults, seed by seed, in virtual time: several participants that join and
  * exit on bad lines, cuts, partitions, slow readers, late joins, a reflector that crashes and comes back. No
- * network, no thread: all callbacks of models and actions are called on this one before this returns. The
- * A program must not have libteatime in it besides: then this fails, and tea_last_error is empty. The
- * environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many.
+ * network, no thread: all callbacks of models and actions are called on this one before this returns. Once all seeds
+ * have passed, the first is played again, a second after it was played before at the earliest, and compared with that:
+ * so a clock of seconds is found. The environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many,
+ * TEATIME_PLAN a file that was kept, if it is of this app.
  *
- * Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin: the message names model and
- * field, what both have there, and after which event, in several lines, with the seed and what is left of it after
- * all was taken away that it does not need. Fails with TEA_STATUS_FAULT if a handler fails, with
- * TEA_STATUS_MODEL if the app cannot be started, with TEA_STATUS_CHECK_FAILED if anything else is wrong.
+ * A program has either libteatime in it or libteatime-testing: with both, this fails with TEA_STATUS_WRONG_HANDLE, and
+ * says why on the standard error, since tea_last_error is the other library's.
+ *
+ * Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin, or a seed from itself: the message
+ * names model and field, what both have there, and after which event, in several lines, with the seed and what is left
+ * of it after all was taken away that it does not need. Fails with TEA_STATUS_FAULT if a handler fails, with
+ * TEA_STATUS_BAD_SNAPSHOT if a model cannot be saved or not be loaded from what it saved, with TEA_STATUS_MODEL if the
+ * app cannot be started, with TEA_STATUS_INVALID_ARGUMENT if the simulation cannot be played as it is said, or proves
+ * nothing, with TEA_STATUS_CHECK_FAILED if anything else is wrong.
  */
 tea_status tea_simulate(const tea_app *app,
                         const tea_simulation *simulation,

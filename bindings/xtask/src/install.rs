@@ -97,28 +97,32 @@ fn pkg_config(libs: &str, how: &str) -> String {
 }
 
 fn cmake_package() -> String {
-    let shared = if cfg!(target_vendor = "apple") { "libteatime.dylib" } else { "libteatime.so" };
+    let shared = if cfg!(target_vendor = "apple") { "dylib" } else { "so" };
     format!(
-        "# Gives the targets teatime::teatime (shared) and teatime::teatime-static.\n\
+        "# Gives the targets teatime::teatime (shared) and teatime::teatime-static; and, where the library for\n\
+         # tests is installed as well, teatime::teatime-testing and teatime::teatime-testing-static.\n\
          get_filename_component(_teatime_prefix \"${{CMAKE_CURRENT_LIST_DIR}}/../../..\" ABSOLUTE)\n\
+         foreach(_teatime_library teatime teatime-testing)\n\
          foreach(_teatime_kind SHARED STATIC)\n  \
          if(_teatime_kind STREQUAL SHARED)\n    \
-         set(_teatime_target teatime::teatime)\n    \
-         set(_teatime_file {shared})\n    \
+         set(_teatime_target teatime::${{_teatime_library}})\n    \
+         set(_teatime_file \"${{_teatime_prefix}}/lib/lib${{_teatime_library}}.{shared}\")\n    \
          set(_teatime_needs \"\")\n  \
          else()\n    \
-         set(_teatime_target teatime::teatime-static)\n    \
-         set(_teatime_file libteatime.a)\n    \
+         set(_teatime_target teatime::${{_teatime_library}}-static)\n    \
+         set(_teatime_file \"${{_teatime_prefix}}/lib/lib${{_teatime_library}}.a\")\n    \
          set(_teatime_needs {NATIVE_LIBRARIES})\n    \
          separate_arguments(_teatime_needs)\n  \
          endif()\n  \
-         if(NOT TARGET ${{_teatime_target}})\n    \
+         if(NOT TARGET ${{_teatime_target}}\n     \
+         AND (_teatime_library STREQUAL teatime OR EXISTS \"${{_teatime_file}}\"))\n    \
          add_library(${{_teatime_target}} ${{_teatime_kind}} IMPORTED)\n    \
          set_target_properties(${{_teatime_target}} PROPERTIES\n      \
-         IMPORTED_LOCATION \"${{_teatime_prefix}}/lib/${{_teatime_file}}\"\n      \
+         IMPORTED_LOCATION \"${{_teatime_file}}\"\n      \
          INTERFACE_INCLUDE_DIRECTORIES \"${{_teatime_prefix}}/include\"\n      \
          INTERFACE_LINK_LIBRARIES \"${{_teatime_needs}}\")\n  \
          endif()\n\
+         endforeach()\n\
          endforeach()\n"
     )
 }

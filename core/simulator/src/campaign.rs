@@ -1,14 +1,16 @@
 //! Many runs, on several threads.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::oracle::{Memory, Time};
 use super::plan::{Plan, What};
+use super::quiet::Silencer;
 use super::report::{Report, Violation};
 use super::scenario::Scenario;
 use super::shrink::shrink;
@@ -19,7 +21,7 @@ use super::world;
 pub struct Campaign {
     /// All of them together.
     pub summary: Summary,
-    /// Those that failed, made small, in the order of their seeds.
+    /// Those that failed, made small, in the order of their plans.
     pub failures: Vec<Failure>,
 }
 
@@ -83,6 +85,22 @@ pub struct How {
     pub stops: bool,
 }
 
+/// A campaign whose plans are made when they are played.
+pub(crate) struct Run {
+    pub(crate) summary: Summary,
+    /// Those that failed, made small, and the places of their plans, in that order.
+    pub(crate) failures: Vec<(u64, Failure)>,
+    /// What is known of the one that was to be remembered, if it went well.
+    pub(crate) remembered: Option<Remembered>,
+}
+
+/// What is known of a run that went well.
+pub(crate) struct Remembered {
+    pub(crate) plan: Plan,
+    pub(crate) memory: Memory,
+    pub(crate) over: Instant,
+}
+
 impl Campaign {
     /// Plays plans. `each` is told of every run.
     pub fn play(
@@ -91,20 +109,51 @@ impl Campaign {
         how: How,
         each: impl Fn(&Plan, &Result<Report, Violation>) + Sync,
     ) -> Self {
+        let plan = |at| usize::try_from(at).ok().and_then(|at| plans.get(at)).cloned();
+        let run = Run::of(scenario, plan, how, None, each);
+        let failures = run.failures.into_iter().map(|(_, failure)| failure).collect();
+        Self { summary: run.summary, failures }
+    }
+}
+
+impl Run {
+    /// Plays the plans at the places 0, 1, 2, …, up to the first place that has none. The one at the place `remember`
+    /// is remembered.
+    pub(crate) fn of(
+        scenario: &dyn Scenario,
+        plan: impl Fn(u64) -> Option<Plan> + Sync,
+        how: How,
+        remember: Option<u64>,
+        each: impl Fn(&Plan, &Result<Report, Violation>) + Sync,
+    ) -> Self {
+        let _silencer = scenario.is_quiet().then(Silencer::new);
         let started = Instant::now();
-        let next = AtomicUsize::new(0);
+        let remembered = Mutex::new(None);
+        let (next, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
         let done = Mutex::new((Summary::default(), Vec::new()));
         let work = || {
-            while let Some(plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = world::play(plan, scenario);
-                each(plan, &result);
+            while !is_over.load(Ordering::Relaxed) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(plan) = plan(at) else { break };
+                let is_remembered = remember == Some(at);
+                let time = if is_remembered { Time::First } else { Time::Only };
+                let played = world::play_for(&plan, scenario, time);
+                let result = played.map(|(report, memory)| {
+                    if is_remembered {
+                        let over = Instant::now();
+                        let one = Remembered { plan: plan.clone(), memory, over };
+                        *remembered.lock().unwrap_or_else(PoisonError::into_inner) = Some(one);
+                    }
+                    report
+                });
+                each(&plan, &result);
                 if how.stops && result.is_err() {
-                    next.store(plans.len(), Ordering::Relaxed);
+                    is_over.store(true, Ordering::Relaxed);
                 }
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 done.0.add(&result);
                 if let Err(violation) = result {
-                    done.1.push((plan, violation));
+                    done.1.push((at, plan, violation));
                 }
             }
         };
@@ -116,18 +165,19 @@ impl Campaign {
             });
         }
         let (mut summary, mut failed) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failed.sort_by_key(|(plan, _)| plan.seed);
+        failed.sort_by_key(|(at, ..)| *at);
         failed.truncate(if how.stops { 1 } else { usize::MAX });
-        let smaller = |(plan, violation): (&Plan, Violation)| {
-            let small = shrink(scenario, plan, &violation, how.shrink_runs);
+        let smaller = |(at, plan, violation): (u64, Plan, Violation)| {
+            let small = shrink(scenario, &plan, &violation, how.shrink_runs);
             let smallest = (small.plan, small.violation);
             let app = scenario.app().id();
-            Failure::new(app, (plan, violation), smallest, small.reproduced)
+            (at, Failure::new(app, (&plan, violation), smallest, small.reproduced))
         };
         let failures = failed.into_iter().map(smaller).collect();
         summary.real_s = started.elapsed().as_secs_f64();
         summary.speed = summary.simulated_s / summary.real_s;
-        Self { summary, failures }
+        let remembered = remembered.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Self { summary, failures, remembered }
     }
 }
 

@@ -22,10 +22,12 @@ struct Inner {
     violation: Violation,
     plan: Plan,
     smallest: Violation,
-    reproduced: bool,
+    reproduced: Option<bool>,
     faults: usize,
+    /// It was no plan of a seed, but one that was given.
+    was_given: bool,
     #[serde(skip)]
-    again: String,
+    again: Option<String>,
     kept: Option<Result<PathBuf, String>>,
 }
 
@@ -34,7 +36,7 @@ impl Failure {
         app: &str,
         whole: (&Plan, Violation),
         smallest: (Plan, Violation),
-        reproduced: bool,
+        reproduced: Option<bool>,
     ) -> Self {
         Self(Box::new(Inner {
             app: app.to_owned(),
@@ -44,7 +46,8 @@ impl Failure {
             smallest: smallest.1,
             reproduced,
             faults: whole.0.faults.len(),
-            again: format!("TEATIME_SEED={}", whole.0.seed),
+            was_given: false,
+            again: None,
             kept: None,
         }))
     }
@@ -69,23 +72,33 @@ impl Failure {
         &self.0.smallest
     }
 
-    /// Whether the seed failed in exactly the same way when it was played again. If not, something has a part
-    /// in it that comes from outside of the models.
-    pub fn is_reproduced(&self) -> bool {
+    /// Whether the seed failed in exactly the same way when it was played again, if it was. If not, something has
+    /// a part in it that comes from outside of the models.
+    pub fn is_reproduced(&self) -> Option<bool> {
         self.0.reproduced
+    }
+
+    /// Where the smallest plan is kept, if it is.
+    pub fn kept(&self) -> Option<&Path> {
+        self.0.kept.as_ref()?.as_deref().ok()
     }
 
     /// Says how it is run again.
     pub(crate) fn again(&mut self, again: String) {
-        self.0.again = again;
+        self.0.again = Some(again);
     }
 
-    /// Writes the smallest plan into this folder, as `SEED.json`.
+    /// Says that it was a plan that was given or kept.
+    pub(crate) fn was_given(&mut self) {
+        self.0.was_given = true;
+    }
+
+    /// Writes the smallest plan into this folder, into a file of its own.
     pub(crate) fn keep(&mut self, folder: &Path) {
-        let path = folder.join(format!("{}.json", self.0.seed));
-        let made = std::fs::create_dir_all(folder).map_err(|error| error.to_string());
-        let kept = made.and_then(|()| self.0.plan.write(&path)).map(|()| path.clone());
-        self.0.kept = Some(kept.map_err(|error| format!("{}: {error}", path.display())));
+        let path = folder.join(self.0.plan.file_name());
+        let made = std::fs::create_dir_all(folder);
+        let made = made.map_err(|error| format!("{}: {error}", folder.display()));
+        self.0.kept = Some(made.and_then(|()| self.0.plan.write(&path)).map(|()| path));
     }
 }
 
@@ -101,20 +114,27 @@ impl fmt::Debug for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = &*self.0;
-        if one.smallest.of == Invariant::Start {
-            let what = &one.smallest.what;
-            return write!(f, "the simulation of {} cannot be started: {what}", one.app);
+        let nothing = match one.smallest.of {
+            Invariant::Start => Some("cannot be started"),
+            Invariant::Setup => Some("is refused"),
+            _ => None,
+        };
+        if let Some(nothing) = nothing {
+            return write!(f, "the simulation of {} {nothing}: {}", one.app, one.smallest.what);
         }
-        writeln!(f, "seed {} of the simulation of {} fails", one.seed, one.app)?;
+        let what = if one.was_given { "a plan made of seed" } else { "seed" };
+        writeln!(f, "{what} {} of the simulation of {} fails", one.seed, one.app)?;
         writeln!(f, "{}", one.smallest)?;
-        if !one.reproduced {
+        if one.reproduced == Some(false) {
             writeln!(
                 f,
                 "played again it went another way: what decides comes from outside of the models, such as a \
                  clock, a static, or the order of a std::collections::HashMap"
             )?;
         }
-        writeln!(f, "run it again: {}", one.again)?;
+        if let Some(again) = &one.again {
+            writeln!(f, "run it again: {again}")?;
+        }
         match &one.kept {
             Some(Ok(path)) => writeln!(f, "what is left of it is kept in {}", path.display())?,
             Some(Err(why)) => writeln!(f, "what is left of it could not be kept: {why}")?,

@@ -3,7 +3,7 @@
 use teatime_session::ConnectionState;
 
 use super::plan::{Keeps, What};
-use super::report::Outcome;
+use super::report::{Outcome, Wrong};
 use super::scenario::User;
 use super::server::End;
 use super::world::{Happening, SECOND, World};
@@ -70,7 +70,7 @@ impl World<'_> {
                 self.stranger(Some(bytes.iter().cycle().take(length).copied().collect()));
                 true
             }
-            (what, Some(victim)) => self.client_fault(what, victim, dice, until),
+            (what, Some(victim)) => self.client_fault(what, victim, dice, until)?,
             (_, None) => false,
         };
         if happened {
@@ -81,7 +81,13 @@ impl World<'_> {
         Ok(())
     }
 
-    fn client_fault(&mut self, what: What, victim: usize, dice: u64, until: u64) -> bool {
+    fn client_fault(
+        &mut self,
+        what: What,
+        victim: usize,
+        dice: u64,
+        until: u64,
+    ) -> Result<bool, Wrong> {
         let now = self.now;
         let one = &mut self.participants[victim];
         match what {
@@ -102,16 +108,18 @@ impl World<'_> {
                 one.jump((dice >> 8) % (3_600 * SECOND));
                 self.wake(victim, now);
             }
-            What::Diverges => return self.diverge(victim),
-            What::Panics if one.lies => return false,
+            What::Diverges => return Ok(self.diverge(victim)),
+            What::Panics if one.lies => return Ok(false),
             What::Panics => {
                 let by = one.below(100);
                 self.scenario.poison(by, &mut User::new(one, now, self.plan));
                 self.obey_client(victim);
             }
-            What::Bursts if one.lies => return false,
+            What::Bursts if one.lies => return Ok(false),
             What::Bursts => {
-                (0..1 + dice % 200).for_each(|_| self.user_acts(victim));
+                for _ in 0..1 + dice % 200 {
+                    self.user_acts(victim)?;
+                }
                 self.obey_client(victim);
             }
             What::VoteAsked => {
@@ -120,15 +128,15 @@ impl World<'_> {
             }
             // What overtakes the join itself is not a repetition.
             What::JoinRepeated if one.client.connection_state() != ConnectionState::Live => {
-                return false;
+                return Ok(false);
             }
             What::JoinRepeated => {
                 let join = one.last_join.clone();
                 self.stranger(Some(join));
             }
-            _ => return false,
+            _ => return Ok(false),
         }
-        true
+        Ok(true)
     }
 
     /// Somebody computes something wrong, if there is somebody else to tell, and nothing keeps them. Two

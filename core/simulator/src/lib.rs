@@ -10,6 +10,7 @@
 //! A [`Simulation`] plays the models of an app. An app depends on `teatime` with the feature `testing`, and
 //! finds this crate as `teatime::testing`.
 
+mod before;
 mod campaign;
 mod clash;
 mod failure;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use teatime_session::{ConnectionState, DisconnectReason, SessionEvent};
 use teatime_vm::{StateHash, ViewId};
@@ -22,9 +22,13 @@ const MOST_LOG_BYTES: u64 = 1024 * 1024;
 /// Most bytes of states that are kept of a session, to say how another one differs.
 const MOST_STATE_BYTES: usize = 1024 * 1024;
 
+/// The same for a run that is remembered: any of its states may be asked for, and there is only one such run.
+const MOST_REMEMBERED_BYTES: usize = 64 * 1024 * 1024;
+
 #[derive(Default)]
-pub(super) struct Oracle {
+pub(super) struct Oracle<'a> {
     rooms: Vec<Room>,
+    time: Time<'a>,
     compared: u64,
     unanimous: u64,
     healed: u64,
@@ -38,11 +42,28 @@ pub(super) struct Oracle {
     usurped: bool,
 }
 
+/// Which time it is that a plan is played.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Time<'a> {
+    /// The only one.
+    #[default]
+    Only,
+    /// The first of two.
+    First,
+    /// The second, with what was known after the first.
+    Second(&'a Memory),
+}
+
+/// What is known of a run once it is over.
+pub(crate) struct Memory(Vec<Room>);
+
 #[derive(Default)]
 struct Room {
     timelines: BTreeMap<u64, Timeline>,
     /// How many agreed in the newest vote.
     agreed: u64,
+    /// Something else has been sent than when the plan was played before: nothing can be compared with that any more.
+    is_other: bool,
 }
 
 #[derive(Default)]
@@ -57,15 +78,19 @@ struct Timeline {
     /// What the events are: who has sent each, and the counter by which.
     events: BTreeMap<u64, (ViewId, u64)>,
     /// The newest states that are known, who had each first.
-    states: VecDeque<(u64, usize, Rc<Vec<u8>>)>,
+    states: VecDeque<(u64, usize, Arc<Vec<u8>>)>,
     states_bytes: usize,
 }
 
 type Outcome = Result<(), (Invariant, String)>;
 
-impl Oracle {
-    pub(super) fn new(rooms: usize) -> Self {
-        Self { rooms: (0..rooms).map(|_| Room::default()).collect(), ..Self::default() }
+impl<'a> Oracle<'a> {
+    pub(super) fn new(rooms: usize, time: Time<'a>) -> Self {
+        Self { rooms: (0..rooms).map(|_| Room::default()).collect(), time, ..Self::default() }
+    }
+
+    pub(super) fn into_memory(self) -> Memory {
+        Memory(self.rooms)
     }
 
     pub(super) fn report(&self, report: &mut Report) {
@@ -114,6 +139,8 @@ impl Oracle {
         let mut hasher = DefaultHasher::new();
         frame.hash(&mut hasher);
         let digest = hasher.finish();
+        let then = self.time.first().and_then(|first| first.timeline(one));
+        room.is_other |= then.is_some_and(|then| then.messages.get(&seq) != Some(&digest));
         let timeline = room.timelines.entry(one.timeline).or_default();
         if *timeline.messages.entry(seq).or_insert(digest) != digest {
             return Err((Invariant::Durability, format!("message {seq} has become another one")));
@@ -157,7 +184,7 @@ impl Oracle {
         at: usize,
         all: &mut [Participant],
         moved: bool,
-    ) -> Result<Option<Rc<Vec<u8>>>, Wrong> {
+    ) -> Result<Option<Arc<Vec<u8>>>, Wrong> {
         let one = &mut all[at];
         let told = one.client.external_now().as_micros();
         if told < one.told {
@@ -170,8 +197,14 @@ impl Oracle {
             return Err(Wrong::new(Invariant::Healing, what));
         }
         let Some(vm) = one.client.vm().filter(|_| moved) else { return Ok(None) };
-        let snapshot = Rc::new(vm.snapshot().map_err(cannot_be_saved)?);
+        let snapshot = Arc::new(vm.snapshot().map_err(cannot_be_saved)?);
         let (seq, hash) = (vm.seq(), StateHash::of(&snapshot));
+        let then = self.time.first().filter(|_| !self.rooms[one.room].is_other);
+        let then = then.and_then(|first| first.timeline(one));
+        let most = match self.time {
+            Time::First => MOST_REMEMBERED_BYTES,
+            _ => MOST_STATE_BYTES,
+        };
         let room = self.rooms[one.room].timelines.entry(one.timeline).or_default();
         match (room.hashes.get(&seq), one.diverged) {
             (Some(known), Some(_)) => {
@@ -185,10 +218,13 @@ impl Oracle {
                 return Err(self.disagreement(at, all, seq, &snapshot));
             }
             (Some(_), None) => self.compared += 1,
+            (None, None) if then.is_some_and(|then| then.is_other(seq, hash)) => {
+                return Err(self.another_state(at, all, seq, &snapshot, then));
+            }
             (None, None) => {
                 room.hashes.insert(seq, hash);
                 room.newest = room.newest.max(seq);
-                room.remember(seq, at, snapshot.clone());
+                room.remember(seq, at, snapshot.clone(), most);
             }
         }
         Ok(Some(snapshot))
@@ -200,17 +236,8 @@ impl Oracle {
         let Some(timeline) = self.rooms[one.room].timelines.get(&one.timeline) else {
             return Wrong::new(Invariant::Agreement, "");
         };
-        let after = match timeline.events.get(&seq).and_then(|sent| event_of(all, *sent)) {
-            Some((who, event)) => format!(
-                "after seq {seq}, event {}/{} from participant {}",
-                event.scope,
-                event.event,
-                who + 1
-            ),
-            None => format!("after seq {seq}"),
-        };
-        let known = timeline.states.iter().find(|(of, ..)| *of == seq);
-        let Some((_, first, state)) = known else {
+        let after = timeline.after(seq, all);
+        let Some((first, state)) = timeline.state(seq) else {
             let what = format!("participant {} has another state than others, {after}", at + 1);
             return Wrong::new(Invariant::Agreement, what);
         };
@@ -219,6 +246,27 @@ impl Oracle {
         let app = &one.client.config().app;
         let clash = Clash::of(app, (here, own), (there, state), &after);
         Wrong { clash: Some(Box::new(clash)), ..Wrong::new(Invariant::Agreement, "") }
+    }
+
+    /// The same for somebody who is first at a position, and had another state there when the plan was played before.
+    fn another_state(
+        &self,
+        at: usize,
+        all: &[Participant],
+        seq: u64,
+        own: &[u8],
+        then: Option<&Timeline>,
+    ) -> Wrong {
+        let one = &all[at];
+        let now = self.rooms[one.room].timelines.get(&one.timeline);
+        let after = now.map_or_else(String::new, |now| now.after(seq, all));
+        let Some((_, state)) = then.and_then(|then| then.state(seq)) else {
+            return Wrong::new(Invariant::Again, after);
+        };
+        let here = (format!("participant {}", at + 1), own);
+        let there = ("when the seed was played first".to_owned(), state);
+        let clash = Clash::of(&one.client.config().app, here, there, &after);
+        Wrong { clash: Some(Box::new(clash)), ..Wrong::new(Invariant::Again, "") }
     }
 
     /// Hears what a client tells its owner. True if the client is over.
@@ -272,6 +320,10 @@ impl Oracle {
                     self.healed += 1;
                 }
                 SessionEvent::Connection(ConnectionState::Failed, reason) => {
+                    if let Some(DisconnectReason::BadSnapshot(why)) = &reason {
+                        let what = format!("participant {} cannot restore it: {why}", at + 1);
+                        return Err((Invariant::Snapshot, what));
+                    }
                     if !one.lies {
                         let what = format!("participant {} failed: {reason:?}", at + 1);
                         return Err((Invariant::Innocence, what));
@@ -333,12 +385,52 @@ impl Oracle {
     }
 }
 
+impl<'a> Time<'a> {
+    fn first(self) -> Option<&'a Memory> {
+        match self {
+            Self::Second(first) => Some(first),
+            _ => None,
+        }
+    }
+}
+
+impl Memory {
+    /// That on which a participant is.
+    fn timeline(&self, one: &Participant) -> Option<&Timeline> {
+        self.0.get(one.room)?.timelines.get(&one.timeline)
+    }
+}
+
 impl Timeline {
+    /// Whether another state than this one is known at a position.
+    fn is_other(&self, seq: u64, hash: StateHash) -> bool {
+        self.hashes.get(&seq).is_some_and(|known| *known != hash)
+    }
+
+    /// Who was first at a position, and with which state, if that is still there.
+    fn state(&self, seq: u64) -> Option<(usize, &[u8])> {
+        let (_, first, state) = self.states.iter().find(|(of, ..)| *of == seq)?;
+        Some((*first, state))
+    }
+
+    /// A position, for people.
+    fn after(&self, seq: u64, all: &[Participant]) -> String {
+        match self.events.get(&seq).and_then(|sent| event_of(all, *sent)) {
+            Some((who, event)) => format!(
+                "after seq {seq}, event {}/{} from participant {}",
+                event.scope,
+                event.event,
+                who + 1
+            ),
+            None => format!("after seq {seq}"),
+        }
+    }
+
     /// Keeps the state at a position, and forgets older ones.
-    fn remember(&mut self, seq: u64, first: usize, state: Rc<Vec<u8>>) {
+    fn remember(&mut self, seq: u64, first: usize, state: Arc<Vec<u8>>, most: usize) {
         self.states_bytes += state.len();
         self.states.push_back((seq, first, state));
-        while self.states_bytes > MOST_STATE_BYTES && self.states.len() > 1 {
+        while self.states_bytes > most && self.states.len() > 1 {
             let oldest = self.states.pop_front();
             self.states_bytes -= oldest.map_or(0, |(_, _, state)| state.len());
         }

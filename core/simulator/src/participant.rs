@@ -7,10 +7,14 @@ use teatime_session::{Client, Config, Receipt};
 use teatime_wire::{ClientMessage, Digest, Send, SnapshotPart, Vote};
 
 use super::plan::{Pace, Plan};
+use super::report::{Invariant, Outcome, Wrong};
 use super::scenario::{Dice, Event, Scenario};
 
 /// A kind of dice: what participants bring along.
 const BRINGS: u64 = 1;
+
+/// The password of sessions that have one.
+pub(super) const PASSWORD: &str = "sesame";
 
 pub(super) struct Participant {
     pub(super) client: Client,
@@ -69,7 +73,7 @@ impl Participant {
         let (app, options) = (scenario.app().clone(), scenario.options(plan));
         let mut config = Config::with_encoded_options(app, scenario.room(room), &options)
             .expect("a session with these options was started before")
-            .password(plan.password.then_some("sesame"));
+            .password(plan.password.then_some(PASSWORD));
         config.view_data = scenario.view_data(&mut Dice::of(plan.seed, BRINGS, number as u64));
         if plan.pace == Pace::Steady {
             config.ticks_per_second = 1;
@@ -129,6 +133,14 @@ impl Participant {
 
     pub(super) fn chance(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
+    }
+
+    /// Whether nothing was to be published that must not be.
+    pub(super) fn publishes_well(&mut self) -> Outcome {
+        match self.refused.take() {
+            Some(refused) => Err(Wrong::new(Invariant::Sanity, refused)),
+            None => Ok(()),
+        }
     }
 
     /// What a liar sends in place of what its client wants to send.

@@ -1,6 +1,7 @@
 //! What a run is made of: everything that will happen follows from a plan.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -49,6 +50,9 @@ pub struct Plan {
     /// Of what users do, only what has these numbers; all of it, if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acts: Option<Vec<u64>>,
+    /// The id of the app that it is of: a simulation of another one does not play it. Anybody's, if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
 }
 
 /// What the plans of many seeds have in common.
@@ -193,6 +197,14 @@ impl What {
         (Self::SilentConnection, 1),
         (Self::Rubbish, 1),
     ];
+
+    /// Its name in files of plans.
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => unreachable!("it is a name there"),
+        }
+    }
 
     /// Whether it happens to one participant.
     pub(crate) fn is_of_one(self) -> bool {
@@ -354,6 +366,7 @@ impl Plan {
             faults: faults(&mut rng, pace, fault_seconds, storage, patient, shape),
             bug: None,
             acts: None,
+            app: None,
         }
     }
 
@@ -391,13 +404,35 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Writes it into a file, from which [`read`](Self::read) gets it.
+    /// Writes it into a file, from which [`read`](Self::read) gets it: all of it or nothing, whoever reads meanwhile.
     ///
     /// # Errors
     /// Why that cannot be done.
     pub fn write(&self, path: &Path) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(self).expect("it is plain data");
-        std::fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}-{number}.part", std::process::id()));
+        let written = std::fs::write(&beside, self.text() + "\n");
+        let written = written.and_then(|()| std::fs::rename(&beside, path));
+        written.map_err(|error| {
+            let _ = std::fs::remove_file(&beside);
+            format!("{}: {error}", path.display())
+        })
+    }
+
+    /// The name of the file in which it is kept: another one for each plan, on every file system.
+    pub(crate) fn file_name(&self) -> String {
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+        let app = self.app.as_deref().unwrap_or("plan");
+        let app: String =
+            app.chars().map(|letter| if is_plain(letter) { letter } else { '_' }).collect();
+        let digest = blake3::hash(self.text().as_bytes()).to_hex();
+        format!("{app}-{}-{}.json", self.seed, &digest[..8])
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("it is plain data")
     }
 
     /// The same with a mistake in it.

@@ -1,30 +1,89 @@
 //! Panics that are expected are not printed: making a plan smaller plays it hundreds of times.
 
 use std::cell::Cell;
-use std::sync::Once;
+use std::panic::{PanicHookInfo, set_hook, take_hook};
+use std::sync::{Arc, Mutex, PoisonError};
+
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
+/// What prints panics while some thread may be quiet: what did before, unless the thread is.
+struct Placed {
+    /// How many need it.
+    needed: usize,
+    /// Where it is, and what was there before.
+    hook: Option<(usize, Arc<Hook>)>,
+}
+
+static PLACED: Mutex<Placed> = Mutex::new(Placed { needed: 0, hook: None });
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs something; panics in it that are caught print nothing. What prints all others stays as it was.
-pub(super) fn during<R>(run: impl FnOnce() -> R) -> R {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !QUIET.get() {
-                before(panic);
-            }
-        }));
-    });
-    struct Loud;
-    impl Drop for Loud {
+/// While there is one, [`when`] is heeded. What prints panics stays as it was for all other threads, and is what it was
+/// after the last one.
+pub(super) struct Silencer(());
+
+impl Silencer {
+    pub(super) fn new() -> Self {
+        let mut placed = PLACED.lock().unwrap_or_else(PoisonError::into_inner);
+        placed.needed += 1;
+        if placed.needed == 1 {
+            let before = Arc::new(take_hook());
+            let loud = before.clone();
+            let hook: Hook = Box::new(move |panic| {
+                if !QUIET.get() {
+                    loud(panic);
+                }
+            });
+            placed.hook = Some((address(&hook), before));
+            set_hook(hook);
+        }
+        Self(())
+    }
+}
+
+impl Drop for Silencer {
+    fn drop(&mut self) {
+        // Who panics must not touch it.
+        if std::thread::panicking() {
+            return;
+        }
+        let mut placed = PLACED.lock().unwrap_or_else(PoisonError::into_inner);
+        placed.needed -= 1;
+        if placed.needed > 0 {
+            return;
+        }
+        let Some((own, before)) = placed.hook.take() else { return };
+        let hook = take_hook();
+        if address(&hook) != own {
+            // Somebody has put another one there meanwhile.
+            return set_hook(hook);
+        }
+        drop(hook);
+        set_hook(Arc::into_inner(before).unwrap_or_else(|| unreachable!("nobody else has it")));
+    }
+}
+
+fn address(hook: &Hook) -> usize {
+    std::ptr::from_ref(&**hook).cast::<()>().addr()
+}
+
+/// Runs something; if it is to be quiet, panics in it that are caught print nothing.
+pub(super) fn when<R>(quiet: bool, run: impl FnOnce() -> R) -> R {
+    struct Before(bool);
+    impl Drop for Before {
         fn drop(&mut self) {
-            QUIET.set(false);
+            QUIET.set(self.0);
         }
     }
-    QUIET.set(true);
-    let _loud = Loud;
+    let _before = Before(QUIET.get());
+    QUIET.set(QUIET.get() || quiet);
     run()
+}
+
+/// Runs something quietly.
+pub(super) fn during<R>(run: impl FnOnce() -> R) -> R {
+    let _silencer = Silencer::new();
+    when(true, run)
 }

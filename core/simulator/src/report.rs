@@ -58,6 +58,10 @@ pub enum Invariant {
     Agreement,
     /// What is restored from a snapshot goes on like what the snapshot was taken of.
     Sync,
+    /// A state can be saved, and restored from what was saved.
+    Snapshot,
+    /// The same seed, played again later, comes to the same states.
+    Again,
     /// Equal position, equal faults; and none but those that were planned.
     Faults,
     /// Neither sequence numbers nor time go back for anybody.
@@ -78,10 +82,14 @@ pub enum Invariant {
     Liveness,
     /// A store is found again after a crash.
     Storage,
+    /// What users do goes well, as they say themselves.
+    Act,
     /// Nothing panics but the handlers that are meant to, and users publish what may be published.
     Sanity,
     /// The app can be started.
     Start,
+    /// What is said of the simulation is sound, and proves something.
+    Setup,
 }
 
 impl Invariant {
@@ -90,6 +98,8 @@ impl Invariant {
         match self {
             Self::Agreement => "two participants differ",
             Self::Sync => "a participant differs from the same restored from a snapshot",
+            Self::Snapshot => "a state cannot be saved, or not be restored",
+            Self::Again => "the same seed came to another state when it was played again later",
             Self::Faults => "a handler failed, or not for everybody alike",
             Self::Monotony => "time went back",
             Self::Delivery => "an accepted event was lost or doubled",
@@ -100,8 +110,10 @@ impl Invariant {
             Self::Memory => "the reflector's memory is not bounded",
             Self::Liveness => "not everybody converged in time after the faults",
             Self::Storage => "the reflector's store was not found again",
+            Self::Act => "an action failed",
             Self::Sanity => "something panicked, or was published that must not be",
             Self::Start => "it cannot be started",
+            Self::Setup => "it is refused",
         }
     }
 
@@ -112,9 +124,11 @@ impl Invariant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Agreement,
         Self::Sync,
+        Self::Snapshot,
+        Self::Again,
         Self::Faults,
         Self::Monotony,
         Self::Delivery,
@@ -125,8 +139,10 @@ impl Invariant {
         Self::Memory,
         Self::Liveness,
         Self::Storage,
+        Self::Act,
         Self::Sanity,
         Self::Start,
+        Self::Setup,
     ];
 }
 
@@ -164,9 +180,11 @@ impl Violation {
             Invariant::Agreement | Invariant::Sync => {
                 other.clash.is_none() || self.place() == other.place()
             }
-            Invariant::Check | Invariant::Faults | Invariant::Sanity => {
-                words(&self.what) == words(&other.what)
-            }
+            Invariant::Check
+            | Invariant::Snapshot
+            | Invariant::Faults
+            | Invariant::Act
+            | Invariant::Sanity => words(&self.what) == words(&other.what),
             _ => true,
         }
     }
@@ -180,14 +198,14 @@ impl Violation {
 }
 
 /// The words of a text's first line: values, of which numbers and what follows in other lines are made, are left
-/// out; but not which check it was, and what a check has returned.
+/// out; but not which check or action it was, and what it has returned.
 fn words(text: &str) -> Vec<&str> {
     let line = text.lines().next().unwrap_or_default();
     let (mut kept, mut before) = (Vec::new(), "");
     for word in line.split_whitespace() {
         let is_value = word.contains(|letter: char| letter.is_ascii_digit())
             || !word.contains(char::is_alphabetic);
-        if !is_value || ["check", "returned"].contains(&before) {
+        if !is_value || ["check", "action", "returned"].contains(&before) {
             kept.push(word);
         }
         before = word;
@@ -227,5 +245,48 @@ impl Wrong {
 impl From<(Invariant, String)> for Wrong {
     fn from((of, what): (Invariant, String)) -> Self {
         Self { of, what, clash: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differs(model: &str, field: &str) -> Violation {
+        let clash = Clash {
+            model: Some((1, model.to_owned())),
+            field: field.to_owned(),
+            here: String::new(),
+            here_is: String::new(),
+            there: String::new(),
+            there_is: String::new(),
+            after: String::new(),
+        };
+        Violation { clash: Some(Box::new(clash)), ..Violation::new(Invariant::Sync, String::new()) }
+    }
+
+    #[test]
+    fn another_field_or_model_is_another_mistake_and_another_value_is_not() {
+        let one = differs("board", "counts[3]");
+        assert!(differs("board", "counts[7].x").is_like(&one));
+        assert!(Violation { of: Invariant::Agreement, ..differs("board", "counts") }.is_like(&one));
+        assert!(!differs("board", "names").is_like(&one));
+        assert!(!differs("poll", "counts[3]").is_like(&one));
+        assert!(!Violation { of: Invariant::Check, ..differs("board", "counts[3]") }.is_like(&one));
+        // Where the other state was not known any more.
+        let nameless = Violation::new(Invariant::Agreement, String::new());
+        assert!(differs("poll", "names").is_like(&nameless));
+    }
+
+    #[test]
+    fn other_words_are_another_mistake_and_other_numbers_are_not() {
+        let said = |what: &str| Violation::new(Invariant::Check, what.to_owned());
+        let one = said("participant 3: check 2: 7 stones\nand more");
+        assert!(said("participant 1: check 2: 31 stones\nor less").is_like(&one));
+        assert!(!said("participant 3: check 1: 7 stones").is_like(&one));
+        assert!(!said("participant 3: check 2: 7 cards").is_like(&one));
+        let one = said("participant 1: action 1: act returned 7");
+        assert!(!said("participant 1: action 1: act returned 8").is_like(&one));
+        assert!(!said("participant 1: action 2: act returned 7").is_like(&one));
     }
 }

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 use teatime_session::PublishError;
+use teatime_vm::persisted::PersistedData;
 use teatime_vm::{App, Fault, Model, Payload, ViewId, Vm};
 
 use super::participant::Participant;
@@ -30,11 +31,19 @@ pub trait Scenario: Sync {
         if number == 0 { "a room" } else { "another room" }
     }
 
+    /// What an older version of the app has persisted in each of the sessions' rooms before a run begins.
+    fn begins_with(&self) -> Option<&PersistedData> {
+        None
+    }
+
     /// A run begins.
     fn begin(&self) {}
 
     /// A user does something.
-    fn act(&self, dice: &mut Dice, user: &mut User<'_>);
+    ///
+    /// # Errors
+    /// What went wrong: it ends the run.
+    fn act(&self, dice: &mut Dice, user: &mut User<'_>) -> Result<(), String>;
 
     /// A user sends what makes a handler fail: see [`What::Panics`](crate::What::Panics).
     fn poison(&self, _dice: u64, _user: &mut User<'_>) {}
@@ -46,6 +55,11 @@ pub trait Scenario: Sync {
     /// [`What::Diverges`](crate::What::Diverges).
     fn corrupt(&self, step: &mut dyn FnMut()) -> bool {
         step();
+        false
+    }
+
+    /// Whether handlers may fail without a word: what their panics print is left out.
+    fn is_quiet(&self) -> bool {
         false
     }
 

@@ -15,17 +15,17 @@ pub struct Shrunk {
     pub plan: Plan,
     /// How it fails.
     pub violation: Violation,
-    /// Whether the first plan failed in exactly the same way when it was played again. If not, something has
-    /// a part in it that does not follow from the plan.
-    pub reproduced: bool,
+    /// Whether the first plan failed in exactly the same way when it was played again, if it was. If not,
+    /// something has a part in it that does not follow from the plan.
+    pub reproduced: Option<bool>,
 }
 
 /// The smallest plan found within so many runs that fails by the same mistake, and how.
 pub fn shrink(scenario: &dyn Scenario, plan: &Plan, violation: &Violation, runs: u32) -> Shrunk {
     quiet::during(|| {
         let again = (runs > 0).then(|| world::play(plan, scenario));
-        let reproduced = again.is_none_or(|again| again.as_ref().err() == Some(violation));
-        let tries = if reproduced { 1 } else { TRIES };
+        let reproduced = again.map(|again| again.as_ref().err() == Some(violation));
+        let tries = if reproduced == Some(false) { TRIES } else { 1 };
         let best = (plan.clone(), violation.clone());
         let mut shrinker = Shrinker { scenario, of: violation, runs, tries, best };
         shrinker.all();

@@ -6,12 +6,15 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
+use teatime_vm::persisted::{self, Persisted, PersistedData};
 use teatime_vm::{App, Fault};
 
-use super::campaign::{Campaign, How, Summary};
+use super::campaign::{How, Remembered, Run, Summary};
 use super::failure::Failure;
+use super::oracle::Time;
 use super::plan::{MAX_SECONDS, Plan, Shape, What};
 use super::report::{Invariant, Violation};
 use super::scenario::{Dice, End, Scenario, User};
@@ -29,8 +32,8 @@ const STEADY: u64 = 20;
 /// Most seconds that can be said.
 const MOST_SECONDS: u64 = MAX_SECONDS / STEADY;
 
-/// Most seeds of one simulation: their plans are in memory, some kilobytes each.
-const MOST_SEEDS: u64 = 100_000;
+/// The first seed is played once more so long after it was over: a clock of seconds has gone on by then.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How many participants there are at once at most, if nobody says.
 const PARTICIPANTS: usize = 5;
@@ -41,7 +44,7 @@ const SHRINK_RUNS: u32 = 300;
 /// More threads than this make a test no faster on the machines on which tests run.
 const MOST_THREADS: usize = 4;
 
-type Act<'a> = Box<dyn Fn(&mut Dice, &mut User<'_>) + Send + Sync + 'a>;
+type Act<'a> = Box<dyn Fn(&mut Dice, &mut User<'_>) -> Result<(), String> + Send + Sync + 'a>;
 type Check<'a> = Box<dyn Fn(&End<'_>) -> Result<(), String> + Send + Sync + 'a>;
 type ViewData<'a> = Box<dyn Fn(&mut Dice) -> Option<Vec<u8>> + Send + Sync + 'a>;
 
@@ -51,17 +54,21 @@ type ViewData<'a> = Box<dyn Fn(&mut Dice) -> Option<Vec<u8>> + Send + Sync + 'a>
 ///
 /// All participants are one process, and virtual hours pass in milliseconds. So what is found is what differs between
 /// two plays of the same event there, such as the order of a hash map, a clock of milliseconds, or a static; not the
-/// environment, locale or time zone, files, or what differs between platforms; and a clock of seconds only by chance.
+/// environment, locale or time zone, files, or what differs between platforms. Once all seeds have passed, the first is
+/// played again, a second or more after it was played before, and compared with that: so a clock of seconds is found,
+/// and what is left over from earlier runs, as far as users did the same.
 ///
 /// A simulation that proves nothing does not pass: one without a seed or an action, one in which nothing is
 /// published, or one that publishes to a topic that no model hears.
 ///
-/// `TEATIME_SEED=N` in the environment plays that seed only, `TEATIME_SEEDS=N` so many.
+/// `TEATIME_SEED=N` in the environment plays that seed only, `TEATIME_SEEDS=N` so many, `TEATIME_PLAN=FILE` only a
+/// plan that was [kept](Self::keep_in), in the simulations of its app.
 #[must_use = "nothing is played before `run`"]
 pub struct Simulation<'a> {
     app: App,
     options: Result<Vec<u8>, String>,
     view_data: Option<ViewData<'a>>,
+    begins_with: Option<Result<PersistedData, String>>,
     actions: Vec<(u64, Act<'a>)>,
     checks: Vec<Check<'a>>,
     allows_faults: bool,
@@ -77,7 +84,7 @@ pub struct Simulation<'a> {
     topics: Mutex<BTreeMap<(String, String), bool>>,
 }
 
-/// What a check may end with: nothing, or a result. It may panic, too.
+/// What an action or a check may end with: nothing, or a result. It may panic, too.
 pub trait Verdict {
     /// What is wrong, if something is.
     ///
@@ -106,6 +113,7 @@ impl<'a> Simulation<'a> {
             app,
             options: Ok(vec![0xc0]),
             view_data: None,
+            begins_with: None,
             actions: Vec::new(),
             checks: Vec::new(),
             allows_faults: false,
@@ -153,13 +161,29 @@ impl<'a> Simulation<'a> {
         self
     }
 
+    /// What an older version of the app has persisted, `SavedV1 { … }`, say: each session begins with it, in the room
+    /// that the older version has left. So migrations are played under all faults.
+    pub fn begins_with<P: Persisted>(mut self, saved: &P) -> Self {
+        let data = persisted::write(saved).map_err(|error| error.to_string());
+        self.begins_with = Some(data);
+        self
+    }
+
+    /// The same as MessagePack, in this version of its layout.
+    pub fn begins_with_encoded(mut self, version: u32, msgpack: &[u8]) -> Self {
+        let bytes = teatime_vm::canonical(msgpack).map_err(|error| error.to_string());
+        self.begins_with = Some(bytes.map(|bytes| PersistedData { version, bytes: bytes.into() }));
+        self
+    }
+
     /// Something that users do now and then: one with weight 3 comes three times as often as one with weight 1.
-    pub fn action(
+    /// A seed in which it fails, by an error or a panic, fails.
+    pub fn action<V: Verdict>(
         mut self,
         weight: u64,
-        act: impl Fn(&mut Dice, &mut User<'_>) + Send + Sync + 'a,
+        act: impl Fn(&mut Dice, &mut User<'_>) -> V + Send + Sync + 'a,
     ) -> Self {
-        self.actions.push((weight, Box::new(act)));
+        self.actions.push((weight, Box::new(move |dice, user| act(dice, user).verdict())));
         self
     }
 
@@ -221,8 +245,12 @@ impl<'a> Simulation<'a> {
         self
     }
 
-    /// Where plans that fail are kept, made small, a file of JSON each. What is in there is played before any
-    /// seed.
+    /// Where plans that fail are kept, made small, a file of JSON each. What is in there, of this app or of none, is
+    /// played before any seed; several simulations, of one app or of several, may have the same folder.
+    ///
+    /// A plan that was made small has the numbers of those actions of users that are left of it. If a simulation has
+    /// other actions or weights by now, such a number may be another action: the faults of the plan are played all the
+    /// same, but what it once found it need not find any more.
     pub fn keep_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.keep_in = Some(folder.into());
         self
@@ -239,7 +267,8 @@ impl<'a> Simulation<'a> {
             is_lossless: true,
         };
         // Who has one session and no password has seen what matters to models.
-        Plan { rooms: 1, password: false, ..Plan::shaped(seed, &shape) }
+        let app = Some(self.app.id().to_owned());
+        Plan { rooms: 1, password: false, app, ..Plan::shaped(seed, &shape) }
     }
 
     /// Plays all seeds.
@@ -251,29 +280,37 @@ impl<'a> Simulation<'a> {
             let what = format!("{} seconds: there may be {MOST_SECONDS}", self.seconds);
             return Err(self.refused(what));
         }
-        let mut plans = Vec::new();
-        if let Some(folder) = &self.keep_in {
-            plans = kept(folder).map_err(|why| self.refused(why))?;
-        }
-        let number = |name: &str| match std::env::var(name) {
-            Ok(text) => match text.parse::<u64>() {
-                Ok(number) => Ok(Some(number)),
-                Err(_) => Err(self.refused(format!("{name} is {text:?}, which is no number"))),
-            },
-            Err(_) => Ok(None),
-        };
-        match (number("TEATIME_SEED")?, number("TEATIME_SEEDS")?) {
-            (Some(seed), _) => plans = vec![self.plan(seed)],
-            (None, seeds) => {
-                let last = seeds.unwrap_or(self.seeds);
-                if last > MOST_SEEDS {
-                    let what = format!("{last} seeds: there may be {MOST_SEEDS}");
-                    return Err(self.refused(what));
-                }
-                plans.extend((1..=last).map(|seed| self.plan(seed)));
+        let (seed, seeds) = (self.number("TEATIME_SEED")?, self.number("TEATIME_SEEDS")?);
+        if let Some(path) = std::env::var_os("TEATIME_PLAN") {
+            let path = PathBuf::from(path);
+            let plan = Plan::read(&path).map_err(|why| self.refused(why))?;
+            if self.is_own(&plan) {
+                let given = vec![Given { plan, file: Some(path) }];
+                return self.play_all(&LineUp { given, ..LineUp::default() });
             }
         }
-        self.play_all(&plans)
+        if let Some(seed) = seed {
+            return self.play_all(&LineUp { first: seed, seeds: 1, ..LineUp::default() });
+        }
+        let mut given = Vec::new();
+        if let Some(folder) = &self.keep_in {
+            given = kept(folder).map_err(|why| self.refused(why))?;
+            given.retain(|one| self.is_own(&one.plan));
+        }
+        self.play_all(&LineUp { given, first: 1, seeds: seeds.unwrap_or(self.seeds) })
+    }
+
+    /// A number in the environment.
+    fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
+        let Some(text) = std::env::var_os(name) else { return Ok(None) };
+        match text.to_str().and_then(|text| text.parse().ok()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.refused(format!("{name} is {text:?}, which is no number"))),
+        }
+    }
+
+    fn is_own(&self, plan: &Plan) -> bool {
+        plan.app.as_deref().is_none_or(|app| app == self.app.id())
     }
 
     /// Plays a plan, such as one that was [kept](Self::keep_in).
@@ -283,38 +320,68 @@ impl<'a> Simulation<'a> {
     pub fn play(mut self, plan: &Plan) -> Result<Summary, Failure> {
         (self.shrink_runs, self.keep_in) = (0, None);
         plan.check().map_err(|why| self.refused(why))?;
-        self.play_all(std::slice::from_ref(plan))
+        let given = vec![Given { plan: plan.clone(), file: None }];
+        self.play_all(&LineUp { given, ..LineUp::default() })
     }
 
-    fn play_all(&self, plans: &[Plan]) -> Result<Summary, Failure> {
+    fn play_all(&self, plans: &LineUp) -> Result<Summary, Failure> {
         self.options.clone().map_err(|why| self.refused(format!("the options: {why}")))?;
-        if plans.is_empty() {
+        if let Some(Err(why)) = &self.begins_with {
+            return Err(self.refused(format!("what an older version has persisted: {why}")));
+        }
+        if plans.length() == 0 {
             return Err(self.refused("no seed is played".to_owned()));
         }
         if self.actions.iter().all(|(weight, _)| *weight == 0) {
             let what = "users do nothing: there is no action with a weight above 0";
             return Err(self.refused(what.to_owned()));
         }
-        let jobs = self.threads.min(plans.len());
+        let jobs = plans.length().min(self.threads as u64) as usize;
         let how = How { jobs, shrink_runs: self.shrink_runs, stops: true };
-        let mut campaign = Campaign::play(self, plans, how, |_, _| {});
-        let Some(mut failure) = campaign.failures.pop() else {
-            // What is left of a plan may well be nothing once its bug is gone.
-            let is_whole = plans.iter().any(|plan| plan.acts.is_none());
-            if is_whole {
-                self.has_shown(&campaign.summary).map_err(|what| self.refused(what))?;
+        let first_seed = plans.given.len() as u64;
+        let mut run = Run::of(self, |at| plans.plan(self, at), how, Some(first_seed), |_, _| {});
+        let failed = run.failures.pop();
+        let failed =
+            failed.or_else(|| Some((first_seed, self.play_again(run.remembered.as_ref()?)?)));
+        let Some((at, mut failure)) = failed else {
+            if plans.is_whole() {
+                self.has_shown(&run.summary).map_err(|what| self.refused(what))?;
             }
-            return Ok(campaign.summary);
+            return Ok(run.summary);
         };
-        // Tests run in threads that are named like them.
-        let thread = std::thread::current();
-        if let Some(test) = thread.name().filter(|name| *name != "main") {
-            failure.again(format!("TEATIME_SEED={} cargo test {test}", failure.seed()));
+        let given = plans.given(at);
+        let variable = match given {
+            Some(Given { file: None, .. }) => None,
+            Some(Given { file: Some(path), .. }) => {
+                Some(format!("TEATIME_PLAN={}", quoted(&path.display().to_string())))
+            }
+            None => Some(format!("TEATIME_SEED={}", failure.seed())),
+        };
+        if let Some(variable) = variable {
+            // Tests run in threads that are named like them.
+            let thread = std::thread::current();
+            failure.again(match thread.name().filter(|name| *name != "main") {
+                Some(test) => format!("{variable} cargo test {test}"),
+                None => variable,
+            });
         }
-        if let Some(folder) = &self.keep_in {
-            failure.keep(folder);
+        match &self.keep_in {
+            _ if given.is_some() => failure.was_given(),
+            // Only the first seed is played twice, and no plan that is kept.
+            _ if failure.violation().of == Invariant::Again => {}
+            Some(folder) => failure.keep(folder),
+            None => {}
         }
         Err(failure)
+    }
+
+    /// Plays a seed once more when a clock of seconds shows another time at each of its events.
+    fn play_again(&self, first: &Remembered) -> Option<Failure> {
+        std::thread::sleep(AGAIN_AFTER.saturating_sub(first.over.elapsed()));
+        let violation = world::play_for(&first.plan, self, Time::Second(&first.memory)).err()?;
+        // It takes a second each time, so it is left as it is.
+        let smallest = (first.plan.clone(), violation.clone());
+        Some(Failure::new(self.app.id(), (&first.plan, violation), smallest, Some(false)))
     }
 
     /// What passes proves nothing if nothing has happened in it.
@@ -333,13 +400,59 @@ impl<'a> Simulation<'a> {
 
     fn refused(&self, what: String) -> Failure {
         let plan = self.plan(1);
-        let violation = Violation::new(Invariant::Start, what);
-        Failure::new(self.app.id(), (&plan, violation.clone()), (plan.clone(), violation), true)
+        let violation = Violation::new(Invariant::Setup, what);
+        Failure::new(self.app.id(), (&plan, violation.clone()), (plan.clone(), violation), None)
     }
 }
 
+/// All that is played, in its order: first what was given or kept, then seeds.
+#[derive(Default)]
+struct LineUp {
+    given: Vec<Given>,
+    first: u64,
+    seeds: u64,
+}
+
+struct Given {
+    plan: Plan,
+    /// Where it is from, if it is from a file.
+    file: Option<PathBuf>,
+}
+
+impl LineUp {
+    fn length(&self) -> u64 {
+        self.seeds.saturating_add(self.given.len() as u64)
+    }
+
+    fn given(&self, at: u64) -> Option<&Given> {
+        self.given.get(usize::try_from(at).ok()?)
+    }
+
+    fn plan(&self, of: &Simulation<'_>, at: u64) -> Option<Plan> {
+        if let Some(given) = self.given(at) {
+            return Some(given.plan.clone());
+        }
+        let number = at - self.given.len() as u64;
+        (number < self.seeds).then(|| of.plan(self.first.saturating_add(number)))
+    }
+
+    /// Whether something must happen in it: what is left of a plan may well be nothing once its bug is gone.
+    fn is_whole(&self) -> bool {
+        self.seeds > 0 || self.given.iter().any(|given| given.plan.acts.is_none())
+    }
+}
+
+/// A text as a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "./-_+".contains(letter);
+    if text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// The plans in a folder, if there is one.
-fn kept(folder: &Path) -> Result<Vec<Plan>, String> {
+fn kept(folder: &Path) -> Result<Vec<Given>, String> {
     let files = match std::fs::read_dir(folder) {
         Ok(files) => files,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -348,7 +461,8 @@ fn kept(folder: &Path) -> Result<Vec<Plan>, String> {
     let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    paths.iter().map(|path| Plan::read(path)).collect()
+    let read = |path: PathBuf| Ok(Given { plan: Plan::read(&path)?, file: Some(path) });
+    paths.into_iter().map(read).collect()
 }
 
 impl Scenario for Simulation<'_> {
@@ -364,15 +478,26 @@ impl Scenario for Simulation<'_> {
         self.view_data.as_ref()?(dice)
     }
 
-    fn act(&self, dice: &mut Dice, user: &mut User<'_>) {
+    fn begins_with(&self) -> Option<&PersistedData> {
+        self.begins_with.as_ref()?.as_ref().ok()
+    }
+
+    fn act(&self, dice: &mut Dice, user: &mut User<'_>) -> Result<(), String> {
         let all = |sum: u64, (weight, _): &(u64, _)| sum.saturating_add(*weight);
         let mut pick = dice.below(self.actions.iter().fold(0, all));
-        for (weight, act) in &self.actions {
+        for (number, (weight, act)) in self.actions.iter().enumerate() {
             if pick < *weight {
-                return act(dice, user);
+                let which = |what| format!("action {}: {what}", number + 1);
+                let done = act(dice, user);
+                return if self.actions.len() > 1 { done.map_err(which) } else { done };
             }
             pick -= weight;
         }
+        Ok(())
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.allows_faults
     }
 
     fn allows(&self, _fault: &Fault) -> bool {

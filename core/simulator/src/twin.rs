@@ -1,6 +1,6 @@
 //! The sync test within a run: a participant, and a twin that is restored from its snapshots.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use teatime_session::Taped;
 use teatime_vm::{App, External, SnapshotError, Vm};
@@ -31,7 +31,7 @@ impl Observer {
         app: &App,
         one: &mut Participant,
         is_done: bool,
-        mut snapshot: Option<Rc<Vec<u8>>>,
+        mut snapshot: Option<Arc<Vec<u8>>>,
         distance: u64,
     ) -> Result<bool, Wrong> {
         let mut moved = false;
@@ -80,7 +80,7 @@ impl Observer {
         }
         let own = match snapshot {
             Some(snapshot) => snapshot,
-            None => Rc::new(vm.snapshot().map_err(cannot_be_saved)?),
+            None => Arc::new(vm.snapshot().map_err(cannot_be_saved)?),
         };
         let other = twin.snapshot().map_err(cannot_be_saved)?;
         if *own != other {
@@ -96,7 +96,7 @@ impl Observer {
 
     fn restore(&mut self, app: &App, snapshot: &[u8]) -> Result<(), Wrong> {
         let refused = |error: SnapshotError| {
-            Wrong::new(Invariant::Sync, format!("a snapshot cannot be restored: {error}"))
+            Wrong::new(Invariant::Snapshot, format!("a twin cannot restore it: {error}"))
         };
         self.twin = Some(Vm::restore(app, snapshot).map_err(refused)?);
         Ok(())
@@ -104,7 +104,7 @@ impl Observer {
 }
 
 pub(super) fn cannot_be_saved(error: SnapshotError) -> Wrong {
-    Wrong::new(Invariant::Sync, format!("a state cannot be saved: {error}"))
+    Wrong::new(Invariant::Snapshot, format!("it cannot be saved: {error}"))
 }
 
 fn told(seq: u64, external: &External<'_>) -> String {

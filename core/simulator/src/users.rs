@@ -1,6 +1,6 @@
 //! What the users of participants do, and who is watched meanwhile.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::plan::{Bug, Pace};
 use super::report::{Invariant, Outcome, Wrong};
@@ -13,9 +13,9 @@ pub(super) const ACTS: u64 = 2;
 
 impl World<'_> {
     /// The user of a client does something.
-    pub(super) fn act(&mut self, at: usize) {
+    pub(super) fn act(&mut self, at: usize) -> Outcome {
         if !self.participants[at].alive {
-            return;
+            return Ok(());
         }
         let now = self.now;
         let healing = self.is_healing();
@@ -33,7 +33,7 @@ impl World<'_> {
             if one.lies {
                 self.scenario.gossip(&mut User::new(one, now, self.plan));
             } else {
-                self.user_acts(at);
+                self.user_acts(at)?;
             }
             let one = &mut self.participants[at];
             if (self.quiet || healing) && one.diverged.is_none() {
@@ -45,21 +45,27 @@ impl World<'_> {
         }
         let pause = self.participants[at].below(2 * mean);
         self.at(now + pause, Happening::Act(at));
+        Ok(())
     }
 
     /// What users do is numbered, so that a plan can leave some of it out.
-    pub(super) fn user_acts(&mut self, at: usize) {
+    pub(super) fn user_acts(&mut self, at: usize) -> Outcome {
         self.acts += 1;
         let number = self.acts;
         if self.plan.acts.as_ref().is_none_or(|acts| acts.binary_search(&number).is_ok()) {
             let mut dice = Dice::of(self.plan.seed, ACTS, number);
             let before = self.participants[at].published.len();
             let mut user = User::new(&mut self.participants[at], self.now, self.plan);
-            self.scenario.act(&mut dice, &mut user);
+            let acted = self.scenario.act(&mut dice, &mut user);
+            self.participants[at].publishes_well()?;
+            let wrong =
+                |what| Wrong::new(Invariant::Act, format!("participant {}: {what}", at + 1));
+            acted.map_err(wrong)?;
             let published = &self.participants[at].published[before..];
             let largest = published.iter().map(|event| event.payload.len()).max();
             self.sizes.event = self.sizes.event.max(largest.unwrap_or(0));
         }
+        Ok(())
     }
 
     /// A client has made a step: compares it with the twin, if it is who is watched in its session.
@@ -67,11 +73,9 @@ impl World<'_> {
         &mut self,
         at: usize,
         is_done: bool,
-        snapshot: Option<Rc<Vec<u8>>>,
+        snapshot: Option<Arc<Vec<u8>>>,
     ) -> Outcome {
-        if let Some(refused) = self.participants[at].refused.take() {
-            return Err(Wrong::new(Invariant::Sanity, refused));
-        }
+        self.participants[at].publishes_well()?;
         let Some(distance) = self.scenario.sync_distance() else { return Ok(()) };
         let room = self.participants[at].room;
         let gone = self.observers[room].as_ref().is_none_or(|of| !self.participants[of.at].alive);

@@ -12,10 +12,12 @@ use teatime_session::{Action, Config, ConnectionState, Input, Stepped};
 use teatime_vm::{SessionId, Vm};
 use teatime_wire::{ClientMessage, CloseReason, ServerMessage};
 
+use super::before;
 use super::network::{Line, Network, Sizes, delay};
-use super::oracle::Oracle;
-use super::participant::Participant;
+use super::oracle::{Memory, Oracle, Time};
+use super::participant::{PASSWORD, Participant};
 use super::plan::{Bug, Keeps, Plan};
+use super::quiet::{self, Silencer};
 use super::report::{Invariant, Outcome, Report, Violation, Wrong};
 use super::scenario::{Dice, Scenario};
 use super::server::{Down, End, Server};
@@ -97,7 +99,7 @@ pub(super) struct World<'a> {
     pub(super) network: Network,
     pub(super) sizes: Sizes,
     pub(super) participants: Vec<Participant>,
-    oracle: Oracle,
+    oracle: Oracle<'a>,
     pub(super) report: Report,
     trace: blake3::Hasher,
     /// The faults are over.
@@ -111,6 +113,16 @@ pub(super) struct World<'a> {
 
 /// Plays a plan.
 pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Violation> {
+    play_for(plan, scenario, Time::Only).map(|(report, _)| report)
+}
+
+/// Plays a plan for the only, the first or the second time: then all states are compared with those of the first.
+pub(super) fn play_for(
+    plan: &Plan,
+    scenario: &dyn Scenario,
+    time: Time<'_>,
+) -> Result<(Report, Memory), Violation> {
+    let _silencer = scenario.is_quiet().then(Silencer::new);
     scenario.begin();
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ 0x7ea_71e3);
     let mut seed = [0; 32];
@@ -119,6 +131,15 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
     let started = catch_unwind(AssertUnwindSafe(|| start(plan, scenario)));
     let started = started.unwrap_or_else(|panic| Err(message(&*panic)));
     started.map_err(failed(Invariant::Start))?;
+    let mut server = Server::new(plan, seed).map_err(failed(Invariant::Storage))?;
+    if let Some(data) = scenario.begins_with() {
+        for number in 0..plan.rooms {
+            rng.fill_bytes(&mut seed);
+            let room = (scenario.room(number), plan.password.then_some(PASSWORD));
+            let persisted = before::persist(&mut server, scenario.app(), room, data, seed);
+            persisted.map_err(failed(Invariant::Start))?;
+        }
+    }
     let mut world = World {
         plan,
         scenario,
@@ -126,7 +147,7 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
         now: 0,
         order: 0,
         queue: BinaryHeap::new(),
-        server: Server::new(plan, seed).map_err(failed(Invariant::Storage))?,
+        server,
         down_until: 0,
         wake_at: None,
         flush_planned: false,
@@ -134,7 +155,7 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
         network: Network::default(),
         sizes: Sizes::default(),
         participants: Vec::new(),
-        oracle: Oracle::new(plan.rooms),
+        oracle: Oracle::new(plan.rooms, time),
         report: Report::default(),
         trace: blake3::Hasher::new(),
         quiet: false,
@@ -146,10 +167,13 @@ pub(super) fn play(plan: &Plan, scenario: &dyn Scenario) -> Result<Report, Viola
     let played =
         played.unwrap_or_else(|panic| Err(Wrong::new(Invariant::Sanity, message(&*panic))));
     let (at_us, report) = (world.now, world.report());
-    played.map(|()| report).map_err(|Wrong { of, what, clash }| {
-        let story = world.story();
-        Violation { at_us, of, what, acts: world.acts, clash, story }
-    })
+    match played {
+        Ok(()) => Ok((report, world.oracle.into_memory())),
+        Err(Wrong { of, what, clash }) => {
+            let story = world.story();
+            Err(Violation { at_us, of, what, acts: world.acts, clash, story })
+        }
+    }
 }
 
 /// Whether there can be a session at all.
@@ -159,6 +183,10 @@ fn start(plan: &Plan, scenario: &dyn Scenario) -> Result<(), String> {
     let mut config = config.map_err(|error| error.to_string())?;
     config.view_data = scenario.view_data(&mut Dice::of(plan.seed, ACTS, 0));
     config.check().map_err(|error| error.to_string())?;
+    if let Some(data) = scenario.begins_with() {
+        let migrated = app.migrate(data).map_err(|error| error.to_string())?;
+        migrated.ok_or("the app persists nothing, and is to begin with what it has persisted")?;
+    }
     let session = SessionId(config.session_id().0);
     Vm::new(app, session, &config.options).map(drop).map_err(|error| error.to_string())
 }
@@ -281,8 +309,8 @@ impl World<'_> {
                 self.after_server();
             }
             Happening::GoneAtClient(connection, reason) => self.gone_at_client(connection, reason),
-            Happening::Step(at) => self.step(at)?,
-            Happening::Act(at) => self.act(at),
+            Happening::Step(at) => quiet::when(self.scenario.is_quiet(), || self.step(at))?,
+            Happening::Act(at) => self.act(at)?,
             Happening::Wake if self.wake_at == Some(self.now) => {
                 self.wake_at = None;
                 self.server.handle_timeout(self.now);

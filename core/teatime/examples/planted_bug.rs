@@ -74,12 +74,45 @@ fn main() {
     }
 }
 
+/// What stands in a document of what the first seed says.
+#[cfg(test)]
+fn promised(document: &str) -> String {
+    let from = document.find("seed 1 of the simulation of").expect("it is there");
+    let text = &document[from..];
+    text[..text.find("```").expect("it has an end")].trim_end().to_owned()
+}
+
+/// The same without what differs each time, as it is the order of a map: numbers, and the way into a short list; and
+/// without the name of the test.
+#[cfg(test)]
+fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    for line in text.lines() {
+        let line = line.split(" cargo test ").next().unwrap_or_default();
+        let is_of_number = |letter: char| letter.is_ascii_digit() || ".,[]".contains(letter);
+        let words = line.split_whitespace().map(|word| word.trim_end_matches([';', ':']));
+        let words = words.filter(|word| !word.chars().all(is_of_number));
+        shape.extend(
+            words.map(|word| format!("{} ", word.replace(|c: char| c.is_ascii_digit(), "#"))),
+        );
+        shape.push('\n');
+    }
+    shape
+}
+
 #[test]
-fn the_bug_is_found_and_named_and_without_it_all_agree() {
-    let said = played(true).expect_err("there is a bug").to_string();
+fn the_bug_is_found_and_named_as_the_documents_say_and_without_it_all_agree() {
+    let readme = promised(include_str!("../../../README.md"));
+    let module =
+        promised(&include_str!("../src/testing.rs").replace("//! ", "").replace("//!", ""));
+    assert_eq!(shape(&readme), shape(&module));
     for part in ["model `poll` (id 1), field `colours", "event poll/vote", "outside of the models"]
     {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(readme.contains(part), "{part}: {readme}");
     }
+    // Now and then the order of the map is another one first where it takes more to see it.
+    let said: Vec<_> =
+        (0..20).map(|_| played(true).expect_err("there is a bug").to_string()).collect();
+    assert!(said.iter().any(|said| shape(said) == shape(&readme)), "{}", said.join("\n\n"));
     assert!(played(false).is_ok());
 }

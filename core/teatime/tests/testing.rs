@@ -1,13 +1,17 @@
 //! What the simulator finds in the models of an app, and that it finds nothing where nothing is wrong.
 
+use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use teatime::testing::{Failure, Invariant, Plan, Simulation, Summary, What};
+use teatime::testing::{
+    Dice, End, Failure, Fault, Invariant, Plan, Simulation, Summary, User, What,
+};
 use teatime::{
-    App, Cx, Duration, OrderedMap, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, handlers, model,
+    App, Cx, Duration, NoPrevious, OrderedMap, Persisted, VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo,
+    handlers, model,
 };
 
 /// What is wrong with the board.
@@ -22,6 +26,9 @@ enum Planted {
     Panics,
     NoStart,
     Miscounts,
+    Seconds,
+    NotSaved,
+    NotRestored,
 }
 
 /// A board on which everybody puts stones. It uses what a model can use.
@@ -36,6 +43,29 @@ struct Board {
     wind: f64,
     #[serde(skip)]
     left_out: u64,
+    fragile: Fragile,
+}
+
+/// Its number is how often it has been put: it cannot be saved above 100, and not be restored above 200.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "u64")]
+struct Fragile(u64);
+
+impl Serialize for Fragile {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            101..=200 => Err(serde::ser::Error::custom("it has no words")),
+            number => to.serialize_u64(number),
+        }
+    }
+}
+
+impl TryFrom<u64> for Fragile {
+    type Error = String;
+
+    fn try_from(number: u64) -> Result<Self, String> {
+        if number > 200 { Err("it says nothing".to_owned()) } else { Ok(Self(number)) }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +99,7 @@ impl Board {
             count: 0,
             wind: 0.0,
             left_out: 0,
+            fragile: Fragile(0),
         }
     }
 
@@ -101,6 +132,12 @@ impl Board {
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 self.number = now.map_or(0, |now| now.as_nanos() as u64);
             }
+            Planted::Seconds => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                self.number = now.map_or(0, |now| now.as_secs());
+            }
+            Planted::NotSaved if self.count > 3 => self.fragile = Fragile(101),
+            Planted::NotRestored if self.count > 3 => self.fragile = Fragile(201),
             Planted::Static => self.number = COUNTER.fetch_add(1, Ordering::Relaxed),
             Planted::LeftOut => self.number = self.left_out,
             Planted::Panics => assert_ne!(self.count % 10, 9, "nine"),
@@ -142,7 +179,9 @@ fn simulation(planted: Planted) -> Simulation<'static> {
 
 /// Whether whoever runs the tests has said how many seeds are played.
 fn is_told_otherwise() -> bool {
-    std::env::var_os("TEATIME_SEEDS").is_some()
+    ["TEATIME_SEED", "TEATIME_SEEDS", "TEATIME_PLAN"]
+        .into_iter()
+        .any(|name| std::env::var_os(name).is_some())
 }
 
 fn failure(planted: Planted) -> Failure {
@@ -179,7 +218,7 @@ fn what_comes_from_outside_is_found_at_the_first_event_and_named() {
         // Whoever comes there first: the twin, or another participant.
         let of = failure.smallest().of;
         assert!([Invariant::Sync, Invariant::Agreement].contains(&of), "{failure}");
-        assert!(!failure.is_reproduced(), "{failure}");
+        assert_eq!(failure.is_reproduced(), Some(false), "{failure}");
         let text = failure.to_string();
         let place = format!("model `board` (id 1), field `{field}");
         for part in [
@@ -216,7 +255,7 @@ fn a_field_that_no_snapshot_holds_is_found_and_what_is_left_is_small() {
     let clash = failure.smallest().clash.as_ref().expect("both states are known");
     assert_eq!((&*clash.field, &*clash.here, &*clash.there), ("number", "2", "1"));
     // It needs nobody but one who puts two stones.
-    assert!(failure.is_reproduced(), "{failure}");
+    assert_eq!(failure.is_reproduced(), Some(true), "{failure}");
     let plan = failure.plan();
     assert_eq!((plan.faults.len(), plan.clients), (0, 1), "{failure}");
     assert_eq!(plan.acts.as_ref().map(Vec::len), Some(2), "{failure}");
@@ -231,23 +270,81 @@ fn a_field_that_no_snapshot_holds_is_found_and_what_is_left_is_small() {
 fn a_plan_that_is_left_can_be_kept_and_played_again() {
     let folder = tempfile::tempdir().expect("there is room");
     let failure = simulation(Planted::LeftOut).keep_in(folder.path()).run().expect_err("it fails");
-    let path = folder.path().join(format!("{}.json", failure.seed()));
+    let path = failure.kept().expect("it is kept").to_owned();
     assert!(failure.to_string().contains(&path.display().to_string()), "{failure}");
+    let name = path.file_name().expect("it is a file").to_string_lossy().into_owned();
+    let start = format!("org.example.board-{}-", failure.seed());
+    assert!(name.starts_with(&start) && name.ends_with(".json"), "{name}");
     let plan = Plan::read(&path).expect("it was kept");
     assert_eq!(&plan, failure.plan());
     let again = simulation(Planted::LeftOut).play(&plan).expect_err("it fails again");
     assert_eq!(again.smallest(), failure.smallest());
-    // It is played before any seed.
+    // Whoever has the plan knows how to play it; nothing else was played.
+    assert!(!again.to_string().contains("run it again"), "{again}");
+    assert_eq!(again.is_reproduced(), None);
+    // It is played before any seed, and what is said then plays exactly it.
     let kept = simulation(Planted::LeftOut).seeds(0).keep_in(folder.path()).run();
-    assert_eq!(kept.expect_err("it fails still").smallest(), failure.smallest());
-    let summary = simulation(Planted::Nothing).seeds(0).keep_in(folder.path()).run();
-    assert!(summary.expect("the bug is gone").runs == 1 || is_told_otherwise());
+    if !is_told_otherwise() {
+        let kept = kept.expect_err("it fails still");
+        assert_eq!(kept.smallest(), failure.smallest());
+        let says = format!("TEATIME_PLAN={} cargo test a_plan_that_is_left", path.display());
+        assert!(kept.to_string().contains(&says), "{kept}");
+        assert!(kept.to_string().starts_with("a plan made of seed 1 of"), "{kept}");
+        let summary = simulation(Planted::Nothing).seeds(0).keep_in(folder.path()).run();
+        assert_eq!(summary.expect("the bug is gone").runs, 1);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 1);
     // What is no folder is not the same as none.
     let no_folder = simulation(Planted::Nothing).keep_in(&path).run().expect_err("it is a file");
     assert!(no_folder.to_string().contains(&path.display().to_string()), "{no_folder}");
     std::fs::write(&path, "{}").expect("it can be written");
     let broken = simulation(Planted::Nothing).keep_in(folder.path()).run().expect_err("no plan");
     assert!(broken.to_string().contains(&path.display().to_string()), "{broken}");
+    assert_eq!(broken.smallest().of, Invariant::Setup);
+}
+
+/// Several simulations may keep their plans in one folder: none overwrites those of another, and none plays those of
+/// another app.
+#[test]
+fn kept_plans_of_several_simulations_do_not_meet() -> Result<(), Failure> {
+    let folder = tempfile::tempdir().expect("there is room");
+    let board = || simulation(Planted::Nothing).seeds(1).seconds(2).keep_in(folder.path());
+    let named = |id: &str| {
+        let app = App::builder::<Album>(id).build().expect("it is sound");
+        let add = |_: &mut Dice, user: &mut User<'_>| user.publish("album", "add", "a picture");
+        Simulation::of(app).options(&0u64).action(1, add).seeds(1).seconds(2)
+    };
+    let strange = || named("an/album: of mine?").keep_in(folder.path());
+    // Fails where so many events of a topic were accepted.
+    let kept = |simulation: Simulation<'_>, topic: [&'static str; 2], at_least: u64| {
+        let check = move |end: &End<'_>| {
+            let count = end.count(topic[0], topic[1]);
+            if count < at_least { Ok(()) } else { Err("too many") }
+        };
+        let failure = simulation.shrink_runs(100).check(check).run().expect_err("there are some");
+        failure.kept().unwrap_or_else(|| panic!("{failure}")).to_owned()
+    };
+    // What is kept first passes where more is needed to fail.
+    let files = [
+        kept(board(), ["board", "put"], 0),
+        kept(board(), ["board", "put"], 1),
+        kept(strange(), ["album", "add"], 0),
+    ];
+    let distinct: std::collections::BTreeSet<_> = files.iter().collect();
+    let there = || std::fs::read_dir(folder.path()).expect("it is there").count();
+    assert_eq!((distinct.len(), there()), (3, 3), "{files:?}");
+    let name = files[2].file_name().expect("it is a file").to_string_lossy();
+    assert!(name.starts_with("an_album__of_mine_-1-"), "{name}");
+    if !is_told_otherwise() {
+        assert_eq!(board().run()?.runs, 3);
+        assert_eq!(strange().run()?.runs, 2);
+        assert_eq!(named("org.example.album").keep_in(folder.path()).run()?.runs, 1);
+        // One that says of no app is everybody's.
+        let plan = Plan { app: None, ..Plan::read(&files[0]).expect("it was kept") };
+        plan.write(&folder.path().join("by hand.json")).expect("it can be written");
+        assert_eq!(strange().run()?.runs, 3);
+    }
+    Ok(())
 }
 
 #[test]
@@ -309,9 +406,12 @@ fn says_what_it_has_played() {
 
 #[test]
 fn the_environment_chooses_seeds() {
-    let play = |name: &str, value: &str| {
+    let play = |name: &str, value: &OsStr| {
         let mut test = Command::new(std::env::current_exe().expect("it runs"));
-        test.env_remove("TEATIME_SEED").env_remove("TEATIME_SEEDS").env(name, value);
+        for name in ["TEATIME_SEED", "TEATIME_SEEDS", "TEATIME_PLAN"] {
+            test.env_remove(name);
+        }
+        test.env(name, value);
         test.args(["--exact", "says_what_it_has_played", "--nocapture"]);
         String::from_utf8(test.output().expect("it runs").stdout).expect("UTF-8")
     };
@@ -320,10 +420,29 @@ fn the_environment_chooses_seeds() {
         ("TEATIME_SEEDS", "3", "3 seeds were played"),
         ("OTHER", "5", "2 seeds were played"),
         ("TEATIME_SEED", "many", "TEATIME_SEED is \"many\", which is no number"),
+        ("TEATIME_SEED", "", "TEATIME_SEED is \"\", which is no number"),
+        ("TEATIME_PLAN", "/there/is/none.json", "/there/is/none.json"),
     ] {
-        let said = play(name, value);
+        let said = play(name, value.as_ref());
         assert!(said.contains(says), "{name}={value}: {said}");
     }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let said = play("TEATIME_SEED", OsStr::from_bytes(b"7\xff"));
+        assert!(said.contains("TEATIME_SEED is \"7\\xFF\", which is no number"), "{said}");
+    }
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("a plan.json");
+    let plan = simulation(Planted::Nothing).plan(3);
+    plan.write(&path).expect("it can be written");
+    let said = play("TEATIME_PLAN", path.as_os_str());
+    assert!(said.contains("1 seeds were played"), "{said}");
+    // That of another app is not for this one.
+    let plan = Plan { app: Some("org.example.album".to_owned()), ..plan };
+    plan.write(&path).expect("it can be written");
+    let said = play("TEATIME_PLAN", path.as_os_str());
+    assert!(said.contains("2 seeds were played"), "{said}");
     let one = simulation(Planted::LeftOut).run().expect_err("it fails");
     assert!(
         one.to_string()
@@ -361,6 +480,114 @@ fn album(background: u64, picture: usize) -> Simulation<'static> {
         .check(|end| assert_eq!(end.root::<Album>().count, end.count("album", "add")))
 }
 
+#[derive(Serialize, Deserialize)]
+struct NotesV1 {
+    title: String,
+}
+
+/// A list of titles; the older version had one.
+#[derive(Serialize, Deserialize)]
+struct NotesV2 {
+    titles: Vec<String>,
+}
+
+impl Persisted for NotesV1 {
+    const VERSION: u32 = 1;
+    type Previous = NoPrevious;
+
+    fn migrate(old: NoPrevious) -> Result<Self, String> {
+        match old {}
+    }
+}
+
+impl Persisted for NotesV2 {
+    const VERSION: u32 = 2;
+    type Previous = NotesV1;
+
+    fn migrate(old: NotesV1) -> Result<Self, String> {
+        match old.title.as_str() {
+            "" => Err("there is no title".to_owned()),
+            // What no migration may do.
+            "counted" => {
+                Ok(Self { titles: vec![COUNTER.fetch_add(1, Ordering::Relaxed).to_string()] })
+            }
+            _ => Ok(Self { titles: vec![old.title] }),
+        }
+    }
+}
+
+#[model(id = "pad", version = 1)]
+struct Pad {
+    titles: Vec<String>,
+}
+
+#[handlers]
+impl Pad {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("pad", "add", Self::add);
+        Self { titles: cx.persisted::<NotesV2>().map_or_else(Vec::new, |notes| notes.titles) }
+    }
+
+    fn add(&mut self, cx: &mut Cx<Self>, title: String) {
+        self.titles.push(title);
+        cx.persist(&NotesV2 { titles: self.titles.clone() }).expect("it is small");
+    }
+}
+
+fn pad() -> Simulation<'static> {
+    let app = App::builder::<Pad>("org.example.pad").version(2).persists::<NotesV2>();
+    Simulation::of(app.build().expect("it is sound"))
+        .action(1, |dice, user| {
+            // The state is not what is tested.
+            if dice.chance(10) {
+                user.publish("pad", "add", &dice.number().to_string());
+            }
+        })
+        .seeds(30)
+}
+
+/// What an older version has persisted is there for everybody, whatever goes wrong.
+#[test]
+fn sessions_begin_with_what_an_older_version_has_persisted() -> Result<(), Failure> {
+    let begun = |simulation: Simulation<'static>, first: Option<&'static str>| {
+        simulation.check(move |end| {
+            let titles = &end.root::<Pad>().titles;
+            assert_eq!(titles.len() as u64, u64::from(first.is_some()) + end.count("pad", "add"));
+            assert!(first.is_none_or(|first| titles[0] == first), "{titles:?}");
+        })
+    };
+    let old = NotesV1 { title: "tea".to_owned() };
+    let summary = begun(pad().begins_with(&old), Some("tea")).run()?;
+    assert!(summary.entries > 1_000 && summary.synced > 1_000, "{summary:?}");
+    // Joiners and reflectors have come too late for it, and have it all the same.
+    for what in [What::Starts, What::ReflectorCrashes] {
+        assert!(is_told_otherwise() || summary.faults[&what] > 10, "{summary:?}");
+    }
+    let encoded = teatime::to_bytes(&old).expect("it can be encoded");
+    begun(pad().begins_with_encoded(1, &encoded).seeds(3), Some("tea")).run()?;
+    begun(pad().seeds(3), None).run()?;
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_a_migration_is_told() {
+    let begins = |title: &str| pad().begins_with(&NotesV1 { title: title.to_owned() });
+    let failure = begins("").run().expect_err("it has no title");
+    let says = "cannot be started: what was persisted cannot be migrated from version 1 to version 2: \
+                there is no title";
+    assert!(failure.to_string().contains(says), "{failure}");
+    let newer = pad().begins_with_encoded(3, &[0xc0]).run().expect_err("it is newer");
+    assert!(newer.to_string().contains("version 3"), "{newer}");
+    let broken = pad().begins_with_encoded(1, &[0xc1]).run().expect_err("it is no MessagePack");
+    assert_eq!(broken.smallest().of, Invariant::Setup, "{broken}");
+    let old = NotesV1 { title: "tea".to_owned() };
+    let nothing = album(0, 10).begins_with(&old).run().expect_err("it persists nothing");
+    assert!(nothing.to_string().contains("persists nothing"), "{nothing}");
+    // One that is not the same for everybody.
+    let failure = begins("counted").run().expect_err("it comes from outside");
+    assert!(failure.to_string().contains("model `pad` (id 1), field `titles"), "{failure}");
+}
+
 /// What a reflector may hold and what may be on its way to somebody follows from what is played.
 #[test]
 fn large_events_and_large_states_pass() -> Result<(), Failure> {
@@ -371,6 +598,40 @@ fn large_events_and_large_states_pass() -> Result<(), Failure> {
         assert!(played.run()?.entries > 10, "{background} {picture}");
     }
     Ok(())
+}
+
+/// What is given comes first, however many threads play and whatever its seed.
+#[test]
+fn of_several_that_fail_the_first_is_told() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let simulation = || simulation(Planted::LeftOut).seconds(20).seeds(8).shrink_runs(0).threads(4);
+    let plan = simulation().plan(50);
+    plan.write(&folder.path().join("by hand.json")).expect("it can be written");
+    for _ in 0..3 {
+        let failure = simulation().keep_in(folder.path()).run().expect_err("all of them fail");
+        assert!(failure.seed() == 50 || is_told_otherwise(), "{failure}");
+        let failure = simulation().run().expect_err("all of them fail");
+        assert!(failure.seed() == 1 || is_told_otherwise(), "{failure}");
+    }
+}
+
+#[test]
+fn plans_that_cannot_be_played_are_refused() {
+    let good = simulation(Planted::Nothing).seconds(2).plan(1);
+    let late = || vec![Fault { at_ms: u64::MAX, what: What::Cut, dice: 0 }];
+    for (plan, says) in [
+        (Plan { clients: 0, ..good.clone() }, "nobody takes part"),
+        (Plan { rooms: 0, ..good.clone() }, "0 rooms: there may be"),
+        (Plan { fault_seconds: u64::MAX, ..good.clone() }, "seconds: there may be"),
+        (Plan { converge_seconds: u64::MAX, ..good.clone() }, "seconds: there may be"),
+        (Plan { faults: late(), ..good.clone() }, "seconds: there may be"),
+        (Plan { acts: Some(vec![2, 1]), ..good.clone() }, "are not in order"),
+    ] {
+        let failure = simulation(Planted::Nothing).play(&plan).expect_err(says);
+        assert_eq!(failure.smallest().of, Invariant::Setup, "{failure}");
+        assert!(failure.to_string().contains(says), "{says}: {failure}");
+    }
+    assert!(simulation(Planted::Nothing).play(&good).is_ok());
 }
 
 /// What a simulation says that proves nothing, so that it does not pass.
@@ -391,18 +652,121 @@ fn what_would_prove_nothing_is_refused() {
         (puts(1, "bord"), "nobody hears bord/put"),
         (board().action(1, |_, _| {}), "has published anything"),
         (puts(1, "board").seconds(u64::MAX), "seconds: there may be"),
-        (puts(1, "board").view_data(wordless), "view data cannot be encoded: it has no words"),
     ] {
         let failure = simulation.run().expect_err(says);
-        assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
+        assert_eq!(failure.smallest().of, Invariant::Setup, "{failure}");
         assert!(failure.to_string().contains(says), "{says}: {failure}");
+        assert!(failure.to_string().contains("is refused"), "{says}: {failure}");
     }
+    let failure = puts(1, "board").view_data(wordless).run().expect_err("it has no words");
+    let says = "cannot be started: view data cannot be encoded: it has no words";
+    assert!(failure.to_string().contains(says), "{failure}");
     if !is_told_otherwise() {
-        for (seeds, says) in [(0, "no seed is played"), (u64::MAX, "seeds: there may be")] {
-            let failure = puts(1, "board").seeds(seeds).run().expect_err(says);
-            assert!(failure.to_string().contains(says), "{says}: {failure}");
+        let failure = puts(1, "board").seeds(0).run().expect_err("there is none");
+        assert!(failure.to_string().contains("no seed is played"), "{failure}");
+    }
+}
+
+/// Plans are made when they are played: all that there could ever be are as many as anybody likes.
+#[test]
+fn any_number_of_seeds_can_be_played_until_one_fails() {
+    let failure = simulation(Planted::LeftOut).seeds(u64::MAX).run().expect_err("one fails");
+    assert!(failure.seed() < 10 || is_told_otherwise(), "{failure}");
+}
+
+/// A clock of seconds is the same for all participants, nearly always: but not when the seed is played again.
+#[test]
+fn a_clock_of_seconds_is_found_and_named() {
+    for seeds in [1, 20] {
+        let failure = simulation(Planted::Seconds).seeds(seeds).run().expect_err("it has a clock");
+        let found = [Invariant::Again, Invariant::Agreement, Invariant::Sync];
+        assert!(found.contains(&failure.smallest().of), "{failure}");
+        let text = failure.to_string();
+        for part in ["model `board` (id 1), field `number`", "event board/put", "outside of the"] {
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
+    // What users do may differ: that is no difference between models.
+    let played = AtomicU64::new(0);
+    let counted = simulation(Planted::Nothing).seeds(1).action(5, |_, user| {
+        user.publish("board", "put", &Put { x: played.fetch_add(1, Ordering::Relaxed) });
+    });
+    let started = Instant::now();
+    assert!(counted.seconds(5).run().is_ok());
+    // Every event of the second play is in another second than in the first.
+    assert!(started.elapsed() >= std::time::Duration::from_secs(1));
+}
+
+#[test]
+fn actions_that_fail_are_told() {
+    let fails = |planted: &'static str| {
+        simulation(Planted::Nothing).seeds(1).action(1, move |_, user| {
+            if user.count("board", "put") < 3 || planted.is_empty() { Ok(()) } else { Err(planted) }
+        })
+    };
+    assert!(fails("").run().is_ok());
+    let failure = fails("the printer returned 7").run().expect_err("it says so");
+    assert_eq!(failure.smallest().of, Invariant::Act, "{failure}");
+    assert!(failure.to_string().contains("an action failed, after "), "{failure}");
+    assert!(failure.to_string().contains(": action 3: the printer returned 7"), "{failure}");
+    // It needs three stones, and itself.
+    assert_eq!(failure.plan().acts.as_ref().map(Vec::len), Some(4), "{failure}");
+}
+
+#[test]
+fn what_cannot_be_saved_or_restored_is_told_as_such() {
+    for (planted, says) in [
+        (Planted::NotSaved, "it cannot be saved: "),
+        (Planted::NotRestored, " cannot restore it: "),
+    ] {
+        let failure = failure(planted);
+        assert_eq!(failure.smallest().of, Invariant::Snapshot, "{failure}");
+        assert!(failure.to_string().contains(says), "{failure}");
+    }
+    // Also where there is no twin.
+    let failure =
+        simulation(Planted::NotSaved).sync_distance(0).run().expect_err("it has no words");
+    assert_eq!(failure.smallest().of, Invariant::Snapshot, "{failure}");
+}
+
+/// Run by the next test, in a process of its own: what prints panics belongs to the whole process.
+#[test]
+fn says_how_many_panics_are_printed() {
+    static PRINTED: AtomicU64 = AtomicU64::new(0);
+    if std::env::var_os("TEATIME_PRINTED").is_none() {
+        return;
+    }
+    let since = || PRINTED.swap(0, Ordering::Relaxed);
+    for _ in 0..2 {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|panic| {
+            let is_counted =
+                ["nine", "as ever"].iter().any(|text| panic.to_string().contains(text));
+            PRINTED.fetch_add(is_counted.into(), Ordering::Relaxed);
+        }));
+        let failed = simulation(Planted::Panics).seeds(3).threads(1).run();
+        println!("failing: {} {}", failed.is_err(), since());
+        let allowed = simulation(Planted::Panics).seeds(3).allow_faults();
+        println!("allowed: {} {}", allowed.run().is_err(), since());
+        drop(std::thread::spawn(|| panic!("as ever")).join());
+        println!("others: {}", since());
+        std::panic::set_hook(before);
+    }
+}
+
+#[test]
+fn expected_panics_are_not_printed_and_all_others_are() {
+    let mut test = Command::new(std::env::current_exe().expect("it runs"));
+    for name in ["TEATIME_SEED", "TEATIME_SEEDS", "TEATIME_PLAN"] {
+        test.env_remove(name);
+    }
+    test.env("TEATIME_PRINTED", "1");
+    test.args(["--exact", "says_how_many_panics_are_printed", "--nocapture"]);
+    let said = String::from_utf8(test.output().expect("it runs").stdout).expect("UTF-8");
+    let counted: Vec<_> = said.lines().filter(|line| line.contains(": ")).collect();
+    // Of a run that fails what is played first, not what makes it smaller; and the same for who comes and goes.
+    let once = ["failing: true 1", "allowed: true 0", "others: 1"];
+    assert_eq!(counted[..6], [once, once].concat(), "{said}");
 }
 
 struct NotEncoded;

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use teatime::{ConnectionState, Divergence, SessionEvent};
+use teatime::{ConnectionState, Divergence, NotPersisted, SessionEvent};
 use teatime_chat::ChatUpdate;
 
 use super::room::{Command, Room};
@@ -104,9 +104,13 @@ impl Form {
                     "event": "newer_version", "version": newer.newer, "own": newer.own,
                     "message": newer.to_string(),
                 }))?,
-                SessionEvent::NotPersisted(why) => print(&json!({
-                    "event": "not_persisted", "message": why.to_string(),
-                }))?,
+                SessionEvent::NotPersisted(why) => {
+                    let is_failure = matches!(why, NotPersisted::NotStored(_));
+                    let code = is_failure.then_some("NOT_STORED");
+                    print(&json!({
+                        "event": "not_persisted", "code": code, "message": why.to_string(),
+                    }))?;
+                }
                 SessionEvent::FaultKept(Ok(file)) => {
                     print(&json!({ "event": "fault_kept", "recording": file }))?;
                 }
