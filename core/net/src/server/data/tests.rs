@@ -28,8 +28,8 @@ fn hello() -> Vec<u8> {
     masked(&DataRequest::Hello(Hello { version: DATA_VERSION, space: SPACE, agent: "test" }))
 }
 
-/// The kinds and contents of frames, and whether the last is cut short.
-fn frames(mut bytes: &[u8]) -> (Vec<(u8, &[u8])>, bool) {
+/// The kinds and contents of frames, and what there is of one that is cut short.
+fn frames(mut bytes: &[u8]) -> (Vec<(u8, &[u8])>, &[u8]) {
     let mut frames = Vec::new();
     while let [first, second, ..] = *bytes {
         let (from, length) = match second {
@@ -37,11 +37,11 @@ fn frames(mut bytes: &[u8]) -> (Vec<(u8, &[u8])>, bool) {
             127 => (10, u64::from_be_bytes(bytes[2..10].try_into().expect("there are eight"))),
             short => (2, u64::from(short)),
         };
-        let Some(content) = bytes.get(from..from + length as usize) else { return (frames, true) };
+        let Some(content) = bytes.get(from..from + length as usize) else { return (frames, bytes) };
         frames.push((first & 0x0f, content));
         bytes = &bytes[from + content.len()..];
     }
-    (frames, !bytes.is_empty())
+    (frames, bytes)
 }
 
 #[tokio::test]
@@ -94,10 +94,13 @@ async fn who_does_not_take_what_he_asked_for_is_left_and_hears_nothing_but_what_
     let mut heard = Vec::new();
     // The system may reset it.
     let _ = timeout(Duration::from_secs(30), read.read_to_end(&mut heard)).await.expect("it ends");
-    let (frames, is_cut) = frames(&heard);
+    let (frames, rest) = frames(&heard);
     let [ready, contents @ ..] = &frames[..] else { panic!("it was welcome") };
     assert!(matches!(DataReply::decode(ready.1), Ok(DataReply::Ready(_))));
     let content = DataReply::Content(&chunk).encode();
     assert!(contents.iter().all(|frame| *frame == (2, &content[..])));
-    assert!(is_cut && contents.len() < asked, "{}", contents.len());
+    assert!(contents.len() < asked, "{}", contents.len());
+    let mut whole = BytesMut::new();
+    frame::write_binary(&mut whole, &content);
+    assert!(whole.starts_with(rest), "something else stands in the middle of a frame");
 }
