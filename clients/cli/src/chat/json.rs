@@ -11,6 +11,7 @@ use teatime_chat::ChatUpdate;
 use super::room::{Command, Room};
 use super::{Wake, wait};
 use crate::Failure;
+use crate::codes::error_line;
 
 /// What a line of standard input may be.
 #[derive(Debug, Deserialize)]
@@ -183,10 +184,6 @@ fn view_info(room: &Room) -> Value {
         "nickname": room.nickname(),
         "participants": room.model().map(|model| model.participants()),
     })
-}
-
-fn error_line(code: &str, message: &dyn std::fmt::Display) -> Value {
-    json!({ "event": "error", "code": code, "message": message.to_string() })
 }
 
 /// Prints a line at once. If nobody reads any more there is nothing left to do.
