@@ -5,9 +5,12 @@ import PackageDescription
 #if canImport(Darwin)
   // Made on a Mac: one static library for each platform, with its header.
   let library: Target = .binaryTarget(name: "TeatimeFFIFFI", path: "native/Teatime.xcframework")
+  // What Apple wants to be told of what the library calls.
+  let (resources, excluded): ([Resource], [String]) = ([.copy("PrivacyInfo.xcprivacy")], [])
 #else
   // The static library of this machine; PKG_CONFIG_PATH must name the folder `native`.
   let library: Target = .systemLibrary(name: "TeatimeFFIFFI", pkgConfig: "teatime-mobile")
+  let (resources, excluded): ([Resource], [String]) = ([], ["PrivacyInfo.xcprivacy"])
 #endif
 
 let package = Package(
@@ -29,7 +32,9 @@ let package = Package(
       name: "Teatime",
       dependencies: [
         "TeatimeFFI", .target(name: "ObservationLink", condition: .when(platforms: [.linux])),
-      ]
+      ],
+      exclude: excluded,
+      resources: resources
     ),
     // What the Observation library of Swift 6.0 for Linux lacks.
     .target(name: "ObservationLink"),

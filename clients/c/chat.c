@@ -223,6 +223,21 @@ static void print_newer_version(const tea_event *event) {
     }
 }
 
+static void print_not_persisted(const tea_event *event) {
+    tea_str code;
+    if (!json) {
+        fprintf(stderr, "chat: %.*s\n", TEA_PRINT(event->message));
+        return;
+    }
+    printf("{\"event\":\"not_persisted\",\"code\":");
+    check(tea_status_name(event->status, &code), 1);
+    if (event->status == TEA_STATUS_OK) printf("null");
+    else print_string(code);
+    printf(",\"message\":");
+    print_string(event->message);
+    puts("}");
+}
+
 static void on_event(const tea_event *event) {
     char hash[67] = "\"";
     tea_hex(event->hash.bytes, sizeof event->hash.bytes, hash + 1);
@@ -233,6 +248,7 @@ static void on_event(const tea_event *event) {
     if (event->kind == TEA_EVENT_KIND_CONNECTION) on_connection(event);
     if (event->kind == TEA_EVENT_KIND_DIVERGED) print_divergence(event);
     if (event->kind == TEA_EVENT_KIND_NEWER_VERSION) print_newer_version(event);
+    if (event->kind == TEA_EVENT_KIND_NOT_PERSISTED) print_not_persisted(event);
     if (event->kind == TEA_EVENT_KIND_FAULT) print_failure(event->status, event->message);
     if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_history) {
         new_lines++;

@@ -189,7 +189,7 @@ pub unsafe extern "C" fn tea_blobs_owns(
     })
 }
 
-/// How many bytes the blob with this handle has.
+/// How many bytes the blob with this handle has: less than 2^63.
 ///
 /// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
 #[unsafe(no_mangle)]

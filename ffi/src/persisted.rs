@@ -123,8 +123,11 @@ fn value(msgpack: &[u8], format: crate::data::tea_format) -> Result<*mut tea_val
 
 /// Persists data, for the root model: it takes the place of what was persisted before, and is what a
 /// later version of the app begins with. At most 1 MiB; handles of blobs may stand in it as texts. It
-/// is part of the model's state, and is stored by the reflector soon, encrypted if there is a
-/// password: TEA_EVENT_KIND_PERSISTED tells when.
+/// is part of the model's state, and is stored by the reflector within seconds, encrypted if there is
+/// a password: TEA_EVENT_KIND_PERSISTED tells when, and tea_session_unpersisted whether it is not yet.
+/// It is not stored if everybody leaves before that, until somebody comes back; nor as long as the
+/// reflector cannot store it, as when its disk is full; nor if two newer versions of the app have
+/// persisted something in the room. TEA_EVENT_KIND_NOT_PERSISTED tells the latter two.
 ///
 /// Fails with TEA_STATUS_NOT_ROOT, TEA_STATUS_NOT_DECLARED, TEA_STATUS_PERSISTED_TOO_LARGE or
 /// TEA_STATUS_ENCODING. What was persisted before stays then.
@@ -140,7 +143,9 @@ pub unsafe extern "C" fn tea_cx_persist(cx: *mut tea_cx, data: tea_data) -> tea_
 /// What an earlier version of the app has persisted, migrated to the layout of this one: for the init
 /// of the root model. Free the value with tea_value_free.
 ///
-/// Fails with TEA_STATUS_NOT_FOUND if there is nothing, as in every callback but that one.
+/// Fails with TEA_STATUS_NOT_FOUND if there is nothing, as in every callback but that one; with
+/// TEA_STATUS_NOT_DECLARED without tea_app_persists: an init that goes on then begins the session
+/// without what its users have done.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_persisted(
     cx: *const tea_cx,
@@ -150,7 +155,7 @@ pub unsafe extern "C" fn tea_cx_persisted(
     boundary(|| {
         let data = data.check("data")?;
         let format = format_of(format)?;
-        let found = with(cx, |cx| Ok(cx.persisted()))?;
+        let found = with(cx, |cx| Ok(cx.persisted()?))?;
         let found = found
             .ok_or_else(|| Failure::new(tea_status::NotFound, "nothing was persisted before"))?;
         data.set(value(&found, format)?);

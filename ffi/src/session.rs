@@ -427,6 +427,28 @@ pub unsafe extern "C" fn tea_session_synced(
     get(session, synced, "synced", |driver| driver.client().synced())
 }
 
+/// Whether the root model has persisted something that the reflector has not stored yet: a later
+/// version of the app would begin with what was stored before. The session asks for it by itself;
+/// TEA_EVENT_KIND_PERSISTED and TEA_EVENT_KIND_NOT_PERSISTED tell what becomes of it. false while there
+/// is no model.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_session_unpersisted(
+    session: *const tea_session,
+    unpersisted: *mut bool,
+) -> tea_status {
+    get(session, unpersisted, "unpersisted", |driver| driver.client().unpersisted())
+}
+
+/// The newest version of the app that is used in this room, or has been, if it is newer than this one;
+/// otherwise 0. TEA_EVENT_KIND_NEWER_VERSION tells when that changes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_session_newer_version(
+    session: *const tea_session,
+    version: *mut u32,
+) -> tea_status {
+    get(session, version, "version", |driver| driver.client().newer_version().unwrap_or(0))
+}
+
 /// How many views there are, this one included.
 ///
 /// Fails with TEA_STATUS_NOT_JOINED while there is no model.

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use support::{client, root, run, scratch, target, teatime};
 use teatime_tests::certificates::{Authority, Identity};
 use teatime_tests::program::{Program, texts};
+use teatime_tests::proxy::Proxy;
+use teatime_wire::{NotPersisted, ServerMessage};
 
 /// A front end.
 #[derive(Debug, Clone, Copy)]
@@ -204,6 +206,44 @@ fn speaks_tls_and_says_what_is_wrong_with_a_certificate(who: Client) {
     assert!(message.contains("certificate"), "{message}");
 }
 
+/// Nothing of the chat outlives its version, so nobody has to tell this: what a reflector would say is told by
+/// somebody on the line.
+fn tells_people_what_cannot_be_persisted(who: Client) {
+    let (_reflector, url) = reflector();
+    let proxy = Proxy::to(url.trim_start_matches("ws://").parse().expect("an address"));
+    let url = proxy.url();
+    let room = ["--reflector", url.as_str()];
+    let Some(mut chat) = who.chat(&room) else { return };
+    let told = |failure| ServerMessage::NotPersisted(NotPersisted { seq: 1, failure });
+    proxy.tell(&told(Some("the disk is full")));
+    chat.post("once");
+    let full = chat.wait_for("not_persisted");
+    let why = full["message"].as_str().expect("a string");
+    assert_eq!(full["code"], "NOT_STORED", "{full}");
+    assert!(why.contains("the disk is full; it is tried again"), "{why}");
+    // Something was stored in between; otherwise it would be told once.
+    proxy.tell(&ServerMessage::Persisted(1));
+    proxy.tell(&told(None));
+    chat.post("twice");
+    let newer = chat.wait_for("not_persisted");
+    let message = newer["message"].as_str().expect("a string");
+    assert!(newer["code"].is_null(), "{newer}");
+    assert!(message.contains("stays in the session of this version"), "{message}");
+    chat.end_input();
+    assert_eq!(chat.exit_code(), Some(0));
+    // As text, among what goes to standard error.
+    let mut both = Command::new("sh");
+    let command = who.command().expect("it is built");
+    both.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program());
+    both.args(command.get_args()).args(["--plain"]).args(room).env("TEATIME_PORT", "0");
+    let mut plain = Program::spawn(&mut both);
+    plain.say_raw("hello");
+    while !plain.next_line().expect("it says hello").contains("hello") {}
+    proxy.tell(&told(Some("the disk is full")));
+    plain.say_raw("once");
+    while !plain.next_line().expect("it says why").contains(why) {}
+}
+
 /// Acceptance 12: a program that stood still, as a phone in a pocket does, hears what was said meanwhile,
 /// and nobody has seen it go.
 fn acceptance_12_stands_still_for_a_while_and_misses_nothing(who: Client) {
@@ -261,6 +301,7 @@ of_every_client!(
     fails_as_the_program_does,
     posts_lines_and_shows_text_in_plain_mode,
     speaks_tls_and_says_what_is_wrong_with_a_certificate,
+    tells_people_what_cannot_be_persisted,
     acceptance_12_stands_still_for_a_while_and_misses_nothing,
     is_live_again_when_the_reflector_is,
 );

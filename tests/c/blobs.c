@@ -291,6 +291,10 @@ static void handles_that_are_unknown_foreign_or_none_are_told_apart(void **state
     assert_null(transfer);
     assert_status(tea_blob_size(TEA_STR("teatime-blob:"), &size), TEA_STATUS_BAD_BLOB_HANDLE);
     assert_status(tea_blobs_owns(blobs, TEA_STR("no"), &owns), TEA_STATUS_BAD_BLOB_HANDLE);
+    /* More bytes than every language can count: the first digit of the size. */
+    text[HANDLE - 1] = '0';
+    text[13 + 64] = '8';
+    assert_status(tea_blob_size(tea_text(text), &size), TEA_STATUS_BAD_BLOB_HANDLE);
     assert_int_equal(size, 7);
     assert_ok(tea_blobs_free(other));
     assert_ok(tea_blobs_free(blobs));

@@ -12,6 +12,8 @@ struct board {
 };
 static const uint32_t versions[] = {0, 1, 2, 3};
 static char *huge;
+/* What an init was told of what was persisted before. */
+static tea_status begun_with;
 /* Whether there is a bug in the last migration. */
 static bool curses_are_fatal = true;
 
@@ -83,7 +85,8 @@ static void *board_init(tea_cx *cx, tea_data options, void *user_data) {
     tea_value *before;
     (void)options;
     snprintf(board->title, sizeof board->title, "new");
-    if (tea_cx_persisted(cx, TEA_FORMAT_MSGPACK, &before) == TEA_STATUS_OK) {
+    begun_with = tea_cx_persisted(cx, TEA_FORMAT_MSGPACK, &before);
+    if (begun_with == TEA_STATUS_OK) {
         read_board(board, board->version, data_of(before));
         assert_ok(tea_value_free(before));
     }
@@ -260,7 +263,9 @@ static void what_cannot_be_persisted_is_told_and_a_snapshot_has_what_was(void **
     }
     assert_ok(tea_sync_test(app, tea_nil(), 1, steps, 3));
     /* Without a declaration the handler fails. */
+    assert_status(begun_with, TEA_STATUS_NOT_FOUND);
     assert_status(tea_sync_test(none, tea_nil(), 1, steps, 1), TEA_STATUS_FAULT);
+    assert_status(begun_with, TEA_STATUS_NOT_DECLARED);
     free(huge);
     assert_ok(tea_app_free(none));
     assert_ok(tea_app_free(app));
@@ -329,6 +334,40 @@ static void a_new_version_begins_with_what_the_old_one_persisted(void **state) {
     }
 }
 
+static void what_two_newer_versions_have_replaced_is_not_stored_and_that_is_told(void **state) {
+    tea_session *first = board_session(1, "three", NULL);
+    bool unpersisted = true;
+    uint32_t version = 9;
+    uint64_t receipt;
+    tea_event event;
+    char word[256];
+    (void)state;
+    assert_ok(tea_session_unpersisted(first, &unpersisted));
+    assert_false(unpersisted);
+    wait_for(first, TEA_EVENT_KIND_VIEW_READY);
+    rename_to(first, "\"tea\"");
+    assert_ok(tea_session_unpersisted(first, &unpersisted));
+    assert_false(unpersisted);
+    assert_ok(tea_session_newer_version(first, &version));
+    assert_int_equal(version, 0);
+    for (version = 2; version <= 3; version++) {
+        tea_session *newer = board_session(version, "three", NULL);
+        wait_for(newer, TEA_EVENT_KIND_VIEW_READY);
+        rename_to(newer, "\"newer\"");
+        assert_ok(tea_session_free(newer));
+    }
+    assert_ok(tea_session_publish(first, TEA_STR("board"), TEA_STR("rename"), tea_json("\"late\""), &receipt));
+    event = wait_for(first, TEA_EVENT_KIND_NOT_PERSISTED);
+    assert_int_equal(event.status, TEA_STATUS_OK);
+    snprintf(word, sizeof word, "%.*s", TEA_PRINT(event.message));
+    assert_non_null(strstr(word, "stays in the session of this version"));
+    assert_ok(tea_session_unpersisted(first, &unpersisted));
+    assert_true(unpersisted);
+    assert_ok(tea_session_newer_version(first, &version));
+    assert_int_equal(version, 3);
+    assert_ok(tea_session_free(first));
+}
+
 static void a_migration_that_fails_ends_the_join_and_loses_nothing(void **state) {
     tea_session *second = board_session(2, "cursed", NULL), *third;
     tea_event event;
@@ -358,6 +397,7 @@ int main(void) {
         cmocka_unit_test(versions_that_do_not_go_up_are_refused),
         cmocka_unit_test(what_cannot_be_persisted_is_told_and_a_snapshot_has_what_was),
         cmocka_unit_test(a_new_version_begins_with_what_the_old_one_persisted),
+        cmocka_unit_test(what_two_newer_versions_have_replaced_is_not_stored_and_that_is_told),
         cmocka_unit_test(a_migration_that_fails_ends_the_join_and_loses_nothing),
     };
     return cmocka_run_group_tests_name("persisted", tests, start, stop);

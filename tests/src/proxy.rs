@@ -1,14 +1,18 @@
-//! A line between a client and a reflector that can be held up without being cut.
+//! A line between a client and a reflector that can be held up without being cut, and on which somebody else may
+//! speak for the reflector.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use teatime_wire::ServerMessage;
+
 /// Passes on what comes at its own address, unless it is held up. Its threads end with the process.
 pub struct Proxy {
     address: SocketAddr,
     held: Arc<(Mutex<Held>, Condvar)>,
+    inserted: Arc<Mutex<Vec<u8>>>,
 }
 
 #[derive(Default)]
@@ -25,19 +29,23 @@ impl Proxy {
         let address = listener.local_addr().expect("it listens");
         let held = Arc::<(Mutex<Held>, Condvar)>::default();
         let gate = held.clone();
+        let inserted = Arc::<Mutex<Vec<u8>>>::default();
+        let inserts = inserted.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let server = TcpStream::connect(target).expect("the target listens");
                 let both =
                     (client.try_clone().expect("a copy"), server.try_clone().expect("a copy"));
-                let (up, down) = (gate.clone(), gate.clone());
+                let (up, down, inserts) = (gate.clone(), gate.clone(), inserts.clone());
                 let dead = Arc::new(AtomicBool::new(false));
                 let also = dead.clone();
-                std::thread::spawn(move || pass(&client, &server, &up, &dead, true));
-                std::thread::spawn(move || pass(&both.1, &both.0, &down, &also, false));
+                std::thread::spawn(move || pass(&client, &server, &up, &dead, None));
+                std::thread::spawn(move || {
+                    pass(&both.1, &both.0, &down, &also, Some((Frames::default(), &inserts)));
+                });
             }
         });
-        Self { address, held }
+        Self { address, held, inserted }
     }
 
     /// Where clients connect to.
@@ -55,6 +63,16 @@ impl Proxy {
         self.set(Held { now: false, dead_after: Some(bytes) });
     }
 
+    /// Tells one client this behind what the reflector tells it next.
+    pub fn tell(&self, message: &ServerMessage<'_>) {
+        let message = message.encode();
+        let length = u8::try_from(message.len()).ok().filter(|length| *length < 126);
+        // A whole binary frame without a mask.
+        let header = [0x82, length.expect("short messages are enough here")];
+        let mut inserted = self.inserted.lock().unwrap_or_else(PoisonError::into_inner);
+        inserted.extend(header.into_iter().chain(message));
+    }
+
     fn set(&self, held: Held) {
         *self.held.0.lock().unwrap_or_else(PoisonError::into_inner) = held;
         self.held.1.notify_all();
@@ -66,12 +84,14 @@ fn pass(
     mut to: &TcpStream,
     held: &(Mutex<Held>, Condvar),
     dead: &AtomicBool,
-    up: bool,
+    mut down: Option<(Frames, &Mutex<Vec<u8>>)>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let mut gate = held.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if up && let Some(after) = &mut gate.dead_after {
+        if down.is_none()
+            && let Some(after) = &mut gate.dead_after
+        {
             *after = after.saturating_sub(length);
             if *after == 0 {
                 gate.dead_after = None;
@@ -80,10 +100,61 @@ fn pass(
         }
         let held_up = |held: &mut Held| held.now || dead.load(Ordering::Relaxed);
         drop(held.1.wait_while(gate, held_up).unwrap_or_else(PoisonError::into_inner));
-        if to.write_all(&buffer[..length]).is_err() {
+        let mut passed = buffer[..length].to_vec();
+        if let Some((frames, inserted)) = &mut down {
+            frames.take(&passed);
+            if frames.are_whole() {
+                passed.append(&mut inserted.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        }
+        if to.write_all(&passed).is_err() {
             break;
         }
     }
     // The other side may have ended it.
     let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+/// Where one frame ends in what a server sends, and the next begins.
+#[derive(Default)]
+struct Frames {
+    /// The answer to the request, which comes first, has ended.
+    upgraded: bool,
+    /// Begins with what is not understood yet.
+    rest: Vec<u8>,
+}
+
+impl Frames {
+    fn take(&mut self, bytes: &[u8]) {
+        self.rest.extend(bytes);
+        if !self.upgraded
+            && let Some(end) = self.rest.windows(4).position(|four| four == b"\r\n\r\n")
+        {
+            self.upgraded = true;
+            self.rest.drain(..end + 4);
+        }
+        while self.upgraded
+            && let Some(length) = self.first()
+            && length <= self.rest.len()
+        {
+            self.rest.drain(..length);
+        }
+    }
+
+    /// How long the first frame is.
+    fn first(&self) -> Option<usize> {
+        let extended = |bytes: usize| {
+            let length = self.rest.get(2..2 + bytes)?.iter();
+            Some(2 + bytes + length.fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
+        };
+        match self.rest.get(1)? {
+            126 => extended(2),
+            127 => extended(8),
+            length => Some(2 + usize::from(*length)),
+        }
+    }
+
+    fn are_whole(&self) -> bool {
+        self.upgraded && self.rest.is_empty()
+    }
 }

@@ -1144,7 +1144,7 @@ tea_status tea_blobs_fetch_file(const tea_blobs *blobs,
 tea_status tea_blobs_owns(const tea_blobs *blobs, tea_str handle, bool *owns);
 
 /**
- * How many bytes the blob with this handle has.
+ * How many bytes the blob with this handle has: less than 2^63.
  *
  * Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
  */
@@ -1716,8 +1716,11 @@ tea_status tea_app_migrate(const tea_app *app,
 /**
  * Persists data, for the root model: it takes the place of what was persisted before, and is what a
  * later version of the app begins with. At most 1 MiB; handles of blobs may stand in it as texts. It
- * is part of the model's state, and is stored by the reflector soon, encrypted if there is a
- * password: TEA_EVENT_KIND_PERSISTED tells when.
+ * is part of the model's state, and is stored by the reflector within seconds, encrypted if there is
+ * a password: TEA_EVENT_KIND_PERSISTED tells when, and tea_session_unpersisted whether it is not yet.
+ * It is not stored if everybody leaves before that, until somebody comes back; nor as long as the
+ * reflector cannot store it, as when its disk is full; nor if two newer versions of the app have
+ * persisted something in the room. TEA_EVENT_KIND_NOT_PERSISTED tells the latter two.
  *
  * Fails with TEA_STATUS_NOT_ROOT, TEA_STATUS_NOT_DECLARED, TEA_STATUS_PERSISTED_TOO_LARGE or
  * TEA_STATUS_ENCODING. What was persisted before stays then.
@@ -1729,7 +1732,9 @@ tea_status tea_cx_persist(tea_cx *cx,
  * What an earlier version of the app has persisted, migrated to the layout of this one: for the init
  * of the root model. Free the value with tea_value_free.
  *
- * Fails with TEA_STATUS_NOT_FOUND if there is nothing, as in every callback but that one.
+ * Fails with TEA_STATUS_NOT_FOUND if there is nothing, as in every callback but that one; with
+ * TEA_STATUS_NOT_DECLARED without tea_app_persists: an init that goes on then begins the session
+ * without what its users have done.
  */
 tea_status tea_cx_persisted(const tea_cx *cx,
                             int32_t format,
@@ -1948,6 +1953,22 @@ tea_status tea_session_progress(const tea_session *session, float *progress);
  * Whether the model is up to date with the reflector.
  */
 tea_status tea_session_synced(const tea_session *session, bool *synced);
+
+/**
+ * Whether the root model has persisted something that the reflector has not stored yet: a later
+ * version of the app would begin with what was stored before. The session asks for it by itself;
+ * TEA_EVENT_KIND_PERSISTED and TEA_EVENT_KIND_NOT_PERSISTED tell what becomes of it. false while there
+ * is no model.
+ */
+tea_status tea_session_unpersisted(const tea_session *session,
+                                   bool *unpersisted);
+
+/**
+ * The newest version of the app that is used in this room, or has been, if it is newer than this one;
+ * otherwise 0. TEA_EVENT_KIND_NEWER_VERSION tells when that changes.
+ */
+tea_status tea_session_newer_version(const tea_session *session,
+                                     uint32_t *version);
 
 /**
  * How many views there are, this one included.

@@ -12,6 +12,7 @@ use teatime::{Config, Vm, recording};
 use teatime_chat::{Chat, ChatOptions};
 use teatime_store::{Error, Stored, insert};
 
+use crate::codes::{Coded, in_json};
 use crate::joining::usage;
 use crate::replay::{Source, state_at};
 use crate::{Failure, printable, tell_user};
@@ -30,13 +31,17 @@ pub(crate) struct Arguments {
     /// The password of the new room.
     #[arg(long, value_name = "PW")]
     new_password: Option<String>,
-    /// One JSON object.
+    /// One JSON object; with a code if something goes wrong.
     #[arg(long)]
     json: bool,
 }
 
 /// Makes the room.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    in_json(arguments.json, run_it(arguments))
+}
+
+fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     let app = teatime_chat::app();
     let Arguments { source, into, room, new_password, .. } = arguments;
     let config = |options: &[u8]| {
@@ -55,12 +60,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let beginning = recording::branch(&config, &state).map_err(|error| source.failed(&error))?;
     let failed = |error: Error| {
-        let into = into.display();
-        Failure::Failed(match error {
-            Error::SessionExists => format!("{into}: there is a room {room:?} in it already"),
-            Error::Locked => format!("{into}: {error}: stop the reflector first"),
-            error => format!("{into}: {error}"),
-        })
+        let (into, code) = (into.display(), error.code());
+        Failure::Coded(
+            code,
+            match error {
+                Error::SessionExists => format!("{into}: there is a room {room:?} in it already"),
+                Error::Locked => format!("{into}: {error}: stop the reflector first"),
+                error => format!("{into}: {error}"),
+            },
+        )
     };
     let stored = Stored::begin(beginning).map_err(failed)?;
     insert(into, &id.0, &stored).map_err(failed)?;

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use teatime::JoinLink;
-use teatime::data::{BlobHandle, Data, DataError, Progress};
+use teatime::data::{BlobHandle, Data, DataError, DataLimits, Progress};
 use teatime_chat::ChatOptions;
 
 use crate::Failure;
+use crate::codes::error_line;
 
 /// Flags of `teatime data`.
 #[derive(Args)]
@@ -32,8 +33,14 @@ enum Task {
     Get {
         /// The handle, as `put` prints it.
         handle: String,
-        /// Where it goes. It is there whole in the end, or not at all.
+        /// Where it goes. It is there whole in the end, or not at all; what was fetched until this program was killed,
+        /// or the connection was lost, stays beside it as FILE.*.part, and the next get goes on there.
         file: PathBuf,
+        #[command(flatten)]
+        room: Room,
+    },
+    /// Tells the largest file that the reflector takes, and how many bytes still fit into the room.
+    Limits {
         #[command(flatten)]
         room: Room,
     },
@@ -80,6 +87,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             fetched.map_err(|error| room.failed(&error))?;
             let fetched = json!({ "event": "fetched", "handle": handle, "bytes": handle.size() });
             room.say(&fetched, &format_args!("{} bytes", handle.size()));
+        }
+        Task::Limits { room } => {
+            let DataLimits { max_blob, room: left } =
+                room.data()?.limits().map_err(|error| room.failed(&error))?;
+            let limits = json!({ "event": "limits", "max_blob": max_blob, "room": left });
+            room.say(
+                &limits,
+                &format_args!(
+                    "the largest file that is taken has {max_blob} bytes, {left} still fit"
+                ),
+            );
         }
     }
     Ok(())
@@ -136,8 +154,7 @@ impl Room {
         if !self.json {
             return Failure::Failed(error.to_string());
         }
-        let (code, message) = (error.code(), error.to_string());
-        print(&json!({ "event": "error", "code": code, "message": message }));
+        print(&error_line(error.code(), error));
         Failure::Told
     }
 }

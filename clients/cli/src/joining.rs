@@ -60,7 +60,8 @@ impl Place {
             Self::Given(url) => Ok(url.clone()),
             Self::ThisMachine(found) => {
                 let local = local_reflector().map_err(|error| {
-                    Failure::Failed(format!("no reflector can be found or hosted here: {error}"))
+                    let why = format!("no reflector can be found or hosted here: {error}");
+                    Failure::Coded("UNREACHABLE", why)
                 })?;
                 Ok(found.insert(local).url().to_owned())
             }

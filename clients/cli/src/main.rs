@@ -3,6 +3,7 @@
 mod bench;
 mod branch;
 mod chat;
+mod codes;
 mod data;
 mod diff;
 mod joining;
@@ -54,6 +55,8 @@ enum Command {
 pub(crate) enum Failure {
     /// Something failed: exit status 1.
     Failed(String),
+    /// The same, with the name that programs know it by.
+    Coded(&'static str, String),
     /// It was called wrongly: exit status 2.
     Usage(String),
     /// It has said so already.
@@ -76,7 +79,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Told) => ExitCode::from(1),
-        Err(Failure::Failed(message)) => {
+        Err(Failure::Failed(message) | Failure::Coded(_, message)) => {
             tell_user(&message);
             ExitCode::from(1)
         }

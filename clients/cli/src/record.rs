@@ -13,6 +13,7 @@ use serde_json::json;
 use teatime::recording::Recorded;
 use teatime::{ConnectionState, Driver, SessionEvent};
 
+use crate::codes::{error_line, in_json};
 use crate::joining::{Joining, usage};
 use crate::{Failure, tell_user};
 
@@ -25,7 +26,7 @@ pub(crate) struct Arguments {
     /// password, and only this user can read it.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// One JSON object a line.
+    /// One JSON object a line; with a code if something goes wrong.
     #[arg(long)]
     json: bool,
 }
@@ -40,6 +41,10 @@ const BUDGET: Duration = Duration::from_millis(200);
 
 /// Records until it is stopped or the session fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    in_json(arguments.json, run_it(arguments))
+}
+
+fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     let (mut place, config, _) = arguments.joining.what()?;
     crate::start_logging("off");
     let room = config.name.clone();
@@ -52,10 +57,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     ctrlc::set_handler(move || {
         let _ = sender.send(Wake::Signal);
     })
-    .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    .map_err(|error| Failure::Coded("IO", format!("cannot wait for signals: {error}")))?;
     let mut driver = Driver::join(config, &place.find()?, waker).map_err(|error| usage(&error))?;
-    let failed =
-        |error: std::io::Error| Failure::Failed(format!("{}: {error}", arguments.to.display()));
+    let failed = |error: std::io::Error| {
+        Failure::Coded("IO", format!("{}: {error}", arguments.to.display()))
+    };
     driver.record(&arguments.to).map_err(failed)?;
     let ended = record(&mut driver, &wakes, arguments, &room);
     driver.leave();
@@ -78,7 +84,7 @@ fn record(
         while let Some(event) = driver.poll_event() {
             match event {
                 SessionEvent::Connection(ConnectionState::Failed, Some(reason)) => {
-                    return Err(Failure::Failed(reason.to_string()));
+                    return Err(Failure::Coded(reason.code(), reason.to_string()));
                 }
                 SessionEvent::Connection(ConnectionState::Live, _) => {
                     told_reason = false;
@@ -86,7 +92,11 @@ fn record(
                 }
                 SessionEvent::Connection(_, Some(reason)) if !told_reason => {
                     told_reason = true;
-                    tell_user(&format_args!("{reason}; trying again, stop with Ctrl-C"));
+                    if arguments.json {
+                        crate::say(&error_line(reason.code(), &reason));
+                    } else {
+                        tell_user(&format_args!("{reason}; trying again, stop with Ctrl-C"));
+                    }
                 }
                 _ => {}
             }

@@ -15,6 +15,7 @@ use teatime::{App, External, Fault, StateHash, Time, Vm};
 use teatime_chat::ChatOptions;
 use teatime_store::load;
 
+use crate::codes::{Coded, in_json};
 use crate::joining::Which;
 use crate::{Failure, printable, tell_user};
 
@@ -29,7 +30,8 @@ pub(crate) struct Arguments {
     /// Show what happens as it happened, so many times as fast.
     #[arg(long, value_name = "N", value_parser = speed)]
     speed: Option<f64>,
-    /// One JSON object for the state, with its hash; with --speed one a line for each event before.
+    /// One JSON object for the state, with its hash; with --speed one a line for each event before. One with a code if
+    /// something goes wrong.
     #[arg(long)]
     json: bool,
 }
@@ -37,7 +39,8 @@ pub(crate) struct Arguments {
 /// What to play, and up to where.
 #[derive(Args)]
 pub(crate) struct Source {
-    /// A recording, a file of evidence, or the directory of a reflector that is not running.
+    /// A recording, a file of evidence, or the directory of a reflector, which may be running. One from elsewhere may
+    /// pretend to go on for ages: Ctrl-C ends it.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
@@ -63,6 +66,10 @@ const SHOWN_FAULTS: usize = 10;
 
 /// Plays, and shows what there is.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    in_json(arguments.json, run_it(arguments))
+}
+
+fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     let app = teatime_chat::app();
     let played = arguments.source.open(&app)?;
     let mut player =
@@ -78,8 +85,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 impl Source {
-    pub(crate) fn failed(&self, error: &dyn Display) -> Failure {
-        Failure::Failed(format!("{}: {error}", self.file.display()))
+    pub(crate) fn failed(&self, error: &impl Coded) -> Failure {
+        self.refused(error.code(), error)
+    }
+
+    fn refused(&self, code: &'static str, why: &dyn Display) -> Failure {
+        Failure::Coded(code, format!("{}: {why}", self.file.display()))
     }
 
     /// Reads it, and warns if it is not whole.
@@ -111,19 +122,15 @@ impl Source {
         let mut options = ChatOptions::default();
         let config = self.which.config(None, None, &mut options)?;
         let id = config.session_id();
-        let stored = load(&self.file, &id.0).map_err(|error| match error {
-            teatime_store::Error::Locked => {
-                self.failed(&format_args!("{error}: stop the reflector, or use teatime record"))
-            }
-            error => self.failed(&error),
-        })?;
+        let stored = load(&self.file, &id.0).map_err(|error| self.failed(&error))?;
         let unknown = || {
             let seconds = options.inactivity_seconds;
             let (name, version) = (&config.name, config.app.version());
-            self.failed(&format_args!(
+            let why = format!(
                 "there is no room {name:?} in it, with --inactivity {seconds}, of version {version} \
                  of this app; teatime store list shows the sessions that there are"
-            ))
+            );
+            self.refused("UNKNOWN_ROOM", &why)
         };
         let archive = stored.ok_or_else(unknown)?.archive().map_err(|error| self.failed(&error))?;
         of_archive(&config, &archive).map_err(|error| self.failed(&error))
@@ -135,16 +142,20 @@ impl Source {
         let cut = played.cut.as_ref().map_or_else(String::new, |cut| format!(" ({cut})"));
         match self.until() {
             Until::Seq(wanted) if wanted > *seq => {
-                Err(self.failed(&format_args!("its last event is {seq}, not {wanted}{cut}")))
+                Err(self.no_point(&format_args!("its last event is {seq}, not {wanted}{cut}")))
             }
             Until::Time(wanted) if wanted > *time => {
-                Err(self.failed(&format_args!("it ends at {time}, before {wanted}{cut}")))
+                Err(self.no_point(&format_args!("it ends at {time}, before {wanted}{cut}")))
             }
             Until::Seq(wanted) if wanted < *from => {
-                Err(self.failed(&format_args!("it begins after event {from}, not at {wanted}")))
+                Err(self.no_point(&format_args!("it begins after event {from}, not at {wanted}")))
             }
             _ => Ok(()),
         }
+    }
+
+    fn no_point(&self, why: &dyn Display) -> Failure {
+        self.refused("NO_SUCH_POINT", why)
     }
 
     fn until(&self) -> Until {
@@ -158,7 +169,7 @@ impl Source {
             && wanted < began
             && player.vm().seq() == played.recording.from
         {
-            return Err(self.failed(&format_args!("it begins at {began}, after {wanted}")));
+            return Err(self.no_point(&format_args!("it begins at {began}, after {wanted}")));
         }
         player.play(self.until()).map_err(|error| self.failed(&error))
     }
@@ -233,7 +244,7 @@ fn tell(arguments: &Arguments, played: &Played, vm: &Vm, faults: &[Fault]) -> Re
             Some((_, node)) => serde_json::to_value(node),
             None => serde_json::to_value(&tree),
         };
-        let state = state.map_err(|error| source.failed(&error))?;
+        let state = state.map_err(|error| source.refused("DAMAGED", &error))?;
         format!("{}\n", as_json(arguments, played, vm, hash, faults, &state))
     } else {
         let state = match part {
@@ -255,7 +266,8 @@ fn no_part(source: &Source, tree: &Tree, path: &str) -> Failure {
     let session = tree.session.iter().map(|(name, _)| (*name).to_owned());
     let models = tree.models.iter().take(20).map(|model| format!("M{}", model.id));
     let all: Vec<_> = session.chain(models).collect();
-    source.failed(&format_args!("there is no {path:?} in the state; it has {}", all.join(", ")))
+    let why = format!("there is no {path:?} in the state; it has {}", all.join(", "));
+    source.refused("NO_SUCH_PART", &why)
 }
 
 fn as_text(played: &Played, vm: &Vm, hash: StateHash, faults: &[Fault]) -> String {

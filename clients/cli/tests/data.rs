@@ -99,9 +99,20 @@ fn what_is_wrong_is_named() {
     let (_server, url) = reflector(&directory.join("kept"), &["--max-blob", "1M"]);
     let (status, error) = data(&["put", &path("large"), "--reflector", &url]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("BLOB_TOO_LARGE")));
+    // Nobody needs a file to find out.
+    let (status, limits) = data(&["limits", "--reflector", &url]);
+    assert_eq!((status, &limits["max_blob"]), (Some(0), &json!(1 << 20)));
+    assert!(limits["room"].as_u64().is_some_and(|room| room > 0), "{limits}");
     let (_server, url) = reflector(&directory.join("small"), &["--max-room-blobs", "1M"]);
     let (status, error) = data(&["put", &path("large"), "--reflector", &url]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("NO_ROOM")));
+    // It would be waited for whoever writes to it.
+    let made = std::process::Command::new("mkfifo").arg(path("pipe")).status();
+    assert!(made.expect("there is a mkfifo").success());
+    for wrong in [&["put", &path("pipe")][..], &["put", &path(".")]] {
+        let (status, error) = data(&[wrong, &["--reflector", &url]].concat());
+        assert_eq!((status, &error["code"]), (Some(1), &json!("IO")));
+    }
     let (status, error) = data(&["put", &path("missing"), "--reflector", &url]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("IO")));
     for wrong in [
@@ -112,4 +123,28 @@ fn what_is_wrong_is_named() {
         let (status, _, errors) = run(wrong, "");
         assert_eq!(status, Some(2), "{wrong:?}: {errors}");
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_disk_of_the_reflector_that_is_full_is_told() {
+    let directory = private_directory("data-full");
+    let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
+    let kept = path("kept");
+    fs::write(path("large"), vec![7; 600_000]).expect("there is room");
+    fs::write(path("small"), "tea").expect("there is room");
+    // The system takes no file there that is longer than 50 or 100 KiB, as if there were no room for it.
+    let mut server = std::process::Command::new("sh");
+    server.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh"]);
+    server.arg(env!("CARGO_BIN_EXE_teatime"));
+    server.args(["reflector", "--json", "--listen", "127.0.0.1:0", "--data", &kept]);
+    let mut server = Program::spawn(&mut server);
+    let url = server.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let (status, stored) = data(&["put", &path("small"), "--reflector", &url]);
+    assert_eq!((status, &stored["event"]), (Some(0), &json!("stored")));
+    let (status, error) = data(&["put", &path("large"), "--reflector", &url]);
+    assert_eq!((status, &error["code"]), (Some(1), &json!("SERVER_DISK_FULL")));
+    let handle = stored["handle"].as_str().expect("a string");
+    assert_eq!(data(&["get", handle, &path("copy"), "--reflector", &url]).0, Some(0));
+    assert_eq!(fs::read(path("copy")).expect("it is there"), b"tea");
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use support::{Program, Start, private_directory, run, texts};
-use teatime::recording::{Head, Recording, RecordingError, read};
-use teatime::{App, Time};
+use teatime::recording::{Head, Input, Recording, RecordingError, read};
+use teatime::{App, External, Time};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
@@ -243,16 +243,22 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     chat.wait_for_line("coffee!");
     let late = vote(&mut chat, 1);
     let dir = text(&data);
-    assert_refused(&[&["replay", dir], &room[..]].concat(), "in use: stop the reflector");
+    let replays = || {
+        for state in [&early, &late] {
+            let seq = state["seq"].to_string();
+            let (value, _) = replay(&[&[dir, "--until", &seq], &room[..]].concat());
+            assert_eq!((&value["hash"], &value["time_us"]), (&state["hash"], &state["time_us"]));
+            assert_eq!(value["session_id"], chat.last("joined")["session_id"]);
+        }
+    };
+    // Also while the reflector runs; nothing is added to its directory then.
+    replays();
+    let itself = ["--into", dir, "--as", "beside"];
+    assert_refused(&[&["branch", dir], &room[..], &itself].concat(), "in use: stop the reflector");
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
+    replays();
     chat.signal("KILL");
-    for state in [&early, &late] {
-        let seq = state["seq"].to_string();
-        let (value, _) = replay(&[&[dir, "--until", &seq], &room[..]].concat());
-        assert_eq!((&value["hash"], &value["time_us"]), (&state["hash"], &state["time_us"]));
-        assert_eq!(value["session_id"], chat.last("joined")["session_id"]);
-    }
     let with = |flags: &[&str], what| assert_refused(&[&["replay", dir], flags].concat(), what);
     with(&["--name", "talk"], "this session has a password");
     with(&["--name", "talk", "--password", "q"], "the password is wrong");
@@ -276,9 +282,11 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     assert_eq!(told["inactivity_seconds"], 1200);
     let itself = ["--into", text(&into), "--as", "talk"];
     assert_eq!(run(&[&["branch", dir], &room[..], &itself].concat(), "").0, Some(2));
-    let (code, _, errors) = branch(&into);
-    assert_eq!(code, Some(1));
-    assert!(errors.contains("there is a room \"other\" in it already"), "{errors}");
+    let (code, output, _) = branch(&into);
+    let error: Value = serde_json::from_str(&output).expect("it is JSON");
+    assert_eq!((code, &error["code"]), (Some(1), &json!("ROOM_EXISTS")));
+    let why = error["message"].as_str().expect("it is a text");
+    assert!(why.contains("there is a room \"other\" in it already"), "{why}");
     let (mut server, url) = reflector(&into);
     let wrong = ["chat", "--plain", "--reflector", &url, "--name", "other", "--password", "p"];
     let (code, _, errors) = run(&wrong, "nobody hears this\n");
@@ -309,4 +317,96 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     for value in [of_store, of_recorder] {
         assert_eq!((&value["hash"], &value["from_seq"]), (&state["hash"], &early["seq"]));
     }
+}
+
+/// Those of a chat of which nothing else is said.
+fn options() -> Vec<u8> {
+    let config = teatime_chat::config("room", &teatime_chat::ChatOptions::default());
+    config.expect("nothing is wrong with it").options.to_vec()
+}
+
+#[test]
+fn what_goes_wrong_is_told_in_json_to_who_asked_for_it() {
+    let directory = private_directory("recording-json");
+    let path = |name: &str| text(&directory.join(name)).to_owned();
+    let app = |id: &str, version| {
+        let app = App::builder::<teatime_chat::Chat>(id).version(version).build();
+        app.expect("sound")
+    };
+    let recording = |app: &App, at: u64| {
+        let head = Head::new(app, teatime::SessionId([1; 32]), &options());
+        let until = (Time::from_micros(at), 0);
+        Recording { head, base: None, from: 0, inputs: Vec::new(), until }.encode()
+    };
+    let chat = app(teatime_chat::APP_ID, 1);
+    let mut damaged = recording(&chat, 0);
+    *damaged.last_mut().expect("it has some") ^= 1;
+    let mut newer = recording(&chat, 0);
+    newer[8] += 1;
+    for (name, bytes) in [
+        ("right", recording(&chat, 5_000_000)),
+        ("app", recording(&app("org.example.other", 1), 0)),
+        ("version", recording(&app(teatime_chat::APP_ID, 2), 0)),
+        ("format", newer),
+        ("rubbish", b"rubbish".to_vec()),
+        ("damaged", damaged[..40].to_vec()),
+    ] {
+        fs::write(path(name), bytes).expect("it can be written");
+    }
+    let kept = directory.join("kept");
+    let (mut server, url) = reflector(&kept);
+    drop(Program::chat(&url, &["--password", "p"]));
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    let (_running, url) = reflector(&directory.join("in-use"));
+    let (into, kept, in_use) = (path("into"), text(&kept), path("in-use"));
+    let told = |arguments: &[&str], code: &str| {
+        let (status, output, errors) = run(&[arguments, &["--json"]].concat(), "");
+        let said = (status, errors.as_str(), output.lines().count());
+        assert_eq!(said, (Some(1), "", 1), "{arguments:?}: {output}");
+        let error: Value = serde_json::from_str(&output).expect("it is JSON");
+        assert_eq!((&error["event"], &error["code"]), (&json!("error"), &json!(code)));
+        assert!(error["message"].as_str().is_some_and(|why| !why.is_empty()), "{error}");
+    };
+    for (file, code) in [
+        ("missing", "IO"),
+        ("app", "OTHER_APP"),
+        ("version", "OTHER_VERSION"),
+        ("format", "OTHER_FORMAT"),
+        ("rubbish", "NO_RECORDING"),
+        ("damaged", "DAMAGED"),
+    ] {
+        told(&["replay", &path(file)], code);
+        told(&["branch", &path(file), "--into", &into, "--as", "new"], code);
+    }
+    told(&["replay", &path("right"), "--until", "3"], "NO_SUCH_POINT");
+    told(&["replay", &path("right"), "--until", "1h"], "NO_SUCH_POINT");
+    told(&["replay", &path("right"), "--state", "M9"], "NO_SUCH_PART");
+    told(&["replay", kept, "--name", "lobby"], "WRONG_PASSWORD");
+    told(&["replay", kept, "--name", "bar", "--password", "p"], "UNKNOWN_ROOM");
+    told(&["replay", text(&private_directory("recording-json-none"))], "NO_STORE");
+    told(&["branch", &path("right"), "--into", &in_use, "--as", "new"], "IN_USE");
+    told(&["branch", &path("right"), "--into", &path("app"), "--as", "new"], "IO");
+    let record = ["record", "--reflector", &url, "--to"];
+    told(&[&record[..], &[&path("right")]].concat(), "IO");
+    drop(Program::chat(&url, &["--name", "shut", "--password", "p"]));
+    let shut = [&path("shut"), "--name", "shut", "--password", "q"];
+    told(&[&record[..], &shut].concat(), "WRONG_PASSWORD");
+}
+
+#[test]
+fn a_recording_that_pretends_to_go_on_for_ages_can_be_interrupted() {
+    let directory = private_directory("recording-ages");
+    let file = directory.join("x.recording");
+    let head = Head::new(&teatime_chat::app(), teatime::SessionId([1; 32]), &options());
+    let end = Time::from_micros(1 << 62);
+    let inputs = [Time::ZERO, end].map(|time| Input::new(time, &External::Marker)).to_vec();
+    let until = (end, 2);
+    let recording = Recording { head, base: None, from: 0, inputs, until };
+    fs::write(&file, recording.encode()).expect("it can be written");
+    let mut player = Program::start(&["replay", text(&file), "--speed", "1", "--json"]);
+    // It waits for the second event now.
+    player.wait_for("input");
+    player.signal("INT");
+    assert_ne!(player.exit_code(), Some(0));
 }

@@ -1,15 +1,17 @@
-//! Who chats with an older version of the chat hears that a newer one is there.
+//! Who chats hears that a newer version of the chat is there, and that something cannot be persisted.
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-use std::sync::Arc;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use support::{Program, Start, command};
 use teatime::{App, Config, ConnectionState, Driver};
 use teatime_chat::{APP_ID, Chat, ChatOptions};
+use teatime_tests::proxy::Proxy;
+use teatime_wire::{NotPersisted, ServerMessage};
 
 /// Somebody with the next version of the chat, who is live and stays as long as this is kept.
 fn newer(url: &str) -> Driver {
@@ -47,4 +49,46 @@ fn the_chat_says_when_a_newer_version_of_it_comes_or_is_there() {
     drop(plain.stdin.take());
     assert!(plain.wait().is_ok_and(|status| status.success()));
     drop(driver);
+}
+
+/// In JSON and as text it is tested with the clients in other languages.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_chat_on_a_whole_terminal_says_what_cannot_be_persisted() {
+    let (_reflector, url) = Program::reflector();
+    let proxy = Proxy::to(url.trim_start_matches("ws://").parse().expect("an address"));
+    let mut other = Program::chat(&url, &["--name", "room"]);
+    let teatime = env!("CARGO_BIN_EXE_teatime");
+    let chat = format!("{teatime} chat --name room --reflector {}", proxy.url());
+    // This makes a terminal of its own.
+    let mut script = Command::new("script");
+    script.args(["-qefc", &format!("stty rows 30 cols 140; exec {chat}"), "/dev/null"]);
+    let mut script =
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it is there");
+    other.wait_for_participants(2);
+    proxy.tell(&ServerMessage::NotPersisted(NotPersisted {
+        seq: 1,
+        failure: Some("the disk is full"),
+    }));
+    other.post("in the meantime");
+    let mut output = script.stdout.take().expect("it is piped");
+    let (sender, parts) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut part = [0; 4096];
+        while let Ok(length @ 1..) = output.read(&mut part) {
+            // The test may have seen enough.
+            let _ = sender.send(part[..length].to_vec());
+        }
+    });
+    let mut shown = Vec::new();
+    let word = b"cannot be stored: the disk is full; it is tried again";
+    while !shown.windows(word.len()).any(|window| window == word) {
+        match parts.recv_timeout(Duration::from_secs(30)) {
+            Ok(part) => shown.extend(part),
+            Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&shown)),
+        }
+    }
+    // Ctrl-C.
+    script.stdin.take().expect("it is piped").write_all(b"\x03").expect("it is open");
+    assert!(script.wait().is_ok_and(|status| status.success()));
 }

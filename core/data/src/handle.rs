@@ -10,6 +10,8 @@ use teatime_wire::Digest;
 const PREFIX: &str = "teatime-blob:";
 /// Root, size, mark.
 const BYTES: usize = 32 + 8 + MARK;
+/// No blob is larger; every language that has handles can count so far.
+const MAX_SIZE: u64 = i64::MAX as u64;
 /// Length of the mark of a space.
 pub(crate) const MARK: usize = 16;
 
@@ -21,7 +23,7 @@ pub(crate) const MARK: usize = 16;
 ///
 /// However it is serialized it is text: `teatime-blob:` and 112 digits. So the handles that a state refers
 /// to are found in the state's bytes, whatever language it is of. A model that keeps a handle in
-/// another form keeps no blob alive.
+/// another form keeps no blob alive. The size that it tells is less than 2^63 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobHandle {
     pub(crate) root: Digest,
@@ -89,9 +91,13 @@ impl FromStr for BlobHandle {
         let (root, rest) = bytes.split_at(32);
         let (size, mark) = rest.split_at(8);
         let part = "it was split there";
+        let size = u64::from_be_bytes(size.try_into().expect(part));
+        if size > MAX_SIZE {
+            return Err(BadHandle);
+        }
         Ok(Self {
             root: Digest(root.try_into().expect(part)),
-            size: u64::from_be_bytes(size.try_into().expect(part)),
+            size,
             mark: mark.try_into().expect(part),
         })
     }
@@ -162,7 +168,11 @@ mod tests {
             &text.replace('b', "B"),
             &text.replacen("ab", "ü", 1),
             &text.replacen("ab", "xy", 1),
+            // Not every language could count so far.
+            &BlobHandle { size: MAX_SIZE + 1, ..HANDLE }.to_string(),
         ];
+        let largest = BlobHandle { size: MAX_SIZE, ..HANDLE };
+        assert_eq!(largest.to_string().parse(), Ok(largest));
         for wrong in wrong {
             assert_eq!(wrong.parse::<BlobHandle>(), Err(BadHandle), "{wrong}");
         }

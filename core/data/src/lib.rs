@@ -14,6 +14,7 @@
 
 mod capacity;
 mod check;
+mod cipher;
 mod download;
 mod error;
 mod files;

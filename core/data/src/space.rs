@@ -1,18 +1,12 @@
 //! A room and its blobs: the keys, and what binds handles to it.
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use teatime_wire::Digest;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::cipher::{self, NONCE, TAG};
 use crate::handle::{BlobHandle, MARK};
 use crate::limits::{ARGON2_ITERATIONS, ARGON2_KIB};
-
-/// Length of the nonce in front of a sealed chunk.
-const NONCE: usize = 24;
-/// Length of the tag behind it.
-const TAG: usize = 16;
 
 /// A room of an app: what follows from its name and its password. With a password this takes some 30 ms
 /// of CPU and 19 MiB on purpose, to make guessing expensive; so it is made once.
@@ -129,16 +123,20 @@ impl Space {
     /// Without a password the chunk stays as it is.
     pub(crate) fn seal(&self, plain: &[u8]) -> Vec<u8> {
         let Some(keys) = &self.keys else { return plain.to_vec() };
-        let nonce = blake3::keyed_hash(&keys.nonce, plain);
+        let mut nonce = [0; NONCE];
+        nonce.copy_from_slice(&blake3::keyed_hash(&keys.nonce, plain).as_bytes()[..NONCE]);
         let mut sealed = Vec::with_capacity(NONCE + plain.len() + TAG);
-        sealed.extend_from_slice(&nonce.as_bytes()[..NONCE]);
+        sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plain);
-        let (nonce, content) = sealed.split_at_mut(NONCE);
-        let tag = XChaCha20Poly1305::new(&keys.chunk.into())
-            .encrypt_inout_detached(&to_nonce(nonce), &self.id.0, content.into())
-            .expect("a chunk is far shorter than the 256 GiB that one nonce covers");
+        let tag = cipher::seal(&keys.chunk, nonce, &self.id.0, &mut sealed[NONCE..]);
         sealed.extend_from_slice(&tag);
         sealed
+    }
+
+    /// A chunk as servers keep it, and its name.
+    pub fn piece(&self, plain: &[u8]) -> (Digest, Vec<u8>) {
+        let sealed = self.seal(plain);
+        (name(self.id, &sealed), sealed)
     }
 
     /// How many bytes longer a chunk is when it is sealed.
@@ -149,26 +147,16 @@ impl Space {
     /// Opens a chunk; nothing if it was not sealed in this room.
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let Some(keys) = &self.keys else { return Some(sealed.to_vec()) };
-        let (nonce, rest) = sealed.split_at_checked(NONCE)?;
-        let (content, tag) = rest.split_at_checked(rest.len().checked_sub(TAG)?)?;
-        let tag = Tag::try_from(tag).ok()?;
+        let (nonce, rest) = sealed.split_first_chunk()?;
+        let (content, tag) = rest.split_last_chunk()?;
         let mut content = content.to_vec();
-        XChaCha20Poly1305::new(&keys.chunk.into())
-            .decrypt_inout_detached(&to_nonce(nonce), &self.id.0, (&mut content[..]).into(), &tag)
-            .ok()?;
-        Some(content)
+        cipher::open(&keys.chunk, *nonce, &self.id.0, &mut content, *tag).then_some(content)
     }
 }
 
 /// By what a chunk or a manifest is known in a space: the server computes the same.
 pub(crate) fn name(space: Digest, bytes: &[u8]) -> Digest {
     Digest(*blake3::keyed_hash(&space.0, bytes).as_bytes())
-}
-
-fn to_nonce(bytes: &[u8]) -> XNonce {
-    let mut nonce = XNonce::default();
-    nonce.copy_from_slice(bytes);
-    nonce
 }
 
 fn stretch(password: &str, salt: &[u8; 32]) -> [u8; 32] {

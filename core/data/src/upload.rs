@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use teatime_wire::{DATA_VERSION, DataReply, DataRequest, Digest, Hello};
+use teatime_wire::{DATA_VERSION, DataLimits, DataReply, DataRequest, Digest, Hello};
 
 use crate::handle::BlobHandle;
 use crate::limits::{DATA_CHUNK, MAX_BLOB, WINDOW, counts_as};
@@ -27,8 +27,8 @@ pub struct Upload {
     /// How many chunks each offer that was not answered has.
     offers: VecDeque<usize>,
     line: Line,
-    /// The largest blob that the server takes.
-    most: u64,
+    /// What the server takes, once it has said so.
+    limits: Option<DataLimits>,
     /// There is no room for it, unless something of it is there already.
     is_doubtful: bool,
     handle: Option<BlobHandle>,
@@ -81,7 +81,7 @@ impl Upload {
             window: VecDeque::new(),
             offers: VecDeque::new(),
             line: Line::Broken,
-            most: MAX_BLOB,
+            limits: None,
             is_doubtful: false,
             handle: None,
         })
@@ -114,8 +114,7 @@ impl Upload {
     /// Takes the next bytes of the content, as many as are [wanted](Self::wants).
     pub fn push(&mut self, plain: &[u8]) {
         debug_assert_eq!(plain.len(), self.wants());
-        let sealed = self.space.seal(plain);
-        let id = name(self.space.id(), &sealed);
+        let (id, sealed) = self.space.piece(plain);
         let frame = DataRequest::Chunk(&sealed).encode().into();
         self.taken += plain.len() as u64;
         self.chunks.push(id);
@@ -172,9 +171,9 @@ impl Upload {
     pub fn received(&mut self, frame: &[u8]) -> Result<(), DataError> {
         match DataReply::decode(frame)? {
             DataReply::Ready(limits) if self.line == Line::Greeted => {
-                self.most = limits.max_blob;
-                if self.size > self.most {
-                    return Err(DataError::TooLarge { size: self.size, most: self.most });
+                self.limits = Some(limits);
+                if self.size > limits.max_blob {
+                    return Err(DataError::TooLarge { size: self.size, most: limits.max_blob });
                 }
                 // What is left of it may be there already; only the server can tell.
                 self.is_doubtful = self.taken == 0 && self.counts_as() > limits.room;
@@ -198,7 +197,8 @@ impl Upload {
                 return Err(DataError::Forgotten);
             }
             DataReply::Refused(refused) => {
-                return Err(DataError::refused(refused, self.size, self.most));
+                let most = self.limits.map_or(MAX_BLOB, |limits| limits.max_blob);
+                return Err(DataError::refused(refused, self.size, most));
             }
             _ => return Err(DataError::unexpected("a reply to no request")),
         }
@@ -231,6 +231,11 @@ impl Upload {
             chunk.state = if is_wanted { State::Wanted } else { State::Kept };
         }
         Ok(())
+    }
+
+    /// What the server takes, once it has said so.
+    pub fn limits(&self) -> Option<DataLimits> {
+        self.limits
     }
 
     /// How far it is.

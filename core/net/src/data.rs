@@ -9,7 +9,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use teatime_data::limits::{DATA_CHUNK, WINDOW};
 use teatime_data::{BlobHandle, DataError, Download, Progress, Space, Upload};
 use teatime_wire::limits::MAX_DATA_FRAME;
-use teatime_wire::{CloseReason, DATA_PATH, DATA_SUBPROTOCOL, Digest};
+use teatime_wire::{CloseReason, DATA_PATH, DATA_SUBPROTOCOL, DataLimits, Digest};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
@@ -26,6 +26,10 @@ const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// After so many connections in a row that got nowhere a transfer fails; the pauses between them come to
 /// six seconds, longer than a server needs to restart.
 const MAX_FAILURES: u32 = 7;
+
+/// How long the second pause is, and by how much each is longer than twice the one before; there is none before the
+/// first attempt after a failure.
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -110,7 +114,17 @@ pub fn fetch(
     fetching.target.flush().map_err(|error| local(&error))
 }
 
-/// One direction.
+/// What the server takes of this room now.
+///
+/// # Errors
+/// Whatever keeps it from being asked.
+pub fn limits(remote: &Remote, space: &Arc<Space>) -> Result<DataLimits, DataError> {
+    let mut asking = Asking(Upload::new(space.clone(), 0)?);
+    transfer(remote, &mut asking, &mut |_| ControlFlow::Continue(()))?;
+    asking.0.limits().ok_or(DataError::Unknown)
+}
+
+/// What both directions have in common.
 trait Side {
     fn connected(&mut self);
     fn poll_send(&mut self) -> Option<Bytes>;
@@ -180,6 +194,35 @@ impl Side for Storing<'_> {
 
     fn progress(&self) -> Progress {
         self.upload.progress()
+    }
+}
+
+/// Greets, and hears the limits.
+struct Asking(Upload);
+
+impl Side for Asking {
+    fn connected(&mut self) {
+        self.0.connected();
+    }
+
+    fn poll_send(&mut self) -> Option<Bytes> {
+        self.0.poll_send()
+    }
+
+    fn received(&mut self, frame: &[u8]) -> Result<(), DataError> {
+        self.0.received(frame)
+    }
+
+    fn work(&mut self) -> Result<bool, DataError> {
+        Ok(false)
+    }
+
+    fn is_done(&self) -> bool {
+        self.0.limits().is_some()
+    }
+
+    fn progress(&self) -> Progress {
+        self.0.progress()
     }
 }
 
@@ -272,6 +315,11 @@ fn transfer(remote: &Remote, side: &mut dyn Side, watch: &mut Watch<'_>) -> Resu
                 Err(Broken::Retry(reason)) => (told, why) = (DataError::Unreachable, reason),
                 Err(Broken::Busy(reason)) => (told, why) = (DataError::Busy, reason),
             }
+            // What has come with the end of the connection may be all that was missing.
+            while side.work()? {}
+            if side.is_done() {
+                return ask(watch, side.progress());
+            }
             if side.progress().done > done {
                 (failures, pause, done) = (0, Duration::ZERO, side.progress().done);
             }
@@ -280,7 +328,7 @@ fn transfer(remote: &Remote, side: &mut dyn Side, watch: &mut Watch<'_>) -> Resu
                 return Err(told(format!("{}: {why}", remote.url)));
             }
             wait(pause, side, watch).await?;
-            pause = 2 * pause + Duration::from_millis(100);
+            pause = 2 * pause + PAUSE;
         }
     })
 }
@@ -316,6 +364,11 @@ async fn connection(
         Ok(Err(error)) if is_about_certificate(&error) => {
             return Err(DataError::BadCertificate(explain(&error)).into());
         }
+        Ok(Err(WsError::Http(answer))) if answer.status().is_client_error() => {
+            let why =
+                format!("{url} answers HTTP {}: no reflector that keeps blobs", answer.status());
+            return Err(DataError::Unreachable(why).into());
+        }
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => return Err(Broken::Retry("no answer".into())),
     };
@@ -325,7 +378,9 @@ async fn connection(
     loop {
         while side.work()? {}
         let mut has_sent = false;
-        while let Some(frame) = side.poll_send() {
+        while !side.is_done()
+            && let Some(frame) = side.poll_send()
+        {
             let feed = socket.feed(Message::Binary(frame));
             patiently(feed, silent, side.progress(), watch).await??;
             (silent, has_sent) = (Instant::now(), true);
@@ -408,59 +463,4 @@ fn take_in(side: &mut dyn Side, message: Option<Result<Message, WsError>>) -> Re
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use tokio_tungstenite::tungstenite::accept_hdr;
-    use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-
-    use super::*;
-
-    /// A server that sends pings and nothing else, at this pace.
-    #[expect(clippy::result_large_err, reason = "tungstenite wants such a closure")]
-    fn pinging(pause: Duration) -> Remote {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-        let url = format!("ws://{}", listener.local_addr().expect("it listens"));
-        std::thread::spawn(move || {
-            let (stream, _) = listener.accept().expect("somebody comes");
-            let name = |_: &Request, mut response: Response| {
-                let subprotocol = DATA_SUBPROTOCOL.parse().expect("it is a header");
-                response.headers_mut().insert("sec-websocket-protocol", subprotocol);
-                Ok(response)
-            };
-            let mut socket = accept_hdr(stream, name).expect("it is a WebSocket");
-            while socket.send(Message::Ping(Bytes::new())).is_ok() {
-                std::thread::sleep(pause);
-            }
-        });
-        Remote { url, trust: Trust::new(None).expect("nothing is wrong with it") }
-    }
-
-    fn connect(remote: &Remote, watch: &mut Watch<'_>) -> Broken {
-        let space = Arc::new(Space::new("org.example", "room", None));
-        let upload = Upload::new(space, 1).expect("it is small");
-        let mut storing = Storing { upload, source: &mut &b"x"[..], buffer: Vec::new() };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("there are threads");
-        runtime.block_on(connection(remote, &mut storing, watch)).expect_err("it does not answer")
-    }
-
-    #[test]
-    fn a_server_that_pings_and_does_not_answer_is_given_up() {
-        let end = connect(&pinging(SILENCE / 10), &mut |_| ControlFlow::Continue(()));
-        assert!(matches!(end, Broken::Retry(why) if why.contains("silent")));
-    }
-
-    #[test]
-    fn in_a_flood_of_pings_the_caller_is_heard() {
-        let begun = Instant::now();
-        let end = connect(&pinging(Duration::ZERO), &mut |_| {
-            if begun.elapsed() > SILENCE / 4 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        assert!(matches!(end, Broken::Fatal(DataError::Cancelled)));
-    }
-}
+mod tests;

@@ -16,6 +16,7 @@
 //! | requests for votes in a full log | one in `vote_retry`, later one in a minute | |
 //! | a snapshot on its way up | `max_snapshot`; 64 KiB at least in `upload_timeout` | another voter is asked |
 //! | views and connections | `max_views`, `max_connections` | FULL |
+//! | what is persisted, on its way to the disk | one of each room, and the newest of each of its sessions | |
 //! | counters of views that are gone | `max_departed` | the oldest is forgotten |
 //! | sessions with nobody in them | `max_idle_sessions`, `max_idle_bytes` | the oldest leaves memory |
 //! | chunks on a data connection | one on its way in, and one on its way out | nothing more is read before |

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use teatime_data::limits::DATA_CHUNK;
-use teatime_data::{BlobHandle, DataError, MemoryFiles, Progress, Space, VaultLimits};
-use teatime_net::data::{Remote, fetch, store};
+use teatime_data::{
+    BlobHandle, ChunkFiles, ChunkName, DataError, MemoryFiles, Progress, Space, VaultLimits,
+};
+use teatime_net::data::{Remote, fetch, limits, store};
 use teatime_net::server::{Server, ServerConfig, SharedBlobs};
 use teatime_net::tls::Trust;
 
@@ -125,6 +127,68 @@ fn limits_are_told_before_the_upload() {
     let goes_on = &mut |_| ControlFlow::Continue(());
     let stored = store(&remote(&server.url()), &space(), size, &mut Untouched, goes_on);
     assert_eq!(stored, Err(DataError::TooLarge { size, most: 1 << 20 }));
+}
+
+#[test]
+fn limits_are_told_without_a_blob() {
+    let most = VaultLimits { max_blob: 1 << 20, max_space: 3 << 20, ..VaultLimits::IN_MEMORY };
+    let blobs = SharedBlobs::open(MemoryFiles::default(), most).expect("it is in memory");
+    let config = ServerConfig { blobs: Some(blobs.clone()), ..ServerConfig::default() };
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let remote = remote(&server.url());
+    let before = limits(&remote, &space()).expect("it answers");
+    assert_eq!((before.max_blob, before.room), (1 << 20, 3 << 20));
+    assert_eq!(blobs.usage(), Default::default());
+    put(&remote, &content(2)).expect("there is room");
+    let after = limits(&remote, &space()).expect("it answers");
+    assert!(after.room < before.room - content(2).len() as u64, "{after:?}");
+    // Another room has its own.
+    let elsewhere = Arc::new(Space::new("org.example", "other room", None));
+    assert_eq!(limits(&remote, &elsewhere), Ok(before));
+}
+
+/// A disk that gets full after so many files.
+struct Small(MemoryFiles, usize);
+
+impl ChunkFiles for Small {
+    fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>> {
+        self.0.list()
+    }
+
+    fn write(&mut self, name: &ChunkName, bytes: &[u8]) -> io::Result<()> {
+        self.1 = self.1.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+        self.0.write(name, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn read(&mut self, name: &ChunkName) -> io::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+
+    fn remove(&mut self, name: &ChunkName) -> io::Result<()> {
+        self.0.remove(name)
+    }
+}
+
+#[test]
+fn a_disk_that_gets_full_is_told_to_who_stores_and_what_is_there_can_be_fetched() {
+    // In the first chunk of the second blob, in a later one, in its manifest.
+    for rest in [0, 20, 30] {
+        let files = Small(MemoryFiles::default(), 31 + rest);
+        let blobs = SharedBlobs::open(files, VaultLimits::IN_MEMORY).expect("it is in memory");
+        let config = ServerConfig { blobs: Some(blobs.clone()), ..ServerConfig::default() };
+        let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+        let remote = remote(&server.url());
+        let first = content(30);
+        let handle = put(&remote, &first).expect("there is room");
+        let second: Vec<_> = first.iter().map(|byte| !byte).collect();
+        assert_eq!(put(&remote, &second), Err(DataError::ServerDiskFull), "{rest}");
+        assert_eq!(get(&remote, handle), Ok(first));
+        assert_eq!(blobs.usage().blobs, 1);
+    }
 }
 
 #[test]

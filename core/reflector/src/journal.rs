@@ -1,14 +1,16 @@
 //! The way of a session to its storage and back.
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use teatime_wire::{Digest, Room, ServerMessage, SessionId, SnapshotInfo, ViewId};
 
 use crate::SessionKey;
+use crate::rooms::Kept;
 #[cfg(not(feature = "storage"))]
 use crate::storage::Storage;
-use crate::storage::{Place, RecordKind, StorageError, Stored};
+use crate::storage::{Claims, Place, RecordKind, StorageError, Stored};
 
 /// How heads and checkpoints are written.
 const FORMAT: u8 = 2;
@@ -33,6 +35,9 @@ pub(crate) struct Head {
     pub(crate) room: Room,
     /// What it began with, and the version of the app that has persisted it.
     pub(crate) persisted: Option<(u32, ByteBuf)>,
+    /// To which blobs that refers.
+    #[serde(default)]
+    pub(crate) roots: Vec<Digest>,
 }
 
 /// A snapshot, and who was there when it came.
@@ -74,9 +79,11 @@ impl Head {
         password_proof: Option<Digest>,
         tick: u64,
         room: Room,
-        persisted: Option<(u32, ByteBuf)>,
+        begun_with: Option<&Kept>,
     ) -> Self {
-        Self { format: FORMAT, timeline, password_proof, tick, room, persisted }
+        let persisted = begun_with.map(|kept| (kept.version, kept.data.clone()));
+        let roots = begun_with.map_or_else(Vec::new, |kept| kept.roots.clone());
+        Self { format: FORMAT, timeline, password_proof, tick, room, persisted, roots }
     }
 }
 
@@ -140,18 +147,22 @@ impl Journal {
         });
     }
 
-    /// Stores what is persisted in a room, at once; its head if nothing of it is stored yet.
+    /// Stores what is persisted in a room; [`kept`](Self::kept) tells when that is done.
     pub(crate) fn keep(
         &mut self,
         room: SessionId,
-        head: Option<&[u8]>,
         change: u64,
-        make: impl FnOnce() -> Vec<u8>,
-    ) -> Result<(), StorageError> {
-        match &mut self.storage {
-            Some(storage) => storage.keep(room, head, change, &make()),
-            None => Ok(()),
+        make: impl FnOnce() -> (Vec<u8>, Vec<u8>),
+    ) {
+        if let Some(storage) = &mut self.storage {
+            let (head, bytes) = make();
+            storage.keep(room, &head, change, bytes);
         }
+    }
+
+    /// What has become of what was to be kept.
+    pub(crate) fn kept(&mut self) -> Vec<(SessionId, Result<(), StorageError>)> {
+        self.storage.as_mut().map_or_else(Vec::new, |storage| storage.kept())
     }
 
     fn put(&mut self, key: SessionKey, put: impl FnOnce(&mut Place)) {
@@ -197,6 +208,12 @@ impl Journal {
         head.timeline ^ self.storage.as_ref().map_or(0, |storage| storage.era())
     }
 
+    /// What is stored of the rooms of a name, but for one session.
+    pub(crate) fn claims(&self, room: &Room, but: SessionId) -> Claims {
+        let storage = self.storage.as_ref();
+        storage.map_or_else(Claims::default, |storage| storage.claims(room.name, room.id, but))
+    }
+
     #[inline]
     pub(crate) fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError> {
         self.storage.as_mut().map_or(Ok(None), |storage| storage.load(session))
@@ -210,6 +227,26 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
 pub(crate) fn read_head(bytes: &[u8]) -> Result<Head, StorageError> {
     let head: Head = decode(bytes, "head")?;
     if head.format == FORMAT { Ok(head) } else { Err(wrong("head", "of another version")) }
+}
+
+/// In which room a session is, by name and id.
+pub(crate) fn place_of(head: &[u8]) -> Result<(Digest, Digest), StorageError> {
+    #[derive(Deserialize)]
+    struct Beginning(
+        u8,
+        IgnoredAny,
+        IgnoredAny,
+        IgnoredAny,
+        Room,
+        IgnoredAny,
+        #[serde(default)] IgnoredAny,
+    );
+    let Beginning(format, .., room, _, _) = decode(head, "head")?;
+    if format == FORMAT {
+        Ok((room.name, room.id))
+    } else {
+        Err(wrong("head", "of another version"))
+    }
 }
 
 pub(crate) fn read_checkpoint(bytes: &[u8]) -> Result<Checkpoint, StorageError> {

@@ -22,4 +22,4 @@ mod vote;
 
 pub use config::Config;
 pub use reflector::{ConnId, Output, Reflector, SessionKey, Stats};
-pub use storage::{Record, RecordKind, Storage, StorageError, Stored};
+pub use storage::{Claims, InRoom, Record, RecordKind, Storage, StorageError, Stored};

@@ -7,18 +7,21 @@ use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Holding, Join, PROTOCOL_VERSION, PersistedPart,
-    ServerMessage, SessionId, Vote, WireError,
+    ClientMessage, CloseReason, Digest, Holding, Join, PROTOCOL_VERSION, Room, ServerMessage,
+    SessionId, Vote, WireError,
 };
 
 use crate::config::Config;
 use crate::journal::Journal;
-use crate::rooms::{self, Keeping, Rooms};
+use crate::rooms::{self, Keeping, Kept, Origin, Place, Rooms};
 use crate::session::{Refusal, Session, Turn};
 #[cfg(feature = "storage")]
 use crate::storage::Storage;
 use crate::storage::{StorageError, Stored};
 use crate::views::Arrival;
+
+/// How often it is looked whether the storage has what was handed to it to be kept, in µs.
+const LOOK: u64 = 10_000;
 
 /// Names a connection. The driver chooses it, and never uses one twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +117,8 @@ pub struct Reflector {
     sessions: HashMap<SessionKey, Session>,
     by_id: HashMap<SessionId, SessionKey>,
     rooms: Rooms,
+    /// When it is looked next what of them has been stored.
+    next_look: u64,
     next_session: u64,
     /// When sessions want to be looked at; what is out of date is found so when its time comes.
     timeouts: BinaryHeap<Reverse<(u64, SessionKey)>>,
@@ -154,6 +159,7 @@ impl Reflector {
             sessions: HashMap::new(),
             by_id: HashMap::new(),
             rooms: Rooms::default(),
+            next_look: 0,
             next_session: 0,
             timeouts: BinaryHeap::new(),
             scheduled: HashMap::new(),
@@ -225,6 +231,7 @@ impl Reflector {
         message: &ClientMessage<'_>,
     ) -> Result<(), Refusal> {
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
+        let was_used = session.is_used;
         let turn =
             &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
         match message {
@@ -233,9 +240,7 @@ impl Reflector {
             ClientMessage::Vote(Vote { seq, hash }) => session.cast(turn, arrival, *seq, *hash),
             ClientMessage::SnapshotPart(part) => {
                 session.snapshot_part(turn, arrival, part)?;
-                if let Some((seq, part)) = session.to_keep.take() {
-                    self.keep(now, key, seq, part);
-                }
+                self.keep(now, key);
             }
             ClientMessage::Persist => session.persist(turn),
             ClientMessage::Ping(nonce) => {
@@ -250,6 +255,9 @@ impl Reflector {
             }
             ClientMessage::Join(_) => {}
         }
+        if !was_used && let Some(session) = self.sessions.get(&key).filter(|one| one.is_used) {
+            self.rooms.is_used(&session.room);
+        }
         self.schedule(key);
         Ok(())
     }
@@ -263,7 +271,7 @@ impl Reflector {
             Some(key) => *key,
             None => self.wake_session(now, join)?,
         };
-        let key = self.begin_anew(key, join)?;
+        let key = self.begin_anew(key, join).inspect_err(|_| self.limit_idle(now))?;
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
         let turn =
             &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
@@ -284,57 +292,97 @@ impl Reflector {
             self.connections.remove(&old);
             self.push_close(old, CloseReason::Replaced, String::new());
         }
-        self.tell_newer(key, connection);
+        self.rooms.wake(&join.room, key);
+        self.tell_newer(&join.room, key, connection);
+        self.keep(now, key);
         self.schedule(key);
         Ok(())
     }
 
     /// Tells somebody who has joined if a newer version of the app is there, and others if his is newer than
     /// theirs.
-    fn tell_newer(&mut self, key: SessionKey, connection: ConnId) {
-        let Some(session) = self.sessions.get(&key) else { return };
-        let (room, version) = (session.room, session.room.version);
-        let mut newest = self.rooms.newest_kept(&room).unwrap_or(0);
-        for (other, its) in self.rooms.sessions(&room) {
-            let other_session = self.sessions.get_mut(other);
-            let Some(known) = other_session.filter(|one| one.views.connected() > 0) else {
-                continue;
-            };
-            newest = newest.max(*its);
-            if known.newest_told < version {
-                known.newest_told = version;
-                let frame = ServerMessage::NewerVersion(version).encode().into();
-                self.out.push_back(Output::Broadcast { session: *other, frame });
-            }
+    fn tell_newer(&mut self, room: &Room, key: SessionKey, connection: ConnId) {
+        for session in self.rooms.tell(room, room.version) {
+            let frame = ServerMessage::NewerVersion(room.version).encode().into();
+            self.out.push_back(Output::Broadcast { session, frame });
         }
-        if newest > version {
-            if let Some(session) = self.sessions.get_mut(&key) {
-                session.newest_told = session.newest_told.max(newest);
-            }
+        if let Some(newest) = self.rooms.newest(room).filter(|newest| *newest > room.version) {
+            self.rooms.is_told(room, key, newest);
             let frame = ServerMessage::NewerVersion(newest).encode().into();
             self.out.push_back(Output::Send { connection, frame });
         }
     }
 
     /// Keeps what a session has persisted for those of later versions of the app.
-    fn keep(&mut self, now: u64, key: SessionKey, seq: u64, part: PersistedPart) {
+    fn keep(&mut self, now: u64, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let (room, version) = (session.room, session.room.version);
-        let kept = self.rooms.keep(&room, part, &mut self.journal, &mut self.out);
+        if let Some(new) = session.to_keep.take() {
+            let room = rooms::place(&session.room);
+            self.keep_in(now, room, key, new);
+            self.look_for_kept(now);
+        }
+    }
+
+    fn keep_in(&mut self, now: u64, room: Place, key: SessionKey, new: Kept) {
+        let from = new.from;
+        match self.rooms.keep(room, key, new, &mut self.journal, &mut self.out) {
+            Ok(Keeping::Kept) => self.tell_kept(now, key, from, Ok(true)),
+            Ok(Keeping::Older) => self.tell_kept(now, key, from, Ok(false)),
+            Ok(Keeping::Later) => self.next_look = now + LOOK,
+            Err(error) => self.tell_kept(now, key, from, Err(error)),
+        }
+    }
+
+    /// Looks what has become of what was to be kept.
+    fn look_for_kept(&mut self, now: u64) {
+        loop {
+            let kept = self.journal.kept();
+            if kept.is_empty() {
+                return;
+            }
+            for (id, stored) in kept {
+                let arrived = self.rooms.written(id, stored.is_ok(), &mut self.out);
+                let Some(arrived) = arrived else { continue };
+                self.tell_kept(now, arrived.by, arrived.from, stored.map(|()| true));
+                for (key, new) in arrived.others {
+                    self.keep_in(now, arrived.room, key, new);
+                }
+                self.rooms.drop_unused(arrived.room, &mut self.journal);
+            }
+        }
+    }
+
+    /// What a session has persisted is kept, or is not, for newer versions have persisted something.
+    fn tell_kept(
+        &mut self,
+        now: u64,
+        key: SessionKey,
+        from: Origin,
+        kept: Result<bool, StorageError>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        if let Err(error) = &kept {
+            tracing::error!(session = %session.id, %error, "what is persisted cannot be kept");
+        }
+        // What it began with was persisted by others.
+        let Some(seq) = session.own_vote(from) else { return };
         let turn =
             &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
         match kept {
-            Ok(Keeping::Kept) => session.persisted(turn, seq),
-            Ok(Keeping::Older) => {
-                tracing::info!(session = %session.id, version, "newer versions have persisted");
+            Ok(true) => session.persisted(turn, seq),
+            Ok(false) => {
+                tracing::info!(session = %session.id, "newer versions have persisted");
                 session.tell_not_persisted(turn, seq, None);
             }
             Err(error) => {
-                tracing::error!(session = %session.id, %error, "what is persisted cannot be kept");
                 session.tell_not_persisted(turn, seq, Some(&error.to_string()));
-                session.not_persisted(turn);
+                // What is damaged does not become whole by itself.
+                if !matches!(error, StorageError::Corrupt(_)) {
+                    session.not_persisted(turn);
+                }
             }
         }
+        self.schedule(key);
     }
 
     /// A session goes from memory.
@@ -354,11 +402,10 @@ impl Reflector {
         }
         // It may have been dropped from memory with something of it still on its way.
         self.commit();
-        let stored = self.journal.load(id);
-        let stored = stored.map_err(|error| self.cannot_be_stored(id, &error))?;
-        let woken = match stored {
-            Some(stored) => self.go_on(now, key, join, stored),
-            None => self.begin(key, join).map_err(|error| self.cannot_be_stored(id, &error)),
+        let woken = match self.journal.load(id) {
+            Ok(Some(stored)) => self.go_on(now, key, join, stored),
+            Ok(None) => self.begin(key, join),
+            Err(error) => Err(cannot_be_stored(id, &error)),
         };
         let session = woken.inspect_err(|_| self.journal.release(id))?;
         self.sessions.insert(key, session);
@@ -375,32 +422,28 @@ impl Reflector {
     ) -> Result<Session, Refusal> {
         let id = join.session;
         let session = Session::restore(key, id, stored, now, &self.config, &self.journal);
-        let mut session = session.map_err(|error| self.cannot_be_stored(id, &error))?;
+        let mut session = session.map_err(|error| cannot_be_stored(id, &error))?;
         // Others who are in its room may be served by another thread.
         session.check_room(join)?;
-        let entered = self.rooms.enter(&session.room, key, &mut self.journal, &mut self.out);
-        let entered = entered.map(|_| ());
-        entered.map_err(|error| self.cannot_be_stored(id, &error))?;
-        if let Some(part) =
-            session.loaded_persisted.take().filter(|_| self.rooms.lacks(&session.room))
-        {
-            // It was copied here without its room, or that was lost. What another session of the version has persisted
-            // may be newer, and stays.
-            let kept = self.rooms.keep(&session.room, part, &mut self.journal, &mut self.out);
-            if let Err(error) = kept {
-                tracing::error!(session = %id, %error, "what is persisted cannot be kept");
-                let (out, journal) = (&mut self.out, &mut self.journal);
-                session.not_persisted(&Turn { now, config: &self.config, out, journal });
-            }
+        let (journal, out) = (&mut self.journal, &mut self.out);
+        let entered = self.rooms.enter(&session.room, key, false, journal, out);
+        entered.map_err(|error| cannot_be_stored(id, &error))?;
+        if session.is_used {
+            self.rooms.is_used(&session.room);
         }
+        let Session { room, begun, to_keep, .. } = &mut session;
+        let begun = std::mem::take(begun);
+        to_keep.take_if(|own| !self.rooms.misses(room, own, begun.as_ref()));
         tracing::info!(session = %id, "a session goes on");
         // Nobody is in it as long as the join is not accepted.
         self.idle.push_back((now, key));
         Ok(session)
     }
 
-    fn begin(&mut self, key: SessionKey, join: &Join<'_>) -> Result<Session, StorageError> {
-        let persisted = self.rooms.enter(&join.room, key, &mut self.journal, &mut self.out)?;
+    fn begin(&mut self, key: SessionKey, join: &Join<'_>) -> Result<Session, Refusal> {
+        self.check_claims(join)?;
+        let entered = self.rooms.enter(&join.room, key, true, &mut self.journal, &mut self.out);
+        let persisted = entered.map_err(|error| cannot_be_stored(join.session, &error))?;
         tracing::info!(session = %join.session, "a session begins");
         let timeline = self.rng.next_u64();
         Ok(Session::begin(key, timeline, join, persisted, &self.config, &mut self.journal))
@@ -409,15 +452,18 @@ impl Reflector {
     /// A session of which nobody could miss anything makes way for a new one, if it must.
     fn begin_anew(&mut self, key: SessionKey, join: &Join<'_>) -> Result<SessionKey, Refusal> {
         let kept = self.rooms.begins_with(&join.room);
-        if !self.sessions.get(&key).is_some_and(|session| session.begins_anew(join, kept)) {
+        let session = self.sessions.get(&key).filter(|session| session.has_nothing());
+        if !session.is_some_and(|session| session.begins_anew(join, kept)) {
+            if session.is_some_and(|session| session.room == join.room) {
+                self.check_claims(join)?;
+            }
             return Ok(key);
         }
         // Something of it may still be on its way; if that fails it is gone from memory.
         self.commit();
         let new = SessionKey(self.next_session);
         self.next_session += 1;
-        let session = self.begin(new, join);
-        let session = session.map_err(|error| self.cannot_be_stored(join.session, &error))?;
+        let session = self.begin(new, join)?;
         if let Some(old) = self.sessions.remove(&key) {
             self.scheduled.remove(&key);
             self.leave_room(&old);
@@ -427,9 +473,14 @@ impl Reflector {
         Ok(new)
     }
 
-    fn cannot_be_stored(&self, session: SessionId, error: &StorageError) -> Refusal {
-        tracing::error!(%session, %error, "the storage of a session fails");
-        (CloseReason::NotStored, error.to_string())
+    /// A session in which nothing has happened belongs to those who keep something in a room of its name: whoever has
+    /// mistyped the password, or does not know it, must not begin it in their place.
+    fn check_claims(&self, join: &Join<'_>) -> Result<(), Refusal> {
+        if self.rooms.belongs_to_others(&join.room, join.session, &self.journal) {
+            let detail = "with another password, or none, something is kept in a room of this name";
+            return Err((CloseReason::WrongPassword, detail.into()));
+        }
+        Ok(())
     }
 
     /// Stores what has happened since the last time, if there is a storage: before that nothing of
@@ -461,7 +512,7 @@ impl Reflector {
             if session.idle_since.is_none() {
                 self.out.push_back(session.holds(Holding::AtRest));
             }
-            let (reason, detail) = self.cannot_be_stored(session.id, error);
+            let (reason, detail) = cannot_be_stored(session.id, error);
             let members: Vec<_> = session.views.iter().filter_map(|(_, v)| v.connection).collect();
             self.out.retain(|output| !output.is_of(*key, &members));
             // Before whatever else waits: it may have the driver send what is to be taken back.
@@ -496,6 +547,7 @@ impl Reflector {
             &mut Turn { now, config: &self.config, out: &mut self.out, journal: &mut self.journal };
         session.disconnected(turn, arrival, left);
         if session.idle_since.is_some() {
+            self.rooms.sleep(&session.room, key);
             self.idle.push_back((now, key));
             self.limit_idle(now);
         }
@@ -526,7 +578,8 @@ impl Reflector {
     pub fn next_timeout(&self) -> Option<u64> {
         let session = self.timeouts.peek().map(|Reverse((at, _))| *at);
         let unjoined = self.unjoined.front().map(|(at, _)| *at);
-        session.into_iter().chain(unjoined).chain(self.next_dropping()).min()
+        let look = self.rooms.is_writing().then_some(self.next_look);
+        session.into_iter().chain(unjoined).chain(self.next_dropping()).chain(look).min()
     }
 
     /// When the session that has been idle for longest is dropped from memory, if it is stored.
@@ -537,6 +590,10 @@ impl Reflector {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: u64) {
+        if self.rooms.is_writing() && self.next_look <= now {
+            self.next_look = now + LOOK;
+            self.look_for_kept(now);
+        }
         if self.next_dropping().is_some_and(|at| at <= now) {
             self.limit_idle(now);
         }
@@ -637,6 +694,11 @@ impl Reflector {
             log_bytes: self.sessions.values().map(|session| session.log.memory()).sum(),
         }
     }
+}
+
+fn cannot_be_stored(session: SessionId, error: &StorageError) -> Refusal {
+    tracing::error!(%session, %error, "the storage of a session fails");
+    (CloseReason::NotStored, error.to_string())
 }
 
 fn refuse(error: &WireError) -> Refusal {

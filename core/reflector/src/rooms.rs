@@ -1,14 +1,14 @@
 //! Rooms: what outlives the sessions in them. Each version of an app has its own session in a room, and
 //! begins it with what a version before has persisted.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use teatime_wire::{Digest, Holding, PersistedPart, Room as RoomInfo, SessionId, limits};
+use teatime_wire::{Digest, Holding, Room as RoomInfo, SessionId, limits};
 
 use crate::journal::{self, Journal};
-use crate::storage::{StorageError, Stored};
+use crate::storage::{Claims, StorageError, Stored};
 use crate::{Output, SessionKey};
 
 /// What the names begin with by which rooms are stored among the sessions. No session has such a name.
@@ -23,16 +23,23 @@ const KEPT: usize = 2;
 
 /// A room by its name and its id. Who tells the id of a room and another name is brought to another thread of a
 /// server, and must take nothing away from those who are in the room.
-type Place = (Digest, Digest);
+pub(crate) type Place = (Digest, Digest);
 
-fn place(info: &RoomInfo) -> Place {
+pub(crate) fn place(info: &RoomInfo) -> Place {
     (info.name, info.id)
 }
+
+/// So many sessions of a room are told at once that a newer version has come; the others when the next one comes.
+const TOLD_AT_ONCE: usize = 100;
 
 /// All rooms of which something is in memory.
 #[derive(Default)]
 pub(crate) struct Rooms {
     all: HashMap<Place, Room>,
+    /// Those in which something is kept.
+    kept: BTreeSet<Place>,
+    /// Those of which something is on its way to the storage, by the name under which it is stored.
+    writing: BTreeMap<SessionId, Place>,
     /// Rooms without sessions, the oldest first; entries may be out of date. Only without a storage.
     idle: VecDeque<Place>,
     /// Bytes of what is kept in those.
@@ -45,11 +52,30 @@ struct Room {
     kept: Vec<Kept>,
     /// How often that has changed.
     changes: u64,
-    /// Something of it is stored.
-    is_stored: bool,
-    /// Those in memory, and their versions.
-    sessions: Vec<(SessionKey, u32)>,
+    /// Why it is not known what is kept: nothing is put in its place.
+    unreadable: Option<StorageError>,
+    /// What is on its way to the storage, to be what is kept.
+    writing: Option<Writing>,
+    /// Somebody has done something in one of its sessions.
+    is_used: bool,
+    /// Those in memory, and of which version of the app their views were told.
+    sessions: BTreeMap<SessionKey, u32>,
+    /// Those in which somebody is, by their version and by that of which they were told.
+    awake: BTreeSet<(u32, SessionKey)>,
+    told: BTreeSet<(u32, SessionKey)>,
 }
+
+struct Writing {
+    kept: Vec<Kept>,
+    /// Whose it is, and where that comes from.
+    by: SessionKey,
+    from: Origin,
+    /// What is to be kept after that, and whose it is: the newest of each.
+    others: Vec<(SessionKey, Kept)>,
+}
+
+/// Where something comes from that is kept: the timeline with which the session began, and the number of the vote.
+pub(crate) type Origin = (u64, u64);
 
 /// What a version of an app has persisted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +83,9 @@ pub(crate) struct Kept {
     pub(crate) version: u32,
     /// Sealed if the room has a password.
     pub(crate) data: ByteBuf,
-    roots: Vec<Digest>,
+    pub(crate) roots: Vec<Digest>,
+    #[serde(default)]
+    pub(crate) from: Origin,
 }
 
 /// What became of something that was to be kept.
@@ -67,6 +95,17 @@ pub(crate) enum Keeping {
     Kept,
     /// Newer versions have persisted something.
     Older,
+    /// It is on its way, or will be when something else has arrived.
+    Later,
+}
+
+/// Something is not on its way any more.
+pub(crate) struct Arrived {
+    pub(crate) by: SessionKey,
+    pub(crate) from: Origin,
+    /// What has waited for that, and whose it is.
+    pub(crate) others: Vec<(SessionKey, Kept)>,
+    pub(crate) room: Place,
 }
 
 /// By what a room is stored among the sessions.
@@ -90,53 +129,91 @@ impl Room {
     }
 
     fn refers(&self) -> bool {
-        self.kept.iter().any(|kept| !kept.roots.is_empty())
+        self.all_kept().any(|kept| !kept.roots.is_empty())
+    }
+
+    /// What is on its way included.
+    fn all_kept(&self) -> impl Iterator<Item = &Kept> {
+        let writing = self.writing.iter().flat_map(|writing| &writing.kept);
+        self.kept.iter().chain(writing)
     }
 
     /// To which blobs that refers.
     fn holds(&self, place: Place) -> Output {
         let mut roots: Vec<_> =
-            self.kept.iter().flat_map(|kept| kept.roots.iter().copied()).collect();
+            self.all_kept().flat_map(|kept| kept.roots.iter().copied()).collect();
         roots.sort_unstable();
         roots.dedup();
         let (session, holding) = (stored_as(place), Holding::Exactly(roots));
         Output::References { session, room: place.1, holding }
     }
+
+    /// What would be kept with this, if it is new enough for that.
+    fn with(&self, new: Kept) -> Option<Vec<Kept>> {
+        let mut kept = self.kept.clone();
+        kept.retain(|other| other.version != new.version);
+        let at = kept.partition_point(|other| other.version > new.version);
+        if at >= KEPT {
+            return None;
+        }
+        kept.insert(at, new);
+        kept.truncate(KEPT);
+        Some(kept)
+    }
 }
 
 impl Rooms {
-    /// A session of a room comes to memory. Returns what it begins with, should it be new.
+    /// A session of a room comes to memory. One that is new begins with what this returns, and cannot begin if
+    /// that is not known; others go on without anything being kept.
     pub(crate) fn enter(
         &mut self,
         info: &RoomInfo,
         key: SessionKey,
+        is_new: bool,
         journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) -> Result<Option<&Kept>, StorageError> {
-        let room = match self.all.entry(place(info)) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                let id = stored_as(place(info));
-                let read = journal.load(id).and_then(|stored| stored.map(read).transpose());
-                match read {
-                    Ok(room) => {
-                        let room = room.unwrap_or_default();
-                        // Should it have been lost that it was told.
-                        out.extend(room.refers().then(|| room.holds(place(info))));
-                        vacant.insert(room)
-                    }
-                    Err(error) => {
-                        journal.release(id);
-                        return Err(error);
-                    }
-                }
+        let place = place(info);
+        let is_known = self.all.get(&place).is_some_and(|room| room.unreadable.is_none());
+        if !is_known {
+            self.load(place, journal, out);
+        }
+        let room = self.all.entry(place).or_default();
+        if let Some(error) = room.unreadable.clone().filter(|_| is_new) {
+            if room.sessions.is_empty() {
+                self.forget(place);
+                journal.release(stored_as(place));
             }
-        };
+            return Err(error);
+        }
         if room.sessions.is_empty() && !journal.keeps() {
             self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
         }
-        room.sessions.push((key, info.version));
+        room.sessions.insert(key, info.version);
         Ok(self.begins_with(info))
+    }
+
+    /// Reads what is stored of a room, perhaps once more. What cannot be read stays as it is.
+    fn load(&mut self, place: Place, journal: &mut Journal, out: &mut VecDeque<Output>) {
+        let id = stored_as(place);
+        let stored = journal.load(id);
+        let read = stored.and_then(|stored| stored.map(|stored| read(place, stored)).transpose());
+        let room = self.all.entry(place).or_default();
+        match read {
+            Ok(read) => {
+                (room.kept, room.changes) = read.unwrap_or_default();
+                room.unreadable = None;
+                // Should it have been lost that it was told.
+                out.extend(room.refers().then(|| room.holds(place)));
+                if !room.kept.is_empty() {
+                    self.kept.insert(place);
+                }
+            }
+            Err(error) => {
+                tracing::error!(stored = %id, %error, "what is kept of a room cannot be read");
+                room.unreadable = Some(error);
+            }
+        }
     }
 
     /// A session of a room goes from memory. Without a storage what it leaves behind may take so many bytes.
@@ -149,19 +226,16 @@ impl Rooms {
         out: &mut VecDeque<Output>,
     ) {
         let id = place(info);
+        self.sleep(info, key);
         let Some(room) = self.all.get_mut(&id) else { return };
-        let before = room.sessions.len();
-        room.sessions.retain(|(other, _)| *other != key);
-        if !room.sessions.is_empty() || before == 0 {
+        // What is on its way would be missing in what is read meanwhile.
+        let is_last = room.sessions.remove(&key).is_some() && room.sessions.is_empty();
+        if !is_last || room.writing.is_some() {
             return;
         }
-        if journal.keeps() {
-            self.all.remove(&id);
+        if journal.keeps() || room.kept.is_empty() {
+            self.forget(id);
             journal.release(stored_as(id));
-            return;
-        }
-        if room.kept.is_empty() {
-            self.all.remove(&id);
             return;
         }
         self.idle_bytes += room.bytes();
@@ -175,7 +249,7 @@ impl Rooms {
             if !is_idle {
                 continue;
             }
-            if let Some(room) = self.all.remove(&oldest) {
+            if let Some(room) = self.forget(oldest) {
                 self.idle_bytes = self.idle_bytes.saturating_sub(room.bytes());
                 if room.refers() {
                     let (session, holding) = (stored_as(oldest), Holding::Gone);
@@ -183,6 +257,34 @@ impl Rooms {
                 }
             }
         }
+    }
+
+    fn forget(&mut self, place: Place) -> Option<Room> {
+        self.kept.remove(&place);
+        self.all.remove(&place)
+    }
+
+    /// Somebody has done something in a session of a room.
+    pub(crate) fn is_used(&mut self, info: &RoomInfo) {
+        if let Some(room) = self.all.get_mut(&place(info)) {
+            room.is_used = true;
+        }
+    }
+
+    /// Whether a room belongs to others: they keep something in another one of its name, and in this one nobody has
+    /// done anything, but perhaps in the session that is named.
+    pub(crate) fn belongs_to_others(
+        &self,
+        info: &RoomInfo,
+        session: SessionId,
+        journal: &Journal,
+    ) -> bool {
+        let Claims { own, others } = journal.claims(info, session);
+        let room = self.all.get(&place(info));
+        let own = own || room.is_some_and(|room| room.is_used || !room.kept.is_empty());
+        let from = (info.name, Digest([0; 32]));
+        let of_name = self.kept.range(from..).take_while(|place| place.0 == info.name);
+        !own && (others || of_name.take(1).count() > 0)
     }
 
     /// What a session of a room that is in memory would begin with.
@@ -196,64 +298,191 @@ impl Rooms {
         self.all.get(&place(info)).map_or(0, Room::bytes)
     }
 
-    /// The sessions of a room that are in memory, and their versions.
-    pub(crate) fn sessions(&self, info: &RoomInfo) -> &[(SessionKey, u32)] {
-        self.all.get(&place(info)).map_or(&[], |room| &room.sessions)
+    /// Somebody is in a session.
+    pub(crate) fn wake(&mut self, info: &RoomInfo, key: SessionKey) {
+        let Some(room) = self.all.get_mut(&place(info)) else { return };
+        if let Some(told) = room.sessions.get(&key) {
+            room.awake.insert((info.version, key));
+            room.told.insert((*told, key));
+        }
     }
 
-    /// The newest version of an app that has persisted something in a room.
-    pub(crate) fn newest_kept(&self, info: &RoomInfo) -> Option<u32> {
-        Some(self.all.get(&place(info))?.kept.first()?.version)
+    /// Nobody is in a session any more.
+    pub(crate) fn sleep(&mut self, info: &RoomInfo, key: SessionKey) {
+        let Some(room) = self.all.get_mut(&place(info)) else { return };
+        if let Some(told) = room.sessions.get(&key) {
+            room.awake.remove(&(info.version, key));
+            room.told.remove(&(*told, key));
+        }
     }
 
-    /// Whether nothing is kept of a version of the app.
-    pub(crate) fn lacks(&self, info: &RoomInfo) -> bool {
-        let room = self.all.get(&place(info));
-        room.is_some_and(|room| room.kept.iter().all(|kept| kept.version != info.version))
+    /// The newest version of an app that has persisted something in a room, or whose session somebody is in.
+    pub(crate) fn newest(&self, info: &RoomInfo) -> Option<u32> {
+        let room = self.all.get(&place(info))?;
+        let awake = room.awake.last().map(|(version, _)| *version);
+        awake.max(room.kept.first().map(|kept| kept.version))
+    }
+
+    /// The sessions in which somebody is and was not told of this version; they count as told from now on.
+    pub(crate) fn tell(&mut self, info: &RoomInfo, version: u32) -> Vec<SessionKey> {
+        let Some(room) = self.all.get_mut(&place(info)) else { return Vec::new() };
+        let older = room.told.range(..(version, SessionKey(0)));
+        let older: Vec<_> = older.copied().take(TOLD_AT_ONCE).collect();
+        for entry in &older {
+            room.told.remove(entry);
+            room.told.insert((version, entry.1));
+            room.sessions.insert(entry.1, version);
+        }
+        older.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// A session is told of this version.
+    pub(crate) fn is_told(&mut self, info: &RoomInfo, key: SessionKey, version: u32) {
+        let Some(room) = self.all.get_mut(&place(info)) else { return };
+        if let Some(told) = room.sessions.get_mut(&key)
+            && *told < version
+        {
+            if room.told.remove(&(*told, key)) {
+                room.told.insert((version, key));
+            }
+            *told = version;
+        }
+    }
+
+    /// Whether what a session has persisted up to its snapshot, or if it has none what it began with, is not kept as it
+    /// should be: it could not be, or the session was copied here without its room, or that was lost. What another
+    /// session of the version has persisted may be newer, and stays.
+    pub(crate) fn misses(
+        &self,
+        info: &RoomInfo,
+        own: &Kept,
+        begun_with: Option<&(u32, ByteBuf)>,
+    ) -> bool {
+        let Some(room) = self.all.get(&place(info)) else { return false };
+        if room.unreadable.is_some() {
+            return own.version == info.version;
+        }
+        let newer = room.kept.iter().filter(|kept| kept.version > own.version).count();
+        let there =
+            room.kept.iter().find(|kept| (own.version..=info.version).contains(&kept.version));
+        there.map_or(newer < KEPT, |there| {
+            let is_earlier = there.from.0 == own.from.0 && there.from.1 < own.from.1;
+            let is_begun_with = begun_with
+                .is_some_and(|(version, data)| (there.version, &there.data) == (*version, data));
+            there.version == own.version && there.data != own.data && (is_earlier || is_begun_with)
+        })
     }
 
     /// Keeps what a version of the app has persisted, in the place of what it had persisted before. If
     /// it cannot be stored that stays.
     pub(crate) fn keep(
         &mut self,
-        info: &RoomInfo,
-        part: PersistedPart,
+        place: Place,
+        key: SessionKey,
+        new: Kept,
         journal: &mut Journal,
         out: &mut VecDeque<Output>,
     ) -> Result<Keeping, StorageError> {
-        let Some(room) = self.all.get_mut(&place(info)) else { return Ok(Keeping::Older) };
-        let version = info.version;
-        let new = Kept { version, data: ByteBuf::from(part.data), roots: part.roots };
-        if room.kept.contains(&new) {
+        if self.all.get(&place).is_some_and(|room| room.unreadable.is_some()) {
+            self.load(place, journal, out);
+        }
+        let Some(room) = self.all.get_mut(&place) else { return Ok(Keeping::Older) };
+        if let Some(error) = room.unreadable.clone() {
+            return Err(error);
+        }
+        if let Some(writing) = &mut room.writing {
+            writing.others.retain(|(other, kept)| (*other, kept.version) != (key, new.version));
+            writing.others.push((key, new));
+            return Ok(Keeping::Later);
+        }
+        let is_it = |kept: &Kept| {
+            (kept.version, &kept.data, &kept.roots) == (new.version, &new.data, &new.roots)
+        };
+        if room.kept.iter().any(is_it) {
             return Ok(Keeping::Kept);
         }
-        let mut kept = room.kept.clone();
-        kept.retain(|other| other.version != version);
-        let at = kept.partition_point(|other| other.version > version);
-        if at >= KEPT {
-            return Ok(Keeping::Older);
-        }
-        kept.insert(at, new);
-        kept.truncate(KEPT);
-        let (id, changes) = (stored_as(place(info)), room.changes + 1);
-        let head = (!room.is_stored)
-            .then(|| journal::encode(&(FORMAT, "teatime room", info.name, info.id)));
-        journal.keep(id, head.as_deref(), changes, || journal::encode(&(FORMAT, &kept)))?;
-        (room.is_stored, room.changes) = (true, changes);
+        let from = new.from;
+        let Some(kept) = room.with(new) else { return Ok(Keeping::Older) };
         let referred = room.refers();
-        room.kept = kept;
-        if referred || room.refers() {
-            out.push_back(room.holds(place(info)));
+        room.writing = Some(Writing { kept, by: key, from, others: Vec::new() });
+        if !journal.keeps() {
+            self.arrived(place, true, out);
+            return Ok(Keeping::Kept);
         }
-        Ok(Keeping::Kept)
+        if referred || room.refers() {
+            out.push_back(room.holds(place));
+        }
+        let id = stored_as(place);
+        let kept = room.writing.as_ref().map_or(&room.kept, |writing| &writing.kept);
+        journal.keep(id, room.changes + 1, || {
+            let head = journal::encode(&(FORMAT, "teatime room", place.0, place.1));
+            (head, journal::encode(&(FORMAT, kept)))
+        });
+        self.writing.insert(id, place);
+        Ok(Keeping::Later)
+    }
+
+    /// Whether something is on its way.
+    pub(crate) fn is_writing(&self) -> bool {
+        !self.writing.is_empty()
+    }
+
+    /// What is on its way under this name has arrived, or has not.
+    pub(crate) fn written(
+        &mut self,
+        id: SessionId,
+        is_stored: bool,
+        out: &mut VecDeque<Output>,
+    ) -> Option<Arrived> {
+        let place = self.writing.remove(&id)?;
+        self.arrived(place, is_stored, out)
+    }
+
+    /// A room without sessions has waited for what was on its way, and needs not wait any more.
+    pub(crate) fn drop_unused(&mut self, place: Place, journal: &mut Journal) {
+        let room = self.all.get(&place);
+        if room.is_some_and(|room| room.sessions.is_empty() && room.writing.is_none()) {
+            self.forget(place);
+            journal.release(stored_as(place));
+        }
+    }
+
+    fn arrived(
+        &mut self,
+        place: Place,
+        is_stored: bool,
+        out: &mut VecDeque<Output>,
+    ) -> Option<Arrived> {
+        let room = self.all.get_mut(&place)?;
+        let referred = room.refers();
+        let Writing { kept, by, from, others } = room.writing.take()?;
+        if is_stored {
+            room.changes += 1;
+            room.kept = kept;
+            self.kept.insert(place);
+        }
+        if referred || room.refers() {
+            out.push_back(room.holds(place));
+        }
+        Some(Arrived { by, from, others, room: place })
     }
 }
 
-fn read(stored: Stored) -> Result<Room, StorageError> {
+/// Which room it is.
+pub(crate) fn place_of(head: &[u8]) -> Result<Place, StorageError> {
+    let (format, mark, name, id): (u8, String, Digest, Digest) = journal::decode(head, "room")?;
+    if (format, mark.as_str()) == (FORMAT, "teatime room") {
+        Ok((name, id))
+    } else {
+        Err(journal::wrong("room", "of another version"))
+    }
+}
+
+/// What is kept of a room, and how often that has changed.
+fn read(place: Place, stored: Stored) -> Result<(Vec<Kept>, u64), StorageError> {
     let wrong = |why: &str| journal::wrong("room", why);
-    let (format, mark, ..): (u8, String, Digest, Digest) = journal::decode(&stored.head, "room")?;
-    if (format, mark.as_str()) != (FORMAT, "teatime room") {
-        return Err(wrong("of another version"));
+    if place_of(&stored.head)? != place {
+        return Err(wrong("it is another one"));
     }
     let Some((changes, bytes)) = stored.checkpoint else { return Err(wrong("it is empty")) };
     let (format, kept): (u8, Vec<Kept>) = journal::decode(&bytes, "room")?;
@@ -274,5 +503,5 @@ fn read(stored: Stored) -> Result<Room, StorageError> {
     {
         return Err(wrong("no room has that"));
     }
-    Ok(Room { kept, changes, is_stored: true, sessions: Vec::new() })
+    Ok((kept, changes))
 }

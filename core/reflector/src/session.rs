@@ -5,6 +5,7 @@ mod voting;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use serde_bytes::ByteBuf;
 use teatime_wire::{
     CloseReason, Digest, Event, Hold, Holding, Join, PersistedPart, Room, Send, ServerMessage,
     SessionId, SnapshotInfo, Trailer, Views as ViewsMessage, Welcome, limits,
@@ -14,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{self, Head, Journal, Told};
 use crate::log::{Log, PER_MESSAGE};
-use crate::rooms::Kept;
+use crate::rooms::{Kept, Origin};
 use crate::storage::{RecordKind, StorageError, Stored};
 use crate::upload::Upload;
 use crate::views::{Arrival, Change, Views};
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) room: Room,
     timeline: u64,
+    /// The one with which it began.
+    first_timeline: u64,
     /// Of the first client; whoever comes later must have the same.
     password_proof: Option<Digest>,
     /// Time between ticks in µs.
@@ -72,16 +75,14 @@ pub(crate) struct Session {
     persist_wanted: bool,
     /// What was persisted last could not be kept.
     keep_failed: bool,
-    /// What was persisted at the snapshot that was loaded from a storage, until it is looked at.
-    pub(crate) loaded_persisted: Option<PersistedPart>,
+    /// What a session that was loaded from a storage began with, until it is looked at.
+    pub(crate) begun: Option<(u32, ByteBuf)>,
     /// Not before this time is a vote held for that.
     next_persist: u64,
     /// How many such votes in a row came to nothing.
     persist_failures: u32,
-    /// What was persisted at the newest snapshot, on its way to where that is kept, and the number of its vote.
-    pub(crate) to_keep: Option<(u64, PersistedPart)>,
-    /// The newest version of the app of which the views were told.
-    pub(crate) newest_told: u32,
+    /// What was persisted at the newest snapshot, or loaded, until it is on its way to where that is kept.
+    pub(crate) to_keep: Option<Kept>,
 }
 
 /// What the parts of a turn need: when it is, how things are set, and where it says what to do.
@@ -106,22 +107,21 @@ impl Session {
             .ticks_per_second
             .clamp(*limits::TICKS_PER_SECOND.start(), *limits::TICKS_PER_SECOND.end());
         let tick = 1_000_000 / u64::from(rate);
-        let persisted = persisted.map(|kept| (kept.version, kept.data.clone()));
         let head = Head::new(timeline, join.password_proof, tick, join.room, persisted);
         journal.begin(key, join.session, &head);
         let mut session = Self::new(key, join.session, &head, config, journal);
-        session.begin_with(head.persisted);
+        session.begin_with(head.persisted.as_ref());
         session
     }
 
     /// Whoever joins before there is a snapshot gets this in its place.
-    fn begin_with(&mut self, persisted: Option<(u32, serde_bytes::ByteBuf)>) {
+    fn begin_with(&mut self, persisted: Option<&(u32, ByteBuf)>) {
         let Some((version, data)) = persisted else { return };
-        let hash = Digest(*blake3::hash(&data).as_bytes());
+        let hash = Digest(*blake3::hash(data).as_bytes());
         let info = SnapshotInfo { seq: 0, time: 0, hash, size: data.len() as u64 };
         let parts: Vec<_> = data.chunks(limits::MAX_SNAPSHOT_PART).collect();
         self.log = Log::after_snapshot(info, &parts);
-        self.begun_with = Some(version);
+        self.begun_with = Some(*version);
     }
 
     fn new(
@@ -136,6 +136,7 @@ impl Session {
             id,
             room: head.room,
             timeline: journal.timeline(head),
+            first_timeline: head.timeline,
             password_proof: head.password_proof,
             tick: head.tick,
             clock: Clock::default(),
@@ -161,11 +162,10 @@ impl Session {
             is_used: false,
             persist_wanted: false,
             keep_failed: false,
-            loaded_persisted: None,
+            begun: None,
             next_persist: 0,
             persist_failures: 0,
             to_keep: None,
-            newest_told: head.room.version,
         }
     }
 
@@ -188,7 +188,9 @@ impl Session {
             session.told = checkpoint.time;
             let (_, trailer) = Trailer::split(&checkpoint.parts).unwrap_or_default();
             session.loaded_roots = session.own_roots(trailer.as_ref()).unwrap_or_default();
-            session.loaded_persisted = trailer.and_then(|trailer| trailer.persisted);
+            let persisted = trailer.and_then(|trailer| trailer.persisted);
+            session.to_keep = persisted.map(|part| session.kept(checkpoint.info.seq, part));
+            session.begun = head.persisted;
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
             session.check_position()?;
             session.is_used = true;
@@ -196,7 +198,10 @@ impl Session {
                 checkpoint.info.time.saturating_add(config.snapshot_after_time);
             session.views.restore(checkpoint.views, checkpoint.departed);
         } else {
-            session.begin_with(head.persisted);
+            session.begin_with(head.persisted.as_ref());
+            let (roots, from) = (head.roots, Origin::default());
+            session.to_keep =
+                head.persisted.map(|(version, data)| Kept { version, data, roots, from });
         }
         for record in stored.records {
             match record.kind {
@@ -217,6 +222,17 @@ impl Session {
         session.idle_since = Some(now);
         session.views.all_exit_at(now + config.rejoin_limit);
         Ok(session)
+    }
+
+    /// What was persisted at a vote, as it is kept.
+    fn kept(&self, seq: u64, part: PersistedPart) -> Kept {
+        let (version, from) = (self.room.version, (self.first_timeline, seq));
+        Kept { version, data: part.data.into(), roots: part.roots, from }
+    }
+
+    /// The number of the vote from which something comes that is kept, if it is one of this session.
+    pub(crate) fn own_vote(&self, from: Origin) -> Option<u64> {
+        (from.0 == self.first_timeline && from.1 > 0).then_some(from.1)
     }
 
     /// Files may come from anywhere; nothing that is counted on from here shall overflow.
@@ -321,10 +337,15 @@ impl Session {
         Ok(())
     }
 
-    /// Whether it shall rather begin anew than let this join in: nothing has happened in it and nobody is there, and
-    /// it has another password, or has begun with something older than what there is now.
+    /// Nothing has happened in it, and nobody is there.
+    pub(crate) fn has_nothing(&self) -> bool {
+        !self.is_used && self.views.connected() == 0
+    }
+
+    /// Whether, if it has nothing, it shall rather begin anew than let this join in: it has another password, or has
+    /// begun with something older than what there is now.
     pub(crate) fn begins_anew(&self, join: &Join<'_>, kept: Option<&Kept>) -> bool {
-        if self.is_used || self.views.connected() > 0 || self.check_room(join).is_err() {
+        if self.check_room(join).is_err() {
             return false;
         }
         if join.password_proof != self.password_proof {

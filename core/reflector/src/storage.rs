@@ -1,12 +1,14 @@
 //! What a reflector keeps of its sessions beyond its own life, and where.
 
 use bytes::Bytes;
-use teatime_wire::SessionId;
 #[cfg(feature = "storage")]
 use teatime_wire::{Archive, Beginning, limits};
+use teatime_wire::{Digest, SessionId};
 
 #[cfg(feature = "storage")]
 use crate::journal::{self, Checkpoint, Head, StoredView};
+#[cfg(feature = "storage")]
+use crate::rooms;
 
 /// Why something cannot be stored, or read back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +102,37 @@ impl Stored {
     }
 }
 
+/// In which room something is that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InRoom {
+    /// The name of the room.
+    pub name: Digest,
+    /// Its id.
+    pub id: Digest,
+    /// It is what is persisted in the room, and no session.
+    pub is_kept: bool,
+}
+
+/// What is stored of the rooms of one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Claims {
+    /// Something is, in the room that was asked for.
+    pub own: bool,
+    /// Something is persisted in another one.
+    pub others: bool,
+}
+
+#[cfg(feature = "storage")]
+impl InRoom {
+    /// Where that is which is stored by this name under this head; nothing if no reflector has written it.
+    pub fn of(session: SessionId, head: &[u8]) -> Option<Self> {
+        let is_kept = rooms::is_room(session);
+        let read = if is_kept { rooms::place_of(head) } else { journal::place_of(head) };
+        let (name, id) = read.ok()?;
+        Some(Self { name, id, is_kept })
+    }
+}
+
 /// Where a reflector keeps its sessions. Nothing that depends on what was handed in is told to
 /// anybody before [`commit`](Self::commit) has returned. No session is loaded or begun by one
 /// reflector while another has it.
@@ -115,16 +148,15 @@ pub trait Storage: Send {
     /// failure as long as what it stands for is there.
     fn checkpoint(&mut self, session: SessionId, seq: u64, bytes: &[u8]);
 
-    /// Stores what is persisted in a room, in the place of what was before: as a session of this name of which there is only this
-    /// checkpoint. It is durable when this returns, and neither waits for [`commit`](Self::commit) nor takes anything
-    /// of what does along. If it fails, what was there before stays. With a head it is the first.
-    fn keep(
-        &mut self,
-        room: SessionId,
-        head: Option<&[u8]>,
-        seq: u64,
-        bytes: &[u8],
-    ) -> Result<(), StorageError>;
+    /// Stores what is persisted in a room, in the place of what was before: as a session of this name of which there is
+    /// only this checkpoint, and this head if there is none yet. It neither waits for [`commit`](Self::commit) nor takes
+    /// anything of what does along, and nobody waits for it: [`kept`](Self::kept) tells what has become of it.
+    /// Nothing more of the room is handed in before that.
+    fn keep(&mut self, room: SessionId, head: &[u8], seq: u64, bytes: Vec<u8>);
+
+    /// What has become of that since the last time: what was stored is durable; otherwise there is what was before.
+    /// Each that was handed in is told once, sooner or later.
+    fn kept(&mut self) -> Vec<(SessionId, Result<(), StorageError>)>;
 
     /// Stores all that was handed in since the last time, as durably as the operator wants it. If
     /// that fails none of it counts; only after a crash right then all of it may.
@@ -132,6 +164,9 @@ pub trait Storage: Send {
 
     /// What is stored of a session.
     fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError>;
+
+    /// What is stored of the rooms of a name, but for one session. This says `own` of the room of that id.
+    fn claims(&self, name: Digest, id: Digest, but: SessionId) -> Claims;
 
     /// The reflector has no more of a session than what is stored of it. Until then, from
     /// [`begin`](Self::begin) or [`load`](Self::load) on, nobody may remove it.
@@ -169,13 +204,11 @@ impl Storage for Nowhere {
         match *self {}
     }
 
-    fn keep(
-        &mut self,
-        _: SessionId,
-        _: Option<&[u8]>,
-        _: u64,
-        _: &[u8],
-    ) -> Result<(), StorageError> {
+    fn keep(&mut self, _: SessionId, _: &[u8], _: u64, _: Vec<u8>) {
+        match *self {}
+    }
+
+    fn kept(&mut self) -> Vec<(SessionId, Result<(), StorageError>)> {
         match *self {}
     }
 
@@ -184,6 +217,10 @@ impl Storage for Nowhere {
     }
 
     fn load(&mut self, _: SessionId) -> Result<Option<Stored>, StorageError> {
+        match *self {}
+    }
+
+    fn claims(&self, _: Digest, _: Digest, _: SessionId) -> Claims {
         match *self {}
     }
 }

@@ -156,7 +156,7 @@ fn a_session_begins_with_the_newest_that_is_not_newer_than_itself_and_hears_of_n
     assert_eq!(begun(&mut world, 13, 3), (kept(3), vec![4]));
     assert_eq!(begun(&mut world, 14, 2), (None, vec![4]));
     // Another room has nothing of it.
-    let other = Room { id: Digest([7; 32]), ..room(5) };
+    let other = Room { name: Digest([7; 32]), id: Digest([7; 32]), version: 5 };
     let join = Join { session: SessionId([15; 32]), room: other, ..version(9, 5) };
     let one = world.join_as(join);
     assert_eq!((begins_with(&world, one), newer(&world, one)), (None, vec![]));
@@ -172,12 +172,36 @@ fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
     let late = announced(&mut world, version(4, 1));
     assert_eq!((newer(&world, old), newer(&world, late)), (vec![2], vec![2]));
     assert_eq!((newer(&world, new), newer(&world, another)), (vec![], vec![]));
+    // Who has heard it when he came does not hear it again.
+    let oldest = announced(&mut world, version(5, 0));
+    let more = announced(&mut world, version(6, 2));
+    assert_eq!((newer(&world, oldest), newer(&world, more)), (vec![2], vec![]));
     // Who has gone, and has left nothing behind, is not there.
-    for gone in [new, another] {
+    for gone in [new, another, more] {
         world.say(gone, &ClientMessage::Leave);
     }
     let later = announced(&mut world, version(5, 1));
     assert_eq!(newer(&world, later), [0; 0]);
+}
+
+#[test]
+fn who_comes_with_a_newer_version_is_not_kept_busy_by_however_many_sessions_of_older_ones() {
+    let mut world = world();
+    let old: Vec<_> = (0..150u8)
+        .map(|number| {
+            let session = SessionId([50 + number; 32]);
+            world.join_as(Join { session, ..version(number, 1) })
+        })
+        .collect();
+    world.pass(SECOND);
+    let told = |world: &World| old.iter().filter(|one| newer(world, **one) == [2]).count();
+    let new = world.join_as(version(200, 2));
+    assert_eq!(told(&world), 100);
+    world.say(new, &ClientMessage::Leave);
+    world.join_as(version(201, 2));
+    assert_eq!(told(&world), 150);
+    world.join_as(version(202, 2));
+    assert_eq!(told(&world), 150);
 }
 
 #[test]
@@ -273,7 +297,7 @@ fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
     let gone = world.references.iter().filter(|(.., holding)| *holding == Holding::Gone);
     assert_eq!(gone.count(), 2);
     // Another room takes the memory, in which the names of blobs are, too: without them it would be enough.
-    let other = Room { id: Digest([7; 32]), ..room(1) };
+    let other = Room { name: Digest([7; 32]), id: Digest([7; 32]), version: 1 };
     let three =
         announced(&mut world, Join { session: SessionId([9; 32]), room: other, ..version(3, 1) });
     persist(&mut world, three, &[7; 250], &[]);
@@ -288,7 +312,8 @@ fn a_room_that_is_in_use_again_keeps_what_is_persisted_when_idle_ones_are_forgot
     let mut world =
         World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
     let other = |number: u8| {
-        let room = Room { id: Digest([number; 32]), ..room(1) };
+        let digest = Digest([number; 32]);
+        let room = Room { name: digest, id: digest, version: 1 };
         Join { session: SessionId([number; 32]), room, ..version(number, 1) }
     };
     let leave = |world: &mut World, one| world.say(one, &ClientMessage::Leave);
@@ -362,6 +387,68 @@ fn who_has_only_looked_with_another_password_keeps_nobody_out() {
     assert_eq!(world.closed.last(), Some(&(refused, CloseReason::WrongPassword)));
     let again = announced(&mut world, right(4));
     assert_eq!(world.events(again).len(), 1);
+}
+
+/// The room and the proof of another password than that of the tests.
+fn elsewhere(join: Join<'static>) -> Join<'static> {
+    let room = Room { id: Digest([7; 32]), ..join.room };
+    Join { room, password_proof: Some(Digest([9; 32])), ..join }
+}
+
+fn refused(world: &World) -> usize {
+    world.closed.iter().filter(|(_, reason)| *reason == CloseReason::WrongPassword).count()
+}
+
+#[test]
+fn a_new_version_is_begun_by_those_who_can_read_what_the_room_keeps() {
+    let mut world = world();
+    let old = announced(&mut world, version(1, 1));
+    // Nothing is kept yet: whoever comes first begins.
+    let early = announced(&mut world, elsewhere(version(2, 2)));
+    assert!(world.closed.is_empty());
+    persist(&mut world, old, b"work", &[]);
+    world.say(early, &ClientMessage::Leave);
+    // He has only looked: neither that session nor another is his.
+    for number in [2, 3] {
+        let typo = world.join_as(elsewhere(version(3, number)));
+        assert_eq!(world.closed.last(), Some(&(typo, CloseReason::WrongPassword)));
+        let one = announced(&mut world, version(4, number));
+        assert_eq!(begins_with(&world, one), Some((1, b"work".to_vec())));
+        world.say(one, &ClientMessage::Leave);
+    }
+    // Of rooms of other names nothing is said.
+    for name in [0, 2] {
+        let join = elsewhere(version(5, 3));
+        let room = Room { name: Digest([name; 32]), ..join.room };
+        let session = SessionId([100 + name; 32]);
+        announced(&mut world, Join { room, session, ..join });
+    }
+    assert_eq!(refused(&world), 2);
+}
+
+#[test]
+fn who_has_done_something_in_a_room_is_not_kept_out_by_those_who_keep_something_in_another() {
+    for has_kept in [false, true] {
+        let mut world = world();
+        let one = announced(&mut world, elsewhere(version(1, 1)));
+        if has_kept {
+            persist(&mut world, one, b"own", &[]);
+        } else {
+            world.post(one, 1);
+        }
+        world.say(one, &ClientMessage::Leave);
+        // They have a session of another version, and so another room.
+        let stranger = world.join_as(version(2, 9));
+        assert_eq!(refused(&world), usize::from(has_kept));
+        if !has_kept {
+            world.pass(SECOND);
+            persist(&mut world, stranger, b"strange", &[]);
+        }
+        let before = refused(&world);
+        let again = announced(&mut world, elsewhere(version(3, 2)));
+        assert_eq!(refused(&world), before);
+        assert_eq!(begins_with(&world, again), has_kept.then(|| (1, b"own".to_vec())));
+    }
 }
 
 #[test]

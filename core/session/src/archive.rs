@@ -100,7 +100,7 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
         if StateHash::of(sealed).0 != info.hash.0 {
             return Err(ArchiveError::OtherSnapshot);
         }
-        let (length, _) = Trailer::split(&[sealed]).map_err(|_| ArchiveError::Trailer)?;
+        let length = Trailer::snapshot_length(sealed).map_err(|_| ArchiveError::Trailer)?;
         let mut sealed = sealed[..length].to_vec();
         base = Some(Arc::from(seal.open(Binding::Snapshot(info.seq), &mut sealed)?));
         reached = (info.seq, info.time);

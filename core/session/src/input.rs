@@ -272,8 +272,8 @@ impl Client {
         if teatime_vm::StateHash::of(&sealed).0 != info.hash.0 {
             return refused("it is not the state that the majority voted for".into());
         }
-        match Trailer::split(&[&sealed]) {
-            Ok((length, _)) => sealed.truncate(length),
+        match Trailer::snapshot_length(&sealed) {
+            Ok(length) => sealed.truncate(length),
             Err(error) => return refused(error.to_string()),
         }
         let snapshot = match self.seal.open(Binding::Snapshot(info.seq), &mut sealed) {

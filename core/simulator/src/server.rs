@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use teatime_reflector::{
-    ConnId, Output, RecordKind, Reflector, SessionKey, Storage, StorageError, Stored,
+    Claims, ConnId, Output, RecordKind, Reflector, SessionKey, Storage, StorageError, Stored,
 };
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
-use teatime_wire::{ClientMessage, CloseReason, SessionId};
+use teatime_wire::{ClientMessage, CloseReason, Digest, SessionId};
 
 use super::plan::{Bug, Keeps, Plan};
 
@@ -386,14 +386,12 @@ impl Storage for Timeless {
         self.0.checkpoint(session, seq, bytes);
     }
 
-    fn keep(
-        &mut self,
-        room: SessionId,
-        head: Option<&[u8]>,
-        seq: u64,
-        bytes: &[u8],
-    ) -> Result<(), StorageError> {
-        self.0.keep(room, head, seq, bytes)
+    fn keep(&mut self, room: SessionId, head: &[u8], seq: u64, bytes: Vec<u8>) {
+        self.0.keep(room, head, seq, bytes);
+    }
+
+    fn kept(&mut self) -> Vec<(SessionId, Result<(), StorageError>)> {
+        self.0.kept()
     }
 
     fn commit(&mut self) -> Result<(), StorageError> {
@@ -402,6 +400,10 @@ impl Storage for Timeless {
 
     fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError> {
         self.0.load(session)
+    }
+
+    fn claims(&self, name: Digest, id: Digest, but: SessionId) -> Claims {
+        self.0.claims(name, id, but)
     }
 
     fn release(&mut self, session: SessionId) {

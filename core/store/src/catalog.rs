@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use teatime_reflector::InRoom;
+
 use crate::checkpoint::CheckpointFile;
 use crate::checksum::Take;
 use crate::entry::{Entry, What};
 use crate::position::Position;
+use crate::rooms::Rooms;
 use crate::storage::{SessionId, SessionInfo};
 
 /// A record.
@@ -21,6 +24,8 @@ pub(crate) struct Row {
 pub(crate) struct Session {
     /// Its name and where its head is; unknown only while the log is read.
     pub(crate) begin: Option<(SessionId, Position)>,
+    /// If that is known.
+    pub(crate) room: Option<InRoom>,
     pub(crate) checkpoint: Option<(CheckpointFile, Position)>,
     /// Index and time of the newest note of use, and where it is.
     pub(crate) touched: Option<(u64, u64, Position)>,
@@ -61,6 +66,7 @@ pub(crate) struct Catalog {
     /// By number.
     pub(crate) sessions: HashMap<u64, Session>,
     pub(crate) numbers: HashMap<SessionId, u64>,
+    pub(crate) rooms: Rooms,
     pub(crate) segments: BTreeMap<u64, Segment>,
     /// The oldest segment that counts.
     pub(crate) first: u64,
@@ -88,9 +94,14 @@ impl Catalog {
     }
 
     fn begin(&mut self, entry: &Entry<'_>, at: Position) -> Result<(), &'static str> {
-        let id = Take(entry.bytes).array().ok_or("a session begins without an id")?;
+        let mut take = Take(entry.bytes);
+        let id = take.array().ok_or("a session begins without an id")?;
         let session = self.sessions.entry(entry.session).or_default();
         let before = session.begin.replace((id, at));
+        if before.is_none() {
+            session.room = InRoom::of(teatime_wire::SessionId(id), take.0);
+            session.room.iter().for_each(|room| self.rooms.add(room));
+        }
         if self.numbers.insert(id, entry.session).is_some_and(|number| number != entry.session) {
             return Err("a session begins twice");
         }
@@ -172,6 +183,7 @@ impl Catalog {
             self.replace(number, Some(at), None);
         }
         let Some(session) = self.sessions.remove(&number) else { return };
+        session.room.iter().for_each(|room| self.rooms.remove(room));
         let Some((id, _)) = session.begin else { return };
         self.numbers.remove(&id);
         if let Some(file) = session.checkpoint_file() {

@@ -61,10 +61,20 @@ impl CheckpointFile {
         session: &SessionId,
         bytes: &[u8],
     ) -> io::Result<()> {
-        let mut file = disk.create(&self.name(session))?;
-        file.append(bytes)?;
-        file.sync()?;
-        disk.sync_folder(FOLDER)
+        let name = self.name(session);
+        let write = || {
+            let mut file = disk.create(&name)?;
+            file.append(bytes)?;
+            file.sync()?;
+            disk.sync_folder(FOLDER)
+        };
+        let written = write();
+        if written.is_err() {
+            // At once: a part of it may take the last room that others' commits need. What cannot be deleted now is
+            // deleted later.
+            let _ = disk.remove(&name);
+        }
+        written
     }
 
     pub(crate) fn read<D: Disk>(&self, disk: &D, session: &SessionId) -> Result<Vec<u8>, Error> {

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::Error;
 use crate::disk::Disk;
-use crate::shared::{Core, Upkeep};
-use crate::staging::Staging;
+use crate::shared::{Core, Errand, Upkeep};
 
 /// A thread with errands. Dropping it finishes the one that is under way, no more.
 pub(crate) struct Clerk {
@@ -26,7 +25,7 @@ pub(crate) struct Errands {
 #[derive(Default)]
 struct List {
     /// At most one of each session.
-    checkpoints: VecDeque<Staging>,
+    checkpoints: VecDeque<Errand>,
     is_busy: bool,
     ends: bool,
 }
@@ -66,13 +65,13 @@ impl Errands {
 
     /// Has a checkpoint written, in place of an older one of its session that has not been begun: so
     /// a slow disk costs memory for one of each session.
-    pub(crate) fn write(&self, staging: Staging) {
+    pub(crate) fn write(&self, errand: Errand) {
         let mut list = self.list();
         if list.ends {
             return;
         }
-        list.checkpoints.retain(|older| older.session() != staging.session());
-        list.checkpoints.push_back(staging);
+        list.checkpoints.retain(|older| older.staging.session() != errand.staging.session());
+        list.checkpoints.push_back(errand);
         self.changed.notify_all();
     }
 
@@ -84,7 +83,7 @@ impl Errands {
     }
 
     /// The next checkpoint; nothing if something else is due, or it is time to end.
-    fn next(&self, due: Option<Instant>) -> Option<Staging> {
+    fn next(&self, due: Option<Instant>) -> Option<Errand> {
         let mut list = self.list();
         list.is_busy = false;
         self.changed.notify_all();
@@ -93,9 +92,9 @@ impl Errands {
             if list.ends || due.is_some_and(|due| due <= now) {
                 return None;
             }
-            if let Some(staging) = list.checkpoints.pop_front() {
+            if let Some(errand) = list.checkpoints.pop_front() {
                 list.is_busy = true;
-                return Some(staging);
+                return Some(errand);
             }
             let pause = due.map_or(Duration::from_secs(3600), |due| due - now);
             let waited = self.changed.wait_timeout(list, pause);
@@ -122,8 +121,8 @@ fn run<D: Disk>(core: &Core<D>, errands: &Errands, upkeep: Option<Upkeep>) {
     let mut due = upkeep.map(|_| Instant::now());
     loop {
         match (errands.next(due), upkeep) {
-            (Some(staging), _) => {
-                core.write(staging);
+            (Some(errand), _) => {
+                core.write(errand);
                 core.tidy();
             }
             (None, _) if errands.list().ends => return,

@@ -2,7 +2,7 @@
 //!
 //! A [`Storage`] keeps sessions. Each has a *head* (what it began with), at most one *checkpoint*
 //! (it stands for everything up to its sequence number) and the *records* after it. All of them
-//! are opaque bytes. Changes gather until [`Storage::commit`] writes them with one system call for
+//! are opaque bytes; only in which room a session is, is read from a head that a reflector has written. Changes gather until [`Storage::commit`] writes them with one system call for
 //! all sessions; whatever depends on them is told to others only after it has returned `Ok`.
 //!
 //! [`DiskStore`] keeps them in a directory, [`MemoryStore`] in memory: it is the same code over a
@@ -85,6 +85,7 @@ mod position;
 mod read;
 mod real;
 mod retain;
+mod rooms;
 mod salvage;
 mod scan;
 mod segment;

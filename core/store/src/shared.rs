@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use teatime_reflector::{Record, RecordKind, StorageError, Stored};
-use teatime_wire::SessionId;
+use teatime_reflector::{Claims, Record, RecordKind, StorageError, Stored};
+use teatime_wire::{Digest, SessionId};
 
 use crate::clerk::Clerk;
 use crate::commit::delete;
@@ -25,6 +25,43 @@ pub struct Shared<D: Disk> {
     waiting: Vec<Change>,
     /// Released, but something of them waits.
     leaving: Vec<SessionId>,
+    kept: Answers,
+}
+
+/// What has become of what was to be kept, until somebody asks.
+type Answers = Arc<Mutex<Vec<(SessionId, Result<(), StorageError>)>>>;
+
+/// A checkpoint that is to be written, and who wants to know what has become of it.
+pub(crate) struct Errand {
+    pub(crate) staging: Staging,
+    ticket: Option<Ticket>,
+}
+
+/// Whoever has it must answer, or it is answered that nothing has come of it.
+struct Ticket {
+    room: SessionId,
+    answers: Answers,
+    is_answered: bool,
+}
+
+impl Ticket {
+    fn answer(mut self, answer: Result<(), StorageError>) {
+        self.put(answer);
+    }
+
+    fn put(&mut self, answer: Result<(), StorageError>) {
+        self.is_answered = true;
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.push((self.room, answer));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.put(Err(StorageError::Io("nobody writes it any more".into())));
+        }
+    }
 }
 
 /// What all of them share.
@@ -55,7 +92,8 @@ impl<D: Disk> Shared<D> {
     pub fn new(store: Store<D>) -> Self {
         let (store, holders) = (Mutex::new(store), Mutex::default());
         let core = Arc::new(Core { store, holders, names: AtomicU64::new(1) });
-        Self { core, clerk: None, name: 0, waiting: Vec::new(), leaving: Vec::new() }
+        let (waiting, leaving, kept) = (Vec::new(), Vec::new(), Answers::default());
+        Self { core, clerk: None, name: 0, waiting, leaving, kept }
     }
 
     /// Shares a store, and has a thread that writes checkpoints, so that nobody waits for the disk
@@ -100,6 +138,13 @@ impl<D: Disk> Shared<D> {
         }
     }
 
+    fn run(&self, errand: Errand) {
+        match &self.clerk {
+            Some(clerk) => clerk.errands().write(errand),
+            None => self.core.write(errand),
+        }
+    }
+
     fn let_go(&self, session: &SessionId) {
         let mut holders = self.core.holders();
         if holders.get(session) == Some(&self.name) {
@@ -119,11 +164,16 @@ impl<D: Disk> Core<D> {
     }
 
     /// Writes a checkpoint and makes it count. If that fails what it would stand for stays.
-    pub(crate) fn write(&self, staging: Staging) {
+    pub(crate) fn write(&self, errand: Errand) {
+        let Errand { staging, ticket } = errand;
         let session = SessionId(*staging.session());
         let staged = staging.write();
         self.sync_log();
-        match self.store().install(staged) {
+        let installed = self.store().install(staged);
+        if let Some(ticket) = ticket {
+            return ticket.answer(installed.map_err(|error| told(&error)));
+        }
+        match installed {
             // A later one, or the removal of the session, has made it needless.
             Ok(()) | Err(Error::OutOfOrder { .. } | Error::UnknownSession) => {}
             Err(error) => tracing::warn!(%session, %error, "a checkpoint cannot be written"),
@@ -176,7 +226,8 @@ impl<D: Disk> Clone for Shared<D> {
     fn clone(&self) -> Self {
         let name = self.core.names.fetch_add(1, Ordering::Relaxed);
         let (core, clerk) = (self.core.clone(), self.clerk.clone());
-        Self { core, clerk, name, waiting: Vec::new(), leaving: Vec::new() }
+        let (waiting, leaving, kept) = (Vec::new(), Vec::new(), Answers::default());
+        Self { core, clerk, name, waiting, leaving, kept }
     }
 }
 
@@ -223,21 +274,18 @@ impl<D: Disk> teatime_reflector::Storage for Shared<D> {
         self.waiting.push(Change::Checkpoint(session, seq, bytes.to_vec()));
     }
 
-    fn keep(
-        &mut self,
-        room: SessionId,
-        head: Option<&[u8]>,
-        seq: u64,
-        bytes: &[u8],
-    ) -> Result<(), StorageError> {
+    fn keep(&mut self, room: SessionId, head: &[u8], seq: u64, bytes: Vec<u8>) {
+        let ticket = Ticket { room, answers: self.kept.clone(), is_answered: false };
         // Others hand over only what they commit: nothing of theirs has gathered.
-        let mut store = self.store();
-        let begun = head.map_or(Ok(()), |head| store.begin(&room.0, head));
-        let kept = begun.and_then(|()| store.checkpoint(&room.0, seq, bytes));
-        if kept.is_err() {
-            store.forget();
+        let staged = self.store().stage_whole(&room.0, head, seq, bytes);
+        match staged {
+            Ok(staging) => self.run(Errand { staging, ticket: Some(ticket) }),
+            Err(error) => ticket.answer(Err(told(&error))),
         }
-        kept.map_err(|error| told(&error))
+    }
+
+    fn kept(&mut self) -> Vec<(SessionId, Result<(), StorageError>)> {
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn commit(&mut self) -> Result<(), StorageError> {
@@ -256,10 +304,7 @@ impl<D: Disk> teatime_reflector::Storage for Shared<D> {
         drop(store);
         self.leaving.clear();
         for staging in committed.map_err(|error| told(&error))? {
-            match &self.clerk {
-                Some(clerk) => clerk.errands().write(staging),
-                None => self.core.write(staging),
-            }
+            self.run(Errand { staging, ticket: None });
         }
         Ok(())
     }
@@ -267,13 +312,14 @@ impl<D: Disk> teatime_reflector::Storage for Shared<D> {
     fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError> {
         let store = self.store();
         self.hold(session)?;
-        let loaded = store.load(&session.0).map_err(|error| told(&error)).and_then(stored);
-        // What is not there is about to begin.
-        if loaded.is_err() {
-            self.let_go(&session);
-        }
-        drop(store);
-        loaded
+        // What is not there is about to begin, and what cannot be read shall stay.
+        store.load(&session.0).map_err(|error| told(&error)).and_then(stored)
+    }
+
+    fn claims(&self, name: Digest, id: Digest, but: SessionId) -> Claims {
+        let store = self.store();
+        let but = store.catalog.find(&but.0).and_then(|(_, session)| session.room);
+        store.catalog.rooms.claims(name, id, but)
     }
 
     fn release(&mut self, session: SessionId) {
@@ -341,5 +387,23 @@ fn told(error: &Error) -> StorageError {
         Error::DiskFull(_) => StorageError::Full,
         Error::Corrupt { .. } => StorageError::Corrupt(error.to_string()),
         other => StorageError::Io(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_hands_something_in_hears_of_it_even_if_nobody_writes_it() {
+        let (answers, room) = (Answers::default(), SessionId([1; 32]));
+        let ticket = || Ticket { room, answers: answers.clone(), is_answered: false };
+        drop(ticket());
+        ticket().answer(Ok(()));
+        let answers = std::mem::take(&mut *answers.lock().expect("nobody panics"));
+        assert!(
+            matches!(&answers[..], [(_, Err(StorageError::Io(_))), (_, Ok(()))]),
+            "{answers:?}"
+        );
     }
 }

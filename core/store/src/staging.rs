@@ -13,11 +13,20 @@ use crate::{Error, limits};
 
 type Writer = dyn FnOnce(&CheckpointFile, &SessionId, &[u8]) -> io::Result<()> + Send;
 
+/// Where a checkpoint belongs.
+#[derive(Debug)]
+enum Place {
+    /// To the session of this number.
+    In(u64),
+    /// To one that begins with it, with this head.
+    New(Vec<u8>),
+}
+
 /// A checkpoint that is still to be written: by any thread, while the store goes on. It keeps the
 /// store locked.
 pub struct Staging {
     session: SessionId,
-    number: u64,
+    place: Place,
     index: u64,
     seq: u64,
     bytes: Vec<u8>,
@@ -29,7 +38,7 @@ pub struct Staging {
 #[derive(Debug)]
 pub struct Staged {
     session: SessionId,
-    number: u64,
+    place: Place,
     file: CheckpointFile,
     written: io::Result<()>,
 }
@@ -43,10 +52,10 @@ impl Staging {
     /// Writes the bytes, durably. Takes as long as the disk needs. What is never installed is
     /// deleted when the store is opened next.
     pub fn write(self) -> Staged {
-        let Self { session, number, index, seq, bytes, write } = self;
+        let Self { session, place, index, seq, bytes, write } = self;
         let file = CheckpointFile::new(index, seq, &bytes);
         let written = write(&file, &session, &bytes);
-        Staged { session, number, file, written }
+        Staged { session, place, file, written }
     }
 }
 
@@ -70,43 +79,75 @@ impl<D: Disk> Store<D> {
         at_most(bytes.len(), limits::MAX_CHECKPOINT)?;
         self.checkpoint_follows(id, seq)?;
         let number = self.tentative(id)?.number;
+        Ok(self.staging(id, Place::In(number), seq, bytes))
+    }
+
+    /// The same for a session that perhaps is not there yet: then it begins when its checkpoint counts.
+    pub(crate) fn stage_whole(
+        &mut self,
+        id: &SessionId,
+        head: &[u8],
+        seq: u64,
+        bytes: Vec<u8>,
+    ) -> Result<Staging, Error> {
+        self.heal()?;
+        if self.tentative(id).is_ok() {
+            return self.stage_checkpoint(id, seq, bytes);
+        }
+        at_most(head.len(), limits::MAX_HEAD)?;
+        at_most(bytes.len(), limits::MAX_CHECKPOINT)?;
+        Ok(self.staging(id, Place::New(head.to_vec()), seq, bytes))
+    }
+
+    fn staging(&mut self, id: &SessionId, place: Place, seq: u64, bytes: Vec<u8>) -> Staging {
         let index = self.pending.next_index();
         let disk = self.disk.clone();
         let write = Box::new(move |file: &CheckpointFile, id: &SessionId, bytes: &[u8]| {
             file.write(&disk, id, bytes)
         });
-        Ok(Staging { session: *id, number, index, seq, bytes, write })
+        Staging { session: *id, place, index, seq, bytes, write }
     }
 
     pub(crate) fn install_checkpoint(&mut self, staged: Staged) -> Result<(), Error> {
-        let Staged { session, number, file, written } = staged;
-        if let Err(error) = self.may_install(&session, number, &file, written) {
-            self.trash.push(file.name(&session));
-            return Err(error);
-        }
+        let Staged { session, place, file, written } = staged;
+        let number = match self.may_install(&session, &place, &file, written) {
+            Ok(number) => number,
+            Err(error) => {
+                self.trash.push(file.name(&session));
+                return Err(error);
+            }
+        };
         self.pending.staged.push(file.name(&session));
         let gathered = self.gather_checkpoint(&session, number, &file);
         gathered.or_else(|error| self.give_up(error))?;
         self.commit_pending()
     }
 
+    /// The number of the session to which it is added.
     fn may_install(
         &mut self,
         id: &SessionId,
-        number: u64,
+        place: &Place,
         file: &CheckpointFile,
         written: io::Result<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         written?;
         self.heal()?;
-        if self.tentative(id)?.number != number {
-            return Err(Error::UnknownSession);
-        }
+        let there = self.tentative(id).map(|session| session.number);
+        let number = match (place, there) {
+            (Place::In(number), Ok(there)) if *number == there => there,
+            (Place::In(_), _) => return Err(Error::UnknownSession),
+            (Place::New(_), Ok(_)) => return Err(Error::SessionExists),
+            (Place::New(head), Err(_)) => {
+                self.pending.begin(id, head)?;
+                return Ok(self.tentative(id)?.number);
+            }
+        };
         match self.checkpoint_of(number) {
             Some(before) if before.index > file.index => {
                 Err(Error::OutOfOrder { seq: file.seq, newest: before.seq })
             }
-            _ => Ok(()),
+            _ => Ok(number),
         }
     }
 

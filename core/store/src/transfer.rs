@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -9,6 +10,7 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::open::read_store;
 use crate::pending::at_most;
+use crate::real::RealDisk;
 use crate::storage::{Checkpoint, Record, SessionId, Storage, Stored};
 use crate::store::{DiskStore, Store};
 use crate::{Error, limits, tools};
@@ -25,12 +27,35 @@ enum Part {
     End = 4,
 }
 
-/// One session of a store that nobody has open; nothing if there is no such session.
+/// How often a store that somebody has open is read before it counts as damaged.
+const ATTEMPTS: u32 = 20;
+
+/// How long is waited between these. What is in the way takes no longer than deleting a file.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// One session of a store, as it was committed last; nothing if there is no such session. A reflector may have the
+/// store open meanwhile, and goes on.
 ///
 /// # Errors
-/// What [`list`](crate::list) says.
+/// What [`list`](crate::list) says, except that the store is in use.
 pub fn load(dir: impl AsRef<Path>, session: &SessionId) -> Result<Option<Stored>, Error> {
-    read_store(tools::lock(dir.as_ref())?)?.load_session(session)
+    match tools::lock(dir.as_ref()) {
+        Err(Error::Locked) => load_beside(dir.as_ref(), session),
+        disk => read_store(disk?)?.load_session(session),
+    }
+}
+
+/// Segments are only appended to, and every entry has its checksum: what is found is right. But files may go between
+/// being found and being read, once everything in them that counts stands elsewhere.
+fn load_beside(dir: &Path, session: &SessionId) -> Result<Option<Stored>, Error> {
+    let read = || read_store(RealDisk::new(dir))?.load_session(session);
+    for _ in 1..ATTEMPTS {
+        match read() {
+            Err(Error::Corrupt { .. } | Error::Io(_)) => std::thread::sleep(PAUSE),
+            read => return read,
+        }
+    }
+    read()
 }
 
 /// Writes one session of a store that nobody has open. Returns how many bytes that were.

@@ -495,3 +495,31 @@ fn some_of_the_disk_is_left_to_others() {
     let used: usize = disk.files().iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(used as u64 <= 3 * DATA_CHUNK as u64);
 }
+
+#[test]
+fn what_a_session_refers_to_is_known_also_if_it_could_not_be_written_and_written_once_it_can() {
+    let disk = MemoryDisk::default();
+    let mut vault = open(&disk);
+    awake(&mut vault, 0, FIRST);
+    let photo = stored(&mut vault, 0, 1);
+    refers(&mut vault, GRACE, FIRST, &[]);
+    let list = |disk: &MemoryDisk| {
+        let files = disk.files().into_iter();
+        files.filter(|(file, _)| file.ends_with(".refs")).collect::<Vec<_>>()
+    };
+    let before = list(&disk);
+    disk.set_read_only(true);
+    let needs = Holding::Snapshot(roots(&[photo]));
+    vault.hear(GRACE, space().id(), FIRST, needs).expect_err("it cannot be written");
+    assert_eq!(list(&disk), before);
+    // Nothing that it refers to goes, although the list on the disk does not have it.
+    vault.collect(9 * GRACE).expect_err("it still cannot");
+    assert!(get(&mut vault, 9 * GRACE, photo).is_ok());
+    disk.set_read_only(false);
+    assert_eq!(collected(&mut vault, 9 * GRACE), 0);
+    assert_ne!(list(&disk), before);
+    let mut again = open_at(&disk.crash(Crash::Process, 0), 10 * GRACE);
+    awake(&mut again, 10 * GRACE, FIRST);
+    assert_eq!(collected(&mut again, 99 * GRACE), 0);
+    assert!(get(&mut again, 99 * GRACE, photo).is_ok());
+}

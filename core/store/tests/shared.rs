@@ -151,6 +151,47 @@ fn commits_do_not_wait_for_a_checkpoint_and_it_stands_for_what_was_there_when_it
 }
 
 #[test]
+fn nobody_waits_for_what_is_kept_of_a_room_and_all_or_nothing_of_it_is_there() {
+    let disk = Gated::default();
+    let mut storage = Shared::with_clerk(open(&disk), None).expect("there can be a thread");
+    let mut other = storage.clone();
+    assert_eq!(storage.load(ONE), Ok(None));
+    disk.set_shut(true);
+    storage.keep(ONE, b"head", 1, b"first".to_vec());
+    disk.wait_until_somebody_waits();
+    begin(&mut other, TWO, 3);
+    let mut found = Shared::new(open(&disk.disk.crash(Crash::Process, 0)));
+    assert_eq!(found.load(ONE), Ok(None));
+    assert_eq!(shape(&mut found, TWO), (None, vec![1, 2, 3]));
+    assert_eq!(storage.kept(), []);
+    disk.set_shut(false);
+    storage.finish_checkpoints();
+    assert_eq!((storage.kept(), storage.kept()), (vec![(ONE, Ok(()))], vec![]));
+    let there = |disk: &MemoryDisk| {
+        let mut found = Shared::new(open(&disk.crash(Crash::Power, 1)));
+        let stored = found.load(ONE).expect("readable").expect("it is there");
+        assert_eq!((&stored.head[..], stored.records), (&b"head"[..], vec![]));
+        stored.checkpoint.expect("it has one")
+    };
+    assert_eq!(there(&disk.disk), (1, b"first".to_vec()));
+    storage.keep(ONE, b"head", 2, b"second".to_vec());
+    storage.finish_checkpoints();
+    assert_eq!(storage.kept(), [(ONE, Ok(()))]);
+    assert_eq!(there(&disk.disk), (2, b"second".to_vec()));
+    let used: u64 = disk.disk.files().iter().map(|(_, data)| data.len() as u64).sum();
+    disk.disk.set_capacity(Some(used + 20));
+    storage.keep(ONE, b"head", 3, vec![7; 100]);
+    storage.finish_checkpoints();
+    assert_eq!(storage.kept(), [(ONE, Err(StorageError::Full))]);
+    disk.disk.set_capacity(None);
+    assert_eq!(there(&disk.disk), (2, b"second".to_vec()));
+    storage.keep(ONE, b"head", 3, b"third".to_vec());
+    storage.finish_checkpoints();
+    assert_eq!(storage.kept(), [(ONE, Ok(()))]);
+    assert_eq!(there(&disk.disk), (3, b"third".to_vec()));
+}
+
+#[test]
 fn what_came_with_a_checkpoint_and_was_refused_leaves_no_checkpoint() {
     for with_clerk in [false, true] {
         let disk = MemoryDisk::default();

@@ -13,26 +13,28 @@
 //!
 //! Most of this takes as long as it takes: call it on a thread that has the time, or have a [`Transfer`] do that.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use crate::transfer::Transfer;
+use teatime_data::Space;
 pub use teatime_data::{BadHandle, BlobHandle, DataError, Progress};
-use teatime_data::{Space, limits};
 use teatime_net::client::Waker;
-use teatime_net::data::{Remote, Watch, fetch, store};
+use teatime_net::data::{Remote, Watch, fetch, limits, store};
 use teatime_net::tls::Trust;
 use teatime_session::Config;
+pub use teatime_wire::DataLimits;
 
 use crate::cache::Cache;
 use crate::driver::JoinError;
 use crate::link::reflector_address;
+use crate::part::Part;
 
 /// Largest blob in bytes that can be expressed; servers may take less.
-pub const MAX_BLOB: u64 = limits::MAX_BLOB;
+pub const MAX_BLOB: u64 = teatime_data::limits::MAX_BLOB;
 
 /// The blobs of a room. Whoever has the same app, room and password has the same ones, whatever the version
 /// of its models. Clones share everything.
@@ -95,12 +97,14 @@ impl Data {
     /// # Errors
     /// Whatever keeps it from being stored whole; if the file cannot be read, or is none, [`DataError::Local`].
     pub fn store_file(&self, file: &Path, watch: &mut Watch<'_>) -> Result<BlobHandle, DataError> {
-        let mut source = File::open(file).map_err(|error| local(file, &error))?;
-        let data = source.metadata().map_err(|error| local(file, &error))?;
+        // Looked at before it is opened: that would wait for whoever writes to a pipe.
+        let data = file.metadata().map_err(|error| local(file, &error))?;
         if !data.is_file() {
             // Of a pipe or a device it is not known how long it is.
             return Err(DataError::Local(format!("{}: it is no plain file", file.display())));
         }
+        let mut source = File::open(file).map_err(|error| local(file, &error))?;
+        let data = source.metadata().map_err(|error| local(file, &error))?;
         self.store_from(data.len(), &mut source, watch).map_err(|error| named(file, error))
     }
 
@@ -134,34 +138,46 @@ impl Data {
 
     /// Fetches a blob into a file, which is there whole in the end, or as it was before.
     ///
+    /// What has arrived before the connection or this program ended stays beside it, in a file of its name, some
+    /// digits and `.part`: whoever fetches the same blob into the same file goes on there.
+    ///
     /// # Errors
-    /// Whatever keeps it from being fetched whole; if the file cannot be written, [`DataError::Local`].
+    /// Whatever keeps it from being fetched whole; if the file cannot be written, or is being fetched already,
+    /// [`DataError::Local`].
     pub fn fetch_file(
         &self,
         handle: BlobHandle,
         file: &Path,
         watch: &mut Watch<'_>,
     ) -> Result<(), DataError> {
+        if !self.owns(&handle) {
+            return Err(DataError::OtherSession);
+        }
         // A device or a pipe would be replaced, and a directory be found in the way at the end.
         if file.metadata().is_ok_and(|there| !there.is_file()) {
             return Err(DataError::Local(format!("{}: it is no plain file", file.display())));
         }
-        let mut unfinished = file.as_os_str().to_owned();
-        unfinished.push(format!(".{}.part", std::process::id()));
-        let unfinished = Path::new(&unfinished);
-        let mut target = File::create_new(unfinished).map_err(|error| local(file, &error))?;
-        let fetched = self.fetch_into(handle, &mut target, watch);
-        let fetched = fetched.map_err(|error| named(file, error));
-        let named = fetched.and_then(|()| {
-            let on_disk = target.sync_all();
-            drop(target);
-            on_disk.and_then(|()| fs::rename(unfinished, file)).map_err(|error| local(file, &error))
-        });
-        if named.is_err() {
-            // A part of it is of no use to anybody.
-            let _ = fs::remove_file(unfinished);
+        let part = Part::open(file, &handle).map_err(|error| local(file, &error))?;
+        let mut begun = part.begun(&self.space, self.cache.as_deref());
+        let mut target = part.target();
+        let fetched = fetch(&self.remote, &self.space, handle, &mut begun, &mut target, watch);
+        drop(target);
+        match fetched {
+            Ok(()) => part.finish(handle.size(), file).map_err(|error| local(file, &error)),
+            Err(error) => {
+                part.give_up(!may_pass(&error));
+                Err(named(file, error))
+            }
         }
-        named
+    }
+
+    /// What the server takes of this room now: the largest blob, and how many bytes still fit, those included
+    /// that surround what is sealed.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being asked.
+    pub fn limits(&self) -> Result<DataLimits, DataError> {
+        limits(&self.remote, &self.space)
     }
 
     /// The same as [`store_from`](Self::store_from) on a thread of its own. `waker` is called from there when
@@ -200,6 +216,12 @@ impl Data {
 
 fn go_on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
+}
+
+/// Whether it may go well later without anything being done about it.
+fn may_pass(error: &DataError) -> bool {
+    use DataError::{Busy, Closed, ServerFailed, Unreachable};
+    matches!(error, Busy(_) | Closed(_) | ServerFailed | Unreachable(_))
 }
 
 /// Says of which file it is.

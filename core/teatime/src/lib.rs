@@ -13,6 +13,8 @@ mod driver;
 pub mod evidence;
 mod link;
 mod local;
+#[cfg(feature = "data")]
+mod part;
 mod qr;
 #[cfg(feature = "recording")]
 mod recorder;

@@ -1,15 +1,18 @@
 //! Blobs as an app stores and fetches them.
 
 use std::fs;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::time::{Duration, Instant};
 use teatime::data::{BlobHandle, Data, DataError};
 
 use teatime::server::{ReflectorConfig, Server, ServerConfig, SharedBlobs};
 use teatime::{Config, Cx, Driver, SessionEvent, handlers, model};
-use teatime_data::{MemoryFiles, VaultLimits, VaultUse};
+use teatime_data::{ChunkFiles, ChunkName, MemoryFiles, VaultLimits, VaultUse};
 
 #[model]
 struct Album {
@@ -247,4 +250,112 @@ fn a_transfer_runs_by_itself_wakes_its_owner_and_can_be_cancelled() {
     assert_eq!(fetch.wait(Duration::from_millis(50)), None);
     fetch.cancel();
     assert_eq!(fetch.wait(patience), Some(Err(DataError::Cancelled)));
+}
+
+/// Counts what is read.
+struct Counted(MemoryFiles, Arc<AtomicUsize>);
+
+impl ChunkFiles for Counted {
+    fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>> {
+        self.0.list()
+    }
+
+    fn write(&mut self, name: &ChunkName, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(name, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn read(&mut self, name: &ChunkName) -> io::Result<Vec<u8>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.read(name)
+    }
+
+    fn remove(&mut self, name: &ChunkName) -> io::Result<()> {
+        self.0.remove(name)
+    }
+}
+
+#[test]
+fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let files = Counted(MemoryFiles::default(), reads.clone());
+    let blobs = SharedBlobs::open(files, VaultLimits::IN_MEMORY).expect("it is in memory");
+    let served = || {
+        let config = ServerConfig { blobs: Some(blobs.clone()), ..ServerConfig::default() };
+        Server::bind("127.0.0.1:0", config).expect("there is a free port")
+    };
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let server = served();
+    for password in [None, Some("pw")] {
+        let directory = tempfile::tempdir().expect("there is room");
+        let to = directory.path().join("photo");
+        let data = data(&server, password);
+        // Four chunks.
+        let photo = photo(7);
+        let handle = data.store(&photo).expect("there is room");
+        let root = handle.root().to_string();
+        let part = directory.path().join(format!("photo.{}.part", &root[..16]));
+        let chunk = teatime_data::limits::DATA_CHUNK;
+        let mut damaged = photo.clone();
+        damaged[chunk + 5] ^= 1;
+        let longer = [&photo[..], b"and more"].concat();
+        // With the manifest, and with what a killed program has left: how much is read.
+        for (left, expected) in [
+            (&b""[..], 5),
+            (&photo[..2 * chunk + 9], 3),
+            (&photo[..3 * chunk], 2),
+            (&damaged[..], 4),
+            (&photo[..], 1),
+            (&longer[..], 2),
+            (b"rubbish", 5),
+        ] {
+            fs::write(&part, left).expect("there is room");
+            reads.store(0, Ordering::Relaxed);
+            data.fetch_file(handle, &to, go_on).expect("it is there");
+            assert_eq!(fs::read(&to).expect("it is there"), photo);
+            assert_eq!(reads.load(Ordering::Relaxed), expected, "{} bytes", left.len());
+            assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
+        }
+        // What was cancelled is not wanted; nobody else fetches it at the same time.
+        let cancelled = data.fetch_file(handle, &to, &mut |_| {
+            let again = data.fetch_file(handle, &to, &mut |_| ControlFlow::Continue(()));
+            assert!(matches!(again, Err(DataError::Local(why)) if why.contains("already")));
+            ControlFlow::Break(())
+        });
+        assert_eq!((cancelled, part.exists()), (Err(DataError::Cancelled), false));
+        // What would be a part of it is not written to if it is something else.
+        #[cfg(unix)]
+        {
+            let other = directory.path().join("other");
+            fs::write(&other, b"precious").expect("there is room");
+            std::os::unix::fs::symlink(&other, &part).expect("it can be made");
+            let refused = data.fetch_file(handle, &to, go_on);
+            assert!(matches!(refused, Err(DataError::Local(why)) if why.contains("no plain file")));
+            assert_eq!(fs::read(&other).expect("it is there"), b"precious");
+        }
+    }
+    // When the server goes down, what has arrived stays until it is back.
+    let directory = tempfile::tempdir().expect("there is room");
+    let to = directory.path().join("film");
+    let film: Vec<u8> = (0..60 * 262_144).map(|at| (at / 5 + at / 262_144) as u8).collect();
+    let handle = data(&server, None).store(&film).expect("there is room");
+    let data_here = data(&server, None);
+    let mut server = Some(server);
+    let lost = data_here.fetch_file(handle, &to, &mut |progress| {
+        if progress.done > 0 {
+            drop(server.take());
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(lost, Err(DataError::Unreachable(_))), "{lost:?}");
+    assert!(!to.exists());
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
+    reads.store(0, Ordering::Relaxed);
+    data(&served(), None).fetch_file(handle, &to, go_on).expect("it is there");
+    assert!(fs::read(&to).expect("it is there") == film);
+    assert!(reads.load(Ordering::Relaxed) < 61);
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
 }

@@ -10,10 +10,10 @@ use teatime::data::{BlobHandle, Data, DataError};
 use teatime::server::{ReflectorConfig, Server, ServerConfig, SharedBlobs, SharedStorage};
 use teatime::{
     App, Config, ConnectionState, Cx, DisconnectReason, Driver, MigrationError, NewerVersion,
-    NoPrevious, Persisted, SessionEvent, Vm, handlers, model,
+    NoPrevious, NotPersisted, Persisted, SessionEvent, Vm, handlers, model,
 };
 use teatime_data::{MemoryFiles, VaultLimits, VaultUse};
-use teatime_store::{DiskStore, Shared};
+use teatime_store::{DiskStore, MemoryDisk, MemoryStore, Shared};
 
 #[derive(Serialize, Deserialize)]
 struct SavedV1 {
@@ -136,6 +136,7 @@ macro_rules! board {
                 fn init(cx: &mut Cx<Self>, _: &()) -> Self {
                     cx.subscribe("board", "write", Self::write);
                     cx.subscribe("board", "persist", Self::persist);
+                    cx.subscribe("board", "swell", Self::swell);
                     cx.subscribe("board", "clear", Self::clear);
                     let text = cx.persisted::<$saved>().map(|saved| saved.text());
                     Self { text: text.unwrap_or_default() }
@@ -148,6 +149,11 @@ macro_rules! board {
                 fn persist(&mut self, cx: &mut Cx<Self>, text: String) {
                     self.text = text;
                     cx.persist(&<$saved>::of(&self.text)).expect("it is small");
+                }
+
+                /// Persists far more than it was told.
+                fn swell(&mut self, cx: &mut Cx<Self>, text: String) {
+                    self.persist(cx, text.repeat(100_000));
                 }
 
                 fn clear(&mut self, _: &mut Cx<Self>) {
@@ -227,6 +233,14 @@ impl Peer {
         until("what is persisted", &mut [self], |all| {
             all[0].text() == text && !all[0].driver.client().unpersisted()
         });
+    }
+
+    fn not_persisted(&self) -> Vec<NotPersisted> {
+        let told = |event: &SessionEvent| match event {
+            SessionEvent::NotPersisted(why) => Some(why.clone()),
+            _ => None,
+        };
+        self.heard.iter().filter_map(told).collect()
     }
 
     fn newer(&self) -> Vec<u32> {
@@ -321,9 +335,16 @@ fn work_goes_from_the_first_version_to_the_third_and_both_go_on_side_by_side() {
         let mut fourth = Peer::live(&server, 3, password);
         assert_eq!(fourth.text(), "one\ntwo\nthree");
         agree(&mut [&mut third, &mut fourth]);
-        // And somebody with another password, or none, is in another room.
-        let other = Peer::live(&server, 4, Some("other"));
-        assert_eq!((other.text(), other.newer()), (String::new(), vec![]));
+        // Somebody with another password, or none, cannot begin a version in their place.
+        let others = [Some("other"), if password.is_none() { Some("pw") } else { None }];
+        for other in others {
+            let mut other = Peer::join(&server, 4, other);
+            until("a refusal", &mut [&mut other], |all| all[0].failure().is_some());
+            let code = other.failure().map(|reason| reason.code());
+            assert_eq!(code, Some("WRONG_PASSWORD"));
+        }
+        let right = Peer::live(&server, 4, password);
+        assert_eq!(right.text(), "late");
     }
 }
 
@@ -346,6 +367,54 @@ fn an_older_version_overwrites_nothing_and_is_told_of_what_is_there() {
     drop((first, second));
     let again = Peer::live(&server, 3, None);
     assert_eq!(again.text(), "third");
+}
+
+#[test]
+fn a_disk_that_is_full_is_told_to_all_and_what_is_persisted_is_kept_once_there_is_room() {
+    let disk = MemoryDisk::default();
+    let store = MemoryStore::open(disk.clone(), teatime_store::Config::default());
+    let storage = Some(SharedStorage::new(Shared::new(store.expect("it is new"))));
+    let config = ServerConfig { reflector: fast(), storage, ..ServerConfig::default() };
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let (mut one, mut two) = (Peer::live(&server, 1, None), Peer::live(&server, 1, None));
+    one.persist("before");
+    let used: usize = disk.files().iter().map(|(_, bytes)| bytes.len()).sum();
+    disk.set_capacity(Some(used as u64 + 50_000));
+    // The event itself fits.
+    one.publish("swell", "ab");
+    let full = NotPersisted::NotStored("the disk is full".into());
+    until("the word", &mut [&mut one, &mut two], |all| {
+        all.iter().all(|peer| peer.not_persisted() == [full.clone()])
+    });
+    assert!(full.to_string().contains("the disk is full; it is tried again"), "{full}");
+    assert!(one.driver.client().unpersisted() && two.driver.client().unpersisted());
+    let second = Peer::live(&server, 2, None);
+    assert_eq!(second.text(), "before");
+    drop(second);
+    // It is tried again by itself, and said only once.
+    disk.set_capacity(None);
+    until("storage", &mut [&mut one, &mut two], |all| {
+        all.iter().all(|peer| !peer.driver.client().unpersisted())
+    });
+    assert_eq!((one.not_persisted().len(), two.not_persisted().len()), (1, 1));
+    let second = Peer::live(&server, 2, None);
+    assert_eq!(second.text(), one.text());
+    assert_eq!(second.text().len(), 200_000);
+}
+
+#[test]
+fn what_a_version_persists_behind_two_newer_ones_is_not_kept_and_that_is_said() {
+    let server = in_memory();
+    let mut first = Peer::live(&server, 1, None);
+    first.persist("first");
+    for version in [2, 3] {
+        Peer::live(&server, version, None).persist(&format!("by {version}"));
+    }
+    first.publish("persist", "too late");
+    until("the word", &mut [&mut first], |all| !all[0].not_persisted().is_empty());
+    assert_eq!(first.not_persisted(), [NotPersisted::Newer]);
+    let client = first.driver.client();
+    assert!(client.unpersisted() && client.newer_version() == Some(3));
 }
 
 #[test]

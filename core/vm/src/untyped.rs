@@ -211,9 +211,17 @@ impl UntypedCx<'_> {
 
     /// What the version of the app before has persisted, migrated to the layout that this one has declared, as
     /// MessagePack; see [`Cx::persisted`](crate::Cx::persisted).
-    pub fn persisted(&self) -> Option<Arc<[u8]>> {
+    ///
+    /// # Errors
+    /// [`PersistError::NotDeclared`]: then the session should not begin, for it would begin without what was
+    /// persisted.
+    pub fn persisted(&self) -> Result<Option<Arc<[u8]>>, PersistError> {
+        let declared = self.state.app.0.persistence.as_ref();
+        if declared.is_none_or(|declared| declared.type_id.is_some()) {
+            return Err(PersistError::NotDeclared);
+        }
         let inherited = self.state.inherited.as_ref().filter(|_| self.me == ModelId::ROOT);
-        inherited.map(|data| data.bytes.clone())
+        Ok(inherited.map(|data| data.bytes.clone()))
     }
 
     /// 64 random bits, the same for all participants.

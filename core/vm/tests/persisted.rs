@@ -310,7 +310,7 @@ struct Foreign(String);
 impl ForeignObject for Foreign {
     fn handle(&mut self, cx: &mut UntypedCx<'_>, _: u16, argument: &Payload) -> Result<(), String> {
         self.0 = argument.get().map_err(|_| "not a text".to_owned())?;
-        assert_eq!(cx.persisted(), None);
+        assert_eq!(cx.persisted(), Ok(None));
         let bytes = if self.0 == "broken" {
             vec![0xc1]
         } else {
@@ -328,7 +328,7 @@ impl ForeignObject for Foreign {
     }
 }
 
-fn foreign(persistence: ForeignPersistence) -> Result<App, AppError> {
+fn foreign(persistence: Option<ForeignPersistence>) -> Result<App, AppError> {
     let text = |bytes: &[u8]| rmp_serde::from_slice::<String>(bytes).map_err(|e| e.to_string());
     let model = ForeignModel {
         id: "foreign".into(),
@@ -337,13 +337,17 @@ fn foreign(persistence: ForeignPersistence) -> Result<App, AppError> {
         queries: vec!["text".into()],
         init: Box::new(move |cx, _| {
             cx.subscribe("board", "set", 0);
-            let begun_with = cx.persisted().map(|bytes| text(&bytes)).transpose()?;
+            let begun_with = cx.persisted().map_err(|error| error.to_string())?;
+            let begun_with = begun_with.map(|bytes| text(&bytes)).transpose()?;
             Ok(Box::new(Foreign(begun_with.unwrap_or_default())))
         }),
         load: Box::new(move |saved| Ok(Box::new(Foreign(text(saved)?)))),
     };
     let app = App::builder_without_root(APP).version(99).foreign_model(model);
-    app.foreign_persistence(persistence).build()
+    match persistence {
+        Some(persistence) => app.foreign_persistence(persistence).build(),
+        None => app.build(),
+    }
 }
 
 fn persistence(version: u32, from: &[u32]) -> ForeignPersistence {
@@ -362,7 +366,7 @@ fn persistence(version: u32, from: &[u32]) -> ForeignPersistence {
 
 #[test]
 fn models_of_other_languages_persist_and_migrate_bytes() {
-    let app = foreign(persistence(5, &[1, 2, 4])).expect("it is sound");
+    let app = foreign(Some(persistence(5, &[1, 2, 4]))).expect("it is sound");
     let text = |version, text: &str| PersistedData {
         version,
         bytes: to_bytes(text).expect("a text").into(),
@@ -389,7 +393,16 @@ fn models_of_other_languages_persist_and_migrate_bytes() {
     assert_eq!(failed(text(3, "x")), MigrationError::Unknown { found: 3, known: 5 });
     assert_eq!(failed(text(6, "x")), MigrationError::Newer { found: 6, known: 5 });
     for (version, from) in [(2, &[2][..]), (3, &[2, 1]), (0, &[]), (2, &[0, 1])] {
-        let built = foreign(persistence(version, from)).map(|_| ());
+        let built = foreign(Some(persistence(version, from))).map(|_| ());
         assert!(matches!(built, Err(AppError::PersistedVersion { .. })), "{version} {from:?}");
     }
+}
+
+#[test]
+fn without_a_declaration_a_model_of_another_language_does_not_begin_without_what_was_persisted() {
+    let app = foreign(None).expect("it is sound");
+    let before = PersistedData { version: 1, bytes: to_bytes("work").expect("a text").into() };
+    let begun = Vm::begin(&app, SESSION, &[0xc0], Some(&before)).map(|_| ());
+    let refused = begun.expect_err("its users' work would be missing").to_string();
+    assert!(refused.contains("not what the app has declared"), "{refused}");
 }

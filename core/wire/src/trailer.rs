@@ -82,9 +82,47 @@ impl Trailer {
     /// If its end announces what is not there, or more blobs than there can be handles.
     pub fn split(parts: &[impl AsRef<[u8]>]) -> Result<(usize, Option<Self>), WireError> {
         let total = parts.iter().map(|part| part.as_ref().len()).sum();
-        let fixed = tail(parts, FIXED);
-        if !fixed.ends_with(&MARK) {
+        let Some(lengths) = Lengths::read(&tail(parts, FIXED), total)? else {
             return Ok((total, None));
+        };
+        let bytes = tail(parts, total - lengths.snapshot);
+        let (data, rest) = bytes[..bytes.len() - FIXED].split_at(lengths.data);
+        let digests = |bytes: &[u8]| {
+            bytes.as_chunks::<32>().0.iter().map(|root| Digest(*root)).collect::<Vec<_>>()
+        };
+        let (kept, roots) = rest.split_at(32 * lengths.kept);
+        let persisted = PersistedPart { data: data.to_vec(), roots: digests(kept) };
+        let trailer = Self {
+            references: References { space: lengths.space, roots: digests(roots) },
+            persisted: (!data.is_empty()).then_some(persisted),
+        };
+        Ok((lengths.snapshot, Some(trailer)))
+    }
+
+    /// Only how long the snapshot in front of it is: nothing is copied.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    pub fn snapshot_length(bytes: &[u8]) -> Result<usize, WireError> {
+        let fixed = &bytes[bytes.len().saturating_sub(FIXED)..];
+        Ok(Lengths::read(fixed, bytes.len())?.map_or(bytes.len(), |lengths| lengths.snapshot))
+    }
+}
+
+/// What the end of a trailer says of it.
+struct Lengths {
+    /// Bytes of the snapshot in front of it.
+    snapshot: usize,
+    data: usize,
+    kept: usize,
+    space: Digest,
+}
+
+impl Lengths {
+    /// From the last bytes of so many; nothing if no trailer ends with them.
+    fn read(fixed: &[u8], total: usize) -> Result<Option<Self>, WireError> {
+        if !fixed.ends_with(&MARK) {
+            return Ok(None);
         }
         let wrong = WireError::Frame("what stands behind it is cut short");
         let Some((space, rest)) = fixed.split_first_chunk::<32>().filter(|_| fixed.len() == FIXED)
@@ -100,21 +138,11 @@ impl Trailer {
         let length = kept.checked_add(roots).and_then(|roots| roots.checked_mul(32));
         let length = length.and_then(|roots| roots.checked_add(data + FIXED));
         let Some(length) = length.filter(|length| *length <= total) else { return Err(wrong) };
-        if roots > (total - length) / limits::MIN_BYTES_PER_ROOT {
+        let snapshot = total - length;
+        if roots > snapshot / limits::MIN_BYTES_PER_ROOT {
             return Err(wrong);
         }
-        let bytes = tail(parts, length);
-        let (data, rest) = bytes[..length - FIXED].split_at(data);
-        let digests = |bytes: &[u8]| {
-            bytes.as_chunks::<32>().0.iter().map(|root| Digest(*root)).collect::<Vec<_>>()
-        };
-        let (kept, roots) = rest.split_at(32 * kept);
-        let persisted = PersistedPart { data: data.to_vec(), roots: digests(kept) };
-        let trailer = Self {
-            references: References { space: Digest(*space), roots: digests(roots) },
-            persisted: (!data.is_empty()).then_some(persisted),
-        };
-        Ok((total - length, Some(trailer)))
+        Ok(Some(Self { snapshot, data, kept, space: Digest(*space) }))
     }
 }
 
@@ -161,6 +189,7 @@ mod tests {
                     let parts: Vec<_> = bytes.chunks(size).collect();
                     let split = Trailer::split(&parts).expect("it is whole");
                     assert_eq!(split, (500, Some(trailer.clone())));
+                    assert_eq!(Trailer::snapshot_length(&bytes).ok(), Some(500));
                 }
             }
         }
@@ -170,6 +199,9 @@ mod tests {
     fn a_snapshot_without_comes_back_as_it_is_and_one_that_looks_like_it_is_protected() {
         assert_eq!(Trailer::split(&[b"a snapshot"]).ok(), Some((10, None)));
         assert_eq!(Trailer::split(&[b""; 0]).ok(), Some((0, None)));
+        for bytes in [&b"a snapshot"[..], b""] {
+            assert_eq!(Trailer::snapshot_length(bytes).ok(), Some(bytes.len()));
+        }
         let mut inner = b"a user writes this: ".to_vec();
         trailer(2, Some((300, 1))).append(&mut inner);
         assert!(Trailer::is_needed(&inner) && !Trailer::is_needed(b"a snapshot"));
@@ -186,6 +218,7 @@ mod tests {
         assert!(Trailer::split(&[&bytes]).is_ok());
         for from in 1..bytes.len() - MARK.len() {
             assert!(Trailer::split(&[&bytes[from..]]).is_err(), "{from}");
+            assert!(Trailer::snapshot_length(&bytes[from..]).is_err(), "{from}");
         }
         let mut bytes = Vec::new();
         trailer(0, Some((limits::MAX_PERSISTED + 1, 0))).append(&mut bytes);

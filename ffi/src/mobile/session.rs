@@ -312,6 +312,16 @@ impl Session {
         Ok(self.shared.with(|driver| Ok(driver.client().synced()))?)
     }
 
+    /// Whether the root model has persisted something that the reflector has not stored yet.
+    pub fn has_unpersisted(&self) -> Result<bool> {
+        Ok(self.shared.with(|driver| Ok(driver.client().unpersisted()))?)
+    }
+
+    /// The newest version of the app that is known to be used in this room, if it is newer than this one.
+    pub fn newer_version(&self) -> Result<Option<u32>> {
+        Ok(self.shared.with(|driver| Ok(driver.client().newer_version()))?)
+    }
+
     /// The views that there are, in the order in which they came, as hexadecimal text.
     pub fn views(&self) -> Result<Vec<String>> {
         Ok(self.shared.with(|driver| {

@@ -8,19 +8,23 @@ extension Session {
   /// of the loop. It ends with the session, when the task that iterates is cancelled, and when the
   /// sequence and its iterator are dropped. It has one consumer; who wants more subscribes more often.
   /// While there is no view nothing comes; it goes on with the next one.
+  ///
+  /// At most 65,536 events wait to be taken. Who lets more gather is told by the end of the sequence, behind those
+  /// that wait, while the session goes on: ``connection`` is not over then.
   public func events(
     _ scope: String, _ event: String, handling: Handling = .queued
   ) -> AsyncStream<Event> {
     let isLatest = handling == .latest
     let (stream, continuation) = AsyncStream.makeStream(
-      of: Event.self, bufferingPolicy: isLatest ? .bufferingNewest(1) : .unbounded)
+      of: Event.self,
+      bufferingPolicy: isLatest ? .bufferingNewest(1) : .bufferingOldest(Self.mostWaiting))
     let subscription: UInt64? = state.with { state in
       // It only fails if the library has a bug; the session notices.
       guard state.ended == nil,
         let number = try? ffi.subscribe(scope: scope, event: event, newestOnly: isLatest)
       else { return nil }
       // Still locked: the first event may arrive at once.
-      state.subscriptions[number] = continuation
+      state.subscriptions[number] = Consumer(continuation: continuation, isLatest: isLatest)
       return number
     }
     guard let subscription else {
@@ -30,6 +34,9 @@ extension Session {
     continuation.onTermination = { [weak self] _ in self?.unsubscribe(subscription) }
     return stream
   }
+
+  /// As many as the library lets wait to be pulled.
+  private static let mostWaiting = 65_536
 
   private func unsubscribe(_ subscription: UInt64) {
     let consumer = state.with { $0.subscriptions.removeValue(forKey: subscription) }

@@ -49,6 +49,22 @@ extension Session {
     get throws(TeatimeError) { try call { try ffi.synced() } }
   }
 
+  /// Whether the root model has persisted something that the reflector has not stored yet: a later version
+  /// of the app would begin with what was stored before. It is stored by itself, within seconds;
+  /// ``Notice/persisted(seq:)`` and ``Notice/notPersisted(_:message:)`` tell what becomes of it. Any thread may
+  /// ask; it takes turns with the simulation. `false` while there is no model.
+  public var hasUnpersisted: Bool {
+    /// - Throws: ``TeatimeError/Code/over``.
+    get throws(TeatimeError) { try call { try ffi.hasUnpersisted() } }
+  }
+
+  /// The newest version of the app that is used in this room, or has been, if it is newer than this one.
+  /// ``Notice/newerVersion(_:message:)`` tells when that changes.
+  public var newerVersion: Int? {
+    /// - Throws: ``TeatimeError/Code/over``.
+    get throws(TeatimeError) { try call { try ffi.newerVersion() }.map { Int($0) } }
+  }
+
   /// The session time up to which the model has been simulated.
   public var now: Duration {
     get throws(TeatimeError) { .microseconds(try call { try ffi.nowUs() }) }

@@ -7,9 +7,23 @@ extension Session {
     var isReady = false
     /// Set once it is over: what whoever waits is told.
     var ended: (any Error)?
-    var subscriptions: [UInt64: AsyncStream<Event>.Continuation] = [:]
+    var subscriptions: [UInt64: Consumer] = [:]
     var waiters: [UInt64: Waiter] = [:]
     var nextWaiter: UInt64 = 0
+  }
+
+  /// Who has subscribed.
+  struct Consumer {
+    let continuation: AsyncStream<Event>.Continuation
+    /// Wants the newest event only.
+    let isLatest: Bool
+
+    func take(_ event: Event) {
+      if case .dropped = continuation.yield(event), !isLatest {
+        // With a gap nobody could rely on what follows.
+        continuation.finish()
+      }
+    }
   }
 
   /// Waits until a view is ready, or until a receipt is applied.
@@ -52,7 +66,7 @@ extension Session {
     switch event {
     case .published(let subscription, let scope, let event, let data):
       let consumer = state.with { $0.subscriptions[subscription] }
-      consumer?.yield(Event(scope: scope, event: event, data: data))
+      consumer?.take(Event(scope: scope, event: event, data: data))
       return
     case .connection(let state, let status, let why):
       handle(
@@ -126,7 +140,7 @@ extension Session {
     guard let last else { return }
     // Without the lock: these call `forget`.
     connections.send(connection)
-    for consumer in last.subscriptions.values { consumer.finish() }
+    for consumer in last.subscriptions.values { consumer.continuation.finish() }
     for waiter in last.waiters.values { waiter.continuation.finish(throwing: error) }
     connections.end()
     progresses.end()

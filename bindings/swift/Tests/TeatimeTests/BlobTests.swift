@@ -126,7 +126,10 @@ final class BlobTests: SessionTestCase {
     let json = try JSONEncoder().encode([handle])
     XCTAssertEqual(String(decoding: json, as: UTF8.self), "[\"\(text)\"]")
     XCTAssertEqual(try JSONDecoder().decode([BlobHandle].self, from: json), [handle])
-    for wrong in ["", "teatime-blob:", String(text.dropLast()), text + "0", text.uppercased()] {
+    let largest = text.replacingOccurrences(of: "0000000000000102", with: "7fffffffffffffff")
+    XCTAssertEqual(BlobHandle(largest)?.size, Int.max)
+    let tooLarge = text.replacingOccurrences(of: "0000000000000102", with: "8000000000000000")
+    for wrong in [tooLarge, "", "teatime-blob:", String(text.dropLast()), text + "0", text.uppercased()] {
       XCTAssertNil(BlobHandle(wrong), wrong)
       let json = try JSONEncoder().encode([wrong])
       XCTAssertThrowsError(try JSONDecoder().decode([BlobHandle].self, from: json))

@@ -45,6 +45,33 @@ final class EventTests: SessionTestCase {
     XCTAssertEqual(got, Array(0..<10_000))
   }
 
+  func testWhoLetsTooManyEventsGatherIsToldByTheEnd() async throws {
+    let session = try await join()
+    let numbers = session.events("a", "number")
+    let end = session.events("a", "end", handling: .latest)
+    try await inTime("room for 65,540 events") {
+      var number = 0
+      while number < 65_540 {
+        do {
+          try session.publishToViews("a", "number", number)
+          number += 1
+        } catch let error as TeatimeError where error.code == .tooFast {
+          try await Task.sleep(for: .milliseconds(1))
+        }
+      }
+    }
+    try session.publishToViews("a", "end", 0)
+    try await end.first("end")
+    let left = try await numbers.all()
+    XCTAssertEqual(left.count, 65_536)
+    XCTAssertEqual(try left.last?.decode(as: Int.self), 65_535)
+    XCTAssertFalse(session.connection.state.isOver)
+    // Nothing else ends with it.
+    let more = session.events("a", "number", handling: .latest)
+    try session.publishToViews("a", "number", 7)
+    try await more.first("number")
+  }
+
   func testTheLatestIsTheNewestThatWasNotTaken() async throws {
     let session = try await join()
     let latest = session.events("a", "number", handling: .latest)

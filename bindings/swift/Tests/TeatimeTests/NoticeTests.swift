@@ -13,4 +13,11 @@ final class NoticeTests: XCTestCase {
       XCTAssertEqual(Notice(told), wanted)
     }
   }
+
+  func testWhatIsNotPersistedIsToldWithItsCauseIfThatMayPass() {
+    let full = TeatimeFFI.Event.notPersisted(status: .notStored, why: "the disk is full")
+    XCTAssertEqual(Notice(full), .notPersisted(.notStored, message: "the disk is full"))
+    let newer = TeatimeFFI.Event.notPersisted(status: nil, why: "newer")
+    XCTAssertEqual(Notice(newer), .notPersisted(nil, message: "newer"))
+  }
 }

@@ -84,6 +84,32 @@ final class PersistedTests: XCTestCase {
     }
   }
 
+  func testWhatTwoNewerVersionsHaveReplacedIsNotStoredAndThatIsTold() async throws {
+    let first = try await join(board1, "three")
+    try await rename(first, "tea")
+    XCTAssertFalse(try first.hasUnpersisted)
+    XCTAssertNil(try first.newerVersion)
+    for board in [board2, board3] {
+      let newer = try await join(board, "three")
+      try await rename(newer, "newer")
+      newer.leave()
+    }
+    let notices = first.notices
+    try first.publish("board", "rename", "late")
+    let told = try await inTime("word of it") {
+      await notices.first { if case .notPersisted = $0 { true } else { false } }
+    }
+    guard case .notPersisted(nil, let message) = told else {
+      return XCTFail("\(told as Any)")
+    }
+    XCTAssertTrue(message.contains("stays in the session of this version"), message)
+    XCTAssertTrue(try first.hasUnpersisted)
+    XCTAssertEqual(try first.newerVersion, 3)
+    first.leave()
+    XCTAssertThrowsError(try first.hasUnpersisted)
+    XCTAssertThrowsError(try first.newerVersion)
+  }
+
   func testAMigrationThatFailsIsThrownAndLosesNothing() async throws {
     let second = try await join(board2, "cursed")
     try await rename(second, "cursed")

@@ -75,6 +75,42 @@ fn package_for_ios_is_whole() {
     check_archives(&into, &framework);
 }
 
+/// Apple wants reasons for calls by which devices could be recognized: the Swift package gives them for those that
+/// the library may need, and for no others.
+#[test]
+fn what_apple_wants_reasons_for_is_declared() {
+    let calls = [
+        (
+            "NSPrivacyAccessedAPICategoryFileTimestamp",
+            "fgetattrlist fstat fstatat getattrlist getattrlistat getattrlistbulk lstat stat",
+        ),
+        ("NSPrivacyAccessedAPICategorySystemBootTime", "mach_absolute_time"),
+        (
+            "NSPrivacyAccessedAPICategoryDiskSpace",
+            "fstatfs fstatvfs getattrlist fgetattrlist getattrlistat statfs statvfs",
+        ),
+    ];
+    let needed: BTreeSet<_> =
+        include_str!("apple.symbols").lines().skip(1).flat_map(str::split_whitespace).collect();
+    let of_it = calls.iter().filter(|(_, calls)| calls.split(' ').any(|one| needed.contains(one)));
+    let wanted: Vec<_> = of_it.map(|(category, _)| *category).collect();
+    let file = root().join("bindings/swift/Sources/Teatime/PrivacyInfo.xcprivacy");
+    let list = plist::Value::from_file(file).expect("a property list");
+    let list = list.as_dictionary().expect("a dictionary");
+    assert_eq!(list["NSPrivacyTracking"].as_boolean(), Some(false));
+    let declared = list["NSPrivacyAccessedAPITypes"].as_array().expect("categories");
+    let declared: Vec<_> = declared
+        .iter()
+        .map(|one| {
+            let one = one.as_dictionary().expect("a category");
+            let reasons = one["NSPrivacyAccessedAPITypeReasons"].as_array().expect("reasons");
+            assert!(!reasons.is_empty());
+            text(one, "NSPrivacyAccessedAPIType")
+        })
+        .collect();
+    assert_eq!(declared, wanted);
+}
+
 /// What the property list of an XCFramework says, all of which must be there.
 fn slices(framework: &Path) -> Vec<Slice> {
     let list = plist::Value::from_file(framework.join("Info.plist")).expect("a property list");

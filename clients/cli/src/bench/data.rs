@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,17 +29,31 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 struct Served {
     process: Child,
     url: String,
-    directory: PathBuf,
+}
+
+/// What the servers keep. It goes at the very end: some file systems take long to make files when many have
+/// just been removed, and what is measured next would pay for that.
+struct Kept(PathBuf);
+
+impl Kept {
+    fn new() -> Self {
+        let name = format!("teatime-bench-{}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Served {
-    fn start() -> Result<Self, Failure> {
-        let name = format!("teatime-bench-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
+    fn start(directory: &Path) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(failed)?;
         let mut process = Command::new(program)
             .args(["reflector", "--json", "--listen", "127.0.0.1:0", "--data"])
-            .arg(&directory)
+            .arg(directory)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(failed)?;
@@ -49,7 +63,7 @@ impl Served {
         }
         let told: Value = serde_json::from_str(&line).map_err(failed)?;
         let url = told["url"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { process, url, directory })
+        Ok(Self { process, url })
     }
 }
 
@@ -58,7 +72,6 @@ impl Drop for Served {
         // Nothing of it is needed any more.
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -111,8 +124,8 @@ impl Write for Content {
 }
 
 /// How long events take in a session beside transfers on the same reflector, and without any.
-fn beside(quick: bool) -> Result<Value, Failure> {
-    let served = Served::start()?;
+fn beside(directory: &Path, quick: bool) -> Result<Value, Failure> {
+    let served = Served::start(directory)?;
     let config = teatime_chat::config("bench", &ChatOptions::default()).map_err(failed)?;
     let data = Data::new(&config, &served.url).map_err(failed)?;
     let mut driver = Driver::join(config, &served.url, Arc::new(|| {})).map_err(failed)?;
@@ -187,12 +200,18 @@ fn round_trips(driver: &mut Driver, number: usize) -> Result<Vec<f64>, Failure> 
 /// Measures both ways, without and with a password.
 pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
     let rounds = if quick { 1 } else { 5 };
-    let speeds = [None, Some("sesame")].into_iter().map(|password| measure(password, rounds));
-    speeds.chain([beside(quick)]).collect()
+    let kept = Kept::new();
+    std::fs::create_dir(&kept.0).map_err(failed)?;
+    let in_it = |name: &str| kept.0.join(name);
+    Ok(vec![
+        measure(&in_it("open"), None, rounds)?,
+        measure(&in_it("sealed"), Some("sesame"), rounds)?,
+        beside(&in_it("beside"), quick)?,
+    ])
 }
 
-fn measure(password: Option<&str>, rounds: u64) -> Result<Value, Failure> {
-    let served = Served::start()?;
+fn measure(directory: &Path, password: Option<&str>, rounds: u64) -> Result<Value, Failure> {
+    let served = Served::start(directory)?;
     let config = teatime_chat::config("bench", &ChatOptions::default()).map_err(failed)?;
     let data = Data::new(&config.password(password), &served.url).map_err(failed)?;
     let go_on = &mut |_| ControlFlow::Continue(());

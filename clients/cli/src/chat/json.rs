@@ -5,12 +5,13 @@ use std::sync::mpsc::Receiver;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use teatime::{ConnectionState, Divergence, SessionEvent};
+use teatime::{ConnectionState, Divergence, NotPersisted, SessionEvent};
 use teatime_chat::ChatUpdate;
 
 use super::room::{Command, Room};
 use super::{Wake, wait};
 use crate::Failure;
+use crate::codes::error_line;
 
 /// What a line of standard input may be.
 #[derive(Debug, Deserialize)]
@@ -103,9 +104,13 @@ impl Form {
                     "event": "newer_version", "version": newer.newer, "own": newer.own,
                     "message": newer.to_string(),
                 }))?,
-                SessionEvent::NotPersisted(why) => print(&json!({
-                    "event": "not_persisted", "message": why.to_string(),
-                }))?,
+                SessionEvent::NotPersisted(why) => {
+                    let is_failure = matches!(why, NotPersisted::NotStored(_));
+                    let code = is_failure.then_some("NOT_STORED");
+                    print(&json!({
+                        "event": "not_persisted", "code": code, "message": why.to_string(),
+                    }))?;
+                }
                 SessionEvent::FaultKept(Ok(file)) => {
                     print(&json!({ "event": "fault_kept", "recording": file }))?;
                 }
@@ -179,10 +184,6 @@ fn view_info(room: &Room) -> Value {
         "nickname": room.nickname(),
         "participants": room.model().map(|model| model.participants()),
     })
-}
-
-fn error_line(code: &str, message: &dyn std::fmt::Display) -> Value {
-    json!({ "event": "error", "code": code, "message": message.to_string() })
 }
 
 /// Prints a line at once. If nobody reads any more there is nothing left to do.

@@ -57,6 +57,10 @@ final class JSONLines: FrontEnd {
       if let message { complain(TeatimeError(.io, message)) }
     case .newerVersion(let version, let message):
       Output.print(json: ["event": "newer_version", "version": version, "message": message])
+    case .notPersisted(let code, let message):
+      Output.print(json: [
+        "event": "not_persisted", "code": code?.name ?? NSNull() as Any, "message": message,
+      ])
     case .viewReady, .viewLost, .synced, .held, .persisted: break
     }
   }

@@ -11,7 +11,8 @@ struct Plain: FrontEnd {
     case .notice(.diverged(_, _, _, let evidence, let message)):
       let more = (evidence.map { "see: teatime diff \($0)" } ?? message).map { "; \($0)" } ?? ""
       Output.complain("this client's state was not the right one and has been replaced\(more)")
-    case .notice(.newerVersion(_, let message)): Output.complain(message)
+    case .notice(.newerVersion(_, let message)), .notice(.notPersisted(_, let message)):
+      Output.complain(message)
     case .joined, .viewInfo, .connection, .notice: break
     }
   }

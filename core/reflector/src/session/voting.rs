@@ -275,7 +275,7 @@ impl Session {
         turn.out.extend(roots.map(|roots| self.holds(Holding::Snapshot(roots))));
         (self.begun_with, self.is_used) = (None, true);
         if let Some(part) = trailer.and_then(|trailer| trailer.persisted) {
-            self.to_keep = Some((info.seq, part));
+            self.to_keep = Some(self.kept(info.seq, part));
             (self.persist_wanted, self.persist_failures) = (false, 0);
         }
         self.log.replace_by(info, &parts);

@@ -3,7 +3,14 @@ package teatime
 import kotlin.jvm.JvmInline
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.withContext
+import kotlinx.serialization.KSerializer
 import kotlinx.serialization.Serializable
+import kotlinx.serialization.SerializationException
+import kotlinx.serialization.descriptors.PrimitiveKind
+import kotlinx.serialization.descriptors.PrimitiveSerialDescriptor
+import kotlinx.serialization.descriptors.SerialDescriptor
+import kotlinx.serialization.encoding.Decoder
+import kotlinx.serialization.encoding.Encoder
 import teatime.ffi.Session as NativeSession
 import teatime.ffi.Transfer as NativeTransfer
 
@@ -20,16 +27,16 @@ import teatime.ffi.Transfer as NativeTransfer
  * @property text the text
  */
 @JvmInline
-@Serializable
+@Serializable(with = BlobHandleSerializer::class)
 public value class BlobHandle(public val text: String) {
     init {
         val digits = text.removePrefix(PREFIX)
         val fine = text.startsWith(PREFIX) && digits.length == NAME + SIZE + MARK &&
-            digits.all { it in '0'..'9' || it in 'a'..'f' }
+            digits.all { it in '0'..'9' || it in 'a'..'f' } && digits[NAME] < '8'
         if (!fine) throw TeatimeException.of(ErrorCode.BAD_BLOB_HANDLE, "the text is no handle of a blob")
     }
 
-    /** How many bytes the blob has. */
+    /** How many bytes the blob has: less than 2^63. */
     public val size: Long get() = text.drop(PREFIX.length + NAME).take(SIZE).toULong(16).toLong()
 
     override fun toString(): String = text
@@ -41,6 +48,19 @@ public value class BlobHandle(public val text: String) {
         const val NAME = 64
         const val SIZE = 16
         const val MARK = 32
+    }
+}
+
+/** What is no handle is told as whatever else cannot be decoded. */
+internal object BlobHandleSerializer : KSerializer<BlobHandle> {
+    override val descriptor: SerialDescriptor = PrimitiveSerialDescriptor("teatime.BlobHandle", PrimitiveKind.STRING)
+
+    override fun serialize(encoder: Encoder, value: BlobHandle): Unit = encoder.encodeString(value.text)
+
+    override fun deserialize(decoder: Decoder): BlobHandle = try {
+        BlobHandle(decoder.decodeString())
+    } catch (wrong: TeatimeException) {
+        throw SerializationException(wrong.message, wrong)
     }
 }
 

@@ -194,6 +194,17 @@ public class Session private constructor(native: NativeSession, private val cons
     /** The model that is known by a name, if there is one. */
     public fun wellKnown(name: String): ModelId? = driver.ask { it.wellKnown(name) }?.let(::ModelId)
 
+    internal val isOver: Boolean get() = driver.end() != null
+
+    /** Also while the connection is broken; not when the session is over. */
+    internal val hasModel: Boolean
+        get() = try {
+            driver.ask { it.views() }
+            true
+        } catch (_: TeatimeException) {
+            false
+        }
+
     /** The views that there are, in the order in which they came. */
     public val views: List<ViewId> get() = driver.ask { it.views() }.map(::ViewId)
 
@@ -208,6 +219,19 @@ public class Session private constructor(native: NativeSession, private val cons
 
     /** Whether the model is up to date with the reflector. */
     public val isSynced: Boolean get() = driver.ask { it.synced() }
+
+    /**
+     * Whether the root model has persisted something that the reflector has not stored yet: a later version of the
+     * app would begin with what was stored before. It is stored by itself, within seconds; [Notice.Persisted] and
+     * [Notice.NotPersisted] tell what becomes of it. False while there is no model.
+     */
+    public val hasUnpersisted: Boolean get() = driver.ask { it.hasUnpersisted() }
+
+    /**
+     * The newest version of the app that is used in this room, or has been, if it is newer than this one.
+     * [Notice.NewerVersion] tells when that changes.
+     */
+    public val newerVersion: UInt? get() = driver.ask { it.newerVersion() }
 
     /** The session time up to which the model has been simulated. */
     public val now: Duration get() = duration(driver.ask { it.nowUs() })

@@ -10,10 +10,16 @@ import kotlin.time.TimeSource
 import kotlinx.coroutines.async
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
+import kotlinx.serialization.ExperimentalSerializationApi
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.SerializationException
+import kotlinx.serialization.descriptors.SerialDescriptor
 import kotlinx.serialization.encodeToString
+import kotlinx.serialization.encoding.AbstractDecoder
+import kotlinx.serialization.encoding.CompositeDecoder
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.modules.EmptySerializersModule
+import kotlinx.serialization.serializer
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -127,11 +133,26 @@ class BlobsTest {
         assertEquals(258, handle.size)
         assertEquals("[\"$text\"]", Json.encodeToString(listOf(handle)))
         assertEquals(listOf(handle), Json.decodeFromString<List<BlobHandle>>("[\"$text\"]"))
-        for (wrong in listOf("", "teatime-blob:", text.dropLast(1), text + "0", text.uppercase(), text.drop(1) + "0")) {
+        val largest = text.replace("0000000000000102", "7" + "f".repeat(15))
+        assertEquals(Long.MAX_VALUE, BlobHandle(largest).size)
+        val tooLarge = text.replace("0000000000000102", "8" + "0".repeat(15))
+        for (wrong in listOf(tooLarge, "", "teatime-blob:", text.dropLast(1), text + "0", text.uppercase(), text.drop(1) + "0")) {
             assertEquals(ErrorCode.BAD_BLOB_HANDLE, failure { BlobHandle(wrong) }.code, wrong)
             val read = runCatching { Json.decodeFromString<List<BlobHandle>>("[\"$wrong\"]") }
             assertTrue(read.exceptionOrNull() is SerializationException, wrong)
+            val elsewhere = runCatching { serializer<BlobHandle>().deserialize(Bare(wrong)) }
+            assertTrue(elsewhere.exceptionOrNull() is SerializationException, wrong)
         }
+    }
+
+    /** A format that passes on what a serializer throws, as not all of them do. */
+    @OptIn(ExperimentalSerializationApi::class)
+    private class Bare(private val text: String) : AbstractDecoder() {
+        override val serializersModule = EmptySerializersModule()
+
+        override fun decodeElementIndex(descriptor: SerialDescriptor) = CompositeDecoder.DECODE_DONE
+
+        override fun decodeString() = text
     }
 
     @Serializable

@@ -4,6 +4,7 @@ import kotlin.time.Duration.Companion.milliseconds
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Test
 import teatime.ffi.Event as NativeEvent
+import teatime.ffi.TeaStatus
 
 class NoticesTest {
     @Test
@@ -12,5 +13,12 @@ class NoticesTest {
             val told = notice(NativeEvent.Diverged(7u, 1_500_000u, "ab", evidence, why))
             assertEquals(Notice.Diverged(7u, 1500.milliseconds, "ab", evidence, why), told)
         }
+    }
+
+    @Test
+    fun `what is not persisted is told with its cause if that may pass`() {
+        val full = notice(NativeEvent.NotPersisted(TeaStatus.NOT_STORED, "the disk is full"))
+        assertEquals(Notice.NotPersisted(ErrorCode.NOT_STORED, "the disk is full"), full)
+        assertEquals(Notice.NotPersisted(null, "newer"), notice(NativeEvent.NotPersisted(null, "newer")))
     }
 }

@@ -2,11 +2,17 @@ package teatime
 
 import java.net.URI
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineExceptionHandler
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.yield
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNotNull
@@ -92,6 +98,42 @@ class OutageTest {
                     // The old view has ended: what it had heard is there, and the end.
                     assertEquals(1, patiently("end of the old view") { views[0].second.toList() }.size)
                 }
+            }
+        }
+    }
+
+    @Test
+    fun `a view fails by what is refused while the line is broken but not by what ends it`() = withReflector { url ->
+        for (handled in listOf(true, false)) Wire(url).use { wire ->
+            val broken = CompletableDeferred<Unit>()
+            val failures = CompletableDeferred<Throwable>()
+            val scope = CoroutineScope(SupervisorJob() + CoroutineExceptionHandler { _, failure -> failures.complete(failure) })
+            val session = join(room(wire.url), scope) {
+                launch {
+                    broken.await()
+                    // The model is there, and the view stays.
+                    try {
+                        session.requestVote()
+                    } catch (early: TeatimeException) {
+                        if (!handled) throw early
+                    }
+                    // This one is told that the session is over, or has no model any more.
+                    while (true) {
+                        session.participants
+                        yield()
+                    }
+                }
+            }
+            wire.cut()
+            session.untilState("loss") { it is ConnectionState.Reconnecting }
+            broken.complete(Unit)
+            if (handled) session.leave()
+            patiently("end") { session.awaitEnd() }
+            if (handled) {
+                assertFalse(failures.isCompleted)
+            } else {
+                val failure = patiently("failure") { failures.await() } as TeatimeException
+                assertEquals(ErrorCode.NOT_JOINED, failure.code)
             }
         }
     }

@@ -3,6 +3,8 @@ package teatime
 import kotlinx.coroutines.flow.first
 import kotlinx.serialization.Serializable
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Assumptions.assumeTrue
 import org.junit.jupiter.api.BeforeEach
@@ -47,6 +49,25 @@ class PersistedTest {
             assertEquals(Board("coffee", 42), third.read<Board>("board"))
             listOf(first, second, third).forEach { it.close() }
         }
+    }
+
+    @Test
+    fun `what two newer versions have replaced is not stored and that is told`() = withReflector { url ->
+        val first = join(options(url, "1", "three"))
+        first.rename("tea")
+        assertFalse(first.hasUnpersisted)
+        assertNull(first.newerVersion)
+        for (version in listOf("2", "3")) join(options(url, version, "three")).use { it.rename("newer") }
+        val notices = first.notices()
+        first.publish("board", "rename", "late")
+        val told = patiently("word of it") { notices.first { it is Notice.NotPersisted } } as Notice.NotPersisted
+        assertNull(told.code)
+        assertTrue("stays in the session of this version" in told.why, told.why)
+        assertTrue(first.hasUnpersisted)
+        assertEquals(3u, first.newerVersion)
+        first.close()
+        assertEquals(ErrorCode.OVER, failure { first.hasUnpersisted }.code)
+        assertEquals(ErrorCode.OVER, failure { first.newerVersion }.code)
     }
 
     @Test

@@ -57,7 +57,7 @@ class PublicApiTest {
         val sends = listOf("publish", "publishJson", "awaitPublish", "publishToViews", "publishJsonToViews")
         val listens = listOf("events", "notices", "connection", "progress", "ready", "applied", "awaitEnd")
         val reads = listOf("read", "readJson", "wellKnown", "views", "stateHash", "isSynced", "now", "externalNow",
-            "extrapolatedNow", "random", "statistics", "id", "viewId", "badge", "session", "coroutineContext")
+            "extrapolatedNow", "random", "statistics", "hasUnpersisted", "newerVersion", "id", "viewId", "badge", "session", "coroutineContext")
         val blobs = listOf("store", "fetch", "owns")
         val connects = listOf("reconnect", "onBackground", "onForeground", "leave", "close", "requestVote")
         val members = (Session::class.publicMembers() + View::class.publicMembers()).map { it.name }

@@ -82,6 +82,7 @@ class ChatModel(private val room: Room) {
                         notice.why?.let { tell(ChatUpdate.Failure(ErrorCode.IO.name, it)) }
                     }
                     is Notice.NewerVersion -> tell(ChatUpdate.NewerVersion(notice))
+                    is Notice.NotPersisted -> tell(ChatUpdate.NotPersisted(notice))
                     is Notice.Synced, is Notice.Held, is Notice.Persisted -> {}
                 }
             }

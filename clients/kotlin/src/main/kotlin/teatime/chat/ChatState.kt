@@ -57,6 +57,9 @@ sealed interface ChatUpdate {
     /** Somebody uses a newer version of the app. */
     data class NewerVersion(val notice: Notice.NewerVersion) : ChatUpdate
 
+    /** What is to outlive this version of the app is not stored. */
+    data class NotPersisted(val notice: Notice.NotPersisted) : ChatUpdate
+
     /** Something failed, and the chat goes on. */
     data class Failure(val code: String, val message: String) : ChatUpdate
 }

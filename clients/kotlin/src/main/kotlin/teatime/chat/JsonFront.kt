@@ -71,6 +71,10 @@ internal class JsonFront : Front() {
             put("version", update.notice.version.toLong())
             put("message", update.notice.why)
         }
+        is ChatUpdate.NotPersisted -> event("not_persisted") {
+            put("code", update.notice.code?.name)
+            put("message", update.notice.why)
+        }
         is ChatUpdate.Connection, is ChatUpdate.Failure -> {}
     }
 

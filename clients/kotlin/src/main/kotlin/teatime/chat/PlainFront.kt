@@ -15,6 +15,7 @@ internal class PlainFront : Front() {
             fail("DIVERGED", "this client's state was not the right one and has been replaced$evidence")
         }
         if (update is ChatUpdate.NewerVersion) fail("NEWER_VERSION", update.notice.why)
+        if (update is ChatUpdate.NotPersisted) fail("NOT_PERSISTED", update.notice.why)
         if (update !is ChatUpdate.History) return
         newLines(shown, update.lines).forEach { print(it.text) }
         shown = update.lines
