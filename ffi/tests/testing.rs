@@ -167,7 +167,7 @@ fn a_program_with_both_libraries_is_told_so() {
     fs::write(&source, PROGRAM).expect("the target directory can be written");
     let said = |packages: &str, name: &str| {
         let program = scratch(name);
-        compile("gcc", &PREFIX, packages, &[], &[source.clone()], &program);
+        compile("gcc", &PREFIX, packages, &[], std::slice::from_ref(&source), &program);
         let output = Command::new(&program).output().expect("it was built");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         (text(output.stdout), text(output.stderr))
