@@ -6,7 +6,8 @@ use super::report::Violation;
 use super::scenario::Scenario;
 use super::world;
 
-/// How often a plan is played that does not always fail in the same way, before it counts as one that does not fail.
+/// How often a plan is played to see whether it always fails in the same way (by chance it may once); and how often
+/// one that does not, before it counts as one that does not fail.
 const TRIES: u32 = 3;
 
 /// What was found.
@@ -15,7 +16,7 @@ pub struct Shrunk {
     pub plan: Plan,
     /// How it fails.
     pub violation: Violation,
-    /// Whether the first plan failed in exactly the same way when it was played again, if it was. If not,
+    /// Whether the first plan failed in exactly the same way each time when it was played again, if it was. If not,
     /// something has a part in it that does not follow from the plan.
     pub reproduced: Option<bool>,
 }
@@ -23,8 +24,8 @@ pub struct Shrunk {
 /// The smallest plan found within so many runs that fails by the same mistake, and how.
 pub fn shrink(scenario: &dyn Scenario, plan: &Plan, violation: &Violation, runs: u32) -> Shrunk {
     quiet::during(|| {
-        let again = (runs > 0).then(|| world::play(plan, scenario));
-        let reproduced = again.map(|again| again.as_ref().err() == Some(violation));
+        let is_same = |_| world::play(plan, scenario).as_ref().err() == Some(violation);
+        let reproduced = (runs > 0).then(|| (0..TRIES).all(is_same));
         let tries = if reproduced == Some(false) { TRIES } else { 1 };
         let best = (plan.clone(), violation.clone());
         let mut shrinker = Shrinker { scenario, of: violation, runs, tries, best };

@@ -214,7 +214,10 @@ fn what_comes_from_outside_is_found_at_the_first_event_and_named() {
         (Planted::Static, "number", "event board/put"),
         (Planted::LaterOnly, "number", "future message"),
     ] {
-        let failure = failure(planted);
+        // The order of a map of two may well be the same a few times.
+        let failure = (0..5).map(|_| failure(planted));
+        let mut failure = failure.skip_while(|failure| failure.is_reproduced() == Some(true));
+        let failure = failure.next().expect("it is not the same each time");
         // Whoever comes there first: the twin, or another participant.
         let of = failure.smallest().of;
         assert!([Invariant::Sync, Invariant::Agreement].contains(&of), "{failure}");
