@@ -53,7 +53,7 @@ pub enum tea_event_kind {
     NewerVersion = 12,
     /// What the root model has persisted is not stored: a later version of the app would begin with what
     /// was stored before. If the reflector cannot store it status is TEA_STATUS_NOT_STORED, and it
-    /// tries again; otherwise newer versions have persisted. message says so to people. It comes once,
+    /// tries again, unless what it has stored is damaged; otherwise newer versions have persisted. message says so to people. It comes once,
     /// and again after something else was stored.
     NotPersisted = 13,
 }

@@ -220,7 +220,7 @@ fn tells_people_what_cannot_be_persisted(who: Client) {
     let full = chat.wait_for("not_persisted");
     let why = full["message"].as_str().expect("a string");
     assert_eq!(full["code"], "NOT_STORED", "{full}");
-    assert!(why.contains("the disk is full; it is tried again"), "{why}");
+    assert!(why.contains("cannot be stored for now: the disk is full"), "{why}");
     // Something was stored in between; otherwise it would be told once.
     proxy.tell(&ServerMessage::Persisted(1));
     proxy.tell(&told(None));

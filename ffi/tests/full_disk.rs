@@ -126,7 +126,7 @@ fn a_full_disk_of_the_reflector_is_told_in_c_until_there_is_room() {
     ok(unsafe { tea_session_publish(session, text("board"), text("swell"), swell, null_mut()) });
     let (status, message) = wait_for(session, tea_event_kind::NotPersisted);
     assert_eq!(status, tea_status::NotStored);
-    assert!(message.contains("the disk is full; it is tried again"), "{message}");
+    assert!(message.contains("cannot be stored for now: the disk is full"), "{message}");
     assert!(unpersisted(session));
     disk.set_capacity(None);
     wait_for(session, tea_event_kind::Persisted);
@@ -179,7 +179,7 @@ fn a_full_disk_of_the_reflector_is_told_to_phones_until_there_is_room() {
     let told = wait_for(&|event| matches!(event, Event::NotPersisted { .. }));
     let Event::NotPersisted { status, why } = told else { unreachable!() };
     assert_eq!(status, Some(tea_status::NotStored));
-    assert!(why.contains("the disk is full; it is tried again"), "{why}");
+    assert!(why.contains("cannot be stored for now: the disk is full"), "{why}");
     assert!(session.has_unpersisted().expect("it is alive"));
     disk.set_capacity(None);
     wait_for(&|event| matches!(event, Event::Persisted { .. }));

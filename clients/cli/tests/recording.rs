@@ -389,7 +389,7 @@ fn what_goes_wrong_is_told_in_json_to_who_asked_for_it() {
     told(&["branch", &path("right"), "--into", &path("app"), "--as", "new"], "IO");
     let record = ["record", "--reflector", &url, "--to"];
     told(&[&record[..], &[&path("right")]].concat(), "IO");
-    drop(Program::chat(&url, &["--name", "shut", "--password", "p"]));
+    let _inside = Program::chat(&url, &["--name", "shut", "--password", "p"]);
     let shut = [&path("shut"), "--name", "shut", "--password", "q"];
     told(&[&record[..], &shut].concat(), "WRONG_PASSWORD");
 }

@@ -208,10 +208,10 @@ impl Journal {
         head.timeline ^ self.storage.as_ref().map_or(0, |storage| storage.era())
     }
 
-    /// What is stored of the rooms of a name, but for one session.
-    pub(crate) fn claims(&self, room: &Room, but: SessionId) -> Claims {
+    /// What is stored of the rooms of a name.
+    pub(crate) fn claims(&self, room: &Room) -> Claims {
         let storage = self.storage.as_ref();
-        storage.map_or_else(Claims::default, |storage| storage.claims(room.name, room.id, but))
+        storage.map_or_else(Claims::default, |storage| storage.claims(room.name, room.id))
     }
 
     #[inline]

@@ -294,7 +294,7 @@ impl Reflector {
         }
         self.rooms.wake(&join.room, key);
         self.tell_newer(&join.room, key, connection);
-        self.keep(now, key);
+        self.keep_loaded(now, key);
         self.schedule(key);
         Ok(())
     }
@@ -307,9 +307,23 @@ impl Reflector {
             self.out.push_back(Output::Broadcast { session, frame });
         }
         if let Some(newest) = self.rooms.newest(room).filter(|newest| *newest > room.version) {
-            self.rooms.is_told(room, key, newest);
+            let session = self.sessions.get(&key);
+            if session.is_some_and(|session| session.views.connected() == 1) {
+                self.rooms.is_told(room, key, newest);
+            }
             let frame = ServerMessage::NewerVersion(newest).encode().into();
             self.out.push_back(Output::Send { connection, frame });
+        }
+    }
+
+    /// Somebody is in a session that may have been loaded: what is persisted in it should be kept.
+    fn keep_loaded(&mut self, now: u64, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Some((own, begun_with)) = session.loaded.take() else { return };
+        let (journal, out) = (&mut self.journal, &mut self.out);
+        if self.rooms.misses(&session.room, &own, begun_with.as_ref(), journal, out) {
+            session.to_keep = Some(own);
+            self.keep(now, key);
         }
     }
 
@@ -422,18 +436,17 @@ impl Reflector {
     ) -> Result<Session, Refusal> {
         let id = join.session;
         let session = Session::restore(key, id, stored, now, &self.config, &self.journal);
-        let mut session = session.map_err(|error| cannot_be_stored(id, &error))?;
+        let session = session.map_err(|error| cannot_be_stored(id, &error))?;
         // Others who are in its room may be served by another thread.
-        session.check_room(join)?;
+        if let Err(refusal) = session.check_room(join) {
+            return if session.is_used { Err(refusal) } else { self.begin(key, join) };
+        }
         let (journal, out) = (&mut self.journal, &mut self.out);
         let entered = self.rooms.enter(&session.room, key, false, journal, out);
         entered.map_err(|error| cannot_be_stored(id, &error))?;
         if session.is_used {
             self.rooms.is_used(&session.room);
         }
-        let Session { room, begun, to_keep, .. } = &mut session;
-        let begun = std::mem::take(begun);
-        to_keep.take_if(|own| !self.rooms.misses(room, own, begun.as_ref()));
         tracing::info!(session = %id, "a session goes on");
         // Nobody is in it as long as the join is not accepted.
         self.idle.push_back((now, key));
@@ -453,10 +466,9 @@ impl Reflector {
     fn begin_anew(&mut self, key: SessionKey, join: &Join<'_>) -> Result<SessionKey, Refusal> {
         let kept = self.rooms.begins_with(&join.room);
         let session = self.sessions.get(&key).filter(|session| session.has_nothing());
-        if !session.is_some_and(|session| session.begins_anew(join, kept)) {
-            if session.is_some_and(|session| session.room == join.room) {
-                self.check_claims(join)?;
-            }
+        let Some(session) = session else { return Ok(key) };
+        if !session.begins_anew(join, kept) {
+            self.check_claims(join)?;
             return Ok(key);
         }
         // Something of it may still be on its way; if that fails it is gone from memory.
@@ -476,7 +488,7 @@ impl Reflector {
     /// A session in which nothing has happened belongs to those who keep something in a room of its name: whoever has
     /// mistyped the password, or does not know it, must not begin it in their place.
     fn check_claims(&self, join: &Join<'_>) -> Result<(), Refusal> {
-        if self.rooms.belongs_to_others(&join.room, join.session, &self.journal) {
+        if self.rooms.belongs_to_others(&join.room, &self.journal) {
             let detail = "with another password, or none, something is kept in a room of this name";
             return Err((CloseReason::WrongPassword, detail.into()));
         }

@@ -272,14 +272,9 @@ impl Rooms {
     }
 
     /// Whether a room belongs to others: they keep something in another one of its name, and in this one nobody has
-    /// done anything, but perhaps in the session that is named.
-    pub(crate) fn belongs_to_others(
-        &self,
-        info: &RoomInfo,
-        session: SessionId,
-        journal: &Journal,
-    ) -> bool {
-        let Claims { own, others } = journal.claims(info, session);
+    /// done anything.
+    pub(crate) fn belongs_to_others(&self, info: &RoomInfo, journal: &Journal) -> bool {
+        let Claims { own, others } = journal.claims(info);
         let room = self.all.get(&place(info));
         let own = own || room.is_some_and(|room| room.is_used || !room.kept.is_empty());
         let from = (info.name, Digest([0; 32]));
@@ -353,18 +348,25 @@ impl Rooms {
     /// should be: it could not be, or the session was copied here without its room, or that was lost. What another
     /// session of the version has persisted may be newer, and stays.
     pub(crate) fn misses(
-        &self,
+        &mut self,
         info: &RoomInfo,
         own: &Kept,
         begun_with: Option<&(u32, ByteBuf)>,
+        journal: &mut Journal,
+        out: &mut VecDeque<Output>,
     ) -> bool {
+        if self.all.get(&place(info)).is_some_and(|room| room.unreadable.is_some()) {
+            // By now it may be; then it is to be compared with what is there.
+            self.load(place(info), journal, out);
+        }
         let Some(room) = self.all.get(&place(info)) else { return false };
         if room.unreadable.is_some() {
             return own.version == info.version;
         }
-        let newer = room.kept.iter().filter(|kept| kept.version > own.version).count();
-        let there =
-            room.kept.iter().find(|kept| (own.version..=info.version).contains(&kept.version));
+        // What is on its way comes before it.
+        let kept = room.writing.as_ref().map_or(&room.kept, |writing| &writing.kept);
+        let newer = kept.iter().filter(|kept| kept.version > own.version).count();
+        let there = kept.iter().find(|kept| (own.version..=info.version).contains(&kept.version));
         there.map_or(newer < KEPT, |there| {
             let is_earlier = there.from.0 == own.from.0 && there.from.1 < own.from.1;
             let is_begun_with = begun_with

@@ -75,13 +75,14 @@ pub(crate) struct Session {
     persist_wanted: bool,
     /// What was persisted last could not be kept.
     keep_failed: bool,
-    /// What a session that was loaded from a storage began with, until it is looked at.
-    pub(crate) begun: Option<(u32, ByteBuf)>,
+    /// What is persisted in it and, if that is another thing, what it began with, as they were loaded from a
+    /// storage, until somebody is in it.
+    pub(crate) loaded: Option<(Kept, Option<(u32, ByteBuf)>)>,
     /// Not before this time is a vote held for that.
     next_persist: u64,
     /// How many such votes in a row came to nothing.
     persist_failures: u32,
-    /// What was persisted at the newest snapshot, or loaded, until it is on its way to where that is kept.
+    /// What was persisted at the newest snapshot, until it is on its way to where that is kept.
     pub(crate) to_keep: Option<Kept>,
 }
 
@@ -162,7 +163,7 @@ impl Session {
             is_used: false,
             persist_wanted: false,
             keep_failed: false,
-            begun: None,
+            loaded: None,
             next_persist: 0,
             persist_failures: 0,
             to_keep: None,
@@ -189,8 +190,8 @@ impl Session {
             let (_, trailer) = Trailer::split(&checkpoint.parts).unwrap_or_default();
             session.loaded_roots = session.own_roots(trailer.as_ref()).unwrap_or_default();
             let persisted = trailer.and_then(|trailer| trailer.persisted);
-            session.to_keep = persisted.map(|part| session.kept(checkpoint.info.seq, part));
-            session.begun = head.persisted;
+            let persisted = persisted.map(|part| session.kept(checkpoint.info.seq, part));
+            session.loaded = persisted.map(|own| (own, head.persisted));
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
             session.check_position()?;
             session.is_used = true;
@@ -200,8 +201,9 @@ impl Session {
         } else {
             session.begin_with(head.persisted.as_ref());
             let (roots, from) = (head.roots, Origin::default());
-            session.to_keep =
-                head.persisted.map(|(version, data)| Kept { version, data, roots, from });
+            let begun_with = head.persisted;
+            session.loaded =
+                begun_with.map(|(version, data)| (Kept { version, data, roots, from }, None));
         }
         for record in stored.records {
             match record.kind {
@@ -342,13 +344,10 @@ impl Session {
         !self.is_used && self.views.connected() == 0
     }
 
-    /// Whether, if it has nothing, it shall rather begin anew than let this join in: it has another password, or has
+    /// Whether, if it has nothing, it shall rather begin anew than let this join in: it is in another room, or has
     /// begun with something older than what there is now.
     pub(crate) fn begins_anew(&self, join: &Join<'_>, kept: Option<&Kept>) -> bool {
-        if self.check_room(join).is_err() {
-            return false;
-        }
-        if join.password_proof != self.password_proof {
+        if (join.room, join.password_proof) != (self.room, self.password_proof) {
             return true;
         }
         let begun = self.begun_with.zip(self.log.snapshot().map(|(info, _)| info.hash));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 #[cfg(feature = "storage")]
-use teatime_wire::{Archive, Beginning, limits};
+use teatime_wire::{Archive, Beginning, ServerMessage, limits};
 use teatime_wire::{Digest, SessionId};
 
 #[cfg(feature = "storage")]
@@ -116,7 +116,7 @@ pub struct InRoom {
 /// What is stored of the rooms of one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Claims {
-    /// Something is, in the room that was asked for.
+    /// Something is persisted in the room that was asked for, or somebody has done something in a session of it.
     pub own: bool,
     /// Something is persisted in another one.
     pub others: bool,
@@ -130,6 +130,12 @@ impl InRoom {
         let read = if is_kept { rooms::place_of(head) } else { journal::place_of(head) };
         let (name, id) = read.ok()?;
         Some(Self { name, id, is_kept })
+    }
+
+    /// Whether such a record shows that somebody has done something in its session.
+    pub fn is_use(kind: u8, bytes: &[u8]) -> bool {
+        let is_event = || matches!(ServerMessage::decode(bytes), Ok(ServerMessage::Event(_)));
+        kind == RecordKind::Ordered as u8 && is_event()
     }
 }
 
@@ -165,8 +171,8 @@ pub trait Storage: Send {
     /// What is stored of a session.
     fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError>;
 
-    /// What is stored of the rooms of a name, but for one session. This says `own` of the room of that id.
-    fn claims(&self, name: Digest, id: Digest, but: SessionId) -> Claims;
+    /// What is stored of the rooms of a name. This says `own` of the room of that id.
+    fn claims(&self, name: Digest, id: Digest) -> Claims;
 
     /// The reflector has no more of a session than what is stored of it. Until then, from
     /// [`begin`](Self::begin) or [`load`](Self::load) on, nobody may remove it.
@@ -220,7 +226,7 @@ impl Storage for Nowhere {
         match *self {}
     }
 
-    fn claims(&self, _: Digest, _: Digest, _: SessionId) -> Claims {
+    fn claims(&self, _: Digest, _: Digest) -> Claims {
         match *self {}
     }
 }

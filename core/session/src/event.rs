@@ -173,7 +173,7 @@ impl fmt::Display for NewerVersion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotPersisted {
-    /// The reflector cannot store it, for this reason. It tries again.
+    /// The reflector cannot store it, for this reason. It tries again, unless what it has stored before is damaged.
     NotStored(String),
     /// Newer versions of the app have persisted in this room, and what they have is not replaced.
     Newer,
@@ -184,7 +184,7 @@ impl fmt::Display for NotPersisted {
         match self {
             Self::NotStored(why) => write!(
                 f,
-                "what is to outlive this version of the app cannot be stored: {why}; it is tried again"
+                "what is to outlive this version of the app cannot be stored for now: {why}"
             ),
             Self::Newer => f.write_str(
                 "newer versions of this app have stored their data in this room: what is done here stays in \

@@ -119,6 +119,8 @@ impl Client {
 
     /// What had been persisted at a vote is not kept. The reflector tries again by itself, if that may help.
     pub(crate) fn hear_not_persisted(&mut self, failure: Option<&str>) {
+        // A snapshot that was loaded meanwhile looked as if it were.
+        self.persisting.kept = None;
         if !std::mem::replace(&mut self.persisting.refused, true) {
             let why =
                 failure.map_or(NotPersisted::Newer, |why| NotPersisted::NotStored(why.into()));

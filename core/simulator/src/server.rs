@@ -402,8 +402,8 @@ impl Storage for Timeless {
         self.0.load(session)
     }
 
-    fn claims(&self, name: Digest, id: Digest, but: SessionId) -> Claims {
-        self.0.claims(name, id, but)
+    fn claims(&self, name: Digest, id: Digest) -> Claims {
+        self.0.claims(name, id)
     }
 
     fn release(&mut self, session: SessionId) {

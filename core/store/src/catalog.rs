@@ -26,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) begin: Option<(SessionId, Position)>,
     /// If that is known.
     pub(crate) room: Option<InRoom>,
+    /// Somebody has done something in it.
+    pub(crate) is_used: bool,
     pub(crate) checkpoint: Option<(CheckpointFile, Position)>,
     /// Index and time of the newest note of use, and where it is.
     pub(crate) touched: Option<(u64, u64, Position)>,
@@ -44,6 +46,12 @@ impl Session {
 
     fn covers(&self, seq: u64, index: u64) -> bool {
         self.checkpoint_file().is_some_and(|file| seq <= file.seq && index < file.index)
+    }
+
+    fn is_used(&mut self, rooms: &mut Rooms) {
+        if !std::mem::replace(&mut self.is_used, true) {
+            self.room.iter().for_each(|room| rooms.is_used(room));
+        }
     }
 
     /// Of everything that lives.
@@ -100,7 +108,7 @@ impl Catalog {
         let before = session.begin.replace((id, at));
         if before.is_none() {
             session.room = InRoom::of(teatime_wire::SessionId(id), take.0);
-            session.room.iter().for_each(|room| self.rooms.add(room));
+            session.room.iter().for_each(|room| self.rooms.add(room, session.is_used));
         }
         if self.numbers.insert(id, entry.session).is_some_and(|number| number != entry.session) {
             return Err("a session begins twice");
@@ -116,6 +124,7 @@ impl Catalog {
             return Ok(());
         }
         session.newest = session.newest.max(file.seq);
+        session.is_used(&mut self.rooms);
         self.checkpoint_bytes += file.length;
         let before = session.checkpoint.replace((file, at));
         if let Some((before, _)) = &before {
@@ -150,6 +159,9 @@ impl Catalog {
     fn record(&mut self, entry: &Entry<'_>, at: Position) {
         let session = self.sessions.entry(entry.session).or_default();
         session.newest = session.newest.max(entry.seq);
+        if !session.is_used && InRoom::is_use(entry.kind, entry.bytes) {
+            session.is_used(&mut self.rooms);
+        }
         if session.covers(entry.seq, entry.index) {
             return;
         }
@@ -183,7 +195,7 @@ impl Catalog {
             self.replace(number, Some(at), None);
         }
         let Some(session) = self.sessions.remove(&number) else { return };
-        session.room.iter().for_each(|room| self.rooms.remove(room));
+        session.room.iter().for_each(|room| self.rooms.remove(room, session.is_used));
         let Some((id, _)) = session.begin else { return };
         self.numbers.remove(&id);
         if let Some(file) = session.checkpoint_file() {

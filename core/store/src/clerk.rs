@@ -104,7 +104,7 @@ impl Errands {
 }
 
 /// Nobody waits for a thread that has ended, also if it panicked: what it would have written is in
-/// the log.
+/// the log, or whoever asked for it is told that nothing has come of it.
 struct Gone<'a>(&'a Errands);
 
 impl Drop for Gone<'_> {

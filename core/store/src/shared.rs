@@ -316,10 +316,8 @@ impl<D: Disk> teatime_reflector::Storage for Shared<D> {
         store.load(&session.0).map_err(|error| told(&error)).and_then(stored)
     }
 
-    fn claims(&self, name: Digest, id: Digest, but: SessionId) -> Claims {
-        let store = self.store();
-        let but = store.catalog.find(&but.0).and_then(|(_, session)| session.room);
-        store.catalog.rooms.claims(name, id, but)
+    fn claims(&self, name: Digest, id: Digest) -> Claims {
+        self.store().catalog.rooms.claims(name, id)
     }
 
     fn release(&mut self, session: SessionId) {

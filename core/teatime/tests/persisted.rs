@@ -296,7 +296,8 @@ fn in_memory() -> Server {
 
 fn on_disk(directory: &Path) -> Server {
     let store = DiskStore::open_dir(directory, teatime_store::Config::default()).expect("it opens");
-    let storage = Some(SharedStorage::new(Shared::new(store)));
+    let shared = Shared::with_clerk(store, None).expect("a thread starts");
+    let storage = Some(SharedStorage::new(shared));
     let config = ServerConfig { reflector: fast(), storage, ..ServerConfig::default() };
     Server::bind("127.0.0.1:0", config).expect("there is a free port")
 }
@@ -386,7 +387,7 @@ fn a_disk_that_is_full_is_told_to_all_and_what_is_persisted_is_kept_once_there_i
     until("the word", &mut [&mut one, &mut two], |all| {
         all.iter().all(|peer| peer.not_persisted() == [full.clone()])
     });
-    assert!(full.to_string().contains("the disk is full; it is tried again"), "{full}");
+    assert!(full.to_string().contains("cannot be stored for now: the disk is full"), "{full}");
     assert!(one.driver.client().unpersisted() && two.driver.client().unpersisted());
     let second = Peer::live(&server, 2, None);
     assert_eq!(second.text(), "before");

@@ -46,8 +46,8 @@ pub enum ServerMessage<'a> {
 pub struct NotPersisted<'a> {
     /// Sequence number of the vote.
     pub seq: u64,
-    /// Why it cannot be stored; it is tried again. Nothing if newer versions of the app have persisted, whose data
-    /// it does not replace.
+    /// Why it cannot be stored; it is tried again, unless what is stored is damaged. Nothing if newer versions of the
+    /// app have persisted, whose data it does not replace.
     #[serde(borrow)]
     pub failure: Option<&'a str>,
 }

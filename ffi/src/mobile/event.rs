@@ -102,7 +102,7 @@ pub enum Event {
     },
     /// What the root model has persisted is not stored.
     NotPersisted {
-        /// Why the reflector cannot store it: it tries again. Without one newer versions have persisted.
+        /// Why the reflector cannot store it, for now. Without one newer versions have persisted.
         status: Option<tea_status>,
         /// What to tell people.
         why: String,

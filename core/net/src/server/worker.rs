@@ -430,7 +430,8 @@ impl Inner {
     }
 
     fn broadcast(&mut self, key: SessionKey, bytes: &[u8]) {
-        let session = self.sessions.entry(key).or_default();
+        // What was persisted may be kept only when everybody has left.
+        let Some(session) = self.sessions.get_mut(&key) else { return };
         if session.pending.is_empty() {
             self.dirty_sessions.push(key);
         }
