@@ -90,9 +90,9 @@ pub struct tea_simulation {
     /// How many names.
     pub without_count: usize,
     /// A directory where plans that fail are kept, made small, as files of JSON; what is in there of this app is
-    /// played before any seed (nowhere).
+    /// played before any seed, but for what is in without, and with so many participants at most (nowhere).
     pub keep_in: tea_str,
-    /// A file of such a plan, to be played in place of all seeds (none).
+    /// A file of such a plan, to be played in place of all seeds, exactly as it is (none).
     pub plan: tea_str,
 }
 

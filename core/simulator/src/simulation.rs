@@ -246,7 +246,9 @@ impl<'a> Simulation<'a> {
     }
 
     /// Where plans that fail are kept, made small, a file of JSON each. What is in there, of this app or of none, is
-    /// played before any seed; several simulations, of one app or of several, may have the same folder.
+    /// played before any seed; several simulations, of one app or of several, may have the same folder. Also there
+    /// nothing happens that the simulation is [without](Self::without), and there are no more
+    /// [participants](Self::participants) than it says.
     ///
     /// A plan that was made small has the numbers of those actions of users that are left of it. If a simulation has
     /// other actions or weights by now, such a number may be another action: the faults of the plan are played all the
@@ -285,7 +287,7 @@ impl<'a> Simulation<'a> {
             let path = PathBuf::from(path);
             let plan = Plan::read(&path).map_err(|why| self.refused(why))?;
             if self.is_own(&plan) {
-                let given = vec![Given { plan, file: Some(path) }];
+                let given = vec![Given { plan: self.fit(plan), file: Some(path) }];
                 return self.play_all(&LineUp { given, ..LineUp::default() });
             }
         }
@@ -296,6 +298,8 @@ impl<'a> Simulation<'a> {
         if let Some(folder) = &self.keep_in {
             given = kept(folder).map_err(|why| self.refused(why))?;
             given.retain(|one| self.is_own(&one.plan));
+            let fit = |one: Given| Given { plan: self.fit(one.plan), ..one };
+            given = given.into_iter().map(fit).collect();
         }
         self.play_all(&LineUp { given, first: 1, seeds: seeds.unwrap_or(self.seeds) })
     }
@@ -313,7 +317,15 @@ impl<'a> Simulation<'a> {
         plan.app.as_deref().is_none_or(|app| app == self.app.id())
     }
 
-    /// Plays a plan, such as one that was [kept](Self::keep_in).
+    /// What is left of a plan, from another simulation or an earlier day, where what this one says holds.
+    fn fit(&self, mut plan: Plan) -> Plan {
+        plan.faults.retain(|fault| !self.without.contains(&fault.what));
+        plan.clients = plan.clients.min(self.participants);
+        plan
+    }
+
+    /// Plays a plan, such as one that was [kept](Self::keep_in), exactly as it is: also with what this simulation says
+    /// it is [without](Self::without), and with more [participants](Self::participants).
     ///
     /// # Errors
     /// How it failed; it is not made smaller.

@@ -350,6 +350,30 @@ fn kept_plans_of_several_simulations_do_not_meet() -> Result<(), Failure> {
     Ok(())
 }
 
+/// What a check may rely on holds for plans that another simulation has kept, too.
+#[test]
+fn kept_plans_respect_who_takes_part_and_what_does_not_happen() -> Result<(), Failure> {
+    let folder = tempfile::tempdir().expect("there is room");
+    let board = || simulation(Planted::Nothing).seconds(20).keep_in(folder.path());
+    let wild = board().shrink_runs(0).check(|_| Err("it is never right"));
+    let path = wild.run().expect_err("it says so").kept().expect("it is kept").to_owned();
+    let plan = Plan::read(&path).expect("it was kept");
+    let has = |what| plan.faults.iter().any(|fault| fault.what == what);
+    assert!(has(What::Starts) && has(What::Cut) && plan.clients == 5, "{plan:?}");
+    let alone = || {
+        let alone = board().seeds(0).participants(1).without(What::Cut);
+        alone.check(|end| assert_eq!(end.root::<Board>().here.len(), 1, "a game for one"))
+    };
+    if !is_told_otherwise() {
+        let summary = alone().run()?;
+        assert_eq!((summary.runs, summary.faults.get(&What::Cut)), (1, None));
+        assert!(!summary.faults.is_empty());
+    }
+    // Whoever hands a plan over himself gets all of it.
+    assert!(alone().play(&plan).is_err() && simulation(Planted::Nothing).play(&plan).is_ok());
+    Ok(())
+}
+
 #[test]
 fn handlers_that_fail_are_found_unless_they_may() {
     let failure = failure(Planted::Panics);
