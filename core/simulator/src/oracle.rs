@@ -169,8 +169,10 @@ impl<'a> Oracle<'a> {
     }
 
     pub(super) fn check_memory(&self, bytes: u64, sizes: Sizes) -> Outcome {
-        // While one snapshot is stored, the one before it is still there.
-        let most = MOST_LOG_BYTES * sizes.times() as u64 + 2 * sizes.state as u64;
+        // While one snapshot is stored, the one before it is still there; what is persisted stands in each of them, and
+        // once more behind it. What a session begins with is there for itself, and like that in the older one's.
+        let large = 4 * sizes.state as u64 + 3 * sizes.begun as u64;
+        let most = MOST_LOG_BYTES * sizes.times() as u64 + large;
         if bytes > most * self.rooms.len() as u64 {
             return Err((Invariant::Memory, format!("{bytes} bytes of logs and snapshots")));
         }

@@ -140,6 +140,7 @@ pub(super) fn play_for(
             persisted.map_err(failed(Invariant::Start))?;
         }
     }
+    let begun = scenario.begins_with().map_or(0, |data| data.bytes.len());
     let mut world = World {
         plan,
         scenario,
@@ -153,7 +154,7 @@ pub(super) fn play_for(
         flush_planned: false,
         disk_works: true,
         network: Network::default(),
-        sizes: Sizes::default(),
+        sizes: Sizes { begun, ..Sizes::default() },
         participants: Vec::new(),
         oracle: Oracle::new(plan.rooms, time),
         report: Report::default(),

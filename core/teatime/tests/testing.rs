@@ -538,10 +538,14 @@ impl Persisted for NotesV2 {
             "counted" => {
                 Ok(Self { titles: vec![COUNTER.fetch_add(1, Ordering::Relaxed).to_string()] })
             }
+            title if title.len() > 1_000 => Ok(Self { titles: Vec::new() }),
             _ => Ok(Self { titles: vec![old.title] }),
         }
     }
 }
+
+/// Nearly as much as can be persisted.
+const MUCH: usize = 1_000_000;
 
 #[model(id = "pad", version = 1)]
 struct Pad {
@@ -556,8 +560,10 @@ impl Pad {
     }
 
     fn add(&mut self, cx: &mut Cx<Self>, title: String) {
+        let much = (title == "much").then(|| vec!["m".repeat(MUCH)]);
         self.titles.push(title);
-        cx.persist(&NotesV2 { titles: self.titles.clone() }).expect("it is small");
+        let titles = much.unwrap_or_else(|| self.titles.clone());
+        cx.persist(&NotesV2 { titles }).expect("it is not too large");
     }
 }
 
@@ -624,6 +630,17 @@ fn large_events_and_large_states_pass() -> Result<(), Failure> {
         let played = album(background, picture).seeds(seeds).seconds(seconds).sync_distance(20);
         assert!(played.run()?.entries > 10, "{background} {picture}");
     }
+    Ok(())
+}
+
+/// What is persisted stands behind each snapshot, too.
+#[test]
+fn much_that_is_persisted_passes() -> Result<(), Failure> {
+    let large = || pad().seeds(2).seconds(3).sync_distance(20);
+    let old = NotesV1 { title: "t".repeat(MUCH) };
+    // What a migration is for may be to make it small.
+    large().action(1, |_, user| user.publish("pad", "add", "tea")).begins_with(&old).run()?;
+    large().action(5, |_, user| user.publish("pad", "add", "much")).run()?;
     Ok(())
 }
 
