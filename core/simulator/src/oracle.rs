@@ -326,6 +326,13 @@ impl<'a> Oracle<'a> {
                         let what = format!("participant {} cannot restore it: {why}", at + 1);
                         return Err((Invariant::Snapshot, what));
                     }
+                    if let Some(
+                        why @ (DisconnectReason::Model(_) | DisconnectReason::Migration(_)),
+                    ) = &reason
+                    {
+                        let what = format!("participant {} cannot begin: {why}", at + 1);
+                        return Err((Invariant::Start, what));
+                    }
                     if !one.lies {
                         let what = format!("participant {} failed: {reason:?}", at + 1);
                         return Err((Invariant::Innocence, what));

@@ -189,7 +189,8 @@ fn start(plan: &Plan, scenario: &dyn Scenario) -> Result<(), String> {
         migrated.ok_or("the app persists nothing, and is to begin with what it has persisted")?;
     }
     let session = SessionId(config.session_id().0);
-    Vm::new(app, session, &config.options).map(drop).map_err(|error| error.to_string())
+    let begun = Vm::begin(app, session, &config.options, scenario.begins_with());
+    begun.map(drop).map_err(|error| error.to_string())
 }
 
 pub(super) fn message(panic: &(dyn Any + Send)) -> String {

@@ -80,6 +80,8 @@ struct Put {
 }
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
+/// How often a pad has begun that can do so only once.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 #[handlers]
 impl Board {
@@ -556,7 +558,11 @@ struct Pad {
 impl Pad {
     fn init(cx: &mut Cx<Self>, _: &()) -> Self {
         cx.subscribe("pad", "add", Self::add);
-        Self { titles: cx.persisted::<NotesV2>().map_or_else(Vec::new, |notes| notes.titles) }
+        let titles = cx.persisted::<NotesV2>().map_or_else(Vec::new, |notes| notes.titles);
+        assert_ne!(titles, ["unheard of"]);
+        let is_first = || BEGUN.fetch_add(1, Ordering::Relaxed) == 0;
+        assert!(titles != ["once"] || is_first(), "it does not begin again");
+        Self { titles }
     }
 
     fn add(&mut self, cx: &mut Cx<Self>, title: String) {
@@ -616,6 +622,16 @@ fn what_is_wrong_with_a_migration_is_told() {
     let old = NotesV1 { title: "tea".to_owned() };
     let nothing = album(0, 10).begins_with(&old).run().expect_err("it persists nothing");
     assert!(nothing.to_string().contains("persists nothing"), "{nothing}");
+    // So is what the first init makes of it.
+    let failure = begins("unheard of").run().expect_err("it is not heard of");
+    assert_eq!(failure.violation().of, Invariant::Start, "{failure}");
+    assert!(failure.to_string().contains("unheard of"), "{failure}");
+    assert_eq!(failure.violation().at_us, 0, "{failure}");
+    // And that of somebody who comes later.
+    let failure = begins("once").threads(1).shrink_runs(0).run().expect_err("it begins once");
+    assert_eq!(failure.violation().of, Invariant::Start, "{failure}");
+    assert!(failure.to_string().contains("it does not begin again"), "{failure}");
+    assert!(failure.violation().at_us > 0, "{failure}");
     // One that is not the same for everybody.
     let failure = begins("counted").run().expect_err("it comes from outside");
     assert!(failure.to_string().contains("model `pad` (id 1), field `titles"), "{failure}");
