@@ -27,6 +27,7 @@ enum Planted {
     NoStart,
     Miscounts,
     Seconds,
+    SecondsOnLarge,
     NotSaved,
     NotRestored,
 }
@@ -44,6 +45,7 @@ struct Board {
     #[serde(skip)]
     left_out: u64,
     fragile: Fragile,
+    background: String,
 }
 
 /// Its number is how often it has been put: it cannot be saved above 100, and not be restored above 200.
@@ -102,6 +104,7 @@ impl Board {
             wind: 0.0,
             left_out: 0,
             fragile: Fragile(0),
+            background: "b".repeat(if *planted == Planted::SecondsOnLarge { 500_000 } else { 0 }),
         }
     }
 
@@ -134,7 +137,7 @@ impl Board {
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 self.number = now.map_or(0, |now| now.as_nanos() as u64);
             }
-            Planted::Seconds => {
+            Planted::Seconds | Planted::SecondsOnLarge => {
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 self.number = now.map_or(0, |now| now.as_secs());
             }
@@ -745,6 +748,16 @@ fn a_clock_of_seconds_is_found_and_named() {
         for part in ["model `board` (id 1), field `number`", "event board/put", "outside of the"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+    // With nobody to differ from only the second play can find it: at the beginning, also where the states of a whole run
+    // are too large to be remembered.
+    for planted in [Planted::Seconds, Planted::SecondsOnLarge] {
+        let alone = simulation(planted).participants(1).seeds(1).sync_distance(0);
+        let failure = What::ALL.into_iter().fold(alone, |alone, (what, _)| alone.without(what));
+        let failure = failure.run().expect_err("it has a clock");
+        assert_eq!(failure.smallest().of, Invariant::Again, "{failure}");
+        let clash = failure.smallest().clash.as_ref().expect("both states are known");
+        assert_eq!((&clash.model, &*clash.field), (&Some((1, "board".to_owned())), "number"));
     }
     // What users do may differ: that is no difference between models.
     let played = AtomicU64::new(0);
