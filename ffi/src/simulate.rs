@@ -61,8 +61,8 @@ pub struct tea_simulation {
     pub actions: *const tea_action,
     /// How many actions.
     pub action_count: usize,
-    /// Asked at the end of each seed, for each of those who are left, once they agree: anything but 0
-    /// fails the seed (nobody is asked). It must return, as act must.
+    /// Asked at the end of each seed, for each of those who are left, once they agree, and once more where the first
+    /// seed was played again: anything but 0 fails the seed (nobody is asked). It must return, as act must.
     pub check: Option<unsafe extern "C" fn(player: *mut tea_player, user_data: *mut c_void) -> i32>,
     /// Handed to check.
     pub check_data: *mut c_void,
@@ -100,7 +100,7 @@ pub struct tea_simulation {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct tea_simulation_report {
-    /// Seeds that were played.
+    /// Seeds that were played; that the first is played again is not among them, nor in any number below but checked.
     pub runs: u64,
     /// Virtual hours of all participants together.
     pub client_hours: f64,
@@ -110,7 +110,7 @@ pub struct tea_simulation_report {
     pub compared: u64,
     /// How often a participant was compared with its twin.
     pub synced: u64,
-    /// How often check was asked.
+    /// How often check was asked, also where the first seed was played again.
     pub checked: u64,
 }
 

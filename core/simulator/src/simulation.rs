@@ -16,7 +16,7 @@ use super::campaign::{How, Remembered, Run, Summary};
 use super::failure::Failure;
 use super::oracle::Time;
 use super::plan::{MAX_SECONDS, Plan, Shape, What};
-use super::report::{Invariant, Violation};
+use super::report::{Invariant, Report, Violation};
 use super::scenario::{Dice, End, Scenario, User};
 use super::world;
 
@@ -187,8 +187,8 @@ impl<'a> Simulation<'a> {
         self
     }
 
-    /// What must hold at the end of each seed, for each of those who are left. It says what is wrong by an
-    /// error or a panic.
+    /// What must hold at the end of each seed, for each of those who are left; and once more where the first seed has
+    /// been played again. It says what is wrong by an error or a panic.
     pub fn check<V: Verdict>(mut self, check: impl Fn(&End<'_>) -> V + Send + Sync + 'a) -> Self {
         self.checks.push(Box::new(move |end| check(end).verdict()));
         self
@@ -352,9 +352,13 @@ impl<'a> Simulation<'a> {
         let how = How { jobs, shrink_runs: self.shrink_runs, stops: true };
         let first_seed = plans.given.len() as u64;
         let mut run = Run::of(self, |at| plans.plan(self, at), how, Some(first_seed), |_, _| {});
-        let failed = run.failures.pop();
-        let failed =
-            failed.or_else(|| Some((first_seed, self.play_again(run.remembered.as_ref()?)?)));
+        let mut failed = run.failures.pop();
+        if let (None, Some(first)) = (&failed, &run.remembered) {
+            match self.play_again(first) {
+                Ok(report) => run.summary.checked += report.checked,
+                Err(failure) => failed = Some((first_seed, failure)),
+            }
+        }
         let Some((at, mut failure)) = failed else {
             if plans.is_whole() {
                 self.has_shown(&run.summary).map_err(|what| self.refused(what))?;
@@ -388,12 +392,14 @@ impl<'a> Simulation<'a> {
     }
 
     /// Plays a seed once more when a clock of seconds shows another time at each of its events.
-    fn play_again(&self, first: &Remembered) -> Option<Failure> {
+    fn play_again(&self, first: &Remembered) -> Result<Report, Failure> {
         std::thread::sleep(AGAIN_AFTER.saturating_sub(first.over.elapsed()));
-        let violation = world::play_for(&first.plan, self, Time::Second(&first.memory)).err()?;
-        // It takes a second each time, so it is left as it is.
-        let smallest = (first.plan.clone(), violation.clone());
-        Some(Failure::new(self.app.id(), (&first.plan, violation), smallest, Some(false)))
+        let played = world::play_for(&first.plan, self, Time::Second(&first.memory));
+        played.map(|(report, _)| report).map_err(|violation| {
+            // It takes a second each time, so it is left as it is.
+            let smallest = (first.plan.clone(), violation.clone());
+            Failure::new(self.app.id(), (&first.plan, violation), smallest, Some(false))
+        })
     }
 
     /// What passes proves nothing if nothing has happened in it.

@@ -872,6 +872,19 @@ fn what_is_left_fails_as_the_seed_did() {
     assert!(failure.to_string().contains("check returned 1"), "{failure}");
 }
 
+/// Whoever counts in a check counts what is reported, also where the first seed is played again.
+#[test]
+fn checks_are_counted_each_time_they_are_asked() -> Result<(), Failure> {
+    let asked = AtomicU64::new(0);
+    let counted = simulation(Planted::Nothing).seeds(2).seconds(10).check(|_| {
+        asked.fetch_add(1, Ordering::Relaxed);
+    });
+    let summary = counted.run()?;
+    assert_eq!(summary.checked, asked.load(Ordering::Relaxed));
+    assert!(summary.runs == 2 || is_told_otherwise());
+    Ok(())
+}
+
 /// Also where the only participant has left: somebody comes and looks.
 #[test]
 fn checks_are_asked_after_every_seed() -> Result<(), Failure> {
