@@ -218,7 +218,7 @@ impl World<'_> {
 
     fn play(&mut self) -> Outcome {
         for room in 0..self.plan.rooms {
-            self.start(room, false);
+            self.start(room, false)?;
         }
         for (number, fault) in self.plan.faults.iter().enumerate() {
             self.at(fault.at_ms * 1_000, Happening::Fault(number));
@@ -228,7 +228,7 @@ impl World<'_> {
         if self.oracle.is_usurped() {
             return Ok(());
         }
-        self.end_faults();
+        self.end_faults()?;
         let end = faults_end + self.plan.converge_seconds * SECOND;
         while self.now < end {
             let next = (self.now + SECOND / 4).min(end);
@@ -265,7 +265,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn end_faults(&mut self) {
+    fn end_faults(&mut self) -> Outcome {
         self.quiet = true;
         self.oracle.forget_votes();
         self.disk_is_well();
@@ -282,13 +282,14 @@ impl World<'_> {
         for room in 0..self.plan.rooms {
             // Somebody must be there to be asked what has become of it.
             if self.alive(Some(room)).iter().all(|at| self.participants[*at].lies) {
-                self.start(room, false);
+                self.start(room, false)?;
             }
         }
         for at in 0..self.participants.len() {
             self.wake(at, now);
             self.at(now, Happening::Act(at));
         }
+        Ok(())
     }
 
     fn note(&mut self, what: &[u8]) {
@@ -328,10 +329,10 @@ impl World<'_> {
         Ok(())
     }
 
-    pub(super) fn start(&mut self, room: usize, lies: bool) {
+    pub(super) fn start(&mut self, room: usize, lies: bool) -> Outcome {
         let seed = self.rng.next_u64();
         let at = self.participants.len();
-        let mut one = Participant::new(self.plan, self.scenario, at, self.now, room, seed);
+        let mut one = Participant::new(self.plan, self.scenario, at, self.now, room, seed)?;
         one.lies = lies;
         one.client.connect();
         self.participants.push(one);
@@ -339,6 +340,7 @@ impl World<'_> {
         self.obey_client(at);
         self.wake(at, self.now);
         self.at(self.now, Happening::Act(at));
+        Ok(())
     }
 
     /// The clients of a room, or of all, that are alive.

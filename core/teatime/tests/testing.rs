@@ -724,6 +724,16 @@ fn what_would_prove_nothing_is_refused() {
     let failure = puts(1, "board").view_data(wordless).run().expect_err("it has no words");
     let says = "cannot be started: view data cannot be encoded: it has no words";
     assert!(failure.to_string().contains(says), "{failure}");
+    // Also what somebody who comes later brings along.
+    let brought = AtomicU64::new(0);
+    let late_is_large = |_: &mut Dice| {
+        "x".repeat(if brought.fetch_add(1, Ordering::Relaxed) < 2 { 10 } else { 100_000 })
+    };
+    let late = puts(1, "board").view_data(late_is_large).threads(1).seconds(60).shrink_runs(0);
+    let failure = late.run().expect_err("it is too large");
+    assert_eq!(failure.violation().of, Invariant::Start, "{failure}");
+    assert!(failure.violation().at_us > 0, "{failure}");
+    assert!(failure.to_string().contains("participant 2: the view data must have less than"));
     if !is_told_otherwise() {
         let failure = puts(1, "board").seeds(0).run().expect_err("there is none");
         assert!(failure.to_string().contains("no seed is played"), "{failure}");
