@@ -55,7 +55,7 @@ pub struct tea_simulation {
     /// What an older version of the app has persisted: each session begins with it, in the room that the older version
     /// has left (nothing).
     pub begins_with: tea_data,
-    /// The version of its layout.
+    /// The version of its layout, from 1 on (0 where there is nothing).
     pub begins_with_version: u32,
     /// What users do (nothing).
     pub actions: *const tea_action,
@@ -90,7 +90,9 @@ pub struct tea_simulation {
     /// How many names.
     pub without_count: usize,
     /// A directory where plans that fail are kept, made small, as files of JSON; what is in there of this app is
-    /// played before any seed, but for what is in without, and with so many participants at most (nowhere).
+    /// played before any seed, but for what is in without, and with so many participants at most. What
+    /// only the second play of the first seed finds is not kept. Nothing is removed: a model that fails in another way
+    /// each time leaves another file each time (nowhere).
     pub keep_in: tea_str,
     /// A file of such a plan, to be played in place of all seeds, exactly as it is (none).
     pub plan: tea_str,
@@ -238,6 +240,10 @@ pub unsafe extern "C" fn tea_simulate(
         if how.view_data.len > 0 {
             let data = how.view_data.to_whole_msgpack()?.into_owned();
             simulation = simulation.encoded_view_data(data);
+        }
+        if (how.begins_with.len > 0) != (how.begins_with_version > 0) {
+            let message = "begins_with and begins_with_version are said together, or neither is";
+            return Err(Failure::new(tea_status::InvalidArgument, message));
         }
         if how.begins_with.len > 0 {
             let data = how.begins_with.to_whole_msgpack()?;

@@ -106,6 +106,9 @@ fn models_in_c_are_simulated_and_what_is_planted_in_them_is_found() {
 /// What a project's CMakeLists.txt says of its test.
 const PROJECT: &str = "cmake_minimum_required(VERSION 3.16)
 project(poll LANGUAGES C)
+# What a project calls so must not be taken for a name of the package's own.
+set(teatime mine)
+set(SHARED mine)
 find_package(teatime 0.1 REQUIRED)
 foreach(kind teatime-testing teatime-testing-static)
   if(TARGET teatime::${kind})

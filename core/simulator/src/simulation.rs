@@ -248,7 +248,9 @@ impl<'a> Simulation<'a> {
     /// Where plans that fail are kept, made small, a file of JSON each. What is in there, of this app or of none, is
     /// played before any seed; several simulations, of one app or of several, may have the same folder. Also there
     /// nothing happens that the simulation is [without](Self::without), and there are no more
-    /// [participants](Self::participants) than it says.
+    /// [participants](Self::participants) than it says. What only the second play of the first seed finds is not kept,
+    /// for it takes a seed and a second. Nothing is removed: a model that fails in another way each time leaves another
+    /// file each time.
     ///
     /// A plan that was made small has the numbers of those actions of users that are left of it. If a simulation has
     /// other actions or weights by now, such a number may be another action: the faults of the plan are played all the
