@@ -1,8 +1,7 @@
 //! The simulator, for the library that tests link: `teatime_testing.h`.
 
 use std::cell::Cell;
-use std::ffi::{c_char, c_void};
-use std::mem::transmute;
+use std::ffi::c_void;
 use std::ptr::{NonNull, null, null_mut, without_provenance_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +16,7 @@ use crate::data::{format_of, tea_data};
 use crate::handle::Held;
 use crate::ids::tea_view_id;
 use crate::out::{Check, null as is_null};
-use crate::status::{Failure, Result, is_own, tea_status};
+use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::{Value, checked, tea_value};
 
@@ -215,8 +214,9 @@ impl UserData {
 /// so a clock of seconds is found. The environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many,
 /// TEATIME_PLAN a file that was kept, if it is of this app.
 ///
-/// A program has either libteatime in it or libteatime-testing: with both, this fails with TEA_STATUS_WRONG_HANDLE, and
-/// says why on the standard error, since tea_last_error is the other library's.
+/// A program has either libteatime in it or libteatime-testing. With both, an app that libteatime has made is none here:
+/// this fails with TEA_STATUS_WRONG_HANDLE, and says so on the standard error, since tea_last_error may be the other
+/// library's.
 ///
 /// Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin, or a seed from itself: the message
 /// names model and field, what both have there, and after which event, in several lines, with the seed and what is left
@@ -233,9 +233,8 @@ pub unsafe extern "C" fn tea_simulate(
     boundary(|| {
         let report = report.check("report")?;
         let how = read(simulation)?;
-        is_alone()?;
+        let app = own(app)?;
         let options = how.options.to_whole_msgpack()?.into_owned();
-        let app = App::with(app, App::build)?;
         let mut simulation = Simulation::of(app).encoded_options(&options).threads(1);
         if how.view_data.len > 0 {
             let data = how.view_data.to_whole_msgpack()?.into_owned();
@@ -278,34 +277,18 @@ pub unsafe extern "C" fn tea_simulate(
     })
 }
 
-/// Refuses to play where the program calls libteatime besides: what the one gives out the other one does not know.
-#[cfg(unix)]
-fn is_alone() -> Result<()> {
-    unsafe extern "C" {
-        fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
-    }
-    /// What stands for the program with all of its libraries.
-    const DEFAULT: usize = if cfg!(target_vendor = "apple") { usize::MAX - 1 } else { 0 };
-    // SAFETY: the name is one.
-    let found = unsafe { dlsym(without_provenance_mut(DEFAULT), c"tea_last_error".as_ptr()) };
-    if found.is_null() {
-        return Ok(());
-    }
-    // SAFETY: every library that exports it has it with this type.
-    let last_error = unsafe { transmute::<*mut c_void, extern "C" fn() -> tea_str>(found) };
-    if is_own(last_error) {
-        return Ok(());
-    }
-    let message = "this program has libteatime in it besides libteatime-testing, and calls both: \
-                   link libteatime-testing in place of libteatime, also where its own libraries link it";
-    // What the program asks for messages is the other one.
-    eprintln!("tea_simulate: {message}");
-    Err(Failure::new(tea_status::WrongHandle, message))
-}
-
-#[cfg(not(unix))]
-fn is_alone() -> Result<()> {
-    Ok(())
+/// The app, if this library has made it.
+fn own(app: *const tea_app) -> Result<teatime::App> {
+    App::with(app, App::build).inspect_err(|failure| {
+        if failure.status == tea_status::WrongHandle {
+            // What the program asks for messages may be the other library, too.
+            eprintln!(
+                "tea_simulate: libteatime-testing has not made this app, or it was freed: if this program has \
+                 libteatime in it besides, link libteatime-testing in its place, also where the program's own \
+                 libraries link it"
+            );
+        }
+    })
 }
 
 fn play(simulation: Simulation<'_>, plan: tea_str) -> Result<Summary> {
