@@ -139,6 +139,44 @@ class OutageTest {
     }
 
     @Test
+    fun `a view that is told why its session has failed fails nothing else`() {
+        val first = Reflector.start("127.0.0.1:0")
+        val address = URI(first.url).run { "$host:$port" }
+        runBlocking {
+            Wire(first.url).use { wire ->
+                val failures = CompletableDeferred<Throwable>()
+                val told = CompletableDeferred<TeatimeException>()
+                val scope =
+                    CoroutineScope(SupervisorJob() + CoroutineExceptionHandler { _, failure -> failures.complete(failure) })
+                val options = room(wire.url, "sesame")
+                val session = join(options, scope) {
+                    launch {
+                        try {
+                            // It never suspends, so that nothing but the session can end it.
+                            while (true) session.participants
+                        } catch (failure: TeatimeException) {
+                            told.complete(failure)
+                            throw failure
+                        }
+                    }
+                }
+                wire.cut()
+                session.untilState("loss") { it is ConnectionState.Reconnecting }
+                first.close()
+                Reflector.start(address).use {
+                    // By now the room is somebody else's, with another password.
+                    join(options.copy(reflector = "ws://$address", password = "Sesame")).use {
+                        wire.mend()
+                        patiently("end") { session.awaitEnd() }
+                        assertEquals(ErrorCode.WRONG_PASSWORD, patiently("reason") { told.await() }.code)
+                        assertFalse(failures.isCompleted)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
     fun `background and foreground lose nothing and the others see no exit`() = withReflector { url ->
         val options = room(url)
         join(options).use { other -> join(options).use { phone ->
