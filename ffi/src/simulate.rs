@@ -88,10 +88,10 @@ pub struct tea_simulation {
     pub without: *const tea_str,
     /// How many names.
     pub without_count: usize,
-    /// A directory where plans that fail are kept, made small, as files of JSON; what is in there of this app is
-    /// played before any seed, but for what is in without, and with so many participants at most. What
-    /// only the second play of the first seed finds is not kept. Nothing is removed: a model that fails in another way
-    /// each time leaves another file each time (nowhere).
+    /// A directory where plans that fail are kept, made small, as files of JSON (nowhere). What is in there of this app
+    /// is played before any seed; nothing happens in it either that without names, and no more take part than
+    /// participants says. What only the second play of the first seed finds is not kept. Nothing is removed: a model
+    /// that fails in another way each time leaves another file each time.
     pub keep_in: tea_str,
     /// A file of such a plan, to be played in place of all seeds, exactly as it is (none).
     pub plan: tea_str,
