@@ -1,8 +1,7 @@
 //! The simulator, for the library that tests link: `teatime_testing.h`.
 
 use std::cell::Cell;
-use std::ffi::{c_char, c_void};
-use std::mem::transmute;
+use std::ffi::c_void;
 use std::ptr::{NonNull, null, null_mut, without_provenance_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +16,7 @@ use crate::data::{format_of, tea_data};
 use crate::handle::Held;
 use crate::ids::tea_view_id;
 use crate::out::{Check, null as is_null};
-use crate::status::{Failure, Result, is_own, tea_status};
+use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::{Value, checked, tea_value};
 
@@ -55,14 +54,14 @@ pub struct tea_simulation {
     /// What an older version of the app has persisted: each session begins with it, in the room that the older version
     /// has left (nothing).
     pub begins_with: tea_data,
-    /// The version of its layout.
+    /// The version of its layout, from 1 on (0 where there is nothing).
     pub begins_with_version: u32,
     /// What users do (nothing).
     pub actions: *const tea_action,
     /// How many actions.
     pub action_count: usize,
-    /// Asked at the end of each seed, for each of those who are left, once they agree: anything but 0
-    /// fails the seed (nobody is asked). It must return, as act must.
+    /// Asked at the end of each seed, for each of those who are left, once they agree, and once more where the first
+    /// seed was played again: anything but 0 fails the seed (nobody is asked). It must return, as act must.
     pub check: Option<unsafe extern "C" fn(player: *mut tea_player, user_data: *mut c_void) -> i32>,
     /// Handed to check.
     pub check_data: *mut c_void,
@@ -89,10 +88,12 @@ pub struct tea_simulation {
     pub without: *const tea_str,
     /// How many names.
     pub without_count: usize,
-    /// A directory where plans that fail are kept, made small, as files of JSON; what is in there of this app is
-    /// played before any seed (nowhere).
+    /// A directory where plans that fail are kept, made small, as files of JSON (nowhere). What is in there of this app
+    /// is played before any seed; nothing happens in it either that without names, and no more take part than
+    /// participants says. What only the second play of the first seed finds is not kept. Nothing is removed: a model
+    /// that fails in another way each time leaves another file each time.
     pub keep_in: tea_str,
-    /// A file of such a plan, to be played in place of all seeds (none).
+    /// A file of such a plan, to be played in place of all seeds, exactly as it is (none).
     pub plan: tea_str,
 }
 
@@ -100,7 +101,7 @@ pub struct tea_simulation {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct tea_simulation_report {
-    /// Seeds that were played.
+    /// Seeds that were played; that the first is played again is not among them, nor in any number below but checked.
     pub runs: u64,
     /// Virtual hours of all participants together.
     pub client_hours: f64,
@@ -110,7 +111,7 @@ pub struct tea_simulation_report {
     pub compared: u64,
     /// How often a participant was compared with its twin.
     pub synced: u64,
-    /// How often check was asked.
+    /// How often check was asked, also where the first seed was played again.
     pub checked: u64,
 }
 
@@ -213,8 +214,9 @@ impl UserData {
 /// so a clock of seconds is found. The environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many,
 /// TEATIME_PLAN a file that was kept, if it is of this app.
 ///
-/// A program has either libteatime in it or libteatime-testing: with both, this fails with TEA_STATUS_WRONG_HANDLE, and
-/// says why on the standard error, since tea_last_error is the other library's.
+/// A program has either libteatime in it or libteatime-testing. With both, an app that libteatime has made is none here:
+/// this fails with TEA_STATUS_WRONG_HANDLE, and says so on the standard error, since tea_last_error may be the other
+/// library's.
 ///
 /// Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin, or a seed from itself: the message
 /// names model and field, what both have there, and after which event, in several lines, with the seed and what is left
@@ -231,13 +233,16 @@ pub unsafe extern "C" fn tea_simulate(
     boundary(|| {
         let report = report.check("report")?;
         let how = read(simulation)?;
-        is_alone()?;
+        let app = own(app)?;
         let options = how.options.to_whole_msgpack()?.into_owned();
-        let app = App::with(app, App::build)?;
         let mut simulation = Simulation::of(app).encoded_options(&options).threads(1);
         if how.view_data.len > 0 {
             let data = how.view_data.to_whole_msgpack()?.into_owned();
             simulation = simulation.encoded_view_data(data);
+        }
+        if (how.begins_with.len > 0) != (how.begins_with_version > 0) {
+            let message = "begins_with and begins_with_version are said together, or neither is";
+            return Err(Failure::new(tea_status::InvalidArgument, message));
         }
         if how.begins_with.len > 0 {
             let data = how.begins_with.to_whole_msgpack()?;
@@ -272,34 +277,18 @@ pub unsafe extern "C" fn tea_simulate(
     })
 }
 
-/// Refuses to play where the program calls libteatime besides: what the one gives out the other one does not know.
-#[cfg(unix)]
-fn is_alone() -> Result<()> {
-    unsafe extern "C" {
-        fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
-    }
-    /// What stands for the program with all of its libraries.
-    const DEFAULT: usize = if cfg!(target_vendor = "apple") { usize::MAX - 1 } else { 0 };
-    // SAFETY: the name is one.
-    let found = unsafe { dlsym(without_provenance_mut(DEFAULT), c"tea_last_error".as_ptr()) };
-    if found.is_null() {
-        return Ok(());
-    }
-    // SAFETY: every library that exports it has it with this type.
-    let last_error = unsafe { transmute::<*mut c_void, extern "C" fn() -> tea_str>(found) };
-    if is_own(last_error) {
-        return Ok(());
-    }
-    let message = "this program has libteatime in it besides libteatime-testing, and calls both: \
-                   link libteatime-testing in place of libteatime, also where its own libraries link it";
-    // What the program asks for messages is the other one.
-    eprintln!("tea_simulate: {message}");
-    Err(Failure::new(tea_status::WrongHandle, message))
-}
-
-#[cfg(not(unix))]
-fn is_alone() -> Result<()> {
-    Ok(())
+/// The app, if this library has made it.
+fn own(app: *const tea_app) -> Result<teatime::App> {
+    App::with(app, App::build).inspect_err(|failure| {
+        if failure.status == tea_status::WrongHandle {
+            // What the program asks for messages may be the other library, too.
+            eprintln!(
+                "tea_simulate: libteatime-testing has not made this app, or it was freed: if this program has \
+                 libteatime in it besides, link libteatime-testing in its place, also where the program's own \
+                 libraries link it"
+            );
+        }
+    })
 }
 
 fn play(simulation: Simulation<'_>, plan: tea_str) -> Result<Summary> {

@@ -315,20 +315,6 @@ pub(crate) fn remember(message: String) {
     let _ = LAST.try_with(|last| *last.borrow_mut() = message);
 }
 
-/// Whether this is the function below, and not that of another library in the same program.
-#[cfg(feature = "testing")]
-pub(crate) fn is_own(last_error: extern "C" fn() -> tea_str) -> bool {
-    let probe = "a probe".to_owned();
-    let at = probe.as_ptr();
-    LAST.with(|last| {
-        // The message stays where it is: somebody may look at it.
-        let message = last.replace(probe);
-        let is_own = last_error().ptr.cast() == at;
-        last.replace(message);
-        is_own
-    })
-}
-
 /// What the last call that failed on this thread has to say, for people, as one line but for what a simulation or a
 /// sync test finds; empty before the first failure. Valid until the next failure on this thread.
 #[unsafe(no_mangle)]

@@ -106,6 +106,9 @@ fn models_in_c_are_simulated_and_what_is_planted_in_them_is_found() {
 /// What a project's CMakeLists.txt says of its test.
 const PROJECT: &str = "cmake_minimum_required(VERSION 3.16)
 project(poll LANGUAGES C)
+# What a project calls so must not be taken for a name of the package's own.
+set(teatime mine)
+set(SHARED mine)
 find_package(teatime 0.1 REQUIRED)
 foreach(kind teatime-testing teatime-testing-static)
   if(TARGET teatime::${kind})
@@ -175,5 +178,9 @@ fn a_program_with_both_libraries_is_told_so() {
     assert_eq!(said("teatime-testing", "alone"), ("308\n".to_owned(), String::new()));
     let (status, why) = said("teatime teatime-testing", "both");
     assert_eq!(status, "102\n");
-    assert!(why.contains("has libteatime in it besides libteatime-testing"), "{why}");
+    assert!(why.contains("libteatime-testing has not made this app"), "{why}");
+    assert!(why.contains("has libteatime in it besides"), "{why}");
+    // Here whichever comes first serves all calls: no two of them meet.
+    let other_way = said("teatime-testing teatime", "both-the-other-way");
+    assert_eq!(other_way, ("308\n".to_owned(), String::new()));
 }

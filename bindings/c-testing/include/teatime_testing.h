@@ -62,7 +62,7 @@ typedef struct {
      */
     tea_data begins_with;
     /**
-     * The version of its layout.
+     * The version of its layout, from 1 on (0 where there is nothing).
      */
     uint32_t begins_with_version;
     /**
@@ -74,8 +74,8 @@ typedef struct {
      */
     size_t action_count;
     /**
-     * Asked at the end of each seed, for each of those who are left, once they agree: anything but 0
-     * fails the seed (nobody is asked). It must return, as act must.
+     * Asked at the end of each seed, for each of those who are left, once they agree, and once more where the first
+     * seed was played again: anything but 0 fails the seed (nobody is asked). It must return, as act must.
      */
     int32_t (*check)(tea_player *player, void *user_data);
     /**
@@ -126,12 +126,14 @@ typedef struct {
      */
     size_t without_count;
     /**
-     * A directory where plans that fail are kept, made small, as files of JSON; what is in there of this app is
-     * played before any seed (nowhere).
+     * A directory where plans that fail are kept, made small, as files of JSON (nowhere). What is in there of this app
+     * is played before any seed; nothing happens in it either that without names, and no more take part than
+     * participants says. What only the second play of the first seed finds is not kept. Nothing is removed: a model
+     * that fails in another way each time leaves another file each time.
      */
     tea_str keep_in;
     /**
-     * A file of such a plan, to be played in place of all seeds (none).
+     * A file of such a plan, to be played in place of all seeds, exactly as it is (none).
      */
     tea_str plan;
 } tea_simulation;
@@ -141,7 +143,7 @@ typedef struct {
  */
 typedef struct {
     /**
-     * Seeds that were played.
+     * Seeds that were played; that the first is played again is not among them, nor in any number below but checked.
      */
     uint64_t runs;
     /**
@@ -161,7 +163,7 @@ typedef struct {
      */
     uint64_t synced;
     /**
-     * How often check was asked.
+     * How often check was asked, also where the first seed was played again.
      */
     uint64_t checked;
 } tea_simulation_report;
@@ -178,8 +180,9 @@ extern "C" {
  * so a clock of seconds is found. The environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many,
  * TEATIME_PLAN a file that was kept, if it is of this app.
  *
- * A program has either libteatime in it or libteatime-testing: with both, this fails with TEA_STATUS_WRONG_HANDLE, and
- * says why on the standard error, since tea_last_error is the other library's.
+ * A program has either libteatime in it or libteatime-testing. With both, an app that libteatime has made is none here:
+ * this fails with TEA_STATUS_WRONG_HANDLE, and says so on the standard error, since tea_last_error may be the other
+ * library's.
  *
  * Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin, or a seed from itself: the message
  * names model and field, what both have there, and after which event, in several lines, with the seed and what is left

@@ -104,7 +104,7 @@ fn cmake_package() -> String {
          get_filename_component(_teatime_prefix \"${{CMAKE_CURRENT_LIST_DIR}}/../../..\" ABSOLUTE)\n\
          foreach(_teatime_library teatime teatime-testing)\n\
          foreach(_teatime_kind SHARED STATIC)\n  \
-         if(_teatime_kind STREQUAL SHARED)\n    \
+         if(\"${{_teatime_kind}}\" STREQUAL \"SHARED\")\n    \
          set(_teatime_target teatime::${{_teatime_library}})\n    \
          set(_teatime_file \"${{_teatime_prefix}}/lib/lib${{_teatime_library}}.{shared}\")\n    \
          set(_teatime_needs \"\")\n  \
@@ -115,7 +115,7 @@ fn cmake_package() -> String {
          separate_arguments(_teatime_needs)\n  \
          endif()\n  \
          if(NOT TARGET ${{_teatime_target}}\n     \
-         AND (_teatime_library STREQUAL teatime OR EXISTS \"${{_teatime_file}}\"))\n    \
+         AND (\"${{_teatime_library}}\" STREQUAL \"teatime\" OR EXISTS \"${{_teatime_file}}\"))\n    \
          add_library(${{_teatime_target}} ${{_teatime_kind}} IMPORTED)\n    \
          set_target_properties(${{_teatime_target}} PROPERTIES\n      \
          IMPORTED_LOCATION \"${{_teatime_file}}\"\n      \

@@ -28,7 +28,7 @@ pub struct Campaign {
 /// What many runs were like together.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Summary {
-    /// Runs.
+    /// Runs; that a simulation plays its first seed again is not among them, nor in any number below but `checked`.
     pub runs: u64,
     /// Of them failed.
     pub failed: u64,

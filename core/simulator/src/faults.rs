@@ -24,13 +24,19 @@ impl World<'_> {
         let happened = match (fault.what, victim.copied()) {
             (What::Starts, _) => {
                 let fits = self.alive(Some(room)).len() < self.plan.clients;
-                fits.then(|| self.start(room, false)).is_some()
+                if fits {
+                    self.start(room, false)?;
+                }
+                fits
             }
             (What::LiarStarts, _) => {
                 let there = self.alive(Some(room));
                 let fits = there.len() < self.plan.clients
                     && !there.iter().any(|at| self.participants[*at].lies);
-                fits.then(|| self.start(room, true)).is_some()
+                if fits {
+                    self.start(room, true)?;
+                }
+                fits
             }
             (What::AllCut, _) => {
                 alive.iter().for_each(|at| self.cut(*at, dice));

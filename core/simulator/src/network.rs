@@ -19,6 +19,8 @@ pub(super) struct Sizes {
     pub(super) event: usize,
     /// Bytes of the largest snapshot.
     pub(super) state: usize,
+    /// Bytes of what each session begins with.
+    pub(super) begun: usize,
 }
 
 impl Sizes {

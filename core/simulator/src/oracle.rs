@@ -22,7 +22,8 @@ const MOST_LOG_BYTES: u64 = 1024 * 1024;
 /// Most bytes of states that are kept of a session, to say how another one differs.
 const MOST_STATE_BYTES: usize = 1024 * 1024;
 
-/// The same for a run that is remembered: any of its states may be asked for, and there is only one such run.
+/// The same of the oldest states of a run that is remembered: when it is played again, the first that is another one is
+/// told, and for a clock that is an early one. There is only one such run.
 const MOST_REMEMBERED_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Default)]
@@ -80,6 +81,9 @@ struct Timeline {
     /// The newest states that are known, who had each first.
     states: VecDeque<(u64, usize, Arc<Vec<u8>>)>,
     states_bytes: usize,
+    /// The oldest ones, if the run is to be played again.
+    first_states: Vec<(u64, usize, Arc<Vec<u8>>)>,
+    first_bytes: usize,
 }
 
 type Outcome = Result<(), (Invariant, String)>;
@@ -169,8 +173,10 @@ impl<'a> Oracle<'a> {
     }
 
     pub(super) fn check_memory(&self, bytes: u64, sizes: Sizes) -> Outcome {
-        // While one snapshot is stored, the one before it is still there.
-        let most = MOST_LOG_BYTES * sizes.times() as u64 + 2 * sizes.state as u64;
+        // While one snapshot is stored, the one before it is still there; what is persisted stands in each of them, and
+        // once more behind it. What a session begins with is there for itself, and like that in the older one's.
+        let large = 4 * sizes.state as u64 + 3 * sizes.begun as u64;
+        let most = MOST_LOG_BYTES * sizes.times() as u64 + large;
         if bytes > most * self.rooms.len() as u64 {
             return Err((Invariant::Memory, format!("{bytes} bytes of logs and snapshots")));
         }
@@ -201,10 +207,6 @@ impl<'a> Oracle<'a> {
         let (seq, hash) = (vm.seq(), StateHash::of(&snapshot));
         let then = self.time.first().filter(|_| !self.rooms[one.room].is_other);
         let then = then.and_then(|first| first.timeline(one));
-        let most = match self.time {
-            Time::First => MOST_REMEMBERED_BYTES,
-            _ => MOST_STATE_BYTES,
-        };
         let room = self.rooms[one.room].timelines.entry(one.timeline).or_default();
         match (room.hashes.get(&seq), one.diverged) {
             (Some(known), Some(_)) => {
@@ -224,7 +226,10 @@ impl<'a> Oracle<'a> {
             (None, None) => {
                 room.hashes.insert(seq, hash);
                 room.newest = room.newest.max(seq);
-                room.remember(seq, at, snapshot.clone(), most);
+                if matches!(self.time, Time::First) {
+                    room.remember_first(seq, at, snapshot.clone());
+                }
+                room.remember(seq, at, snapshot.clone());
             }
         }
         Ok(Some(snapshot))
@@ -324,6 +329,13 @@ impl<'a> Oracle<'a> {
                         let what = format!("participant {} cannot restore it: {why}", at + 1);
                         return Err((Invariant::Snapshot, what));
                     }
+                    if let Some(
+                        why @ (DisconnectReason::Model(_) | DisconnectReason::Migration(_)),
+                    ) = &reason
+                    {
+                        let what = format!("participant {} cannot begin: {why}", at + 1);
+                        return Err((Invariant::Start, what));
+                    }
                     if !one.lies {
                         let what = format!("participant {} failed: {reason:?}", at + 1);
                         return Err((Invariant::Innocence, what));
@@ -409,7 +421,8 @@ impl Timeline {
 
     /// Who was first at a position, and with which state, if that is still there.
     fn state(&self, seq: u64) -> Option<(usize, &[u8])> {
-        let (_, first, state) = self.states.iter().find(|(of, ..)| *of == seq)?;
+        let mut known = self.states.iter().chain(&self.first_states);
+        let (_, first, state) = known.find(|(of, ..)| *of == seq)?;
         Some((*first, state))
     }
 
@@ -426,11 +439,19 @@ impl Timeline {
         }
     }
 
+    /// Keeps the state at a position, if there is room for it still.
+    fn remember_first(&mut self, seq: u64, first: usize, state: Arc<Vec<u8>>) {
+        if self.first_bytes < MOST_REMEMBERED_BYTES {
+            self.first_bytes += state.len();
+            self.first_states.push((seq, first, state));
+        }
+    }
+
     /// Keeps the state at a position, and forgets older ones.
-    fn remember(&mut self, seq: u64, first: usize, state: Arc<Vec<u8>>, most: usize) {
+    fn remember(&mut self, seq: u64, first: usize, state: Arc<Vec<u8>>) {
         self.states_bytes += state.len();
         self.states.push_back((seq, first, state));
-        while self.states_bytes > most && self.states.len() > 1 {
+        while self.states_bytes > MOST_STATE_BYTES && self.states.len() > 1 {
             let oldest = self.states.pop_front();
             self.states_bytes -= oldest.map_or(0, |(_, _, state)| state.len());
         }

@@ -68,7 +68,7 @@ impl Participant {
         now: u64,
         room: usize,
         seed: u64,
-    ) -> Self {
+    ) -> Result<Self, Wrong> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (app, options) = (scenario.app().clone(), scenario.options(plan));
         let mut config = Config::with_encoded_options(app, scenario.room(room), &options)
@@ -80,9 +80,12 @@ impl Participant {
         }
         let mut entropy = [0; 32];
         rng.fill_bytes(&mut entropy);
-        let client = Client::new(config, entropy).expect("the configuration is sound");
+        // What it brings along is another thing each time.
+        let client = Client::new(config, entropy).map_err(|error| {
+            Wrong::new(Invariant::Start, format!("participant {}: {error}", number + 1))
+        })?;
         let ppm = rng.next_u64() % 200;
-        Self {
+        Ok(Self {
             client,
             room,
             alive: true,
@@ -109,7 +112,7 @@ impl Participant {
             timeline: 0,
             told: 0,
             rng,
-        }
+        })
     }
 
     /// The time of its own clock.

@@ -16,7 +16,7 @@ use super::campaign::{How, Remembered, Run, Summary};
 use super::failure::Failure;
 use super::oracle::Time;
 use super::plan::{MAX_SECONDS, Plan, Shape, What};
-use super::report::{Invariant, Violation};
+use super::report::{Invariant, Report, Violation};
 use super::scenario::{Dice, End, Scenario, User};
 use super::world;
 
@@ -187,8 +187,8 @@ impl<'a> Simulation<'a> {
         self
     }
 
-    /// What must hold at the end of each seed, for each of those who are left. It says what is wrong by an
-    /// error or a panic.
+    /// What must hold at the end of each seed, for each of those who are left; and once more where the first seed has
+    /// been played again. It says what is wrong by an error or a panic.
     pub fn check<V: Verdict>(mut self, check: impl Fn(&End<'_>) -> V + Send + Sync + 'a) -> Self {
         self.checks.push(Box::new(move |end| check(end).verdict()));
         self
@@ -246,7 +246,11 @@ impl<'a> Simulation<'a> {
     }
 
     /// Where plans that fail are kept, made small, a file of JSON each. What is in there, of this app or of none, is
-    /// played before any seed; several simulations, of one app or of several, may have the same folder.
+    /// played before any seed; several simulations, of one app or of several, may have the same folder. Also there
+    /// nothing happens that the simulation is [without](Self::without), and there are no more
+    /// [participants](Self::participants) than it says. What only the second play of the first seed finds is not kept,
+    /// for it takes a seed and a second. Nothing is removed: a model that fails in another way each time leaves another
+    /// file each time.
     ///
     /// A plan that was made small has the numbers of those actions of users that are left of it. If a simulation has
     /// other actions or weights by now, such a number may be another action: the faults of the plan are played all the
@@ -285,7 +289,7 @@ impl<'a> Simulation<'a> {
             let path = PathBuf::from(path);
             let plan = Plan::read(&path).map_err(|why| self.refused(why))?;
             if self.is_own(&plan) {
-                let given = vec![Given { plan, file: Some(path) }];
+                let given = vec![Given { plan: self.fit(plan), file: Some(path) }];
                 return self.play_all(&LineUp { given, ..LineUp::default() });
             }
         }
@@ -296,6 +300,8 @@ impl<'a> Simulation<'a> {
         if let Some(folder) = &self.keep_in {
             given = kept(folder).map_err(|why| self.refused(why))?;
             given.retain(|one| self.is_own(&one.plan));
+            let fit = |one: Given| Given { plan: self.fit(one.plan), ..one };
+            given = given.into_iter().map(fit).collect();
         }
         self.play_all(&LineUp { given, first: 1, seeds: seeds.unwrap_or(self.seeds) })
     }
@@ -313,7 +319,15 @@ impl<'a> Simulation<'a> {
         plan.app.as_deref().is_none_or(|app| app == self.app.id())
     }
 
-    /// Plays a plan, such as one that was [kept](Self::keep_in).
+    /// What is left of a plan, from another simulation or an earlier day, where what this one says holds.
+    fn fit(&self, mut plan: Plan) -> Plan {
+        plan.faults.retain(|fault| !self.without.contains(&fault.what));
+        plan.clients = plan.clients.min(self.participants);
+        plan
+    }
+
+    /// Plays a plan, such as one that was [kept](Self::keep_in), exactly as it is: also with what this simulation says
+    /// it is [without](Self::without), and with more [participants](Self::participants).
     ///
     /// # Errors
     /// How it failed; it is not made smaller.
@@ -340,9 +354,13 @@ impl<'a> Simulation<'a> {
         let how = How { jobs, shrink_runs: self.shrink_runs, stops: true };
         let first_seed = plans.given.len() as u64;
         let mut run = Run::of(self, |at| plans.plan(self, at), how, Some(first_seed), |_, _| {});
-        let failed = run.failures.pop();
-        let failed =
-            failed.or_else(|| Some((first_seed, self.play_again(run.remembered.as_ref()?)?)));
+        let mut failed = run.failures.pop();
+        if let (None, Some(first)) = (&failed, &run.remembered) {
+            match self.play_again(first) {
+                Ok(report) => run.summary.checked += report.checked,
+                Err(failure) => failed = Some((first_seed, failure)),
+            }
+        }
         let Some((at, mut failure)) = failed else {
             if plans.is_whole() {
                 self.has_shown(&run.summary).map_err(|what| self.refused(what))?;
@@ -376,12 +394,14 @@ impl<'a> Simulation<'a> {
     }
 
     /// Plays a seed once more when a clock of seconds shows another time at each of its events.
-    fn play_again(&self, first: &Remembered) -> Option<Failure> {
+    fn play_again(&self, first: &Remembered) -> Result<Report, Failure> {
         std::thread::sleep(AGAIN_AFTER.saturating_sub(first.over.elapsed()));
-        let violation = world::play_for(&first.plan, self, Time::Second(&first.memory)).err()?;
-        // It takes a second each time, so it is left as it is.
-        let smallest = (first.plan.clone(), violation.clone());
-        Some(Failure::new(self.app.id(), (&first.plan, violation), smallest, Some(false)))
+        let played = world::play_for(&first.plan, self, Time::Second(&first.memory));
+        played.map(|(report, _)| report).map_err(|violation| {
+            // It takes a second each time, so it is left as it is.
+            let smallest = (first.plan.clone(), violation.clone());
+            Failure::new(self.app.id(), (&first.plan, violation), smallest, Some(false))
+        })
     }
 
     /// What passes proves nothing if nothing has happened in it.

@@ -140,6 +140,7 @@ pub(super) fn play_for(
             persisted.map_err(failed(Invariant::Start))?;
         }
     }
+    let begun = scenario.begins_with().map_or(0, |data| data.bytes.len());
     let mut world = World {
         plan,
         scenario,
@@ -153,7 +154,7 @@ pub(super) fn play_for(
         flush_planned: false,
         disk_works: true,
         network: Network::default(),
-        sizes: Sizes::default(),
+        sizes: Sizes { begun, ..Sizes::default() },
         participants: Vec::new(),
         oracle: Oracle::new(plan.rooms, time),
         report: Report::default(),
@@ -188,7 +189,8 @@ fn start(plan: &Plan, scenario: &dyn Scenario) -> Result<(), String> {
         migrated.ok_or("the app persists nothing, and is to begin with what it has persisted")?;
     }
     let session = SessionId(config.session_id().0);
-    Vm::new(app, session, &config.options).map(drop).map_err(|error| error.to_string())
+    let begun = Vm::begin(app, session, &config.options, scenario.begins_with());
+    begun.map(drop).map_err(|error| error.to_string())
 }
 
 pub(super) fn message(panic: &(dyn Any + Send)) -> String {
@@ -216,7 +218,7 @@ impl World<'_> {
 
     fn play(&mut self) -> Outcome {
         for room in 0..self.plan.rooms {
-            self.start(room, false);
+            self.start(room, false)?;
         }
         for (number, fault) in self.plan.faults.iter().enumerate() {
             self.at(fault.at_ms * 1_000, Happening::Fault(number));
@@ -226,7 +228,7 @@ impl World<'_> {
         if self.oracle.is_usurped() {
             return Ok(());
         }
-        self.end_faults();
+        self.end_faults()?;
         let end = faults_end + self.plan.converge_seconds * SECOND;
         while self.now < end {
             let next = (self.now + SECOND / 4).min(end);
@@ -263,7 +265,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn end_faults(&mut self) {
+    fn end_faults(&mut self) -> Outcome {
         self.quiet = true;
         self.oracle.forget_votes();
         self.disk_is_well();
@@ -280,13 +282,14 @@ impl World<'_> {
         for room in 0..self.plan.rooms {
             // Somebody must be there to be asked what has become of it.
             if self.alive(Some(room)).iter().all(|at| self.participants[*at].lies) {
-                self.start(room, false);
+                self.start(room, false)?;
             }
         }
         for at in 0..self.participants.len() {
             self.wake(at, now);
             self.at(now, Happening::Act(at));
         }
+        Ok(())
     }
 
     fn note(&mut self, what: &[u8]) {
@@ -326,10 +329,10 @@ impl World<'_> {
         Ok(())
     }
 
-    pub(super) fn start(&mut self, room: usize, lies: bool) {
+    pub(super) fn start(&mut self, room: usize, lies: bool) -> Outcome {
         let seed = self.rng.next_u64();
         let at = self.participants.len();
-        let mut one = Participant::new(self.plan, self.scenario, at, self.now, room, seed);
+        let mut one = Participant::new(self.plan, self.scenario, at, self.now, room, seed)?;
         one.lies = lies;
         one.client.connect();
         self.participants.push(one);
@@ -337,6 +340,7 @@ impl World<'_> {
         self.obey_client(at);
         self.wake(at, self.now);
         self.at(self.now, Happening::Act(at));
+        Ok(())
     }
 
     /// The clients of a room, or of all, that are alive.

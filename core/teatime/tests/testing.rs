@@ -27,6 +27,7 @@ enum Planted {
     NoStart,
     Miscounts,
     Seconds,
+    SecondsOnLarge,
     NotSaved,
     NotRestored,
 }
@@ -44,6 +45,7 @@ struct Board {
     #[serde(skip)]
     left_out: u64,
     fragile: Fragile,
+    background: String,
 }
 
 /// Its number is how often it has been put: it cannot be saved above 100, and not be restored above 200.
@@ -80,6 +82,8 @@ struct Put {
 }
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
+/// How often a pad has begun that can do so only once.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 #[handlers]
 impl Board {
@@ -100,6 +104,7 @@ impl Board {
             wind: 0.0,
             left_out: 0,
             fragile: Fragile(0),
+            background: "b".repeat(if *planted == Planted::SecondsOnLarge { 500_000 } else { 0 }),
         }
     }
 
@@ -132,7 +137,7 @@ impl Board {
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 self.number = now.map_or(0, |now| now.as_nanos() as u64);
             }
-            Planted::Seconds => {
+            Planted::Seconds | Planted::SecondsOnLarge => {
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 self.number = now.map_or(0, |now| now.as_secs());
             }
@@ -350,6 +355,30 @@ fn kept_plans_of_several_simulations_do_not_meet() -> Result<(), Failure> {
     Ok(())
 }
 
+/// What a check may rely on holds for plans that another simulation has kept, too.
+#[test]
+fn kept_plans_respect_who_takes_part_and_what_does_not_happen() -> Result<(), Failure> {
+    let folder = tempfile::tempdir().expect("there is room");
+    let board = || simulation(Planted::Nothing).seconds(20).keep_in(folder.path());
+    let wild = board().shrink_runs(0).check(|_| Err("it is never right"));
+    let path = wild.run().expect_err("it says so").kept().expect("it is kept").to_owned();
+    let plan = Plan::read(&path).expect("it was kept");
+    let has = |what| plan.faults.iter().any(|fault| fault.what == what);
+    assert!(has(What::Starts) && has(What::Cut) && plan.clients == 5, "{plan:?}");
+    let alone = || {
+        let alone = board().seeds(0).participants(1).without(What::Cut);
+        alone.check(|end| assert_eq!(end.root::<Board>().here.len(), 1, "a game for one"))
+    };
+    if !is_told_otherwise() {
+        let summary = alone().run()?;
+        assert_eq!((summary.runs, summary.faults.get(&What::Cut)), (1, None));
+        assert!(!summary.faults.is_empty());
+    }
+    // Whoever hands a plan over himself gets all of it.
+    assert!(alone().play(&plan).is_err() && simulation(Planted::Nothing).play(&plan).is_ok());
+    Ok(())
+}
+
 #[test]
 fn handlers_that_fail_are_found_unless_they_may() {
     let failure = failure(Planted::Panics);
@@ -514,10 +543,14 @@ impl Persisted for NotesV2 {
             "counted" => {
                 Ok(Self { titles: vec![COUNTER.fetch_add(1, Ordering::Relaxed).to_string()] })
             }
+            title if title.len() > 1_000 => Ok(Self { titles: Vec::new() }),
             _ => Ok(Self { titles: vec![old.title] }),
         }
     }
 }
+
+/// Nearly as much as can be persisted.
+const MUCH: usize = 1_000_000;
 
 #[model(id = "pad", version = 1)]
 struct Pad {
@@ -528,12 +561,18 @@ struct Pad {
 impl Pad {
     fn init(cx: &mut Cx<Self>, _: &()) -> Self {
         cx.subscribe("pad", "add", Self::add);
-        Self { titles: cx.persisted::<NotesV2>().map_or_else(Vec::new, |notes| notes.titles) }
+        let titles = cx.persisted::<NotesV2>().map_or_else(Vec::new, |notes| notes.titles);
+        assert_ne!(titles, ["unheard of"]);
+        let is_first = || BEGUN.fetch_add(1, Ordering::Relaxed) == 0;
+        assert!(titles != ["once"] || is_first(), "it does not begin again");
+        Self { titles }
     }
 
     fn add(&mut self, cx: &mut Cx<Self>, title: String) {
+        let much = (title == "much").then(|| vec!["m".repeat(MUCH)]);
         self.titles.push(title);
-        cx.persist(&NotesV2 { titles: self.titles.clone() }).expect("it is small");
+        let titles = much.unwrap_or_else(|| self.titles.clone());
+        cx.persist(&NotesV2 { titles }).expect("it is not too large");
     }
 }
 
@@ -586,6 +625,16 @@ fn what_is_wrong_with_a_migration_is_told() {
     let old = NotesV1 { title: "tea".to_owned() };
     let nothing = album(0, 10).begins_with(&old).run().expect_err("it persists nothing");
     assert!(nothing.to_string().contains("persists nothing"), "{nothing}");
+    // So is what the first init makes of it.
+    let failure = begins("unheard of").run().expect_err("it is not heard of");
+    assert_eq!(failure.violation().of, Invariant::Start, "{failure}");
+    assert!(failure.to_string().contains("unheard of"), "{failure}");
+    assert_eq!(failure.violation().at_us, 0, "{failure}");
+    // And that of somebody who comes later.
+    let failure = begins("once").threads(1).shrink_runs(0).run().expect_err("it begins once");
+    assert_eq!(failure.violation().of, Invariant::Start, "{failure}");
+    assert!(failure.to_string().contains("it does not begin again"), "{failure}");
+    assert!(failure.violation().at_us > 0, "{failure}");
     // One that is not the same for everybody.
     let failure = begins("counted").run().expect_err("it comes from outside");
     assert!(failure.to_string().contains("model `pad` (id 1), field `titles"), "{failure}");
@@ -600,6 +649,17 @@ fn large_events_and_large_states_pass() -> Result<(), Failure> {
         let played = album(background, picture).seeds(seeds).seconds(seconds).sync_distance(20);
         assert!(played.run()?.entries > 10, "{background} {picture}");
     }
+    Ok(())
+}
+
+/// What is persisted stands behind each snapshot, too.
+#[test]
+fn much_that_is_persisted_passes() -> Result<(), Failure> {
+    let large = || pad().seeds(2).seconds(3).sync_distance(20);
+    let old = NotesV1 { title: "t".repeat(MUCH) };
+    // What a migration is for may be to make it small.
+    large().action(1, |_, user| user.publish("pad", "add", "tea")).begins_with(&old).run()?;
+    large().action(5, |_, user| user.publish("pad", "add", "much")).run()?;
     Ok(())
 }
 
@@ -664,6 +724,16 @@ fn what_would_prove_nothing_is_refused() {
     let failure = puts(1, "board").view_data(wordless).run().expect_err("it has no words");
     let says = "cannot be started: view data cannot be encoded: it has no words";
     assert!(failure.to_string().contains(says), "{failure}");
+    // Also what somebody who comes later brings along.
+    let brought = AtomicU64::new(0);
+    let late_is_large = |_: &mut Dice| {
+        "x".repeat(if brought.fetch_add(1, Ordering::Relaxed) < 2 { 10 } else { 100_000 })
+    };
+    let late = puts(1, "board").view_data(late_is_large).threads(1).seconds(60).shrink_runs(0);
+    let failure = late.run().expect_err("it is too large");
+    assert_eq!(failure.violation().of, Invariant::Start, "{failure}");
+    assert!(failure.violation().at_us > 0, "{failure}");
+    assert!(failure.to_string().contains("participant 2: the view data must have less than"));
     if !is_told_otherwise() {
         let failure = puts(1, "board").seeds(0).run().expect_err("there is none");
         assert!(failure.to_string().contains("no seed is played"), "{failure}");
@@ -688,6 +758,16 @@ fn a_clock_of_seconds_is_found_and_named() {
         for part in ["model `board` (id 1), field `number`", "event board/put", "outside of the"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+    // With nobody to differ from only the second play can find it: at the beginning, also where the states of a whole run
+    // are too large to be remembered.
+    for planted in [Planted::Seconds, Planted::SecondsOnLarge] {
+        let alone = simulation(planted).participants(1).seeds(1).sync_distance(0);
+        let failure = What::ALL.into_iter().fold(alone, |alone, (what, _)| alone.without(what));
+        let failure = failure.run().expect_err("it has a clock");
+        assert_eq!(failure.smallest().of, Invariant::Again, "{failure}");
+        let clash = failure.smallest().clash.as_ref().expect("both states are known");
+        assert_eq!((&clash.model, &*clash.field), (&Some((1, "board".to_owned())), "number"));
     }
     // What users do may differ: that is no difference between models.
     let played = AtomicU64::new(0);
@@ -800,6 +880,19 @@ fn what_is_left_fails_as_the_seed_did() {
     });
     let failure = coded.run().expect_err("it is never right");
     assert!(failure.to_string().contains("check returned 1"), "{failure}");
+}
+
+/// Whoever counts in a check counts what is reported, also where the first seed is played again.
+#[test]
+fn checks_are_counted_each_time_they_are_asked() -> Result<(), Failure> {
+    let asked = AtomicU64::new(0);
+    let counted = simulation(Planted::Nothing).seeds(2).seconds(10).check(|_| {
+        asked.fetch_add(1, Ordering::Relaxed);
+    });
+    let summary = counted.run()?;
+    assert_eq!(summary.checked, asked.load(Ordering::Relaxed));
+    assert!(summary.runs == 2 || is_told_otherwise());
+    Ok(())
 }
 
 /// Also where the only participant has left: somebody comes and looks.

@@ -42,6 +42,17 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
         return (connection.value as? ConnectionState.Failed)?.reason ?: TeatimeException.over()
     }
 
+    /** The code of what ended the session, also where that was not told yet; nothing while it goes on. */
+    fun endCode(): ErrorCode? {
+        end()?.let { return it.code }
+        return try {
+            call { native.check() }
+            null
+        } catch (reason: TeatimeException) {
+            reason.code
+        }
+    }
+
     /** Asks the session something, as long as it is not over. */
     fun <T> ask(question: (NativeSession) -> T): T {
         end()?.let { throw it }

@@ -196,6 +196,9 @@ public class Session private constructor(native: NativeSession, private val cons
 
     internal val isOver: Boolean get() = driver.end() != null
 
+    /** The code with which every call fails since the session has ended; nothing while it goes on. */
+    internal val endCode: ErrorCode? get() = driver.endCode()
+
     /** Also while the connection is broken; not when the session is over. */
     internal val hasModel: Boolean
         get() = try {

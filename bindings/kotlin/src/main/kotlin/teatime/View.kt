@@ -53,7 +53,8 @@ public class View internal constructor(
     private fun isEnding(failure: Throwable): Boolean = failure is TeatimeException && when (failure.code) {
         ErrorCode.OVER -> session.isOver
         ErrorCode.NOT_JOINED -> synchronized(open) { lost } || !session.hasModel
-        else -> false
+        // Of a session that has failed every call tells why.
+        else -> failure.code == session.endCode
     }
 
     internal companion object {

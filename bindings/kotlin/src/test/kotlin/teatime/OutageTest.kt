@@ -10,6 +10,7 @@ import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.job
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.yield
@@ -134,6 +135,48 @@ class OutageTest {
             } else {
                 val failure = patiently("failure") { failures.await() } as TeatimeException
                 assertEquals(ErrorCode.NOT_JOINED, failure.code)
+            }
+        }
+    }
+
+    @Test
+    fun `a view that is told why its session has failed fails nothing else`() {
+        val first = Reflector.start("127.0.0.1:0")
+        val address = URI(first.url).run { "$host:$port" }
+        runBlocking {
+            Wire(first.url).use { wire ->
+                val failures = CompletableDeferred<Throwable>()
+                val told = CompletableDeferred<TeatimeException>()
+                val scope =
+                    CoroutineScope(SupervisorJob() + CoroutineExceptionHandler { _, failure -> failures.complete(failure) })
+                val options = room(wire.url, "sesame")
+                val session = join(options, scope) {
+                    launch {
+                        // It never suspends, so nothing ends it but what it is told; the model may be gone before that.
+                        while (true) {
+                            try {
+                                session.participants
+                            } catch (failure: TeatimeException) {
+                                if (failure.code == ErrorCode.NOT_JOINED) continue
+                                told.complete(failure)
+                                throw failure
+                            }
+                        }
+                    }
+                }
+                wire.cut()
+                session.untilState("loss") { it is ConnectionState.Reconnecting }
+                first.close()
+                Reflector.start(address).use {
+                    // By now the room is somebody else's, with another password.
+                    join(options.copy(reflector = "ws://$address", password = "Sesame")).use {
+                        wire.mend()
+                        patiently("end") { session.awaitEnd() }
+                        assertEquals(ErrorCode.WRONG_PASSWORD, patiently("reason") { told.await() }.code)
+                        patiently("end of all coroutines") { scope.coroutineContext.job.children.forEach { it.join() } }
+                        assertFalse(failures.isCompleted)
+                    }
+                }
             }
         }
     }
