@@ -1127,7 +1127,10 @@ tea_status tea_blobs_fetch(const tea_blobs *blobs, tea_str handle, tea_transfer 
 
 /**
  * Starts to fetch the blob with this handle into a file, which is there whole in the end, or as it
- * was before.
+ * was before. What has arrived when it ends early stays beside it, in a file of its name, some digits
+ * and `.part`: who fetches the same blob into the same file goes on there, or waits while somebody
+ * else does that. It is removed if nobody can ever go on; remove FILE.*.part if the blob is not
+ * wanted any more. On Unix only its owner may read the file.
  *
  * Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
  */

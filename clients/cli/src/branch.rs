@@ -92,7 +92,8 @@ fn tell(arguments: &Arguments, id: teatime_wire::SessionId, state: &Vm) {
     let seconds = options.inactivity_seconds;
     if arguments.json {
         crate::say(&json!({
-            "event": "branch", "session_id": id.to_string(), "name": room, "into": into,
+            "event": "branch", "session_id": id.to_string(), "name": room,
+            "into": into.display().to_string(),
             "inactivity_seconds": seconds, "seq": seq, "time_us": time.as_micros(),
         }));
         return;

@@ -120,7 +120,7 @@ fn tell_live(driver: &Driver, arguments: &Arguments, room: &str) {
     if arguments.json {
         let seq = client.vm().map(teatime::Vm::seq);
         crate::say(&json!({
-            "event": "recording", "file": arguments.to, "session_id": client.session_id(),
+            "event": "recording", "file": arguments.to.display().to_string(), "session_id": client.session_id(),
             "view_id": client.view_id(), "seq": seq, "time_us": client.now().as_micros(),
         }));
     } else {
@@ -135,6 +135,7 @@ fn tell_live(driver: &Driver, arguments: &Arguments, room: &str) {
 fn tell_end(arguments: &Arguments, recorded: &Recorded) {
     let Recorded { files, events, until: (time, seq) } = recorded;
     if arguments.json {
+        let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
         crate::say(&json!({
             "event": "recorded", "files": files, "events": events, "seq": seq,
             "time_us": time.as_micros(),

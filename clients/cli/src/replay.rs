@@ -303,7 +303,7 @@ fn as_json(
     let Recording { head, from, until: (end, last), .. } = &played.recording;
     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     json!({
-        "event": "state", "file": arguments.source.file,
+        "event": "state", "file": arguments.source.file.display().to_string(),
         "app": head.app, "app_version": head.app_version, "session_id": head.session,
         "from_seq": from, "last_seq": last, "end_us": end.as_micros(),
         "cut": played.cut.as_ref().map(ToString::to_string),

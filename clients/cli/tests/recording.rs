@@ -394,6 +394,36 @@ fn what_goes_wrong_is_told_in_json_to_who_asked_for_it() {
     told(&[&record[..], &shut].concat(), "WRONG_PASSWORD");
 }
 
+/// Elsewhere there are no such names.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_of_files_that_are_no_unicode_are_told_as_well_as_can_be() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let directory = private_directory("recording-names");
+    let name = |bytes: &[u8]| directory.join(OsStr::from_bytes(bytes));
+    let app = App::builder::<teatime_chat::Chat>(teatime_chat::APP_ID).version(1).build();
+    let head = Head::new(&app.expect("sound"), teatime::SessionId([1; 32]), &options());
+    let until = (Time::from_micros(5_000_000), 0);
+    let recording = Recording { head, base: None, from: 0, inputs: Vec::new(), until };
+    fs::write(name(b"a\xff"), recording.encode()).expect("it can be written");
+    let told = |arguments: &[&OsStr], field: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_teatime"));
+        let done = command.args(arguments).arg("--json").output().expect("it is built");
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {errors}");
+        let line: Value = serde_json::from_slice(&done.stdout).expect("it is JSON");
+        let told = line[field].as_str().expect("it is a text").to_owned();
+        assert!(told.ends_with('\u{fffd}'), "{told}");
+    };
+    let (from, into) = (name(b"a\xff"), name(b"d\xff"));
+    told(&["replay".as_ref(), from.as_os_str()], "file");
+    let branch: [&OsStr; 2] = ["branch".as_ref(), from.as_os_str()];
+    let as_new: [&OsStr; 4] =
+        ["--into".as_ref(), into.as_os_str(), "--as".as_ref(), "new".as_ref()];
+    told(&[&branch[..], &as_new].concat(), "into");
+}
+
 #[test]
 fn a_recording_that_pretends_to_go_on_for_ages_can_be_interrupted() {
     let directory = private_directory("recording-ages");

@@ -110,10 +110,43 @@ mod native {
                 let tag = seal(&key, nonce, b"room", &mut here);
                 assert_eq!(tag, portable::seal(&key, nonce, b"room", &mut there), "{length}");
                 assert!(here == there, "{length}");
-                assert!(portable::open(&key, nonce, b"room", &mut here, tag), "{length}");
-                assert!(open(&key, nonce, b"room", &mut there, tag), "{length}");
-                assert!(here == plain && there == plain, "{length}");
-                assert!(!open(&key, nonce, b"moor", &mut there, tag), "{length}");
+                let sealed = here.clone();
+                for open in [open, portable::open] {
+                    let opens = |bound_to: &[u8], content: &[u8], tag| {
+                        let mut content = content.to_vec();
+                        open(&key, nonce, bound_to, &mut content, tag) && content == plain
+                    };
+                    assert!(opens(b"room", &sealed, tag), "{length}");
+                    assert!(!opens(b"moor", &sealed, tag), "{length}");
+                    for at in 0..TAG {
+                        let mut other = tag;
+                        other[at] ^= 1;
+                        assert!(!opens(b"room", &sealed, other), "{length}");
+                    }
+                    for at in [0, length / 2, length.saturating_sub(1)] {
+                        let mut other = sealed.clone();
+                        let Some(byte) = other.get_mut(at) else { continue };
+                        *byte ^= 0x80;
+                        assert!(!opens(b"room", &other, tag), "{length}");
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn it_is_the_one_of_the_draft() {
+            // draft-irtf-cfrg-xchacha-03, A.3.1.
+            let key = std::array::from_fn(|at| 0x80 + at as u8);
+            let nonce = std::array::from_fn(|at| 0x40 + at as u8);
+            let bound_to = [80, 81, 82, 83, 192, 193, 194, 195, 196, 197, 198, 199];
+            let plain = b"Ladies and Gentlemen of the class of '99: If I could offer you only one \
+                tip for the future, sunscreen would be it.";
+            let tag = 0xc087_5924_c1c7_9879_47de_afd8_780a_cf49_u128.to_be_bytes();
+            let first = 0xbd6d_179d_3e83_d43b_9576_5794_93c0_e939_u128.to_be_bytes();
+            for seal in [seal, portable::seal] {
+                let mut content = *plain;
+                assert_eq!(seal(&key, nonce, &bound_to, &mut content), tag);
+                assert_eq!(content[..16], first);
             }
         }
     }

@@ -31,6 +31,9 @@ const MAX_FAILURES: u32 = 7;
 /// first attempt after a failure.
 const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
+/// How long somebody waits who only asks for limits.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
+
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -114,13 +117,21 @@ pub fn fetch(
     fetching.target.flush().map_err(|error| local(&error))
 }
 
-/// What the server takes of this room now.
+/// What the server takes of this room now. It is given up after ten seconds.
 ///
 /// # Errors
 /// Whatever keeps it from being asked.
 pub fn limits(remote: &Remote, space: &Arc<Space>) -> Result<DataLimits, DataError> {
     let mut asking = Asking(Upload::new(space.clone(), 0)?);
-    transfer(remote, &mut asking, &mut |_| ControlFlow::Continue(()))?;
+    let begun = Instant::now();
+    let asked = transfer(remote, &mut asking, &mut |_| match begun.elapsed() < PATIENCE {
+        true => ControlFlow::Continue(()),
+        false => ControlFlow::Break(()),
+    });
+    asked.map_err(|error| match error {
+        DataError::Cancelled => DataError::Unreachable(format!("{}: no answer", remote.url)),
+        error => error,
+    })?;
     asking.0.limits().ok_or(DataError::Unknown)
 }
 
@@ -298,7 +309,7 @@ impl From<WsError> for Broken {
 
 fn transfer(remote: &Remote, side: &mut dyn Side, watch: &mut Watch<'_>) -> Result<(), DataError> {
     // What is all nearby needs no connection.
-    while side.work()? {}
+    work(side, watch)?;
     if side.is_done() {
         return ask(watch, side.progress());
     }
@@ -316,7 +327,7 @@ fn transfer(remote: &Remote, side: &mut dyn Side, watch: &mut Watch<'_>) -> Resu
                 Err(Broken::Busy(reason)) => (told, why) = (DataError::Busy, reason),
             }
             // What has come with the end of the connection may be all that was missing.
-            while side.work()? {}
+            work(side, watch)?;
             if side.is_done() {
                 return ask(watch, side.progress());
             }
@@ -344,6 +355,18 @@ async fn wait(pause: Duration, side: &dyn Side, watch: &mut Watch<'_>) -> Result
     Ok(())
 }
 
+/// Does what there is to do at this end, which may be to look at all that was fetched before.
+fn work(side: &mut dyn Side, watch: &mut Watch<'_>) -> Result<(), DataError> {
+    let mut asked = Instant::now();
+    while side.work()? {
+        if asked.elapsed() >= ASK_EVERY {
+            ask(watch, side.progress())?;
+            asked = Instant::now();
+        }
+    }
+    Ok(())
+}
+
 fn ask(watch: &mut Watch<'_>, progress: Progress) -> Result<(), DataError> {
     match watch(progress) {
         ControlFlow::Continue(()) => Ok(()),
@@ -364,7 +387,7 @@ async fn connection(
         Ok(Err(error)) if is_about_certificate(&error) => {
             return Err(DataError::BadCertificate(explain(&error)).into());
         }
-        Ok(Err(WsError::Http(answer))) if answer.status().is_client_error() => {
+        Ok(Err(WsError::Http(answer))) if is_final(answer.status().as_u16()) => {
             let why =
                 format!("{url} answers HTTP {}: no reflector that keeps blobs", answer.status());
             return Err(DataError::Unreachable(why).into());
@@ -376,7 +399,10 @@ async fn connection(
     // Since when it has neither answered nor taken anything.
     let mut silent = Instant::now();
     loop {
-        while side.work()? {}
+        let begun = Instant::now();
+        work(side, watch)?;
+        // The server is not to blame for that.
+        silent += begun.elapsed();
         let mut has_sent = false;
         while !side.is_done()
             && let Some(frame) = side.poll_send()
@@ -399,6 +425,11 @@ async fn connection(
             silent = Instant::now();
         }
     }
+}
+
+/// Whether an answer in HTTP will be the same the next time. Proxies say 408, 425 and 429 for a while.
+fn is_final(status: u16) -> bool {
+    matches!(status, 400..500) && !matches!(status, 408 | 425 | 429)
 }
 
 /// Waits for the other side, which has been silent since then, and asks meanwhile whether that is still wanted.
@@ -430,7 +461,7 @@ fn take_what_is_there(
         let Some(message) = socket.next().now_or_never() else { break };
         has_answered |= take_in(side, message)?;
         // What came is passed on before there is more of it than the window.
-        while side.work()? {}
+        work(side, watch)?;
         ask(watch, side.progress())?;
     }
     Ok(has_answered)

@@ -9,7 +9,7 @@ use crate::format::{self, StoreId};
 use crate::pending::Pending;
 use crate::segment::{self, Header};
 use crate::store::{Active, Store, Wound};
-use crate::survey::{Survey, read_format, segments, survey};
+use crate::survey::{Survey, read_format, read_log, segments, survey};
 use crate::{Error, commit};
 
 /// The description of a store before it is complete.
@@ -73,9 +73,9 @@ impl Store<crate::RealDisk> {
     }
 }
 
-/// A store to read from only.
+/// A store to read sessions from only. Of a checkpoint it shows that it is missing when its session is loaded.
 pub(crate) fn read_store<D: Disk>(disk: D) -> Result<Store<D>, Error> {
-    let survey = survey(&disk)?;
+    let survey = read_log(&disk)?;
     let file = disk.open(&segment::name(survey.newest))?;
     Store::of(disk, Config::default(), survey, file)
 }

@@ -80,7 +80,12 @@ impl Disk for RealDisk {
         let mut files = Vec::new();
         for entry in fs::read_dir(self.path(folder))? {
             let entry = entry?;
-            let data = entry.metadata()?;
+            let data = match entry.metadata() {
+                Ok(data) => data,
+                // Whoever has the store open has deleted it just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             // A name that is not Unicode is none of ours.
             if let Ok(name) = entry.file_name().into_string()
                 && data.is_file()

@@ -31,6 +31,13 @@ pub(crate) struct Survey {
 
 /// Reads the whole log, and looks whether the checkpoints are there.
 pub(crate) fn survey<D: Disk>(disk: &D) -> Result<Survey, Error> {
+    let mut survey = read_log(disk)?;
+    survey.check_checkpoints(disk)?;
+    Ok(survey)
+}
+
+/// Reads the whole log.
+pub(crate) fn read_log<D: Disk>(disk: &D) -> Result<Survey, Error> {
     let id = read_format(disk)?.ok_or(Error::NoStore)?;
     let mut numbers = segments(disk)?;
     let unbegun = unbegun(disk, id, &mut numbers)?;
@@ -62,7 +69,6 @@ pub(crate) fn survey<D: Disk>(disk: &D) -> Result<Survey, Error> {
     survey.old_segments.extend(old);
     survey.catalog.segments = survey.catalog.segments.split_off(&survey.catalog.first);
     survey.check_sessions()?;
-    survey.check_checkpoints(disk)?;
     // What was replaced or removed on the way here was deleted then, or is a leftover.
     survey.catalog.doomed.clear();
     Ok(survey)

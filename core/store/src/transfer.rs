@@ -30,32 +30,34 @@ enum Part {
 /// How often a store that somebody has open is read before it counts as damaged.
 const ATTEMPTS: u32 = 20;
 
-/// How long is waited between these. What is in the way takes no longer than deleting a file.
+/// How long is waited between these.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// One session of a store, as it was committed last; nothing if there is no such session. A reflector may have the
-/// store open meanwhile, and goes on.
+/// One session of a store, as it was written last; nothing if there is no such session. A reflector may have the
+/// store open meanwhile, or open it, and goes on; what it has not synced yet is there, too.
 ///
 /// # Errors
-/// What [`list`](crate::list) says, except that the store is in use.
+/// What [`list`](crate::list) says, except that the store is in use. Checkpoints of other sessions are not looked at.
 pub fn load(dir: impl AsRef<Path>, session: &SessionId) -> Result<Option<Stored>, Error> {
-    match tools::lock(dir.as_ref()) {
-        Err(Error::Locked) => load_beside(dir.as_ref(), session),
-        disk => read_store(disk?)?.load_session(session),
-    }
-}
-
-/// Segments are only appended to, and every entry has its checksum: what is found is right. But files may go between
-/// being found and being read, once everything in them that counts stands elsewhere.
-fn load_beside(dir: &Path, session: &SessionId) -> Result<Option<Stored>, Error> {
-    let read = || read_store(RealDisk::new(dir))?.load_session(session);
+    // Segments are only appended to, and every entry has its checksum: what is found is right. But files may go
+    // between being found and being read, once everything in them that counts stands elsewhere.
+    let dir = dir.as_ref();
+    let mut before = None;
     for _ in 1..ATTEMPTS {
-        match read() {
-            Err(Error::Corrupt { .. } | Error::Io(_)) => std::thread::sleep(PAUSE),
-            read => return read,
+        match read_store(RealDisk::new(dir)).and_then(|store| store.load_session(session)) {
+            Err(error @ Error::Corrupt { .. }) => {
+                // What has gone the next time is not what had gone before.
+                let same = before.replace(error.to_string());
+                if same == before {
+                    return Err(error);
+                }
+            }
+            Err(Error::Io(_)) => {}
+            loaded => return loaded,
         }
+        std::thread::sleep(PAUSE);
     }
-    read()
+    read_store(RealDisk::new(dir))?.load_session(session)
 }
 
 /// Writes one session of a store that nobody has open. Returns how many bytes that were.

@@ -40,7 +40,7 @@ fn what_is_read_beside_a_reflector_is_all_that_was_committed_before() {
     let (committed, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| write(dir.path(), &committed, &stop));
-        while committed.load(Ordering::Acquire) == 0 {
+        while committed.load(Ordering::Acquire) == 0 && !writer.is_finished() {
             std::thread::yield_now();
         }
         let read = || -> Result<(), Error> {
@@ -76,6 +76,59 @@ fn what_is_read_beside_a_reflector_is_all_that_was_committed_before() {
         writer.join().expect("it does not panic").expect("the disk works");
         ended.expect("it can be read");
         assert!(oldest_segment(dir.path()) > 40, "nothing has gone");
+    });
+}
+
+/// A store that nobody has open, in which both sessions have a checkpoint.
+fn closed(dir: &Path) {
+    let mut store = DiskStore::open_dir(dir, Config::default()).expect("there is room");
+    for session in [TALK, NOISE] {
+        store.begin(&session, b"head").expect("it is new");
+        store.append(&session, 1, 0, b"record").expect("it has begun");
+        store.commit().expect("the disk works");
+        store.checkpoint(&session, 1, b"state").expect("the disk works");
+    }
+    store.commit().expect("the disk works");
+}
+
+#[test]
+fn what_becomes_of_other_sessions_meanwhile_does_not_matter() {
+    let dir = tempfile::tempdir().expect("there is room");
+    closed(dir.path());
+    let checkpoints = || {
+        let files = fs::read_dir(dir.path().join("checkpoints")).expect("it is there").flatten();
+        files.map(|file| file.path()).collect::<Vec<_>>()
+    };
+    let all = checkpoints();
+    assert_eq!(all.len(), 2);
+    for gone in all {
+        let kept = fs::read(&gone).expect("it is there");
+        fs::remove_file(&gone).expect("it is there");
+        let loaded = [TALK, NOISE].map(|session| load(dir.path(), &session));
+        // Of the one that it belongs to it is told, before it has been read twenty times.
+        assert_eq!(loaded.iter().filter(|one| matches!(one, Ok(Some(_)))).count(), 1, "{loaded:?}");
+        fs::write(&gone, kept).expect("there is room");
+    }
+}
+
+#[test]
+fn who_reads_keeps_nobody_from_opening_it() {
+    let dir = tempfile::tempdir().expect("there is room");
+    closed(dir.path());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut read = Ok(());
+            while read.is_ok() && !stop.load(Ordering::Relaxed) {
+                read = load(dir.path(), &TALK).map(drop);
+            }
+            read
+        });
+        let open = || DiskStore::open_dir(dir.path(), Config::default()).map(drop);
+        let opened: Result<Vec<()>, Error> = (0..200).map(|_| open()).collect();
+        stop.store(true, Ordering::Relaxed);
+        reader.join().expect("it does not panic").expect("it can be read");
+        opened.expect("nobody else has it open");
     });
 }
 

@@ -138,12 +138,15 @@ impl Data {
 
     /// Fetches a blob into a file, which is there whole in the end, or as it was before.
     ///
-    /// What has arrived before the connection or this program ended stays beside it, in a file of its name, some
-    /// digits and `.part`: whoever fetches the same blob into the same file goes on there.
+    /// What has arrived when it ends early, cancelled or not, stays beside it, in a file of its name, some digits
+    /// and `.part`: whoever fetches the same blob into the same file goes on there. It is removed only if nobody
+    /// can: after [`DataError::Unknown`], [`DataError::WrongBytes`], [`DataError::OtherSession`]. If the blob is
+    /// not wanted any more, remove `FILE.*.part`. Who fetches a blob into a file into which it is being fetched
+    /// already waits for that, where files can be locked; elsewhere one of both may fail. On Unix only its owner
+    /// may read the file.
     ///
     /// # Errors
-    /// Whatever keeps it from being fetched whole; if the file cannot be written, or is being fetched already,
-    /// [`DataError::Local`].
+    /// Whatever keeps it from being fetched whole; if the file cannot be written, [`DataError::Local`].
     pub fn fetch_file(
         &self,
         handle: BlobHandle,
@@ -157,7 +160,11 @@ impl Data {
         if file.metadata().is_ok_and(|there| !there.is_file()) {
             return Err(DataError::Local(format!("{}: it is no plain file", file.display())));
         }
-        let part = Part::open(file, &handle).map_err(|error| local(file, &error))?;
+        let nothing = Progress { done: 0, total: handle.size() };
+        let part = Part::open(file, &handle, || match watch(nothing) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(DataError::Cancelled),
+        })?;
         let mut begun = part.begun(&self.space, self.cache.as_deref());
         let mut target = part.target();
         let fetched = fetch(&self.remote, &self.space, handle, &mut begun, &mut target, watch);
@@ -165,7 +172,7 @@ impl Data {
         match fetched {
             Ok(()) => part.finish(handle.size(), file).map_err(|error| local(file, &error)),
             Err(error) => {
-                part.give_up(!may_pass(&error));
+                part.give_up(is_for_good(&error));
                 Err(named(file, error))
             }
         }
@@ -218,10 +225,9 @@ fn go_on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Whether it may go well later without anything being done about it.
-fn may_pass(error: &DataError) -> bool {
-    use DataError::{Busy, Closed, ServerFailed, Unreachable};
-    matches!(error, Busy(_) | Closed(_) | ServerFailed | Unreachable(_))
+/// Whether nobody will ever get it whole.
+fn is_for_good(error: &DataError) -> bool {
+    matches!(error, DataError::Unknown | DataError::WrongBytes | DataError::OtherSession)
 }
 
 /// Says of which file it is.
@@ -232,6 +238,6 @@ fn named(file: &Path, error: DataError) -> DataError {
     }
 }
 
-fn local(file: &Path, error: &io::Error) -> DataError {
+pub(crate) fn local(file: &Path, error: &io::Error) -> DataError {
     DataError::Local(format!("{}: {error}", file.display()))
 }

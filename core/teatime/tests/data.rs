@@ -319,13 +319,27 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
             assert_eq!(reads.load(Ordering::Relaxed), expected, "{} bytes", left.len());
             assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
         }
-        // What was cancelled is not wanted; nobody else fetches it at the same time.
+        // Nobody else fetches it at the same time; who waits can be cancelled.
         let cancelled = data.fetch_file(handle, &to, &mut |_| {
-            let again = data.fetch_file(handle, &to, &mut |_| ControlFlow::Continue(()));
-            assert!(matches!(again, Err(DataError::Local(why)) if why.contains("already")));
+            let again = data.fetch_file(handle, &to, &mut |_| ControlFlow::Break(()));
+            assert_eq!(again, Err(DataError::Cancelled));
             ControlFlow::Break(())
         });
+        // There is nothing in it.
         assert_eq!((cancelled, part.exists()), (Err(DataError::Cancelled), false));
+        // What was there before stays whatever ends it, unless nobody will ever get it.
+        let closed = Server::bind("127.0.0.1:0", ServerConfig::default());
+        let closed = closed.expect("there is a free port");
+        let other = self::data(&closed, password);
+        for (data, kept) in [(&data, true), (&other, false)] {
+            fs::write(&part, &photo[..2 * chunk]).expect("there is room");
+            let ended = data.fetch_file(handle, &to, &mut |progress| {
+                if progress.done > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            let error = if kept { DataError::Cancelled } else { DataError::Unknown };
+            assert_eq!((ended, part.exists()), (Err(error), kept));
+        }
+        assert_eq!(fs::read(&to).expect("it is there"), photo);
         // What would be a part of it is not written to if it is something else.
         #[cfg(unix)]
         {
@@ -336,6 +350,23 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
             assert!(matches!(refused, Err(DataError::Local(why)) if why.contains("no plain file")));
             assert_eq!(fs::read(&other).expect("it is there"), b"precious");
         }
+    }
+    // What somebody else has a name for, too, is neither written to nor taken.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().expect("there is room");
+        let (to, other) = (directory.path().join("photo"), directory.path().join("other"));
+        let handle = data(&server, None).store(&photo(7)).expect("there is room");
+        let root = handle.root().to_string();
+        fs::write(&other, b"precious").expect("there is room");
+        let part = directory.path().join(format!("photo.{}.part", &root[..16]));
+        fs::hard_link(&other, part).expect("it can be made");
+        data(&server, None).fetch_file(handle, &to, go_on).expect("it is there");
+        assert_eq!(fs::read(&other).expect("it is there"), b"precious");
+        assert_eq!(fs::read(&to).expect("it is there"), photo(7));
+        let mode = to.metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
     // When the server goes down, what has arrived stays until it is back.
     let directory = tempfile::tempdir().expect("there is room");
@@ -358,4 +389,56 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
     assert!(fs::read(&to).expect("it is there") == film);
     assert!(reads.load(Ordering::Relaxed) < 61);
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
+}
+
+#[test]
+fn who_fetches_into_one_file_at_the_same_time_waits_and_fetches_nothing_twice() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let files = Counted(MemoryFiles::default(), reads.clone());
+    let blobs = SharedBlobs::open(files, VaultLimits::IN_MEMORY).expect("it is in memory");
+    let config = ServerConfig { blobs: Some(blobs), ..ServerConfig::default() };
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let data = data(&server, Some("pw"));
+    let directory = tempfile::tempdir().expect("there is room");
+    let to = directory.path().join("photo");
+    let handle = data.store(&photo(3)).expect("there is room");
+    reads.store(0, Ordering::Relaxed);
+    let cancel = std::sync::atomic::AtomicBool::new(false);
+    let fetch =
+        |watch: &mut dyn FnMut() -> ControlFlow<()>| data.fetch_file(handle, &to, &mut |_| watch());
+    std::thread::scope(|scope| {
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let first = scope.spawn(|| {
+            let begun = begun;
+            fetch(&mut || {
+                // It has the file, until it hears that it is cancelled.
+                let _ = begun.send(());
+                while !cancel.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+                ControlFlow::Break(())
+            })
+        });
+        has_begun.recv().expect("it begins");
+        // Whoever comes meanwhile asks at once whether it shall wait.
+        let again: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    fetch(&mut || {
+                        cancel.store(true, Ordering::Release);
+                        ControlFlow::Continue(())
+                    })
+                })
+            })
+            .collect();
+        assert_eq!(first.join().expect("it does not panic"), Err(DataError::Cancelled));
+        for one in again {
+            assert_eq!(one.join().expect("it does not panic"), Ok(()));
+        }
+    });
+    assert_eq!(fs::read(&to).expect("it is there"), photo(3));
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
+    // Four chunks; of the manifest nobody has kept anything.
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads <= 4 + 4 + 1, "{reads}");
 }

@@ -67,7 +67,9 @@ impl Session {
     }
 
     /// Starts to fetch the blob with this handle into a file, which is there whole in the end, or as it
-    /// was before.
+    /// was before. What has arrived when it ends early stays beside it, in a file of its name, some
+    /// digits and `.part`: who fetches the same blob into the same file goes on there, or waits while
+    /// somebody else does that. It is removed if nobody can ever go on.
     pub fn fetch_file(&self, handle: &str, file: &str) -> Result<Arc<Transfer>> {
         self.blobs.start(Job::FetchFile(handle_of(handle)?, file.into()))
     }

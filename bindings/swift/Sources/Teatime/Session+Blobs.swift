@@ -37,6 +37,11 @@ extension Session {
 
   /// Fetches a blob into a file, which is there whole in the end, or as it was before.
   ///
+  /// What has arrived when it ends early, also when the task is cancelled, stays beside it, in a file of
+  /// its name, some digits and `.part`: who fetches the same blob into the same file goes on there, or
+  /// waits while somebody else does that. It is removed if nobody can ever go on; remove the files
+  /// `FILE.*.part` of blobs that are not wanted any more.
+  ///
   /// - Throws: The same, and ``TeatimeError/Code/io`` if the file cannot be written.
   public func fetch(
     _ blob: BlobHandle, into file: URL, progress: ProgressHandler? = nil

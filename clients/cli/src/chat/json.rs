@@ -112,6 +112,7 @@ impl Form {
                     }))?;
                 }
                 SessionEvent::FaultKept(Ok(file)) => {
+                    let file = file.display().to_string();
                     print(&json!({ "event": "fault_kept", "recording": file }))?;
                 }
                 SessionEvent::FaultKept(Err(why)) => print(&error_line("IO", &why))?,
@@ -154,7 +155,7 @@ fn tell_divergence(divergence: &Divergence) -> Result<(), Failure> {
     let kept = file.as_ref().and_then(|file| file.as_ref().ok());
     print(&json!({
         "event": "diverged", "seq": seq, "time_us": time.as_micros(), "hash": hash.to_string(),
-        "evidence": kept,
+        "evidence": kept.map(|file| file.display().to_string()),
     }))?;
     match file {
         Some(Err(why)) => print(&error_line("IO", why)),

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -147,19 +148,104 @@ fn after_any_number_of_farewells_a_transfer_goes_on_as_long_as_it_gets_on() {
 fn who_keeps_no_blobs_is_told_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let url = format!("ws://{}", listener.local_addr().expect("it listens"));
+    let statuses = [(400, 1), (404, 1), (429, MAX_FAILURES), (502, MAX_FAILURES)];
     let server = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("somebody comes");
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).expect("it asks");
-            request.push(byte[0]);
+        for (status, times) in statuses {
+            for _ in 0..times {
+                let (mut stream, _) = listener.accept().expect("somebody comes");
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).expect("it asks");
+                    request.push(byte[0]);
+                }
+                let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).expect("it listens");
+            }
         }
-        let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-        stream.write_all(answer).expect("it listens");
     });
     let remote = Remote { url, trust: Trust::new(None).expect("nothing is wrong with it") };
-    let error = put(&remote, b"content").expect_err("it is none");
-    server.join().expect("it was asked");
-    assert!(matches!(&error, DataError::Unreachable(why) if why.contains("HTTP 400")), "{error:?}");
+    for (status, _) in statuses {
+        let error = put(&remote, b"content").expect_err("it is none");
+        let DataError::Unreachable(why) = error else { panic!("{error:?}") };
+        assert!(why.contains(&status.to_string()), "{why}");
+    }
+    server.join().expect("each was asked as often as it makes sense");
+}
+
+#[test]
+fn who_asks_for_limits_does_not_wait_for_ever() {
+    let (remote, _) = serving(|mut line: Line| while line.read().is_ok() {});
+    let begun = Instant::now();
+    let asked = limits(&remote, &space());
+    assert!(matches!(asked, Err(DataError::Unreachable(why)) if why.contains("no answer")));
+    assert!(begun.elapsed() < 2 * PATIENCE);
+}
+
+/// Pieces that were fetched before, on a slow disk.
+#[derive(Default)]
+struct Slow(HashMap<Digest, Vec<u8>>);
+
+impl Nearby for Slow {
+    fn look_up(&mut self, id: &Digest) -> Option<Vec<u8>> {
+        std::thread::sleep(ASK_EVERY / 2);
+        self.0.get(id).cloned()
+    }
+
+    fn keep(&mut self, id: &Digest, piece: &[u8]) {
+        self.0.insert(*id, piece.to_vec());
+    }
+
+    fn discard(&mut self, _: &Digest) {}
+}
+
+#[test]
+fn who_looks_at_what_was_fetched_before_hears_the_caller_and_does_not_blame_the_server() {
+    let vault = Vault::open(MemoryFiles::default(), VaultLimits::IN_MEMORY, 0);
+    let mut vault = vault.expect("it is in memory");
+    let (remote, connections) = serving(move |mut line| {
+        let mut serving = Serving::default();
+        while let Ok(message) = line.read() {
+            let Message::Binary(frame) = message else { continue };
+            let reply = serving.received(0, &mut vault, &frame).expect("the client is right");
+            if line.send(Message::Binary(reply.into())).is_err() {
+                return;
+            }
+        }
+    });
+    let chunks = 30;
+    assert!(ASK_EVERY / 2 * chunks > SILENCE, "it takes longer than a server may be silent");
+    let content: Vec<u8> =
+        (0..chunks as usize * DATA_CHUNK).map(|at| (at / DATA_CHUNK) as u8).collect();
+    let handle = put(&remote, &content).expect("it is kept");
+    let mut nearby = Slow::default();
+    let get = |nearby: &mut Slow, watch: &mut Watch<'_>| {
+        let mut target = Vec::new();
+        fetch(&remote, &space(), handle, nearby, &mut target, watch).map(|()| target)
+    };
+    let mut goes_on = |_| ControlFlow::Continue(());
+    assert!(get(&mut nearby, &mut goes_on).as_ref() == Ok(&content));
+    // The manifest and the last chunk are still to come.
+    let last =
+        nearby.0.iter().find(|(_, piece)| piece[..] == content[content.len() - DATA_CHUNK..]);
+    let last = *last.expect("it is not sealed").0;
+    nearby.0.remove(&handle.root());
+    nearby.0.remove(&last);
+    let mut told = Vec::new();
+    let cancelled = get(&mut nearby, &mut |progress| {
+        told.push(progress.done);
+        if progress.done >= 3 * DATA_CHUNK as u64 {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(cancelled, Err(DataError::Cancelled));
+    assert!(told.last().is_some_and(|done| *done < content.len() as u64 / 2), "{told:?}");
+    // Both are fetched with one connection.
+    nearby.0.remove(&handle.root());
+    let before = nearby.0.len();
+    let made = connections.load(Ordering::Relaxed);
+    assert!(get(&mut nearby, &mut goes_on).as_ref() == Ok(&content));
+    assert_eq!(nearby.0.len(), before + 2);
+    assert_eq!(connections.load(Ordering::Relaxed), made + 1);
 }

@@ -31,6 +31,9 @@ const IDLE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Who has asked for nothing for so long, or has not taken what he asked for, comes back.
 const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
+/// So long that it shows what has come already.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -253,6 +256,8 @@ impl Line {
         let mut buffer = first;
         let (mut start, mut end) = (0, buffer.len());
         buffer.resize(BUFFER.max(end), 0);
+        // What has been read since the time was over.
+        let mut late = 0;
         loop {
             while let Some((incoming, length)) =
                 frame::parse(&mut buffer[start..end], MAX_DATA_FRAME)
@@ -263,7 +268,7 @@ impl Line {
                         let reply = serving.received(blobs.now(), &mut blobs.vault(), frame)?;
                         frame::write_binary(&mut self.out, &reply);
                         self.guest.asked.set(Instant::now());
-                        patience = SILENCE;
+                        (patience, late) = (SILENCE, 0);
                     }
                     Incoming::Ping(payload) => frame::write_pong(&mut self.out, payload),
                     Incoming::Pong => {}
@@ -276,17 +281,23 @@ impl Line {
             (start, end) = (0, end - start);
             // Only what is asked for counts, not that something comes.
             let rest = patience.saturating_sub(self.guest.asked.get().elapsed());
-            // What is there already would be read also when the time is over.
-            if rest.is_zero() {
+            // A request may have come while this thread had no time for it; it is there already, and no larger
+            // than a frame can be.
+            if late > MAX_DATA_FRAME {
                 return Err(End::Close(CloseReason::Silent, String::new()));
             }
             let guest = self.guest.clone();
+            let read = self.read(&mut buffer[end..]);
             let read = tokio::select! {
-                read = timeout(rest, self.read(&mut buffer[end..])) => read.ok(),
+                read = timeout(rest.max(MOMENT), read) => read.ok(),
                 () = guest.leave.notified() => None,
             };
             match read {
-                Some(read) => end += read?,
+                Some(read) => {
+                    let length = read?;
+                    end += length;
+                    late += if rest.is_zero() { length } else { 0 };
+                }
                 None => return Err(End::Close(CloseReason::Silent, String::new())),
             }
         }

@@ -104,3 +104,21 @@ async fn who_does_not_take_what_he_asked_for_is_left_and_hears_nothing_but_what_
     frame::write_binary(&mut whole, &content);
     assert!(whole.starts_with(rest), "something else stands in the middle of a frame");
 }
+
+#[tokio::test]
+async fn who_has_asked_while_the_thread_had_no_time_is_answered() {
+    let blobs = SharedBlobs::in_memory().expect("it is in memory");
+    let (mut client, line) = connection().await;
+    client.write_all(&hello()).await.expect("it is open");
+    let long_ago = Instant::now().checked_sub(2 * SILENCE).expect("the machine runs for longer");
+    line.guest.asked.set(long_ago);
+    let asking = async move {
+        let mut first = [0];
+        client.read_exact(&mut first).await.expect("it is answered");
+        first[0] & 0x0f
+    };
+    let serving = line.serve(&blobs, Vec::new());
+    let ended = timeout(Duration::from_secs(30), async { tokio::join!(serving, asking) });
+    // No farewell, but a frame with a reply.
+    assert_eq!(ended.await.expect("it ends"), ((), 2));
+}

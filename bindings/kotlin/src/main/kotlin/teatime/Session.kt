@@ -180,7 +180,13 @@ public class Session private constructor(native: NativeSession, private val cons
     public suspend fun fetch(blob: BlobHandle, progress: (TransferProgress) -> Unit = {}): ByteArray =
         driver.transfer(progress) { it.fetchBytes(blob.text) }
 
-    /** The same into a file, which is there whole in the end, or as it was before; [ErrorCode.IO] if it cannot be written. */
+    /**
+     * The same into a file, which is there whole in the end, or as it was before; [ErrorCode.IO] if it cannot be written.
+     * What has arrived when it ends early, also when the coroutine is cancelled, stays beside it, in a file of its
+     * name, some digits and `.part`: who fetches the same blob into the same file goes on there, or waits while
+     * somebody else does that. It is removed if nobody can ever go on; remove the files `FILE.*.part` of blobs that
+     * are not wanted any more.
+     */
     public suspend fun fetch(blob: BlobHandle, file: File, progress: (TransferProgress) -> Unit = {}) {
         driver.transfer(progress) { it.fetchFile(blob.text, file.path) }
     }
