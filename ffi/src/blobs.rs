@@ -158,7 +158,7 @@ pub unsafe extern "C" fn tea_blobs_fetch(
 /// was before. What has arrived when it ends early stays beside it, in a file of its name, some digits
 /// and `.part`: who fetches the same blob into the same file goes on there, or waits while somebody
 /// else does that. It is removed if nobody can ever go on; remove FILE.*.part if the blob is not
-/// wanted any more. On Unix only its owner may read the file.
+/// wanted any more.
 ///
 /// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
 #[unsafe(no_mangle)]

@@ -520,7 +520,7 @@ enum tea_event_kind
     /**
      * What the root model has persisted is not stored: a later version of the app would begin with what
      * was stored before. If the reflector cannot store it status is TEA_STATUS_NOT_STORED, and it
-     * tries again; otherwise newer versions have persisted. message says so to people. It comes once,
+     * tries again, unless what it has stored is damaged; otherwise newer versions have persisted. message says so to people. It comes once,
      * and again after something else was stored.
      */
     TEA_EVENT_KIND_NOT_PERSISTED = 13,
@@ -1130,7 +1130,7 @@ tea_status tea_blobs_fetch(const tea_blobs *blobs, tea_str handle, tea_transfer 
  * was before. What has arrived when it ends early stays beside it, in a file of its name, some digits
  * and `.part`: who fetches the same blob into the same file goes on there, or waits while somebody
  * else does that. It is removed if nobody can ever go on; remove FILE.*.part if the blob is not
- * wanted any more. On Unix only its owner may read the file.
+ * wanted any more.
  *
  * Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
  */

@@ -142,8 +142,7 @@ impl Data {
     /// and `.part`: whoever fetches the same blob into the same file goes on there. It is removed only if nobody
     /// can: after [`DataError::Unknown`], [`DataError::WrongBytes`], [`DataError::OtherSession`]. If the blob is
     /// not wanted any more, remove `FILE.*.part`. Who fetches a blob into a file into which it is being fetched
-    /// already waits for that, where files can be locked; elsewhere one of both may fail. On Unix only its owner
-    /// may read the file.
+    /// already waits for that, where files can be locked; elsewhere one of both may fail.
     ///
     /// # Errors
     /// Whatever keeps it from being fetched whole; if the file cannot be written, [`DataError::Local`].

@@ -119,8 +119,7 @@ fn locked(path: &Path) -> io::Result<Option<File>> {
 fn options() -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = File::options();
-    // The room may have a password.
-    options.read(true).write(true).mode(0o600);
+    options.read(true).write(true);
     options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     options
 }
