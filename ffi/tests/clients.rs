@@ -235,13 +235,19 @@ fn tells_people_what_cannot_be_persisted(who: Client) {
     let mut both = Command::new("sh");
     let command = who.command().expect("it is built");
     both.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program());
-    both.args(command.get_args()).args(["--plain"]).args(room).env("TEATIME_PORT", "0");
+    both.args(command.get_args()).args(["--plain"]).args(room);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => both.env(name, value),
+            None => both.env_remove(name),
+        };
+    }
     let mut plain = Program::spawn(&mut both);
     plain.say_raw("hello");
-    while !plain.next_line().expect("it says hello").contains("hello") {}
+    plain.wait_for_text("hello");
     proxy.tell(&told(Some("the disk is full")));
     plain.say_raw("once");
-    while !plain.next_line().expect("it says why").contains(why) {}
+    plain.wait_for_text(why);
 }
 
 /// Acceptance 12: a program that stood still, as a phone in a pocket does, hears what was said meanwhile,

@@ -43,6 +43,18 @@ impl Program {
         self.lines.recv_timeout(PATIENCE).ok()
     }
 
+    /// Waits for a line in which this stands, of a program that does not speak JSON.
+    pub fn wait_for_text(&mut self, text: &str) {
+        let mut seen = Vec::new();
+        loop {
+            match self.next_line() {
+                Some(line) if line.contains(text) => return,
+                Some(line) => seen.push(line),
+                None => panic!("no {text:?} in {seen:#?}"),
+            }
+        }
+    }
+
     /// The next line for which `wanted` is true.
     pub fn wait_until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
