@@ -81,7 +81,7 @@ fn the_chat_on_a_whole_terminal_says_what_cannot_be_persisted() {
         }
     });
     let mut shown = Vec::new();
-    let word = b"cannot be stored: the disk is full; it is tried again";
+    let word = b"cannot be stored for now: the disk is full";
     while !shown.windows(word.len()).any(|window| window == word) {
         match parts.recv_timeout(Duration::from_secs(30)) {
             Ok(part) => shown.extend(part),

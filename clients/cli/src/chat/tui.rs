@@ -45,6 +45,8 @@ struct Tui {
     screen: Screen,
     /// What happened to this client's state, shown until the connection says something else.
     divergence: Option<String>,
+    /// The notice on the screen is about the connection.
+    is_in_trouble: bool,
     /// Something on the screen is out of date.
     changed: bool,
     leaving: bool,
@@ -68,7 +70,8 @@ impl Tui {
             qr_wanted: false,
             colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        Self { room, screen, divergence: None, changed: true, leaving: false }
+        let (divergence, is_in_trouble) = (None, false);
+        Self { room, screen, divergence, is_in_trouble, changed: true, leaving: false }
     }
 
     fn run(
@@ -90,6 +93,11 @@ impl Tui {
         Ok(())
     }
 
+    fn notify(&mut self, notice: String) {
+        self.screen.notice = Some(notice);
+        self.is_in_trouble = false;
+    }
+
     fn take_events(&mut self) -> Result<(), Failure> {
         while let Some(event) = self.room.poll_event() {
             self.changed = true;
@@ -98,18 +106,23 @@ impl Tui {
                     return Err(Failure::Failed(reason.to_string()));
                 }
                 SessionEvent::Connection(ConnectionState::Live, _) => {
-                    self.screen.notice = self.divergence.take();
+                    let divergence = self.divergence.take();
+                    // What else is said of the session holds on.
+                    if std::mem::take(&mut self.is_in_trouble) || divergence.is_some() {
+                        self.screen.notice = divergence;
+                    }
                 }
                 SessionEvent::Connection(_, Some(reason)) => {
                     self.screen.notice = Some(format!("{reason}; trying again"));
+                    self.is_in_trouble = true;
                 }
                 SessionEvent::Diverged(divergence) => {
                     // The connection is live again only after this.
                     self.divergence = Some(diverged(&divergence));
                 }
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
-                SessionEvent::NewerVersion(newer) => self.screen.notice = Some(newer.to_string()),
-                SessionEvent::NotPersisted(why) => self.screen.notice = Some(why.to_string()),
+                SessionEvent::NewerVersion(newer) => self.notify(newer.to_string()),
+                SessionEvent::NotPersisted(why) => self.notify(why.to_string()),
                 SessionEvent::FaultKept(kept) => self.screen.notice = Some(fault_kept(&kept)),
                 _ => {}
             }
