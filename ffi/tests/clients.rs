@@ -244,10 +244,10 @@ fn tells_people_what_cannot_be_persisted(who: Client) {
     }
     let mut plain = Program::spawn(&mut both);
     plain.say_raw("hello");
-    plain.wait_for_text("hello");
+    plain.wait_for_plain_text("hello");
     proxy.tell(&told(Some("the disk is full")));
     plain.say_raw("once");
-    plain.wait_for_text(why);
+    plain.wait_for_plain_text(why);
 }
 
 /// Acceptance 12: a program that stood still, as a phone in a pocket does, hears what was said meanwhile,

@@ -44,7 +44,7 @@ impl Program {
     }
 
     /// Waits for a line in which this stands, of a program that does not speak JSON.
-    pub fn wait_for_text(&mut self, text: &str) {
+    pub fn wait_for_plain_text(&mut self, text: &str) {
         let mut seen = Vec::new();
         loop {
             match self.next_line() {
