@@ -33,7 +33,7 @@ static void kick(struct ball *ball, tea_cx *cx) {
     ball->vy = SPEED * tea_math_sin(6.283185307179586 * turn);
 }
 
-static void *init(tea_cx *cx, tea_data options, void *user_data) {
+static void *init(tea_cx *cx, tea_payload options, void *user_data) {
     struct ball *ball = calloc(1, sizeof *ball);
     (void)options, (void)user_data;
     if (!ball) return NULL;
@@ -50,7 +50,7 @@ static void move(double *at, double *by) {
     if (*at > SIZE) *at = 2 * SIZE - *at, *by = -*by;
 }
 
-static int32_t handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
     struct ball *ball = model;
     (void)argument;
     if (handler == CLICK) {
@@ -79,23 +79,23 @@ static int32_t save(const void *model, tea_value *state) {
     return tea_value_put_u64(state, ball->clicks);
 }
 
-static bool number(tea_data state, const char *path, double *value) {
-    return !tea_data_get(state, tea_text(path), &state) && !tea_data_f64(state, value);
+static bool number(tea_payload state, const char *path, double *value) {
+    return !tea_payload_get(state, tea_text(path), &state) && !tea_payload_f64(state, value);
 }
 
-static void *load(tea_data state, void *user_data) {
+static void *load(tea_payload state, void *user_data) {
     struct ball *ball = calloc(1, sizeof *ball);
-    tea_data clicks;
+    tea_payload clicks;
     (void)user_data;
     if (ball && number(state, "/x", &ball->x) && number(state, "/y", &ball->y) &&
         number(state, "/vx", &ball->vx) && number(state, "/vy", &ball->vy) &&
-        !tea_data_get(state, TEA_STR("/clicks"), &clicks) && !tea_data_u64(clicks, &ball->clicks))
+        !tea_payload_get(state, TEA_STR("/clicks"), &clicks) && !tea_payload_u64(clicks, &ball->clicks))
         return ball;
     free(ball);
     return NULL;
 }
 
-static int32_t query(const void *model, uint16_t name, tea_data argument, tea_value *answer) {
+static int32_t query(const void *model, uint16_t name, tea_payload argument, tea_value *answer) {
     (void)name, (void)argument;
     return save(model, answer);
 }
@@ -134,7 +134,7 @@ static int fail(void) {
 
 static void print_ball(void) {
     tea_value *answer;
-    tea_data ball;
+    tea_payload ball;
     if (tea_session_query(session, TEA_ROOT_MODEL, TEA_STR("ball"), tea_nil(), TEA_FORMAT_JSON, &answer)) return;
     if (!tea_value_data(answer, &ball))
         printf("{\"event\":\"ball\",\"ball\":%.*s}\n", (int)ball.len, (const char *)ball.ptr);

@@ -44,18 +44,18 @@ static bool is(tea_str text, const char *other) {
     return text.len == strlen(other) && !memcmp(text.ptr, other, text.len);
 }
 
-static tea_data data_of(tea_value *value) {
-    tea_data data;
+static tea_payload data_of(tea_value *value) {
+    tea_payload data;
     check(tea_value_data(value, &data), 1);
     return data;
 }
 
-static bool text_at(tea_data data, const char *path, tea_str *text) {
-    return tea_data_get(data, tea_text(path), &data) == TEA_STATUS_OK &&
-           tea_data_str(data, text) == TEA_STATUS_OK;
+static bool text_at(tea_payload data, const char *path, tea_str *text) {
+    return tea_payload_get(data, tea_text(path), &data) == TEA_STATUS_OK &&
+           tea_payload_str(data, text) == TEA_STATUS_OK;
 }
 
-static tea_value *ask(const char *query, tea_data argument, tea_format format) {
+static tea_value *ask(const char *query, tea_payload argument, tea_format format) {
     tea_value *answer;
     check(tea_session_query(session, TEA_ROOT_MODEL, tea_text(query), argument, format, &answer), 1);
     return answer;
@@ -94,7 +94,7 @@ static void print_failure(tea_status status, tea_str message) {
 /* In JSON all lines, in plain text those that have come since last time. */
 static void print_history(void) {
     tea_value *history = ask("history", tea_nil(), json ? TEA_FORMAT_JSON : TEA_FORMAT_MSGPACK), *plain;
-    tea_data lines, line;
+    tea_payload lines, line;
     tea_str text;
     size_t count;
     if (json) {
@@ -104,12 +104,12 @@ static void print_history(void) {
         new_lines = 0;
         return;
     }
-    check(tea_data_count(data_of(history), &count), 1);
-    check(tea_data_enter(data_of(history), &lines), 1);
-    for (; tea_data_next(&lines, &line) == TEA_STATUS_OK; count--) {
+    check(tea_payload_count(data_of(history), &count), 1);
+    check(tea_payload_enter(data_of(history), &lines), 1);
+    for (; tea_payload_next(&lines, &line) == TEA_STATUS_OK; count--) {
         if (count > new_lines || !text_at(line, "/html", &text)) continue;
         check(tea_chat_plain_text(text, &plain), 1);
-        check(tea_data_str(data_of(plain), &text), 1);
+        check(tea_payload_str(data_of(plain), &text), 1);
         printf("%.*s\n", TEA_PRINT(text));
         tea_value_free(plain);
     }
@@ -142,29 +142,29 @@ static void print_joined(void) {
     printf("{\"event\":\"joined\",\"session_id\":\"%s\",", hex);
     tea_hex(me.bytes, sizeof me.bytes, hex);
     printf("\"view_id\":\"%s\",\"badge\":\"%s\",\"link\":", hex, badge.text);
-    check(tea_data_str(data_of(link_text), &link), 1);
+    check(tea_payload_str(data_of(link_text), &link), 1);
     print_string(link);
     putchar(',');
     print_view();
 }
 
-static tea_status publish(const char *event, tea_data data) {
+static tea_status publish(const char *event, tea_payload data) {
     return tea_session_publish(session, TEA_STR("input"), tea_text(event), data, &receipt);
 }
 
 /* The model stands as it stood when this view had joined. */
 static void build_view(void) {
     tea_value *history = ask("history", tea_nil(), TEA_FORMAT_MSGPACK);
-    tea_data lines, line;
+    tea_payload lines, line;
     const uint8_t *writer;
     size_t size;
     uint32_t participants;
     bool mine = false;
     check(tea_session_participants(session, &participants), 1);
-    check(tea_data_enter(data_of(history), &lines), 1);
-    while (tea_data_next(&lines, &line) == TEA_STATUS_OK) {
-        check(tea_data_get(line, TEA_STR("/view_id"), &line), 1);
-        if (tea_data_bytes(line, &writer, &size) == TEA_STATUS_OK)
+    check(tea_payload_enter(data_of(history), &lines), 1);
+    while (tea_payload_next(&lines, &line) == TEA_STATUS_OK) {
+        check(tea_payload_get(line, TEA_STR("/view_id"), &line), 1);
+        if (tea_payload_bytes(line, &writer, &size) == TEA_STATUS_OK)
             mine |= size == sizeof me.bytes && !memcmp(writer, me.bytes, size);
     }
     tea_value_free(history);
@@ -292,7 +292,7 @@ static tea_status obey_plain(tea_str line) {
 }
 
 static tea_status obey_json(tea_str line) {
-    tea_data all = {(const uint8_t *)line.ptr, line.len, TEA_FORMAT_JSON};
+    tea_payload all = {(const uint8_t *)line.ptr, line.len, TEA_FORMAT_JSON};
     tea_value *value;
     tea_str verb = {"", 0}, text;
     tea_status status = TEA_STATUS_OK;
@@ -301,7 +301,7 @@ static tea_status obey_json(tea_str line) {
         print_error(TEA_STR("BAD_COMMAND"), tea_last_error());
         return TEA_STATUS_OK;
     }
-    tea_data_count(data_of(value), &members);
+    tea_payload_count(data_of(value), &members);
     text_at(data_of(value), "/do", &verb);
     if (is(verb, "post") && members == 2 && text_at(data_of(value), "/text", &text)) status = post(text);
     else if (is(verb, "reset") && members == 1) status = obey_plain(TEA_STR("/reset"));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use teatime::data::Data;
+use teatime::blobs::Blobs as RoomBlobs;
 
 use crate::boundary::boundary;
 use crate::config::{Config, tea_config};
@@ -29,7 +29,7 @@ pub struct tea_blobs {
 }
 
 /// The blobs of a room, and where pieces of them are kept on this device.
-pub(crate) struct Blobs(Mutex<Data>);
+pub(crate) struct Blobs(Mutex<RoomBlobs>);
 
 held!(Blobs, tea_blobs, "tea_blobs");
 
@@ -58,8 +58,8 @@ pub unsafe extern "C" fn tea_blobs_new(
     boundary(|| {
         let blobs = blobs.check("blobs")?;
         let config = Config::with(config, Config::checked)?;
-        let data = Data::new(&config, reflector.get("reflector")?)?;
-        blobs.set(Blobs(Mutex::new(data)).hand_out()?);
+        let room = RoomBlobs::new(&config, reflector.get("reflector")?)?;
+        blobs.set(Blobs(Mutex::new(room)).hand_out()?);
         Ok(())
     })
 }
@@ -86,8 +86,9 @@ pub unsafe extern "C" fn tea_blobs_set_cache(
 }
 
 /// The same blobs, with a directory for pieces of them.
-pub(crate) fn with_cache(data: &Data, directory: &str, max_bytes: u64) -> Result<Data> {
-    data.clone()
+pub(crate) fn with_cache(blobs: &RoomBlobs, directory: &str, max_bytes: u64) -> Result<RoomBlobs> {
+    blobs
+        .clone()
         .with_cache(Path::new(directory), max_bytes)
         .map_err(|error| Failure::new(tea_status::Io, format!("{directory}: {error}")))
 }
@@ -106,8 +107,8 @@ fn start(
 ) -> tea_status {
     boundary(|| {
         let transfer = transfer.check("transfer")?;
-        let data = Blobs::with(blobs, |blobs| Ok(blobs.0.lock().clone()))?;
-        transfer.set(Transfer::start(data, job()?)?.hand_out()?);
+        let room = Blobs::with(blobs, |blobs| Ok(blobs.0.lock().clone()))?;
+        transfer.set(Transfer::start(room, job()?)?.hand_out()?);
         Ok(())
     })
 }

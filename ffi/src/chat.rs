@@ -21,7 +21,7 @@ pub unsafe extern "C" fn tea_app_add_chat(app: *mut tea_app) -> tea_status {
 }
 
 /// The text of a line of the chat's history: without its tags, with its escapes resolved. It is the
-/// data of the value that comes back (MessagePack): read it with tea_data_str.
+/// data of the value that comes back (MessagePack): read it with tea_payload_str.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_chat_plain_text(
     html: tea_str,
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn tea_chat_plain_text(
         let text = text.check("text")?;
         let plain = teatime_chat::plain_text(html.get("html")?);
         let plain = teatime::Payload::new(plain);
-        text.set(Value::of_payload(&plain, crate::data::tea_format::Msgpack)?.hand_out()?);
+        text.set(Value::of_payload(&plain, crate::payload::tea_format::Msgpack)?.hand_out()?);
         Ok(())
     })
 }

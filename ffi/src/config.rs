@@ -5,10 +5,10 @@ use teatime::Badge;
 
 use crate::app::{App, tea_app};
 use crate::boundary::boundary;
-use crate::data::tea_data;
 use crate::handle::{Held, held};
 use crate::ids::{tea_badge, tea_session_id};
 use crate::out::Check;
+use crate::payload::tea_payload;
 use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 
@@ -54,7 +54,7 @@ fn change(
 pub unsafe extern "C" fn tea_config_new(
     app: *const tea_app,
     name: tea_str,
-    options: tea_data,
+    options: tea_payload,
     config: *mut *mut tea_config,
 ) -> tea_status {
     boundary(|| {
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn tea_config_set_password(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_config_set_view_data(
     config: *mut tea_config,
-    view_data: tea_data,
+    view_data: tea_payload,
 ) -> tea_status {
     boundary(|| {
         let payload = crate::value::checked(view_data)?;
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn tea_config_badge(
         let badge = badge.check("badge")?;
         Config::with(config, |config| {
             let id = config.0.lock().session_id();
-            badge.set(Badge::of(&teatime::SessionId(id.0)).into());
+            badge.set(Badge::of(&id).into());
             Ok(())
         })
     })

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use teatime::{Duration, ModelId, UntypedCx};
 
 use crate::boundary::boundary;
-use crate::data::{format_of, tea_data, tea_format};
 use crate::handle::Held;
 use crate::ids::{tea_session_id, tea_view_id};
 use crate::out::{Check, Slot, null};
+use crate::payload::{format_of, tea_format, tea_payload};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 use crate::value::{Value, append_payload, checked, tea_value};
@@ -163,7 +163,7 @@ pub unsafe extern "C" fn tea_cx_publish(
     cx: *mut tea_cx,
     scope: tea_str,
     event: tea_str,
-    data: tea_data,
+    data: tea_payload,
 ) -> tea_status {
     boundary(|| {
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn tea_cx_future(
     after_us: u64,
     every_us: u64,
     handler: u16,
-    argument: tea_data,
+    argument: tea_payload,
     future: *mut u64,
 ) -> tea_status {
     boundary(|| {
@@ -302,7 +302,7 @@ pub unsafe extern "C" fn tea_cx_random_below(
 pub unsafe extern "C" fn tea_cx_create(
     cx: *mut tea_cx,
     model: tea_str,
-    options: tea_data,
+    options: tea_payload,
     created: *mut u64,
 ) -> tea_status {
     boundary(|| {
@@ -341,7 +341,7 @@ pub unsafe extern "C" fn tea_cx_query(
     cx: *const tea_cx,
     model: u64,
     query: tea_str,
-    argument: tea_data,
+    argument: tea_payload,
     format: i32,
     answer: *mut *mut tea_value,
 ) -> tea_status {
@@ -353,7 +353,7 @@ pub unsafe extern "C" fn tea_cx_query(
         let mut named = Vec::new();
         append_payload(&mut named, &payload, tea_format::Msgpack)?;
         // A NaN that a model has computed has other bits on other platforms.
-        let payload = checked(tea_data::msgpack(&named))?;
+        let payload = checked(tea_payload::msgpack(&named))?;
         answer.set(Value::of_payload(&payload, format)?.hand_out()?);
         Ok(())
     })

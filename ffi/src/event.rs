@@ -5,10 +5,10 @@ use std::ops::Range;
 use teatime::{Delivery, Handling, NotPersisted, SessionEvent};
 
 use crate::boundary::boundary;
-use crate::data::{format_of, tea_data, tea_format};
 use crate::handle::Held;
 use crate::ids::{tea_hash, tea_view_id};
 use crate::out::{Check, null};
+use crate::payload::{format_of, tea_format, tea_payload};
 use crate::session::{Session, tea_connection, tea_session};
 use crate::status::{of_disconnect, tea_status};
 use crate::text::tea_str;
@@ -78,7 +78,7 @@ pub struct tea_event {
     /// Event of the topic.
     pub event: tea_str,
     /// What was published.
-    pub data: tea_data,
+    pub data: tea_payload,
     /// For people.
     pub message: tea_str,
     /// Sequence number.
@@ -109,7 +109,7 @@ impl tea_event {
             subscription: 0,
             scope: tea_str::EMPTY,
             event: tea_str::EMPTY,
-            data: tea_data::msgpack(&[]),
+            data: tea_payload::msgpack(&[]),
             message: tea_str::EMPTY,
             seq: 0,
             time_us: 0,
@@ -200,7 +200,8 @@ pub unsafe extern "C" fn tea_session_poll(
                     if at < session_events || event.status != tea_status::Ok {
                         event.message = tea_str { ptr: bytes.as_ptr().cast(), len: bytes.len() };
                     } else {
-                        event.data = tea_data { format: format as i32, ..tea_data::msgpack(bytes) };
+                        event.data =
+                            tea_payload { format: format as i32, ..tea_payload::msgpack(bytes) };
                     }
                 }
                 count.set(spans.len());

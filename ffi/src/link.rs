@@ -6,9 +6,9 @@ use teatime::{JoinLink, QrCode};
 
 use crate::boundary::boundary;
 use crate::config::{Config, tea_config};
-use crate::data::{format_of, tea_data, tea_format};
 use crate::handle::Held;
 use crate::out::{Check, null};
+use crate::payload::{format_of, tea_format, tea_payload};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 use crate::value::{Value, checked, tea_value};
@@ -43,11 +43,14 @@ pub unsafe extern "C" fn tea_link_parse(
 
 /// Makes a join link of its parts, a map as tea_link_parse gives it; options and password may be
 /// missing. The text is the data of the value that comes back (MessagePack): read it with
-/// tea_data_str.
+/// tea_payload_str.
 ///
 /// Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_link_make(parts: tea_data, link: *mut *mut tea_value) -> tea_status {
+pub unsafe extern "C" fn tea_link_make(
+    parts: tea_payload,
+    link: *mut *mut tea_value,
+) -> tea_status {
     boundary(|| {
         let link = link.check("link")?;
         let parts: Parts = checked(parts)?
@@ -68,14 +71,14 @@ pub unsafe extern "C" fn tea_link_make(parts: tea_data, link: *mut *mut tea_valu
 /// Makes the join link of the session that a configuration describes, through this reflector:
 /// password included, for it is never sent to a server. `options` is a map of texts, or nil: what
 /// the app needs to make the same model options again. The text is the data of the value that comes
-/// back (MessagePack): read it with tea_data_str.
+/// back (MessagePack): read it with tea_payload_str.
 ///
 /// Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_config_link(
     config: *const tea_config,
     reflector: tea_str,
-    options: tea_data,
+    options: tea_payload,
     link: *mut *mut tea_value,
 ) -> tea_status {
     boundary(|| {

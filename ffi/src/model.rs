@@ -6,9 +6,9 @@ use std::sync::Arc;
 use teatime::{ForeignModel, ForeignObject, Payload, UntypedCx};
 
 use crate::cx::{enter, tea_cx};
-use crate::data::{format_of, tea_data, tea_format};
 use crate::handle::Held;
 use crate::out::null;
+use crate::payload::{format_of, tea_format, tea_payload};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::{Value, append_payload, tea_value};
@@ -49,7 +49,7 @@ pub struct tea_model {
     pub init: Option<
         unsafe extern "C" fn(
             cx: *mut tea_cx,
-            options: tea_data,
+            options: tea_payload,
             user_data: *mut c_void,
         ) -> *mut c_void,
     >,
@@ -61,7 +61,7 @@ pub struct tea_model {
             model: *mut c_void,
             cx: *mut tea_cx,
             handler: u16,
-            argument: tea_data,
+            argument: tea_payload,
         ) -> i32,
     >,
     /// Puts the whole state into a value; a map lets tea_sync_test name what differs. Equal states
@@ -70,14 +70,15 @@ pub struct tea_model {
     pub save: Option<unsafe extern "C" fn(model: *const c_void, state: *mut tea_value) -> i32>,
     /// Makes a model of what save has put. NULL if it cannot. There is no context: subscriptions
     /// and future messages are restored by themselves.
-    pub load: Option<unsafe extern "C" fn(state: tea_data, user_data: *mut c_void) -> *mut c_void>,
+    pub load:
+        Option<unsafe extern "C" fn(state: tea_payload, user_data: *mut c_void) -> *mut c_void>,
     /// Answers a query by putting a value; must change nothing. Anything but 0 is a failure. NULL
     /// if there are no queries.
     pub query: Option<
         unsafe extern "C" fn(
             model: *const c_void,
             query: u16,
-            argument: tea_data,
+            argument: tea_payload,
             answer: *mut tea_value,
         ) -> i32,
     >,
@@ -89,11 +90,11 @@ pub struct tea_model {
 struct Table {
     format: tea_format,
     user_data: *mut c_void,
-    init: unsafe extern "C" fn(*mut tea_cx, tea_data, *mut c_void) -> *mut c_void,
-    handle: unsafe extern "C" fn(*mut c_void, *mut tea_cx, u16, tea_data) -> i32,
+    init: unsafe extern "C" fn(*mut tea_cx, tea_payload, *mut c_void) -> *mut c_void,
+    handle: unsafe extern "C" fn(*mut c_void, *mut tea_cx, u16, tea_payload) -> i32,
     save: unsafe extern "C" fn(*const c_void, *mut tea_value) -> i32,
-    load: unsafe extern "C" fn(tea_data, *mut c_void) -> *mut c_void,
-    query: Option<unsafe extern "C" fn(*const c_void, u16, tea_data, *mut tea_value) -> i32>,
+    load: unsafe extern "C" fn(tea_payload, *mut c_void) -> *mut c_void,
+    query: Option<unsafe extern "C" fn(*const c_void, u16, tea_payload, *mut tea_value) -> i32>,
     free: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
@@ -204,18 +205,18 @@ impl Table {
     fn with_data<R>(
         &self,
         payload: &Payload,
-        run: impl FnOnce(tea_data) -> R,
+        run: impl FnOnce(tea_payload) -> R,
     ) -> std::result::Result<R, String> {
         let bytes = payload.to_msgpack().map_err(|error| error.to_string())?;
         let bytes = teatime::canonical(&bytes).map_err(|error| error.to_string())?;
         match self.format {
-            tea_format::Msgpack => Ok(run(tea_data::msgpack(&bytes))),
+            tea_format::Msgpack => Ok(run(tea_payload::msgpack(&bytes))),
             tea_format::Json => {
                 let mut json = Vec::new();
                 append_payload(&mut json, &Payload::from_msgpack(&bytes), tea_format::Json)
                     .map_err(|failure| failure.message)?;
                 let format = tea_format::Json as i32;
-                Ok(run(tea_data { format, ..tea_data::msgpack(&json) }))
+                Ok(run(tea_payload { format, ..tea_payload::msgpack(&json) }))
             }
         }
     }

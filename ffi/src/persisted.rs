@@ -7,10 +7,10 @@ use teatime::persisted::{ForeignMigration, ForeignPersistence, PersistedData};
 use crate::app::{App, tea_app};
 use crate::boundary::boundary;
 use crate::cx::{tea_cx, with};
-use crate::data::{format_of, tea_data};
 use crate::handle::Held;
 use crate::model::collect;
 use crate::out::{Check, null};
+use crate::payload::{format_of, tea_payload};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::too_long;
 use crate::value::{Value, checked, tea_value};
@@ -26,7 +26,7 @@ pub struct tea_migration {
     /// Anything but 0 is a failure: then the session does not begin, and what was persisted stays.
     pub migrate: Option<
         unsafe extern "C" fn(
-            old: tea_data,
+            old: tea_payload,
             migrated: *mut tea_value,
             user_data: *mut c_void,
         ) -> i32,
@@ -55,7 +55,7 @@ fn migration(step: &tea_migration) -> Result<(u32, Box<ForeignMigration>)> {
     let run = move |old: &[u8]| {
         collect("the migration", |migrated| {
             // SAFETY: the documentation of `tea_migration` says how it is called.
-            unsafe { migrate(tea_data::msgpack(old), migrated, user_data.get()) }
+            unsafe { migrate(tea_payload::msgpack(old), migrated, user_data.get()) }
         })
     };
     Ok((step.from, Box::new(run)))
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn tea_app_persists(
 pub unsafe extern "C" fn tea_app_migrate(
     app: *const tea_app,
     version: u32,
-    data: tea_data,
+    data: tea_payload,
     format: i32,
     migrated: *mut *mut tea_value,
 ) -> tea_status {
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn tea_app_migrate(
     })
 }
 
-fn value(msgpack: &[u8], format: crate::data::tea_format) -> Result<*mut tea_value> {
+fn value(msgpack: &[u8], format: crate::payload::tea_format) -> Result<*mut tea_value> {
     Value::of_payload(&teatime::Payload::from_msgpack(msgpack), format)?.hand_out()
 }
 
@@ -132,7 +132,7 @@ fn value(msgpack: &[u8], format: crate::data::tea_format) -> Result<*mut tea_val
 /// Fails with TEA_STATUS_NOT_ROOT, TEA_STATUS_NOT_DECLARED, TEA_STATUS_PERSISTED_TOO_LARGE or
 /// TEA_STATUS_ENCODING. What was persisted before stays then.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_cx_persist(cx: *mut tea_cx, data: tea_data) -> tea_status {
+pub unsafe extern "C" fn tea_cx_persist(cx: *mut tea_cx, data: tea_payload) -> tea_status {
     boundary(|| {
         let payload = checked(data)?;
         let bytes = payload.to_msgpack().map_err(|e| Failure::new(tea_status::Encoding, e))?;

@@ -3,9 +3,9 @@
 use teatime::ModelId;
 
 use crate::boundary::boundary;
-use crate::data::{format_of, tea_data};
 use crate::handle::Held;
 use crate::out::Check;
+use crate::payload::{format_of, tea_payload};
 use crate::session::{model, tea_session, with};
 use crate::status::{Failure, tea_status};
 use crate::text::tea_str;
@@ -23,7 +23,7 @@ pub unsafe extern "C" fn tea_session_query(
     session: *const tea_session,
     model_id: u64,
     query: tea_str,
-    argument: tea_data,
+    argument: tea_payload,
     format: i32,
     answer: *mut *mut tea_value,
 ) -> tea_status {

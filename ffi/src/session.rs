@@ -8,11 +8,11 @@ use teatime::{ConnectionState, Driver, Handling, Receipt, StateHash, Subscriptio
 
 use crate::boundary::boundary;
 use crate::config::{Config, tea_config};
-use crate::data::tea_data;
 use crate::event::Batch;
 use crate::handle::{Held, held};
 use crate::ids::{tea_hash, tea_session_id, tea_view_id};
 use crate::out::{Check, null};
+use crate::payload::tea_payload;
 use crate::shared::SharedSession;
 use crate::status::{Failure, Result, of_disconnect, tea_status};
 use crate::text::tea_str;
@@ -213,7 +213,7 @@ pub unsafe extern "C" fn tea_session_publish(
     session: *mut tea_session,
     scope: tea_str,
     event: tea_str,
-    data: tea_data,
+    data: tea_payload,
     receipt: *mut u64,
 ) -> tea_status {
     boundary(|| {
@@ -235,7 +235,7 @@ pub unsafe extern "C" fn tea_session_publish_to_views(
     session: *mut tea_session,
     scope: tea_str,
     event: tea_str,
-    data: tea_data,
+    data: tea_payload,
 ) -> tea_status {
     boundary(|| {
         let (scope, event) = (scope.get("scope")?, event.get("event")?);

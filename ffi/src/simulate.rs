@@ -12,10 +12,10 @@ use teatime::{ModelId, Vm};
 
 use crate::app::{App, tea_app};
 use crate::boundary::boundary;
-use crate::data::{format_of, tea_data};
 use crate::handle::Held;
 use crate::ids::tea_view_id;
 use crate::out::{Check, null as is_null};
+use crate::payload::{format_of, tea_payload};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::{Value, checked, tea_value};
@@ -48,12 +48,12 @@ pub struct tea_simulation {
     /// sizeof(tea_simulation): tells the library which header the program was compiled with.
     pub size: usize,
     /// The root model's options (nil).
-    pub options: tea_data,
+    pub options: tea_payload,
     /// What each participant brings along (nothing).
-    pub view_data: tea_data,
+    pub view_data: tea_payload,
     /// What an older version of the app has persisted: each session begins with it, in the room that the older version
     /// has left (nothing).
-    pub begins_with: tea_data,
+    pub begins_with: tea_payload,
     /// The version of its layout, from 1 on (0 where there is nothing).
     pub begins_with_version: u32,
     /// What users do (nothing).
@@ -432,7 +432,7 @@ pub unsafe extern "C" fn tea_player_publish(
     player: *mut tea_player,
     scope: tea_str,
     event: tea_str,
-    data: tea_data,
+    data: tea_payload,
 ) -> tea_status {
     boundary(|| {
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
@@ -490,7 +490,7 @@ pub unsafe extern "C" fn tea_player_query(
     player: *const tea_player,
     model_id: u64,
     query: tea_str,
-    argument: tea_data,
+    argument: tea_payload,
     format: i32,
     answer: *mut *mut tea_value,
 ) -> tea_status {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use strum::{IntoStaticStr, VariantArray};
-use teatime::data::DataError;
+use teatime::blobs::BlobError;
 use teatime::persisted::{MigrationError, PersistError};
 use teatime::{
     AppError, ConfigError, DisconnectReason, JoinError, LinkError, PublishError, QueryError,
@@ -270,8 +270,8 @@ impl From<JoinError> for Failure {
     }
 }
 
-impl From<DataError> for Failure {
-    fn from(error: DataError) -> Self {
+impl From<BlobError> for Failure {
+    fn from(error: BlobError) -> Self {
         Self::new(tea_status::of_name(error.code()).unwrap_or(tea_status::Protocol), error)
     }
 }
@@ -373,22 +373,22 @@ mod tests {
             assert!(tea_status::of_name(reason.code()).is_some(), "{}", reason.code());
         }
         let transfers = [
-            DataError::TooLarge { size: 1, most: 0 },
-            DataError::NoRoom,
-            DataError::ServerDiskFull,
-            DataError::ServerFailed,
-            DataError::Unknown,
-            DataError::OtherSession,
-            DataError::WrongBytes,
-            DataError::Forgotten,
-            DataError::WrongSize(1),
-            DataError::Local(String::new()),
-            DataError::Protocol(String::new()),
-            DataError::Unreachable(String::new()),
-            DataError::BadCertificate(String::new()),
-            DataError::Closed(String::new()),
-            DataError::Cancelled,
-            DataError::Busy(String::new()),
+            BlobError::TooLarge { size: 1, most: 0 },
+            BlobError::NoRoom,
+            BlobError::ServerDiskFull,
+            BlobError::ServerFailed,
+            BlobError::Unknown,
+            BlobError::OtherSession,
+            BlobError::WrongBytes,
+            BlobError::Forgotten,
+            BlobError::WrongSize(1),
+            BlobError::Local(String::new()),
+            BlobError::Protocol(String::new()),
+            BlobError::Unreachable(String::new()),
+            BlobError::BadCertificate(String::new()),
+            BlobError::Closed(String::new()),
+            BlobError::Cancelled,
+            BlobError::Busy(String::new()),
         ];
         for error in transfers {
             assert!(tea_status::of_name(error.code()).is_some(), "{}", error.code());

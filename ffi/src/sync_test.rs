@@ -5,10 +5,10 @@ use teatime::{Duration, External, ViewId, ViewInfo};
 
 use crate::app::{App, tea_app};
 use crate::boundary::boundary;
-use crate::data::tea_data;
 use crate::handle::Held;
 use crate::ids::tea_view_id;
 use crate::out::null;
+use crate::payload::tea_payload;
 use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::checked;
@@ -40,7 +40,7 @@ pub struct tea_sync_step {
     /// Event of the topic.
     pub event: tea_str,
     /// What is published.
-    pub data: tea_data,
+    pub data: tea_payload,
     /// Session time that passes, in µs.
     pub span_us: u64,
 }
@@ -56,7 +56,7 @@ pub struct tea_sync_step {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_sync_test(
     app: *const tea_app,
-    options: tea_data,
+    options: tea_payload,
     every: u64,
     steps: *const tea_sync_step,
     count: usize,

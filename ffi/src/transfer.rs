@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use teatime::data::{BadHandle, BlobHandle, Data, DataError, Progress};
+use teatime::blobs::{BadHandle, BlobError, BlobHandle, Blobs, Progress};
 
 use crate::boundary::caught;
 use crate::status::{Failure, Result, tea_status};
@@ -25,21 +25,21 @@ impl Job {
     /// in a file.
     fn run(
         self,
-        data: &Data,
+        blobs: &Blobs,
         watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> std::result::Result<Vec<u8>, DataError> {
+    ) -> std::result::Result<Vec<u8>, BlobError> {
         let text = |handle: BlobHandle| handle.to_string().into_bytes();
         match self {
             Self::Store(content) => {
-                data.store_from(content.len() as u64, &mut &*content, watch).map(text)
+                blobs.store_from(content.len() as u64, &mut &*content, watch).map(text)
             }
-            Self::StoreFile(file) => data.store_file(&file, watch).map(text),
+            Self::StoreFile(file) => blobs.store_file(&file, watch).map(text),
             Self::Fetch(handle) => {
                 let mut content = Vec::new();
-                data.fetch_into(handle, &mut content, watch).map(|()| content)
+                blobs.fetch_into(handle, &mut content, watch).map(|()| content)
             }
             Self::FetchFile(handle, file) => {
-                data.fetch_file(handle, &file, watch).map(|()| Vec::new())
+                blobs.fetch_file(handle, &file, watch).map(|()| Vec::new())
             }
         }
     }
@@ -89,7 +89,7 @@ impl Shared {
 }
 
 impl SharedTransfer {
-    pub(crate) fn start(data: Data, job: Job) -> Result<Self> {
+    pub(crate) fn start(blobs: Blobs, job: Job) -> Result<Self> {
         let shared = Arc::new(Shared {
             wake: Wake::new(),
             stores: matches!(job, Job::Store(_) | Job::StoreFile(_)),
@@ -100,7 +100,7 @@ impl SharedTransfer {
         });
         let theirs = shared.clone();
         let run = move || {
-            theirs.end(caught(|| Ok(job.run(&data, &mut |progress| theirs.watch(progress))?)));
+            theirs.end(caught(|| Ok(job.run(&blobs, &mut |progress| theirs.watch(progress))?)));
         };
         let thread = std::thread::Builder::new().name("teatime-blob".into()).spawn(run);
         thread.map_err(|error| Failure::new(tea_status::Io, error))?;

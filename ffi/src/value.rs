@@ -5,9 +5,9 @@ use rmp::encode as mp;
 use teatime::Payload;
 
 use crate::boundary::boundary;
-use crate::data::{format_of, tea_data, tea_format};
 use crate::handle::{Held, held};
 use crate::out::{Check, null};
+use crate::payload::{format_of, tea_format, tea_payload};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn tea_value_new(value: *mut *mut tea_value) -> tea_status
 /// the other format cannot express it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_convert(
-    data: tea_data,
+    data: tea_payload,
     format: i32,
     value: *mut *mut tea_value,
 ) -> tea_status {
@@ -155,13 +155,13 @@ pub unsafe extern "C" fn tea_value_convert(
 }
 
 /// Data that was checked, in its canonical form.
-pub(crate) fn canonical(data: tea_data) -> Result<Vec<u8>> {
+pub(crate) fn canonical(data: tea_payload) -> Result<Vec<u8>> {
     let bytes = data.to_msgpack()?;
     teatime::canonical(&bytes).map_err(|error| Failure::new(tea_status::BadFormat, error))
 }
 
 /// The same as a payload.
-pub(crate) fn checked(data: tea_data) -> Result<Payload> {
+pub(crate) fn checked(data: tea_payload) -> Result<Payload> {
     Ok(Payload::from_msgpack(&canonical(data)?))
 }
 
@@ -172,7 +172,7 @@ pub(crate) fn checked(data: tea_data) -> Result<Payload> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_data(
     value: *const tea_value,
-    data: *mut tea_data,
+    data: *mut tea_payload,
 ) -> tea_status {
     boundary(|| {
         let data = data.check("data")?;
@@ -180,7 +180,7 @@ pub unsafe extern "C" fn tea_value_data(
             let mut state = value.0.lock();
             state.check_whole()?;
             let State { bytes, format, .. } = &*state;
-            data.set(tea_data { format: *format as i32, ..tea_data::msgpack(bytes) });
+            data.set(tea_payload { format: *format as i32, ..tea_payload::msgpack(bytes) });
             Ok(())
         })
     })
@@ -267,7 +267,10 @@ pub unsafe extern "C" fn tea_value_put_map(value: *mut tea_value, count: u32) ->
 
 /// Puts a whole value in either format.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_value_put_data(value: *mut tea_value, item: tea_data) -> tea_status {
+pub unsafe extern "C" fn tea_value_put_data(
+    value: *mut tea_value,
+    item: tea_payload,
+) -> tea_status {
     boundary(|| {
         let item = canonical(item)?;
         Value::with(value, |value| {

@@ -1,5 +1,6 @@
 //! What every chat front end does: the program, and the clients in C, Swift and Kotlin.
 
+#[path = "all/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! The release that users get: its size, and that what measures it works.
 
+#[path = "all/support/mod.rs"]
 mod support;
 
 use serde_json::Value;

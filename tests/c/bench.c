@@ -46,7 +46,7 @@ static void step(void) {
 }
 
 /* A batch of events that waits is pulled in one call. */
-static double pull(tea_format format, tea_data data) {
+static double pull(tea_format format, tea_payload data) {
     static tea_event events[PULLED];
     static double rounds[ROUNDS];
     size_t count, round, at;
@@ -70,7 +70,7 @@ int main(void) {
     tea_config *config;
     tea_str url;
     tea_value *value;
-    tea_data data;
+    tea_payload data;
     uint64_t subscription, time_us, receipt = 0, sum = 0;
     tea_connection connection;
     bool applied;

@@ -373,21 +373,21 @@ static void *album_new(void) {
     return album;
 }
 
-static void *album_init(tea_cx *cx, tea_data options, void *user_data) {
+static void *album_init(tea_cx *cx, tea_payload options, void *user_data) {
     (void)options, (void)user_data;
     assert_ok(tea_cx_subscribe(cx, TEA_STR("album"), TEA_STR("photo"), 0));
     return album_new();
 }
 
-static int32_t album_take(struct album *album, tea_data text) {
+static int32_t album_take(struct album *album, tea_payload text) {
     tea_str photo;
-    if (tea_data_str(text, &photo) || photo.len > HANDLE) return 1;
+    if (tea_payload_str(text, &photo) || photo.len > HANDLE) return 1;
     memset(album->photo, 0, sizeof album->photo);
     memcpy(album->photo, photo.ptr, photo.len);
     return 0;
 }
 
-static int32_t album_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t album_handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
     (void)cx, (void)handler;
     return album_take(model, argument);
 }
@@ -396,14 +396,14 @@ static int32_t album_save(const void *model, tea_value *state) {
     return (int32_t)tea_value_put_str(state, tea_text(((const struct album *)model)->photo));
 }
 
-static void *album_load(tea_data state, void *user_data) {
+static void *album_load(tea_payload state, void *user_data) {
     void *album = album_new();
     (void)user_data;
     assert_int_equal(album_take(album, state), 0);
     return album;
 }
 
-static int32_t album_query(const void *model, uint16_t query, tea_data argument, tea_value *answer) {
+static int32_t album_query(const void *model, uint16_t query, tea_payload argument, tea_value *answer) {
     (void)query, (void)argument;
     return album_save(model, answer);
 }
@@ -443,7 +443,7 @@ static void photo_of(tea_session *session, char *text) {
         assert_ok(tea_session_step(session, 100000));
         assert_ok(tea_session_query(session, TEA_ROOT_MODEL, TEA_STR("photo"), tea_nil(), TEA_FORMAT_MSGPACK,
                                     &answer));
-        assert_ok(tea_data_str(data_of(answer), &photo));
+        assert_ok(tea_payload_str(data_of(answer), &photo));
         snprintf(text, HANDLE + 1, "%.*s", TEA_PRINT(photo));
         assert_ok(tea_value_free(answer));
         if (!text[0]) assert_ok(tea_session_wait(session, 100000));

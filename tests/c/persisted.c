@@ -34,9 +34,9 @@ static int stop(void **state) {
     return 0;
 }
 
-static void title_of(struct board *board, tea_data text) {
+static void title_of(struct board *board, tea_payload text) {
     tea_str title;
-    assert_ok(tea_data_str(text, &title));
+    assert_ok(tea_payload_str(text, &title));
     snprintf(board->title, sizeof board->title, "%.*s", TEA_PRINT(title));
 }
 
@@ -53,14 +53,14 @@ static void put_board(const struct board *board, uint32_t version, tea_value *va
     assert_ok(tea_value_put_u64(value, board->stars));
 }
 
-static void read_board(struct board *board, uint32_t version, tea_data data) {
+static void read_board(struct board *board, uint32_t version, tea_payload data) {
     static const char *const paths[] = {"", "", "/title", "/titles/0"};
-    tea_data part;
-    assert_ok(tea_data_get(data, tea_text(paths[version]), &part));
+    tea_payload part;
+    assert_ok(tea_payload_get(data, tea_text(paths[version]), &part));
     title_of(board, part);
     if (version == 1) return;
-    assert_ok(tea_data_get(data, TEA_STR("/stars"), &part));
-    assert_ok(tea_data_u64(part, &board->stars));
+    assert_ok(tea_payload_get(data, TEA_STR("/stars"), &part));
+    assert_ok(tea_payload_u64(part, &board->stars));
 }
 
 static tea_status persist(const struct board *board, tea_cx *cx) {
@@ -80,7 +80,7 @@ static void *board_new(void *user_data) {
     return board;
 }
 
-static void *board_init(tea_cx *cx, tea_data options, void *user_data) {
+static void *board_init(tea_cx *cx, tea_payload options, void *user_data) {
     struct board *board = board_new(user_data);
     tea_value *before;
     (void)options;
@@ -112,7 +112,7 @@ static void persist_wrongly(tea_cx *cx) {
     assert_ok(tea_cx_create(cx, TEA_STR("note"), tea_nil(), &note));
 }
 
-static int32_t board_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t board_handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
     struct board *board = model;
     if (handler == 1) {
         persist_wrongly(cx);
@@ -128,13 +128,13 @@ static int32_t board_save(const void *model, tea_value *state) {
     return 0;
 }
 
-static void *board_load(tea_data state, void *user_data) {
+static void *board_load(tea_payload state, void *user_data) {
     struct board *board = board_new(user_data);
     read_board(board, 3, state);
     return board;
 }
 
-static int32_t board_query(const void *model, uint16_t query, tea_data argument, tea_value *answer) {
+static int32_t board_query(const void *model, uint16_t query, tea_payload argument, tea_value *answer) {
     (void)query, (void)argument;
     return board_save(model, answer);
 }
@@ -144,20 +144,20 @@ static void board_free(void *board) {
     free(board);
 }
 
-static void *note_init(tea_cx *cx, tea_data options, void *user_data) {
+static void *note_init(tea_cx *cx, tea_payload options, void *user_data) {
     (void)options;
     assert_status(tea_cx_persist(cx, tea_json("1")), TEA_STATUS_NOT_ROOT);
     return board_new(user_data);
 }
 
-static int32_t one_to_two(tea_data old, tea_value *migrated, void *user_data) {
+static int32_t one_to_two(tea_payload old, tea_value *migrated, void *user_data) {
     struct board board = {"", *(const uint64_t *)user_data, 2};
     title_of(&board, old);
     put_board(&board, 2, migrated);
     return 0;
 }
 
-static int32_t two_to_three(tea_data old, tea_value *migrated, void *user_data) {
+static int32_t two_to_three(tea_payload old, tea_value *migrated, void *user_data) {
     struct board board = {"", 0, 3};
     (void)user_data;
     read_board(&board, 2, old);
@@ -196,7 +196,7 @@ static tea_app *board_app(uint32_t version, bool persists) {
     return app;
 }
 
-static void assert_board(tea_data data, const char *title, uint64_t stars) {
+static void assert_board(tea_payload data, const char *title, uint64_t stars) {
     struct board board = {"", 0, 3};
     read_board(&board, 3, data);
     assert_string_equal(board.title, title);

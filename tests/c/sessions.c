@@ -32,7 +32,7 @@ static void add(tea_session *session, uint64_t number, uint64_t *receipt) {
 
 static void what_one_publishes_all_compute_and_a_late_joiner_too(void **state) {
     tea_app *app = tally_app(false);
-    tea_data options = tea_json("{\"echo\":\"echo\"}");
+    tea_payload options = tea_json("{\"echo\":\"echo\"}");
     tea_session *one = join(app, url, options), *two = join(app, url, options), *late;
     tea_event vote, other, verdict;
     uint64_t receipt = 0;
@@ -94,7 +94,7 @@ static tea_event divergence_of_third(tea_session *const *three) {
 
 static void one_that_errs_is_told_and_goes_on_with_the_others_state(void **state) {
     tea_app *app = tally_app(false);
-    tea_data options = tea_json("{\"echo\":\"echo\"}");
+    tea_payload options = tea_json("{\"echo\":\"echo\"}");
     char directory[] = "/tmp/teatime-evidence-XXXXXX", path[256], mark[9] = "";
     int round, at;
     (void)state;
@@ -140,7 +140,7 @@ static void a_model_in_c_and_one_in_rust_hear_each_other(void **state) {
     tea_app *app = tally_app(true);
     tea_session *session = join(app, url, tea_json("{\"echo\":\"chat\"}"));
     tea_value *history;
-    tea_data line;
+    tea_payload line;
     tea_str text;
     (void)state;
     add(session, 1, NULL);
@@ -148,8 +148,8 @@ static void a_model_in_c_and_one_in_rust_hear_each_other(void **state) {
     wait_for_tally(session, "echoes", 1);
     assert_ok(tea_session_query(session, tally_query(session, "child"), TEA_STR("history"), tea_nil(),
                                 TEA_FORMAT_MSGPACK, &history));
-    assert_ok(tea_data_get(data_of(history), TEA_STR("/0/html"), &line));
-    assert_ok(tea_data_str(line, &text));
+    assert_ok(tea_payload_get(data_of(history), TEA_STR("/0/html"), &line));
+    assert_ok(tea_payload_str(line, &text));
     assert_memory_equal(text.ptr + text.len - 5, "added", 5);
     assert_ok(tea_value_free(history));
     assert_ok(tea_session_free(session));
@@ -418,7 +418,7 @@ static tea_cx *kept;
 static tea_session *own;
 static tea_status seen_late, seen_reentrant;
 
-static void *probe_init(tea_cx *cx, tea_data options, void *user_data) {
+static void *probe_init(tea_cx *cx, tea_payload options, void *user_data) {
     (void)options;
     kept = cx;
     assert_ok(tea_cx_subscribe(cx, TEA_STR("probe"), TEA_STR("probe"), 0));
@@ -426,7 +426,7 @@ static void *probe_init(tea_cx *cx, tea_data options, void *user_data) {
     return user_data;
 }
 
-static int32_t probe_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t probe_handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
     uint64_t number, count = 9;
     uint32_t views;
     double random;
@@ -478,7 +478,7 @@ static int32_t probe_save(const void *model, tea_value *state) {
     return (int32_t)tea_value_put_data(state, tea_json("{}"));
 }
 
-static void *probe_load(tea_data state, void *user_data) {
+static void *probe_load(tea_payload state, void *user_data) {
     (void)state;
     return user_data;
 }

@@ -15,34 +15,34 @@ struct poll {
 };
 enum { NOTHING, STATIC, RAND, CLOCK, REFUSES };
 
-static void *poll_init(tea_cx *cx, tea_data options, void *user_data) {
+static void *poll_init(tea_cx *cx, tea_payload options, void *user_data) {
     struct poll *poll = calloc(1, sizeof *poll);
     (void)user_data;
-    if (tea_data_u64(options, &poll->planted) || tea_cx_subscribe(cx, TEA_STR("poll"), TEA_STR("vote"), 0)) {
+    if (tea_payload_u64(options, &poll->planted) || tea_cx_subscribe(cx, TEA_STR("poll"), TEA_STR("vote"), 0)) {
         free(poll);
         return NULL;
     }
     return poll;
 }
 
-static uint64_t number_at(tea_data state, const char *path) {
+static uint64_t number_at(tea_payload state, const char *path) {
     uint64_t number = 0;
-    if (tea_data_get(state, tea_text(path), &state) == TEA_STATUS_OK) tea_data_u64(state, &number);
+    if (tea_payload_get(state, tea_text(path), &state) == TEA_STATUS_OK) tea_payload_u64(state, &number);
     return number;
 }
 
 /* Since version 2 an object is persisted; before, it was the total alone. */
-static int32_t from_number(tea_data old, tea_value *migrated, void *user_data) {
+static int32_t from_number(tea_payload old, tea_value *migrated, void *user_data) {
     uint64_t total;
     (void)user_data;
-    if (tea_data_u64(old, &total)) return 1;
+    if (tea_payload_u64(old, &total)) return 1;
     tea_value_put_map(migrated, 1);
     tea_value_put_str(migrated, TEA_STR("total"));
     return tea_value_put_u64(migrated, total);
 }
 
 /* Begins with the total of the version before. */
-static void *poll_goes_on(tea_cx *cx, tea_data options, void *user_data) {
+static void *poll_goes_on(tea_cx *cx, tea_payload options, void *user_data) {
     struct poll *poll = poll_init(cx, options, user_data);
     tea_value *before;
     if (poll && tea_cx_persisted(cx, TEA_FORMAT_MSGPACK, &before) == TEA_STATUS_OK) {
@@ -52,12 +52,12 @@ static void *poll_goes_on(tea_cx *cx, tea_data options, void *user_data) {
     return poll;
 }
 
-static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
     static uint64_t ballots; /* the bug: it is no part of the model */
     struct poll *poll = model;
     uint64_t colour;
     (void)handler;
-    if (tea_data_u64(argument, &colour) || colour >= 8) return 1;
+    if (tea_payload_u64(argument, &colour) || colour >= 8) return 1;
     poll->votes[colour]++;
     poll->total++;
     if (poll->planted == STATIC) poll->ballot = ballots++;
@@ -83,7 +83,7 @@ static int32_t poll_save(const void *model, tea_value *state) {
     return tea_value_put_u64(state, poll->planted);
 }
 
-static void *poll_load(tea_data state, void *user_data) {
+static void *poll_load(tea_payload state, void *user_data) {
     struct poll *poll = calloc(1, sizeof *poll);
     char path[16];
     int at;
@@ -102,13 +102,13 @@ static void *poll_load(tea_data state, void *user_data) {
 static tea_player *asking;
 static tea_status within;
 
-static int32_t poll_query(const void *model, uint16_t query, tea_data argument, tea_value *answer) {
+static int32_t poll_query(const void *model, uint16_t query, tea_payload argument, tea_value *answer) {
     (void)query, (void)argument;
     if (asking) within = tea_player_publish(asking, TEA_STR("poll"), TEA_STR("vote"), tea_nil());
     return tea_value_put_u64(answer, ((const struct poll *)model)->total);
 }
 
-static tea_app *poll_app_with(void *(*init)(tea_cx *, tea_data, void *), uint32_t version) {
+static tea_app *poll_app_with(void *(*init)(tea_cx *, tea_payload, void *), uint32_t version) {
     static const tea_migration migrations[] = {{1, from_number, NULL}};
     static const tea_str handlers[] = {{"vote", 4}}, queries[] = {{"total", 5}};
     tea_model poll;
@@ -153,7 +153,7 @@ static int32_t all_are_counted(tea_player *player, void *user_data) {
     if (tea_player_query(player, TEA_ROOT_MODEL, TEA_STR("total"), tea_nil(), TEA_FORMAT_MSGPACK, &answer) !=
         TEA_STATUS_OK)
         return 3;
-    if (tea_data_u64(data_of(answer), &total) != TEA_STATUS_OK) total = UINT64_MAX;
+    if (tea_payload_u64(data_of(answer), &total) != TEA_STATUS_OK) total = UINT64_MAX;
     if (tea_value_free(answer) != TEA_STATUS_OK) return 4;
     ++*(int *)user_data;
     return accepted != total;
@@ -193,7 +193,7 @@ static int32_t forty_are_there(tea_player *player, void *user_data) {
     if (tea_player_query(player, TEA_ROOT_MODEL, TEA_STR("total"), tea_nil(), TEA_FORMAT_MSGPACK, &answer) !=
         TEA_STATUS_OK)
         return 3;
-    (void)tea_data_u64(data_of(answer), &total);
+    (void)tea_payload_u64(data_of(answer), &total);
     (void)tea_value_free(answer);
     return total != accepted + 40;
 }

@@ -17,9 +17,9 @@ static void *make(void) {
     return tally;
 }
 
-static void *tally_init(tea_cx *cx, tea_data options, void *user_data) {
+static void *tally_init(tea_cx *cx, tea_payload options, void *user_data) {
     struct tally *tally = make();
-    tea_data echo;
+    tea_payload echo;
     (void)user_data;
     assert_ok(tea_cx_subscribe(cx, TEA_STR("tally"), TEA_STR("add"), ADD));
     assert_ok(tea_cx_subscribe(cx, TEA_STR("tally"), TEA_STR("break"), BREAK));
@@ -27,9 +27,9 @@ static void *tally_init(tea_cx *cx, tea_data options, void *user_data) {
     assert_ok(tea_cx_subscribe_presence(cx, JOINED, LEFT));
     assert_ok(tea_cx_future(cx, 10000, 10000, TICK, tea_nil(), &tally->ticker));
     assert_ok(tea_cx_set_well_known(cx, TEA_STR("tally"), TEA_ROOT_MODEL));
-    if (tea_data_get(options, TEA_STR("/echo"), &echo) == TEA_STATUS_OK) {
+    if (tea_payload_get(options, TEA_STR("/echo"), &echo) == TEA_STATUS_OK) {
         tea_str type;
-        assert_ok(tea_data_str(echo, &type));
+        assert_ok(tea_payload_str(echo, &type));
         assert_ok(tea_cx_create(cx, type, tea_json("{}"), &tally->child));
         if (type.len == 4 && !memcmp(type.ptr, "chat", 4))
             assert_ok(tea_cx_subscribe(cx, TEA_STR("history"), TEA_STR("refresh"), ECHOED));
@@ -37,15 +37,15 @@ static void *tally_init(tea_cx *cx, tea_data options, void *user_data) {
     return tally;
 }
 
-static int32_t tally_handler(struct tally *tally, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t tally_handler(struct tally *tally, tea_cx *cx, uint16_t handler, tea_payload argument) {
     tea_value *post;
-    tea_data id;
+    tea_payload id;
     const uint8_t *bytes;
     size_t count;
     uint64_t number = 0;
     switch (handler) {
     case ADD:
-        if (tea_data_u64(argument, &number)) return 7;
+        if (tea_payload_u64(argument, &number)) return 7;
         tally->sum += number + tally->forgotten + tally_errs;
         tally->forgotten = number;
         assert_ok(tea_cx_random_below(cx, 3, &number));
@@ -58,8 +58,8 @@ static int32_t tally_handler(struct tally *tally, tea_cx *cx, uint16_t handler, 
         return 0;
     case JOINED:
     case LEFT:
-        assert_ok(tea_data_get(argument, TEA_STR("/0"), &id));
-        assert_ok(tea_data_bytes(id, &bytes, &count));
+        assert_ok(tea_payload_get(argument, TEA_STR("/0"), &id));
+        assert_ok(tea_payload_bytes(id, &bytes, &count));
         assert_int_equal(count, 16);
         tally->views += handler == JOINED ? 1 : (uint64_t)-1;
         return 0;
@@ -69,7 +69,7 @@ static int32_t tally_handler(struct tally *tally, tea_cx *cx, uint16_t handler, 
     }
 }
 
-static int32_t tally_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t tally_handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
     int32_t result;
     enter(model);
     result = tally_handler(model, cx, handler, argument);
@@ -97,16 +97,16 @@ static int32_t tally_save(const void *model, tea_value *state) {
     return 0;
 }
 
-static uint64_t member(tea_data state, const char *name) {
+static uint64_t member(tea_payload state, const char *name) {
     uint64_t value;
     char path[32];
     snprintf(path, sizeof path, "/%s", name);
-    assert_ok(tea_data_get(state, tea_text(path), &state));
-    assert_ok(tea_data_u64(state, &value));
+    assert_ok(tea_payload_get(state, tea_text(path), &state));
+    assert_ok(tea_payload_u64(state, &value));
     return value;
 }
 
-static void *tally_load(tea_data state, void *user_data) {
+static void *tally_load(tea_payload state, void *user_data) {
     struct tally *tally = make();
     (void)user_data;
     tally->sum = member(state, "sum");
@@ -118,7 +118,7 @@ static void *tally_load(tea_data state, void *user_data) {
     return tally;
 }
 
-static int32_t tally_query_callback(const void *model, uint16_t query, tea_data argument, tea_value *answer) {
+static int32_t tally_query_callback(const void *model, uint16_t query, tea_payload argument, tea_value *answer) {
     (void)argument;
     return query == 0 ? tally_save(model, answer) : 5;
 }
@@ -129,13 +129,13 @@ static void tally_free(void *model) {
 }
 
 /* The echo has no state of its own; it answers every change. */
-static void *echo_init(tea_cx *cx, tea_data options, void *user_data) {
+static void *echo_init(tea_cx *cx, tea_payload options, void *user_data) {
     (void)options, (void)user_data;
     assert_ok(tea_cx_subscribe(cx, TEA_STR("tally"), TEA_STR("changed"), 0));
     return make();
 }
 
-static int32_t echo_handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t echo_handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
     (void)model, (void)handler;
     return (int32_t)tea_cx_publish(cx, TEA_STR("echo"), TEA_STR("echo"), argument);
 }
@@ -145,7 +145,7 @@ static int32_t echo_save(const void *model, tea_value *state) {
     return (int32_t)tea_value_put_nil(state);
 }
 
-static void *echo_load(tea_data state, void *user_data) {
+static void *echo_load(tea_payload state, void *user_data) {
     (void)state, (void)user_data;
     return make();
 }
@@ -185,11 +185,11 @@ tea_app *tally_app(bool with_chat) {
     return app;
 }
 
-tea_session *join(tea_app *app, tea_str reflector, tea_data options) {
+tea_session *join(tea_app *app, tea_str reflector, tea_payload options) {
     return join_with_evidence(app, reflector, options, TEA_STR(""));
 }
 
-tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_data options, tea_str directory) {
+tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_payload options, tea_str directory) {
     tea_config *config;
     tea_session *session;
     assert_ok(tea_config_new(app, TEA_STR("room"), options, &config));

@@ -39,8 +39,8 @@ static inline void assert_says(const char *wanted) {
     fail();
 }
 
-static inline tea_data data_of(tea_value *value) {
-    tea_data data;
+static inline tea_payload data_of(tea_value *value) {
+    tea_payload data;
     assert_ok(tea_value_data(value, &data));
     return data;
 }
@@ -66,9 +66,9 @@ tea_app *tally_app(bool with_chat);
 uint64_t tally_query(tea_session *session, const char *member);
 
 /* A session of an app on a reflector, stepped until its view is ready. */
-tea_session *join(tea_app *app, tea_str reflector, tea_data options);
+tea_session *join(tea_app *app, tea_str reflector, tea_payload options);
 /* The same, with a directory for evidence. */
-tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_data options, tea_str directory);
+tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_payload options, tea_str directory);
 /* Steps until an event of this kind has come, and gives it. */
 tea_event wait_for(tea_session *session, tea_event_kind kind);
 /* Steps until a query of the tally has this value. */

@@ -22,7 +22,7 @@ static void statuses_have_names(void **state) {
 
 static void values_are_put_together_and_read_back(void **state) {
     tea_value *value, *json, *back;
-    tea_data all, part, rest;
+    tea_payload all, part, rest;
     tea_str text;
     const uint8_t *bytes;
     size_t count;
@@ -49,46 +49,46 @@ static void values_are_put_together_and_read_back(void **state) {
     assert_ok(tea_value_put_array(value, 0));
     assert_status(tea_value_put_nil(value), TEA_STATUS_VALUE_COMPLETE);
     all = data_of(value);
-    assert_ok(tea_data_count(all, &count));
+    assert_ok(tea_payload_count(all, &count));
     assert_int_equal(count, 4);
-    assert_ok(tea_data_get(all, TEA_STR("/a~1b~0/0"), &part));
-    assert_ok(tea_data_bool(part, &yes));
+    assert_ok(tea_payload_get(all, TEA_STR("/a~1b~0/0"), &part));
+    assert_ok(tea_payload_bool(part, &yes));
     assert_true(yes);
-    assert_ok(tea_data_get(all, TEA_STR("/a~1b~0/1"), &part));
-    assert_ok(tea_data_i64(part, &negative));
+    assert_ok(tea_payload_get(all, TEA_STR("/a~1b~0/1"), &part));
+    assert_ok(tea_payload_i64(part, &negative));
     assert_int_equal(negative, -7);
-    assert_status(tea_data_u64(part, &large), TEA_STATUS_WRONG_TYPE);
-    assert_ok(tea_data_get(all, TEA_STR("/a~1b~0/2"), &part));
-    assert_ok(tea_data_u64(part, &large));
+    assert_status(tea_payload_u64(part, &large), TEA_STATUS_WRONG_TYPE);
+    assert_ok(tea_payload_get(all, TEA_STR("/a~1b~0/2"), &part));
+    assert_ok(tea_payload_u64(part, &large));
     assert_true(large == UINT64_MAX);
-    assert_status(tea_data_i64(part, &negative), TEA_STATUS_WRONG_TYPE);
-    assert_ok(tea_data_get(all, TEA_STR("/a~1b~0/3"), &part));
-    assert_ok(tea_data_f64(part, &number));
+    assert_status(tea_payload_i64(part, &negative), TEA_STATUS_WRONG_TYPE);
+    assert_ok(tea_payload_get(all, TEA_STR("/a~1b~0/3"), &part));
+    assert_ok(tea_payload_f64(part, &number));
     assert_true(number == 0.1);
-    assert_ok(tea_data_get(all, TEA_STR("/bytes"), &part));
-    assert_ok(tea_data_bytes(part, &bytes, &count));
+    assert_ok(tea_payload_get(all, TEA_STR("/bytes"), &part));
+    assert_ok(tea_payload_bytes(part, &bytes, &count));
     assert_int_equal(count, 2);
     assert_memory_equal(bytes, "\0\xff", 2);
-    assert_status(tea_data_str(part, &text), TEA_STATUS_WRONG_TYPE);
-    assert_ok(tea_data_type(part, &type));
+    assert_status(tea_payload_str(part, &text), TEA_STATUS_WRONG_TYPE);
+    assert_ok(tea_payload_type(part, &type));
     assert_int_equal(type, TEA_TYPE_BYTES);
-    assert_ok(tea_data_get(all, TEA_STR("/nested/text"), &part));
-    assert_ok(tea_data_str(part, &text));
+    assert_ok(tea_payload_get(all, TEA_STR("/nested/text"), &part));
+    assert_ok(tea_payload_str(part, &text));
     assert_text(text, "\xc3\xbc\n");
-    assert_status(tea_data_get(all, TEA_STR("/nested/none"), &part), TEA_STATUS_NOT_FOUND);
-    assert_status(tea_data_get(all, TEA_STR("nested"), &part), TEA_STATUS_INVALID_ARGUMENT);
-    assert_status(tea_data_get(all, TEA_STR("/bytes/0"), &part), TEA_STATUS_WRONG_TYPE);
+    assert_status(tea_payload_get(all, TEA_STR("/nested/none"), &part), TEA_STATUS_NOT_FOUND);
+    assert_status(tea_payload_get(all, TEA_STR("nested"), &part), TEA_STATUS_INVALID_ARGUMENT);
+    assert_status(tea_payload_get(all, TEA_STR("/bytes/0"), &part), TEA_STATUS_WRONG_TYPE);
     assert_ok(tea_value_convert(all, TEA_FORMAT_JSON, &json));
     part = data_of(json);
     text.ptr = (const char *)part.ptr;
     text.len = part.len;
     assert_text(text, "{\"a/b~\":[true,-7,18446744073709551615,0.1],\"bytes\":[0,255],"
                       "\"nested\":{\"text\":\"\xc3\xbc\\n\"},\"empty\":[]}");
-    assert_status(tea_data_get(part, TEA_STR("/bytes"), &rest), TEA_STATUS_BAD_FORMAT);
+    assert_status(tea_payload_get(part, TEA_STR("/bytes"), &rest), TEA_STATUS_BAD_FORMAT);
     assert_ok(tea_value_convert(part, TEA_FORMAT_MSGPACK, &back));
-    assert_ok(tea_data_get(data_of(back), TEA_STR("/a~1b~0"), &part));
-    assert_ok(tea_data_enter(part, &rest));
-    for (count = 0; tea_data_next(&rest, &part) == TEA_STATUS_OK; count++) {}
+    assert_ok(tea_payload_get(data_of(back), TEA_STR("/a~1b~0"), &part));
+    assert_ok(tea_payload_enter(part, &rest));
+    for (count = 0; tea_payload_next(&rest, &part) == TEA_STATUS_OK; count++) {}
     assert_int_equal(count, 4);
     assert_ok(tea_value_free(back));
     assert_ok(tea_value_free(json));
@@ -134,17 +134,17 @@ static void all_limits_of_nesting_are_one(void **state) {
 static void an_empty_text_needs_no_pointer(void **state) {
     tea_str none = {NULL, 0}, text;
     tea_value *value;
-    tea_data part;
+    tea_payload part;
     (void)state;
     assert_ok(tea_value_new(&value));
     assert_ok(tea_value_put_array(value, 2));
     assert_ok(tea_value_put_str(value, none));
     assert_ok(tea_value_put_bytes(value, NULL, 0));
-    assert_ok(tea_data_get(data_of(value), none, &part));
-    assert_ok(tea_data_get(part, TEA_STR("/0"), &part));
-    assert_ok(tea_data_str(part, &text));
+    assert_ok(tea_payload_get(data_of(value), none, &part));
+    assert_ok(tea_payload_get(part, TEA_STR("/0"), &part));
+    assert_ok(tea_payload_str(part, &text));
     assert_text(text, "");
-    assert_status(tea_data_get(part, tea_text(NULL), &part), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_payload_get(part, tea_text(NULL), &part), TEA_STATUS_NULL_POINTER);
     assert_ok(tea_value_free(value));
 }
 
@@ -153,7 +153,7 @@ static void rubbish_is_told(void **state) {
     uint8_t nested[200];
     const uint8_t *bytes;
     tea_value *value = NULL;
-    tea_data data, part;
+    tea_payload data, part;
     size_t count;
     (void)state;
     memset(nested, 0x91, sizeof nested);
@@ -167,15 +167,15 @@ static void rubbish_is_told(void **state) {
     assert_status(tea_value_convert(tea_json("1"), 2, &value), TEA_STATUS_INVALID_ARGUMENT);
     assert_null(value);
     data = tea_msgpack(cut, 2);
-    assert_status(tea_data_get(data, TEA_STR("/1"), &part), TEA_STATUS_BAD_FORMAT);
-    assert_status(tea_data_enter(data, &part), TEA_STATUS_BAD_FORMAT);
-    assert_status(tea_data_get(tea_msgpack(nested, 200), TEA_STR("/0/0"), &part), TEA_STATUS_BAD_FORMAT);
-    assert_status(tea_data_bytes(tea_nil(), &bytes, &count), TEA_STATUS_WRONG_TYPE);
+    assert_status(tea_payload_get(data, TEA_STR("/1"), &part), TEA_STATUS_BAD_FORMAT);
+    assert_status(tea_payload_enter(data, &part), TEA_STATUS_BAD_FORMAT);
+    assert_status(tea_payload_get(tea_msgpack(nested, 200), TEA_STR("/0/0"), &part), TEA_STATUS_BAD_FORMAT);
+    assert_status(tea_payload_bytes(tea_nil(), &bytes, &count), TEA_STATUS_WRONG_TYPE);
     data.format = 9;
-    assert_status(tea_data_count(data, &count), TEA_STATUS_INVALID_ARGUMENT);
+    assert_status(tea_payload_count(data, &count), TEA_STATUS_INVALID_ARGUMENT);
     data.ptr = NULL;
     data.format = TEA_FORMAT_MSGPACK;
-    assert_status(tea_data_count(data, &count), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_payload_count(data, &count), TEA_STATUS_NULL_POINTER);
 }
 
 static void texts_that_are_no_utf8_are_refused_everywhere(void **state) {
@@ -189,7 +189,7 @@ static void texts_that_are_no_utf8_are_refused_everywhere(void **state) {
     assert_status(tea_app_new(bad, 1, &app), TEA_STATUS_INVALID_UTF8);
     assert_status(tea_link_parse(bad, 0, &value), TEA_STATUS_INVALID_UTF8);
     assert_status(tea_qr(bad, modules, 1, &side), TEA_STATUS_INVALID_UTF8);
-    assert_status(tea_data_get(tea_nil(), bad, NULL), TEA_STATUS_NULL_POINTER);
+    assert_status(tea_payload_get(tea_nil(), bad, NULL), TEA_STATUS_NULL_POINTER);
     assert_ok(tea_value_new(&value));
     assert_status(tea_value_put_str(value, bad), TEA_STATUS_INVALID_UTF8);
     assert_says("UTF-8");
@@ -200,21 +200,21 @@ static void texts_that_are_no_utf8_are_refused_everywhere(void **state) {
 
 static void links_come_apart_and_together(void **state) {
     tea_value *parts, *link;
-    tea_data part;
+    tea_payload part;
     tea_str text;
     static uint8_t modules[TEA_QR_MAX_MODULES];
     size_t side = 0;
     (void)state;
     assert_ok(tea_link_parse(TEA_STR("teatime://h:1/app/Tea%20%2F?x=1#p%20w"), TEA_FORMAT_MSGPACK, &parts));
-    assert_ok(tea_data_get(data_of(parts), TEA_STR("/name"), &part));
-    assert_ok(tea_data_str(part, &text));
+    assert_ok(tea_payload_get(data_of(parts), TEA_STR("/name"), &part));
+    assert_ok(tea_payload_str(part, &text));
     assert_text(text, "Tea /");
-    assert_ok(tea_data_get(data_of(parts), TEA_STR("/password"), &part));
-    assert_ok(tea_data_str(part, &text));
+    assert_ok(tea_payload_get(data_of(parts), TEA_STR("/password"), &part));
+    assert_ok(tea_payload_str(part, &text));
     assert_text(text, "p w");
-    assert_ok(tea_data_get(data_of(parts), TEA_STR("/options/x"), &part));
+    assert_ok(tea_payload_get(data_of(parts), TEA_STR("/options/x"), &part));
     assert_ok(tea_link_make(data_of(parts), &link));
-    assert_ok(tea_data_str(data_of(link), &text));
+    assert_ok(tea_payload_str(data_of(link), &text));
     assert_text(text, "teatime://h:1/app/Tea%20%2F?x=1#p%20w");
     assert_ok(tea_qr(text, modules, sizeof modules, &side));
     assert_in_range(side, 21, 177);
@@ -264,7 +264,7 @@ static void configurations_are_checked_when_they_are_made(void **state) {
     assert_int_equal(strlen(badge.text), strlen("#a0b1c2/#d3e4f5 tokim"));
     assert_ok(tea_config_link(config, TEA_STR("localhost:9"), tea_json("{\"o\":\"1\"}"), &link));
     tea_str text;
-    assert_ok(tea_data_str(data_of(link), &text));
+    assert_ok(tea_payload_str(data_of(link), &text));
     assert_text(text, "teatime://localhost:9/teatime.chat/a?o=1#pw");
     assert_ok(tea_value_free(link));
     assert_ok(tea_config_free(config));
@@ -295,7 +295,7 @@ static void models_are_checked_when_they_are_added(void **state) {
 static void freed_and_wrong_handles_are_told(void **state) {
     tea_value *value, *next;
     tea_app *app;
-    tea_data data;
+    tea_payload data;
     tea_config *config = NULL;
     (void)state;
     assert_ok(tea_value_new(&value));

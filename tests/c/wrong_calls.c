@@ -26,7 +26,7 @@ static struct {
     tea_sync_step step;
 } fixture;
 static const tea_str no_text = {NULL, 1};
-static const tea_data no_data = {NULL, 1, TEA_FORMAT_MSGPACK};
+static const tea_payload no_data = {NULL, 1, TEA_FORMAT_MSGPACK};
 static int calls, wrong;
 
 static void expect(tea_status status, int wanted, const char *what) {
@@ -51,7 +51,7 @@ static void expect_poison(const void *out, size_t size, const char *what) {
 /* After a panic the next call works. */
 static void expect_alive(const char *what) {
     uint64_t now;
-    tea_data data;
+    tea_payload data;
     expect(tea_session_now(fixture.session, &now), TEA_STATUS_OK, what);
     expect(tea_cx_now(fixture.cx, &now), TEA_STATUS_OK, what);
     expect(tea_value_data(fixture.value, &data), TEA_STATUS_OK, what);
@@ -64,7 +64,7 @@ static void must(tea_status status, const char *what) {
     if (status != TEA_STATUS_OK) exit(1);
 }
 
-static void *init(tea_cx *cx, tea_data options, void *user_data) {
+static void *init(tea_cx *cx, tea_payload options, void *user_data) {
     (void)options;
     fixture.cx = cx;
     if (!calls) {
@@ -74,7 +74,7 @@ static void *init(tea_cx *cx, tea_data options, void *user_data) {
     return user_data;
 }
 
-static int32_t handle(void *model, tea_cx *cx, uint16_t handler, tea_data argument) {
+static int32_t handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
     (void)model, (void)cx, (void)handler, (void)argument;
     return 0;
 }
@@ -84,12 +84,12 @@ static int32_t save(const void *model, tea_value *state) {
     return (int32_t)tea_value_put_nil(state);
 }
 
-static void *load(tea_data state, void *user_data) {
+static void *load(tea_payload state, void *user_data) {
     (void)state;
     return user_data;
 }
 
-static int32_t migrate(tea_data old, tea_value *migrated, void *user_data) {
+static int32_t migrate(tea_payload old, tea_value *migrated, void *user_data) {
     (void)old, (void)user_data;
     return (int32_t)tea_value_put_nil(migrated);
 }

@@ -51,16 +51,16 @@ typedef struct {
     /**
      * The root model's options (nil).
      */
-    tea_data options;
+    tea_payload options;
     /**
      * What each participant brings along (nothing).
      */
-    tea_data view_data;
+    tea_payload view_data;
     /**
      * What an older version of the app has persisted: each session begins with it, in the room that the older version
      * has left (nothing).
      */
-    tea_data begins_with;
+    tea_payload begins_with;
     /**
      * The version of its layout, from 1 on (0 where there is nothing).
      */
@@ -207,7 +207,7 @@ tea_status tea_player_below(tea_player *player, uint64_t limit, uint64_t *number
 tea_status tea_player_publish(tea_player *player,
                               tea_str scope,
                               tea_str event,
-                              tea_data data);
+                              tea_payload data);
 
 /**
  * Who this is.
@@ -228,7 +228,7 @@ tea_status tea_player_count(const tea_player *player,
 tea_status tea_player_query(const tea_player *player,
                             uint64_t model_id,
                             tea_str query,
-                            tea_data argument,
+                            tea_payload argument,
                             int32_t format,
                             tea_value **answer);
 

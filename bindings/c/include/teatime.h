@@ -12,7 +12,7 @@
  * Ownership. A pointer to a tea_app, tea_blobs, tea_config, tea_reflector, tea_session, tea_transfer
  *   or tea_value is a handle. Whoever got it from a function frees it with the function that is named
  *   like the type. A handle is never dereferenced: one that was freed, or is of another type, is told
- *   from a good one and refused. What a tea_str or a tea_data points to is borrowed: for the time of
+ *   from a good one and refused. What a tea_str or a tea_payload points to is borrowed: for the time of
  *   the call where it goes in, for as long as the function says where it comes out.
  * Threads. Any thread may call any function; calls on one object take turns. A tea_cx belongs to the
  *   thread and the callback that it was given to. Messages are kept for each thread apart.
@@ -583,7 +583,7 @@ enum tea_format
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
     /**
-     * MessagePack: smaller, faster, and what the tea_data functions read.
+     * MessagePack: smaller, faster, and what the tea_payload functions read.
      */
     TEA_FORMAT_MSGPACK = 0,
     /**
@@ -749,7 +749,7 @@ typedef struct {
      * How they are written: a tea_format.
      */
     int32_t format;
-} tea_data;
+} tea_payload;
 
 /**
  * A model written in C: a table of functions that the virtual machine calls. Set it all to zero
@@ -805,13 +805,13 @@ typedef struct {
     /**
      * Makes a new model: subscribes, schedules, returns its state. NULL if it cannot.
      */
-    void *(*init)(tea_cx *cx, tea_data options, void *user_data);
+    void *(*init)(tea_cx *cx, tea_payload options, void *user_data);
     /**
      * Handles an event or a future message. Joins and exits come as an array of the view's id
      * (16 bytes) and its view data (bytes or nil); what Rust models publish comes with structs as
      * arrays. Anything but 0 is a fault, the same for all participants.
      */
-    int32_t (*handle)(void *model, tea_cx *cx, uint16_t handler, tea_data argument);
+    int32_t (*handle)(void *model, tea_cx *cx, uint16_t handler, tea_payload argument);
     /**
      * Puts the whole state into a value; a map lets tea_sync_test name what differs. Equal states
      * must give equal values, and load must get back all of it. Anything but 0 is a failure: then
@@ -822,12 +822,12 @@ typedef struct {
      * Makes a model of what save has put. NULL if it cannot. There is no context: subscriptions
      * and future messages are restored by themselves.
      */
-    void *(*load)(tea_data state, void *user_data);
+    void *(*load)(tea_payload state, void *user_data);
     /**
      * Answers a query by putting a value; must change nothing. Anything but 0 is a failure. NULL
      * if there are no queries.
      */
-    int32_t (*query)(const void *model, uint16_t query, tea_data argument, tea_value *answer);
+    int32_t (*query)(const void *model, uint16_t query, tea_payload argument, tea_value *answer);
     /**
      * Frees what init or load made. NULL if there is nothing to free.
      */
@@ -925,7 +925,7 @@ typedef struct {
     /**
      * What was published.
      */
-    tea_data data;
+    tea_payload data;
     /**
      * For people.
      */
@@ -978,7 +978,7 @@ typedef struct {
      * Puts into a value what becomes of what was persisted in that version, which is MessagePack.
      * Anything but 0 is a failure: then the session does not begin, and what was persisted stays.
      */
-    int32_t (*migrate)(tea_data old, tea_value *migrated, void *user_data);
+    int32_t (*migrate)(tea_payload old, tea_value *migrated, void *user_data);
     /**
      * Passed to it.
      */
@@ -1046,7 +1046,7 @@ typedef struct {
     /**
      * What is published.
      */
-    tea_data data;
+    tea_payload data;
     /**
      * Session time that passes, in µs.
      */
@@ -1219,7 +1219,7 @@ tea_status tea_app_add_chat(tea_app *app);
 
 /**
  * The text of a line of the chat's history: without its tags, with its escapes resolved. It is the
- * data of the value that comes back (MessagePack): read it with tea_data_str.
+ * data of the value that comes back (MessagePack): read it with tea_payload_str.
  */
 tea_status tea_chat_plain_text(tea_str html, tea_value **text);
 
@@ -1229,7 +1229,7 @@ tea_status tea_chat_plain_text(tea_str html, tea_value **text);
  *
  * Fails with TEA_STATUS_BAD_APP, TEA_STATUS_BAD_NAME or TEA_STATUS_BAD_OPTIONS.
  */
-tea_status tea_config_new(const tea_app *app, tea_str name, tea_data options, tea_config **config);
+tea_status tea_config_new(const tea_app *app, tea_str name, tea_payload options, tea_config **config);
 
 /**
  * Sets the password (1 to 1024 bytes): everything is encrypted end to end with it, and only those
@@ -1244,7 +1244,7 @@ tea_status tea_config_set_password(tea_config *config, tea_str password);
  *
  * Fails with TEA_STATUS_BAD_VIEW_DATA.
  */
-tea_status tea_config_set_view_data(tea_config *config, tea_data view_data);
+tea_status tea_config_set_view_data(tea_config *config, tea_payload view_data);
 
 /**
  * Sets certificates (PEM) that are trusted to vouch for a reflector at wss://, besides those that
@@ -1327,7 +1327,7 @@ tea_status tea_cx_unsubscribe_all(tea_cx *cx);
  * before anything else happens at this instant; to views with their next step. Nobody can publish
  * joins and exits: that is a fault which all participants are told.
  */
-tea_status tea_cx_publish(tea_cx *cx, tea_str scope, tea_str event, tea_data data);
+tea_status tea_cx_publish(tea_cx *cx, tea_str scope, tea_str event, tea_payload data);
 
 /**
  * Schedules a call of a handler of this model: after a span of session time in µs, and then again
@@ -1341,7 +1341,7 @@ tea_status tea_cx_future(tea_cx *cx,
                          uint64_t after_us,
                          uint64_t every_us,
                          uint16_t handler,
-                         tea_data argument,
+                         tea_payload argument,
                          uint64_t *future);
 
 /**
@@ -1407,7 +1407,7 @@ tea_status tea_cx_random_below(tea_cx *cx, uint64_t limit, uint64_t *number);
  *
  * Fails with TEA_STATUS_CREATE_FAILED if the app has no such type, or if its init failed.
  */
-tea_status tea_cx_create(tea_cx *cx, tea_str model, tea_data options, uint64_t *created);
+tea_status tea_cx_create(tea_cx *cx, tea_str model, tea_payload options, uint64_t *created);
 
 /**
  * Destroys a model with everything that belongs to it: subscriptions, future messages, names. The
@@ -1427,7 +1427,7 @@ tea_status tea_cx_destroy(tea_cx *cx, uint64_t model);
 tea_status tea_cx_query(const tea_cx *cx,
                         uint64_t model,
                         tea_str query,
-                        tea_data argument,
+                        tea_payload argument,
                         int32_t format,
                         tea_value **answer);
 
@@ -1452,60 +1452,60 @@ tea_status tea_cx_well_known(const tea_cx *cx, tea_str name, uint64_t *model);
  *
  * Fails with TEA_STATUS_NOT_FOUND, TEA_STATUS_WRONG_TYPE or TEA_STATUS_BAD_FORMAT.
  */
-tea_status tea_data_get(tea_data data, tea_str path, tea_data *part);
+tea_status tea_payload_get(tea_payload data, tea_str path, tea_payload *part);
 
 /**
  * What a value is (MessagePack only).
  */
-tea_status tea_data_type(tea_data data, tea_type *found);
+tea_status tea_payload_type(tea_payload data, tea_type *found);
 
 /**
  * How many elements an array has, or pairs a map (MessagePack only).
  */
-tea_status tea_data_count(tea_data data, size_t *count);
+tea_status tea_payload_count(tea_payload data, size_t *count);
 
 /**
  * Takes the first element off an array, or the first key or value off a map (MessagePack only):
- * *cursor is set to the rest. Begin with tea_data_enter; TEA_STATUS_NOT_FOUND is the end. Both
+ * *cursor is set to the rest. Begin with tea_payload_enter; TEA_STATUS_NOT_FOUND is the end. Both
  * live as long as the data.
  */
-tea_status tea_data_next(tea_data *cursor, tea_data *element);
+tea_status tea_payload_next(tea_payload *cursor, tea_payload *element);
 
 /**
- * Begins to walk through an array or a map (MessagePack only) with tea_data_next.
+ * Begins to walk through an array or a map (MessagePack only) with tea_payload_next.
  */
-tea_status tea_data_enter(tea_data data, tea_data *cursor);
+tea_status tea_payload_enter(tea_payload data, tea_payload *cursor);
 
 /**
  * Reads true or false (MessagePack only).
  */
-tea_status tea_data_bool(tea_data data, bool *value);
+tea_status tea_payload_bool(tea_payload data, bool *value);
 
 /**
  * Reads a whole number (MessagePack only); one out of range is TEA_STATUS_WRONG_TYPE.
  */
-tea_status tea_data_i64(tea_data data, int64_t *value);
+tea_status tea_payload_i64(tea_payload data, int64_t *value);
 
 /**
  * Reads a whole number that is not negative (MessagePack only); one out of range is
  * TEA_STATUS_WRONG_TYPE.
  */
-tea_status tea_data_u64(tea_data data, uint64_t *value);
+tea_status tea_payload_u64(tea_payload data, uint64_t *value);
 
 /**
  * Reads a number, whole or not (MessagePack only).
  */
-tea_status tea_data_f64(tea_data data, double *value);
+tea_status tea_payload_f64(tea_payload data, double *value);
 
 /**
  * Reads a text (MessagePack only). It lives as long as the data.
  */
-tea_status tea_data_str(tea_data data, tea_str *value);
+tea_status tea_payload_str(tea_payload data, tea_str *value);
 
 /**
  * Reads a string of bytes (MessagePack only). They live as long as the data.
  */
-tea_status tea_data_bytes(tea_data data, const uint8_t **bytes, size_t *count);
+tea_status tea_payload_bytes(tea_payload data, const uint8_t **bytes, size_t *count);
 
 /**
  * Pulls what has happened, oldest first: what concerns the session, then what was published and
@@ -1533,23 +1533,23 @@ tea_status tea_link_parse(tea_str link, int32_t format, tea_value **parts);
 /**
  * Makes a join link of its parts, a map as tea_link_parse gives it; options and password may be
  * missing. The text is the data of the value that comes back (MessagePack): read it with
- * tea_data_str.
+ * tea_payload_str.
  *
  * Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
  */
-tea_status tea_link_make(tea_data parts, tea_value **link);
+tea_status tea_link_make(tea_payload parts, tea_value **link);
 
 /**
  * Makes the join link of the session that a configuration describes, through this reflector:
  * password included, for it is never sent to a server. `options` is a map of texts, or nil: what
  * the app needs to make the same model options again. The text is the data of the value that comes
- * back (MessagePack): read it with tea_data_str.
+ * back (MessagePack): read it with tea_payload_str.
  *
  * Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
  */
 tea_status tea_config_link(const tea_config *config,
                            tea_str reflector,
-                           tea_data options,
+                           tea_payload options,
                            tea_value **link);
 
 /**
@@ -1712,7 +1712,7 @@ tea_status tea_app_persists(tea_app *app,
  */
 tea_status tea_app_migrate(const tea_app *app,
                            uint32_t version,
-                           tea_data data,
+                           tea_payload data,
                            int32_t format,
                            tea_value **migrated);
 
@@ -1729,7 +1729,7 @@ tea_status tea_app_migrate(const tea_app *app,
  * TEA_STATUS_ENCODING. What was persisted before stays then.
  */
 tea_status tea_cx_persist(tea_cx *cx,
-                          tea_data data);
+                          tea_payload data);
 
 /**
  * What an earlier version of the app has persisted, migrated to the layout of this one: for the init
@@ -1755,7 +1755,7 @@ tea_status tea_cx_persisted(const tea_cx *cx,
 tea_status tea_session_query(const tea_session *session,
                              uint64_t model_id,
                              tea_str query,
-                             tea_data argument,
+                             tea_payload argument,
                              int32_t format,
                              tea_value **answer);
 
@@ -1857,7 +1857,7 @@ tea_status tea_session_set_waker(tea_session *session, tea_waker waker, void *us
 tea_status tea_session_publish(tea_session *session,
                                tea_str scope,
                                tea_str event,
-                               tea_data data,
+                               tea_payload data,
                                uint64_t *receipt);
 
 /**
@@ -1867,7 +1867,7 @@ tea_status tea_session_publish(tea_session *session,
 tea_status tea_session_publish_to_views(tea_session *session,
                                         tea_str scope,
                                         tea_str event,
-                                        tea_data data);
+                                        tea_payload data);
 
 /**
  * Whether the model has handled a published event: it has come back and was simulated.
@@ -2043,7 +2043,7 @@ tea_status tea_status_name(int32_t status, tea_str *name);
  * session cannot be started or restored.
  */
 tea_status tea_sync_test(const tea_app *app,
-                         tea_data options,
+                         tea_payload options,
                          uint64_t every,
                          const tea_sync_step *steps,
                          size_t count);
@@ -2061,7 +2061,7 @@ tea_status tea_value_new(tea_value **value);
  * Fails with TEA_STATUS_BAD_FORMAT if the data is not what it says, with TEA_STATUS_ENCODING if
  * the other format cannot express it.
  */
-tea_status tea_value_convert(tea_data data, int32_t format, tea_value **value);
+tea_status tea_value_convert(tea_payload data, int32_t format, tea_value **value);
 
 /**
  * The bytes of a whole value; one of which nothing was put is nil. They live until the value is
@@ -2069,7 +2069,7 @@ tea_status tea_value_convert(tea_data data, int32_t format, tea_value **value);
  *
  * Fails with TEA_STATUS_VALUE_INCOMPLETE if elements are missing.
  */
-tea_status tea_value_data(const tea_value *value, tea_data *data);
+tea_status tea_value_data(const tea_value *value, tea_payload *data);
 
 /**
  * Frees a value. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
@@ -2124,7 +2124,7 @@ tea_status tea_value_put_map(tea_value *value, uint32_t count);
 /**
  * Puts a whole value in either format.
  */
-tea_status tea_value_put_data(tea_value *value, tea_data item);
+tea_status tea_value_put_data(tea_value *value, tea_payload item);
 
 /**
  * The version of the ABI that this library has.
@@ -2153,24 +2153,24 @@ static inline tea_str tea_text(const char *text) {
 }
 
 /** Data: JSON that ends with a zero. NULL stands for nil. */
-static inline tea_data tea_json(const char *json) {
-    tea_data made = {NULL, 0, TEA_FORMAT_JSON};
+static inline tea_payload tea_json(const char *json) {
+    tea_payload made = {NULL, 0, TEA_FORMAT_JSON};
     made.ptr = (const uint8_t *)json;
     made.len = json ? strlen(json) : 0;
     return made;
 }
 
 /** Data: so many bytes of MessagePack. */
-static inline tea_data tea_msgpack(const void *bytes, size_t count) {
-    tea_data made = {NULL, 0, TEA_FORMAT_MSGPACK};
+static inline tea_payload tea_msgpack(const void *bytes, size_t count) {
+    tea_payload made = {NULL, 0, TEA_FORMAT_MSGPACK};
     made.ptr = (const uint8_t *)bytes;
     made.len = count;
     return made;
 }
 
 /** Data: nil. */
-static inline tea_data tea_nil(void) {
-    tea_data made = {NULL, 0, TEA_FORMAT_MSGPACK};
+static inline tea_payload tea_nil(void) {
+    tea_payload made = {NULL, 0, TEA_FORMAT_MSGPACK};
     return made;
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use teatime::data::BlobHandle;
+use teatime::blobs::BlobHandle;
 use teatime::{Config, Vm, recording};
 use teatime_chat::{Chat, ChatOptions};
 use teatime_store::{Error, Stored, insert};
@@ -55,7 +55,7 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     let config = config(&recorded.head.options)?;
     let id = config.session_id();
     // With the same identity and password what was sealed for one could be passed off in the other.
-    if id.0 == recorded.head.session.0 {
+    if id == recorded.head.session {
         return Err(usage(&"--as names the room itself: a branch needs a name of its own"));
     }
     let beginning = recording::branch(&config, &state).map_err(|error| source.failed(&error))?;

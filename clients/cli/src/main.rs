@@ -1,10 +1,10 @@
 //! The `teatime` program: a chat, a reflector, blobs, benchmarks, and the beginnings of apps.
 
 mod bench;
+mod blobs;
 mod branch;
 mod chat;
 mod codes;
-mod data;
 mod diff;
 mod joining;
 mod new;
@@ -34,7 +34,7 @@ enum Command {
     /// Run a reflector: the server that gives the events of each session one order.
     Reflector(reflector::Arguments),
     /// Store files beside a room, and fetch them.
-    Data(data::Arguments),
+    Blobs(blobs::Arguments),
     /// Say which model and field of a client that diverged went wrong, and after which event.
     Diff(diff::Arguments),
     /// Write down what happens in a room.
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Reflector(arguments) => reflector::run(&arguments),
-        Command::Data(arguments) => data::run(&arguments),
+        Command::Blobs(arguments) => blobs::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use teatime::server::{Server, ServerConfig, SharedBlobs, SharedStorage, TlsFiles};
-use teatime_data::{MemoryFiles, VaultLimits};
+use teatime_blobs::{MemoryFiles, VaultLimits};
 use teatime_store::{
     Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Storage as _, Upkeep,
 };

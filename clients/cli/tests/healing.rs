@@ -1,14 +1,14 @@
 //! Real programs and one that computes wrongly: it is told, leaves evidence that `teatime diff`
 //! understands, and goes on with the state of the others.
 
-mod support;
-
-#[path = "../../chat/src/model.rs"]
+#[path = "../../../core/chat/src/model.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "it is that of the chat, as it is")]
 mod model;
-#[path = "../../chat/src/nicknames.rs"]
+#[path = "../../../core/chat/src/nicknames.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "as above")]
 mod nicknames;
+#[path = "all/support/mod.rs"]
+mod support;
 
 use std::cell::Cell;
 use std::fs;

@@ -1,5 +1,6 @@
 //! What it costs that an event survives a power cut before anybody sees it.
 
+#[path = "all/support/mod.rs"]
 mod support;
 
 use std::fs::OpenOptions;

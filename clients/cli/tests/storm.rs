@@ -1,5 +1,6 @@
 //! A whole room loses its reflector at once, and is back within seconds.
 
+#[path = "all/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;

@@ -19,8 +19,8 @@
 //! | what is persisted, on its way to the disk | one of each room, and the newest of each of its sessions | |
 //! | counters of views that are gone | `max_departed` | the oldest is forgotten |
 //! | sessions with nobody in them | `max_idle_sessions`, `max_idle_bytes` | the oldest leaves memory |
-//! | chunks on a data connection | one on its way in, and one on its way out | nothing more is read before |
-//! | data connections | 64 | who has asked for nothing for longest is closed, if that is 10 s; otherwise FULL, and the client tells BUSY if it stays so |
+//! | chunks on a blob connection | one on its way in, and one on its way out | nothing more is read before |
+//! | blob connections | 64 | who has asked for nothing for longest is closed, if that is 10 s; otherwise FULL, and the client tells BUSY if it stays so |
 //! | what sessions tell of the blobs that they need | the newest of each session | |
 //! | blobs, and what is known of them | the limits of the vault that it is given, or 256 MiB in memory; a piece counts as 4 KiB at least | the client is told NO_ROOM, or SERVER_DISK_FULL |
 //!
@@ -41,8 +41,8 @@
 //! A client of which nothing is heard is closed after `silence_timeout` and at most a quarter more; a client
 //! that hears nothing gives up its line after 10 s.
 
+#[cfg(feature = "blobs")]
+pub mod blobs;
 pub mod client;
-#[cfg(feature = "data")]
-pub mod data;
 pub mod server;
 pub mod tls;

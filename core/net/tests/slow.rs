@@ -1,5 +1,6 @@
 //! One of ten clients reads nothing: what the others notice of it.
 
+#[path = "all/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};

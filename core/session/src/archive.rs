@@ -5,15 +5,17 @@
 
 use std::sync::Arc;
 
+use teatime_base::{Binding, BrokenSeal, Seal};
+use teatime_blobs::Space;
 use teatime_vm::recording::{Head, Input, Recording};
-use teatime_vm::{External, MigrationError, SnapshotError, StateHash, Time, ViewId, Vm, VmError};
+use teatime_vm::{External, MigrationError, SnapshotError, StateHash, Time, Vm, VmError};
 use teatime_wire::{
     Archive, Beginning, Digest, Event, ServerMessage, SnapshotInfo, Trailer, Views, VoteRequest,
     limits,
 };
 
 use crate::config::{Config, ConfigError};
-use crate::crypto::{Binding, BrokenSeal, Seal};
+
 use crate::input::view_info;
 use crate::step::event_of;
 use crate::trailer::{end_with_trailer, open_persisted};
@@ -97,7 +99,7 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
     let mut reached = (0, 0);
     let mut base = None;
     if let Some((info, sealed)) = &archive.snapshot {
-        if StateHash::of(sealed).0 != info.hash.0 {
+        if Digest::of(sealed) != info.hash {
             return Err(ArchiveError::OtherSnapshot);
         }
         let length = Trailer::snapshot_length(sealed).map_err(|_| ArchiveError::Trailer)?;
@@ -109,7 +111,6 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
         let damaged = || "it is not what was persisted".to_owned();
         let opened =
             opened.ok_or_else(|| MigrationError::Damaged { version: 0, why: damaged() })?;
-        let session = teatime_vm::SessionId(session.0);
         let vm = Vm::begin(&config.app, session, &config.options, Some(&opened));
         let vm = vm.map_err(|error| match error {
             VmError::Migration(error) => ArchiveError::Persisted(error),
@@ -133,7 +134,7 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
         reached = (seq, time);
         inputs.push(input);
     }
-    let head = Head::new(&config.app, teatime_vm::SessionId(session.0), &config.options);
+    let head = Head::new(&config.app, session, &config.options);
     let until = (Time::from_micros(reached.1.max(archive.time)), reached.0);
     Ok(Recording { head, base, from, inputs, until })
 }
@@ -148,7 +149,7 @@ fn input(seal: &mut Seal, message: &ServerMessage<'_>) -> Option<(u64, Input)> {
                 // As for those who were there: nobody can read it.
                 External::Marker,
                 |(scope, event, payload)| External::Event {
-                    sender: ViewId(sender.0),
+                    sender: *sender,
                     scope,
                     event,
                     payload,
@@ -174,7 +175,7 @@ fn input(seal: &mut Seal, message: &ServerMessage<'_>) -> Option<(u64, Input)> {
 pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning, ArchiveError> {
     config.check()?;
     let session = config.session_id();
-    let snapshot: Arc<[u8]> = state.snapshot_for(teatime_vm::SessionId(session.0))?.into();
+    let snapshot: Arc<[u8]> = state.snapshot_for(session)?.into();
     // Whoever joins will do the same.
     Vm::restore(&config.app, &snapshot)?;
     let keys = config.room_keys();
@@ -185,14 +186,14 @@ pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning
         return Err(ArchiveError::Late { time, seq });
     }
     let sealed = seal.seal_snapshot(seq, StateHash::of(&snapshot).0, &snapshot);
-    let (version, space) = (config.app.version(), keys.space());
+    let (version, space) = (config.app.version(), Space::of(&keys));
     let sealed = end_with_trailer(sealed, &snapshot, state.persisted(), version, &mut seal, &space);
     let size = sealed.len() as u64;
     if size > limits::MAX_SNAPSHOT {
         return Err(ArchiveError::TooLarge { size });
     }
     let views = state.view_infos().map(|view| {
-        let id = teatime_wire::ViewId(view.view_id.0);
+        let id = view.view_id;
         let data = view.view_data.as_deref();
         (id, data.map(|data| seal.seal(Binding::ViewData(id), data)))
     });

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
-use teatime_data::Space;
+use teatime_base::{Binding, Seal, SessionId};
+use teatime_blobs::Space;
 use teatime_vm::{Fault, ModelId, Payload, Published, QueryError, Time, ViewId, Vm};
 use teatime_wire::{ClientMessage, Room, SendLimits, ViewSecret};
 
@@ -14,7 +15,6 @@ use crate::backlog::Backlog;
 use crate::backoff::Backoff;
 use crate::clock::{Clock, Pulse, RoundTrips};
 use crate::config::{Config, ConfigError};
-use crate::crypto::{Binding, Seal};
 use crate::event::{Action, ConnectionState, DisconnectReason, SessionEvent};
 use crate::healing::Doubt;
 use crate::loading::Loading;
@@ -30,9 +30,9 @@ use crate::voting::Voting;
 /// unless they are [`Time`], the session's.
 pub struct Client {
     pub(crate) config: Config,
-    pub(crate) session_id: teatime_wire::SessionId,
+    pub(crate) session_id: SessionId,
     pub(crate) secret: ViewSecret,
-    pub(crate) view_id: teatime_wire::ViewId,
+    pub(crate) view_id: ViewId,
     pub(crate) seal: Seal,
     pub(crate) room: Room,
     /// The room's blobs.
@@ -164,7 +164,7 @@ impl Client {
         Ok(Self {
             seal: Seal::new(session_id, &keys),
             room: config.room(&keys),
-            space: keys.space(),
+            space: Space::of(&keys),
             config,
             session_id,
             view_id: secret.view_id(),
@@ -228,13 +228,13 @@ impl Client {
     }
 
     /// Identity of the session.
-    pub fn session_id(&self) -> teatime_vm::SessionId {
-        teatime_vm::SessionId(self.session_id.0)
+    pub fn session_id(&self) -> SessionId {
+        self.session_id
     }
 
     /// Identity of this view.
     pub fn view_id(&self) -> ViewId {
-        ViewId(self.view_id.0)
+        self.view_id
     }
 
     /// What the session was joined with.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use teatime_data::RoomKeys;
+use teatime_base::RoomKeys;
 use teatime_vm::App;
 use teatime_wire::{Room, SessionId, limits};
 
@@ -91,7 +91,7 @@ impl Config {
 
     /// What a reflector must know of the room.
     pub(crate) fn room(&self, keys: &RoomKeys) -> Room {
-        Room { name: keys.name(), id: keys.space().id(), version: self.app.version() }
+        Room { name: keys.name(), id: keys.id(), version: self.app.version() }
     }
 
     /// Whether everything is within its limits.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use teatime_vm::recording::{Head, Recording};
-use teatime_vm::{StateHash, Time, ViewId, Vm};
+use teatime_vm::{StateHash, Time, Vm};
 
 use crate::client::Client;
 use crate::event::{DisconnectReason, SessionEvent};
@@ -140,7 +140,7 @@ impl Client {
         let evidence = Evidence {
             head: Head::new(&self.config.app, self.session_id(), &self.config.options),
             agent: self.config.agent.clone(),
-            view: ViewId(self.view_id.0),
+            view: self.view_id,
             seq: cast.seq,
             time: Time::from_micros(cast.time),
             agreed: cast.agreed,

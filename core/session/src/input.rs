@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
+use teatime_base::{Binding, Digest};
 use teatime_vm::{PersistedData, Time, ViewInfo, Vm};
 use teatime_wire::{
     ClientMessage, CloseReason, Event, Hold, Join, PROTOCOL_VERSION, Resume, ServerMessage,
@@ -11,7 +12,6 @@ use teatime_wire::{
 
 use crate::backlog::{Content, Ordered, OutOfOrder};
 use crate::client::{Client, Phase};
-use crate::crypto::Binding;
 use crate::event::{Action, ConnectionState, DisconnectReason, Input, SessionEvent};
 use crate::limits::JOIN_TIMEOUT;
 use crate::loading::Loading;
@@ -269,7 +269,7 @@ impl Client {
             return self.begin_with(info, version, sealed);
         }
         let refused = |why: String| Err(DisconnectReason::BadSnapshot(why));
-        if teatime_vm::StateHash::of(&sealed).0 != info.hash.0 {
+        if Digest::of(&sealed) != info.hash {
             return refused("it is not the state that the majority voted for".into());
         }
         match Trailer::snapshot_length(&sealed) {
@@ -393,13 +393,13 @@ impl Client {
 }
 
 /// What models learn about a view; view data that nobody can read counts as none, for everybody.
-pub(crate) fn view_info(seal: &mut crate::crypto::Seal, view: &View<'_>) -> ViewInfo {
+pub(crate) fn view_info(seal: &mut teatime_base::Seal, view: &View<'_>) -> ViewInfo {
     let view_data = view.view_data.and_then(|sealed| {
         let mut sealed = sealed.to_vec();
         let opened = seal.open(Binding::ViewData(view.view_id), &mut sealed);
         opened.ok().map(|data| data.to_vec().into())
     });
-    ViewInfo { view_id: teatime_vm::ViewId(view.view_id.0), view_data }
+    ViewInfo { view_id: view.view_id, view_data }
 }
 
 fn protocol(error: impl std::fmt::Display) -> DisconnectReason {

@@ -13,7 +13,6 @@ mod backoff;
 mod client;
 mod clock;
 mod config;
-mod crypto;
 pub mod diff;
 mod event;
 pub mod evidence;
@@ -32,7 +31,6 @@ mod voting;
 pub use client::{Client, PublishError, Receipt};
 pub use clock::RoundTrips;
 pub use config::{Config, ConfigError};
-pub use crypto::BrokenSeal;
 pub use event::{
     Action, ConnectionState, DisconnectReason, Input, NewerVersion, NotPersisted, SessionEvent,
 };
@@ -41,3 +39,4 @@ pub use step::Stepped;
 pub use subscriptions::{Delivery, Handling, SubscriptionId, WILDCARD};
 #[cfg(feature = "recording")]
 pub use tape::Taped;
+pub use teatime_base::BrokenSeal;

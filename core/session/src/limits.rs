@@ -1,9 +1,5 @@
 //! Every limit and waiting time of the client, with its reason. Times are in µs.
 
-/// How many senders' subkeys are kept; a room with more active senders at once pays 0.2 µs more
-/// for a message.
-pub const CACHED_SUBKEYS: usize = 64;
-
 /// Longest room name in bytes of UTF-8.
 pub const MAX_ROOM_NAME: usize = 128;
 

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use teatime_vm::{MigrationError, PersistedData, StateHash, Vm, VmError};
+use teatime_base::Digest;
+use teatime_vm::{MigrationError, PersistedData, Vm, VmError};
 use teatime_wire::{ClientMessage, SnapshotInfo};
 
 use crate::client::{Client, Phase};
@@ -146,7 +147,7 @@ impl Client {
     ) -> Result<(), DisconnectReason> {
         let damaged =
             || MigrationError::Damaged { version: 0, why: "it is not what was persisted".into() };
-        let is_whole = StateHash::of(&sealed).0 == info.hash.0;
+        let is_whole = Digest::of(&sealed) == info.hash;
         let opened =
             is_whole.then(|| open_persisted(&mut self.seal, app_version, sealed)).flatten();
         let opened = opened.ok_or_else(damaged).map_err(DisconnectReason::Migration)?;

@@ -1,18 +1,18 @@
 //! Simulating what has arrived.
 
 use teatime_vm::recording::Input;
-use teatime_vm::{External, Fault, FaultKind, Time, ViewId, Vm};
+use teatime_vm::{External, Fault, FaultKind, Time, Vm};
 use teatime_wire::ClientMessage;
 
 use crate::backlog::{Content, Ordered};
 use crate::client::{Client, Phase};
-use crate::crypto::Binding;
 use crate::event::{Action, DisconnectReason, SessionEvent};
 use crate::limits::{
     MAX_BACKLOG_BYTES, MAX_WAITING_DELIVERIES, MAX_WAITING_EVENTS, SILENCE, SYNCED_LAG,
     TURNS_PER_LOOK, UNSYNCED_LAG,
 };
 use crate::tape::Tape;
+use teatime_base::Binding;
 
 /// Why a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,12 +199,7 @@ impl Client {
                 let external = opened.ok().and_then(event_of).map_or(
                     // What nobody can read is a turn in which nothing happens, for everybody.
                     External::Marker,
-                    |(scope, event, payload)| External::Event {
-                        sender: ViewId(sender.0),
-                        scope,
-                        event,
-                        payload,
-                    },
+                    |(scope, event, payload)| External::Event { sender, scope, event, payload },
                 );
                 let delivered = deliver(vm, &external);
                 if sender == self.view_id {
@@ -213,7 +208,7 @@ impl Client {
                 delivered
             }
             Content::Views { exited, joined } => {
-                let own = ViewId(self.view_id.0);
+                let own = self.view_id;
                 self.own_join_seen |= joined.iter().any(|view| view.view_id == own);
                 let external = External::Presence { exited: &exited, joined: &joined };
                 deliver(vm, &external)

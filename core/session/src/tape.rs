@@ -97,7 +97,7 @@ impl Client {
 
     pub(crate) fn tape_beginning(&mut self, base: Option<Arc<[u8]>>) {
         let (Some(tape), Some(vm)) = (&mut self.tape, &self.vm) else { return };
-        let session = teatime_vm::SessionId(self.session_id.0);
+        let session = self.session_id;
         let head = Box::new(Head::new(&self.config.app, session, &self.config.options));
         let (seq, time) = (vm.seq(), vm.time());
         let timeline = self.timeline.unwrap_or_default();

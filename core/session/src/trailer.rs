@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use teatime_data::{BlobHandle, Space};
+use teatime_blobs::{BlobHandle, Space};
 use teatime_vm::PersistedData;
 use teatime_wire::{Digest, PersistedPart, References, Trailer};
 
-use crate::crypto::{Binding, Seal};
+use teatime_base::{Binding, Seal};
 
 /// Puts behind a sealed snapshot what was persisted, by which version of the app, and to which blobs both refer,
 /// if there is anything of the kind.

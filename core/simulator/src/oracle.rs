@@ -131,7 +131,7 @@ impl<'a> Oracle<'a> {
                 return Ok(());
             }
             Ok(ServerMessage::Event(event)) => {
-                let sender = (ViewId(event.sender.0), event.counter);
+                let sender = (event.sender, event.counter);
                 let timeline = room.timelines.entry(one.timeline).or_default();
                 timeline.events.entry(event.seq).or_insert(sender);
                 event.seq

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use teatime_data::{ChunkFiles, ChunkName, Kind, VaultCheck};
+use teatime_blobs::{ChunkFiles, ChunkName, Kind, VaultCheck};
 use teatime_wire::Digest;
 
 use crate::config::Durability;
@@ -105,7 +105,7 @@ pub(crate) fn check<D: Disk>(
         listed => listed?,
     };
     let mut blobs = DiskBlobs { disk, durability: Durability::Process };
-    let found = teatime_data::check(&mut blobs, |name, bytes| {
+    let found = teatime_blobs::check(&mut blobs, |name, bytes| {
         into.as_mut().map_or(Ok(()), |into| into.write(name, bytes))
     })?;
     into.map_or(Ok(()), ChunkFiles::sync)?;

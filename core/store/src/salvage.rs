@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use teatime_data::VaultCheck;
+use teatime_blobs::VaultCheck;
 use teatime_reflector::RecordKind;
 
 use crate::blobs::{self, DiskBlobs};

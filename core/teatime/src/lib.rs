@@ -5,24 +5,18 @@
 //! nobody writes server code. An app supplies models and a [`View`].
 
 mod badge;
-#[cfg(feature = "data")]
-mod cache;
-#[cfg(feature = "data")]
-pub mod data;
+#[cfg(feature = "blobs")]
+pub mod blobs;
 mod driver;
 pub mod evidence;
 mod link;
 mod local;
-#[cfg(feature = "data")]
-mod part;
 mod qr;
 #[cfg(feature = "recording")]
 mod recorder;
 pub mod recording;
 mod session;
 pub mod testing;
-#[cfg(feature = "data")]
-mod transfer;
 mod view;
 
 pub use badge::Badge;
@@ -44,6 +38,6 @@ pub use teatime_wire::CloseReason;
 pub use view::{View, ViewContext};
 
 /// The README's examples are compiled and run.
-#[cfg(all(doctest, feature = "data"))]
+#[cfg(all(doctest, feature = "blobs"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

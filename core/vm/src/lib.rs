@@ -87,7 +87,7 @@ pub use cx::{Cx, FutureHandle, NameTaken, NotInModel, Schedule};
 pub use encode::{EncodeError, canonical, to_bytes};
 pub use fault::{Fault, FaultKind};
 pub use foreign::{ForeignInit, ForeignLoad, ForeignModel, ForeignObject};
-pub use id::{Handle, ModelId, NoId, Scope, SessionId, StateHash, ViewId};
+pub use id::{Handle, InvalidId, ModelId, Scope, SessionId, StateHash, ViewId};
 pub use model::{
     ArgumentKind, ByReference, ByValue, Handler, MethodInfo, Model, ModelState, NoArgument,
     QueryError,

@@ -4,27 +4,26 @@
 //! knows a model: payloads are opaque bytes, and with a password they are sealed end to end.
 
 mod archive;
+mod blobs;
 mod client;
 mod close;
 mod codec;
-mod data;
-mod ids;
 pub mod limits;
 mod server;
 mod trailer;
 
 pub use archive::{Archive, Beginning};
+pub use blobs::{
+    BLOB_PATH, BLOB_SUBPROTOCOL, BLOB_VERSION, BlobLimits, BlobReply, BlobRequest, Hello, Refused,
+};
 pub use client::{ClientMessage, Join, Resume, Room, Send, SnapshotPart, Vote};
 pub use close::CloseReason;
 pub use codec::WireError;
-pub use data::{
-    DATA_PATH, DATA_SUBPROTOCOL, DATA_VERSION, DataLimits, DataReply, DataRequest, Hello, Refused,
-};
-pub use ids::{Digest, SessionId, ViewId, ViewSecret};
 pub use server::{
     Event, Hold, NotPersisted, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views,
     VoteRequest, Welcome,
 };
+pub use teatime_base::{Digest, SessionId, ViewId, ViewSecret};
 pub use trailer::{Holding, PersistedPart, References, Trailer};
 
 /// The WebSocket sub-protocol that both sides must name in the handshake.

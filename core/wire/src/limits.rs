@@ -51,16 +51,16 @@ pub const TICKS_PER_SECOND: std::ops::RangeInclusive<u16> = 1..=60;
 
 /// Size of all chunks of a blob but the last in bytes, before they are sealed. A line of 1 Mbit/s loses two
 /// seconds by a cut, and a large photo has some twenty.
-pub const DATA_CHUNK: usize = 256 * 1024;
+pub const BLOB_CHUNK: usize = 256 * 1024;
 
 /// Largest chunk in bytes, encryption included.
-pub const MAX_DATA_CHUNK: usize = DATA_CHUNK + 40;
+pub const MAX_BLOB_CHUNK: usize = BLOB_CHUNK + 40;
 
 /// Most chunks of a blob: 2 GiB, and a manifest that is no larger than a chunk.
 pub const MAX_CHUNKS: usize = 8 * 1024;
 
-/// Largest frame of a data connection: the largest manifest, and 1 KiB for everything around it.
-pub const MAX_DATA_FRAME: usize = MAX_CHUNKS * 32 + 1024;
+/// Largest frame of a blob connection: the largest manifest, and 1 KiB for everything around it.
+pub const MAX_BLOB_FRAME: usize = MAX_CHUNKS * 32 + 1024;
 
 /// Most chunks in one offer: far more than are under way.
 pub const MAX_OFFER: usize = 256;

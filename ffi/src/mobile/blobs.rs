@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use teatime::Config;
-use teatime::data::{BlobHandle, Data};
+use teatime::blobs::{BlobHandle, Blobs as RoomBlobs};
 
 use super::session::{Session, Waker, callback};
 use super::{JoinOptions, Result};
@@ -17,7 +17,7 @@ pub(super) struct Blobs(Mutex<State>);
 
 enum State {
     Unused { config: Box<Config>, reflector: String, cache: Option<(String, u64)> },
-    Used(Data),
+    Used(RoomBlobs),
 }
 
 impl Blobs {
@@ -28,24 +28,26 @@ impl Blobs {
         Self(Mutex::new(State::Unused { config, reflector, cache }))
     }
 
-    fn data(&self) -> crate::status::Result<Data> {
+    fn of_room(&self) -> crate::status::Result<RoomBlobs> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let data = match &*state {
-            State::Used(data) => return Ok(data.clone()),
+        let blobs = match &*state {
+            State::Used(blobs) => return Ok(blobs.clone()),
             State::Unused { config, reflector, cache } => {
-                let data = Data::new(config, reflector)?;
+                let blobs = RoomBlobs::new(config, reflector)?;
                 match cache {
-                    Some((directory, bytes)) => crate::blobs::with_cache(&data, directory, *bytes)?,
-                    None => data,
+                    Some((directory, bytes)) => {
+                        crate::blobs::with_cache(&blobs, directory, *bytes)?
+                    }
+                    None => blobs,
                 }
             }
         };
-        *state = State::Used(data.clone());
-        Ok(data)
+        *state = State::Used(blobs.clone());
+        Ok(blobs)
     }
 
     fn start(&self, job: Job) -> Result<Arc<Transfer>> {
-        Ok(Arc::new(Transfer(SharedTransfer::start(self.data()?, job)?)))
+        Ok(Arc::new(Transfer(SharedTransfer::start(self.of_room()?, job)?)))
     }
 }
 
@@ -77,7 +79,7 @@ impl Session {
     /// Whether a handle belongs to the session's room, and to its password.
     pub fn owns_blob(&self, handle: &str) -> Result<bool> {
         let handle: BlobHandle = handle_of(handle)?;
-        Ok(self.blobs.data()?.owns(&handle))
+        Ok(self.blobs.of_room()?.owns(&handle))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use teatime::{Delivery, NotPersisted, SessionEvent};
 
-use crate::data::tea_format;
+use crate::payload::tea_format;
 use crate::session::tea_connection;
 use crate::status::{of_disconnect, tea_status};
 use crate::value::append_payload;

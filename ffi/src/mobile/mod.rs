@@ -16,7 +16,7 @@ pub use link::*;
 pub use reflector::*;
 pub use session::*;
 
-use crate::data::tea_format;
+use crate::payload::tea_format;
 use crate::status::{Failure, tea_status};
 
 /// A call that failed.
@@ -44,7 +44,7 @@ pub(crate) type Result<T> = std::result::Result<T, CallError>;
 
 /// Data as MessagePack; no bytes stand for nil.
 fn to_msgpack(data: &[u8], format: tea_format) -> crate::status::Result<Vec<u8>> {
-    crate::value::canonical(crate::data::tea_data::borrow(data, format))
+    crate::value::canonical(crate::payload::tea_payload::borrow(data, format))
 }
 
 /// The version of the library, such as 0.1.0.

@@ -84,23 +84,16 @@ fn passed(reports: &Path) -> Result<Passed> {
     Ok(passed)
 }
 
-/// Lines such as `test rust::chats ... ok`, each below the line that tells which file is running.
+/// Lines such as `test clients::rust::chats ... ok`.
 fn of_cargo(text: &str, passed: &mut Passed) {
-    let mut file = "";
     for line in text.lines().map(str::trim) {
-        if let Some(running) = line.strip_prefix("Running ") {
-            file = running.split(' ').find(|part| part.ends_with(".rs")).unwrap_or("");
-        }
         let name = line.strip_prefix("test ").and_then(|test| test.strip_suffix(" ... ok"));
         if let Some(name) = name {
             // What every front end does is in modules that are named as the languages are.
-            let language = match name.split("::").next() {
-                Some("c") => "C",
-                Some("swift") => "Swift",
-                Some("kotlin") => "Kotlin",
-                _ if file.ends_with("tests/c.rs") => "C",
-                _ => "Rust",
-            };
+            let of = |module| name.split("::").any(|part| part == module);
+            let languages = [("c", "C"), ("swift", "Swift"), ("kotlin", "Kotlin")];
+            let language = languages.into_iter().find(|(module, _)| of(*module));
+            let language = language.map_or("Rust", |(_, language)| language);
             passed.entry(language).or_default().insert(name.to_owned());
         }
     }

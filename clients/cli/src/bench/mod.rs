@@ -1,6 +1,6 @@
 //! `teatime bench`: measurements that print JSON.
 
-mod data;
+mod blobs;
 mod join;
 mod load;
 mod reflector;
@@ -35,7 +35,7 @@ enum What {
     /// The reflector: CPU time per delivery, latency, throughput, memory.
     Reflector,
     /// Blobs: how fast they are stored and fetched, and in how much memory.
-    Data,
+    Blobs,
     /// The server of `bench reflector`, in a process of its own.
     #[command(hide = true)]
     Serve,
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         What::Replay => replay::run(arguments.quick)?,
         What::Reflector => reflector::run(arguments.quick)?,
-        What::Data => data::run(arguments.quick)?,
+        What::Blobs => blobs::run(arguments.quick)?,
         What::Serve => return reflector::serve(),
     };
     let report = json!({ "machine": machine(), "rows": rows });

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use teatime_wire::{DATA_PATH, DATA_SUBPROTOCOL, SUBPROTOCOL};
+use teatime_wire::{BLOB_PATH, BLOB_SUBPROTOCOL, SUBPROTOCOL};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -18,19 +18,19 @@ pub(crate) enum Endpoint {
     /// A session.
     Session,
     /// Blobs.
-    Data,
+    Blobs,
 }
 
 impl Endpoint {
     fn at(path: &str) -> Self {
-        let is_data = cfg!(feature = "data") && path == DATA_PATH;
-        if is_data { Self::Data } else { Self::Session }
+        let is_blobs = cfg!(feature = "blobs") && path == BLOB_PATH;
+        if is_blobs { Self::Blobs } else { Self::Session }
     }
 
     const fn subprotocol(self) -> &'static str {
         match self {
             Self::Session => SUBPROTOCOL,
-            Self::Data => DATA_SUBPROTOCOL,
+            Self::Blobs => BLOB_SUBPROTOCOL,
         }
     }
 }
@@ -120,8 +120,8 @@ fn reply(bytes: &[u8]) -> Option<(Reply, usize)> {
             Endpoint::Session => {
                 Reply::Refusal("400 Bad Request", "the sub-protocol teatime.v1 is needed\n")
             }
-            Endpoint::Data => {
-                Reply::Refusal("400 Bad Request", "the sub-protocol teatime.data.v1 is needed\n")
+            Endpoint::Blobs => {
+                Reply::Refusal("400 Bad Request", "the sub-protocol teatime.blobs.v1 is needed\n")
             }
         }
     } else {

@@ -1,10 +1,10 @@
 //! A reflector on real sockets: one port for WebSocket and the health check.
 
-#[cfg(feature = "data")]
-mod data;
+#[cfg(feature = "blobs")]
+mod blobs;
 mod frame;
 mod handshake;
-#[cfg(feature = "data")]
+#[cfg(feature = "blobs")]
 mod news;
 mod stream;
 mod worker;
@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-#[cfg(feature = "data")]
-pub use data::SharedBlobs;
+#[cfg(feature = "blobs")]
+pub use blobs::SharedBlobs;
 pub use teatime_reflector::Config as ReflectorConfig;
 #[cfg(feature = "storage")]
 pub use teatime_reflector::{Storage, StorageError};
@@ -54,7 +54,7 @@ pub struct ServerConfig {
     #[cfg(feature = "storage")]
     pub storage: Option<SharedStorage>,
     /// Where blobs are kept; without this in memory, 256 MiB at most, and not beyond the life of the server.
-    #[cfg(feature = "data")]
+    #[cfg(feature = "blobs")]
     pub blobs: Option<SharedBlobs>,
 }
 
@@ -102,7 +102,7 @@ impl Default for ServerConfig {
             tls: None,
             #[cfg(feature = "storage")]
             storage: None,
-            #[cfg(feature = "data")]
+            #[cfg(feature = "blobs")]
             blobs: None,
         }
     }
@@ -153,13 +153,13 @@ impl Server {
         }
         let workers = Arc::new(Workers {
             sessions: senders,
-            #[cfg(feature = "data")]
-            data: {
+            #[cfg(feature = "blobs")]
+            blobs: {
                 let blobs = config.blobs.clone().map_or_else(SharedBlobs::in_memory, Ok)?;
                 let (sender, arrivals) = mpsc::unbounded_channel();
                 let (stopped, news) = (stopped.clone(), librarian.news.clone());
-                threads.push(spawn("teatime-data", move || {
-                    data::run(blobs, arrivals, news, stopped)
+                threads.push(spawn("teatime-blobs", move || {
+                    blobs::run(blobs, arrivals, news, stopped)
                 })?);
                 sender
             },
@@ -254,17 +254,17 @@ fn spawn<F: Future<Output = ()>>(
 /// Whoever keeps blobs, and wants to know which of them are needed.
 #[derive(Clone, Default)]
 struct Librarian {
-    #[cfg(feature = "data")]
+    #[cfg(feature = "blobs")]
     news: Arc<news::News>,
 }
 
 impl Librarian {
-    #[cfg(feature = "data")]
+    #[cfg(feature = "blobs")]
     fn tell(&self, room: Digest, session: SessionId, holding: Holding) {
         self.news.tell(room, session, holding);
     }
 
-    #[cfg(not(feature = "data"))]
+    #[cfg(not(feature = "blobs"))]
     fn tell(&self, _: Digest, _: SessionId, _: Holding) {}
 }
 
@@ -272,8 +272,8 @@ impl Librarian {
 struct Workers {
     sessions: Vec<mpsc::UnboundedSender<Arrived>>,
     /// Of blobs: one of its own, so that neither disk nor bulk delay a session.
-    #[cfg(feature = "data")]
-    data: mpsc::UnboundedSender<Arrived>,
+    #[cfg(feature = "blobs")]
+    blobs: mpsc::UnboundedSender<Arrived>,
 }
 
 impl Workers {
@@ -281,10 +281,10 @@ impl Workers {
     fn send(&self, to: Destination, arrived: Arrived) {
         let thread = match to {
             Destination::Session(at) => &self.sessions[at],
-            #[cfg(feature = "data")]
-            Destination::Data => &self.data,
-            #[cfg(not(feature = "data"))]
-            Destination::Data => return,
+            #[cfg(feature = "blobs")]
+            Destination::Blobs => &self.blobs,
+            #[cfg(not(feature = "blobs"))]
+            Destination::Blobs => return,
         };
         let _ = thread.send(arrived);
     }
@@ -296,7 +296,7 @@ enum Destination {
     /// The thread of its session.
     Session(usize),
     /// That of blobs.
-    Data,
+    Blobs,
 }
 
 async fn accept(
@@ -372,14 +372,14 @@ async fn receive(
 }
 
 /// Makes a connection a WebSocket, and reads until it is known where it belongs. Returns all that was
-/// read, and that. A data connection needs not be read for that.
+/// read, and that. A blob connection needs not be read for that.
 async fn first_message(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     workers: usize,
 ) -> io::Result<Option<(Vec<u8>, Destination)>> {
     let Some((mut bytes, endpoint)) = handshake::answer(stream).await? else { return Ok(None) };
-    if endpoint == Endpoint::Data {
-        return Ok(Some((bytes, Destination::Data)));
+    if endpoint == Endpoint::Blobs {
+        return Ok(Some((bytes, Destination::Blobs)));
     }
     let mut passed = 0;
     loop {

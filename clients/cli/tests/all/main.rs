@@ -1,0 +1,12 @@
+//! The tests of `teatime-cli`, in one binary: linking one takes as long as linking one of many.
+
+mod acceptance;
+mod blobs;
+mod durable;
+mod new;
+mod operation;
+mod recording;
+mod support;
+mod tls;
+mod usage;
+mod versions;

@@ -1,0 +1,119 @@
+//! `teatime new`: what it makes is built and run, in Swift and in Kotlin, with one model in Rust.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Program, Start, private_directory, run};
+use teatime_tests::program::{finish, forget_cargo};
+
+/// The top of the workspace.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("the crate is in the workspace")
+}
+
+/// The folder of what is built.
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder")
+}
+
+/// A command in the folder of the app.
+fn at(app: &Path, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    forget_cargo(&mut command);
+    command.current_dir(app).env("CARGO_TARGET_DIR", target()).env("PROFILE", "dev");
+    command
+}
+
+fn new(folder: &Path, name: &str) -> PathBuf {
+    let app = folder.join(name);
+    let path = app.to_str().expect("UTF-8");
+    let (code, output, errors) = run(&["new", name, "--into", path], "");
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(output.contains("README.md"), "{output}");
+    app
+}
+
+/// Whether a tool is there; without it there is less to see, but not where everything is installed.
+fn has(tool: &mut Command) -> bool {
+    let there = tool.output().is_ok_and(|output| output.status.success());
+    assert!(there || std::env::var_os("CI").is_none(), "{tool:?} does not run");
+    there
+}
+
+/// The program in Swift, ready to run.
+fn in_swift(app: &Path) -> Option<Command> {
+    let with_swift = root().join("tests/with-swift");
+    if !has(at(app, &with_swift).args(["swift", "--version"])) {
+        return None;
+    }
+    finish(at(app, "./build").arg("swift"));
+    let scratch = target().join("swift/new");
+    finish(
+        at(app, &with_swift)
+            .env("PKG_CONFIG_PATH", app.join("swift/Teatime/native"))
+            .args(["swift", "build", "--package-path", "swift", "--scratch-path"])
+            .arg(&scratch),
+    );
+    let mut program = at(app, with_swift);
+    program.arg(scratch.join("debug/tea_race"));
+    Some(program)
+}
+
+/// The program in Kotlin, ready to run.
+fn in_kotlin(app: &Path) -> Option<Command> {
+    if !has(at(app, "mvn").arg("--version")) {
+        return None;
+    }
+    finish(at(app, "./build").arg("kotlin"));
+    finish(at(app, "mvn").args(["-q", "-B", "-f", "kotlin/pom.xml", "package"]));
+    let mut program = at(app, "java");
+    program.args(["-jar", "kotlin/target/tea_race.jar"]);
+    Some(program)
+}
+
+#[test]
+fn a_new_app_counts_alike_in_swift_and_kotlin() {
+    let app = new(&private_directory("new"), "tea_race");
+    finish(at(&app, env!("CARGO")).args(["test", "--manifest-path", "model/Cargo.toml"]));
+    let (_reflector, url) = Program::reflector();
+    let programs = [in_swift(&app), in_kotlin(&app)].into_iter().flatten();
+    let mut programs: Vec<_> =
+        programs.map(|mut program| Program::spawn(program.arg(&url))).collect();
+    for program in &mut programs {
+        assert_eq!(program.next_line().as_deref(), Some("total 0"));
+    }
+    for at in 0..programs.len() {
+        programs[at].say_raw("");
+        let expected = format!("total {}", at + 1);
+        for program in &mut programs {
+            assert_eq!(program.next_line().as_deref(), Some(expected.as_str()));
+        }
+    }
+    for mut program in programs {
+        program.end_input();
+        assert_eq!(program.exit_code(), Some(0));
+    }
+}
+
+#[test]
+fn what_cannot_be_made_is_told_and_nothing_is_touched() {
+    let folder = private_directory("not-new");
+    let path = folder.to_str().expect("UTF-8");
+    let long = "x".repeat(41);
+    for name in ["", "Tea", "1st", "tea-race", "té", "class", "fun", "count", "../up", &long] {
+        let target = folder.join("app");
+        let target = target.to_str().expect("UTF-8");
+        let (code, _, errors) = run(&["new", name, "--into", target], "");
+        assert_eq!(code, Some(2), "{name}: {errors}");
+        assert!(errors.contains("cannot be the name"), "{name}: {errors}");
+    }
+    let (code, _, errors) = run(&["new", "tea", "--into", path], "");
+    assert_eq!((code, errors.contains("is there already")), (Some(2), true), "{errors}");
+    let (code, _, errors) = run(&["new", "tea", "--teatime", path, "--into", "/tmp/x/y"], "");
+    assert_eq!((code, errors.contains("--teatime")), (Some(2), true), "{errors}");
+    let inside = format!("{path}/file/app");
+    std::fs::write(folder.join("file"), "").expect("the folder is there");
+    let (code, _, errors) = run(&["new", "tea", "--into", &inside], "");
+    assert_eq!((code, errors.contains(&inside)), (Some(1), true), "{errors}");
+}

@@ -1,0 +1,276 @@
+//! A reflector that is operated: stopped under load, forbidden to write, cleaned up after.
+
+use crate::support;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::socket::{Heard, Socket};
+use crate::support::{Program, Start, private_directory, run};
+use serde_json::{Value, json};
+use teatime::server::{Server, ServerConfig, SharedStorage};
+use teatime_store::{Config, Durability, MemoryDisk, MemoryStore, Shared, Storage};
+use teatime_wire::CloseReason;
+
+fn start(command: &mut Command) -> (Program, String) {
+    let mut reflector = Program::spawn(command);
+    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    (reflector, url)
+}
+
+fn reflector(data: &Path, listen: &str, more: &[&str]) -> (Program, String) {
+    let data = data.to_str().expect("UTF-8");
+    let flags = ["reflector", "--json", "--listen", listen, "--data", data];
+    start(&mut support::command(&[&flags[..], more].concat()))
+}
+
+/// A client that posts until it is told why not any more, and what it has seen until then.
+async fn post_until_closed(url: &str, view: u8) -> (Vec<(u64, Vec<u8>)>, Option<CloseReason>) {
+    let mut socket = Socket::join(url, 1, view).await;
+    socket.wait_for(|heard| matches!(heard, Heard::Welcome(_)).then_some(())).await;
+    let mut seen = Vec::new();
+    let mut number = 0u32;
+    // As many as it may have under way, from then on one for each that comes back.
+    for _ in 0..200 {
+        number += 1;
+        assert!(socket.post(&number.to_le_bytes()).await);
+    }
+    loop {
+        match socket.hear().await {
+            Heard::Event(seq, payload) => {
+                seen.push((seq, payload));
+                number += 1;
+                // What is on its way when the end comes is nobody's loss.
+                let _ = socket.post(&number.to_le_bytes()).await;
+            }
+            Heard::Closed(reason, _) => return (seen, reason),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reflector_that_is_told_to_stop_tells_everybody_and_has_what_they_saw() {
+    for durability in ["process", "power"] {
+        let data = private_directory(&format!("stopped-under-load-{durability}"));
+        let (mut server, url) = reflector(&data, "127.0.0.1:0", &["--durability", durability]);
+        let mut watcher = Socket::join(&url, 1, 99).await;
+        let stop = async {
+            let mut events = 0;
+            while events < 100 {
+                events += u32::from(matches!(watcher.hear().await, Heard::Event(..)));
+            }
+            server.signal("TERM");
+            let closed = watcher.wait_for(|heard| match heard {
+                Heard::Closed(reason, _) => Some(*reason),
+                _ => None,
+            });
+            closed.await
+        };
+        let posts = async {
+            tokio::join!(
+                post_until_closed(&url, 1),
+                post_until_closed(&url, 2),
+                post_until_closed(&url, 3)
+            )
+        };
+        let (told, posts) = tokio::join!(stop, posts);
+        assert_eq!(told, Some(CloseReason::GoingAway));
+        assert_eq!(server.exit_code(), Some(0));
+        let (_server, url) = reflector(&data, "127.0.0.1:0", &["--durability", durability]);
+        let mut late = Socket::join(&url, 1, 50).await;
+        let newest = late.wait_for(|heard| match heard {
+            Heard::Welcome(seq) => Some(*seq),
+            _ => None,
+        });
+        let newest = newest.await;
+        let mut log = std::collections::BTreeMap::new();
+        while log.last_key_value().is_none_or(|(seq, _)| *seq < newest) {
+            if let Heard::Event(seq, payload) = late.hear().await {
+                log.insert(seq, payload);
+            }
+        }
+        for (seen, reason) in [posts.0, posts.1, posts.2] {
+            assert_eq!(reason, Some(CloseReason::GoingAway));
+            assert!(seen.len() > 20, "there was hardly any load: {}", seen.len());
+            for (seq, payload) in seen {
+                assert_eq!(log.get(&seq), Some(&payload), "{durability}: event {seq}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn when_the_last_one_goes_the_time_is_stored_at_once() {
+    let config = Config { durability: Durability::Process, ..Config::default() };
+    let store = MemoryStore::open(MemoryDisk::default(), config).expect("a new store");
+    let shared = Shared::new(store);
+    let storage = Some(SharedStorage::new(shared.clone()));
+    let config = ServerConfig { storage, ..ServerConfig::default() };
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let mut socket = Socket::join(&server.url(), 1, 1).await;
+    socket.wait_for(|heard| matches!(heard, Heard::Welcome(_)).then_some(())).await;
+    let times = || {
+        let stored = shared.store().load(&[1; 32]).expect("readable").expect("it has begun");
+        stored.records.iter().filter(|record| record.kind == 1).count()
+    };
+    // Up to where it may be told; after that nothing is, for the session has no second participant.
+    assert_eq!(times(), 1);
+    drop(socket);
+    let in_time = Instant::now() + Duration::from_millis(900);
+    while times() < 2 {
+        assert!(Instant::now() < in_time, "nothing was committed");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether this process may become another user.
+fn may_become_nobody() -> bool {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    let may = command.arg(env!("CARGO_BIN_EXE_teatime")).arg("--version").output();
+    let may = may.is_ok_and(|output| output.status.success());
+    if !may {
+        // Only root may.
+        assert!(std::env::var_os("CI").is_none(), "nobody cannot run the program");
+        eprintln!("skipped: nobody cannot run the program");
+    }
+    may
+}
+
+fn as_nobody(data: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.arg(env!("CARGO_BIN_EXE_teatime"));
+    command.args(["reflector", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    command
+}
+
+#[cfg(unix)]
+fn give(path: &Path, owner: u32) {
+    std::os::unix::fs::chown(path, Some(owner), Some(owner)).expect("root may");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_is_not_to_be_written_is_refused_with_its_reason_and_taken_once_it_is() {
+    let outside = private_directory("forbidden");
+    let data = outside.join("store");
+    if !may_become_nobody() {
+        return;
+    }
+    let output = as_nobody(&data).output().expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("not permitted") && errors.contains("forbidden/store"), "{errors}");
+    give(&outside, 65534);
+    let (mut server, url) = start(&mut as_nobody(&data));
+    // What it would have to write first is a file in it.
+    give(&data, 0);
+    let mut chat = Program::start(&["chat", "--json", "--reflector", &url]);
+    let error = chat.wait_for("error");
+    assert_eq!(error["code"], "NOT_STORED", "{error}");
+    let message = error["message"].as_str().expect("a string");
+    assert!(message.contains("cannot store") && message.contains("not permitted"), "{message}");
+    give(&data, 65534);
+    chat.wait_for("view_info");
+    chat.post("in the end");
+    chat.wait_for_line("in the end");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    let (_server, url) = start(&mut as_nobody(&data));
+    let mut late = Program::chat(&url, &[]);
+    late.wait_for_line("in the end");
+}
+
+#[test]
+fn tools_say_that_a_store_is_in_use() {
+    let data = private_directory("in-use");
+    let path = data.to_str().expect("UTF-8");
+    let (_server, _) = reflector(&data, "127.0.0.1:0", &[]);
+    let session = "00".repeat(32);
+    for tool in [&["check", path][..], &["list", path], &["export", path, &session, "/nowhere/x"]] {
+        let (code, told, errors) = run(&[&["store"], tool].concat(), "");
+        if tool[0] != "export" {
+            assert!(errors.contains("in use"), "{tool:?}: {errors}");
+        }
+        assert_eq!((code, told.as_str()), (Some(1), ""), "{tool:?}");
+    }
+}
+
+/// Waits until as many lines of a log contain this.
+fn wait_for_log(log: &Path, text: &str, times: usize) {
+    let in_time = Instant::now() + Duration::from_secs(30);
+    while fs::read_to_string(log).unwrap_or_default().matches(text).count() < times {
+        assert!(Instant::now() < in_time, "{:?}", fs::read_to_string(log));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn logged(data: &Path, log: &Path, more: &[&str]) -> (Program, String) {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$@\" 2> \"$0\""]).arg(log).arg(env!("CARGO_BIN_EXE_teatime"));
+    command.args(["reflector", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    start(command.args(more))
+}
+
+fn sessions(data: &Path) -> Vec<String> {
+    let (_, listed, errors) = run(&["store", "list", data.to_str().expect("UTF-8")], "");
+    assert_eq!(errors, "");
+    let id = |line| serde_json::from_str::<Value>(line).expect("JSON")["session_id"].to_string();
+    listed.lines().map(id).collect()
+}
+
+/// Begins a session in which nobody stays.
+fn leave_behind(url: &str, name: &str) {
+    let mut chat = Program::chat(url, &["--name", name]);
+    chat.post("left behind");
+    chat.wait_for_line("left behind");
+    chat.say(&json!({ "do": "leave" }));
+    assert_eq!(chat.exit_code(), Some(0));
+}
+
+#[test]
+fn sessions_that_nobody_uses_are_removed_when_they_are_too_old_and_others_never() {
+    let data = private_directory("too-old");
+    let log = data.join("log.txt");
+    let (mut server, url) = logged(&data.join("store"), &log, &["--keep-unused", "1s"]);
+    let mut stays = Program::chat(&url, &["--name", "in use"]);
+    stays.post("before");
+    stays.wait_for_line("before");
+    for name in ["a", "b", "c"] {
+        leave_behind(&url, name);
+    }
+    wait_for_log(&log, "a session that nobody uses is removed", 3);
+    stays.post("after");
+    stays.wait_for_line("after");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    let id = stays.last("joined")["session_id"].to_string();
+    assert_eq!(sessions(&data.join("store")), [id]);
+}
+
+#[test]
+fn sessions_that_nobody_uses_are_removed_when_all_are_too_large() {
+    let data = private_directory("too-large");
+    let (store, log) = (data.join("store"), data.join("log.txt"));
+    let (mut server, url) = logged(&store, &log, &[]);
+    for name in ["a", "b", "c"] {
+        leave_behind(&url, name);
+    }
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    assert_eq!(sessions(&store).len(), 3);
+    let (mut server, _) = logged(&store, &log, &["--keep-unused", "never", "--max-bytes", "0"]);
+    // At the start already.
+    wait_for_log(&log, "a session that nobody uses is removed", 3);
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    assert_eq!(sessions(&store).len(), 0);
+    for wrong in [["--keep-unused", "1y"], ["--keep-unused", "d"], ["--max-bytes", "-1"]] {
+        let path = store.to_str().expect("UTF-8");
+        let (code, _, errors) = run(&[&["reflector", "--data", path][..], &wrong].concat(), "");
+        assert_eq!(code, Some(2), "{errors}");
+    }
+}

@@ -1,0 +1,179 @@
+//! Identifiers of fixed size: sessions, views, and what BLAKE3 makes of bytes.
+//!
+//! As text they are lower-case hexadecimal digits, in MessagePack a byte string.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A text that is not an identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("invalid id: expected {digits} hexadecimal digits")]
+pub struct InvalidId {
+    digits: usize,
+}
+
+macro_rules! bytes {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $len]);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(&Hex(&self.0))
+                } else {
+                    serializer.serialize_bytes(&self.0)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let visitor = BytesOrHex::<$len>;
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_str(visitor).map(Self)
+                } else {
+                    // A caller that holds JSON may have turned it into MessagePack as it was.
+                    deserializer.deserialize_any(visitor).map(Self)
+                }
+            }
+        }
+    };
+}
+
+macro_rules! shown_as_hex {
+    ($name:ident, $len:literal) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&Hex(&self.0), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&Hex(&self.0), f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                parse_hex(text).map(Self).ok_or(InvalidId { digits: 2 * $len })
+            }
+        }
+    };
+}
+
+bytes! {
+    /// Names a session: a hash of app, room name, options and model version. Two clients that
+    /// differ in one of them are in different sessions. A reflector cannot read any of them from it.
+    SessionId, 32
+}
+bytes! {
+    /// Names a view: one client instance in a session, across its reconnects. Derived from its
+    /// [`ViewSecret`].
+    ViewId, 16
+}
+bytes! {
+    /// BLAKE3 of some bytes.
+    Digest, 32
+}
+bytes! {
+    /// BLAKE3 of a snapshot: two states are equal if and only if their hashes are.
+    StateHash, 32
+}
+bytes! {
+    /// 32 random bytes that a client draws once and shows to the reflector to be a certain view.
+    /// Only a client that knows it can join, rejoin or send as that view.
+    ViewSecret, 32
+}
+shown_as_hex!(SessionId, 32);
+shown_as_hex!(ViewId, 16);
+shown_as_hex!(Digest, 32);
+shown_as_hex!(StateHash, 32);
+
+impl Digest {
+    /// BLAKE3 of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+impl StateHash {
+    /// The hash of the state with this snapshot.
+    pub fn of(snapshot: &[u8]) -> Self {
+        Self(*blake3::hash(snapshot).as_bytes())
+    }
+}
+
+impl fmt::Debug for ViewSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ViewSecret(…)")
+    }
+}
+
+impl ViewSecret {
+    /// The view id that belongs to this secret: the first 16 bytes of BLAKE3's key derivation with
+    /// the context `teatime v1 view id`.
+    pub fn view_id(&self) -> ViewId {
+        let full = blake3::derive_key("teatime v1 view id", &self.0);
+        let mut id = [0; 16];
+        id.copy_from_slice(&full[..16]);
+        ViewId(id)
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
+    }
+    Some(bytes)
+}
+
+struct BytesOrHex<const N: usize>;
+
+impl<'de, const N: usize> Visitor<'de> for BytesOrHex<N> {
+    type Value = [u8; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{N} bytes, or {} hexadecimal digits", 2 * N)
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        parse_hex(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut bytes = [0; N];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(at, &self))?;
+        }
+        match seq.next_element::<u8>()? {
+            None => Ok(bytes),
+            Some(_) => Err(de::Error::invalid_length(N + 1, &self)),
+        }
+    }
+}

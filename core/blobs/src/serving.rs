@@ -1,0 +1,82 @@
+//! The server's side of a blob connection.
+
+use teatime_wire::{BLOB_VERSION, BlobReply, BlobRequest, CloseReason, Digest, Hello, WireError};
+
+use crate::files::ChunkFiles;
+use crate::vault::Vault;
+
+/// The server's side of a blob connection: one reply to each request, in their order.
+#[derive(Debug, Default)]
+pub struct Serving {
+    space: Option<Digest>,
+}
+
+impl Serving {
+    /// Answers a frame. `now` is in seconds.
+    ///
+    /// # Errors
+    /// Why the connection is to be closed.
+    pub fn received<F: ChunkFiles>(
+        &mut self,
+        now: u64,
+        vault: &mut Vault<F>,
+        frame: &[u8],
+    ) -> Result<Vec<u8>, (CloseReason, String)> {
+        let request = BlobRequest::decode(frame).map_err(|error| {
+            let reason = match error {
+                WireError::TooLarge(_) => CloseReason::TooLarge,
+                _ => CloseReason::Malformed,
+            };
+            (reason, error.to_string())
+        })?;
+        match (request, self.space) {
+            (BlobRequest::Hello(hello), None) => self.greet(vault, hello),
+            (_, None) => Err((CloseReason::NotJoined, String::new())),
+            (request, Some(space)) => answer(now, vault, space, request),
+        }
+    }
+
+    fn greet<F: ChunkFiles>(
+        &mut self,
+        vault: &mut Vault<F>,
+        hello: Hello<'_>,
+    ) -> Result<Vec<u8>, (CloseReason, String)> {
+        if hello.version != BLOB_VERSION {
+            let detail = format!("version {} instead of {BLOB_VERSION}", hello.version);
+            return Err((CloseReason::Version, detail));
+        }
+        self.space = Some(hello.space);
+        Ok(BlobReply::Ready(vault.limits_for(hello.space)).encode())
+    }
+}
+
+fn answer<F: ChunkFiles>(
+    now: u64,
+    vault: &mut Vault<F>,
+    space: Digest,
+    request: BlobRequest<'_>,
+) -> Result<Vec<u8>, (CloseReason, String)> {
+    let content;
+    let reply = match request {
+        BlobRequest::Hello(_) => return Err((CloseReason::OutOfOrder, "a second hello".into())),
+        BlobRequest::Offer(ids) => BlobReply::Wanted(vault.missing(now, space, ids)),
+        BlobRequest::Chunk(bytes) => {
+            vault.put(now, space, bytes).map_or_else(BlobReply::Refused, BlobReply::Stored)
+        }
+        BlobRequest::Manifest(bytes) => match vault.complete(now, space, bytes) {
+            Ok(Ok(root)) => BlobReply::Complete(root),
+            Ok(Err(missing)) => BlobReply::Unknown(missing),
+            Err(Some(refused)) => BlobReply::Refused(refused),
+            Err(None) => return Err((CloseReason::Malformed, "no manifest".into())),
+        },
+        BlobRequest::Get(id) => match vault.get(now, space, id) {
+            Ok(Some(bytes)) => {
+                content = bytes;
+                BlobReply::Content(&content)
+            }
+            Ok(None) => BlobReply::Unknown(id),
+            Err(refused) => BlobReply::Refused(refused),
+        },
+    };
+    Ok(reply.encode())
+}

@@ -1,0 +1,8 @@
+//! The tests of `teatime-net`, in one binary: linking one takes as long as linking one of many.
+
+#[cfg(feature = "blobs")]
+mod blobs;
+#[cfg(feature = "blobs")]
+mod cuts;
+mod server;
+mod support;

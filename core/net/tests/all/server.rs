@@ -1,0 +1,223 @@
+//! The server on real sockets: what it refuses, whom it drops, how it ends.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::support::{PATIENCE, close_code, connect, join, join_over, say, server, wait_for};
+use futures_util::{SinkExt, StreamExt};
+use teatime_net::server::ServerConfig;
+use teatime_wire::{ClientMessage, CloseReason, Send, ServerMessage};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+
+#[tokio::test]
+async fn every_kind_of_bad_frame_closes_only_its_own_connection() {
+    let server = server(ServerConfig { workers: 2, ..ServerConfig::default() });
+    let mut watcher = join(&server, 1, 1).await;
+    let text = Message::Text("hello".into());
+    let nonsense = Message::Binary(b"nonsense".to_vec().into());
+    let large = Message::Binary(vec![0; 1 << 20].into());
+    let early = Message::Binary(ClientMessage::RequestVote.encode().into());
+    for (bad, expected) in [
+        (text, CloseReason::Malformed),
+        (nonsense, CloseReason::Malformed),
+        (large, CloseReason::TooLarge),
+        (early, CloseReason::NotJoined),
+    ] {
+        let mut socket = connect(&server).await;
+        // The server may close before it has read all.
+        let _ = socket.send(bad).await;
+        assert_eq!(close_code(&mut socket).await, Some(expected));
+    }
+    say(&mut watcher, &ClientMessage::Send(Send { counter: 1, payload: b"still here" })).await;
+    wait_for(&mut watcher, |message| matches!(message, ServerMessage::Event(_))).await;
+}
+
+#[tokio::test]
+async fn pings_are_answered_with_their_content() {
+    let server = server(ServerConfig::default());
+    let mut socket = join(&server, 1, 1).await;
+    socket.send(Message::Ping(b"tea".to_vec().into())).await.expect("it is open");
+    let read = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Pong(content) = message {
+                return content;
+            }
+        }
+        panic!("the connection ended");
+    };
+    assert_eq!(timeout(PATIENCE, read).await.expect("it comes"), b"tea".as_slice());
+}
+
+#[tokio::test]
+async fn what_the_transport_says_before_the_join_neither_parts_a_session_nor_goes_on_for_ever() {
+    let server = server(ServerConfig { workers: 4, ..ServerConfig::default() });
+    let mut first = join(&server, 3, 1).await;
+    let mut second = connect(&server).await;
+    for _ in 0..50 {
+        second.send(Message::Ping(vec![7; 125].into())).await.expect("it is open");
+    }
+    let mut second = join_over(second, 3, 2).await;
+    say(&mut first, &ClientMessage::Send(Send { counter: 1, payload: b"x" })).await;
+    wait_for(&mut second, |message| matches!(message, ServerMessage::Event(_))).await;
+    let mut endless = connect(&server).await;
+    let flood = async { while endless.send(Message::Ping(vec![7; 125].into())).await.is_ok() {} };
+    // Long before a handshake takes too long.
+    timeout(ServerConfig::default().handshake_timeout / 2, flood).await.expect("it is cut off");
+}
+
+#[tokio::test]
+async fn who_reads_nothing_is_dropped_and_the_others_get_everything() {
+    let mut config = ServerConfig { max_queued_bytes: 64 * 1024, ..ServerConfig::default() };
+    config.reflector.send_limits.per_second = 1_000_000;
+    config.reflector.send_limits.burst = 1_000_000;
+    config.reflector.snapshot_after_bytes = u64::MAX;
+    let server = server(config);
+    let mut sender = join(&server, 1, 1).await;
+    let mut slow = join(&server, 1, 2).await;
+    let payload = vec![7; 60_000];
+    for counter in 1..=400 {
+        say(&mut sender, &ClientMessage::Send(Send { counter, payload: &payload })).await;
+        wait_for(
+            &mut sender,
+            |message| matches!(message, ServerMessage::Event(event) if event.counter == counter),
+        )
+        .await;
+    }
+    // What fills the socket's own buffers still comes, then the reason or a broken connection.
+    let reason = close_code(&mut slow).await;
+    assert!(matches!(reason, Some(CloseReason::TooSlow) | None), "{reason:?}");
+}
+
+#[tokio::test]
+async fn who_reads_late_learns_that_it_was_dropped_for_that() {
+    let mut config = ServerConfig { max_queued_bytes: 64 * 1024, ..ServerConfig::default() };
+    config.reflector.rejoin_limit = 1_000_000;
+    let server = server(config);
+    let mut sender = join(&server, 1, 1).await;
+    let mut slow = join(&server, 1, 2).await;
+    let payload = vec![7; 60_000];
+    let mut counter = 0;
+    // Until the others see it go.
+    let flood = async {
+        loop {
+            counter += 1;
+            say(&mut sender, &ClientMessage::Send(Send { counter, payload: &payload })).await;
+            let gone = std::cell::Cell::new(false);
+            wait_for(&mut sender, |message| match message {
+                ServerMessage::Event(event) => event.counter == counter,
+                ServerMessage::Views(views) => {
+                    gone.set(!views.exited.is_empty());
+                    gone.get()
+                }
+                _ => false,
+            })
+            .await;
+            if gone.get() {
+                return;
+            }
+            // Slowly enough that the log is not full before.
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    };
+    timeout(PATIENCE, flood).await.expect("it is dropped");
+    // Longer than a farewell usually takes.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(close_code(&mut slow).await, Some(CloseReason::TooSlow));
+}
+
+#[tokio::test]
+async fn who_floods_with_pings_and_reads_nothing_is_dropped_before_it_joins_too() {
+    // With one worker a connection need not join to be served.
+    let config =
+        ServerConfig { max_queued_bytes: 64 * 1024, workers: 1, ..ServerConfig::default() };
+    let server = server(config);
+    let mut socket = connect(&server).await;
+    let sent = async {
+        loop {
+            let ping = Message::Ping(vec![7; 125].into());
+            if socket.feed(ping).await.is_err() || socket.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    // It joins within ten seconds, or is closed for that: this must be faster.
+    let patience = Duration::from_secs(8);
+    timeout(patience, sent).await.expect("the server ends the connection");
+}
+
+#[tokio::test]
+async fn who_is_silent_is_closed_after_the_stated_time_and_others_see_the_exit() {
+    let mut config = ServerConfig::default();
+    config.reflector.silence_timeout = 2_000_000;
+    config.reflector.rejoin_limit = 500_000;
+    let server = server(config);
+    let watcher = join(&server, 1, 1).await;
+    let mut silent = join(&server, 1, 2).await;
+    let started = Instant::now();
+    // The exit is told half a second after it was closed.
+    let (mut talker, mut listener) = watcher.split();
+    let chatter = async move {
+        for nonce in 0.. {
+            let ping = ClientMessage::Ping(nonce).encode();
+            talker.send(Message::Binary(ping.into())).await.expect("it is open");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let exit = async move {
+        while let Some(Ok(message)) = listener.next().await {
+            if let Message::Binary(frame) = message
+                && let Ok(ServerMessage::Views(views)) = ServerMessage::decode(&frame)
+                && !views.exited.is_empty()
+            {
+                return;
+            }
+        }
+        panic!("the watcher is closed, too");
+    };
+    let seen = timeout(PATIENCE, async {
+        tokio::select! {
+            () = chatter => unreachable!("it talks on"),
+            seen = async { tokio::join!(close_code(&mut silent), exit) } => seen,
+        }
+    });
+    let (code, ()) = seen.await.expect("it is closed");
+    assert_eq!(code, Some(CloseReason::Silent));
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn shutting_down_tells_everybody_to_come_back() {
+    let server = server(ServerConfig::default());
+    let mut sockets = [join(&server, 1, 1).await, join(&server, 2, 1).await];
+    let down = tokio::task::spawn_blocking(move || {
+        let started = Instant::now();
+        server.shutdown();
+        started.elapsed()
+    });
+    for socket in &mut sockets {
+        assert_eq!(close_code(socket).await, Some(CloseReason::GoingAway));
+    }
+    assert!(down.await.expect("it ends") < Duration::from_secs(10));
+}
+
+#[test]
+fn the_health_check_answers_and_everything_else_is_refused() {
+    let server = server(ServerConfig::default());
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(server.local_addr()).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers and closes");
+        answer
+    };
+    let healthy = ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(healthy.starts_with("HTTP/1.1 200") && healthy.ends_with("ok\n"), "{healthy}");
+    assert!(healthy.contains("Server: teatime/"));
+    assert!(ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 426"));
+    assert!(ask("nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
+    let endless = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(9_000));
+    assert!(ask(&endless).starts_with("HTTP/1.1 431"));
+}

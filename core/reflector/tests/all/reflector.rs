@@ -1,0 +1,233 @@
+//! The reflector's promises, in virtual time and without sockets.
+
+use crate::support::{MS, SECOND, World, id, join, world};
+use teatime_reflector::Config;
+use teatime_wire::{
+    ClientMessage, CloseReason, Digest, Join, Resume, Send, ServerMessage, SessionId, SnapshotPart,
+};
+
+#[test]
+fn acceptance_6_joins_and_exits_of_200_ms_travel_as_one_message() {
+    let mut world = world();
+    let watcher = world.join(1);
+    world.pass(SECOND);
+    let leaver = world.join(2);
+    world.pass(SECOND);
+    world.say(leaver, &ClientMessage::Leave);
+    world.pass(100 * MS);
+    world.join(3);
+    world.pass(99 * MS);
+    world.join(4);
+    assert_eq!(world.views(watcher).len(), 2);
+    world.pass(2 * MS);
+    assert_eq!(world.views(watcher)[2..], [(vec![id(2)], vec![id(3), id(4)])]);
+    assert_eq!(world.closed, [(leaver, CloseReason::Left)]);
+}
+
+#[test]
+fn acceptance_8_a_join_and_a_leave_within_one_batch_cancel() {
+    let mut world = world();
+    let watcher = world.join(1);
+    world.pass(SECOND);
+    let short = world.join(2);
+    world.pass(100 * MS);
+    world.say(short, &ClientMessage::Leave);
+    world.pass(SECOND);
+    assert_eq!(world.views(watcher), [(vec![], vec![id(1)])]);
+    // The other way round: gone and back.
+    let back = world.join(3);
+    world.pass(SECOND);
+    world.say(back, &ClientMessage::Leave);
+    world.pass(100 * MS);
+    let again = world.join(3);
+    world.pass(SECOND);
+    assert!(world.welcome(again).seamless);
+    assert_eq!(world.views(watcher).len(), 2);
+}
+
+#[test]
+fn acceptance_12_a_short_outage_gives_no_event_and_a_long_one_exit_and_join() {
+    let mut world = world();
+    let watcher = world.join(1);
+    let sleeper = world.join(2);
+    world.pass(SECOND);
+    world.cut(sleeper);
+    world.pass(9 * SECOND);
+    let sleeper = world.join(2);
+    world.pass(11 * SECOND);
+    assert!(world.welcome(sleeper).seamless);
+    // Who says nothing for half a minute is taken for dead.
+    world.say(watcher, &ClientMessage::Ping(1));
+    assert_eq!(world.views(watcher).len(), 1);
+    world.cut(sleeper);
+    world.pass(11 * SECOND);
+    let sleeper = world.join(2);
+    world.pass(SECOND);
+    assert!(!world.welcome(sleeper).seamless);
+    let expected = [(vec![id(2)], vec![]), (vec![], vec![id(2)])];
+    assert_eq!(world.views(watcher)[1..], expected);
+}
+
+#[test]
+fn acceptance_9_a_cold_start_orders_the_exits_of_all_who_are_gone_before_the_first_join() {
+    let mut world = world();
+    let all = [world.join(1), world.join(2)];
+    world.pass(SECOND);
+    all.iter().for_each(|one| world.cut(*one));
+    world.pass(3600 * SECOND);
+    let back = world.join(2);
+    world.pass(SECOND);
+    let views = world.views(back);
+    assert_eq!(views[1..], [(vec![id(1), id(2)], vec![id(2)])]);
+}
+
+#[test]
+fn acceptance_33_session_time_stands_still_while_nobody_is_connected() {
+    let mut world = world();
+    let one = world.join(1);
+    world.pass(5 * SECOND);
+    world.cut(one);
+    world.pass(3600 * SECOND);
+    let back = world.join(1);
+    assert_eq!(world.welcome(back).time, 5 * SECOND);
+    world.pass(SECOND);
+    let ticks = world.messages(back).into_iter().filter_map(|message| match message {
+        ServerMessage::Tick(time) => Some(time),
+        _ => None,
+    });
+    assert_eq!(ticks.max(), Some(6 * SECOND));
+}
+
+#[test]
+fn acceptance_19_everybody_gets_the_same_order_with_the_sender_stamped() {
+    let mut world = world();
+    let (one, two) = (world.join(1), world.join(2));
+    world.pass(SECOND);
+    for counter in 1..=3 {
+        world.post(two, counter);
+        world.post(one, counter);
+    }
+    let seen = world.events(one);
+    assert_eq!(seen, world.events(two));
+    assert_eq!(seen.len(), 6);
+    assert_eq!(seen[0], (2, id(2), 1));
+    assert!(seen.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1));
+}
+
+#[test]
+fn what_is_sent_twice_counts_once_and_a_gap_ends_the_connection() {
+    let mut world = world();
+    let (one, two) = (world.join(1), world.join(2));
+    world.pass(SECOND);
+    world.post(one, 1);
+    world.post(one, 1);
+    world.post(one, 2);
+    world.cut(one);
+    let one = world.join_as(Join { resume: None, ..join(1) });
+    assert_eq!(world.welcome(one).counter, 2);
+    world.post(one, 2);
+    world.post(one, 3);
+    assert_eq!(world.events(two).iter().map(|event| event.2).collect::<Vec<_>>(), [1, 2, 3]);
+    world.post(one, 5);
+    assert_eq!(world.closed, [(one, CloseReason::OutOfOrder)]);
+    assert_eq!(world.events(two).len(), 3);
+}
+
+#[test]
+fn who_resumes_gets_only_what_he_missed() {
+    let mut world = world();
+    let (one, two) = (world.join(1), world.join(2));
+    world.pass(SECOND);
+    world.post(one, 1);
+    world.cut(two);
+    world.post(one, 2);
+    world.post(one, 3);
+    let timeline = world.welcome(one).timeline;
+    let resumed = world.join_as(Join { resume: Some(Resume { timeline, seq: 2 }), ..join(2) });
+    assert!(world.welcome(resumed).resumed && world.welcome(resumed).seamless);
+    assert_eq!(world.events(resumed), [(3, id(1), 2), (4, id(1), 3)]);
+    for resume in [Resume { timeline: timeline ^ 1, seq: 2 }, Resume { timeline, seq: 99 }] {
+        let anew = world.join_as(Join { resume: Some(resume), ..join(3) });
+        assert!(!world.welcome(anew).resumed);
+        assert_eq!(world.events(anew).len(), 3);
+    }
+}
+
+#[test]
+fn a_join_that_was_overtaken_by_a_newer_one_is_refused() {
+    let mut world = world();
+    let (old, new, late) = (world.connect(), world.connect(), world.connect());
+    world.say(old, &ClientMessage::Join(Join { attempt: 1, ..join(1) }));
+    world.say(new, &ClientMessage::Join(Join { attempt: 3, ..join(1) }));
+    world.say(late, &ClientMessage::Join(Join { attempt: 2, ..join(1) }));
+    assert_eq!(world.closed, [(old, CloseReason::Replaced), (late, CloseReason::Replaced)]);
+    assert_eq!(world.members, [new]);
+}
+
+#[test]
+fn bad_frames_close_their_own_connection_with_the_right_code_and_nobody_else_notices() {
+    let mut world = world();
+    let watcher = world.join(1);
+    world.pass(SECOND);
+    let before = world.messages(watcher).len();
+    let proof = Join { password_proof: Some(Digest([5; 32])), ..join(2) };
+    let version = Join { protocol: 2, ..join(2) };
+    let large = vec![0; 80_000];
+    let cases: [(Vec<u8>, CloseReason); 7] = [
+        (b"nonsense".to_vec(), CloseReason::Malformed),
+        (Vec::new(), CloseReason::Malformed),
+        (large, CloseReason::TooLarge),
+        (ClientMessage::Join(version).encode(), CloseReason::Version),
+        (ClientMessage::Join(proof).encode(), CloseReason::WrongPassword),
+        (ClientMessage::Ping(1).encode(), CloseReason::NotJoined),
+        (ClientMessage::Send(Send { counter: 1, payload: b"" }).encode(), CloseReason::NotJoined),
+    ];
+    for (frame, expected) in cases {
+        let connection = world.connect();
+        world.say_raw(connection, &frame);
+        assert_eq!(world.closed.pop(), Some((connection, expected)));
+    }
+    let joined = world.join(2);
+    let part = SnapshotPart { seq: 1, offset: 0, total: 1, data: b"x" };
+    world.say(joined, &ClientMessage::SnapshotPart(part));
+    assert_eq!(world.closed.pop(), Some((joined, CloseReason::OutOfOrder)));
+    let twice = world.join(3);
+    world.say(twice, &ClientMessage::Join(join(3)));
+    assert_eq!(world.closed.pop(), Some((twice, CloseReason::OutOfOrder)));
+    assert_eq!(world.messages(watcher).len(), before);
+    world.post(watcher, 1);
+    assert_eq!(world.events(watcher).len(), 1);
+}
+
+#[test]
+fn who_sends_too_fast_or_stays_silent_is_closed() {
+    let mut config = Config::default();
+    config.send_limits.per_second = 10;
+    config.send_limits.burst = 5;
+    config.stall_tolerance = 0;
+    let mut world = World::new(config);
+    let (fast, silent, alive) = (world.join(1), world.join(2), world.join(3));
+    (1..=6).for_each(|counter| world.post(fast, counter));
+    assert_eq!(world.closed, [(fast, CloseReason::TooFast)]);
+    let unjoined = world.connect();
+    for _ in 0..50 {
+        world.pass(SECOND);
+        world.say(alive, &ClientMessage::Ping(1));
+    }
+    assert_eq!(world.closed[1..], [(unjoined, CloseReason::Silent), (silent, CloseReason::Silent)]);
+}
+
+#[test]
+fn idle_sessions_stay_within_their_limit_the_oldest_go_first() {
+    let mut world = World::new(Config { max_idle_sessions: 2, ..Config::default() });
+    for number in 1..=3 {
+        let one = world.join_as(Join { session: SessionId([number; 32]), ..join(1) });
+        world.pass(SECOND);
+        world.cut(one);
+    }
+    assert_eq!(world.reflector.stats().sessions, 2);
+    let kept = world.join_as(Join { session: SessionId([3; 32]), ..join(1) });
+    assert_eq!(world.welcome(kept).seq, 1);
+    let gone = world.join_as(Join { session: SessionId([1; 32]), ..join(1) });
+    assert_eq!(world.welcome(gone).seq, 0);
+}

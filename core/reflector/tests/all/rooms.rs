@@ -1,0 +1,512 @@
+//! What one version of an app persists in a room is what the next one begins with.
+
+use crate::support::{SECOND, World, join, room};
+use teatime_reflector::{Config, ConnId};
+use teatime_wire::{
+    ClientMessage, CloseReason, Digest, Holding, Join, PersistedPart, References, Room,
+    ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Trailer, Vote,
+};
+
+const STATE: &[u8] = &[b's'; 100];
+
+fn world() -> World {
+    World::new(Config { snapshot_after_events: 1_000, ..Config::default() })
+}
+
+/// Each version has its own session.
+fn version(number: u8, version: u32) -> Join<'static> {
+    Join { session: SessionId([version as u8; 32]), room: room(version), ..join(number) }
+}
+
+/// A state with what is persisted, and the blobs to which that refers.
+fn handed_in(persisted: &[u8], roots: &[u8]) -> Vec<u8> {
+    let roots = roots.iter().map(|root| Digest([*root; 32])).collect();
+    let mut bytes = STATE.to_vec();
+    let references = References { space: Digest([2; 32]), roots: Vec::new() };
+    let persisted = Some(PersistedPart { data: persisted.to_vec(), roots });
+    Trailer { references, persisted }.append(&mut bytes);
+    bytes
+}
+
+fn hash(bytes: &[u8]) -> Digest {
+    Digest(*blake3::hash(bytes).as_bytes())
+}
+
+fn votes_asked(world: &World, of: ConnId) -> Vec<u64> {
+    let each = |message| match message {
+        ServerMessage::VoteRequest(request) => Some(request.seq),
+        _ => None,
+    };
+    world.messages(of).into_iter().filter_map(each).collect()
+}
+
+fn newer(world: &World, of: ConnId) -> Vec<u32> {
+    let each = |message| match message {
+        ServerMessage::NewerVersion(version) => Some(version),
+        _ => None,
+    };
+    world.messages(of).into_iter().filter_map(each).collect()
+}
+
+fn hand_in(world: &mut World, from: ConnId, seq: u64, bytes: &[u8]) {
+    let (mut offset, total) = (0, bytes.len() as u64);
+    for data in bytes.chunks(teatime_wire::limits::MAX_SNAPSHOT_PART) {
+        let part = SnapshotPart { seq, offset, total, data };
+        world.say(from, &ClientMessage::SnapshotPart(part));
+        offset += data.len() as u64;
+    }
+}
+
+/// Somebody who is alone persists something; when it was asked for.
+fn persist(world: &mut World, from: ConnId, data: &[u8], roots: &[u8]) -> u64 {
+    world.say(from, &ClientMessage::Persist);
+    let before = votes_asked(world, from).len();
+    // At once, or after the pause.
+    let fresh =
+        world.got.iter().rev().find(|(one, _)| *one == from).map(|(_, frame)| frame.clone());
+    let is_fresh = fresh.is_some_and(|frame| {
+        matches!(ServerMessage::decode(&frame), Ok(ServerMessage::VoteRequest(_)))
+    });
+    if !is_fresh {
+        world.pass(10 * SECOND);
+        assert!(votes_asked(world, from).len() > before, "no vote is held");
+    }
+    let seq = *votes_asked(world, from).last().expect("it was asked");
+    let bytes = handed_in(data, roots);
+    world.say(from, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+    assert!(world.has(from, &ServerMessage::SnapshotWanted(seq)));
+    hand_in(world, from, seq, &bytes);
+    seq
+}
+
+fn announced(world: &mut World, join: Join<'_>) -> ConnId {
+    let connection = world.join_as(join);
+    world.pass(SECOND);
+    connection
+}
+
+/// With what somebody who joins begins: by whom it was persisted, and what.
+fn begins_with(world: &World, of: ConnId) -> Option<(u32, Vec<u8>)> {
+    let welcome = world.welcome(of);
+    let version = welcome.persisted?;
+    let info = welcome.snapshot.expect("it is announced");
+    let parts = world.messages(of).into_iter().filter_map(|message| match message {
+        ServerMessage::SnapshotPart(part) => Some(part.to_vec()),
+        _ => None,
+    });
+    let data = parts.collect::<Vec<_>>().concat();
+    let (hash, size) = (hash(&data), data.len() as u64);
+    assert_eq!(info, SnapshotInfo { seq: 0, time: 0, hash, size });
+    Some((version, data))
+}
+
+#[test]
+fn everybody_who_joins_before_the_first_snapshot_begins_with_the_same() {
+    let mut world = world();
+    let one = announced(&mut world, version(1, 1));
+    assert_eq!(begins_with(&world, one), None);
+    let large: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
+    let seq = persist(&mut world, one, &large, &[]);
+    assert!(world.has(one, &ServerMessage::Persisted(seq)));
+    let two = announced(&mut world, version(2, 2));
+    assert_eq!(begins_with(&world, two), Some((1, large.clone())));
+    world.post(two, 1);
+    // What the first version persists after that changes nothing in the session that has begun.
+    persist(&mut world, one, b"newer", &[]);
+    let late = announced(&mut world, version(3, 2));
+    assert_eq!(begins_with(&world, late), Some((1, large)));
+    assert_eq!(world.events(late).len(), 1);
+    // A snapshot takes its place.
+    world.say(two, &ClientMessage::Persist);
+    world.pass(SECOND);
+    let seq = *votes_asked(&world, two).last().expect("it was asked");
+    let bytes = handed_in(b"of the second", &[]);
+    for voter in [two, late] {
+        world.say(voter, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+    }
+    hand_in(&mut world, two, seq, &bytes);
+    let later = announced(&mut world, version(4, 2));
+    assert_eq!(begins_with(&world, later), None);
+    assert_eq!(world.welcome(later).snapshot.map(|info| info.hash), Some(hash(&bytes)));
+}
+
+#[test]
+fn a_session_begins_with_the_newest_that_is_not_newer_than_itself_and_hears_of_newer_ones() {
+    let mut world = world();
+    for number in [2, 4, 3, 1] {
+        let one = announced(&mut world, version(number as u8, number));
+        let seq = persist(&mut world, one, &[number as u8], &[]);
+        // Of the newest and the one before: the first comes too late.
+        let is_kept = world.has(one, &ServerMessage::Persisted(seq));
+        assert_eq!(is_kept, number != 1, "{number}");
+        world.say(one, &ClientMessage::Leave);
+    }
+    let begun = |world: &mut World, session: u8, number: u32| {
+        let join = Join { session: SessionId([session; 32]), ..version(9, number) };
+        let one = world.join_as(join);
+        let told = (begins_with(world, one), newer(world, one));
+        world.say(one, &ClientMessage::Leave);
+        told
+    };
+    let kept = |number: u32| Some((number, vec![number as u8]));
+    assert_eq!(begun(&mut world, 11, 5), (kept(4), vec![]));
+    assert_eq!(begun(&mut world, 12, 4), (kept(4), vec![]));
+    assert_eq!(begun(&mut world, 13, 3), (kept(3), vec![4]));
+    assert_eq!(begun(&mut world, 14, 2), (None, vec![4]));
+    // Another room has nothing of it.
+    let other = Room { name: Digest([7; 32]), id: Digest([7; 32]), version: 5 };
+    let join = Join { session: SessionId([15; 32]), room: other, ..version(9, 5) };
+    let one = world.join_as(join);
+    assert_eq!((begins_with(&world, one), newer(&world, one)), (None, vec![]));
+}
+
+#[test]
+fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
+    let mut world = world();
+    let old = announced(&mut world, version(1, 1));
+    assert_eq!(newer(&world, old), [0; 0]);
+    let new = announced(&mut world, version(2, 2));
+    let another = announced(&mut world, version(3, 2));
+    let late = announced(&mut world, version(4, 1));
+    assert_eq!((newer(&world, old), newer(&world, late)), (vec![2], vec![2]));
+    assert_eq!((newer(&world, new), newer(&world, another)), (vec![], vec![]));
+    // Who has heard it when he came does not hear it again.
+    let oldest = announced(&mut world, version(5, 0));
+    let more = announced(&mut world, version(6, 2));
+    assert_eq!((newer(&world, oldest), newer(&world, more)), (vec![2], vec![]));
+    // Who has gone, and has left nothing behind, is not there.
+    for gone in [new, another, more] {
+        world.say(gone, &ClientMessage::Leave);
+    }
+    let later = announced(&mut world, version(5, 1));
+    assert_eq!(newer(&world, later), [0; 0]);
+}
+
+#[test]
+fn who_comes_with_a_newer_version_is_not_kept_busy_by_however_many_sessions_of_older_ones() {
+    let mut world = world();
+    let old: Vec<_> = (0..150u8)
+        .map(|number| {
+            let session = SessionId([50 + number; 32]);
+            world.join_as(Join { session, ..version(number, 1) })
+        })
+        .collect();
+    world.pass(SECOND);
+    let told = |world: &World| old.iter().filter(|one| newer(world, **one) == [2]).count();
+    let new = world.join_as(version(200, 2));
+    assert_eq!(told(&world), 100);
+    world.say(new, &ClientMessage::Leave);
+    world.join_as(version(201, 2));
+    assert_eq!(told(&world), 150);
+    world.join_as(version(202, 2));
+    assert_eq!(told(&world), 150);
+}
+
+#[test]
+fn votes_for_what_is_persisted_keep_their_distance_and_are_held_again_until_there_is_a_snapshot() {
+    let mut world = world();
+    let one = announced(&mut world, version(1, 1));
+    let seq = persist(&mut world, one, b"a", &[]);
+    assert_eq!(votes_asked(&world, one), [seq]);
+    (0..100).for_each(|_| world.say(one, &ClientMessage::Persist));
+    world.pass(4 * SECOND);
+    assert_eq!(votes_asked(&world, one).len(), 1, "not before the pause is over");
+    world.pass(2 * SECOND);
+    assert_eq!(votes_asked(&world, one).len(), 2);
+    // It does not answer: it is asked again, less and less often, and never too often.
+    for _ in 0..12 {
+        world.say(one, &ClientMessage::Ping(1));
+        world.pass(10 * SECOND);
+    }
+    let asked = votes_asked(&world, one).len();
+    assert!((7..=11).contains(&asked), "{asked} votes");
+    // A vote that somebody else asks for needs not wait.
+    world.say(one, &ClientMessage::RequestVote);
+    world.pass(6 * SECOND);
+    assert!(votes_asked(&world, one).len() > asked);
+}
+
+#[test]
+fn who_asks_for_votes_all_the_time_does_not_keep_off_what_is_persisted() {
+    let mut world = world();
+    let one = announced(&mut world, version(1, 1));
+    world.say(one, &ClientMessage::RequestVote);
+    world.say(one, &ClientMessage::Persist);
+    let bytes = handed_in(b"a", &[]);
+    for _ in 0..100 {
+        world.say(one, &ClientMessage::RequestVote);
+        let seq = *votes_asked(&world, one).last().expect("it was asked");
+        world.say(one, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+        world.say(one, &ClientMessage::RequestVote);
+        if world.has(one, &ServerMessage::SnapshotWanted(seq)) {
+            return;
+        }
+        world.pass(SECOND / 10);
+    }
+    panic!("no snapshot is asked for");
+}
+
+#[test]
+fn what_a_liar_has_persisted_is_outvoted() {
+    let mut world = world();
+    let all = [1, 2, 3].map(|number| world.join_as(version(number, 1)));
+    world.pass(SECOND);
+    world.say(all[0], &ClientMessage::Persist);
+    let seq = *votes_asked(&world, all[0]).last().expect("it was asked");
+    let (lie, truth) = (handed_in(b"lie", &[]), handed_in(b"truth", &[]));
+    for (voter, bytes) in all.into_iter().zip([&lie, &truth, &truth]) {
+        world.say(voter, &ClientMessage::Vote(Vote { seq, hash: hash(bytes) }));
+    }
+    assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
+    // The one who is asked hands in the right state, with something else behind it.
+    hand_in(&mut world, all[1], seq, &lie);
+    assert_eq!(world.closed, [(all[1], CloseReason::OutOfOrder)]);
+    hand_in(&mut world, all[2], seq, &truth);
+    assert!(world.has(all[2], &ServerMessage::Persisted(seq)));
+    let next = world.join_as(version(4, 2));
+    assert_eq!(begins_with(&world, next), Some((1, b"truth".to_vec())));
+}
+
+#[test]
+fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
+    let mut world =
+        World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
+    // What is told of the room itself.
+    let told = |world: &World| {
+        let sessions = [1, 2, 9].map(|session| SessionId([session; 32]));
+        let mut of_room = world.references.clone();
+        of_room.retain(|(session, ..)| !sessions.contains(session));
+        of_room
+    };
+    let exactly =
+        |roots: &[u8]| Holding::Exactly(roots.iter().map(|root| Digest([*root; 32])).collect());
+    let one = announced(&mut world, version(1, 1));
+    persist(&mut world, one, &[b'a'; 200], &[1, 2]);
+    let two = announced(&mut world, version(2, 2));
+    persist(&mut world, two, &[b'b'; 200], &[2, 3]);
+    persist(&mut world, one, b"c", &[]);
+    let holder = told(&world)[0].0;
+    let expected = [exactly(&[1, 2]), exactly(&[1, 2, 3]), exactly(&[2, 3])];
+    assert_eq!(told(&world), expected.map(|roots| (holder, Digest([2; 32]), roots)));
+    for gone in [one, two] {
+        world.say(gone, &ClientMessage::Leave);
+    }
+    assert_eq!(told(&world).len(), 3, "the sessions are forgotten, and the room is not");
+    let gone = world.references.iter().filter(|(.., holding)| *holding == Holding::Gone);
+    assert_eq!(gone.count(), 2);
+    // Another room takes the memory, in which the names of blobs are, too: without them it would be enough.
+    let other = Room { name: Digest([7; 32]), id: Digest([7; 32]), version: 1 };
+    let three =
+        announced(&mut world, Join { session: SessionId([9; 32]), room: other, ..version(3, 1) });
+    persist(&mut world, three, &[7; 250], &[]);
+    world.say(three, &ClientMessage::Leave);
+    assert_eq!(told(&world)[3..], [(holder, Digest([2; 32]), Holding::Gone)]);
+    let again = world.join_as(version(1, 3));
+    assert_eq!(begins_with(&world, again), None);
+}
+
+#[test]
+fn a_room_that_is_in_use_again_keeps_what_is_persisted_when_idle_ones_are_forgotten() {
+    let mut world =
+        World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
+    let other = |number: u8| {
+        let digest = Digest([number; 32]);
+        let room = Room { name: digest, id: digest, version: 1 };
+        Join { session: SessionId([number; 32]), room, ..version(number, 1) }
+    };
+    let leave = |world: &mut World, one| world.say(one, &ClientMessage::Leave);
+    let one = announced(&mut world, version(1, 1));
+    persist(&mut world, one, b"first", &[]);
+    leave(&mut world, one);
+    let back = announced(&mut world, version(2, 1));
+    // More than is kept of idle rooms.
+    for number in [7, 8] {
+        let busy = announced(&mut world, other(number));
+        persist(&mut world, busy, &[7; 600], &[]);
+        leave(&mut world, busy);
+    }
+    let seq = persist(&mut world, back, b"second", &[]);
+    assert!(world.has(back, &ServerMessage::Persisted(seq)));
+    let next = announced(&mut world, version(3, 2));
+    assert_eq!(begins_with(&world, next), Some((1, b"second".to_vec())));
+    // The last one that went idle is still there, and the one before is not.
+    for (number, bytes) in [(7, None), (8, Some((1, vec![7; 600])))] {
+        let again = announced(&mut world, other(number));
+        assert_eq!(begins_with(&world, again), bytes);
+        leave(&mut world, again);
+    }
+}
+
+#[test]
+fn a_version_that_was_only_looked_at_begins_anew_with_what_was_persisted_since() {
+    let mut world = world();
+    let old = announced(&mut world, version(1, 1));
+    persist(&mut world, old, b"on monday", &[]);
+    let look = announced(&mut world, version(2, 2));
+    assert_eq!(begins_with(&world, look), Some((1, b"on monday".to_vec())));
+    let timeline = world.welcome(look).timeline;
+    persist(&mut world, old, b"on friday", &[]);
+    // As long as somebody is there all begin with the same.
+    let other = announced(&mut world, version(3, 2));
+    assert_eq!(begins_with(&world, other), Some((1, b"on monday".to_vec())));
+    for gone in [look, other] {
+        world.say(gone, &ClientMessage::Leave);
+    }
+    let later = announced(&mut world, version(4, 2));
+    assert_eq!(begins_with(&world, later), Some((1, b"on friday".to_vec())));
+    assert_ne!(world.welcome(later).timeline, timeline);
+    // Once somebody has done something it goes on.
+    world.post(later, 1);
+    world.say(later, &ClientMessage::Leave);
+    persist(&mut world, old, b"on sunday", &[]);
+    let last = announced(&mut world, version(5, 2));
+    assert_eq!(begins_with(&world, last), Some((1, b"on friday".to_vec())));
+    assert_eq!(world.events(last).len(), 1);
+}
+
+#[test]
+fn who_has_only_looked_with_another_password_keeps_nobody_out() {
+    let mut world = world();
+    let right = |number| Join { password_proof: Some(Digest([1; 32])), ..version(number, 2) };
+    let wrong = |number| Join {
+        password_proof: Some(Digest([9; 32])),
+        room: Room { id: Digest([7; 32]), ..room(2) },
+        ..version(number, 2)
+    };
+    let typo = announced(&mut world, wrong(1));
+    let refused = world.join_as(right(2));
+    assert_eq!(world.closed, [(refused, CloseReason::WrongPassword)]);
+    world.say(typo, &ClientMessage::Leave);
+    let one = announced(&mut world, right(2));
+    world.post(one, 1);
+    world.say(one, &ClientMessage::Leave);
+    // And who has done something is not pushed out.
+    let refused = world.join_as(wrong(3));
+    assert_eq!(world.closed.last(), Some(&(refused, CloseReason::WrongPassword)));
+    let again = announced(&mut world, right(4));
+    assert_eq!(world.events(again).len(), 1);
+}
+
+/// The room and the proof of another password than that of the tests.
+fn elsewhere(join: Join<'static>) -> Join<'static> {
+    let room = Room { id: Digest([7; 32]), ..join.room };
+    Join { room, password_proof: Some(Digest([9; 32])), ..join }
+}
+
+fn refused(world: &World) -> usize {
+    world.closed.iter().filter(|(_, reason)| *reason == CloseReason::WrongPassword).count()
+}
+
+#[test]
+fn a_new_version_is_begun_by_those_who_can_read_what_the_room_keeps() {
+    let mut world = world();
+    let old = announced(&mut world, version(1, 1));
+    // Nothing is kept yet: whoever comes first begins.
+    let early = announced(&mut world, elsewhere(version(2, 2)));
+    assert!(world.closed.is_empty());
+    persist(&mut world, old, b"work", &[]);
+    world.say(early, &ClientMessage::Leave);
+    // He has only looked: neither that session nor another is his.
+    for number in [2, 3] {
+        let typo = world.join_as(elsewhere(version(3, number)));
+        assert_eq!(world.closed.last(), Some(&(typo, CloseReason::WrongPassword)));
+        let one = announced(&mut world, version(4, number));
+        assert_eq!(begins_with(&world, one), Some((1, b"work".to_vec())));
+        world.say(one, &ClientMessage::Leave);
+    }
+    // Of rooms of other names nothing is said.
+    for name in [0, 2] {
+        let join = elsewhere(version(5, 3));
+        let room = Room { name: Digest([name; 32]), ..join.room };
+        let session = SessionId([100 + name; 32]);
+        announced(&mut world, Join { room, session, ..join });
+    }
+    assert_eq!(refused(&world), 2);
+}
+
+#[test]
+fn who_has_done_something_in_a_room_is_not_kept_out_by_those_who_keep_something_in_another() {
+    for has_kept in [false, true] {
+        let mut world = world();
+        let one = announced(&mut world, elsewhere(version(1, 1)));
+        if has_kept {
+            persist(&mut world, one, b"own", &[]);
+        } else {
+            world.post(one, 1);
+        }
+        world.say(one, &ClientMessage::Leave);
+        // They have a session of another version, and so another room.
+        let stranger = world.join_as(version(2, 9));
+        assert_eq!(refused(&world), usize::from(has_kept));
+        if !has_kept {
+            world.pass(SECOND);
+            persist(&mut world, stranger, b"strange", &[]);
+        }
+        let before = refused(&world);
+        let again = announced(&mut world, elsewhere(version(3, 2)));
+        assert_eq!(refused(&world), before);
+        assert_eq!(begins_with(&world, again), has_kept.then(|| (1, b"own".to_vec())));
+    }
+}
+
+#[test]
+fn a_session_is_in_one_room_and_no_room_is_a_session() {
+    let mut world = world();
+    announced(&mut world, version(1, 1));
+    let other = Join { room: Room { id: Digest([7; 32]), ..room(1) }, ..version(2, 1) };
+    let refused = world.join_as(other);
+    assert_eq!(world.closed, [(refused, CloseReason::OutOfOrder)]);
+    // Nor does a wrong password hide that.
+    let name = Room { name: Digest([7; 32]), ..room(1) };
+    let proof = Some(Digest([9; 32]));
+    let refused = world.join_as(Join { room: name, password_proof: proof, ..version(2, 1) });
+    assert_eq!(world.closed[1..], [(refused, CloseReason::OutOfOrder)]);
+    let other = Room { id: Digest([7; 32]), ..room(1) };
+    let refused = world.join_as(Join { room: other, password_proof: proof, ..version(2, 1) });
+    assert_eq!(world.closed[2..], [(refused, CloseReason::WrongPassword)]);
+    let mut session = [0; 32];
+    session[..12].copy_from_slice(b"teatime room");
+    let refused = world.join_as(Join { session: SessionId(session), ..version(2, 1) });
+    assert_eq!(world.closed[3..], [(refused, CloseReason::Malformed)]);
+}
+
+/// The only session of a room hands in a state.
+fn snapshot(world: &mut World, from: ConnId, references: References) {
+    world.got.clear();
+    let begun = world.now;
+    while votes_asked(world, from).is_empty() {
+        assert!(world.now < begun + 25 * SECOND, "it goes on without a snapshot");
+        world.pass(SECOND);
+    }
+    let seq = votes_asked(world, from)[0];
+    let mut bytes = STATE.to_vec();
+    Trailer { references, persisted: None }.append(&mut bytes);
+    world.say(from, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+    hand_in(world, from, seq, &bytes);
+}
+
+#[test]
+fn whoever_keeps_blobs_is_told_of_a_session_from_its_first_moment_to_its_last() {
+    let snapshot_after_time = 20 * SECOND;
+    let config = Config { max_idle_sessions: 0, snapshot_after_time, ..Config::default() };
+    let mut world = World::new(config);
+    let told = |world: &mut World| {
+        let told = std::mem::take(&mut world.references).into_iter();
+        told.map(|(session, room, holding)| {
+            assert_eq!((session, room), (SessionId([1; 32]), Digest([2; 32])));
+            holding
+        })
+        .collect::<Vec<_>>()
+    };
+    let one = announced(&mut world, version(1, 1));
+    assert_eq!(told(&mut world), [Holding::Awake(vec![])]);
+    let roots = vec![Digest([7; 32])];
+    let own = References { space: Digest([2; 32]), roots: roots.clone() };
+    snapshot(&mut world, one, own);
+    assert_eq!(told(&mut world), [Holding::Snapshot(roots)]);
+    // It has no say about the blobs of other rooms.
+    snapshot(&mut world, one, References { space: Digest([3; 32]), roots: vec![] });
+    assert_eq!(told(&mut world), []);
+    world.say(one, &ClientMessage::Leave);
+    assert_eq!(told(&mut world), [Holding::AtRest, Holding::Gone]);
+}

@@ -1,0 +1,183 @@
+//! A reflector in virtual time and without sockets, and small clients.
+
+use std::collections::HashMap;
+
+use teatime_reflector::{Config, ConnId, Output, Reflector, SessionKey};
+use teatime_wire::{
+    ClientMessage, CloseReason, Digest, Event, Holding, Join, Room, Send, ServerMessage, SessionId,
+    ViewId, ViewSecret, Views, Welcome,
+};
+
+pub const MS: u64 = 1_000;
+pub const SECOND: u64 = 1_000 * MS;
+
+/// A reflector and what its connections have got.
+pub struct World {
+    pub reflector: Reflector,
+    pub now: u64,
+    pub next: u64,
+    pub members: Vec<ConnId>,
+    pub session_of: HashMap<ConnId, SessionKey>,
+    /// To which blobs what refers, with its room.
+    pub references: Vec<(SessionId, Digest, Holding)>,
+    pub got: Vec<(ConnId, Vec<u8>)>,
+    pub closed: Vec<(ConnId, CloseReason)>,
+    pub attempt: u64,
+}
+
+pub fn secret(number: u8) -> ViewSecret {
+    ViewSecret([number; 32])
+}
+
+pub fn id(number: u8) -> ViewId {
+    secret(number).view_id()
+}
+
+/// The room of the tests, as this version of the app joins it.
+pub fn room(version: u32) -> Room {
+    Room { name: Digest([1; 32]), id: Digest([2; 32]), version }
+}
+
+pub fn join(number: u8) -> Join<'static> {
+    Join {
+        protocol: 1,
+        session: SessionId([1; 32]),
+        room: room(1),
+        secret: secret(number),
+        password_proof: None,
+        view_data: None,
+        ticks_per_second: 10,
+        attempt: 1,
+        resume: None,
+        agent: "test",
+    }
+}
+
+impl World {
+    pub fn new(config: Config) -> Self {
+        let reflector = Reflector::new(config, [0; 32]);
+        let (members, got, closed) = (Vec::new(), Vec::new(), Vec::new());
+        let (session_of, references) = (HashMap::new(), Vec::new());
+        let (now, next, attempt) = (0, 0, 0);
+        Self { reflector, now, next, members, session_of, references, got, closed, attempt }
+    }
+
+    pub fn connect(&mut self) -> ConnId {
+        let connection = ConnId(self.next);
+        self.next += 1;
+        self.reflector.connected(self.now, connection);
+        connection
+    }
+
+    /// Joins as the view of this number, with a new attempt each time.
+    pub fn join(&mut self, number: u8) -> ConnId {
+        self.join_as(join(number))
+    }
+
+    pub fn join_as(&mut self, join: Join<'_>) -> ConnId {
+        let connection = self.connect();
+        self.attempt += 1;
+        self.say(connection, &ClientMessage::Join(Join { attempt: self.attempt, ..join }));
+        connection
+    }
+
+    pub fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
+        self.say_raw(from, &message.encode());
+    }
+
+    pub fn say_raw(&mut self, from: ConnId, frame: &[u8]) {
+        self.reflector.received(self.now, from, frame);
+        self.obey();
+    }
+
+    pub fn post(&mut self, from: ConnId, counter: u64) {
+        self.say(from, &ClientMessage::Send(Send { counter, payload: b"post" }));
+    }
+
+    pub fn cut(&mut self, connection: ConnId) {
+        self.members.retain(|member| *member != connection);
+        self.reflector.disconnected(self.now, connection);
+        self.obey();
+    }
+
+    pub fn pass(&mut self, span: u64) {
+        let end = self.now + span;
+        while let Some(at) = self.reflector.next_timeout()
+            && at <= end
+        {
+            self.now = self.now.max(at);
+            self.reflector.handle_timeout(self.now);
+            self.obey();
+        }
+        self.now = end;
+    }
+
+    pub fn obey(&mut self) {
+        while let Some(output) = self.reflector.poll_output() {
+            match output {
+                Output::Send { connection, frame } => self.got.push((connection, frame.to_vec())),
+                Output::Broadcast { session, frame } => {
+                    let members = self.members.iter();
+                    let members = members.filter(|one| self.session_of.get(one) == Some(&session));
+                    self.got.extend(members.map(|member| (*member, frame.to_vec())));
+                }
+                Output::Enter { connection, session } => {
+                    self.members.push(connection);
+                    self.session_of.insert(connection, session);
+                }
+                Output::References { session, room, holding } => {
+                    self.references.push((session, room, holding));
+                }
+                Output::Retract { .. } => unreachable!("nothing is stored"),
+                Output::Close { connection, reason, .. } => {
+                    self.members.retain(|member| *member != connection);
+                    self.closed.push((connection, reason));
+                }
+            }
+        }
+    }
+
+    /// What a connection has got, in order.
+    pub fn messages(&self, of: ConnId) -> Vec<ServerMessage<'_>> {
+        let frames = self.got.iter().filter(|(connection, _)| *connection == of);
+        frames.map(|(_, frame)| ServerMessage::decode(frame).expect("it is a message")).collect()
+    }
+
+    pub fn welcome(&self, of: ConnId) -> Welcome {
+        let welcome = self.messages(of).into_iter().find_map(|message| match message {
+            ServerMessage::Welcome(welcome) => Some(welcome),
+            _ => None,
+        });
+        welcome.expect("it was let in")
+    }
+
+    /// All joins and exits that a connection has heard of.
+    pub fn views(&self, of: ConnId) -> Vec<(Vec<ViewId>, Vec<ViewId>)> {
+        let ids = |views: &[teatime_wire::View<'_>]| views.iter().map(|v| v.view_id).collect();
+        let each = |message| match message {
+            ServerMessage::Views(Views { exited, joined, .. }) => {
+                Some((ids(&exited), ids(&joined)))
+            }
+            _ => None,
+        };
+        self.messages(of).into_iter().filter_map(each).collect()
+    }
+
+    pub fn events(&self, of: ConnId) -> Vec<(u64, ViewId, u64)> {
+        let each = |message| match message {
+            ServerMessage::Event(Event { seq, sender, counter, .. }) => {
+                Some((seq, sender, counter))
+            }
+            _ => None,
+        };
+        self.messages(of).into_iter().filter_map(each).collect()
+    }
+
+    pub fn has(&self, of: ConnId, wanted: &ServerMessage<'_>) -> bool {
+        self.messages(of).contains(wanted)
+    }
+}
+
+pub fn world() -> World {
+    World::new(Config::default())
+}

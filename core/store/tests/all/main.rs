@@ -1,0 +1,14 @@
+//! The tests of `teatime-store`, in one binary: linking one takes as long as linking one of many.
+
+mod beside;
+mod blobs;
+mod common;
+mod damage;
+mod disk;
+mod eras;
+mod failures;
+mod histories;
+mod reflector;
+mod rooms;
+mod salvage;
+mod shared;

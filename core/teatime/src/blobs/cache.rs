@@ -1,0 +1,171 @@
+//! Pieces of blobs on this device, sealed as the server has them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use teatime_net::blobs::Nearby;
+use teatime_wire::Digest;
+
+/// What has been unfinished for so long was left behind by a program that was killed.
+const UNFINISHED: Duration = Duration::from_secs(3600);
+
+/// How many pieces this process has begun to write, whichever cache they are for.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
+/// Pieces of blobs in a directory. What was used least recently goes when there are too many bytes. Several
+/// programs may share the directory; each keeps to its bound by what it knows.
+///
+/// Whatever fails here is no failure: then the piece comes from the server.
+pub(crate) struct Cache {
+    directory: PathBuf,
+    most: u64,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    pieces: BTreeMap<Digest, Piece>,
+    /// By when they were used.
+    order: BTreeMap<u64, Digest>,
+    bytes: u64,
+    /// Counts uses.
+    clock: u64,
+}
+
+struct Piece {
+    bytes: u64,
+    used: u64,
+}
+
+impl Known {
+    fn add(&mut self, id: Digest, bytes: u64) {
+        self.forget(&id);
+        self.clock += 1;
+        self.pieces.insert(id, Piece { bytes, used: self.clock });
+        self.order.insert(self.clock, id);
+        self.bytes += bytes;
+    }
+
+    fn forget(&mut self, id: &Digest) {
+        if let Some(piece) = self.pieces.remove(id) {
+            self.order.remove(&piece.used);
+            self.bytes -= piece.bytes;
+        }
+    }
+}
+
+impl Cache {
+    /// What is in a directory, which is made if it is not there; at most so many bytes.
+    pub(crate) fn open(directory: &Path, most: u64) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let mut found: Vec<(SystemTime, Digest, u64)> = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some((id, unfinished)) = name.to_str().and_then(parse) else { continue };
+            // Another program may just have removed it.
+            let Ok(data) = entry.metadata() else { continue };
+            let Ok(modified) = data.modified() else { continue };
+            if !unfinished {
+                found.push((modified, id, data.len()));
+            } else if modified.elapsed().is_ok_and(|age| age > UNFINISHED) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        found.sort_unstable();
+        let mut known = Known::default();
+        found.into_iter().for_each(|(_, id, bytes)| known.add(id, bytes));
+        let cache = Self { directory: directory.to_owned(), most, known: Mutex::new(known) };
+        cache.limit();
+        Ok(cache)
+    }
+
+    fn with<R>(&self, run: impl FnOnce(&mut Known) -> R) -> R {
+        run(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn path(&self, id: &Digest) -> PathBuf {
+        self.directory.join(id.to_string())
+    }
+
+    fn limit(&self) {
+        while let Some(oldest) = self.with(|known| {
+            let oldest = known.order.values().next().copied();
+            oldest.filter(|_| known.bytes > self.most)
+        }) {
+            self.remove(&oldest);
+        }
+    }
+
+    fn remove(&self, id: &Digest) {
+        self.with(|known| known.forget(id));
+        // Another program may have been faster.
+        let _ = fs::remove_file(self.path(id));
+    }
+
+    fn write(&self, id: &Digest, piece: &[u8]) -> io::Result<()> {
+        // Whole under its name, or not at all, whoever else writes the same.
+        let (process, count) = (std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
+        let unfinished = self.directory.join(format!("{id}.{process}-{count}"));
+        let written = File::create(&unfinished).and_then(|mut file| file.write_all(piece));
+        let named = written.and_then(|()| fs::rename(&unfinished, self.path(id)));
+        if named.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        named
+    }
+}
+
+impl Nearby for &Cache {
+    fn look_up(&mut self, id: &Digest) -> Option<Vec<u8>> {
+        let bytes = self.with(|known| known.pieces.get(id).map(|piece| piece.bytes))?;
+        let path = self.path(id);
+        match fs::read(&path) {
+            Ok(piece) => {
+                self.with(|known| known.add(*id, bytes));
+                // For the order in which the next program finds them.
+                let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+                Some(piece)
+            }
+            Err(_) => {
+                self.remove(id);
+                None
+            }
+        }
+    }
+
+    fn keep(&mut self, id: &Digest, piece: &[u8]) {
+        if piece.len() as u64 <= self.most && self.write(id, piece).is_ok() {
+            self.with(|known| known.add(*id, piece.len() as u64));
+            self.limit();
+        }
+    }
+
+    fn discard(&mut self, id: &Digest) {
+        self.remove(id);
+    }
+}
+
+/// Of which piece a file is, and whether it may be less than that; nothing if it is none of these.
+fn parse(file: &str) -> Option<(Digest, bool)> {
+    match file.split_once('.') {
+        None => Some((digest(file)?, false)),
+        Some((id, _)) => Some((digest(id)?, true)),
+    }
+}
+
+fn digest(text: &str) -> Option<Digest> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(Digest(bytes))
+}

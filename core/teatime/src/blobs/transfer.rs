@@ -1,0 +1,86 @@
+//! A transfer on a thread of its own.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use teatime_blobs::{BlobError, Progress};
+use teatime_net::blobs::Watch;
+use teatime_net::client::Waker;
+
+/// A transfer on a thread of its own. Dropping it cancels it.
+pub struct Transfer<T> {
+    shared: Arc<Shared>,
+    result: mpsc::Receiver<Result<T, BlobError>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    cancelled: AtomicBool,
+    progress: Mutex<Progress>,
+}
+
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> Transfer<T> {
+    /// `waker` is called from that thread when there is progress, and at the end.
+    pub(crate) fn start(
+        waker: Waker,
+        run: impl FnOnce(&mut Watch<'_>) -> Result<T, BlobError> + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (sender, result) = mpsc::sync_channel(1);
+        let theirs = shared.clone();
+        std::thread::Builder::new().name("teatime-blob".into()).spawn(move || {
+            let result = run(&mut |progress| {
+                if std::mem::replace(&mut *theirs.progress(), progress) != progress {
+                    waker();
+                }
+                match theirs.cancelled.load(Ordering::Acquire) {
+                    false => ControlFlow::Continue(()),
+                    true => ControlFlow::Break(()),
+                }
+            });
+            // Whoever dropped it does not want to know.
+            let _ = sender.send(result);
+            waker();
+        })?;
+        Ok(Self { shared, result })
+    }
+}
+
+impl<T> Transfer<T> {
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        *self.shared.progress()
+    }
+
+    /// Ends it: the result will be [`BlobError::Cancelled`], unless it has come to its end just now.
+    pub fn cancel(&self) {
+        self.shared.cancelled.store(true, Ordering::Release);
+    }
+
+    /// The result, once, when it is there.
+    pub fn poll(&self) -> Option<Result<T, BlobError>> {
+        self.result.try_recv().ok()
+    }
+
+    /// Waits for the result, at most so long. It comes once.
+    pub fn wait(&self, at_most: Duration) -> Option<Result<T, BlobError>> {
+        self.result.recv_timeout(at_most).ok()
+    }
+}
+
+impl<T> Drop for Transfer<T> {
+    fn drop(&mut self) {
+        // The thread hears of it within a tenth of a second, unless its source or target takes longer; nobody
+        // shall have to wait for that.
+        self.cancel();
+    }
+}

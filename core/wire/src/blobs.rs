@@ -1,0 +1,267 @@
+//! The messages of a blob connection: chunks of blobs on their way up and down.
+//!
+//! It is a connection of its own, so that a blob never delays an event. Each request has exactly one
+//! reply, and replies come in the order of their requests.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, WireError, codec, limits};
+
+/// Where on a reflector's port blob connections are made.
+pub const BLOB_PATH: &str = "/blobs";
+
+/// The WebSocket sub-protocol that both sides of a blob connection must name.
+pub const BLOB_SUBPROTOCOL: &str = "teatime.blobs.v1";
+
+/// The version that [`Hello`] carries.
+pub const BLOB_VERSION: u16 = 1;
+
+/// What a client asks of a blob connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobRequest<'a> {
+    /// Must be the first, and comes once. Answered by [`BlobReply::Ready`].
+    Hello(Hello<'a>),
+    /// Which of these chunks are not there? Answered by [`BlobReply::Wanted`].
+    Offer(Vec<Digest>),
+    /// A chunk, to be kept. Answered by [`BlobReply::Stored`].
+    Chunk(&'a [u8]),
+    /// The manifest of a blob of which all chunks are there. Answered by [`BlobReply::Complete`], or by
+    /// [`BlobReply::Unknown`] with the first chunk that is not there.
+    Manifest(&'a [u8]),
+    /// Asks for a chunk or a manifest. Answered by [`BlobReply::Content`] or [`BlobReply::Unknown`].
+    Get(Digest),
+}
+
+/// Begins a blob connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello<'a> {
+    /// [`BLOB_VERSION`] of the client.
+    pub version: u16,
+    /// Whose blobs. With a password nobody can guess it who does not know the password.
+    pub space: Digest,
+    /// Name and version of the client program, for the log.
+    pub agent: &'a str,
+}
+
+/// What a server answers on a blob connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobReply<'a> {
+    /// The connection can be used, within these limits.
+    Ready(BlobLimits),
+    /// Those of the offered chunks that are not there.
+    Wanted(Vec<Digest>),
+    /// A chunk is kept.
+    Stored(Digest),
+    /// A blob is there whole, as durably as the operator wants it.
+    Complete(Digest),
+    /// What was asked for.
+    Content(&'a [u8]),
+    /// It is not there.
+    Unknown(Digest),
+    /// What was sent cannot be kept.
+    Refused(Refused),
+}
+
+/// What a server takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobLimits {
+    /// Largest blob in bytes.
+    pub max_blob: u64,
+    /// How many bytes still fit, what surrounds them included.
+    pub room: u64,
+}
+
+/// Why something cannot be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The blob is larger than the server takes.
+    TooLarge,
+    /// The space, or the server, has as much as it takes.
+    NoRoom,
+    /// The server's disk is full.
+    DiskFull,
+    /// The server's storage fails.
+    Failed,
+}
+
+const HELLO: u8 = 1;
+const OFFER: u8 = 2;
+const CHUNK: u8 = 3;
+const MANIFEST: u8 = 4;
+const GET: u8 = 5;
+
+const READY: u8 = 1;
+const WANTED: u8 = 2;
+const STORED: u8 = 3;
+const COMPLETE: u8 = 4;
+const CONTENT: u8 = 5;
+const UNKNOWN: u8 = 6;
+const REFUSED: u8 = 7;
+
+fn bytes(frame: &[u8]) -> Result<&[u8], WireError> {
+    Ok(codec::body::<&serde_bytes::Bytes>(frame)?.as_ref())
+}
+
+fn digests(body: &[u8]) -> Result<Vec<Digest>, WireError> {
+    let digests: Vec<Digest> = codec::body(body)?;
+    if digests.len() > limits::MAX_OFFER {
+        return Err(WireError::TooLarge("list of chunks"));
+    }
+    Ok(digests)
+}
+
+fn fits(frame: &[u8]) -> Result<(), WireError> {
+    if frame.len() > limits::MAX_BLOB_FRAME {
+        return Err(WireError::TooLarge("frame"));
+    }
+    Ok(())
+}
+
+impl<'a> BlobRequest<'a> {
+    /// The bytes of one frame.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Hello(body) => codec::encode(HELLO, body),
+            Self::Offer(body) => codec::encode(OFFER, body),
+            Self::Chunk(body) => codec::encode_bytes(CHUNK, body),
+            Self::Manifest(body) => codec::encode_bytes(MANIFEST, body),
+            Self::Get(body) => codec::encode(GET, body),
+        }
+    }
+
+    /// Reads one frame. Untrusted bytes are welcome: whatever is not exactly one message within
+    /// the [limits] is an error.
+    pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
+        fits(frame)?;
+        let (tag, body) = codec::split(frame)?;
+        Ok(match tag {
+            HELLO => {
+                let hello: Hello<'_> = codec::body(body)?;
+                if hello.agent.len() > limits::MAX_AGENT {
+                    return Err(WireError::TooLarge("agent"));
+                }
+                Self::Hello(hello)
+            }
+            OFFER => Self::Offer(digests(body)?),
+            CHUNK => {
+                let chunk = bytes(body)?;
+                if chunk.len() > limits::MAX_BLOB_CHUNK {
+                    return Err(WireError::TooLarge("chunk"));
+                }
+                Self::Chunk(chunk)
+            }
+            MANIFEST => Self::Manifest(bytes(body)?),
+            GET => Self::Get(codec::body(body)?),
+            other => return Err(WireError::UnknownMessage(other)),
+        })
+    }
+}
+
+impl<'a> BlobReply<'a> {
+    /// The bytes of one frame.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Ready(body) => codec::encode(READY, body),
+            Self::Wanted(body) => codec::encode(WANTED, body),
+            Self::Stored(body) => codec::encode(STORED, body),
+            Self::Complete(body) => codec::encode(COMPLETE, body),
+            Self::Content(body) => codec::encode_bytes(CONTENT, body),
+            Self::Unknown(body) => codec::encode(UNKNOWN, body),
+            Self::Refused(body) => codec::encode(REFUSED, &body.number()),
+        }
+    }
+
+    /// Reads one frame. Untrusted bytes are welcome: whatever is not exactly one message within
+    /// the [limits] is an error.
+    pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
+        fits(frame)?;
+        let (tag, body) = codec::split(frame)?;
+        Ok(match tag {
+            READY => Self::Ready(codec::body(body)?),
+            WANTED => Self::Wanted(digests(body)?),
+            STORED => Self::Stored(codec::body(body)?),
+            COMPLETE => Self::Complete(codec::body(body)?),
+            CONTENT => Self::Content(bytes(body)?),
+            UNKNOWN => Self::Unknown(codec::body(body)?),
+            REFUSED => Self::Refused(
+                Refused::from_number(codec::body(body)?)
+                    .ok_or(WireError::Frame("it is refused for no known reason"))?,
+            ),
+            other => return Err(WireError::UnknownMessage(other)),
+        })
+    }
+}
+
+impl Refused {
+    const ALL: [Self; 4] = [Self::TooLarge, Self::NoRoom, Self::DiskFull, Self::Failed];
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::TooLarge => 1,
+            Self::NoRoom => 2,
+            Self::DiskFull => 3,
+            Self::Failed => 4,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|refused| refused.number() == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Digest = Digest([7; 32]);
+
+    #[test]
+    fn every_message_comes_back_and_every_shortened_or_prolonged_one_is_refused() {
+        let requests = [
+            BlobRequest::Hello(Hello { version: 1, space: ID, agent: "test" }),
+            BlobRequest::Offer(vec![ID, Digest([8; 32])]),
+            BlobRequest::Chunk(b"chunk"),
+            BlobRequest::Manifest(b"manifest"),
+            BlobRequest::Get(ID),
+        ];
+        for request in requests {
+            let mut frame = request.encode();
+            assert_eq!(BlobRequest::decode(&frame).expect("it is one"), request);
+            for length in 0..frame.len() {
+                assert!(BlobRequest::decode(&frame[..length]).is_err(), "{request:?} {length}");
+            }
+            frame.push(0);
+            assert!(BlobRequest::decode(&frame).is_err(), "{request:?}");
+        }
+        let replies = [
+            BlobReply::Ready(BlobLimits { max_blob: 1 << 31, room: u64::MAX }),
+            BlobReply::Wanted(vec![]),
+            BlobReply::Stored(ID),
+            BlobReply::Complete(ID),
+            BlobReply::Content(&[1; 70_000]),
+            BlobReply::Unknown(ID),
+            BlobReply::Refused(Refused::DiskFull),
+        ];
+        for reply in replies {
+            let mut frame = reply.encode();
+            assert_eq!(BlobReply::decode(&frame).expect("it is one"), reply);
+            for length in 0..frame.len().min(100) {
+                assert!(BlobReply::decode(&frame[..length]).is_err(), "{length}");
+            }
+            frame.push(0);
+            assert!(BlobReply::decode(&frame).is_err());
+        }
+    }
+
+    #[test]
+    fn what_exceeds_a_limit_is_refused() {
+        let chunk = vec![0; limits::MAX_BLOB_CHUNK + 1];
+        assert!(BlobRequest::decode(&BlobRequest::Chunk(&chunk).encode()).is_err());
+        assert!(BlobRequest::decode(&BlobRequest::Chunk(&chunk[1..]).encode()).is_ok());
+        let offer = vec![ID; limits::MAX_OFFER + 1];
+        assert!(BlobRequest::decode(&BlobRequest::Offer(offer).encode()).is_err());
+        let frame = vec![0x92; limits::MAX_BLOB_FRAME + 1];
+        assert!(matches!(BlobReply::decode(&frame), Err(WireError::TooLarge(_))));
+        assert!(BlobReply::decode(&[0x92, REFUSED, 9]).is_err());
+    }
+}

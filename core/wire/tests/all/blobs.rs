@@ -1,0 +1,85 @@
+//! Golden vectors of blob connections, put together here by hand from the MessagePack specification; and
+//! whatever arrives, reading it ends well.
+
+use proptest::prelude::*;
+use teatime_wire::limits::*;
+use teatime_wire::{BlobLimits, BlobReply, BlobRequest, Digest, Hello, Refused, Trailer};
+
+const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+    digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
+}
+
+#[test]
+fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
+    let a = Digest([0xaa; 32]);
+    // c4: a byte string with an 8-bit length; 93: an array of three; a1: a string of one.
+    let digest = format!("c4 20 {}", "aa".repeat(32));
+    for (request, expected) in [
+        (
+            BlobRequest::Hello(Hello { version: 1, space: a, agent: "t" }),
+            format!("92 01 93 01 {digest} a1 74"),
+        ),
+        (BlobRequest::Offer(vec![a, a]), format!("92 02 92 {digest} {digest}")),
+        (BlobRequest::Chunk(b"x"), "92 03 c4 01 78".into()),
+        (BlobRequest::Manifest(b"x"), "92 04 c4 01 78".into()),
+        (BlobRequest::Get(a), format!("92 05 {digest}")),
+    ] {
+        assert_eq!(request.encode(), hex(&expected), "{request:?}");
+    }
+    for (reply, expected) in [
+        (
+            BlobReply::Ready(BlobLimits { max_blob: 5, room: u64::MAX }),
+            "92 01 92 05 cf ffffffffffffffff".into(),
+        ),
+        (BlobReply::Wanted(vec![a]), format!("92 02 91 {digest}")),
+        (BlobReply::Stored(a), format!("92 03 {digest}")),
+        (BlobReply::Complete(a), format!("92 04 {digest}")),
+        (BlobReply::Content(b"x"), "92 05 c4 01 78".into()),
+        (BlobReply::Unknown(a), format!("92 06 {digest}")),
+        (BlobReply::Refused(Refused::TooLarge), "92 07 01".into()),
+        (BlobReply::Refused(Refused::NoRoom), "92 07 02".into()),
+        (BlobReply::Refused(Refused::DiskFull), "92 07 03".into()),
+        (BlobReply::Refused(Refused::Failed), "92 07 04".into()),
+    ] {
+        assert_eq!(reply.encode(), hex(&expected), "{reply:?}");
+    }
+}
+
+#[test]
+fn the_protocol_page_lists_every_limit_as_the_code_has_it() {
+    for (name, value) in [
+        ("BLOB_CHUNK", BLOB_CHUNK),
+        ("MAX_BLOB_CHUNK", MAX_BLOB_CHUNK),
+        ("MAX_CHUNKS", MAX_CHUNKS),
+        ("MAX_BLOB_FRAME", MAX_BLOB_FRAME),
+        ("MAX_OFFER", MAX_OFFER),
+    ] {
+        assert!(PROTOCOL.contains(&format!("| {name} | {value}")), "{name} is {value}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bodies_behind_every_tag_never_panic(
+        tag in 0u8..12,
+        body in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let frame = [&[0x92, tag], &body[..]].concat();
+        let _ = BlobRequest::decode(&frame);
+        let _ = BlobReply::decode(&frame);
+    }
+
+    #[test]
+    fn arbitrary_ends_of_snapshots_never_panic(
+        front in proptest::collection::vec(any::<u8>(), 0..200),
+        count in any::<[u8; 4]>(),
+        part in 1usize..100,
+    ) {
+        let bytes = [&front[..], &count, b"TEATRAIL"].concat();
+        let parts: Vec<_> = bytes.chunks(part).collect();
+        let _ = Trailer::split(&parts);
+    }
+}

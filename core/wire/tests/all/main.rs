@@ -1,0 +1,5 @@
+//! The tests of `teatime-wire`, in one binary: linking one takes as long as linking one of many.
+
+mod blobs;
+mod robustness;
+mod vectors;
