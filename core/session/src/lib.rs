@@ -39,4 +39,4 @@ pub use step::Stepped;
 pub use subscriptions::{Delivery, Handling, SubscriptionId, WILDCARD};
 #[cfg(feature = "recording")]
 pub use tape::Taped;
-pub use teatime_base::BrokenSeal;
+pub use teatime_base::BrokenSealError;
