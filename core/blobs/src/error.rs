@@ -13,7 +13,6 @@ pub struct Progress {
 
 /// What can go wrong with a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum BlobError {
     /// The blob is larger than the server takes, or any server can. Nothing has been sent.
     #[error("the blob has {size} bytes, at most {most} are taken")]

@@ -121,7 +121,6 @@ impl Config {
 
 /// What is wrong with a [`Config`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ConfigError {
     /// The room name is empty or too long.
     #[error("the room name must have 1 to {MAX_ROOM_NAME} bytes")]

@@ -71,7 +71,6 @@ impl ConnectionState {
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum DisconnectReason {
     /// No connection could be made.
     Unreachable(String),
@@ -171,7 +170,6 @@ impl fmt::Display for NewerVersion {
 
 /// Why what was persisted is [not kept](SessionEvent::NotPersisted), to be told to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum NotPersisted {
     /// The reflector cannot store it, for this reason. It tries again, unless what it has stored before is damaged.
     NotStored(String),
@@ -196,7 +194,6 @@ impl fmt::Display for NotPersisted {
 
 /// What the client tells its owner.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum SessionEvent {
     /// The connection changed its state; with a reason if it got worse.
     Connection(ConnectionState, Option<DisconnectReason>),

@@ -122,7 +122,6 @@ impl<M, A: Data, F: Fn(&mut M, &mut Cx<'_, M>, &A) + Copy + 'static> Handler<M, 
 
 /// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum QueryError {
     /// There is no such model (any more).
     #[error("there is no model {0}")]

@@ -128,7 +128,6 @@ pub struct PersistedData {
 
 /// Why a model could not persist something. What was persisted before stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum PersistError {
     /// Another model than the root model.
     #[error("only the root model may persist data")]
