@@ -182,7 +182,7 @@ pub unsafe extern "C" fn tea_session_poll(
                     && let Some(told) = driver.poll_event()
                 {
                     wake |= matches!(told, SessionEvent::ViewReady);
-                    let (event, message) = of_session(batch, told);
+                    let Some((event, message)) = of_session(batch, told) else { continue };
                     // SAFETY: the caller of every export promises room for `capacity` events.
                     unsafe { events.add(spans.len()).write(event) };
                     spans.push(message);
@@ -243,12 +243,11 @@ fn published(
     }
 }
 
-/// An event of the session, and where its message stands in the batch. Each kind that fills in more than
-/// one member has a function of its own.
-fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>) {
+/// An event of the session for C, and where its message stands in the batch. `None` for events that C programs do not get.
+fn of_session(batch: &mut Batch, told: SessionEvent) -> Option<(tea_event, Range<usize>)> {
     use tea_event_kind as kind;
     let new = tea_event::new;
-    match told {
+    Some(match told {
         SessionEvent::Connection(state, reason) => of_connection(batch, state, reason),
         SessionEvent::ViewReady => (new(kind::ViewReady), NO_MESSAGE),
         SessionEvent::ViewLost => (new(kind::ViewLost), NO_MESSAGE),
@@ -277,9 +276,9 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>
             };
             (tea_event { status, ..new(kind::NotPersisted) }, batch.message(why))
         }
-        // A build with recordings; the library for C has none.
-        other => (new(kind::Fault), batch.message(format_args!("{other:?}"))),
-    }
+        // C programs cannot ask for recordings.
+        SessionEvent::FaultRecorded(_) => return None,
+    })
 }
 
 /// Where the message of an event without one stands.

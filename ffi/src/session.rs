@@ -424,7 +424,7 @@ pub unsafe extern "C" fn tea_session_is_synced(
     session: *const tea_session,
     synced: *mut bool,
 ) -> tea_status {
-    get(session, synced, "synced", |driver| driver.synced())
+    get(session, synced, "synced", |driver| driver.is_synced())
 }
 
 /// Whether the root model has persisted data that the reflector has not stored yet. Until it has, a later version of
@@ -435,7 +435,7 @@ pub unsafe extern "C" fn tea_session_has_unpersisted(
     session: *const tea_session,
     unpersisted: *mut bool,
 ) -> tea_status {
-    get(session, unpersisted, "unpersisted", |driver| driver.unpersisted())
+    get(session, unpersisted, "unpersisted", |driver| driver.has_unpersisted())
 }
 
 /// The newest version of the app that is or was in this room, if it is newer than this one; otherwise 0.

@@ -3,6 +3,7 @@
 
 pub mod certificates;
 pub mod ledger;
+pub mod pace;
 pub mod play;
 pub mod program;
 pub mod proxy;

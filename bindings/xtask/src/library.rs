@@ -53,20 +53,13 @@ impl Library {
     }
 
     pub(crate) fn build(&self) -> Result<Built> {
-        let mut child = self.command().spawn().map_err(|error| format!("cargo: {error}"))?;
-        let mut files = Vec::new();
-        for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
-            let line = line.map_err(|error| format!("cargo: {error}"))?;
-            let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
-            // Messages about the crates that it needs come before.
-            if message["reason"] == "compiler-artifact" && is_library(&message["target"]) {
-                let names = message["filenames"].as_array().into_iter().flatten();
-                files = names.filter_map(|name| name.as_str().map(PathBuf::from)).collect();
-            }
-        }
-        if !child.wait().map_err(|error| format!("cargo: {error}"))?.success() {
-            return Err(format!("{} was not built", self.manifest.display()));
-        }
+        // Messages about the crates that it needs come before.
+        let built = artifacts(self.command())?
+            .into_iter()
+            .rfind(|message| is_library(&message["target"]))
+            .ok_or_else(|| format!("{} has no library", self.manifest.display()))?;
+        let names = built["filenames"].as_array().into_iter().flatten();
+        let files: Vec<_> = names.filter_map(|name| name.as_str().map(PathBuf::from)).collect();
         let find = |wanted: &[&str]| {
             let is = |file: &&PathBuf| {
                 file.extension().is_some_and(|one| wanted.iter().any(|wanted| one == *wanted))
@@ -78,27 +71,39 @@ impl Library {
 
     fn command(&self) -> Command {
         let mut command = self.cargo.as_ref().map_or_else(cargo, Command::new);
+        let is_ours = self.manifest.starts_with(root());
         command
             .arg(if self.only.is_some() { "rustc" } else { "build" })
             // An app's own crate has versions of its own.
-            .args(self.manifest.starts_with(root()).then_some("--locked"))
+            .args(is_ours.then_some("--locked"))
+            .args(self.packages(is_ours))
             .args(["--lib", "--manifest-path"])
             .arg(&self.manifest)
             .args(["--profile", &self.profile])
-            .args(["--message-format", "json-render-diagnostics"])
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // An app's own settings of cargo are found from there.
-            .current_dir(self.manifest.parent().unwrap_or(&self.manifest))
-            .stdout(Stdio::piped());
+            .current_dir(self.manifest.parent().unwrap_or(&self.manifest));
         if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
             let target = std::path::absolute(target).unwrap_or_default();
             command.env("CARGO_TARGET_DIR", target);
         }
+        command.args(MESSAGES);
         if let Some((kind, arguments)) = &self.only {
             command.args(["--crate-type", kind, "--"]).args(arguments);
         }
         command
+    }
+
+    /// Names the packages to build, if there are others besides this one. An app's own crate is in another workspace,
+    /// and `cargo rustc` builds one package only.
+    fn packages(&self, is_ours: bool) -> Vec<String> {
+        let along = along();
+        if !is_ours || self.only.is_some() || along.is_empty() {
+            return Vec::new();
+        }
+        let folder = self.manifest.parent().unwrap_or(&self.manifest);
+        [vec!["--package".to_owned(), format!("path+file://{}", folder.display())], along].concat()
     }
 }
 
@@ -112,9 +117,47 @@ impl Built {
     }
 }
 
+/// Has cargo build a program of the workspace.
+pub(crate) fn program(package: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.current_dir(root()).args(["build", "--quiet", "--locked", "--bins"]);
+    command.args(["--package", package]).args(along()).args(MESSAGES);
+    let built = artifacts(command)?;
+    let of_it = built.iter().find(|message| message["target"]["name"] == package);
+    let path = of_it.and_then(|message| message["executable"].as_str());
+    path.map(PathBuf::from).ok_or_else(|| format!("cargo has built no program {package}"))
+}
+
+/// Has cargo say what it builds, one JSON object a line.
+const MESSAGES: [&str; 2] = ["--message-format", "json-render-diagnostics"];
+
+/// Runs cargo, and returns what it says of everything that it has built, in this order.
+fn artifacts(mut command: Command) -> Result<Vec<serde_json::Value>> {
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo: {error}"))?;
+    let mut built = Vec::new();
+    for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
+        let line = line.map_err(|error| format!("cargo: {error}"))?;
+        let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+        if message["reason"] == "compiler-artifact" {
+            built.push(message);
+        }
+    }
+    let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
+    if status.success() { Ok(built) } else { Err(format!("{command:?}: {status}")) }
+}
+
 fn is_library(target: &serde_json::Value) -> bool {
     let kinds = target["crate_types"].as_array().into_iter().flatten();
     kinds.into_iter().any(|kind| kind == "cdylib" || kind == "staticlib")
+}
+
+/// Arguments that make cargo build other packages of the workspace in the same run: those that `TEATIME_ALONG` names.
+/// Cargo then gives every crate the features that these packages ask for as well, so that crates which the tests have
+/// compiled with those features are not compiled again.
+pub(crate) fn along() -> Vec<String> {
+    let names = std::env::var("TEATIME_ALONG").unwrap_or_default();
+    names.split_whitespace().flat_map(|name| ["--package".to_owned(), name.to_owned()]).collect()
 }
 
 /// The cargo that runs this, without what it has told of this crate: build scripts that look at it would

@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::files::{at, copy, run, write};
-use crate::library::{Library, cargo};
+use crate::library::{self, Library};
 use crate::{Result, package, root};
 
 /// The name of the library, whatever crate it comes from: the packages for Swift and Kotlin look for
@@ -24,9 +25,10 @@ pub(crate) fn library(folder: Option<PathBuf>, profile: &str) -> Result<Library>
 /// Generates code for a language from a library.
 pub(crate) fn generate(language: &str, library: &Path, into: &Path) -> Result<()> {
     at(into, fs::create_dir_all(into))?;
-    run(cargo()
+    run(Command::new(library::program("generate")?)
+        // It asks cargo about the packages of the workspace.
         .current_dir(root())
-        .args(["run", "--quiet", "--locked", "--package", "generate", "--", "generate"])
+        .arg("generate")
         .args(["--language", language, "--no-format", "--out-dir"])
         .arg(into)
         .arg("--library")
@@ -81,7 +83,7 @@ pub(crate) fn kotlin(library: &Library, own: Option<&Path>) -> Result<()> {
     let target = native.join(format!("lib{NAME}.{extension}"));
     copy(shared, &target)?;
     if library.profile == "release" && cfg!(not(target_vendor = "apple")) {
-        run(std::process::Command::new("strip").arg("--strip-unneeded").arg(&target))?;
+        run(Command::new("strip").arg("--strip-unneeded").arg(&target))?;
     }
     Ok(())
 }

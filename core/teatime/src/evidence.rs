@@ -7,7 +7,7 @@
 //! does not know, it cannot name the event.
 //!
 //! The same directory gets a [recording](crate::recording) of what led to the first handler that panics, or
-//! that fails in a model of another language. [`SessionEvent::FaultKept`] says where.
+//! that fails in a model of another language. [`SessionEvent::FaultRecorded`] says where.
 //!
 //! ```no_run
 //! # use teatime::{App, Cx, handlers, model};
@@ -27,8 +27,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-pub use teatime_session::diff::{Diff, Moment, Right, Since, Why, diff};
-pub use teatime_session::evidence::Evidence;
+pub use teatime_session::forensics::diff::{Diff, Moment, Right, Since, SinceError, diff};
+pub use teatime_session::forensics::evidence::Evidence;
 use teatime_session::{Client, Divergence, SessionEvent};
 use teatime_vm::recording::RecordingError;
 

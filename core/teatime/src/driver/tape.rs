@@ -90,7 +90,7 @@ fn save_fault(fault: &Fault, client: &Client) -> Option<SessionEvent> {
         ),
         None => Err("the inputs that led to the fault were too many to record".to_owned()),
     };
-    Some(SessionEvent::FaultKept(saved))
+    Some(SessionEvent::FaultRecorded(saved))
 }
 
 impl Driver {

@@ -11,7 +11,6 @@ import kotlinx.coroutines.channels.trySendBlocking
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
-import sun.misc.Signal
 import teatime.Reflector
 import teatime.TeatimeException
 
@@ -31,7 +30,7 @@ fun main(arguments: Array<String>): Unit = exitProcess(
 private fun chat(arguments: Arguments): Int {
     val local = if (arguments.reflector == null) Reflector.local() else null
     val model = ChatModel(arguments.room(arguments.reflector ?: local?.url.orEmpty()))
-    for (signal in listOf("INT", "TERM")) Signal.handle(Signal(signal)) { model.leave() }
+    onSignals { model.leave() }
     val front = if (arguments.json) JsonFront() else PlainFront()
     runBlocking { chat(model, front, lines(System.`in`)) }
     local?.close()

@@ -13,11 +13,12 @@ import kotlinx.serialization.json.jsonPrimitive
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Assertions.fail
 
-/** The program in a process of its own. */
-class Program(vararg arguments: String) : AutoCloseable {
+/** The program in a process of its own, which a shell may start in the background with SIGINT ignored. */
+class Program(vararg arguments: String, inBackground: Boolean = false) : AutoCloseable {
     private val process = ProcessBuilder(
-        listOf(File(System.getProperty("java.home"), "bin/java").path, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
-            "-cp", System.getProperty("java.class.path"), "teatime.chat.MainKt") + arguments,
+        (if (inBackground) listOf("sh", "-c", "trap '' INT; exec \"$@\"", "sh") else emptyList()) +
+            listOf(File(System.getProperty("java.home"), "bin/java").path, "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC", "-cp", System.getProperty("java.class.path"), "teatime.chat.MainKt") + arguments,
     ).start()
     private val printed = LinkedBlockingQueue<String>()
     private val input = process.outputStream.bufferedWriter()

@@ -140,8 +140,8 @@ class TerminalTest {
 
     @Test
     fun `without a reflector it says so once keeps trying and stops on a signal`() {
-        for (signal in listOf("INT", "TERM")) {
-            Program("--json", "--reflector", "127.0.0.1:1").use { chat ->
+        for ((signal, inBackground) in listOf("INT" to false, "INT" to true, "TERM" to false)) {
+            Program("--json", "--reflector", "127.0.0.1:1", inBackground = inBackground).use { chat ->
                 assertEquals("UNREACHABLE", chat.await("error").text("code"))
                 chat.signal(signal)
                 assertEquals(0, chat.exitCode())
