@@ -1,9 +1,9 @@
 /*
- * A model written in C: a ball that moves, bounces off the walls of a box, and starts anew wherever
- * it is when somebody clicks. Everyone who runs this sees the ball at the same place, bit for bit.
+ * A model written in C: a ball that moves, bounces off the walls of a box, and takes another direction
+ * when a participant clicks. All participants see the ball at the same place, bit for bit.
  *
- * ball [URL [ROOM]]: prints the ball ten times a second; a line on standard input is click or vote;
- * the end of input leaves. Build it with: cc -ffp-contract=off ball.c $(pkg-config --cflags --libs
+ * ball [URL [ROOM]] prints the ball ten times a second. A line on standard input is click or vote. The
+ * end of input leaves the session. Build it with: cc -ffp-contract=off ball.c $(pkg-config --cflags --libs
  * teatime) -o ball
  */
 #define _POSIX_C_SOURCE 200809L
@@ -14,7 +14,7 @@
 
 #include <teatime.h>
 
-/* The model. The same on every machine: nothing but its state and its context decides. */
+/* The model. It reads its state and its context only, so it is the same on every machine. */
 
 struct ball {
     double x, y;     /* in a box of 1000 x 1000 */
@@ -136,7 +136,7 @@ static void print_ball(void) {
     tea_value *answer;
     tea_payload ball;
     if (tea_session_query(session, TEA_ROOT_MODEL, TEA_STR("ball"), tea_nil(), TEA_FORMAT_JSON, &answer)) return;
-    if (!tea_value_data(answer, &ball))
+    if (!tea_value_payload(answer, &ball))
         printf("{\"event\":\"ball\",\"ball\":%.*s}\n", (int)ball.len, (const char *)ball.ptr);
     tea_value_free(answer);
 }
@@ -155,7 +155,7 @@ static bool on_event(const tea_event *event) {
     return event->kind != TEA_EVENT_KIND_CONNECTION || event->connection != TEA_CONNECTION_FAILED;
 }
 
-/* Reads what was typed; false at the end. */
+/* Reads what the user typed. False at the end of input. */
 static bool obey(void) {
     char line[256];
     ssize_t length = read(STDIN_FILENO, line, sizeof line - 1);

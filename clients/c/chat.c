@@ -1,6 +1,6 @@
 /*
- * A chat for a terminal (--plain) and for programs (--json). The model comes with the library; this
- * is its view. Build it with: cc chat.c $(pkg-config --cflags --libs teatime) -o chat
+ * A chat for a terminal (--plain) and for other programs (--json). The library has the model; this
+ * program is the view. Build it with: cc chat.c $(pkg-config --cflags --libs teatime) -o chat
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -46,7 +46,7 @@ static bool is(tea_str text, const char *other) {
 
 static tea_payload data_of(tea_value *value) {
     tea_payload data;
-    check(tea_value_data(value, &data), 1);
+    check(tea_value_payload(value, &data), 1);
     return data;
 }
 
@@ -91,7 +91,7 @@ static void print_failure(tea_status status, tea_str message) {
     print_error(code, message);
 }
 
-/* In JSON all lines, in plain text those that have come since last time. */
+/* All lines in JSON; in plain text the lines that are new since the last time. */
 static void print_history(void) {
     tea_value *history = ask("history", tea_nil(), json ? TEA_FORMAT_JSON : TEA_FORMAT_MSGPACK), *plain;
     tea_payload lines, line;
@@ -152,7 +152,7 @@ static tea_status publish(const char *event, tea_payload data) {
     return tea_session_publish(session, TEA_STR("input"), tea_text(event), data, &receipt);
 }
 
-/* The model stands as it stood when this view had joined. */
+/* The model stands as it was when this view had just joined. */
 static void build_view(void) {
     tea_value *history = ask("history", tea_nil(), TEA_FORMAT_MSGPACK);
     tea_payload lines, line;
@@ -160,7 +160,7 @@ static void build_view(void) {
     size_t size;
     uint32_t participants;
     bool mine = false;
-    check(tea_session_participants(session, &participants), 1);
+    check(tea_session_participant_count(session, &participants), 1);
     check(tea_payload_enter(data_of(history), &lines), 1);
     while (tea_payload_next(&lines, &line) == TEA_STATUS_OK) {
         check(tea_payload_get(line, TEA_STR("/view_id"), &line), 1);
@@ -168,7 +168,7 @@ static void build_view(void) {
             mine |= size == sizeof me.bytes && !memcmp(writer, me.bytes, size);
     }
     tea_value_free(history);
-    /* What others said who are gone is not for me. */
+    /* The lines of earlier participants are not for this user. */
     if (participants == 1 && !mine) publish("reset", tea_json("\"for new participants\""));
     live = true;
     new_lines = SIZE_MAX;
@@ -272,7 +272,7 @@ static void pull(void) {
         for (at = 0; at < count; at++) on_event(&events[at]);
     } while (count == 64);
     if (new_lines) print_history();
-    if (fflush(stdout)) exit(1); /* nobody reads any more */
+    if (fflush(stdout)) exit(1); /* the reader has closed the pipe */
 }
 
 static tea_status post(tea_str text) {
@@ -312,7 +312,7 @@ static tea_status obey_json(tea_str line) {
     return status;
 }
 
-/* What has been read and not been done yet. */
+/* Input that has been read and not been handled yet. */
 static char *input;
 static size_t filled, room;
 static bool ended;
@@ -325,7 +325,7 @@ static void read_input(void) {
     else if (got == 0 || errno != EINTR) ended = true;
 }
 
-/* Does the first line; false if there is none, or if it must wait. */
+/* Handles the first line. False if there is no whole line, or if it must wait. */
 static bool obey_line(void) {
     char *end = filled ? memchr(input, '\n', filled) : NULL;
     tea_str line = {input, end ? (size_t)(end - input) : filled};
@@ -340,7 +340,7 @@ static bool obey_line(void) {
     return true;
 }
 
-/* Trusts the certificates in a file. */
+/* Makes the config trust the certificates in a file. */
 static void trust(tea_config *config, const char *name) {
     static char pem[65536];
     tea_str text = {pem, 0};
@@ -354,7 +354,7 @@ static void trust(tea_config *config, const char *name) {
     check(tea_config_set_trusted_certificates(config, text), 2);
 }
 
-/* Takes flags and link; flags override the link. Joins. */
+/* Reads flags and link, and joins. Flags override the link. */
 static void join(int argc, char **argv) {
     static const struct option flags[] = {
         {"reflector", 1, NULL, 0}, {"name", 1, NULL, 1}, {"password", 1, NULL, 2},
@@ -374,7 +374,7 @@ static void join(int argc, char **argv) {
     }
     json = given[5];
     if (argc > optind + 1 || (given[4] && given[5])) usage();
-    if (optind < argc) { /* lives as long as the program: so do its parts */
+    if (optind < argc) { /* never freed, because its parts are used until the end */
         check(tea_link_parse(tea_text(argv[optind]), TEA_FORMAT_MSGPACK, &from_link), 2);
         if (!text_at(data_of(from_link), "/app", &app_id) || !is(app_id, TEA_CHAT_APP)) usage();
         for (n = 0; n < 4; n++) text_at(data_of(from_link), paths[n], &parts[n]);
@@ -425,7 +425,7 @@ int main(int argc, char **argv) {
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, &before); /* they come while it waits, and only then */
+    sigprocmask(SIG_BLOCK, &signals, &before); /* signals arrive while poll waits, and only then */
     join(argc, argv);
     check(tea_session_fd(session, &wait[0].fd), 1);
     while (!interrupted) {

@@ -1,4 +1,4 @@
-//! Apps: the models that a session is made of.
+//! Apps: the models that sessions run.
 
 use parking_lot::Mutex;
 use teatime::AppBuilder;
@@ -10,13 +10,14 @@ use crate::out::Check;
 use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 
-/// An app: the models that its sessions are made of. Free it with tea_app_free; sessions and
-/// configurations that were made from it do not need it any more.
+/// An app: an id, a version, and the models that its sessions run. Free it with tea_app_free. Configs and sessions
+/// made from it do not need the handle.
+#[derive(Debug)]
 pub struct tea_app {
     _opaque: [u8; 0],
 }
 
-/// What has been declared, and the app that came of it once somebody wanted it.
+/// The declaration, or the app that was built from it when it was first used.
 pub(crate) struct App(Mutex<State>);
 
 enum State {
@@ -34,13 +35,13 @@ impl App {
                 Ok(())
             }
             State::Declared(None) | State::Built(_) => {
-                let message = "a configuration was asked of this app already: add all models first";
+                let message = "this app is in use already: add all models before tea_config_new";
                 Err(Failure::new(tea_status::BadApp, message))
             }
         }
     }
 
-    /// The app; from now on nothing can be added.
+    /// The app. From now on no model can be added.
     pub(crate) fn build(&self) -> Result<teatime::App> {
         let mut state = self.0.lock();
         let State::Declared(builder) = &mut *state else {
@@ -48,7 +49,10 @@ impl App {
             return Ok(app.clone());
         };
         let builder = builder.take().ok_or_else(|| {
-            Failure::new(tea_status::BadApp, "the declaration of this app was refused already")
+            Failure::new(
+                tea_status::BadApp,
+                "the declaration of this app is not valid and was refused before",
+            )
         })?;
         let app = builder.build()?;
         *state = State::Built(app.clone());
@@ -56,7 +60,7 @@ impl App {
     }
 }
 
-/// Hands a Rust app to C. An app with models of its own in Rust exports a function that does this:
+/// Hands a Rust app to C, which owns the handle. An app with its own models in Rust exports a function like this:
 ///
 /// ```
 /// # fn app() -> teatime::App { teatime_chat::app() }
@@ -65,7 +69,7 @@ impl App {
 ///     teatime_ffi::export_app(app())
 /// }
 /// # let app = my_app();
-/// # unsafe { teatime_ffi::tea_app_free(app) };
+/// # unsafe { teatime_ffi::app::tea_app_free(app) };
 /// ```
 pub fn export_app(app: teatime::App) -> *mut tea_app {
     value_boundary(std::ptr::null_mut(), || {
@@ -73,18 +77,18 @@ pub fn export_app(app: teatime::App) -> *mut tea_app {
     })
 }
 
-/// The app behind a handle, for Rust code that hosts models written in C. From now on no model can be added
-/// to it; the handle stays the caller's.
+/// The app behind a handle, for Rust code that hosts models written in C. From now on no model can be added to it.
+/// The caller still owns the handle.
 ///
 /// # Errors
-/// What `tea_config_new` would say of that handle.
+/// As for `tea_config_new`.
 pub fn import_app(app: *const tea_app) -> std::result::Result<teatime::App, tea_status> {
     App::with(app, App::build).map_err(|failure| failure.status)
 }
 
-/// Begins to declare an app. Its id is unique and never changes, such as org.example.game; its
-/// version changes when its models behave differently although their declarations look the same.
-/// The first model that is added is the root model, which every session begins with.
+/// Begins to declare an app. Its id is unique and never changes, such as org.example.game. Its version changes when
+/// its models behave differently although their declarations look the same. The first model added is the root model,
+/// which every session begins with. The caller frees the app with tea_app_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_app_new(
     id: tea_str,
@@ -99,12 +103,12 @@ pub unsafe extern "C" fn tea_app_new(
     })
 }
 
-/// Adds a model written in C. The table is copied; its functions and its user_data must live as
-/// long as the app and everything made from it.
+/// Adds a model written in C. The table is copied. Its functions and its user_data must stay valid as long as the app
+/// and everything made from it.
 ///
-/// Fails with TEA_STATUS_BAD_APP if a configuration was asked of the app already, with TEA_STATUS_INVALID_ARGUMENT if
-/// the table has not the size that this library knows, with TEA_STATUS_NULL_POINTER if a function
-/// is missing. Whether ids are unique shows when a session is configured.
+/// Fails with TEA_STATUS_BAD_APP if a config was made from the app already, with TEA_STATUS_INVALID_ARGUMENT if the
+/// size in the table is not the one that this library knows, and with TEA_STATUS_NULL_POINTER if a function is
+/// missing. tea_config_new checks that ids are unique.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_app_add_model(
     app: *mut tea_app,
@@ -116,7 +120,7 @@ pub unsafe extern "C" fn tea_app_add_model(
     })
 }
 
-/// Frees an app. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+/// Frees an app. Fails with TEA_STATUS_WRONG_HANDLE the second time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_app_free(app: *mut tea_app) -> tea_status {
     boundary(|| App::free(app))

@@ -1,4 +1,4 @@
-//! Blobs: large data beside sessions, stored once and fetched by whoever needs it.
+//! Blobs: large bytes beside sessions, stored once and fetched by the participants that need them.
 
 use std::ffi::c_void;
 use std::path::Path;
@@ -16,26 +16,26 @@ use crate::text::{tea_str, too_long};
 use crate::transfer::{Job, SharedTransfer, handle_of};
 use crate::wake::{callback, tea_waker};
 
-/// The blobs of a room: data of up to 2 GiB each that is too large for events. Free it with
-/// tea_blobs_free.
+/// The blobs of a room: up to 2 GiB each, too large for events. Free it with tea_blobs_free.
 ///
-/// What is stored is cut into pieces, encrypted like the session if there is a password, and kept by
-/// the reflector. A handle stands for it: a text of 125 bytes that begins with "teatime-blob:", to be
-/// sent in events and kept in models as a text, as it is. A blob stays as long as a model's state has
-/// its handle, and a while longer. Handles are bound to app, name and password: whoever has the same
-/// ones, whatever the versions and options, can fetch the blob, and nobody else.
+/// The reflector stores a blob in pieces, encrypted like the session if there is a password. A blob has a handle: a
+/// text of 125 bytes that begins with "teatime-blob:". Send it in events and store it in models, unchanged. A blob
+/// stays as long as the state of a model has its handle, and a while longer. A handle is bound to app, room and
+/// password: only a client with the same ones can fetch the blob. Versions and options do not matter.
+#[derive(Debug)]
 pub struct tea_blobs {
     _opaque: [u8; 0],
 }
 
-/// The blobs of a room, and where pieces of them are kept on this device.
+/// The blobs of a room, and the cache on this device.
 pub(crate) struct Blobs(Mutex<RoomBlobs>);
 
 held!(Blobs, tea_blobs, "tea_blobs");
 
-/// A blob on its way, which a thread of the library sees to. Free it with tea_transfer_free; that
-/// cancels it. When a connection breaks it goes on with another one, and nothing that has arrived is
-/// sent again; so does a transfer of the same content that is started later.
+/// A transfer of a blob, on a thread of the library. Free it with tea_transfer_free, which also cancels it. If the
+/// connection breaks, the transfer goes on with another one, and sends nothing twice. A later transfer of the same
+/// content also continues where this one ended.
+#[derive(Debug)]
 pub struct tea_transfer {
     _opaque: [u8; 0],
 }
@@ -45,8 +45,8 @@ pub(crate) type Transfer = SharedTransfer;
 
 held!(Transfer, tea_transfer, "tea_transfer");
 
-/// The blobs of the room that a configuration describes, at the reflector with this address. It does
-/// not connect yet. With a password deriving the keys takes some 30 ms.
+/// The blobs of the room that a config describes, at the reflector with this address. This does not connect yet. If
+/// there is a password, deriving the keys takes about 30 ms. The caller frees the result with tea_blobs_free.
 ///
 /// Fails with TEA_STATUS_BAD_ADDRESS or TEA_STATUS_BAD_CERTIFICATES.
 #[unsafe(no_mangle)]
@@ -64,9 +64,9 @@ pub unsafe extern "C" fn tea_blobs_new(
     })
 }
 
-/// Keeps what is fetched in a directory, which is made if it is not there; at most so many bytes: what
-/// was not used for longest goes first. What is in it is encrypted if there is a password, and is
-/// checked whenever it is used.
+/// Caches fetched pieces in a directory, with at most `max_bytes` bytes. The pieces that were not used for longest are
+/// deleted first. The directory is made if it does not exist. If there is a password, the pieces are encrypted. Each
+/// piece is checked before it is used.
 ///
 /// Fails with TEA_STATUS_IO.
 #[unsafe(no_mangle)]
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn tea_blobs_set_cache(
     })
 }
 
-/// The same blobs, with a directory for pieces of them.
+/// The same blobs, with a cache.
 pub(crate) fn with_cache(blobs: &RoomBlobs, directory: &str, max_bytes: u64) -> Result<RoomBlobs> {
     blobs
         .clone()
@@ -93,13 +93,13 @@ pub(crate) fn with_cache(blobs: &RoomBlobs, directory: &str, max_bytes: u64) -> 
         .map_err(|error| Failure::new(tea_status::Io, format!("{directory}: {error}")))
 }
 
-/// Frees it. Transfers that were started go on. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+/// Frees it. Transfers that have started go on. Fails with TEA_STATUS_WRONG_HANDLE the second time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_blobs_free(blobs: *mut tea_blobs) -> tea_status {
     boundary(|| Blobs::free(blobs))
 }
 
-/// Starts to do something with a room's blobs.
+/// Starts a transfer.
 fn start(
     blobs: *const tea_blobs,
     transfer: *mut *mut tea_transfer,
@@ -113,7 +113,8 @@ fn start(
     })
 }
 
-/// Starts to store bytes, which are copied. tea_transfer_handle gives the handle in the end.
+/// Starts to store `count` bytes, which are copied. Afterwards, tea_transfer_handle has the handle. The caller frees the
+/// transfer with tea_transfer_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_blobs_store(
     blobs: *const tea_blobs,
@@ -132,8 +133,8 @@ pub unsafe extern "C" fn tea_blobs_store(
     })
 }
 
-/// Starts to store a file, of which only a few pieces are in memory at a time. tea_transfer_handle
-/// gives the handle in the end.
+/// Starts to store a file. Only a few pieces of it are in memory at a time. Afterwards, tea_transfer_handle has the
+/// handle. The caller frees the transfer with tea_transfer_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_blobs_store_file(
     blobs: *const tea_blobs,
@@ -143,9 +144,10 @@ pub unsafe extern "C" fn tea_blobs_store_file(
     start(blobs, transfer, || Ok(Job::StoreFile(file.get("file")?.into())))
 }
 
-/// Starts to fetch the blob with this handle. tea_transfer_bytes gives it in the end.
+/// Starts to fetch the blob with this handle. Afterwards, tea_transfer_bytes has its bytes. The caller frees the transfer
+/// with tea_transfer_free.
 ///
-/// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
+/// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is not a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_blobs_fetch(
     blobs: *const tea_blobs,
@@ -155,13 +157,15 @@ pub unsafe extern "C" fn tea_blobs_fetch(
     start(blobs, transfer, || Ok(Job::Fetch(handle_of(handle.get("handle")?)?)))
 }
 
-/// Starts to fetch the blob with this handle into a file, which is there whole in the end, or as it
-/// was before. What has arrived when it ends early stays beside it, in a file of its name, some digits
-/// and `.part`: who fetches the same blob into the same file goes on there, or waits while somebody
-/// else does that. It is removed if nobody can ever go on; remove FILE.*.part if the blob is not
-/// wanted any more.
+/// Starts to fetch the blob with this handle into a file. In the end the file has the whole blob, or it is as it was
+/// before. The caller frees the transfer with tea_transfer_free.
 ///
-/// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
+/// A transfer that ends early leaves what has arrived in a file beside it, with the name of the file, some digits and
+/// `.part`. The next transfer of the same blob into the same file continues there. While another transfer does that,
+/// this one waits. The `.part` file is deleted if the blob cannot be fetched at all. Delete FILE.*.part if the blob is
+/// no longer needed.
+///
+/// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is not a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_blobs_fetch_file(
     blobs: *const tea_blobs,
@@ -175,9 +179,9 @@ pub unsafe extern "C" fn tea_blobs_fetch_file(
     })
 }
 
-/// Whether a handle belongs to this room, and to its password. The reflector is not asked.
+/// Whether a handle belongs to this room and its password. This does not ask the reflector.
 ///
-/// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
+/// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is not a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_blobs_owns(
     blobs: *const tea_blobs,
@@ -193,9 +197,9 @@ pub unsafe extern "C" fn tea_blobs_owns(
     })
 }
 
-/// How many bytes the blob with this handle has: less than 2^63.
+/// The size in bytes of the blob with this handle: less than 2^63.
 ///
-/// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is none.
+/// Fails with TEA_STATUS_BAD_BLOB_HANDLE if the text is not a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_blob_size(handle: tea_str, size: *mut u64) -> tea_status {
     boundary(|| {
@@ -205,8 +209,7 @@ pub unsafe extern "C" fn tea_blob_size(handle: tea_str, size: *mut u64) -> tea_s
     })
 }
 
-/// How far a transfer is: how many bytes of the blob are where they shall be, and how many it has;
-/// both are 0 at first.
+/// The progress of a transfer in bytes: `done` of `total` have arrived. Both are 0 at first.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_transfer_progress(
     transfer: *const tea_transfer,
@@ -224,9 +227,9 @@ pub unsafe extern "C" fn tea_transfer_progress(
     })
 }
 
-/// Sets what is called, from a background thread, when there is progress, at most some ten times a
-/// second, and at the end; NULL for nothing. It is also called once at once. When this returns, the
-/// one before is not called any more: do not hold a lock that it takes. `user_data` is passed to it.
+/// Sets the function that a background thread calls when there is progress, about ten times a second at most, and at
+/// the end; NULL for none. This call also calls it once immediately. `user_data` is passed to it. After this call
+/// returns, the previous waker is not called again. So do not hold a lock here that the previous waker takes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_transfer_set_waker(
     transfer: *mut tea_transfer,
@@ -241,8 +244,8 @@ pub unsafe extern "C" fn tea_transfer_set_waker(
     })
 }
 
-/// Ends a transfer within about a tenth of a second, unless a disk takes longer: with
-/// TEA_STATUS_CANCELLED, unless it has come to its end just now.
+/// Cancels a transfer. It ends within about a tenth of a second, unless a disk takes longer. Its status is then
+/// TEA_STATUS_CANCELLED, unless it had just finished.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_transfer_cancel(transfer: *mut tea_transfer) -> tea_status {
     boundary(|| {
@@ -253,8 +256,8 @@ pub unsafe extern "C" fn tea_transfer_cancel(transfer: *mut tea_transfer) -> tea
     })
 }
 
-/// Whether a transfer is over, which it is if it went well; waits for that at most so many µs, and
-/// not at all with 0. Where it has failed this fails in the same way, every time.
+/// Waits for the end of a transfer, for `at_most_us` µs at most; 0 does not wait. `over` becomes whether the transfer
+/// has succeeded. If it has failed, this call fails with the same status, every time.
 ///
 /// Fails with TEA_STATUS_BLOB_TOO_LARGE before anything was sent, and with TEA_STATUS_NO_ROOM,
 /// TEA_STATUS_SERVER_DISK_FULL, TEA_STATUS_NOT_STORED, TEA_STATUS_UNKNOWN_BLOB,
@@ -277,20 +280,20 @@ pub unsafe extern "C" fn tea_transfer_wait(
     })
 }
 
-/// What a transfer has brought, if it is over.
+/// The result of a transfer, if it is over.
 fn brought(transfer: &Transfer, stored: bool) -> Result<&[u8]> {
     if transfer.stores() != stored {
-        let message = "what stores gives a handle, what fetches gives bytes";
+        let message = "a transfer that stores has a handle, and one that fetches has bytes";
         return Err(Failure::new(tea_status::WrongType, message));
     }
-    let not_over = || Failure::new(tea_status::NotFound, "the transfer is not over");
+    let not_over = || Failure::new(tea_status::NotFound, "the transfer is not over yet");
     transfer.result().ok_or_else(not_over)?
 }
 
-/// The handle of what was stored. It lives until the transfer is freed.
+/// The handle of the stored blob. It is valid until the transfer is freed.
 ///
-/// Fails with TEA_STATUS_NOT_FOUND if it is not over, with TEA_STATUS_WRONG_TYPE if it was to fetch
-/// something, and as tea_transfer_wait does.
+/// Fails with TEA_STATUS_NOT_FOUND if the transfer is not over, with TEA_STATUS_WRONG_TYPE if it fetches, and as
+/// tea_transfer_wait does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_transfer_handle(
     transfer: *const tea_transfer,
@@ -306,10 +309,10 @@ pub unsafe extern "C" fn tea_transfer_handle(
     })
 }
 
-/// What was fetched; nothing if it was fetched into a file. It lives until the transfer is freed.
+/// The fetched bytes; none if they were fetched into a file. They are valid until the transfer is freed.
 ///
-/// Fails with TEA_STATUS_NOT_FOUND if it is not over, with TEA_STATUS_WRONG_TYPE if it was to store
-/// something, and as tea_transfer_wait does.
+/// Fails with TEA_STATUS_NOT_FOUND if the transfer is not over, with TEA_STATUS_WRONG_TYPE if it stores, and as
+/// tea_transfer_wait does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_transfer_bytes(
     transfer: *const tea_transfer,
@@ -327,13 +330,13 @@ pub unsafe extern "C" fn tea_transfer_bytes(
     })
 }
 
-/// Frees a transfer, and cancels it if it is not over. When this returns the waker is not called any
-/// more: do not hold a lock that it takes. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+/// Frees a transfer, and cancels it if it is not over. After this call returns, the waker is not called again. So do
+/// not hold a lock here that the waker takes. Fails with TEA_STATUS_WRONG_HANDLE the second time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_transfer_free(transfer: *mut tea_transfer) -> tea_status {
     boundary(|| {
         Transfer::with(transfer, |transfer| {
-            // Here, not when the object goes: that may be later, if another thread uses it.
+            // Not when the object is dropped: that may be later, if another thread uses it.
             transfer.close();
             Ok(())
         })?;

@@ -1,4 +1,4 @@
-//! The edge that no panic crosses.
+//! The boundary to C, which no panic crosses.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,7 +7,7 @@ use crate::status::{Failure, Result, remember, tea_status};
 #[cfg(panic = "abort")]
 compile_error!("build with panic = \"unwind\": otherwise a bug here would end the host program");
 
-/// Runs the body of an export. All of them go through here or through [`value_boundary`].
+/// Runs the body of an export. Every export goes through here or through [`value_boundary`].
 #[inline]
 pub(crate) fn boundary(body: impl FnOnce() -> Result<()>) -> tea_status {
     let run = || {
@@ -24,12 +24,12 @@ pub(crate) fn boundary(body: impl FnOnce() -> Result<()>) -> tea_status {
     }
 }
 
-/// The same for what a thread of the library does: a panic is a failure like others.
+/// Turns a panic on a thread of the library into a failure like any other.
 pub(crate) fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(failure(&*panic)))
 }
 
-/// The same for exports that return a value, and this one if they panic.
+/// Runs the body of an export that returns a value; returns `fallback` if it panics.
 #[inline]
 pub(crate) fn value_boundary<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
@@ -69,7 +69,7 @@ mod injection {
         assert!(!ARMED.take(), "injected");
     }
 
-    /// Lets the next call on this thread that returns a status panic.
+    /// Makes the next call on this thread that returns a status panic.
     #[unsafe(no_mangle)]
     pub extern "C" fn tea_inject_panic() {
         ARMED.set(true);

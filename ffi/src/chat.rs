@@ -8,20 +8,18 @@ use crate::status::tea_status;
 use crate::text::tea_str;
 use crate::value::{Value, tea_value};
 
-/// Adds the chat model to an app. The chat itself is the app with the id TEA_CHAT_APP, version 1,
-/// and this as its only model. Its options are a map: inactivity_seconds (1200 if not said) and
-/// announce (false if not said).
+/// Adds the chat model to an app. The chat itself is the app with the id TEA_CHAT_APP, version 1, and this as its only
+/// model. Its options are a map: inactivity_seconds (default 1200) and announce (default false).
 ///
-/// It listens to input/newPost (a map with text) and input/reset (the reason, a text), publishes
-/// history/refresh and viewInfo/refresh, and has the queries history, participants, nickname (of a
-/// view id) and nicknames.
+/// It subscribes to input/newPost (a map with text) and input/reset (the reason, a text). It publishes
+/// history/refresh and viewInfo/refresh. Its queries are history, participants, nickname (of a view id) and nicknames.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_app_add_chat(app: *mut tea_app) -> tea_status {
     boundary(|| App::with(app, |app| app.add(teatime::AppBuilder::model::<teatime_chat::Chat>)))
 }
 
-/// The text of a line of the chat's history: without its tags, with its escapes resolved. It is the
-/// data of the value that comes back (MessagePack): read it with tea_payload_str.
+/// The plain text of a line of the chat's history: without tags, with escapes resolved. `text` becomes a value that
+/// holds a MessagePack text: read it with tea_value_payload and tea_payload_str, and free it with tea_value_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_chat_plain_text(
     html: tea_str,

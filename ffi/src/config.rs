@@ -1,4 +1,4 @@
-//! Configurations: which session to join.
+//! Configs: which session to join, and how.
 
 use parking_lot::Mutex;
 use teatime::Badge;
@@ -12,19 +12,20 @@ use crate::payload::tea_payload;
 use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 
-/// Which session to join, and how. Free it with tea_config_free; a session that was joined with it
-/// does not need it any more.
+/// Which session to join, and how. Free it with tea_config_free. A session that has been joined with it does not need
+/// the handle.
+#[derive(Debug)]
 pub struct tea_config {
     _opaque: [u8; 0],
 }
 
-/// A configuration that is still being changed.
+/// A config, which C may still change.
 pub(crate) struct Config(Mutex<teatime::Config>);
 
 held!(Config, tea_config, "tea_config");
 
 impl Config {
-    /// The configuration as it stands, if everything is within its limits.
+    /// The config as it stands, if everything in it is within its limits.
     pub(crate) fn checked(&self) -> Result<teatime::Config> {
         let config = self.0.lock().clone();
         config.check()?;
@@ -46,8 +47,9 @@ fn change(
     })
 }
 
-/// Describes the session of this app in the room with this name (1 to 128 bytes). The options go to
-/// the init of the root model; whoever differs in app, name or options is in another session.
+/// Makes the config of a session of this app in the room with this name (1 to 128 bytes). The options are the argument
+/// of the root model's init. Clients that differ in app, name or options are in different sessions. From now on no
+/// model can be added to the app. The caller frees the config with tea_config_free.
 ///
 /// Fails with TEA_STATUS_BAD_APP, TEA_STATUS_BAD_NAME or TEA_STATUS_BAD_OPTIONS.
 #[unsafe(no_mangle)]
@@ -70,8 +72,8 @@ pub unsafe extern "C" fn tea_config_new(
     })
 }
 
-/// Sets the password (1 to 1024 bytes): everything is encrypted end to end with it, and only those
-/// who know it can join.
+/// Sets the password (1 to 1,024 bytes). It encrypts the session end to end: only clients that know it can join, and the
+/// reflector cannot read events or state.
 ///
 /// Fails with TEA_STATUS_BAD_PASSWORD.
 #[unsafe(no_mangle)]
@@ -88,7 +90,7 @@ pub unsafe extern "C" fn tea_config_set_password(
     })
 }
 
-/// Sets what all models are told about this view when it joins and exits.
+/// Sets the view data: what the models of all participants learn about this client when it joins and exits.
 ///
 /// Fails with TEA_STATUS_BAD_VIEW_DATA.
 #[unsafe(no_mangle)]
@@ -106,10 +108,10 @@ pub unsafe extern "C" fn tea_config_set_view_data(
     })
 }
 
-/// Sets certificates (PEM) that are trusted to vouch for a reflector at wss://, besides those that
-/// the platform trusts: that of a company, or of a reflector that signed its own.
+/// Sets certificates (PEM) that the client trusts at wss:// addresses, in addition to those that the platform trusts:
+/// the certificate of a company, or of a reflector that signed its own.
 ///
-/// Whether they can be used shows when a session is joined: TEA_STATUS_BAD_CERTIFICATES.
+/// tea_session_join and tea_blobs_new check them and fail with TEA_STATUS_BAD_CERTIFICATES.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_config_set_trusted_certificates(
     config: *mut tea_config,
@@ -124,12 +126,12 @@ pub unsafe extern "C" fn tea_config_set_trusted_certificates(
     })
 }
 
-/// Sets the directory for a file of evidence if this client diverges, which `teatime diff` reads; an
-/// empty text stands for none, as if it had not been said. The directory is made if it is not there, and
-/// the oldest of more than 32 files go. Only this user can read them: what they hold is plain, also if the
-/// session has a password.
+/// Sets the directory for a file of evidence if this client diverges. `teatime diff` reads such files. An empty text
+/// means no directory, which is the default. The directory is made if it does not exist, and holds at most 32 files;
+/// the oldest are deleted. Only this user can read the files. Their content is plain, even if the session has a
+/// password.
 ///
-/// Whether it can be written shows at TEA_EVENT_KIND_DIVERGED.
+/// TEA_EVENT_KIND_DIVERGED reports whether the file could be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_config_set_evidence_dir(
     config: *mut tea_config,
@@ -144,8 +146,8 @@ pub unsafe extern "C" fn tea_config_set_evidence_dir(
     })
 }
 
-/// Sets how many ticks per second the session's first client asks for, 1 to 60; 20 if not said.
-/// Future messages run at most one tick late.
+/// Sets the ticks per second, 1 to 60; the default is 20. The first client of a session decides. Future messages run at
+/// most one tick late.
 ///
 /// Fails with TEA_STATUS_BAD_TICKS.
 #[unsafe(no_mangle)]
@@ -161,7 +163,7 @@ pub unsafe extern "C" fn tea_config_set_ticks_per_second(
     })
 }
 
-/// Sets the name and version of the program, for the reflector's log; at most 64 bytes.
+/// Sets the name and version of the program, at most 64 bytes. The reflector logs it.
 ///
 /// Fails with TEA_STATUS_BAD_AGENT.
 #[unsafe(no_mangle)]
@@ -178,7 +180,7 @@ pub unsafe extern "C" fn tea_config_set_agent(
     })
 }
 
-/// The identity of the session that this describes.
+/// The id of the session that the config describes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_config_session_id(
     config: *const tea_config,
@@ -193,8 +195,7 @@ pub unsafe extern "C" fn tea_config_session_id(
     })
 }
 
-/// The badge of the session that this describes: two people who see the same badge are in the same
-/// session.
+/// The badge of the session that the config describes. Two people who see the same badge are in the same session.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_config_badge(
     config: *const tea_config,
@@ -210,7 +211,7 @@ pub unsafe extern "C" fn tea_config_badge(
     })
 }
 
-/// Frees a configuration. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+/// Frees a config. Fails with TEA_STATUS_WRONG_HANDLE the second time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_config_free(config: *mut tea_config) -> tea_status {
     boundary(|| Config::free(config))

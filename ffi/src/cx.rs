@@ -1,4 +1,4 @@
-//! The context of a running handler, for models written in C.
+//! The context of a running handler, for models in C.
 
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut, without_provenance_mut};
@@ -15,16 +15,17 @@ use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 use crate::value::{Value, append_payload, checked, tea_value};
 
-/// What a model can do in its init and its handlers: valid on the same thread until the callback
-/// returns, and not while another model's init runs that it has caused.
+/// The context of a running init or handler of a model. It is valid on the same thread until the callback returns, but
+/// not while another model's init runs inside that callback. Any other use fails with TEA_STATUS_NOT_IN_MODEL.
+#[derive(Debug)]
 pub struct tea_cx {
     _opaque: [u8; 0],
 }
 
-/// The root model's id: every session has it.
+/// The id of the root model, the same in every session.
 pub const TEA_ROOT_MODEL: u64 = 1;
 
-/// A context in use: C knows it by its number, so that one that is over is told from it.
+/// A context in use. C knows it by its number, so the library detects contexts that are over.
 #[derive(Clone, Copy)]
 struct Frame {
     number: usize,
@@ -35,10 +36,10 @@ thread_local! {
     static CURRENT: Cell<Frame> = const { Cell::new(Frame { number: 0, cx: null_mut() }) };
 }
 
-/// Numbers contexts, of all threads: one of another thread is told from this one's too.
+/// Numbers the contexts of all threads, so the library also detects contexts of other threads.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// Ends a frame however its callback ends.
+/// Ends a frame, however its callback ends.
 struct Restore(Frame);
 
 impl Drop for Restore {
@@ -49,7 +50,7 @@ impl Drop for Restore {
 
 /// Lends a context to C for the time of a callback.
 pub(crate) fn enter<R>(cx: &mut UntypedCx<'_>, run: impl FnOnce(*mut tea_cx) -> R) -> R {
-    // 0 is no context; on 32 bits it comes round.
+    // 0 is not a context; on 32 bits the counter wraps.
     let number = NEXT.fetch_add(1, Ordering::Relaxed).max(1);
     let cx = std::ptr::from_mut(cx).cast();
     let _restore = Restore(CURRENT.replace(Frame { number, cx }));
@@ -67,19 +68,19 @@ pub(crate) fn with<R>(
     let frame = CURRENT.get();
     let found = NonNull::new(frame.cx).filter(|_| frame.number == cx.addr());
     let Some(mut current) = found else {
-        let message = "this context is not that of the callback that runs";
+        let message = "this tea_cx does not belong to the running callback";
         return Err(Failure::new(tea_status::NotInModel, message));
     };
-    // While this is used no frame is current: what it calls may not come back through it.
+    // Meanwhile no frame is current: what it calls must not use this context.
     let _restore = Restore(CURRENT.replace(Frame { number: 0, cx: null_mut() }));
-    // SAFETY: `enter` borrows it until the callback returns, nobody else uses it meanwhile: its
-    // frame is out of reach, for this thread by the line above and for others by being local.
+    // SAFETY: `enter` borrows it until the callback returns. No other code uses it meanwhile: this thread cannot
+    // reach its frame because of the line above, and other threads cannot because frames are thread-local.
     run(unsafe { current.as_mut() })
 }
 
-/// Calls a handler of this model, by its index, at every event of a topic. The text * stands for
-/// every scope or event. For joins and exits there is tea_cx_subscribe_presence. Subscribing one
-/// handler to one topic twice changes nothing, and is a fault that all participants are told.
+/// Subscribes a handler of this model, by its index, to a topic. The text * matches every scope or event. For joins and
+/// exits use tea_cx_subscribe_presence. Subscribing a handler to the same topic twice changes nothing, and all
+/// participants report a fault.
 ///
 /// Fails with TEA_STATUS_UNKNOWN_HANDLER.
 #[unsafe(no_mangle)]
@@ -98,7 +99,7 @@ pub unsafe extern "C" fn tea_cx_subscribe(
     })
 }
 
-/// Calls handlers of this model, by their indices, when a view joins and when it exits.
+/// Subscribes two handlers of this model, by their indices, to the joins and the exits of participants.
 ///
 /// Fails with TEA_STATUS_UNKNOWN_HANDLER.
 #[unsafe(no_mangle)]
@@ -127,7 +128,7 @@ fn no_handler<T>(handler: u16) -> Result<T> {
     Err(Failure::new(tea_status::UnknownHandler, message))
 }
 
-/// Ends a subscription of one handler; does nothing if there is none.
+/// Ends a subscription of a handler. Does nothing if it is not subscribed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_unsubscribe(
     cx: *mut tea_cx,
@@ -155,19 +156,19 @@ pub unsafe extern "C" fn tea_cx_unsubscribe_all(cx: *mut tea_cx) -> tea_status {
     })
 }
 
-/// Publishes an event: to models when this handler has returned, in the order of publishing and
-/// before anything else happens at this instant; to views with their next step. Nobody can publish
-/// joins and exits: that is a fault which all participants are told.
+/// Publishes an event. Models get it when this handler has returned, in the order of publishing, and before anything else
+/// happens at this session time. Views get it with their next step. Joins and exits cannot be published: trying to is a
+/// fault, which all participants report.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_publish(
     cx: *mut tea_cx,
     scope: tea_str,
     event: tea_str,
-    data: tea_payload,
+    payload: tea_payload,
 ) -> tea_status {
     boundary(|| {
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
-        let payload = checked(data)?;
+        let payload = checked(payload)?;
         with(cx, |cx| {
             cx.publish(scope, event, payload);
             Ok(())
@@ -175,10 +176,9 @@ pub unsafe extern "C" fn tea_cx_publish(
     })
 }
 
-/// Schedules a call of a handler of this model: after a span of session time in µs, and then again
-/// and again every so many µs if that is not 0. With no span it comes in a turn of its own after
-/// this one, at the same time. `future` becomes an id by which it can be cancelled; it may be kept
-/// in the model's state, and it may be NULL if nobody wants it.
+/// Schedules a call of a handler of this model after `after_us` µs of session time, and if `every_us` is not 0, every
+/// `every_us` µs after that. If `after_us` is 0, the call comes in its own turn after this one, at the same session
+/// time. `future` becomes an id for tea_cx_cancel. The model may store the id in its state. `future` may be NULL.
 ///
 /// Fails with TEA_STATUS_UNKNOWN_HANDLER.
 #[unsafe(no_mangle)]
@@ -205,21 +205,20 @@ pub unsafe extern "C" fn tea_cx_future(
     })
 }
 
-/// Cancels a future message of this model, a repeating one for good.
+/// Cancels a future message of this model. A repeating one ends for good.
 ///
-/// Fails with TEA_STATUS_NOT_FOUND if it has come for the last time, or was cancelled.
+/// Fails with TEA_STATUS_NOT_FOUND if its last call has run, or if it was cancelled before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_cancel(cx: *mut tea_cx, future: u64) -> tea_status {
     boundary(|| {
         if with(cx, |cx| Ok(cx.cancel(future)))? {
             return Ok(());
         }
-        Err(Failure::new(tea_status::NotFound, format!("there is no future message {future}")))
+        Err(Failure::new(tea_status::NotFound, format!("no future message {future}")))
     })
 }
 
-/// Cancels all future messages to one handler of this model, repeating ones included. `count`
-/// becomes how many there were.
+/// Cancels all future messages to one handler of this model, repeating ones included. `count` becomes their number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_cancel_all(
     cx: *mut tea_cx,
@@ -229,19 +228,19 @@ pub unsafe extern "C" fn tea_cx_cancel_all(
     get(cx, count, "count", |cx| cx.cancel_all(handler))
 }
 
-/// The session time of this turn in µs.
+/// The session time of this turn, in µs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_now(cx: *const tea_cx, now_us: *mut u64) -> tea_status {
     get(cx, now_us, "now_us", |cx| cx.now().as_micros())
 }
 
-/// The model whose handler runs.
+/// The id of the model whose callback runs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_me(cx: *const tea_cx, model: *mut u64) -> tea_status {
     get(cx, model, "model", |cx| cx.me().0)
 }
 
-/// Identity of the session.
+/// The id of the session.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_session_id(
     cx: *const tea_cx,
@@ -250,22 +249,24 @@ pub unsafe extern "C" fn tea_cx_session_id(
     get(cx, id, "id", |cx| tea_session_id { bytes: cx.session_id().0 })
 }
 
-/// Who sent the event of this turn, as the reflector stamped it: nobody can pretend to be somebody
-/// else. It stays through the events that models send each other in consequence.
+/// The participant who sent the event of this turn. The reflector stamps it, so no client can send as another. Events
+/// that models publish in the same turn have the same sender.
 ///
-/// Fails with TEA_STATUS_NOT_FOUND in future messages, joins and exits: nobody sent them.
+/// Fails with TEA_STATUS_NOT_FOUND in future messages, joins and exits, which have no sender.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_sender(cx: *const tea_cx, sender: *mut tea_view_id) -> tea_status {
     boundary(|| {
         let sender = sender.check("sender")?;
         let found = with(cx, |cx| Ok(cx.sender()))?;
-        let found = found.ok_or_else(|| Failure::new(tea_status::NotFound, "nobody sent this"))?;
+        let found = found.ok_or_else(|| {
+            Failure::new(tea_status::NotFound, "future messages, joins and exits have no sender")
+        })?;
         sender.set(tea_view_id { bytes: found.0 });
         Ok(())
     })
 }
 
-/// How many views there are.
+/// The number of participants.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_view_count(cx: *const tea_cx, count: *mut u32) -> tea_status {
     get(cx, count, "count", |cx| cx.view_count())
@@ -277,14 +278,13 @@ pub unsafe extern "C" fn tea_cx_random_u64(cx: *mut tea_cx, number: *mut u64) ->
     get(cx, number, "number", |cx| cx.random_u64())
 }
 
-/// A random number from 0 to below 1 with 53 bits, the same for all participants.
+/// A random number of 53 bits, at least 0 and less than 1, the same for all participants.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_random(cx: *mut tea_cx, number: *mut f64) -> tea_status {
     get(cx, number, "number", |cx| cx.random())
 }
 
-/// A random number below a limit, each equally likely, the same for all participants; 0 for a limit
-/// of 0.
+/// A random number below a limit, each equally likely, the same for all participants. It is 0 if the limit is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_random_below(
     cx: *mut tea_cx,
@@ -294,10 +294,10 @@ pub unsafe extern "C" fn tea_cx_random_below(
     get(cx, number, "number", |cx| cx.random_below(limit))
 }
 
-/// Makes another model of the app by the id of its type; its init runs at once. `created` becomes
-/// the id of the new model.
+/// Makes a model of the app, by the id of its type. Its init runs within this call. `created` becomes the id of the new
+/// model.
 ///
-/// Fails with TEA_STATUS_CREATE_FAILED if the app has no such type, or if its init failed.
+/// Fails with TEA_STATUS_CREATE_FAILED if the app does not have this type, or if its init failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_create(
     cx: *mut tea_cx,
@@ -316,23 +316,22 @@ pub unsafe extern "C" fn tea_cx_create(
     })
 }
 
-/// Destroys a model with everything that belongs to it: subscriptions, future messages, names. The
-/// root model cannot be destroyed.
+/// Destroys a model with its subscriptions, future messages and names.
 ///
-/// Fails with TEA_STATUS_UNKNOWN_MODEL if it is not there.
+/// Fails with TEA_STATUS_UNKNOWN_MODEL if it does not exist, or if it is the root model, which cannot be destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_destroy(cx: *mut tea_cx, model: u64) -> tea_status {
     boundary(|| {
         if with(cx, |cx| Ok(cx.destroy(ModelId(model))))? {
             return Ok(());
         }
-        let message = format!("there is no model {model} that can be destroyed");
+        let message = format!("model {model} does not exist, or is the root model");
         Err(Failure::new(tea_status::UnknownModel, message))
     })
 }
 
-/// Asks a query of another model, in C or in Rust. Free the answer with tea_value_free. A model
-/// whose handler runs has no answer. In MessagePack structs of Rust models are maps.
+/// Asks a query of another model, in C or in Rust. The caller frees the answer with tea_value_free. A model whose handler
+/// runs cannot be queried. In the answers of Rust models, structs are maps.
 ///
 /// Fails with TEA_STATUS_UNKNOWN_MODEL, TEA_STATUS_UNKNOWN_QUERY, TEA_STATUS_QUERY_ARGUMENT or
 /// TEA_STATUS_QUERY_FAILED.
@@ -352,14 +351,14 @@ pub unsafe extern "C" fn tea_cx_query(
         let payload = with(cx, |cx| Ok(cx.query(ModelId(model), query, &argument)?))?;
         let mut named = Vec::new();
         append_payload(&mut named, &payload, tea_format::Msgpack)?;
-        // A NaN that a model has computed has other bits on other platforms.
+        // The bits of a NaN that a model has computed differ between platforms.
         let payload = checked(tea_payload::msgpack(&named))?;
         answer.set(Value::of_payload(&payload, format)?.hand_out()?);
         Ok(())
     })
 }
 
-/// Makes a model known by a name to all models and views.
+/// Gives a model a name, by which all models and views can find it.
 ///
 /// Fails with TEA_STATUS_NAME_TAKEN if another model has the name.
 #[unsafe(no_mangle)]
@@ -375,7 +374,7 @@ pub unsafe extern "C" fn tea_cx_set_well_known(
     })
 }
 
-/// The model that is known by a name.
+/// The id of the model with a name.
 ///
 /// Fails with TEA_STATUS_NOT_FOUND.
 #[unsafe(no_mangle)]
@@ -389,7 +388,7 @@ pub unsafe extern "C" fn tea_cx_well_known(
         let name = name.get("name")?;
         let found = with(cx, |cx| Ok(cx.well_known(name)))?;
         let found = found.ok_or_else(|| {
-            Failure::new(tea_status::NotFound, format!("no model is known as {name:?}"))
+            Failure::new(tea_status::NotFound, format!("no model has the name {name:?}"))
         })?;
         model.set(found.0);
         Ok(())

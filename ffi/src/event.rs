@@ -1,8 +1,11 @@
-//! Events: what a session tells, pulled in batches.
+//! Events of a session, polled in batches.
 
 use std::ops::Range;
 
-use teatime::{Delivery, Handling, NotPersisted, SessionEvent};
+use teatime::{
+    ConnectionState, Delivery, DisconnectReason, Divergence, Fault, Handling, NotPersisted,
+    SessionEvent,
+};
 
 use crate::boundary::boundary;
 use crate::handle::Held;
@@ -14,72 +17,74 @@ use crate::status::{of_disconnect, tea_status};
 use crate::text::tea_str;
 use crate::value::append_payload;
 
-/// What an event tells. Later versions may add more: skip what you do not know.
+/// The kind of an event. Later versions may add kinds: skip those that you do not know.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum tea_event_kind {
-    /// Somebody published on a topic that you subscribed to: subscription, scope, event, data. If
-    /// the data cannot be expressed in the format that you asked for it is nil, and status and
-    /// message say so.
+    /// A model or a participant published on a topic that this session subscribed to: subscription, scope, event,
+    /// payload. If the format that the caller asked for cannot express the payload, the payload is nil, and status
+    /// and message say why.
     Published = 1,
-    /// The connection changed its state: connection; if it got worse, status and message say why.
+    /// The connection changed its state: connection. If it got worse, status and message say why.
     Connection = 2,
-    /// Build your view from the model as it stands now, before the next step.
+    /// Build the view from the model as it stands now, before the next step.
     ViewReady = 3,
-    /// The model is gone: what you know of it is stale until the next TEA_EVENT_KIND_VIEW_READY.
+    /// The model is gone. What the view shows is stale until the next TEA_EVENT_KIND_VIEW_READY.
     ViewLost = 4,
     /// The model caught up with the reflector (flag), or fell behind (not flag).
     Synced = 5,
     /// The hash of this client's state at the point of a vote: seq, time_us, hash.
     State = 6,
-    /// How a vote ended: seq, agreed, of; the majority's hash if flag. With a password a foreign
-    /// hash is known only in a sealed form, then there is none.
+    /// How a vote ended: seq, agreed, of; the majority's hash if flag. If this client was not in the majority it
+    /// may not know the majority's hash; then flag is false.
     Verdict = 7,
-    /// A handler failed, on every participant alike, and its turn was undone: seq, time_us, model (0 if it was in none),
-    /// sender if flag, message.
+    /// A handler failed, on every participant alike, and its turn was undone: seq, time_us, model (0 if not in a
+    /// model), sender if flag, message.
     Fault = 8,
     /// The reflector asks senders to pause (flag), or lets them go on (not flag).
     Held = 9,
-    /// This client's state was not the right one, and has been replaced: seq and time_us of the vote that
-    /// found it, the wrong state's hash. If flag there is a file of evidence, and message is its path; if
-    /// it could not be written status and message say why. See tea_config_set_evidence_dir.
+    /// This client's state was wrong and has been replaced: seq and time_us of the vote that found it, hash of the
+    /// wrong state. If flag, message is the path of a file of evidence. If the file could not be written, status
+    /// and message say why. See tea_config_set_evidence_dir.
     Diverged = 10,
-    /// What the root model has persisted is stored: seq of the vote that it was part of. See
+    /// The reflector has stored the data that the root model persisted: seq of the vote that it was part of. See
     /// tea_cx_persist.
     Persisted = 11,
-    /// A newer version of the app is used in this room, or has been: version. It has a session of its
-    /// own, which began with what was persisted by then; what is done here does not get there. message
-    /// tells the user to update.
+    /// A newer version of the app is, or was, in this room: version. It has its own session, which began with the
+    /// data persisted by then. What users do in this session does not reach it. message tells the user to update.
     NewerVersion = 12,
-    /// What the root model has persisted is not stored: a later version of the app would begin with what
-    /// was stored before. If the reflector cannot store it status is TEA_STATUS_NOT_STORED, and it
-    /// tries again, unless what it has stored is damaged; otherwise newer versions have persisted. message says so to people. It comes once,
-    /// and again after something else was stored.
+    /// The data that the root model persisted is not stored. A later version of the app would begin with what was
+    /// stored before. message explains it to the user. There are two reasons:
+    /// - The reflector cannot store it: status is TEA_STATUS_NOT_STORED. The reflector tries again, unless the data
+    ///   that it has stored is damaged.
+    /// - Newer versions of the app have persisted data: status is TEA_STATUS_OK.
+    ///
+    /// The event comes once, and again after other data was stored.
     NotPersisted = 13,
 }
 
-/// An event. Which members mean something depends on the kind; the others are zero or empty. Texts
-/// and data live until the next step, poll or free of the session.
+/// An event. The kind says which members have a meaning; the others are zero or empty. Texts and the payload are
+/// valid until the next step, poll or free of the session.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct tea_event {
-    /// What it tells.
+    /// The kind.
     pub kind: tea_event_kind,
-    /// Why, if something went wrong.
+    /// What went wrong, or TEA_STATUS_OK.
     pub status: tea_status,
-    /// How the session stands with its reflector.
+    /// The state of the connection.
     pub connection: tea_connection,
-    /// Yes or no.
+    /// Yes or no; the kind says of what.
     pub flag: bool,
-    /// What tea_session_subscribe gave.
+    /// The id that tea_session_subscribe returned.
     pub subscription: u64,
     /// Scope of the topic.
     pub scope: tea_str,
     /// Event of the topic.
     pub event: tea_str,
-    /// What was published.
-    pub data: tea_payload,
-    /// For people.
+    /// The published payload.
+    pub payload: tea_payload,
+    /// A message for people.
     pub message: tea_str,
     /// Sequence number.
     pub seq: u64,
@@ -87,13 +92,13 @@ pub struct tea_event {
     pub time_us: u64,
     /// Id of the model.
     pub model: u64,
-    /// Who sent the event that led to it.
+    /// The participant whose event led to it.
     pub sender: tea_view_id,
     /// Hash of the state.
     pub hash: tea_hash,
-    /// How many agreed.
+    /// The number of participants that agreed.
     pub agreed: u32,
-    /// How many were asked.
+    /// The number of participants that were asked.
     pub of: u32,
     /// The version of an app.
     pub version: u32,
@@ -109,7 +114,7 @@ impl tea_event {
             subscription: 0,
             scope: tea_str::EMPTY,
             event: tea_str::EMPTY,
-            data: tea_payload::msgpack(&[]),
+            payload: tea_payload::msgpack(&[]),
             message: tea_str::EMPTY,
             seq: 0,
             time_us: 0,
@@ -123,12 +128,12 @@ impl tea_event {
     }
 }
 
-/// What the pulled events point to.
+/// The bytes that polled events point to.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// Keep the topics' names alive.
+    /// They keep the names of topics alive.
     deliveries: Vec<Delivery>,
-    /// Data and messages, one after the other.
+    /// Payloads and messages, one after the other.
     bytes: Vec<u8>,
 }
 
@@ -145,13 +150,13 @@ impl Batch {
     }
 }
 
-/// Pulls what has happened, oldest first: what concerns the session, then what was published and
-/// subscribed to. Writes at most `capacity` events; `count` becomes how many. If that is
-/// `capacity`, more may wait. Data comes in the tea_format that is wanted.
+/// Polls events, oldest first: those of the session, then the published events that this session subscribed to.
+/// Writes at most `capacity` events to `events`, and their number to `count`. If `count` is `capacity`, more may
+/// wait. Payloads are in `format`, a tea_format.
 ///
-/// Subscribe before the first step, or when TEA_EVENT_KIND_VIEW_READY is pulled. While 1024
-/// events wait that concern the session, or 65,536 that were published, the model stands still; then so
-/// much gathers that the client gives up its connection, with TEA_STATUS_TOO_SLOW.
+/// Subscribe before the first step, or when TEA_EVENT_KIND_VIEW_READY is polled. While 1,024 events of the session
+/// or 65,536 published events wait, the model stands still. If that goes on, the client falls behind and gives up
+/// its connection, with TEA_STATUS_TOO_SLOW.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_poll(
     session: *mut tea_session,
@@ -171,14 +176,14 @@ pub unsafe extern "C" fn tea_session_poll(
             session.shared.with(|driver| {
                 let batch = &mut *session.batch.lock();
                 batch.clear();
-                // Where the bytes of each event begin and end: they move while more come.
+                // Where the bytes of each event begin and end. The buffer moves while it grows.
                 let mut spans = Vec::new();
                 while spans.len() < capacity
                     && let Some(told) = driver.poll_event()
                 {
                     wake |= matches!(told, SessionEvent::ViewReady);
-                    let (event, message) = of_session(batch, told);
-                    // SAFETY: the caller of every export promises that there is the room it says.
+                    let Some((event, message)) = of_session(batch, told) else { continue };
+                    // SAFETY: the caller of every export promises room for `capacity` events.
                     unsafe { events.add(spans.len()).write(event) };
                     spans.push(message);
                 }
@@ -200,7 +205,7 @@ pub unsafe extern "C" fn tea_session_poll(
                     if at < session_events || event.status != tea_status::Ok {
                         event.message = tea_str { ptr: bytes.as_ptr().cast(), len: bytes.len() };
                     } else {
-                        event.data =
+                        event.payload =
                             tea_payload { format: format as i32, ..tea_payload::msgpack(bytes) };
                     }
                 }
@@ -208,7 +213,7 @@ pub unsafe extern "C" fn tea_session_poll(
                 Ok(())
             })?;
             if wake {
-                // The model may go on now, and another thread may be the one that steps.
+                // The model may go on now, and another thread may be the one that steps the session.
                 session.shared.wake.signal();
             }
             Ok(())
@@ -238,92 +243,85 @@ fn published(
     }
 }
 
-fn of_session(batch: &mut Batch, told: SessionEvent) -> (tea_event, Range<usize>) {
-    let mut message = 0..0;
-    let event = match told {
-        SessionEvent::Connection(state, reason) => {
-            let mut event = tea_event::new(tea_event_kind::Connection);
-            event.connection = state.into();
-            if let Some(reason) = reason {
-                event.status = of_disconnect(&reason);
-                message = batch.message(reason);
-            }
-            event
+/// An event of the session for C, and where its message stands in the batch. `None` for events that C programs do not get.
+fn of_session(batch: &mut Batch, told: SessionEvent) -> Option<(tea_event, Range<usize>)> {
+    use tea_event_kind as kind;
+    let new = tea_event::new;
+    Some(match told {
+        SessionEvent::Connection(state, reason) => of_connection(batch, state, reason),
+        SessionEvent::ViewReady => (new(kind::ViewReady), NO_MESSAGE),
+        SessionEvent::ViewLost => (new(kind::ViewLost), NO_MESSAGE),
+        SessionEvent::Synced(flag) => (tea_event { flag, ..new(kind::Synced) }, NO_MESSAGE),
+        SessionEvent::Held(flag) => (tea_event { flag, ..new(kind::Held) }, NO_MESSAGE),
+        SessionEvent::State { seq, time, hash } => {
+            let hash = tea_hash { bytes: hash.0 };
+            (tea_event { seq, time_us: time.as_micros(), hash, ..new(kind::State) }, NO_MESSAGE)
         }
-        SessionEvent::ViewReady => tea_event::new(tea_event_kind::ViewReady),
-        SessionEvent::ViewLost => tea_event::new(tea_event_kind::ViewLost),
-        SessionEvent::Synced(synced) => {
-            tea_event { flag: synced, ..tea_event::new(tea_event_kind::Synced) }
+        SessionEvent::Verdict { seq, hash, agreed, of } => {
+            let flag = hash.is_some();
+            let hash = tea_hash { bytes: hash.map_or([0; 32], |hash| hash.0) };
+            (tea_event { seq, flag, hash, agreed, of, ..new(kind::Verdict) }, NO_MESSAGE)
         }
-        SessionEvent::State { seq, time, hash } => tea_event {
-            seq,
-            time_us: time.as_micros(),
-            hash: tea_hash { bytes: hash.0 },
-            ..tea_event::new(tea_event_kind::State)
-        },
-        SessionEvent::Verdict { seq, hash, agreed, of } => tea_event {
-            seq,
-            flag: hash.is_some(),
-            hash: tea_hash { bytes: hash.map_or([0; 32], |hash| hash.0) },
-            agreed,
-            of,
-            ..tea_event::new(tea_event_kind::Verdict)
-        },
-        SessionEvent::Fault(fault) => {
-            message = batch.message(&fault);
-            tea_event {
-                status: tea_status::Fault,
-                seq: fault.seq,
-                time_us: fault.time.as_micros(),
-                model: fault.model.map_or(0, |model| model.0),
-                flag: fault.sender.is_some(),
-                sender: tea_view_id { bytes: fault.sender.map_or([0; 16], |sender| sender.0) },
-                ..tea_event::new(tea_event_kind::Fault)
-            }
-        }
-        SessionEvent::Held(held) => {
-            tea_event { flag: held, ..tea_event::new(tea_event_kind::Held) }
-        }
-        SessionEvent::Diverged(divergence) => {
-            let mut event = tea_event {
-                seq: divergence.seq,
-                time_us: divergence.time.as_micros(),
-                hash: tea_hash { bytes: divergence.hash.0 },
-                ..tea_event::new(tea_event_kind::Diverged)
-            };
-            match divergence.file {
-                Some(Ok(path)) => {
-                    event.flag = true;
-                    message = batch.message(path.display());
-                }
-                Some(Err(why)) => {
-                    event.status = tea_status::Io;
-                    message = batch.message(why);
-                }
-                None => {}
-            }
-            event
-        }
-        SessionEvent::Persisted { seq } => {
-            tea_event { seq, ..tea_event::new(tea_event_kind::Persisted) }
-        }
+        SessionEvent::Fault(fault) => of_fault(batch, &fault),
+        SessionEvent::Diverged(divergence) => of_divergence(batch, &divergence),
+        SessionEvent::Persisted { seq } => (tea_event { seq, ..new(kind::Persisted) }, NO_MESSAGE),
         SessionEvent::NewerVersion(newer) => {
-            message = batch.message(newer);
-            tea_event { version: newer.newer, ..tea_event::new(tea_event_kind::NewerVersion) }
+            let event = tea_event { version: newer.newer, ..new(kind::NewerVersion) };
+            (event, batch.message(newer))
         }
         SessionEvent::NotPersisted(why) => {
-            message = batch.message(&why);
             let status = match why {
                 NotPersisted::NotStored(_) => tea_status::NotStored,
-                _ => tea_status::Ok,
+                NotPersisted::Newer => tea_status::Ok,
             };
-            tea_event { status, ..tea_event::new(tea_event_kind::NotPersisted) }
+            (tea_event { status, ..new(kind::NotPersisted) }, batch.message(why))
         }
-        // What this version of the library does not know it does not make.
-        other => {
-            message = batch.message(format_args!("{other:?}"));
-            tea_event::new(tea_event_kind::Fault)
+        // C programs cannot ask for recordings.
+        SessionEvent::FaultRecorded(_) => return None,
+    })
+}
+
+/// Where the message of an event without one stands.
+const NO_MESSAGE: Range<usize> = 0..0;
+
+fn of_connection(
+    batch: &mut Batch,
+    state: ConnectionState,
+    reason: Option<DisconnectReason>,
+) -> (tea_event, Range<usize>) {
+    let event =
+        tea_event { connection: state.into(), ..tea_event::new(tea_event_kind::Connection) };
+    match reason {
+        Some(reason) => {
+            (tea_event { status: of_disconnect(&reason), ..event }, batch.message(reason))
         }
+        None => (event, NO_MESSAGE),
+    }
+}
+
+fn of_fault(batch: &mut Batch, fault: &Fault) -> (tea_event, Range<usize>) {
+    let event = tea_event {
+        status: tea_status::Fault,
+        seq: fault.seq,
+        time_us: fault.time.as_micros(),
+        model: fault.model.map_or(0, |model| model.0),
+        flag: fault.sender.is_some(),
+        sender: tea_view_id { bytes: fault.sender.map_or([0; 16], |sender| sender.0) },
+        ..tea_event::new(tea_event_kind::Fault)
     };
-    (event, message)
+    (event, batch.message(fault))
+}
+
+fn of_divergence(batch: &mut Batch, divergence: &Divergence) -> (tea_event, Range<usize>) {
+    let event = tea_event {
+        seq: divergence.seq,
+        time_us: divergence.time.as_micros(),
+        hash: tea_hash { bytes: divergence.hash.0 },
+        ..tea_event::new(tea_event_kind::Diverged)
+    };
+    match &divergence.file {
+        Some(Ok(path)) => (tea_event { flag: true, ..event }, batch.message(path.display())),
+        Some(Err(why)) => (tea_event { status: tea_status::Io, ..event }, batch.message(why)),
+        None => (event, NO_MESSAGE),
+    }
 }

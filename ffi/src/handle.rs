@@ -1,8 +1,8 @@
-//! What C holds of Rust's objects: numbers that look like pointers.
+//! Handles, by which C holds Rust's objects: numbers that look like pointers.
 //!
-//! A handle is a key of one table and is never dereferenced. So a freed handle, one of another
-//! type and any other nonsense are told from a good one, always; and an object that one thread
-//! frees while another uses it goes when that use ends.
+//! A handle is a key of one table, and is never dereferenced. So the library always detects a freed handle, a handle
+//! of another type and any other pointer. If one thread frees an object while another uses it, the object is dropped
+//! when that use ends.
 
 use std::ptr::without_provenance_mut;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use sharded_slab::{Config as SlabConfig, Slab};
 use crate::out::null;
 use crate::status::{Failure, Result, tea_status};
 
-/// Everything that C can hold.
+/// All objects that C can hold.
 pub(crate) enum Object {
     App(crate::app::App),
     Blobs(crate::blobs::Blobs),
@@ -23,16 +23,16 @@ pub(crate) enum Object {
     Value(crate::value::Value),
 }
 
-/// The one global of this library: without it a freed handle could not be told from a live one.
+/// The only global of this library. It is needed to detect freed handles.
 static OBJECTS: LazyLock<Slab<Object, Layout>> = LazyLock::new(Slab::new_with_config::<Layout>);
 
-/// How the bits of a handle are used: fewer objects than usual, so that a place must be used anew
-/// some 30 million times (500 times on 32 bits) before an old handle looks like a new one.
+/// The use of a handle's bits: fewer objects than by default. So a place must be used again about 30 million times (500
+/// times on 32 bits) before an old handle looks like a new one.
 struct Layout;
 
 impl SlabConfig for Layout {
     const INITIAL_PAGE_SIZE: usize = 32;
-    /// For each thread 32 objects, then twice as many, and so on.
+    /// For each thread: 32 objects, then twice that, and so on.
     const MAX_PAGES: usize = if usize::BITS == 64 { 20 } else { 8 };
     const MAX_THREADS: usize = if usize::BITS == 64 { 4096 } else { 256 };
 }
@@ -47,7 +47,7 @@ pub(crate) trait Held: Sized {
     fn of(object: &Object) -> Option<&Self>;
     fn wrap(self) -> Object;
 
-    /// Gives the object to C.
+    /// Hands the object to C.
     fn hand_out(self) -> Result<*mut Self::Opaque> {
         let key = OBJECTS.insert(self.wrap());
         let key = key.ok_or_else(|| Failure::new(tea_status::Io, "too many objects"))?;
@@ -62,7 +62,7 @@ pub(crate) trait Held: Sized {
         run(Self::of(&entry).ok_or_else(|| wrong(Self::NAME))?)
     }
 
-    /// Ends an object; it goes when nobody uses it any more.
+    /// Frees an object. It is dropped when the last use of it ends.
     fn free(handle: *mut Self::Opaque) -> Result<()> {
         let key = key(handle, Self::NAME)?;
         let right_type = OBJECTS.get(key).is_some_and(|entry| Self::of(&entry).is_some());
@@ -76,7 +76,7 @@ fn key<T>(handle: *const T, name: &str) -> Result<usize> {
 
 #[cold]
 fn wrong(name: &str) -> Failure {
-    let message = format!("this is no {name}, or it was freed");
+    let message = format!("not a {name} handle, or already freed");
     Failure::new(tea_status::WrongHandle, message)
 }
 

@@ -1,70 +1,47 @@
 //! Teatime behind a C ABI: `teatime.h`, generated from this crate by `cargo xtask header`.
 //!
-//! One file per C type. Every export goes through [`boundary`], which no panic crosses; C holds
-//! [`handle`]s, which are never dereferenced; out-parameters are written on success only. Pointers
-//! to bytes are the only thing that is taken on trust, and only for the time of a call.
+//! One module per C type. Every export goes through `boundary`, which no panic crosses. C holds handles, which the library
+//! never dereferences. Out-parameters are written on success only. The library trusts the caller in one point only:
+//! pointers to bytes must be valid during the call.
 //!
-//! The library that is installed is `bindings/c`, which re-exports this crate. An app with models of
-//! its own in Rust has a crate like that, and exports what [`export_app`] returns.
+//! The installed library is `bindings/c`, which links this crate. An app with its own models in Rust has a crate like that,
+//! and exports the result of [`export_app`]. Such crates link all exports; Rust code seldom calls them.
 
-mod app;
-mod blobs;
+pub mod app;
+pub mod blobs;
 mod boundary;
 #[cfg(feature = "chat")]
-mod chat;
-mod config;
-mod cx;
-mod event;
+pub mod chat;
+pub mod config;
+pub mod cx;
+pub mod event;
 mod handle;
-mod ids;
-mod link;
-mod math;
+pub mod ids;
+pub mod link;
+pub mod math;
 #[cfg(feature = "uniffi")]
 pub mod mobile;
-mod model;
+pub mod model;
 mod out;
-mod payload;
-mod persisted;
-mod query;
-mod reflector;
-mod session;
+pub mod payload;
+pub mod persisted;
+pub mod query;
+pub mod reflector;
+pub mod session;
 mod shared;
 #[cfg(feature = "testing")]
-mod simulate;
-mod stats;
-mod status;
-mod sync_test;
-mod text;
+pub mod simulate;
+pub mod stats;
+pub mod status;
+pub mod sync_test;
+pub mod text;
 mod transfer;
-mod value;
-mod version;
-mod wake;
+pub mod value;
+pub mod version;
+pub mod wake;
 
 #[cfg(feature = "uniffi")]
 uniffi::setup_scaffolding!();
 
-pub use app::*;
-pub use blobs::*;
-#[cfg(feature = "chat")]
-pub use chat::*;
-pub use config::*;
-pub use cx::*;
-pub use event::*;
-pub use ids::*;
-pub use link::*;
-pub use math::*;
-pub use model::*;
-pub use payload::*;
-pub use persisted::*;
-pub use query::*;
-pub use reflector::*;
-pub use session::*;
-#[cfg(feature = "testing")]
-pub use simulate::*;
-pub use stats::*;
-pub use status::*;
-pub use sync_test::*;
-pub use text::*;
-pub use value::*;
-pub use version::*;
-pub use wake::*;
+pub use app::{export_app, tea_app};
+pub use status::tea_status;

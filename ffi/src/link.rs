@@ -13,11 +13,11 @@ use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
 use crate::value::{Value, checked, tea_value};
 
-/// How many modules the largest QR code has: room for this many bytes is always enough.
+/// The number of modules of the largest QR code. A buffer of this many bytes is always large enough.
 pub const TEA_QR_MAX_MODULES: usize = 177 * 177;
 
-/// Takes a join link apart: a map with the texts reflector, app, name, with the map options of
-/// texts, and with password, a text or nil. The format is a tea_format.
+/// Takes a join link apart. `parts` becomes a value that holds a map in `format`, a tea_format: the texts reflector,
+/// app and name, options as a map of texts, and password as a text or nil. The caller frees it with tea_value_free.
 ///
 /// Fails with TEA_STATUS_BAD_LINK.
 #[unsafe(no_mangle)]
@@ -41,9 +41,9 @@ pub unsafe extern "C" fn tea_link_parse(
     })
 }
 
-/// Makes a join link of its parts, a map as tea_link_parse gives it; options and password may be
-/// missing. The text is the data of the value that comes back (MessagePack): read it with
-/// tea_payload_str.
+/// Makes a join link from its parts, a map like the one of tea_link_parse. Options and password may be missing. `link`
+/// becomes a value that holds a MessagePack text: read it with tea_value_payload and tea_payload_str, and free it with
+/// tea_value_free.
 ///
 /// Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
 #[unsafe(no_mangle)]
@@ -68,10 +68,10 @@ pub unsafe extern "C" fn tea_link_make(
     })
 }
 
-/// Makes the join link of the session that a configuration describes, through this reflector:
-/// password included, for it is never sent to a server. `options` is a map of texts, or nil: what
-/// the app needs to make the same model options again. The text is the data of the value that comes
-/// back (MessagePack): read it with tea_payload_str.
+/// Makes the join link of the session that a config describes, through this reflector. The link includes the password,
+/// in a part that clients do not send to a server. `options` is a map of texts, or nil: what the app needs to make the
+/// same model options again. `link` becomes a value that holds a MessagePack text: read it with tea_value_payload and
+/// tea_payload_str, and free it with tea_value_free.
 ///
 /// Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
 #[unsafe(no_mangle)]
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn tea_config_link(
 /// The text of a link as a value.
 fn text_of(link: &JoinLink) -> Result<Value> {
     let text = link.to_string();
-    // What cannot be read back is no link.
+    // Only a text that can be parsed again is a link.
     text.parse::<JoinLink>()?;
     Value::of_payload(&teatime::Payload::new(text), tea_format::Msgpack)
 }
@@ -121,12 +121,12 @@ struct Parts {
     password: Option<String>,
 }
 
-/// The QR code of a text, usually a join link: a square of modules, row by row, 1 for dark and 0
-/// for light, without the light border that must stay around it. `modules` has room for `capacity`
-/// of them, TEA_QR_MAX_MODULES is always enough; `side` becomes the length of a row.
+/// The QR code of a text, usually a join link: a square of modules, row by row, 1 for dark and 0 for light. The light
+/// border that must surround the code is not included. `modules` has room for `capacity` modules; TEA_QR_MAX_MODULES is
+/// always enough. `side` becomes the length of a row.
 ///
-/// Fails with TEA_STATUS_TOO_LONG if the text has more than 2,953 bytes, with
-/// TEA_STATUS_BUFFER_TOO_SMALL if the room does not suffice.
+/// Fails with TEA_STATUS_TOO_LONG if the text has more than 2,953 bytes, and with TEA_STATUS_BUFFER_TOO_SMALL if
+/// `capacity` is too small.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_qr(
     text: tea_str,
@@ -144,11 +144,11 @@ pub unsafe extern "C" fn tea_qr(
             Failure::new(tea_status::TooLong, "the text has more than 2,953 bytes")
         })?;
         if code.modules.len() > capacity {
-            let message = format!("{} modules need room", code.modules.len());
+            let message = format!("the code has {} modules", code.modules.len());
             return Err(Failure::new(tea_status::BufferTooSmall, message));
         }
         for (at, dark) in code.modules.iter().enumerate() {
-            // SAFETY: the caller of every export promises that there is the room it says.
+            // SAFETY: the caller of every export promises room for `capacity` modules.
             unsafe { modules.add(at).write(u8::from(*dark)) };
         }
         side.set(code.side);

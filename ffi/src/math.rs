@@ -1,10 +1,10 @@
-//! Float functions that give the same bits on every platform, for models written in C.
+//! Float functions that give the same bits on every platform, for models in C.
 
 use teatime::math;
 
-/// The sine of an angle in radians. Like all tea_math functions it gives the same bits on every
-/// platform; those of math.h do not. + - * / and sqrt are exact everywhere, if the compiler is told
-/// not to be clever: no -ffast-math, with -ffp-contract=off, on 32-bit x86 with -mfpmath=sse.
+/// The sine of an angle in radians. Like all tea_math functions, it gives the same bits on every platform; the functions
+/// of math.h do not. The operators + - * / and sqrt are exact everywhere if the compiler does not change them: do not use
+/// -ffast-math, use -ffp-contract=off, and on 32-bit x86 use -mfpmath=sse.
 #[unsafe(no_mangle)]
 pub extern "C" fn tea_math_sin(x: f64) -> f64 {
     math::sin(x)

@@ -1,4 +1,4 @@
-//! Models written in C: a table of functions.
+//! Models in C: a table of functions.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -13,39 +13,42 @@ use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::{Value, append_payload, tea_value};
 
-/// A model written in C: a table of functions that the virtual machine calls. Set it all to zero
-/// first, then size to sizeof(tea_model).
+/// A model written in C: a table of functions that the virtual machine calls. Set the whole table to zero first, then size
+/// to sizeof(tea_model).
 ///
-/// All participants must compute the same, bit for bit. So a model's functions must not look at
-/// anything but their arguments: no clock, no random numbers but the context's, no global
-/// variables, no files, no addresses of objects, no uninitialised bytes, no functions of math.h
-/// but sqrt, no order that comes from hashing pointers. They must not call tea_session functions,
-/// must not wait, and must return: no longjmp, no exception. Whatever changes later behaviour
-/// belongs into what save writes. tea_sync_test finds most of what is wrong.
+/// All participants must compute the same state, bit for bit. So the functions of a model must follow these rules; the
+/// sync test, tea_sync_test, finds most violations:
+/// - Read the arguments only: no clock, no random numbers except those of the context, no global variables, no files, no
+///   addresses of objects, no uninitialised bytes, no order that depends on hashed pointers.
+/// - Of math.h, use sqrt only; use the tea_math functions for the rest.
+/// - Put everything that affects later behaviour into the state that save writes.
+/// - Do not call tea_session functions and do not wait.
+/// - Return: no longjmp, no exception.
 ///
-/// They are called by whatever thread steps a session or asks something of it, the last time when
-/// it is freed; one at a time for each session.
+/// The thread that steps, queries or frees a session calls them, one at a time for each session.
 #[repr(C)]
+#[derive(Debug)]
 pub struct tea_model {
     /// sizeof(tea_model): tells the library which header the program was compiled with.
     pub size: usize,
-    /// Names the model in snapshots; unique within an app, and never changed.
+    /// The name of the model in snapshots. It is unique within an app and never changes.
     pub id: tea_str,
-    /// Changes with the model's behaviour: another version never mixes with this one.
+    /// The version of the model's behaviour. Change it with the behaviour: clients with different versions are in
+    /// different sessions.
     pub version: u32,
-    /// The tea_format in which the functions get their data. What they give may be in either.
+    /// The tea_format of the payloads that the functions get. They may return payloads in either format.
     pub format: i32,
-    /// Names of the handlers; a handler is called by its index. NULL if there are none.
+    /// The names of the handlers. A handler is called by its index. NULL if handler_count is 0.
     pub handlers: *const tea_str,
-    /// How many handlers there are, at most 65535.
+    /// The number of handlers, at most 65,535.
     pub handler_count: usize,
-    /// Names of the queries; a query is asked by its index. NULL if there are none.
+    /// The names of the queries. A query is asked by its index. NULL if query_count is 0.
     pub queries: *const tea_str,
-    /// How many queries there are, at most 65535.
+    /// The number of queries, at most 65,535.
     pub query_count: usize,
-    /// Passed to init and load: what all models of this type share and never change.
+    /// Passed to init and load. All models of this type share it; they must not change it.
     pub user_data: *mut c_void,
-    /// Makes a new model: subscribes, schedules, returns its state. NULL if it cannot.
+    /// Makes a new model: subscribes, schedules, and returns its state. NULL means that it failed.
     pub init: Option<
         unsafe extern "C" fn(
             cx: *mut tea_cx,
@@ -53,9 +56,9 @@ pub struct tea_model {
             user_data: *mut c_void,
         ) -> *mut c_void,
     >,
-    /// Handles an event or a future message. Joins and exits come as an array of the view's id
-    /// (16 bytes) and its view data (bytes or nil); what Rust models publish comes with structs as
-    /// arrays. Anything but 0 is a fault, the same for all participants.
+    /// Handles an event or a future message. The payload of a join or an exit is an array of the view's id (16 bytes)
+    /// and its view data (bytes or nil). In payloads that Rust models publish, structs are arrays. Any result but 0 is a
+    /// fault, the same for all participants.
     pub handle: Option<
         unsafe extern "C" fn(
             model: *mut c_void,
@@ -64,16 +67,16 @@ pub struct tea_model {
             argument: tea_payload,
         ) -> i32,
     >,
-    /// Puts the whole state into a value; a map lets tea_sync_test name what differs. Equal states
-    /// must give equal values, and load must get back all of it. Anything but 0 is a failure: then
-    /// nobody can vote or join any more, so better do not fail.
+    /// Puts the whole state into a value. Use a map, so that tea_sync_test can name the field that differs. Equal states
+    /// must give equal values, and load must restore all of it. Any result but 0 is a failure. Avoid failures: without a
+    /// saved state, participants can neither vote nor join.
     pub save: Option<unsafe extern "C" fn(model: *const c_void, state: *mut tea_value) -> i32>,
-    /// Makes a model of what save has put. NULL if it cannot. There is no context: subscriptions
-    /// and future messages are restored by themselves.
+    /// Makes a model from the value that save has put. NULL means that it failed. It gets no context, because the virtual
+    /// machine restores subscriptions and future messages.
     pub load:
         Option<unsafe extern "C" fn(state: tea_payload, user_data: *mut c_void) -> *mut c_void>,
-    /// Answers a query by putting a value; must change nothing. Anything but 0 is a failure. NULL
-    /// if there are no queries.
+    /// Answers a query by putting a value. It must not change the model. Any result but 0 is a failure. NULL if
+    /// query_count is 0.
     pub query: Option<
         unsafe extern "C" fn(
             model: *const c_void,
@@ -82,11 +85,11 @@ pub struct tea_model {
             answer: *mut tea_value,
         ) -> i32,
     >,
-    /// Frees what init or load made. NULL if there is nothing to free.
+    /// Frees the state that init or load made. NULL if nothing needs to be freed.
     pub free: Option<unsafe extern "C" fn(model: *mut c_void)>,
 }
 
-/// The functions of a table that was checked.
+/// The functions of a checked table.
 struct Table {
     format: tea_format,
     user_data: *mut c_void,
@@ -98,19 +101,19 @@ struct Table {
     free: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
-// SAFETY: the documentation of `tea_model` demands that its functions and what all models of a type
-// share may be used by any thread.
+// SAFETY: the documentation of `tea_model` demands functions and shared user data that any thread may
+// use.
 unsafe impl Send for Table {}
 // SAFETY: as above.
 unsafe impl Sync for Table {}
 
-/// One model, as its functions know it.
+/// A model: its state, and the functions that know it.
 struct Object {
     table: Arc<Table>,
     model: *mut c_void,
 }
 
-// SAFETY: as for `Table`; a model is used by one thread at a time.
+// SAFETY: as for `Table`; one thread at a time uses a model.
 unsafe impl Send for Object {}
 
 /// Reads a table of functions.
@@ -118,11 +121,11 @@ pub(crate) fn foreign_model(model: *const tea_model) -> Result<ForeignModel> {
     if model.is_null() {
         return Err(null("model"));
     }
-    // SAFETY: the caller of every export promises that its pointers are valid. The size comes
-    // first in every version of the table and is read alone before the rest.
+    // SAFETY: the caller of every export promises valid pointers. The size comes first in every
+    // version of the table, and is read alone before the rest.
     let size = unsafe { (&raw const (*model).size).read() };
     if size != size_of::<tea_model>() {
-        let message = format!("tea_model.size is {size}, it must be {}", size_of::<tea_model>());
+        let message = format!("tea_model.size is {size}, expected {}", size_of::<tea_model>());
         return Err(Failure::new(tea_status::InvalidArgument, message));
     }
     // SAFETY: as above.
@@ -175,7 +178,7 @@ impl Table {
         options: &[u8],
     ) -> std::result::Result<Box<dyn ForeignObject>, String> {
         let model = self.with_data(&Payload::from_msgpack(options), |options| {
-            // SAFETY: the documentation of `tea_model` says how it is called.
+            // SAFETY: called as the documentation of `tea_model` says.
             enter(cx, |cx| unsafe { (self.init)(cx, options, self.user_data) })
         })?;
         self.object(model, "init")
@@ -183,7 +186,7 @@ impl Table {
 
     fn load(self: &Arc<Self>, state: &[u8]) -> std::result::Result<Box<dyn ForeignObject>, String> {
         let model = self.with_data(&Payload::from_msgpack(state), |state| {
-            // SAFETY: the documentation of `tea_model` says how it is called.
+            // SAFETY: called as the documentation of `tea_model` says.
             unsafe { (self.load)(state, self.user_data) }
         })?;
         self.object(model, "load")
@@ -200,8 +203,8 @@ impl Table {
         Ok(Box::new(Object { table: self.clone(), model }))
     }
 
-    /// Runs something with a payload in the format that the model wants, checked and in its
-    /// canonical form: whoever has sent it, and the same before and after a snapshot.
+    /// Runs something with a payload in the format of the model, checked and in its canonical form. So the model gets
+    /// the same bytes from every sender, and before and after a snapshot.
     fn with_data<R>(
         &self,
         payload: &Payload,
@@ -222,7 +225,7 @@ impl Table {
     }
 }
 
-/// Lets C put a value, and takes it.
+/// Lets C put a value together, and takes it.
 pub(crate) fn collect(
     what: &str,
     put: impl FnOnce(*mut tea_value) -> i32,
@@ -230,7 +233,7 @@ pub(crate) fn collect(
     let value = Value::empty().hand_out().map_err(|failure| failure.message)?;
     let result = put(value);
     let bytes = Value::with(value, Value::finish);
-    // If C has freed it there is nothing left to free, and `bytes` says so.
+    // If C has freed it, nothing is left to free, and `bytes` says so.
     let _ = Value::free(value);
     match result {
         0 => bytes.map_err(|failure| failure.message),
@@ -247,23 +250,23 @@ impl ForeignObject for Object {
     ) -> std::result::Result<(), String> {
         let Self { table, model } = self;
         let result = table.with_data(argument, |argument| {
-            // SAFETY: the documentation of `tea_model` says how it is called.
+            // SAFETY: called as the documentation of `tea_model` says.
             enter(cx, |cx| unsafe { (table.handle)(*model, cx, handler, argument) })
         })?;
         if result == 0 { Ok(()) } else { Err(format!("the handler returned {result}")) }
     }
 
     fn query(&self, query: u16, argument: &[u8]) -> std::result::Result<Payload, String> {
-        let Some(ask) = self.table.query else { return Err("there are no queries".into()) };
+        let Some(ask) = self.table.query else { return Err("the model has no queries".into()) };
         let answer = self.table.with_data(&Payload::from_msgpack(argument), |argument| {
-            // SAFETY: the documentation of `tea_model` says how it is called.
+            // SAFETY: called as the documentation of `tea_model` says.
             collect("the query", |answer| unsafe { ask(self.model, query, argument, answer) })
         })??;
         Ok(Payload::from_msgpack(&answer))
     }
 
     fn save(&self) -> std::result::Result<Vec<u8>, String> {
-        // SAFETY: the documentation of `tea_model` says how it is called.
+        // SAFETY: called as the documentation of `tea_model` says.
         collect("save", |state| unsafe { (self.table.save)(self.model, state) })
     }
 }
@@ -271,8 +274,7 @@ impl ForeignObject for Object {
 impl Drop for Object {
     fn drop(&mut self) {
         if let Some(free) = self.table.free {
-            // SAFETY: the documentation of `tea_model` says how it is called; nobody uses the model
-            // any more.
+            // SAFETY: called as the documentation of `tea_model` says; the model is not used again.
             unsafe { free(self.model) }
         }
     }

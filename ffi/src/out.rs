@@ -1,4 +1,4 @@
-//! Where results go: out-parameters are written on success only.
+//! Out-parameters, which are written on success only.
 
 use std::ptr::NonNull;
 
@@ -9,12 +9,12 @@ pub(crate) struct Slot<T>(NonNull<T>);
 
 impl<T> Slot<T> {
     pub(crate) fn set(self, value: T) {
-        // SAFETY: the caller of every export promises that its pointers are valid or NULL. What
-        // was there before is plain data and needs no drop.
+        // SAFETY: the caller of every export promises that its pointers are valid or NULL. The old
+        // content is plain data and needs no drop.
         unsafe { self.0.write(value) }
     }
 
-    /// What is there, for parameters that go in and out.
+    /// The value that the caller has put there, for parameters that go in and out.
     pub(crate) fn get(&self) -> T
     where
         T: Copy,

@@ -9,53 +9,52 @@ use crate::out::{Check, null};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 
-/// How a value is written.
+/// The format of a payload.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum tea_format {
-    /// MessagePack: smaller, faster, and what the tea_payload functions read.
+    /// MessagePack: smaller and faster. The tea_payload functions read it.
     Msgpack = 0,
-    /// JSON in UTF-8. Byte strings are arrays of numbers in it, NaN and infinities are null.
+    /// JSON in UTF-8. Byte strings become arrays of numbers, NaN and infinities become null.
     Json = 1,
 }
 
-/// The format with this number, which may be anything.
+/// The format with this number, which the caller may have made up.
 pub(crate) fn format_of(number: i32) -> Result<tea_format> {
     match number {
         0 => Ok(tea_format::Msgpack),
         1 => Ok(tea_format::Json),
         _ => {
-            let message = format!("there is no format {number}");
+            let message = format!("{number} is not a tea_format");
             Err(Failure::new(tea_status::InvalidArgument, message))
         }
     }
 }
 
-/// A value as bytes, borrowed like a tea_str. No bytes at all, also with a NULL pointer, stand for
-/// nil.
+/// A value as bytes, borrowed like a tea_str. A length of 0 means nil; the pointer may be NULL then.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct tea_payload {
     /// The bytes.
     pub ptr: *const u8,
-    /// How many bytes.
+    /// The number of bytes.
     pub len: usize,
-    /// How they are written: a tea_format.
+    /// The format: a tea_format.
     pub format: i32,
 }
 
-/// What a value is.
+/// The type of a value.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum tea_type {
-    /// Nothing.
+    /// nil.
     Nil = 0,
     /// True or false.
     Bool = 1,
     /// A whole number.
     Int = 2,
-    /// A number with a fraction.
+    /// A floating-point number.
     Float = 3,
     /// A text.
     Str = 4,
@@ -75,7 +74,7 @@ impl tea_payload {
         Self { ptr: bytes.as_ptr(), len: bytes.len(), format: tea_format::Msgpack as i32 }
     }
 
-    /// Borrows data in this format.
+    /// Borrows bytes in this format.
     #[cfg(feature = "uniffi")]
     pub(crate) fn borrow(bytes: &[u8], format: tea_format) -> Self {
         Self { format: format as i32, ..Self::msgpack(bytes) }
@@ -84,14 +83,14 @@ impl tea_payload {
     fn bytes<'a>(self) -> Result<&'a [u8]> {
         match (self.ptr.is_null(), self.len) {
             (_, 0) => Ok(&[]),
-            (true, _) => Err(null("data")),
-            (false, len) if len > isize::MAX as usize => Err(too_long("data")),
-            // SAFETY: the caller of every export promises that the bytes are there during the call.
+            (true, _) => Err(null("payload")),
+            (false, len) if len > isize::MAX as usize => Err(too_long("payload")),
+            // SAFETY: the caller of every export promises that the bytes are valid during the call.
             (false, len) => Ok(unsafe { std::slice::from_raw_parts(self.ptr, len) }),
         }
     }
 
-    /// The value as MessagePack, for the time of the call; JSON is converted.
+    /// The value as MessagePack, valid during the call. JSON is converted.
     pub(crate) fn to_msgpack<'a>(self) -> Result<std::borrow::Cow<'a, [u8]>> {
         let (format, bytes) = (format_of(self.format)?, self.bytes()?);
         match format {
@@ -106,8 +105,8 @@ impl tea_payload {
         }
     }
 
-    /// The same, and certainly one whole value that is not nested too deeply. Models get it in its
-    /// canonical form; this is the quick look before it is sent.
+    /// The same, checked to be one whole value that is not nested too deeply. Models get it in its canonical form;
+    /// this is the quick check before it is sent.
     pub(crate) fn to_whole_msgpack<'a>(self) -> Result<std::borrow::Cow<'a, [u8]>> {
         let bytes = self.to_msgpack()?;
         let mut rest = &*bytes;
@@ -129,10 +128,10 @@ impl tea_payload {
 }
 
 pub(crate) fn bad(format: &str, error: impl std::fmt::Display) -> Failure {
-    Failure::new(tea_status::BadFormat, format!("no {format}: {error}"))
+    Failure::new(tea_status::BadFormat, format!("not valid {format}: {error}"))
 }
 
-/// Nothing deeper is read: what comes from elsewhere must not exhaust the stack.
+/// The deepest nesting that is read: untrusted bytes must not exhaust the stack.
 const MAX_DEPTH: usize = teatime::limits::MAX_DEPTH;
 
 /// Reads one value, borrowing texts and bytes.
@@ -142,7 +141,7 @@ fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
     T::deserialize(&mut reader).map_err(|error| bad("MessagePack", error))
 }
 
-/// Takes the first value off the front.
+/// Splits off the first value.
 fn split<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
     let start = *bytes;
     let mut reader = rmp_serde::Deserializer::new(&mut *bytes);
@@ -168,7 +167,7 @@ fn type_of(bytes: &[u8]) -> Result<tea_type> {
     })
 }
 
-/// The elements of an array, or those of a map one after the other, and how many there are.
+/// The elements of an array, or the keys and values of a map in turn, and their number.
 fn elements(bytes: &[u8]) -> Result<(tea_type, u32, &[u8])> {
     let mut rest = bytes;
     let kind = type_of(bytes)?;
@@ -182,11 +181,11 @@ fn elements(bytes: &[u8]) -> Result<(tea_type, u32, &[u8])> {
 
 #[cold]
 fn wrong_type(wanted: &str, found: tea_type) -> Failure {
-    Failure::new(tea_status::WrongType, format!("wanted {wanted}, found {found:?}"))
+    Failure::new(tea_status::WrongType, format!("expected {wanted}, found {found:?}"))
 }
 
 fn not_found(what: &str) -> Failure {
-    Failure::new(tea_status::NotFound, format!("there is no {what}"))
+    Failure::new(tea_status::NotFound, format!("not found: {what}"))
 }
 
 /// One step of a path: an element of an array by index, of a map by key.
@@ -210,24 +209,23 @@ fn child<'a>(bytes: &'a [u8], step: &str) -> Result<&'a [u8]> {
     Err(not_found(&format!("{step:?}")))
 }
 
-/// Finds a part of a value (MessagePack only). The path is a JSON pointer (RFC 6901): /items/0/html
-/// is the element html of the first of items; the empty path is the whole value. The part lives as
-/// long as the data.
+/// Finds a part of a value (MessagePack only). The path is a JSON pointer (RFC 6901): /items/0/html is the element html of
+/// the first of items; the empty path is the whole value. The part borrows the bytes of the payload.
 ///
 /// Fails with TEA_STATUS_NOT_FOUND, TEA_STATUS_WRONG_TYPE or TEA_STATUS_BAD_FORMAT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_payload_get(
-    data: tea_payload,
+    payload: tea_payload,
     path: tea_str,
     part: *mut tea_payload,
 ) -> tea_status {
     boundary(|| {
         let part = part.check("part")?;
         let path = path.get("path")?;
-        let mut bytes = data.in_place()?;
+        let mut bytes = payload.in_place()?;
         let mut steps = path.split('/');
         if steps.next() != Some("") {
-            let message = format!("{path:?} is no JSON pointer: it must begin with a slash");
+            let message = format!("{path:?} is not a JSON pointer: it must begin with a slash");
             return Err(Failure::new(tea_status::InvalidArgument, message));
         }
         for step in steps {
@@ -238,29 +236,32 @@ pub unsafe extern "C" fn tea_payload_get(
     })
 }
 
-/// What a value is (MessagePack only).
+/// The type of a value (MessagePack only).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_payload_type(data: tea_payload, found: *mut tea_type) -> tea_status {
+pub unsafe extern "C" fn tea_payload_type(
+    payload: tea_payload,
+    found: *mut tea_type,
+) -> tea_status {
     boundary(|| {
         let found = found.check("found")?;
-        found.set(type_of(data.in_place()?)?);
+        found.set(type_of(payload.in_place()?)?);
         Ok(())
     })
 }
 
-/// How many elements an array has, or pairs a map (MessagePack only).
+/// The number of elements of an array, or of pairs of a map (MessagePack only).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_payload_count(data: tea_payload, count: *mut usize) -> tea_status {
+pub unsafe extern "C" fn tea_payload_count(payload: tea_payload, count: *mut usize) -> tea_status {
     boundary(|| {
         let count = count.check("count")?;
-        count.set(elements(data.in_place()?)?.1 as usize);
+        count.set(elements(payload.in_place()?)?.1 as usize);
         Ok(())
     })
 }
 
-/// Takes the first element off an array, or the first key or value off a map (MessagePack only):
-/// *cursor is set to the rest. Begin with tea_payload_enter; TEA_STATUS_NOT_FOUND is the end. Both
-/// live as long as the data.
+/// The next element of an array, or the next key or value of a map (MessagePack only). Begin with tea_payload_enter;
+/// *cursor becomes the rest. Fails with TEA_STATUS_NOT_FOUND at the end. The element and the cursor borrow the bytes of
+/// the payload.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_payload_next(
     cursor: *mut tea_payload,
@@ -279,22 +280,22 @@ pub unsafe extern "C" fn tea_payload_next(
     })
 }
 
-/// Begins to walk through an array or a map (MessagePack only) with tea_payload_next.
+/// Begins a walk through an array or a map (MessagePack only): pass `cursor` to tea_payload_next.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_payload_enter(
-    data: tea_payload,
+    payload: tea_payload,
     cursor: *mut tea_payload,
 ) -> tea_status {
     boundary(|| {
         let cursor = cursor.check("cursor")?;
-        let bytes = data.in_place()?;
+        let bytes = payload.in_place()?;
         let (kind, count, start) = elements(bytes)?;
         let mut rest = start;
         let values = u64::from(count) * if kind == tea_type::Map { 2 } else { 1 };
         for _ in 0..values {
             split(&mut rest)?;
         }
-        // What follows the array is not part of it.
+        // Bytes behind the array are not part of it.
         cursor.set(tea_payload::msgpack(&start[..start.len() - rest.len()]));
         Ok(())
     })
@@ -302,50 +303,49 @@ pub unsafe extern "C" fn tea_payload_enter(
 
 /// Reads true or false (MessagePack only).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_payload_bool(data: tea_payload, value: *mut bool) -> tea_status {
-    boundary(|| scalar(data, value, &[tea_type::Bool], "a bool"))
+pub unsafe extern "C" fn tea_payload_bool(payload: tea_payload, value: *mut bool) -> tea_status {
+    boundary(|| scalar(payload, value, &[tea_type::Bool], "a bool"))
 }
 
-/// Reads a whole number (MessagePack only); one out of range is TEA_STATUS_WRONG_TYPE.
+/// Reads a whole number (MessagePack only). Fails with TEA_STATUS_WRONG_TYPE if it is out of range.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_payload_i64(data: tea_payload, value: *mut i64) -> tea_status {
-    boundary(|| scalar(data, value, &[tea_type::Int], "a number of 64 bits with sign"))
+pub unsafe extern "C" fn tea_payload_i64(payload: tea_payload, value: *mut i64) -> tea_status {
+    boundary(|| scalar(payload, value, &[tea_type::Int], "a number of 64 bits with sign"))
 }
 
-/// Reads a whole number that is not negative (MessagePack only); one out of range is
-/// TEA_STATUS_WRONG_TYPE.
+/// Reads a whole number from 0 to 2^64 - 1 (MessagePack only). Fails with TEA_STATUS_WRONG_TYPE if it is out of range.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_payload_u64(data: tea_payload, value: *mut u64) -> tea_status {
-    boundary(|| scalar(data, value, &[tea_type::Int], "a number of 64 bits without sign"))
+pub unsafe extern "C" fn tea_payload_u64(payload: tea_payload, value: *mut u64) -> tea_status {
+    boundary(|| scalar(payload, value, &[tea_type::Int], "a number of 64 bits without sign"))
 }
 
 /// Reads a number, whole or not (MessagePack only).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_payload_f64(data: tea_payload, value: *mut f64) -> tea_status {
-    boundary(|| scalar(data, value, &[tea_type::Int, tea_type::Float], "a number"))
+pub unsafe extern "C" fn tea_payload_f64(payload: tea_payload, value: *mut f64) -> tea_status {
+    boundary(|| scalar(payload, value, &[tea_type::Int, tea_type::Float], "a number"))
 }
 
-/// Reads a text (MessagePack only). It lives as long as the data.
+/// Reads a text (MessagePack only). It borrows the bytes of the payload.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_payload_str(data: tea_payload, value: *mut tea_str) -> tea_status {
+pub unsafe extern "C" fn tea_payload_str(payload: tea_payload, value: *mut tea_str) -> tea_status {
     boundary(|| {
         let value = value.check("value")?;
-        let text: &str = typed(data, &[tea_type::Str], "a text")?;
+        let text: &str = typed(payload, &[tea_type::Str], "a text")?;
         value.set(text.into());
         Ok(())
     })
 }
 
-/// Reads a string of bytes (MessagePack only). They live as long as the data.
+/// Reads a string of bytes (MessagePack only). They borrow the bytes of the payload.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_payload_bytes(
-    data: tea_payload,
+    payload: tea_payload,
     bytes: *mut *const u8,
     count: *mut usize,
 ) -> tea_status {
     boundary(|| {
         let (bytes, count) = (bytes.check("bytes")?, count.check("count")?);
-        let found: &[u8] = typed(data, &[tea_type::Bytes], "a string of bytes")?;
+        let found: &[u8] = typed(payload, &[tea_type::Bytes], "a string of bytes")?;
         bytes.set(found.as_ptr());
         count.set(found.len());
         Ok(())
@@ -353,16 +353,17 @@ pub unsafe extern "C" fn tea_payload_bytes(
 }
 
 fn typed<'de, T: Deserialize<'de>>(
-    data: tea_payload,
+    payload: tea_payload,
     types: &[tea_type],
     wanted: &str,
 ) -> Result<T> {
-    let bytes = data.in_place()?;
+    let bytes = payload.in_place()?;
     let found = type_of(bytes)?;
     if !types.contains(&found) {
         return Err(wrong_type(wanted, found));
     }
-    // A number out of range is the caller's wrong idea of the type; anything else ends too early.
+    // A number out of range means that the caller expects another type. All other errors mean bytes that end too
+    // early.
     read(bytes).map_err(|failure| match found {
         tea_type::Int => Failure { status: tea_status::WrongType, ..failure },
         _ => failure,
@@ -370,12 +371,12 @@ fn typed<'de, T: Deserialize<'de>>(
 }
 
 fn scalar<T: Deserialize<'static>>(
-    data: tea_payload,
+    payload: tea_payload,
     value: *mut T,
     types: &[tea_type],
     wanted: &str,
 ) -> Result<()> {
     let value = value.check("value")?;
-    value.set(typed(data, types, wanted)?);
+    value.set(typed(payload, types, wanted)?);
     Ok(())
 }

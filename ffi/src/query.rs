@@ -1,4 +1,4 @@
-//! Reading the model through named queries.
+//! Reads the model through named queries.
 
 use teatime::ModelId;
 
@@ -11,11 +11,10 @@ use crate::status::{Failure, tea_status};
 use crate::text::tea_str;
 use crate::value::{Value, tea_value};
 
-/// Asks a named query of a model, TEA_ROOT_MODEL for the root model. Reading changes nothing. The
-/// answer comes in the tea_format that is wanted; structs are maps with names. Free it with
-/// tea_value_free.
+/// Asks a named query of a model; TEA_ROOT_MODEL is the root model. The answer is in `format`, a tea_format; structs are
+/// maps with names. The caller frees the answer with tea_value_free.
 ///
-/// Fails with TEA_STATUS_NOT_JOINED while there is no model, TEA_STATUS_UNKNOWN_MODEL,
+/// Fails with TEA_STATUS_NOT_JOINED before there is a model, with TEA_STATUS_UNKNOWN_MODEL,
 /// TEA_STATUS_UNKNOWN_QUERY, TEA_STATUS_QUERY_ARGUMENT, TEA_STATUS_QUERY_FAILED, or
 /// TEA_STATUS_ENCODING if the format cannot express the answer.
 #[unsafe(no_mangle)]
@@ -39,9 +38,9 @@ pub unsafe extern "C" fn tea_session_query(
     })
 }
 
-/// The model that is known by a name.
+/// The id of the model with a name.
 ///
-/// Fails with TEA_STATUS_NOT_JOINED while there is no model, with TEA_STATUS_NOT_FOUND.
+/// Fails with TEA_STATUS_NOT_JOINED before there is a model, with TEA_STATUS_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_well_known(
     session: *const tea_session,
@@ -53,7 +52,7 @@ pub unsafe extern "C" fn tea_session_well_known(
         let name = name.get("name")?;
         let found = with(session, |driver| Ok(model(driver)?.well_known(name)))?;
         let found = found.ok_or_else(|| {
-            Failure::new(tea_status::NotFound, format!("no model is known as {name:?}"))
+            Failure::new(tea_status::NotFound, format!("no model has the name {name:?}"))
         })?;
         model_id.set(found.0);
         Ok(())

@@ -19,33 +19,33 @@ use crate::text::tea_str;
 use crate::value::checked;
 use crate::wake::{callback, tea_waker};
 
-/// A session that has been joined, or is on the way to it. Free it with tea_session_free; that
-/// leaves it.
+/// A session that has joined, or is about to. Free it with tea_session_free, which also leaves it.
 ///
-/// Call tea_session_step often, and then pull with tea_session_poll what it has brought. Any thread
-/// may call: calls on one session take turns. What a callback of a model calls on the session that
-/// it belongs to is TEA_STATUS_REENTRANT, but for tea_session_fd, tea_session_set_waker, and
-/// tea_session_free, which frees it when the step is over.
+/// Call tea_session_step often, and after each step poll the events with tea_session_poll. Any thread may call;
+/// calls on one session take turns. A model's callback must not use its own session: such calls fail with
+/// TEA_STATUS_REENTRANT. Three functions are allowed there: tea_session_fd, tea_session_set_waker, and
+/// tea_session_free, which frees the session when the step is over.
+#[derive(Debug)]
 pub struct tea_session {
     _opaque: [u8; 0],
 }
 
-/// How a session stands with its reflector.
+/// The state of the connection between a session and its reflector.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum tea_connection {
-    /// It tries to reach the reflector for the first time.
+    /// The session tries to reach the reflector for the first time.
     Connecting = 0,
-    /// It has been let in and loads the session.
+    /// The reflector has let the session in, and it loads its state.
     CatchingUp = 1,
-    /// The model runs, and a view can be built from it.
+    /// The model runs. A view can be built from it.
     Live = 2,
-    /// The connection broke; the model stands still until it is back.
+    /// The connection broke. The model stands still until there is another.
     Reconnecting = 3,
-    /// It has left.
+    /// The session has left.
     Left = 4,
-    /// It has given up: trying again would end the same way.
+    /// The session has given up, because another attempt would fail the same way.
     Failed = 5,
 }
 
@@ -62,17 +62,17 @@ impl From<ConnectionState> for tea_connection {
     }
 }
 
-/// When a subscriber gets its events.
+/// Which of its events a subscriber gets.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum tea_handling {
-    /// Each of them, in order.
+    /// All, in order.
     Queued = 0,
-    /// Only the newest since the last pull, after everything queued.
+    /// The newest since the last poll, after all queued events.
     OncePerFrame = 1,
 }
 
-/// A session, and what C has pulled of it.
+/// A session, and the events that C has polled from it.
 pub(crate) struct Session {
     pub(crate) shared: SharedSession,
     /// Changed only in a turn of the session.
@@ -81,7 +81,7 @@ pub(crate) struct Session {
 
 held!(Session, tea_session, "tea_session");
 
-/// Runs something with a session that nobody else uses meanwhile.
+/// Runs something with a session, in this thread's turn.
 pub(crate) fn with<R>(
     session: *const tea_session,
     run: impl FnOnce(&mut Driver) -> Result<R>,
@@ -89,7 +89,7 @@ pub(crate) fn with<R>(
     Session::with(session, |session| session.shared.with(run))
 }
 
-/// Reads something of a session.
+/// Reads a value of a session.
 fn get<T>(
     session: *const tea_session,
     out: *mut T,
@@ -106,12 +106,12 @@ fn get<T>(
 }
 
 /// Starts to join a session through the reflector at this address, such as ws://127.0.0.1:9090 or
-/// wss://example.org.
-/// Returns at once: the first steps connect, catch up, and bring a TEA_EVENT_KIND_VIEW_READY. With a
-/// password deriving the keys takes some 30 ms.
+/// wss://example.org. Returns at once: the first steps connect, catch up, and lead to
+/// TEA_EVENT_KIND_VIEW_READY. If there is a password, deriving the keys takes about 30 ms. The config may be changed
+/// or freed afterwards. The caller frees the session with tea_session_free.
 ///
-/// Fails with TEA_STATUS_BAD_ADDRESS, TEA_STATUS_BAD_CERTIFICATES or TEA_STATUS_IO. What goes wrong later comes as
-/// TEA_EVENT_KIND_CONNECTION.
+/// Fails with TEA_STATUS_BAD_ADDRESS, TEA_STATUS_BAD_CERTIFICATES or TEA_STATUS_IO, or with the status of what is
+/// wrong with the config. Later errors arrive as TEA_EVENT_KIND_CONNECTION.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_join(
     config: *const tea_config,
@@ -128,11 +128,11 @@ pub unsafe extern "C" fn tea_session_join(
     })
 }
 
-/// Takes in what has arrived and simulates it, for at most about `budget_us` µs: a frame's share
-/// where frames are drawn, 200,000 where nobody waits. Models written in C are called from here.
+/// Takes in what has arrived and simulates it, for about `budget_us` µs of real time at most. Use a part of the frame
+/// time in a program that draws frames, and 200,000 in one that does not. Models written in C are called from here.
 ///
-/// It never goes past a TEA_EVENT_KIND_VIEW_READY that was not pulled: whoever pulls it reads the model
-/// as it stood then and misses nothing of what follows.
+/// A step stops at a TEA_EVENT_KIND_VIEW_READY until it is polled. So the view reads the model as it stood then,
+/// and misses none of the events that follow.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_step(session: *mut tea_session, budget_us: u64) -> tea_status {
     boundary(|| {
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn tea_session_step(session: *mut tea_session, budget_us: 
     })
 }
 
-/// Waits until a step is worthwhile, at most `at_most_us` µs. Calls of other threads go on
+/// Waits until a step has work to do, for `at_most_us` µs of real time at most. Other threads can use the session
 /// meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_wait(
@@ -155,8 +155,8 @@ pub unsafe extern "C" fn tea_session_wait(
     })
 }
 
-/// In how many µs a step is worthwhile even if nothing arrives: the timeout for the poll of an event
-/// loop. UINT64_MAX stands for never.
+/// The real time in µs after which the next step has work to do even if nothing arrives: the timeout for an event
+/// loop. UINT64_MAX means never.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_next_due(
     session: *const tea_session,
@@ -168,8 +168,8 @@ pub unsafe extern "C" fn tea_session_next_due(
     })
 }
 
-/// A file descriptor that is readable when a step is worthwhile: give it to poll, epoll, kqueue or
-/// select, and do nothing else with it. It belongs to the session and ends with it.
+/// A file descriptor that is readable when a step has work to do. Pass it to poll, epoll, kqueue or select; do not
+/// read or close it. It belongs to the session and ends with it.
 ///
 /// Fails with TEA_STATUS_UNSUPPORTED on Windows.
 #[unsafe(no_mangle)]
@@ -183,9 +183,9 @@ pub unsafe extern "C" fn tea_session_fd(session: *const tea_session, fd: *mut i3
     })
 }
 
-/// Sets what is called, from a background thread, when a step is worthwhile; NULL for nothing. It
-/// is also called once at once, for what has arrived before. When this returns, the one before is
-/// not called any more: do not hold a lock that it takes. `user_data` is passed to it.
+/// Sets the function that a background thread calls when a step has work to do; NULL for none. This call also calls
+/// it once immediately. `user_data` is passed to it. After this call returns, the previous waker is not called
+/// again. So do not hold a lock here that the previous waker takes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_set_waker(
     session: *mut tea_session,
@@ -201,26 +201,26 @@ pub unsafe extern "C" fn tea_session_set_waker(
     })
 }
 
-/// Sends an event to the models of all participants, this one's included: it comes back with its
-/// place in the order, and no model changes before. While the connection is broken it is kept and
-/// sent later. `receipt` is for tea_session_is_applied; it may be NULL if nobody wants it.
+/// Sends an event to the models of all participants, this one included. The event comes back with its place in the
+/// order, and no model changes before that. While the connection is broken, the event waits and is sent later.
+/// `receipt` is for tea_session_is_applied and may be NULL. The payload is copied.
 ///
-/// Fails with TEA_STATUS_NOT_JOINED before the first connection, TEA_STATUS_OVER after the end,
-/// TEA_STATUS_TOO_FAST if too much waits, TEA_STATUS_TOO_LARGE, or TEA_STATUS_BAD_FORMAT. Then
-/// nothing was sent.
+/// Fails with TEA_STATUS_NOT_JOINED before the first connection, TEA_STATUS_OVER after the end, TEA_STATUS_TOO_FAST
+/// if too many events wait, TEA_STATUS_TOO_LARGE, or TEA_STATUS_BAD_FORMAT. After a failure nothing was sent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_publish(
     session: *mut tea_session,
     scope: tea_str,
     event: tea_str,
-    data: tea_payload,
+    payload: tea_payload,
     receipt: *mut u64,
 ) -> tea_status {
     boundary(|| {
         let receipt = receipt.check("receipt").ok();
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
-        let data = data.to_whole_msgpack()?;
-        let made = Session::with(session, |session| session.shared.publish(scope, event, &data))?;
+        let payload = payload.to_whole_msgpack()?;
+        let made =
+            Session::with(session, |session| session.shared.publish(scope, event, &payload))?;
         if let Some(receipt) = receipt {
             receipt.set(made.0);
         }
@@ -228,34 +228,35 @@ pub unsafe extern "C" fn tea_session_publish(
     })
 }
 
-/// Sends an event to the subscriptions of this session object only; it never leaves the process. Fails
-/// with TEA_STATUS_TOO_FAST if too many wait to be pulled already.
+/// Sends an event to the subscriptions of this session object. It does not leave the process.
+///
+/// Fails with TEA_STATUS_TOO_FAST if too many events wait to be polled.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_publish_to_views(
     session: *mut tea_session,
     scope: tea_str,
     event: tea_str,
-    data: tea_payload,
+    payload: tea_payload,
 ) -> tea_status {
     boundary(|| {
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
-        let payload = checked(data)?;
+        let payload = checked(payload)?;
         with(session, |driver| Ok(driver.publish_to_views(scope, event, payload)?))
     })
 }
 
-/// Whether the model has handled a published event: it has come back and was simulated.
+/// Whether the model has handled a published event: it has come back and has been simulated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_is_applied(
     session: *const tea_session,
     receipt: u64,
     applied: *mut bool,
 ) -> tea_status {
-    get(session, applied, "applied", |driver| driver.client().is_applied(Receipt(receipt)))
+    get(session, applied, "applied", |driver| driver.is_applied(Receipt(receipt)))
 }
 
-/// Listens to what models and this client publish; the text * stands for every scope or event. The
-/// handling is a tea_handling. `subscription` becomes what its events are marked with.
+/// Subscribes to what models, and tea_session_publish_to_views, publish. The text * matches every scope or event.
+/// `handling` is a tea_handling. Writes the id that the events of this subscription carry to `subscription`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_subscribe(
     session: *mut tea_session,
@@ -271,7 +272,7 @@ pub unsafe extern "C" fn tea_session_subscribe(
             0 => Handling::Queued,
             1 => Handling::OncePerFrame,
             _ => {
-                let message = format!("there is no handling {handling}");
+                let message = format!("{handling} is not a tea_handling");
                 return Err(Failure::new(tea_status::InvalidArgument, message));
             }
         };
@@ -282,7 +283,7 @@ pub unsafe extern "C" fn tea_session_subscribe(
     })
 }
 
-/// Ends a subscription; what waits for it is dropped. Does nothing if it has ended.
+/// Ends a subscription and drops its waiting events. Does nothing if it has ended already.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_unsubscribe(
     session: *mut tea_session,
@@ -296,20 +297,20 @@ pub unsafe extern "C" fn tea_session_unsubscribe(
     })
 }
 
-/// Asks for a vote of all participants on their state hash. The answers come as TEA_EVENT_KIND_STATE and
+/// Asks all participants to vote on their state hash. The answers arrive as TEA_EVENT_KIND_STATE and
 /// TEA_EVENT_KIND_VERDICT.
 ///
-/// Fails with TEA_STATUS_NOT_JOINED while there is no connection, TEA_STATUS_OVER after the end.
+/// Fails with TEA_STATUS_NOT_JOINED without a connection, TEA_STATUS_OVER after the end.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_request_vote(session: *mut tea_session) -> tea_status {
     boundary(|| with(session, |driver| Ok(driver.request_vote()?)))
 }
 
-/// The hash of this client's state as it stands. It takes a snapshot: some 15 ms for 10,000 models.
-/// To compare clients ask for a vote, which takes it at the same point everywhere.
+/// The hash of this client's state as it stands now. This takes a snapshot: about 15 ms for 10,000 models. To compare
+/// clients, request a vote instead: it hashes all of them at the same point.
 ///
-/// Fails with TEA_STATUS_NOT_JOINED while there is no model, with TEA_STATUS_ENCODING if a model in
-/// C cannot be saved.
+/// Fails with TEA_STATUS_NOT_JOINED before there is a model, and with TEA_STATUS_ENCODING if a model in C cannot be
+/// saved.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_state_hash(
     session: *const tea_session,
@@ -329,8 +330,8 @@ pub unsafe extern "C" fn tea_session_state_hash(
 
 /// The model, while there is one.
 pub(crate) fn model(driver: &Driver) -> Result<&teatime::Vm> {
-    driver.client().vm().ok_or_else(|| {
-        Failure::new(tea_status::NotJoined, "there is no model: the session is not joined")
+    driver.vm().ok_or_else(|| {
+        Failure::new(tea_status::NotJoined, "no model yet: the session has not joined")
     })
 }
 
@@ -340,19 +341,19 @@ pub unsafe extern "C" fn tea_session_now(
     session: *const tea_session,
     now_us: *mut u64,
 ) -> tea_status {
-    get(session, now_us, "now_us", |driver| driver.client().now().as_micros())
+    get(session, now_us, "now_us", |driver| driver.now().as_micros())
 }
 
-/// The newest session time in µs that the reflector has told.
+/// The newest session time in µs that the reflector has sent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_external_now(
     session: *const tea_session,
     now_us: *mut u64,
 ) -> tea_status {
-    get(session, now_us, "now_us", |driver| driver.client().external_now().as_micros())
+    get(session, now_us, "now_us", |driver| driver.external_now().as_micros())
 }
 
-/// An estimate of the session time in µs at this moment.
+/// An estimate of the session time now, in µs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_extrapolated_now(
     session: *const tea_session,
@@ -361,7 +362,7 @@ pub unsafe extern "C" fn tea_session_extrapolated_now(
     get(session, now_us, "now_us", |driver| driver.extrapolated_now().as_micros())
 }
 
-/// 64 random bits of this client, which no model sees.
+/// 64 random bits of this client. They are not part of the replicated random stream.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_random_u64(
     session: *mut tea_session,
@@ -370,90 +371,88 @@ pub unsafe extern "C" fn tea_session_random_u64(
     get(session, number, "number", |driver| driver.random_u64())
 }
 
-/// Identity of the session.
+/// The id of the session.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_id_of(
     session: *const tea_session,
     id: *mut tea_session_id,
 ) -> tea_status {
-    get(session, id, "id", |driver| tea_session_id { bytes: driver.client().session_id().0 })
+    get(session, id, "id", |driver| tea_session_id { bytes: driver.session_id().0 })
 }
 
-/// Identity of this view.
+/// The id of this view.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_view_id(
     session: *const tea_session,
     id: *mut tea_view_id,
 ) -> tea_status {
-    get(session, id, "id", |driver| tea_view_id { bytes: driver.client().view_id().0 })
+    get(session, id, "id", |driver| tea_view_id { bytes: driver.view_id().0 })
 }
 
-/// How the session stands with its reflector.
+/// The state of the connection to the reflector.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_connection(
     session: *const tea_session,
     state: *mut tea_connection,
 ) -> tea_status {
-    get(session, state, "state", |driver| driver.client().connection_state().into())
+    get(session, state, "state", |driver| driver.connection_state().into())
 }
 
-/// Why the session has given up, if it has: returns that status, with its message. Otherwise it is
-/// TEA_STATUS_OK.
+/// Why the session has given up: returns that status, and tea_last_error its message. TEA_STATUS_OK if it has not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_failure(session: *const tea_session) -> tea_status {
     boundary(|| {
-        with(session, |driver| match driver.client().failure() {
+        with(session, |driver| match driver.failure() {
             Some(reason) => Err(Failure::new(of_disconnect(reason), reason)),
             None => Ok(()),
         })
     })
 }
 
-/// How far the catch-up is, from 0 to 1.
+/// The progress of the catch-up, from 0 to 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_progress(
     session: *const tea_session,
     progress: *mut f32,
 ) -> tea_status {
-    get(session, progress, "progress", |driver| driver.client().progress())
+    get(session, progress, "progress", |driver| driver.progress())
 }
 
 /// Whether the model is up to date with the reflector.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_session_synced(
+pub unsafe extern "C" fn tea_session_is_synced(
     session: *const tea_session,
     synced: *mut bool,
 ) -> tea_status {
-    get(session, synced, "synced", |driver| driver.client().is_synced())
+    get(session, synced, "synced", |driver| driver.is_synced())
 }
 
-/// Whether the root model has persisted something that the reflector has not stored yet: a later
-/// version of the app would begin with what was stored before. The session asks for it by itself;
-/// TEA_EVENT_KIND_PERSISTED and TEA_EVENT_KIND_NOT_PERSISTED tell what becomes of it. false while there
-/// is no model.
+/// Whether the root model has persisted data that the reflector has not stored yet. Until it has, a later version of
+/// the app would begin with what was stored before. The session requests storing by itself;
+/// TEA_EVENT_KIND_PERSISTED and TEA_EVENT_KIND_NOT_PERSISTED report the result. false before there is a model.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_session_unpersisted(
+pub unsafe extern "C" fn tea_session_has_unpersisted(
     session: *const tea_session,
     unpersisted: *mut bool,
 ) -> tea_status {
-    get(session, unpersisted, "unpersisted", |driver| driver.client().has_unpersisted())
+    get(session, unpersisted, "unpersisted", |driver| driver.has_unpersisted())
 }
 
-/// The newest version of the app that is used in this room, or has been, if it is newer than this one;
-/// otherwise 0. TEA_EVENT_KIND_NEWER_VERSION tells when that changes.
+/// The newest version of the app that is or was in this room, if it is newer than this one; otherwise 0.
+/// TEA_EVENT_KIND_NEWER_VERSION reports each change.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_newer_version(
     session: *const tea_session,
     version: *mut u32,
 ) -> tea_status {
-    get(session, version, "version", |driver| driver.client().newer_version().unwrap_or(0))
+    get(session, version, "version", |driver| driver.newer_version().unwrap_or(0))
 }
 
-/// How many views there are, this one included.
+/// The number of participants, this one included.
 ///
-/// Fails with TEA_STATUS_NOT_JOINED while there is no model.
+/// Fails with TEA_STATUS_NOT_JOINED before there is a model.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_session_participants(
+pub unsafe extern "C" fn tea_session_participant_count(
     session: *const tea_session,
     count: *mut u32,
 ) -> tea_status {
@@ -466,11 +465,11 @@ pub unsafe extern "C" fn tea_session_participants(
     })
 }
 
-/// The views that there are, in the order in which they came. `views` has room for `capacity` of
-/// them; `count` becomes how many there are.
+/// The ids of all participants, in the order in which they joined. `views` has room for `capacity` ids. Writes their
+/// number to `count`.
 ///
-/// Fails with TEA_STATUS_NOT_JOINED while there is no model, with TEA_STATUS_BUFFER_TOO_SMALL if
-/// the room does not suffice.
+/// Fails with TEA_STATUS_NOT_JOINED before there is a model, and with TEA_STATUS_BUFFER_TOO_SMALL if `capacity` is
+/// less than the number of participants.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_views(
     session: *const tea_session,
@@ -487,11 +486,11 @@ pub unsafe extern "C" fn tea_session_views(
             let model = model(driver)?;
             let there = model.view_count() as usize;
             if there > capacity {
-                let message = format!("{there} views need room");
+                let message = format!("{there} participants do not fit into {capacity} places");
                 return Err(Failure::new(tea_status::BufferTooSmall, message));
             }
             for (at, view) in model.views().enumerate() {
-                // SAFETY: the caller of every export promises that there is the room it says.
+                // SAFETY: the caller of every export promises room for `capacity` ids.
                 unsafe { views.add(at).write(tea_view_id { bytes: view.0 }) };
             }
             count.set(there);
@@ -500,30 +499,30 @@ pub unsafe extern "C" fn tea_session_views(
     })
 }
 
-/// Makes a new connection at once, for a program that knows that the line is dead before silence
-/// tells, as when the computer has slept. Others see an exit only if that takes longer than the
-/// reflector's rejoin limit. What is being published is sent anew: nothing is lost.
+/// Drops the connection and makes a new one now. Call it when the program knows that the connection is dead, for
+/// example after the computer has slept. Other participants see an exit only if the new connection takes longer than
+/// the reflector's rejoin limit. Published events that have not come back are sent again: none is lost.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_reconnect(session: *mut tea_session) -> tea_status {
     boundary(|| Session::with(session, |session| session.shared.reconnect()))
 }
 
-/// Leaves for good; the others see it at once. Does nothing the second time. The session object
-/// stays until it is freed.
+/// Leaves for good. The other participants see the exit immediately. Does nothing the second time. The session object
+/// stays valid until it is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_leave(session: *mut tea_session) -> tea_status {
     boundary(|| Session::with(session, |session| session.shared.leave()))
 }
 
-/// Leaves a session and frees it, after everything published has been sent: up to half a second if
-/// the line is dead. Where another thread is in a call of it, it goes when that returns; a
-/// tea_session_wait returns at once. When this returns the waker is not called any more: do not hold
-/// a lock that the waker takes. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+/// Leaves a session and frees it. Waits until everything published has been sent, for half a second at most. If
+/// another thread is in a call on the session, the session is freed when that call returns; a tea_session_wait
+/// returns at once. After this call returns, the waker is not called again. So do not hold a lock here that the
+/// waker takes. Fails with TEA_STATUS_WRONG_HANDLE the second time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_free(session: *mut tea_session) -> tea_status {
     boundary(|| {
         Session::with(session, |session| {
-            // Here, not when the object goes: that may be later, if another thread uses it.
+            // Not when the object is dropped: that may be later, if another thread uses it.
             session.shared.close();
             Ok(())
         })?;

@@ -1,4 +1,4 @@
-//! A session as bindings hold it: used by any thread, and able to call for attention.
+//! A session as bindings hold it: any thread may use it, and it wakes the thread that steps it.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) struct SharedSession {
 }
 
 impl SharedSession {
-    /// Starts to join.
+    /// Starts to join through the reflector at this address.
     pub(crate) fn join(config: Config, reflector: &str) -> Result<Self> {
         let wake = Arc::new(Wake::new());
         let signal = wake.clone();
@@ -25,18 +25,18 @@ impl SharedSession {
         Ok(Self { driver: ReentrantMutex::new(RefCell::new(driver)), wake })
     }
 
-    /// Runs something with the session, when it is this thread's turn.
+    /// Runs something with the session, in this thread's turn.
     pub(crate) fn with<R>(&self, run: impl FnOnce(&mut Driver) -> Result<R>) -> Result<R> {
         let driver = self.driver.lock();
-        // The lock lets this thread in twice; the session must not.
+        // The lock lets the same thread in twice; the session must not.
         let mut driver = driver.try_borrow_mut().map_err(|_| {
-            let message = "a callback used the session that has called it";
+            let message = "a callback used the session that had called it";
             Failure::new(tea_status::Reentrant, message)
         })?;
         run(&mut driver)
     }
 
-    /// Takes in what has arrived and simulates it; first does something else at the same turn.
+    /// Runs `first`, then takes in what has arrived and simulates it, in one turn.
     pub(crate) fn step(&self, budget: Duration, first: impl FnOnce()) -> Result<()> {
         self.with(|driver| {
             self.wake.taken();
@@ -46,7 +46,7 @@ impl SharedSession {
         })
     }
 
-    /// Waits until a step is worthwhile; others go on meanwhile.
+    /// Waits until a step has work to do. Other threads can use the session meanwhile.
     pub(crate) fn wait(&self, at_most: Duration) -> Result<()> {
         let due = self.with(|driver| Ok(driver.next_due()))?;
         self.wake.wait(due.map_or(at_most, |due| due.min(at_most)));
@@ -54,26 +54,26 @@ impl SharedSession {
     }
 
     /// Publishes MessagePack.
-    pub(crate) fn publish(&self, scope: &str, event: &str, data: &[u8]) -> Result<Receipt> {
+    pub(crate) fn publish(&self, scope: &str, event: &str, payload: &[u8]) -> Result<Receipt> {
         self.with(|driver| {
             let due = |driver: &Driver| driver.next_due().unwrap_or(Duration::MAX);
             let before = due(driver);
-            let receipt = driver.publish_encoded(scope, event, data)?;
+            let receipt = driver.publish_encoded(scope, event, payload)?;
             if due(driver) < before {
-                // It waits for its turn to be sent, and whoever waits would come too late.
+                // The event is sent later than now, but before a thread in `wait` expects to step.
                 self.wake.nudge();
             }
             Ok(receipt)
         })
     }
 
-    /// Makes a new connection at once.
+    /// Drops the connection and makes a new one now.
     pub(crate) fn reconnect(&self) -> Result<()> {
         self.with(|driver| {
             driver.reconnect();
             Ok(())
         })?;
-        // There is an event to pull.
+        // There is an event to poll.
         self.wake.signal();
         Ok(())
     }
@@ -88,7 +88,7 @@ impl SharedSession {
         Ok(())
     }
 
-    /// Ends waits, and calls nobody any more: it is about to be freed.
+    /// Ends waits and removes the waker, because the session is about to be freed.
     pub(crate) fn close(&self) {
         self.wake.set_callback(None);
         self.wake.nudge();

@@ -20,102 +20,103 @@ use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::{Value, checked, tea_value};
 
-/// Who does something in a simulation, or is looked at when it ends: valid on the same thread until the
-/// callback returns.
+/// A participant of a simulation: the one that acts, or the one that is checked at the end. It is valid on the same thread
+/// until the callback returns.
+#[derive(Debug)]
 pub struct tea_player {
     _opaque: [u8; 0],
 }
 
-/// Something that users do now and then.
+/// An action of users, which happens at random times.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct tea_action {
-    /// One with weight 3 comes three times as often as one with weight 1.
+    /// How often it happens: an action with weight 3 happens three times as often as one with weight 1.
     pub weight: u64,
-    /// Does it: anything but 0 fails the seed. What it does must follow from its arguments, or the same seed is
-    /// another run each time. It must return: no longjmp, no exception may leave it, so no assertion of a test
-    /// framework belongs in it.
+    /// Performs the action. Any result but 0 fails the seed. It must depend on its arguments only; otherwise the same
+    /// seed plays differently each time. It must return: no longjmp and no exception may leave it, so do not use
+    /// assertions of a test framework in it.
     pub act: Option<unsafe extern "C" fn(player: *mut tea_player, user_data: *mut c_void) -> i32>,
-    /// Handed to act.
+    /// Passed to act.
     pub user_data: *mut c_void,
 }
 
-/// What is played. Set it all to zero first, then size to sizeof(tea_simulation). Whatever stays zero
-/// means what stands here in brackets.
+/// The description of a simulation. Set the whole struct to zero first, then size to sizeof(tea_simulation). A member that
+/// is zero has the default in parentheses.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct tea_simulation {
     /// sizeof(tea_simulation): tells the library which header the program was compiled with.
     pub size: usize,
     /// The root model's options (nil).
     pub options: tea_payload,
-    /// What each participant brings along (nothing).
+    /// The view data of each participant (none).
     pub view_data: tea_payload,
-    /// What an older version of the app has persisted: each session begins with it, in the room that the older version
-    /// has left (nothing).
+    /// Data that an older version of the app has persisted. Each session begins with it, in the room of the older version
+    /// (none).
     pub begins_with: tea_payload,
-    /// The version of its layout, from 1 on (0 where there is nothing).
+    /// The version of its layout, from 1 on (0 without such data).
     pub begins_with_version: u32,
-    /// What users do (nothing).
+    /// The actions of users (none).
     pub actions: *const tea_action,
-    /// How many actions.
+    /// The number of actions.
     pub action_count: usize,
-    /// Asked at the end of each seed, for each of those who are left, once they agree, and once more where the first
-    /// seed was played again: anything but 0 fails the seed (nobody is asked). It must return, as act must.
+    /// Checks each remaining participant at the end of a seed, once all agree (no check). It runs once more when the first
+    /// seed is played again. Any result but 0 fails the seed. It must return, like act.
     pub check: Option<unsafe extern "C" fn(player: *mut tea_player, user_data: *mut c_void) -> i32>,
-    /// Handed to check.
+    /// Passed to check.
     pub check_data: *mut c_void,
-    /// How many seeds, from 1 on (100).
+    /// The number of seeds, which begin with 1 (100).
     pub seeds: u64,
-    /// For how many virtual seconds faults happen (60).
+    /// The virtual seconds during which faults happen (60).
     pub seconds: u64,
-    /// How many participants there are at once at most (5).
+    /// The most participants at one time (5).
     pub participants: u32,
-    /// After how many inputs a participant is compared with a twin that was restored from its snapshot (1,
-    /// which finds most).
+    /// The number of inputs after which a participant is compared with a twin that was restored from its snapshot (1,
+    /// which finds most bugs).
     pub distance: u32,
-    /// How many runs may be spent on making a seed that fails smaller (300).
+    /// The most runs that are used to make a failing seed smaller (300).
     pub shrink_runs: u32,
-    /// Whether handlers may fail (they may not).
+    /// Whether handlers may fail (no).
     pub allow_faults: bool,
-    /// Whether there is no twin, whatever distance says (there is one).
+    /// Whether to play without twins, whatever distance says (no).
     pub no_twin: bool,
-    /// Whether a seed that fails is left as it is, whatever shrink_runs says (it is made smaller).
+    /// Whether to leave a failing seed as it is, whatever shrink_runs says (no: it is made smaller).
     pub no_shrinking: bool,
-    /// What does not happen: names as in files of plans, such as "starts", "crashes", "leaves", "cut", "partition",
-    /// "freezes", "reflector_crashes", "disk_full", "bursts" (all of it may). A wrong name is answered with all that
-    /// there are.
+    /// Faults that must not happen: names as in files of plans, such as "starts", "crashes", "leaves", "cut", "partition",
+    /// "freezes", "reflector_crashes", "disk_full", "bursts" (none: all may happen). The message for an unknown name lists
+    /// all names.
     pub without: *const tea_str,
-    /// How many names.
+    /// The number of names.
     pub without_count: usize,
-    /// A directory where plans that fail are kept, made small, as files of JSON (nowhere). What is in there of this app
-    /// is played before any seed; nothing happens in it either that without names, and no more take part than
-    /// participants says. What only the second play of the first seed finds is not kept. Nothing is removed: a model
-    /// that fails in another way each time leaves another file each time.
+    /// A directory for failing plans, made small, as files of JSON (none). Plans of this app in it are played before any
+    /// seed, without the faults that `without` names, and with at most `participants` participants. A failure that only
+    /// the second play of the first seed finds is not saved. No file is deleted: a model that fails differently each
+    /// time leaves another file each time.
     pub keep_in: tea_str,
-    /// A file of such a plan, to be played in place of all seeds, exactly as it is (none).
+    /// A file with such a plan. It is played instead of all seeds, exactly as it is (none).
     pub plan: tea_str,
 }
 
-/// What a simulation was like.
+/// The numbers of a simulation.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct tea_simulation_report {
-    /// Seeds that were played; that the first is played again is not among them, nor in any number below but checked.
+    /// Played seeds. The second play of the first seed does not count, here and in the numbers below except `checked`.
     pub runs: u64,
-    /// Virtual hours of all participants together.
+    /// Virtual hours, summed over all participants.
     pub client_hours: f64,
-    /// Events that were accepted, counted at each participant that was left.
+    /// Accepted events, counted at each remaining participant.
     pub events: u64,
-    /// How often a participant was compared with another one.
+    /// Comparisons of a participant with another one.
     pub compared: u64,
-    /// How often a participant was compared with its twin.
+    /// Comparisons of a participant with its twin.
     pub synced: u64,
-    /// How often check was asked, also where the first seed was played again.
+    /// Calls of check, including those for the second play of the first seed.
     pub checked: u64,
 }
 
-/// A callback that runs, and what it is about.
+/// A running callback, and its participant.
 #[derive(Clone, Copy)]
 struct Frame {
     number: usize,
@@ -124,16 +125,16 @@ struct Frame {
     end: *const End<'static>,
 }
 
-const NOBODY: Frame = Frame { number: 0, dice: null_mut(), user: null_mut(), end: null() };
+const NO_FRAME: Frame = Frame { number: 0, dice: null_mut(), user: null_mut(), end: null() };
 
 thread_local! {
-    static CURRENT: Cell<Frame> = const { Cell::new(NOBODY) };
+    static CURRENT: Cell<Frame> = const { Cell::new(NO_FRAME) };
 }
 
-/// Numbers callbacks, of all threads: one that is over is told from one that runs.
+/// Numbers the callbacks of all threads, so that the library detects players of callbacks that are over.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// Ends a frame however its callback ends.
+/// Ends a frame, however its callback ends.
 struct Restore(Frame);
 
 impl Drop for Restore {
@@ -148,25 +149,25 @@ fn enter<R>(frame: Frame, run: impl FnOnce(*mut tea_player) -> R) -> R {
     run(without_provenance_mut(number))
 }
 
-/// Runs something with what a player stands for.
+/// Runs something with the participant behind a player.
 fn with<R>(player: *const tea_player, run: impl FnOnce(Frame) -> Result<R>) -> Result<R> {
     if player.is_null() {
         return Err(is_null("player"));
     }
     let frame = CURRENT.get();
     if frame.number == 0 || frame.number != player.addr() {
-        let message = "this player is not that of the callback that runs";
+        let message = "this tea_player does not belong to the running callback";
         return Err(Failure::new(tea_status::NotInModel, message));
     }
-    // A model's query may come back here: while this call runs, what it borrows is nobody's.
-    let _restore = Restore(CURRENT.replace(NOBODY));
+    // A model's query may lead back here. Meanwhile no other call may borrow the participant.
+    let _restore = Restore(CURRENT.replace(NO_FRAME));
     run(frame)
 }
 
 impl Frame {
     fn user<R>(self, run: impl FnOnce(&mut User<'static>) -> Result<R>) -> Result<R> {
         match NonNull::new(self.user) {
-            // SAFETY: `acting` borrows it until the callback returns, and `with` lets no call in while another one runs.
+            // SAFETY: `acting` borrows it until the callback returns, and `with` admits one call at a time.
             Some(mut user) => run(unsafe { user.as_mut() }),
             None => Err(only_in_actions()),
         }
@@ -181,49 +182,56 @@ impl Frame {
         self.end(|end| run(end.vm())).unwrap_or_else(|| {
             self.user(|user| match user.vm() {
                 Some(vm) => run(vm),
-                None => Err(Failure::new(tea_status::NotJoined, "there is no model yet")),
+                None => Err(Failure::new(
+                    tea_status::NotJoined,
+                    "no model yet: the session has not joined",
+                )),
             })
         })
     }
 }
 
 fn only_in_actions() -> Failure {
-    Failure::new(tea_status::InvalidArgument, "the simulation is over: this is for actions")
+    Failure::new(tea_status::InvalidArgument, "only actions may call this, not checks")
 }
 
-/// What C hands along. Only the thread that called [`tea_simulate`] gives it back to C.
+/// User data of C. Only the thread that called [`tea_simulate`] passes it back to C.
 #[derive(Clone, Copy)]
 struct UserData(*mut c_void);
 
-// SAFETY: a simulation with one thread plays on the caller's, and so calls its closures there.
+// SAFETY: a simulation with one thread plays on the caller's thread, and calls its closures there.
 unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
 
 impl UserData {
-    /// A closure that calls this takes all of it along, not the pointer alone.
+    /// A closure that calls this captures the whole struct, not the pointer alone.
     fn get(self) -> *mut c_void {
         self.0
     }
 }
 
-/// Plays the models of an app under faults, seed by seed, in virtual time: several participants that join and
-/// exit on bad lines, cuts, partitions, slow readers, late joins, a reflector that crashes and comes back. No
-/// network, no thread: all callbacks of models and actions are called on this one before this returns. Once all seeds
-/// have passed, the first is played again, a second after it was played before at the earliest, and compared with that:
-/// so a clock of seconds is found. The environment variable TEATIME_SEED plays one seed only, TEATIME_SEEDS so many,
-/// TEATIME_PLAN a file that was kept, if it is of this app.
+/// Plays the models of an app under faults, seed by seed, in virtual time. Several participants join and exit on bad
+/// connections, with cuts, partitions, slow readers, late joins, and a reflector that crashes and restarts. There is no
+/// network and no other thread: this thread runs all callbacks before the call returns. Once all seeds have passed, the
+/// first is played again, at least one second after its first play, and the two plays are compared. This finds models
+/// that read a clock of seconds.
 ///
-/// A program has either libteatime in it or libteatime-testing. With both, an app that libteatime has made is none here:
-/// this fails with TEA_STATUS_WRONG_HANDLE, and says so on the standard error, since tea_last_error may be the other
-/// library's.
+/// Environment variables: TEATIME_SEED=N plays that seed only, TEATIME_SEEDS=N plays N seeds, TEATIME_PLAN=FILE plays a
+/// saved plan, if it is of this app.
 ///
-/// Fails with TEA_STATUS_SYNC_DIFFERS if participants differ, or one from its twin, or a seed from itself: the message
-/// names model and field, what both have there, and after which event, in several lines, with the seed and what is left
-/// of it after all was taken away that it does not need. Fails with TEA_STATUS_FAULT if a handler fails, with
-/// TEA_STATUS_BAD_SNAPSHOT if a model cannot be saved or not be loaded from what it saved, with TEA_STATUS_MODEL if the
-/// app cannot be started, with TEA_STATUS_INVALID_ARGUMENT if the simulation cannot be played as it is said, or proves
-/// nothing, with TEA_STATUS_CHECK_FAILED if anything else is wrong.
+/// Link a program with libteatime or with libteatime-testing, not with both. With both, this call may get an app of the
+/// other library. It then fails with TEA_STATUS_WRONG_HANDLE, and prints the reason to the standard error, because
+/// tea_last_error may be that of the other library.
+///
+/// Fails with
+/// - TEA_STATUS_SYNC_DIFFERS if participants differ, or one differs from its twin, or a seed from its second play. The
+///   message has several lines: model and field, both contents, the event, the seed, and the smallest plan that fails;
+/// - TEA_STATUS_FAULT if a handler fails;
+/// - TEA_STATUS_BAD_SNAPSHOT if a model cannot be saved, or cannot be loaded from its saved state;
+/// - TEA_STATUS_MODEL if the app cannot be started;
+/// - TEA_STATUS_INVALID_ARGUMENT if the description is not valid, or the simulation would prove nothing;
+/// - TEA_STATUS_CHECK_FAILED if anything else is wrong.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_simulate(
     app: *const tea_app,
@@ -241,7 +249,7 @@ pub unsafe extern "C" fn tea_simulate(
             simulation = simulation.encoded_view_data(data);
         }
         if (how.begins_with.len > 0) != (how.begins_with_version > 0) {
-            let message = "begins_with and begins_with_version are said together, or neither is";
+            let message = "set both begins_with and begins_with_version, or neither";
             return Err(Failure::new(tea_status::InvalidArgument, message));
         }
         if how.begins_with.len > 0 {
@@ -253,8 +261,8 @@ pub unsafe extern "C" fn tea_simulate(
             let data = UserData(action.user_data);
             simulation = simulation.action(action.weight, move |dice, user| {
                 let user = std::ptr::from_mut(user).cast();
-                let frame = Frame { dice, user, ..NOBODY };
-                // SAFETY: the documentation of `tea_action` says how it is called.
+                let frame = Frame { dice, user, ..NO_FRAME };
+                // SAFETY: called as the documentation of `tea_action` says.
                 match enter(frame, |player| unsafe { act(player, data.get()) }) {
                     0 => Ok(()),
                     code => Err(format!("act returned {code}")),
@@ -264,8 +272,8 @@ pub unsafe extern "C" fn tea_simulate(
         if let Some(check) = how.check {
             let data = UserData(how.check_data);
             simulation = simulation.check(move |end| {
-                let frame = Frame { end: std::ptr::from_ref(end).cast(), ..NOBODY };
-                // SAFETY: the documentation of `tea_simulation` says how it is called.
+                let frame = Frame { end: std::ptr::from_ref(end).cast(), ..NO_FRAME };
+                // SAFETY: called as the documentation of `tea_simulation` says.
                 match enter(frame, |player| unsafe { check(player, data.get()) }) {
                     0 => Ok(()),
                     code => Err(format!("check returned {code}")),
@@ -277,13 +285,13 @@ pub unsafe extern "C" fn tea_simulate(
     })
 }
 
-/// The app, if this library has made it.
+/// The app, if this library made it.
 fn own(app: *const tea_app) -> Result<teatime::App> {
     App::with(app, App::build).inspect_err(|failure| {
         if failure.status == tea_status::WrongHandle {
-            // What the program asks for messages may be the other library, too.
+            // The program may ask the other library for the message.
             eprintln!(
-                "tea_simulate: libteatime-testing has not made this app, or it was freed: if this program has \
+                "tea_simulate: libteatime-testing did not make this app, or it was freed: if this program has \
                  libteatime in it besides, link libteatime-testing in its place, also where the program's own \
                  libraries link it"
             );
@@ -302,16 +310,16 @@ fn play(simulation: Simulation<'_>, plan: tea_str) -> Result<Summary> {
     played.map_err(failed)
 }
 
-/// The table of a caller who knows the same header.
+/// Reads the description, if the caller was compiled with the same header.
 fn read(simulation: *const tea_simulation) -> Result<tea_simulation> {
     if simulation.is_null() {
         return Err(is_null("simulation"));
     }
-    // SAFETY: the caller of every export promises that its pointers are valid; the size comes first.
+    // SAFETY: the caller of every export promises valid pointers; the size comes first.
     let size = unsafe { simulation.cast::<usize>().read() };
     let known = size_of::<tea_simulation>();
     if size != known {
-        let message = format!("tea_simulation.size is {size}, it must be {known}");
+        let message = format!("tea_simulation.size is {size}, expected {known}");
         return Err(Failure::new(tea_status::InvalidArgument, message));
     }
     // SAFETY: as above.
@@ -319,14 +327,14 @@ fn read(simulation: *const tea_simulation) -> Result<tea_simulation> {
 }
 
 fn actions(how: &tea_simulation) -> Result<&[tea_action]> {
-    // SAFETY: the caller of every export promises that its pointers are valid.
+    // SAFETY: the caller of every export promises valid pointers.
     unsafe { list(how.actions, how.action_count, "actions") }
 }
 
-/// What the caller has there.
+/// A list of the caller.
 ///
 /// # Safety
-/// There must be so many, as long as what is returned.
+/// `first` must point to `count` items that stay valid as long as the result.
 unsafe fn list<'a, T>(first: *const T, count: usize, name: &str) -> Result<&'a [T]> {
     match (count, first.is_null()) {
         (0, _) => Ok(&[]),
@@ -337,17 +345,17 @@ unsafe fn list<'a, T>(first: *const T, count: usize, name: &str) -> Result<&'a [
     }
 }
 
-/// What has this name in files of plans.
+/// The fault with this name in files of plans.
 fn what(name: tea_str) -> Result<What> {
     let name = name.get("without")?;
     What::ALL.into_iter().map(|(what, _)| what).find(|what| what.name() == name).ok_or_else(|| {
         let all: Vec<_> = What::ALL.into_iter().map(|(what, _)| what.name()).collect();
-        let message = format!("nothing that happens is called {name:?}; but: {}", all.join(", "));
+        let message = format!("unknown fault {name:?}, expected one of: {}", all.join(", "));
         Failure::new(tea_status::InvalidArgument, message)
     })
 }
 
-/// Zeros say nothing.
+/// Zero means the default.
 fn settings<'a>(mut simulation: Simulation<'a>, how: &tea_simulation) -> Result<Simulation<'a>> {
     if how.seeds > 0 {
         simulation = simulation.seeds(how.seeds);
@@ -370,7 +378,7 @@ fn settings<'a>(mut simulation: Simulation<'a>, how: &tea_simulation) -> Result<
     if how.no_shrinking {
         simulation = simulation.shrink_runs(0);
     }
-    // SAFETY: the caller of every export promises that its pointers are valid.
+    // SAFETY: the caller of every export promises valid pointers.
     for name in unsafe { list(how.without, how.without_count, "without") }? {
         simulation = simulation.without(what(*name)?);
     }
@@ -406,7 +414,7 @@ fn failed(failure: Failed) -> Failure {
     Failure::new(status, failure)
 }
 
-/// A random number below a limit that follows from the seed; 0, if the limit is. For actions.
+/// A random number below a limit, which depends on the seed. It is 0 if the limit is 0. For actions.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_player_below(
     player: *mut tea_player,
@@ -416,7 +424,7 @@ pub unsafe extern "C" fn tea_player_below(
     boundary(|| {
         let number = number.check("number")?;
         let below = with(player, |frame| match NonNull::new(frame.dice) {
-            // SAFETY: it is borrowed until the callback returns, and `with` lets no call in while another one runs.
+            // SAFETY: it is borrowed until the callback returns, and `with` admits one call at a time.
             Some(mut dice) => Ok(unsafe { dice.as_mut() }.below(limit)),
             None => Err(only_in_actions()),
         })?;
@@ -425,18 +433,18 @@ pub unsafe extern "C" fn tea_player_below(
     })
 }
 
-/// Sends an event to the models, as tea_session_publish does. While the session has not been joined, or too
-/// much waits to be sent, nothing happens; what may never be sent fails the seed. For actions.
+/// Sends an event to the models, like tea_session_publish. Does nothing while the session has not joined, or while too
+/// many events wait. An event that may never be sent, such as one that is too large, fails the seed. For actions.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_player_publish(
     player: *mut tea_player,
     scope: tea_str,
     event: tea_str,
-    data: tea_payload,
+    payload: tea_payload,
 ) -> tea_status {
     boundary(|| {
         let (scope, event) = (scope.get("scope")?, event.get("event")?);
-        let payload = checked(data)?;
+        let payload = checked(payload)?;
         let data = payload.to_msgpack().map_err(|e| Failure::new(tea_status::Encoding, e))?;
         with(player, |frame| {
             frame.user(|user| {
@@ -447,7 +455,7 @@ pub unsafe extern "C" fn tea_player_publish(
     })
 }
 
-/// Who this is.
+/// The id of this participant.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_player_view_id(
     player: *const tea_player,
@@ -464,7 +472,7 @@ pub unsafe extern "C" fn tea_player_view_id(
     })
 }
 
-/// How many events on a topic were accepted: in an action, from this player; in a check, from anybody.
+/// The number of accepted events on a topic: in an action, those of this participant; in a check, those of all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_player_count(
     player: *const tea_player,
@@ -484,7 +492,7 @@ pub unsafe extern "C" fn tea_player_count(
     })
 }
 
-/// Asks a named query of what this player has as its models, as tea_session_query does.
+/// Asks a named query of a model of this participant, like tea_session_query.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_player_query(
     player: *const tea_player,

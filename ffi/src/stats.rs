@@ -5,26 +5,26 @@ use crate::out::Check;
 use crate::session::{tea_session, with};
 use crate::status::tea_status;
 
-/// Statistics of a session; times are in µs.
+/// Statistics of a session. Times are in µs of real time.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct tea_stats {
-    /// How many of the last hundred round trips to the reflector were measured.
+    /// The number of measured round trips to the reflector, at most the last hundred.
     pub round_trips: u32,
     /// The newest round trip.
     pub round_trip_last_us: u64,
     /// The median of the round trips.
     pub round_trip_p50_us: u64,
-    /// Only one round trip in a hundred took longer.
+    /// One round trip in a hundred took longer.
     pub round_trip_p99_us: u64,
-    /// Sequence number of the newest event that was simulated.
+    /// The sequence number of the newest simulated event.
     pub seq: u64,
-    /// How many models there are.
+    /// The number of models.
     pub models: u64,
-    /// How many future messages wait.
+    /// The number of waiting future messages.
     pub futures: u64,
-    /// For how long the connection has been broken; 0 while it is not.
+    /// How long the connection has been broken; 0 while it is not.
     pub reconnecting_us: u64,
 }
 
@@ -44,9 +44,9 @@ pub unsafe extern "C" fn tea_session_stats(
 }
 
 impl tea_stats {
-    /// What a session has to say.
+    /// The statistics of a session.
     pub(crate) fn of(driver: &teatime::Driver) -> Self {
-        let client = driver.client();
+        let client: &teatime::Client = driver;
         let (trips, model) = (client.round_trips(), client.vm());
         let broken = driver.reconnecting_for().map_or(0, |broken| broken.as_micros());
         Self {

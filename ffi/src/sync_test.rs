@@ -1,4 +1,4 @@
-//! The sync test: finds what would make participants differ, before they do.
+//! The sync test: finds the bugs in models by which participants would diverge.
 
 use teatime::testing::{SyncError, SyncTest};
 use teatime::{Duration, External, ViewId, ViewInfo};
@@ -13,46 +13,44 @@ use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::checked;
 
-/// What a step of a sync test does.
+/// The kind of a step of a sync test.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum tea_sync_kind {
-    /// A view joins: view.
+    /// A participant joins: view.
     Join = 0,
-    /// A view exits: view.
+    /// A participant exits: view.
     Exit = 1,
-    /// A view sends an event: view, scope, event, data.
+    /// A participant sends an event: view, scope, event, payload.
     Publish = 2,
     /// Time passes: span_us.
     Pass = 3,
 }
 
-/// A step of a sync test. Which members mean something depends on the kind; the others may be zero.
+/// A step of a sync test. The kind says which members have a meaning; the others may be zero.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct tea_sync_step {
-    /// What it does: a tea_sync_kind.
+    /// The kind: a tea_sync_kind.
     pub kind: i32,
-    /// Who.
+    /// The participant.
     pub view: tea_view_id,
     /// Scope of the topic.
     pub scope: tea_str,
     /// Event of the topic.
     pub event: tea_str,
-    /// What is published.
-    pub data: tea_payload,
+    /// The published payload.
+    pub payload: tea_payload,
     /// Session time that passes, in µs.
     pub span_us: u64,
 }
 
-/// Plays a session on one virtual machine, and the same on a twin that comes fresh from a snapshot;
-/// compares the two byte by byte after every so many steps (1 finds most), and starts a new twin.
-/// State that save forgets, order that load changes, values from outside the model: all of it makes
-/// the two differ. No network, no thread.
+/// Plays a session on one virtual machine, and the same on a twin that was restored from a snapshot. Compares the two byte
+/// by byte after every `every` steps (1 finds most bugs), and restores a new twin. They differ if save forgets a part of
+/// the state, if load changes an order, or if a model uses values from outside. This uses no network and no thread.
 ///
-/// Fails with TEA_STATUS_SYNC_DIFFERS, and the message names model and field, what one has there
-/// and what the other; with TEA_STATUS_FAULT if a handler fails; with TEA_STATUS_MODEL if the
-/// session cannot be started or restored.
+/// Fails with TEA_STATUS_SYNC_DIFFERS if the two differ: the message names the model and the field, and both contents.
+/// Fails with TEA_STATUS_FAULT if a handler fails, and with TEA_STATUS_MODEL if the session cannot be started or restored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_sync_test(
     app: *const tea_app,
@@ -68,7 +66,7 @@ pub unsafe extern "C" fn tea_sync_test(
         if count > isize::MAX as usize / size_of::<tea_sync_step>() {
             return Err(too_long("steps"));
         }
-        // SAFETY: the caller of every export promises that its pointers are valid.
+        // SAFETY: the caller of every export promises valid pointers.
         let steps = unsafe { std::slice::from_raw_parts(steps, count) };
         let options = options.to_msgpack()?;
         let app = App::with(app, App::build)?;
@@ -91,14 +89,14 @@ fn play(test: &mut SyncTest, step: &tea_sync_step) -> Result<()> {
         1 => test.deliver(&External::Presence { exited: &info, joined: &[] }),
         2 => {
             let (scope, event) = (step.scope.get("scope")?, step.event.get("event")?);
-            let payload = checked(step.data)?;
+            let payload = checked(step.payload)?;
             let payload =
                 payload.to_msgpack().map_err(|e| Failure::new(tea_status::Encoding, e))?;
             test.deliver(&External::Event { sender: view, scope, event, payload: &payload })
         }
         3 => test.pass(Duration::from_micros(step.span_us)),
         kind => {
-            let message = format!("there is no kind of step {kind}");
+            let message = format!("{kind} is not a tea_sync_kind");
             return Err(Failure::new(tea_status::InvalidArgument, message));
         }
     };

@@ -3,15 +3,15 @@
 use crate::out::null;
 use crate::status::{Failure, Result, tea_status};
 
-/// A text: UTF-8 with a length, not terminated by a zero. It is borrowed: whoever made it keeps
-/// the bytes where they are, the caller for the time of the call, the library for as long as the
-/// function says that gave it. An empty text may have a NULL pointer.
+/// A text: UTF-8 with a length, not terminated by a zero. It is borrowed. The bytes of a text that the caller passes in
+/// must stay valid during the call. The bytes of a text that the library returns are valid as long as the function says.
+/// An empty text may have a NULL pointer.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct tea_str {
     /// The bytes.
     pub ptr: *const std::ffi::c_char,
-    /// How many bytes.
+    /// The number of bytes.
     pub len: usize,
 }
 
@@ -30,17 +30,20 @@ impl tea_str {
         if self.len > isize::MAX as usize {
             return Err(too_long(name));
         }
-        // SAFETY: the caller of every export promises that the bytes are there during the call.
+        // SAFETY: the caller of every export promises that the bytes are valid during the call.
         let bytes = unsafe { std::slice::from_raw_parts(self.ptr.cast::<u8>(), self.len) };
         std::str::from_utf8(bytes).map_err(|error| {
-            Failure::new(tea_status::InvalidUtf8, format!("{name} is no UTF-8: {error}"))
+            Failure::new(tea_status::InvalidUtf8, format!("{name} is not valid UTF-8: {error}"))
         })
     }
 }
 
 #[cold]
 pub(crate) fn too_long(name: &str) -> Failure {
-    Failure::new(tea_status::InvalidArgument, format!("{name} is longer than memory"))
+    Failure::new(
+        tea_status::InvalidArgument,
+        format!("the length of {name} exceeds the address space"),
+    )
 }
 
 impl From<&str> for tea_str {

@@ -1,4 +1,4 @@
-//! Blobs on their way, as bindings hold them: on a thread of their own.
+//! Transfers of blobs, as bindings hold them: each on a thread of its own.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::boundary::caught;
 use crate::status::{Failure, Result, tea_status};
 use crate::wake::Wake;
 
-/// What is to be done.
+/// What a transfer does.
 pub(crate) enum Job {
     Store(Vec<u8>),
     StoreFile(PathBuf),
@@ -21,8 +21,7 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    /// The text of the handle of what was stored, or the content of what was fetched, if that is not
-    /// in a file.
+    /// The text of the handle of the stored blob, or the fetched bytes if they do not go into a file.
     fn run(
         self,
         blobs: &Blobs,
@@ -45,7 +44,7 @@ impl Job {
     }
 }
 
-/// A blob on its way. It is cancelled when this goes.
+/// A transfer of a blob. Dropping it cancels it.
 pub(crate) struct SharedTransfer(Arc<Shared>);
 
 struct Shared {
@@ -80,7 +79,7 @@ impl Shared {
             if result.is_ok() {
                 progress.done = progress.total;
             }
-            // Nobody else sets it.
+            // Only this thread sets it.
             let _ = self.result.set(result);
         }
         self.over.notify_all();
@@ -107,41 +106,41 @@ impl SharedTransfer {
         Ok(Self(shared))
     }
 
-    /// How far it is.
+    /// The progress.
     pub(crate) fn progress(&self) -> Progress {
         *self.0.progress()
     }
 
-    /// Ends it soon, unless it has come to its end just now.
+    /// Cancels it soon, unless it has just finished.
     pub(crate) fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
     }
 
-    /// Whether what comes of it is the text of a handle.
+    /// Whether its result is the text of a handle.
     pub(crate) fn stores(&self) -> bool {
         self.0.stores
     }
 
-    /// What has come of it, if it is over.
+    /// Its result, if it is over.
     pub(crate) fn result(&self) -> Option<Result<&[u8]>> {
         let result = self.0.result.get()?;
         Some(result.as_deref().map_err(Clone::clone))
     }
 
-    /// Waits until it is over, at most so long.
+    /// Waits until it is over, for `at_most`.
     pub(crate) fn wait(&self, at_most: Duration) {
         let running = |_: &mut Progress| self.0.result.get().is_none();
-        // However it ends, the caller looks.
+        // However the wait ends, the caller checks.
         let _ = self.0.over.wait_timeout_while(self.0.progress(), at_most, running);
     }
 
-    /// Sets what is called when there is progress, and at the end; it is called once at once.
+    /// Sets the callback for progress and the end, and calls it once immediately.
     pub(crate) fn set_callback(&self, callback: Option<crate::wake::Callback>) {
         self.0.wake.set_callback(callback);
         self.0.wake.signal();
     }
 
-    /// Ends it, and calls nobody any more: it is about to be freed.
+    /// Cancels it and removes the callback, because it is about to be freed.
     pub(crate) fn close(&self) {
         self.cancel();
         self.0.wake.set_callback(None);
@@ -154,7 +153,7 @@ impl Drop for SharedTransfer {
     }
 }
 
-/// Reads the text of a handle.
+/// Parses the text of a handle.
 pub(crate) fn handle_of(text: &str) -> Result<BlobHandle> {
     text.parse().map_err(|error: InvalidHandleError| Failure::new(tea_status::BadBlobHandle, error))
 }

@@ -1,4 +1,4 @@
-//! Values that C owns: made by put calls, by a conversion, or by a query.
+//! Values that C owns: put together by calls, converted, or returned by a query.
 
 use parking_lot::Mutex;
 use rmp::encode as mp;
@@ -12,17 +12,18 @@ use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 
 /// A value that the caller owns. Free it with tea_value_free.
+#[derive(Debug)]
 pub struct tea_value {
     _opaque: [u8; 0],
 }
 
-/// The bytes of a value, and what is still missing of it.
+/// The bytes of a value, and the elements that it still lacks.
 pub(crate) struct Value(Mutex<State>);
 
 struct State {
     bytes: Vec<u8>,
     format: tea_format,
-    /// For every array and map that has begun: how many values it still lacks.
+    /// For every array and map that has begun: the number of values that it still lacks.
     open: Vec<u64>,
     complete: bool,
 }
@@ -30,7 +31,7 @@ struct State {
 held!(Value, tea_value, "tea_value");
 
 impl Value {
-    /// A value that is to be put together.
+    /// A value to put together.
     pub(crate) fn empty() -> Self {
         let format = tea_format::Msgpack;
         Self(Mutex::new(State { bytes: Vec::new(), format, open: Vec::new(), complete: false }))
@@ -41,21 +42,21 @@ impl Value {
         Self(Mutex::new(State { bytes, format, open: Vec::new(), complete: true }))
     }
 
-    /// A payload in the format that C wants; structs are maps with names.
+    /// A payload in this format. Structs are maps with names.
     pub(crate) fn of_payload(payload: &Payload, format: tea_format) -> Result<Self> {
         let mut bytes = Vec::new();
         append_payload(&mut bytes, payload, format)?;
         Ok(Self::whole(bytes, format))
     }
 
-    /// The bytes, if nothing is missing; a value of which nothing was put is nil.
+    /// The bytes, if no element is missing. An empty value is nil.
     pub(crate) fn finish(&self) -> Result<Vec<u8>> {
         let mut state = self.0.lock();
         state.check_whole()?;
         Ok(std::mem::take(&mut state.bytes))
     }
 
-    /// Whether a whole value may stand where the next one goes: not nested too deeply.
+    /// Checks that the next value, which is whole, is not nested too deeply.
     fn check_depth(&self, item: &[u8]) -> Result<()> {
         const ARRAY_OF_ONE: u8 = 0x91;
         let mut nested = vec![ARRAY_OF_ONE; self.0.lock().open.len()];
@@ -71,7 +72,10 @@ impl Value {
             return Err(Failure::new(tea_status::ValueComplete, message));
         }
         if follow > 0 && state.open.len() >= teatime::limits::MAX_DEPTH - 1 {
-            return Err(Failure::new(tea_status::InvalidArgument, "it is nested too deeply"));
+            return Err(Failure::new(
+                tea_status::InvalidArgument,
+                "the value is nested too deeply",
+            ));
         }
         write(&mut state.bytes);
         if let Some(lacking) = state.open.last_mut() {
@@ -98,12 +102,12 @@ impl State {
             return Ok(());
         }
         let lacking: u64 = self.open.iter().sum();
-        let message = format!("{lacking} values are missing in arrays and maps");
+        let message = format!("arrays and maps of the value lack {lacking} elements");
         Err(Failure::new(tea_status::ValueIncomplete, message))
     }
 }
 
-/// Appends a payload; structs are maps with names.
+/// Appends a payload. Structs are maps with names.
 pub(crate) fn append_payload(
     bytes: &mut Vec<u8>,
     payload: &Payload,
@@ -123,8 +127,8 @@ macro_rules! put {
     }};
 }
 
-/// Makes a value that has yet to be put together, by tea_value_put calls: one for a plain value;
-/// for an array or a map one that says how many elements follow, and then the elements.
+/// Makes an empty value. Fill it with tea_value_put calls: one call for a plain value; for an array or a map one call with
+/// the number of elements, then the elements. The caller frees the value with tea_value_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_new(value: *mut *mut tea_value) -> tea_status {
     boundary(|| {
@@ -134,59 +138,58 @@ pub unsafe extern "C" fn tea_value_new(value: *mut *mut tea_value) -> tea_status
     })
 }
 
-/// Makes a value from data in either format, in the format that is wanted: reads JSON, prints
-/// MessagePack. The format is a tea_format.
+/// Converts a payload to `format`, a tea_format: it reads JSON and prints MessagePack. The caller frees the value with
+/// tea_value_free.
 ///
-/// Fails with TEA_STATUS_BAD_FORMAT if the data is not what it says, with TEA_STATUS_ENCODING if
-/// the other format cannot express it.
+/// Fails with TEA_STATUS_BAD_FORMAT if the payload is not valid in its own format, and with TEA_STATUS_ENCODING if
+/// `format` cannot express it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_convert(
-    data: tea_payload,
+    payload: tea_payload,
     format: i32,
     value: *mut *mut tea_value,
 ) -> tea_status {
     boundary(|| {
         let value = value.check("value")?;
         let format = format_of(format)?;
-        let payload = checked(data)?;
+        let payload = checked(payload)?;
         value.set(Value::of_payload(&payload, format)?.hand_out()?);
         Ok(())
     })
 }
 
-/// Data that was checked, in its canonical form.
-pub(crate) fn canonical(data: tea_payload) -> Result<Vec<u8>> {
-    let bytes = data.to_msgpack()?;
+/// The checked bytes of a payload, in their canonical form.
+pub(crate) fn canonical(payload: tea_payload) -> Result<Vec<u8>> {
+    let bytes = payload.to_msgpack()?;
     teatime::canonical(&bytes).map_err(|error| Failure::new(tea_status::BadFormat, error))
 }
 
-/// The same as a payload.
-pub(crate) fn checked(data: tea_payload) -> Result<Payload> {
-    Ok(Payload::from_msgpack(&canonical(data)?))
+/// The checked payload.
+pub(crate) fn checked(payload: tea_payload) -> Result<Payload> {
+    Ok(Payload::from_msgpack(&canonical(payload)?))
 }
 
-/// The bytes of a whole value; one of which nothing was put is nil. They live until the value is
-/// freed.
+/// The payload of a complete value. An empty value is nil. The payload is valid until the value is freed.
 ///
-/// Fails with TEA_STATUS_VALUE_INCOMPLETE if elements are missing.
+/// Fails with TEA_STATUS_VALUE_INCOMPLETE if an array or a map lacks elements.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_value_data(
+pub unsafe extern "C" fn tea_value_payload(
     value: *const tea_value,
-    data: *mut tea_payload,
+    payload: *mut tea_payload,
 ) -> tea_status {
     boundary(|| {
-        let data = data.check("data")?;
+        let payload = payload.check("payload")?;
         Value::with(value, |value| {
             let mut state = value.0.lock();
             state.check_whole()?;
             let State { bytes, format, .. } = &*state;
-            data.set(tea_payload { format: *format as i32, ..tea_payload::msgpack(bytes) });
+            payload.set(tea_payload { format: *format as i32, ..tea_payload::msgpack(bytes) });
             Ok(())
         })
     })
 }
 
-/// Frees a value. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
+/// Frees a value. Fails with TEA_STATUS_WRONG_HANDLE the second time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_free(value: *mut tea_value) -> tea_status {
     boundary(|| Value::free(value))
@@ -204,19 +207,19 @@ pub unsafe extern "C" fn tea_value_put_bool(value: *mut tea_value, item: bool) -
     put(value, 0, |bytes| put!(mp::write_bool(bytes, item)))
 }
 
-/// Puts a whole number.
+/// Puts a whole number from -2^63 to 2^63 - 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_put_i64(value: *mut tea_value, item: i64) -> tea_status {
     put(value, 0, |bytes| put!(mp::write_sint(bytes, item)))
 }
 
-/// Puts a whole number that is not negative.
+/// Puts a whole number from 0 to 2^64 - 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_put_u64(value: *mut tea_value, item: u64) -> tea_status {
     put(value, 0, |bytes| put!(mp::write_uint(bytes, item)))
 }
 
-/// Puts a number with a fraction. Every NaN becomes the same one.
+/// Puts a floating-point number. Every NaN becomes the same NaN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_put_f64(value: *mut tea_value, item: f64) -> tea_status {
     // The bits of a NaN differ between platforms.
@@ -246,28 +249,28 @@ pub unsafe extern "C" fn tea_value_put_bytes(
         let item = match (item.is_null(), count) {
             (_, 0) => &[],
             (true, _) => return Err(null("item")),
-            // SAFETY: the caller of every export promises that the bytes are there during the call.
+            // SAFETY: the caller of every export promises that the bytes are valid during the call.
             (false, _) => unsafe { std::slice::from_raw_parts(item, count) },
         };
         Value::with(value, |value| value.put(0, |bytes| put!(mp::write_bin(bytes, item))))
     })
 }
 
-/// Begins an array: so many values follow.
+/// Begins an array: `count` values follow.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_put_array(value: *mut tea_value, count: u32) -> tea_status {
     put(value, u64::from(count), |bytes| put!(mp::write_array_len(bytes, count)))
 }
 
-/// Begins a map: so many pairs follow, a key and a value each.
+/// Begins a map: `count` pairs follow, each a key and a value.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_value_put_map(value: *mut tea_value, count: u32) -> tea_status {
     put(value, 2 * u64::from(count), |bytes| put!(mp::write_map_len(bytes, count)))
 }
 
-/// Puts a whole value in either format.
+/// Puts a whole value, in either format.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_value_put_data(
+pub unsafe extern "C" fn tea_value_put_payload(
     value: *mut tea_value,
     item: tea_payload,
 ) -> tea_status {

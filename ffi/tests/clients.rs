@@ -1,4 +1,4 @@
-//! What every chat front end does: the program, and the clients in C, Swift and Kotlin.
+//! The behaviour of every chat front end: the program, and the clients in C, Swift and Kotlin.
 
 #[path = "all/support/mod.rs"]
 mod support;
@@ -30,7 +30,7 @@ static C: LazyLock<PathBuf> = LazyLock::new(|| client("chat"));
 impl Client {
     const ALL: [Self; 4] = [Self::Rust, Self::C, Self::Swift, Self::Kotlin];
 
-    /// How it is started; nothing if it was not built, as where its tools cannot be had.
+    /// The command that starts it. `None` if it was not built because its tools are not available.
     fn command(self) -> Option<Command> {
         let swift = target().join("swift/clients/debug/teatime-chat");
         let jar = root().join("clients/kotlin/target/teatime-chat.jar");
@@ -48,25 +48,25 @@ impl Client {
             }
             Self::Kotlin if jar.is_file() => {
                 let mut command = Command::new("java");
-                // Less to optimise, and a heap as small as a chat needs: they are many.
+                // Less to optimise, and a small heap, because many of them run.
                 command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar"]).arg(jar);
-                // Cargo's folder may have a library of other sources; users have that of the jar.
+                // Cargo's folder may have a library of other sources. Users have the one in the jar.
                 command.env_remove("LD_LIBRARY_PATH");
                 command
             }
             Self::Swift | Self::Kotlin => {
-                // Where everything can be installed it must be.
+                // If everything can be installed, it must be.
                 assert!(std::env::var_os("CI").is_none(), "the client in {self:?} is not built");
                 eprintln!("skipped: the client in {self:?} is not built; tests/run builds it");
                 return None;
             }
         };
-        // Nobody finds a reflector that runs on this machine for other reasons.
+        // The clients must not find a reflector that runs on this machine for other reasons.
         command.env("TEATIME_PORT", "0");
         Some(command)
     }
 
-    /// A chat in JSON that has joined.
+    /// Starts a chat in JSON and waits until it has joined.
     fn chat(self, arguments: &[&str]) -> Option<Program> {
         let mut chat = Program::spawn(self.command()?.arg("--json").args(arguments));
         chat.wait_for("view_info");
@@ -74,7 +74,7 @@ impl Client {
     }
 }
 
-/// A reflector, and where it listens.
+/// A reflector and its address.
 fn reflector() -> (Program, String) {
     let mut reflector =
         Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
@@ -82,7 +82,7 @@ fn reflector() -> (Program, String) {
     (reflector, url)
 }
 
-/// A reflector that speaks TLS, the file with the certificate that vouches for it, and where it listens.
+/// A reflector with TLS, the file with its certificate, and its address.
 fn reflector_with_tls(who: Client) -> (Program, Authority, String) {
     let folder = scratch(&format!("tls-{who:?}"));
     fs::create_dir_all(&folder).expect("the target directory can be written");
@@ -96,7 +96,7 @@ fn reflector_with_tls(who: Client) -> (Program, Authority, String) {
     (reflector, authority, url)
 }
 
-/// Whether all have told the same state of a vote, and have agreed.
+/// Whether all have reported the same state of a vote, and the vote was unanimous.
 fn assert_unanimous(all: &mut [&mut Program]) {
     let number = all.len();
     let mut states = Vec::new();
@@ -132,7 +132,7 @@ fn chats_with_the_program_and_has_its_history_and_hash(who: Client) {
     assert!(line.starts_with(&format!("<b>{nickname}:</b> ")), "{line}");
     rust.post("from Rust");
     assert_eq!(other.wait_for_line("from Rust"), rust.wait_for_line("from Rust"));
-    // One who comes late by the link alone.
+    // A late joiner that has the link only.
     let link = there["link"].as_str().expect("a string");
     let mut late = who.chat(&[link]).expect("it is built");
     assert_eq!(texts(late.last("history")), texts(other.last("history")));
@@ -207,8 +207,7 @@ fn speaks_tls_and_says_what_is_wrong_with_a_certificate(who: Client) {
     assert!(message.contains("certificate"), "{message}");
 }
 
-/// Nothing of the chat outlives its version, so nobody has to tell this: what a reflector would say is told by
-/// somebody on the line.
+/// The chat persists nothing, so a reflector never sends this message. A proxy on the connection sends it instead.
 fn tells_people_what_cannot_be_persisted(who: Client) {
     let (_reflector, url) = reflector();
     let proxy = Proxy::to(url.trim_start_matches("ws://").parse().expect("an address"));
@@ -222,7 +221,7 @@ fn tells_people_what_cannot_be_persisted(who: Client) {
     let why = full["message"].as_str().expect("a string");
     assert_eq!(full["code"], "NOT_STORED", "{full}");
     assert!(why.contains("cannot be stored for now: the disk is full"), "{why}");
-    // Something was stored in between; otherwise it would be told once.
+    // Other data was stored in between. Otherwise the message would come once.
     proxy.tell(&ServerMessage::Persisted(1));
     proxy.tell(&told(None));
     chat.post("twice");
@@ -232,7 +231,7 @@ fn tells_people_what_cannot_be_persisted(who: Client) {
     assert!(message.contains("stays in the session of this version"), "{message}");
     chat.end_input();
     assert_eq!(chat.exit_code(), Some(0));
-    // As text, among what goes to standard error.
+    // In plain text, on the standard error.
     let mut both = Command::new("sh");
     let command = who.command().expect("it is built");
     both.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program());
@@ -251,8 +250,8 @@ fn tells_people_what_cannot_be_persisted(who: Client) {
     plain.wait_for_plain_text(why);
 }
 
-/// Acceptance 12: a program that stood still, as a phone in a pocket does, hears what was said meanwhile,
-/// and nobody has seen it go.
+/// Acceptance 12: a program that was stopped, like a phone in a pocket, gets the lines of that time,
+/// and no participant has seen an exit.
 fn acceptance_12_stands_still_for_a_while_and_misses_nothing(who: Client) {
     let (_reflector, url) = reflector();
     let mut rust = Client::Rust.chat(&["--reflector", &url]).expect("it is there");
@@ -270,7 +269,7 @@ fn acceptance_12_stands_still_for_a_while_and_misses_nothing(who: Client) {
     assert_eq!(rust.seen[seen..].iter().find(gone), None);
 }
 
-/// Acceptance 12: the reflector goes and another comes to its place.
+/// Acceptance 12: the reflector ends and another one takes its place.
 fn is_live_again_when_the_reflector_is(who: Client) {
     let (mut first, url) = reflector();
     let Some(mut other) = who.chat(&["--reflector", &url]) else { return };
@@ -322,7 +321,7 @@ fn acceptance_43_rust_c_swift_and_kotlin_in_one_room_have_one_history_and_one_ha
     for one in &mut all {
         one.wait_for_participants(number as u64);
     }
-    // All speak at once.
+    // All publish at the same time.
     for at in 0..number * 20 {
         all[at % number].post(&format!("{at} <&\"' ü 🫖"));
     }
@@ -338,7 +337,7 @@ fn acceptance_43_rust_c_swift_and_kotlin_in_one_room_have_one_history_and_one_ha
     assert_equal(&histories);
     all[number - 1].say(&json!({ "do": "vote" }));
     assert_unanimous(&mut all.iter_mut().collect::<Vec<_>>());
-    // One is gone without a word; the others agree again, a veteran and a late one of each kind.
+    // One is killed. The others agree again, an old and a late participant of each kind.
     let _ = all[0].child.kill();
     for one in &mut all[1..] {
         one.wait_for_participants(number as u64 - 1);

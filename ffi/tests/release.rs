@@ -1,4 +1,4 @@
-//! The release that users get: its size, and that what measures it works.
+//! The release that users get: its size, and the benchmark in C.
 
 #[path = "all/support/mod.rs"]
 mod support;
@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use support::{cargo, run};
 
-/// What the stripped shared library may have.
+/// The largest stripped shared library, in bytes.
 const MOST_BYTES: u64 = 3 * 1024 * 1024;
 
 #[test]
@@ -24,7 +24,7 @@ fn the_benchmark_runs_and_the_library_is_as_small_as_recorded() {
     let target = report["target"].as_str().expect("a string");
     let row = format!("| {} | {target} |", env!("CARGO_PKG_VERSION"));
     let recorded = sizes.lines().find_map(|line| line.strip_prefix(&row));
-    // Compilers differ, and only some targets are recorded.
+    // The size depends on the compiler, and only some targets are recorded.
     if let Some(recorded) = recorded {
         let recorded = recorded.split('|').filter_map(|cell| cell.trim().parse::<u64>().ok());
         let measured =

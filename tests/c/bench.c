@@ -1,6 +1,6 @@
 /*
- * What calls of the library cost, as one line of JSON: medians of many rounds, in nanoseconds of
- * wall time for one call, or microseconds for a batch.
+ * The cost of calls of the library, as one line of JSON: medians of many rounds, in nanoseconds of
+ * wall time for a call, or microseconds for a batch.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -45,7 +45,7 @@ static void step(void) {
     must(tea_session_poll(session, TEA_FORMAT_MSGPACK, events, 64, &count));
 }
 
-/* A batch of events that waits is pulled in one call. */
+/* One call polls a whole batch of waiting events. */
 static double pull(tea_format format, tea_payload data) {
     static tea_event events[PULLED];
     static double rounds[ROUNDS];
@@ -104,7 +104,7 @@ int main(void) {
     must(tea_value_put_map(value, 1));
     must(tea_value_put_str(value, TEA_STR("number")));
     must(tea_value_put_u64(value, 12345));
-    must(tea_value_data(value, &data));
+    must(tea_value_payload(value, &data));
     for (round = 0; round < ROUNDS; round++) {
         double start = now_ns();
         for (at = 0; at < PUBLISHED; at++)

@@ -31,7 +31,7 @@ static int stop(void **state) {
     free(large);
     assert_ok(tea_app_free(app));
     assert_ok(tea_reflector_free(reflector));
-    assert_int_equal(rmdir(folder), 0); /* nothing was left in it */
+    assert_int_equal(rmdir(folder), 0); /* it is empty */
     assert_int_equal(objects, 0);
     return 0;
 }
@@ -48,7 +48,7 @@ static tea_blobs *blobs_at(tea_str address, const char *room, const char *passwo
 
 static tea_blobs *blobs_of(const char *room, const char *password) { return blobs_at(url, room, password); }
 
-/* Waits until a transfer is over, and gives how it ended. */
+/* Waits until a transfer is over, and returns its status. */
 static tea_status end_of(tea_transfer *transfer) {
     bool over = false;
     tea_status status = tea_transfer_wait(transfer, (uint64_t)60 * SECONDS, &over);
@@ -65,7 +65,7 @@ static void handle_of(tea_transfer *transfer, char *text) {
     text[HANDLE] = 0;
 }
 
-/* Stores some bytes; the text has room for the handle and a zero. */
+/* Stores some bytes. The text has room for the handle and a terminating zero. */
 static void store(tea_blobs *blobs, const void *bytes, size_t count, char *text) {
     tea_transfer *transfer;
     assert_ok(tea_blobs_store(blobs, bytes, count, &transfer));
@@ -142,10 +142,10 @@ static void a_waker_hears_of_progress_and_of_the_end(void **state) {
     assert_ok(tea_transfer_set_waker(transfer, called, &calls));
     assert_true((at_once = calls.count) >= 1);
     handle_of(transfer, text);
-    /* This waits for a call that is under way. */
+    /* This waits for a running call of the waker. */
     assert_ok(tea_transfer_set_waker(transfer, NULL, NULL));
     assert_ok(tea_transfer_free(transfer));
-    /* Whoever sets it late hears at once. */
+    /* A waker that is set late is called immediately. */
     calls.count = 0;
     assert_ok(tea_blobs_fetch(blobs, tea_text(text), &transfer));
     assert_ok(end_of(transfer));
@@ -189,7 +189,7 @@ static void files_are_stored_and_fetched(void **state) {
     free(read);
     assert_int_equal(fclose(file), 0);
     assert_int_equal(unlink(from), 0);
-    /* A file that is not there, and one that cannot be made. */
+    /* A file that does not exist, and one that cannot be made. */
     assert_ok(tea_blobs_store_file(blobs, tea_text(from), &transfer));
     assert_status(end_of(transfer), TEA_STATUS_IO);
     assert_says("from");
@@ -201,14 +201,14 @@ static void files_are_stored_and_fetched(void **state) {
     assert_ok(tea_blobs_free(blobs));
 }
 
-static void a_blob_that_is_too_large_is_told_before_anything_is_sent(void **state) {
+static void a_blob_that_is_too_large_is_refused_before_anything_is_sent(void **state) {
     tea_blobs *blobs = blobs_of("large", NULL);
     uint64_t done, total;
     tea_transfer *transfer;
     char path[256];
     FILE *file;
     (void)state;
-    /* The reflector in memory takes 64 MiB; nothing stands in this file. */
+    /* The reflector in memory accepts 64 MiB. The file is sparse. */
     path_in(path, "sparse");
     assert_non_null(file = fopen(path, "wb"));
     assert_int_equal(ftruncate(fileno(file), 64 * 1024 * 1024 + 1), 0);
@@ -217,7 +217,7 @@ static void a_blob_that_is_too_large_is_told_before_anything_is_sent(void **stat
     assert_status(end_of(transfer), TEA_STATUS_BLOB_TOO_LARGE);
     assert_says("67108865");
     assert_says("67108864");
-    /* And so it remains. */
+    /* The status stays the same. */
     assert_status(end_of(transfer), TEA_STATUS_BLOB_TOO_LARGE);
     assert_ok(tea_transfer_progress(transfer, &done, &total));
     assert_int_equal(done, 0);
@@ -226,8 +226,8 @@ static void a_blob_that_is_too_large_is_told_before_anything_is_sent(void **stat
     assert_ok(tea_blobs_free(blobs));
 }
 
-static void what_is_cancelled_ends_at_once_and_says_so(void **state) {
-    /* Nobody answers there, so it would be tried for six seconds. */
+static void a_cancelled_transfer_ends_at_once(void **state) {
+    /* No server answers there, so the transfer would try for six seconds. */
     tea_blobs *blobs = blobs_at(TEA_STR("ws://127.0.0.1:1"), "cancel", NULL);
     tea_transfer *transfer;
     tea_str handle = TEA_STR("untouched");
@@ -244,7 +244,7 @@ static void what_is_cancelled_ends_at_once_and_says_so(void **state) {
     assert_status(tea_transfer_handle(transfer, &handle), TEA_STATUS_CANCELLED);
     assert_ok(tea_transfer_free(transfer));
     assert_status(tea_transfer_free(transfer), TEA_STATUS_WRONG_HANDLE);
-    /* One that is freed meanwhile, and one of blobs that are freed meanwhile. */
+    /* A transfer that is freed meanwhile, and one whose tea_blobs are freed meanwhile. */
     assert_ok(tea_blobs_store(blobs, large, LARGE, &transfer));
     assert_ok(tea_transfer_free(transfer));
     assert_ok(tea_blobs_store(blobs, large, LARGE, &transfer));
@@ -254,7 +254,7 @@ static void what_is_cancelled_ends_at_once_and_says_so(void **state) {
     assert_ok(tea_transfer_free(transfer));
 }
 
-static void handles_that_are_unknown_foreign_or_none_are_told_apart(void **state) {
+static void unknown_foreign_and_invalid_handles_have_different_statuses(void **state) {
     tea_blobs *blobs = blobs_of("handles", "secret"), *other = blobs_of("handles", "guessed");
     tea_transfer *transfer = NULL;
     char text[HANDLE + 1];
@@ -265,7 +265,7 @@ static void handles_that_are_unknown_foreign_or_none_are_told_apart(void **state
     tea_str address;
     (void)state;
     store(blobs, large, 1000, text);
-    /* The same room at a reflector that has nothing. */
+    /* The same room at an empty reflector. */
     assert_ok(tea_reflector_start(TEA_STR("127.0.0.1:0"), &empty));
     assert_ok(tea_reflector_url(empty, &address));
     elsewhere = blobs_at(address, "handles", "secret");
@@ -274,7 +274,7 @@ static void handles_that_are_unknown_foreign_or_none_are_told_apart(void **state
     assert_ok(tea_transfer_free(transfer));
     assert_ok(tea_blobs_free(elsewhere));
     assert_ok(tea_reflector_free(empty));
-    /* Another password, and one digit of the mark. */
+    /* Another password, and a wrong digit in the mark of the room. */
     assert_ok(tea_blobs_owns(other, tea_text(text), &owns));
     assert_false(owns);
     assert_ok(tea_blobs_fetch(other, tea_text(text), &transfer));
@@ -291,7 +291,7 @@ static void handles_that_are_unknown_foreign_or_none_are_told_apart(void **state
     assert_null(transfer);
     assert_status(tea_blob_size(TEA_STR("teatime-blob:"), &size), TEA_STATUS_BAD_BLOB_HANDLE);
     assert_status(tea_blobs_owns(blobs, TEA_STR("no"), &owns), TEA_STATUS_BAD_BLOB_HANDLE);
-    /* More bytes than every language can count: the first digit of the size. */
+    /* A size that not every language can count: its first digit is too large. */
     text[HANDLE - 1] = '0';
     text[13 + 64] = '8';
     assert_status(tea_blob_size(tea_text(text), &size), TEA_STATUS_BAD_BLOB_HANDLE);
@@ -300,7 +300,7 @@ static void handles_that_are_unknown_foreign_or_none_are_told_apart(void **state
     assert_ok(tea_blobs_free(blobs));
 }
 
-/* Does something with each file of a folder; gives how many there were. */
+/* Does something with each file of a folder, and returns their number. */
 static int each_file(const char *name, void (*act)(const char *path)) {
     DIR *directory = opendir(name);
     struct dirent *entry;
@@ -329,7 +329,7 @@ static void look(const char *path) { assert_int_equal(access(path, R_OK), 0); }
 
 static void removed(const char *path) { assert_int_equal(unlink(path), 0); }
 
-static void what_is_nearby_needs_no_reflector_and_is_not_trusted(void **state) {
+static void cached_pieces_need_no_reflector_and_are_checked(void **state) {
     tea_blobs *blobs, *offline;
     tea_reflector *own;
     tea_transfer *transfer;
@@ -348,7 +348,7 @@ static void what_is_nearby_needs_no_reflector_and_is_not_trusted(void **state) {
     offline = blobs_at(TEA_STR("ws://127.0.0.1:1"), "cache", "secret");
     assert_ok(tea_blobs_set_cache(offline, tea_text(cache), 2 * LARGE));
     assert_fetched(offline, text, large, LARGE);
-    /* Wrong bytes are not handed out: they are fetched anew, and without a reflector not at all. */
+    /* Wrong bytes are never passed on: they are fetched again, and without a reflector not at all. */
     each_file(cache, damage);
     assert_fetched(blobs, text, large, LARGE);
     each_file(cache, damage);
@@ -362,7 +362,7 @@ static void what_is_nearby_needs_no_reflector_and_is_not_trusted(void **state) {
     assert_ok(tea_reflector_free(own));
 }
 
-/* A model that keeps the handle of the newest photo, as a text. */
+/* A model that holds the handle of the newest photo, as a text. */
 struct album {
     char photo[HANDLE + 1];
 };
@@ -433,7 +433,7 @@ static tea_app *album_app(void) {
     return made;
 }
 
-/* The photo of an album, as soon as it has one. */
+/* Waits until an album has a photo, and returns it. */
 static void photo_of(tea_session *session, char *text) {
     int steps;
     text[0] = 0;
@@ -488,10 +488,10 @@ int main(void) {
         cmocka_unit_test(five_megabytes_come_back_and_progress_grows),
         cmocka_unit_test(a_waker_hears_of_progress_and_of_the_end),
         cmocka_unit_test(files_are_stored_and_fetched),
-        cmocka_unit_test(a_blob_that_is_too_large_is_told_before_anything_is_sent),
-        cmocka_unit_test(what_is_cancelled_ends_at_once_and_says_so),
-        cmocka_unit_test(handles_that_are_unknown_foreign_or_none_are_told_apart),
-        cmocka_unit_test(what_is_nearby_needs_no_reflector_and_is_not_trusted),
+        cmocka_unit_test(a_blob_that_is_too_large_is_refused_before_anything_is_sent),
+        cmocka_unit_test(a_cancelled_transfer_ends_at_once),
+        cmocka_unit_test(unknown_foreign_and_invalid_handles_have_different_statuses),
+        cmocka_unit_test(cached_pieces_need_no_reflector_and_are_checked),
         cmocka_unit_test(a_handle_in_an_event_and_in_a_model_leads_a_late_joiner_to_the_blob),
     };
     return cmocka_run_group_tests_name("blobs", tests, start, stop);

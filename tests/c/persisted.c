@@ -2,8 +2,8 @@
 #include "support.h"
 
 /*
- * What a version persists: the first the title as a text, the second a map of title and stars, the
- * third a map of titles and stars.
+ * The persisted data: version 1 has the title as a text, version 2 a map of title and stars, and
+ * version 3 a map of titles and stars.
  */
 struct board {
     char title[32];
@@ -12,9 +12,9 @@ struct board {
 };
 static const uint32_t versions[] = {0, 1, 2, 3};
 static char *huge;
-/* What an init was told of what was persisted before. */
+/* The status and data that an init got from tea_cx_persisted. */
 static tea_status begun_with;
-/* Whether there is a bug in the last migration. */
+/* Whether the last migration has its bug. */
 static bool curses_are_fatal = true;
 
 static tea_reflector *reflector;
@@ -95,7 +95,7 @@ static void *board_init(tea_cx *cx, tea_payload options, void *user_data) {
     return board;
 }
 
-/* Whatever cannot be persisted is told, and changes nothing. */
+/* Data that cannot be persisted is refused, and changes nothing. */
 static void persist_wrongly(tea_cx *cx) {
     tea_value *value = NULL;
     uint64_t note;
@@ -227,13 +227,13 @@ static void migrations_lead_from_every_version_to_the_newest_or_say_why_not(void
     assert_status(tea_app_migrate(none, 1, tea_nil(), format, &migrated), TEA_STATUS_NOT_DECLARED);
     assert_status(tea_app_migrate(app, 1, tea_json("{"), format, &migrated), TEA_STATUS_BAD_FORMAT);
     assert_null(migrated);
-    /* Once it was asked for something nothing can be declared any more. */
+    /* Once the app is in use, nothing can be declared. */
     assert_status(tea_app_persists(app, 4, NULL, 0), TEA_STATUS_BAD_APP);
     assert_ok(tea_app_free(none));
     assert_ok(tea_app_free(app));
 }
 
-static void versions_that_do_not_go_up_are_refused(void **state) {
+static void versions_that_do_not_rise_are_refused(void **state) {
     const tea_migration back[] = {{2, two_to_three, NULL}, {1, two_to_three, NULL}};
     const tea_migration nothing[] = {{1, NULL, NULL}};
     tea_app *app = board_app(3, false);
@@ -248,7 +248,7 @@ static void versions_that_do_not_go_up_are_refused(void **state) {
     assert_ok(tea_app_free(app));
 }
 
-static void what_cannot_be_persisted_is_told_and_a_snapshot_has_what_was(void **state) {
+static void data_that_cannot_be_persisted_is_refused_and_a_snapshot_has_the_data_before(void **state) {
     tea_app *app = board_app(2, true), *none = board_app(2, false);
     tea_sync_step steps[3];
     int at;
@@ -259,7 +259,7 @@ static void what_cannot_be_persisted_is_told_and_a_snapshot_has_what_was(void **
         steps[at].kind = TEA_SYNC_KIND_PUBLISH;
         steps[at].scope = TEA_STR("board");
         steps[at].event = at == 1 ? TEA_STR("wrong") : TEA_STR("rename");
-        steps[at].data = tea_json("\"tea\"");
+        steps[at].payload = tea_json("\"tea\"");
     }
     assert_ok(tea_sync_test(app, tea_nil(), 1, steps, 3));
     /* Without a declaration the handler fails. */
@@ -318,7 +318,7 @@ static void a_new_version_begins_with_what_the_old_one_persisted(void **state) {
         second = board_session(2, rooms[round], passwords[round]);
         wait_for(second, TEA_EVENT_KIND_VIEW_READY);
         assert_shows(second, "tea", 40);
-        /* Whoever still has the old version hears of the new one, and is in a session of his own. */
+        /* A client with the old version learns of the new one, and stays in its own session. */
         event = wait_for(first, TEA_EVENT_KIND_NEWER_VERSION);
         assert_int_equal(event.version, 2);
         snprintf(word, sizeof word, "%.*s", TEA_PRINT(event.message));
@@ -334,7 +334,7 @@ static void a_new_version_begins_with_what_the_old_one_persisted(void **state) {
     }
 }
 
-static void what_two_newer_versions_have_replaced_is_not_stored_and_that_is_told(void **state) {
+static void data_that_two_newer_versions_have_replaced_is_not_stored_and_the_client_says_so(void **state) {
     tea_session *first = board_session(1, "three", NULL);
     bool unpersisted = true;
     uint32_t version = 9;
@@ -342,11 +342,11 @@ static void what_two_newer_versions_have_replaced_is_not_stored_and_that_is_told
     tea_event event;
     char word[256];
     (void)state;
-    assert_ok(tea_session_unpersisted(first, &unpersisted));
+    assert_ok(tea_session_has_unpersisted(first, &unpersisted));
     assert_false(unpersisted);
     wait_for(first, TEA_EVENT_KIND_VIEW_READY);
     rename_to(first, "\"tea\"");
-    assert_ok(tea_session_unpersisted(first, &unpersisted));
+    assert_ok(tea_session_has_unpersisted(first, &unpersisted));
     assert_false(unpersisted);
     assert_ok(tea_session_newer_version(first, &version));
     assert_int_equal(version, 0);
@@ -361,7 +361,7 @@ static void what_two_newer_versions_have_replaced_is_not_stored_and_that_is_told
     assert_int_equal(event.status, TEA_STATUS_OK);
     snprintf(word, sizeof word, "%.*s", TEA_PRINT(event.message));
     assert_non_null(strstr(word, "stays in the session of this version"));
-    assert_ok(tea_session_unpersisted(first, &unpersisted));
+    assert_ok(tea_session_has_unpersisted(first, &unpersisted));
     assert_true(unpersisted);
     assert_ok(tea_session_newer_version(first, &version));
     assert_int_equal(version, 3);
@@ -382,7 +382,7 @@ static void a_migration_that_fails_ends_the_join_and_loses_nothing(void **state)
     assert_says("from version 2 to version 3");
     assert_ok(tea_session_free(third));
     assert_shows(second, "cursed", 2);
-    /* With the bug out of it, it begins with what was persisted. */
+    /* Without the bug, the session begins with the persisted data. */
     curses_are_fatal = false;
     third = board_session(3, "cursed", NULL);
     wait_for(third, TEA_EVENT_KIND_VIEW_READY);
@@ -394,10 +394,10 @@ static void a_migration_that_fails_ends_the_join_and_loses_nothing(void **state)
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(migrations_lead_from_every_version_to_the_newest_or_say_why_not),
-        cmocka_unit_test(versions_that_do_not_go_up_are_refused),
-        cmocka_unit_test(what_cannot_be_persisted_is_told_and_a_snapshot_has_what_was),
+        cmocka_unit_test(versions_that_do_not_rise_are_refused),
+        cmocka_unit_test(data_that_cannot_be_persisted_is_refused_and_a_snapshot_has_the_data_before),
         cmocka_unit_test(a_new_version_begins_with_what_the_old_one_persisted),
-        cmocka_unit_test(what_two_newer_versions_have_replaced_is_not_stored_and_that_is_told),
+        cmocka_unit_test(data_that_two_newer_versions_have_replaced_is_not_stored_and_the_client_says_so),
         cmocka_unit_test(a_migration_that_fails_ends_the_join_and_loses_nothing),
     };
     return cmocka_run_group_tests_name("persisted", tests, start, stop);

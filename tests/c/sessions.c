@@ -70,7 +70,7 @@ static void what_one_publishes_all_compute_and_a_late_joiner_too(void **state) {
     assert_ok(tea_app_free(app));
 }
 
-/* Steps all three until the last has diverged, and gives what it is told. */
+/* Steps all three until the last has diverged, and returns that event. */
 static tea_event divergence_of_third(tea_session *const *three) {
     tea_event event;
     size_t at, count;
@@ -92,7 +92,7 @@ static tea_event divergence_of_third(tea_session *const *three) {
     return event;
 }
 
-static void one_that_errs_is_told_and_goes_on_with_the_others_state(void **state) {
+static void a_client_that_diverges_reports_it_and_goes_on_with_the_majoritys_state(void **state) {
     tea_app *app = tally_app(false);
     tea_payload options = tea_json("{\"echo\":\"echo\"}");
     char directory[] = "/tmp/teatime-evidence-XXXXXX", path[256], mark[9] = "";
@@ -144,7 +144,7 @@ static void a_model_in_c_and_one_in_rust_hear_each_other(void **state) {
     tea_str text;
     (void)state;
     add(session, 1, NULL);
-    /* The chat has heard input/newPost, and the tally its history/refresh. */
+    /* The chat got input/newPost, and the tally got its history/refresh. */
     wait_for_tally(session, "echoes", 1);
     assert_ok(tea_session_query(session, tally_query(session, "child"), TEA_STR("history"), tea_nil(),
                                 TEA_FORMAT_MSGPACK, &history));
@@ -169,7 +169,7 @@ static void subscriptions_are_queued_or_once_per_frame_and_pulled_in_batches(voi
     assert_ok(tea_session_subscribe(session, TEA_STR("*"), TEA_STR("*"), TEA_HANDLING_QUEUED, &all));
     assert_status(tea_session_subscribe(session, TEA_STR("a"), TEA_STR("b"), 7, &all), TEA_STATUS_INVALID_ARGUMENT);
     assert_ok(tea_session_unsubscribe(session, all));
-    /* What concerns the session comes first; this is about what was published. */
+    /* Events of the session come first. This test is about published events. */
     do assert_ok(tea_session_poll(session, TEA_FORMAT_JSON, events, 16, &count));
     while (count);
     assert_ok(tea_session_publish_to_views(session, TEA_STR("a"), TEA_STR("b"), tea_json("{\"n\":1}")));
@@ -182,22 +182,22 @@ static void subscriptions_are_queued_or_once_per_frame_and_pulled_in_batches(voi
         assert_int_equal(events[at].subscription, queued);
         assert_text(events[at].scope, "a");
         assert_text(events[at].event, "b");
-        text.ptr = (const char *)events[at].data.ptr;
-        text.len = events[at].data.len;
+        text.ptr = (const char *)events[at].payload.ptr;
+        text.len = events[at].payload.len;
         assert_text(text, at == 0 ? "{\"n\":1}" : at == 1 ? "2" : "[3]");
     }
     assert_ok(tea_session_poll(session, TEA_FORMAT_MSGPACK, events, 16, &count));
     assert_int_equal(count, 1);
     assert_int_equal(events[0].subscription, newest);
-    assert_int_equal(events[0].data.len, 2);
-    assert_memory_equal(events[0].data.ptr, "\x91\x03", 2);
+    assert_int_equal(events[0].payload.len, 2);
+    assert_memory_equal(events[0].payload.ptr, "\x91\x03", 2);
     assert_ok(tea_session_poll(session, TEA_FORMAT_MSGPACK, events, 16, &count));
     assert_int_equal(count, 0);
     assert_ok(tea_session_free(session));
     assert_ok(tea_app_free(app));
 }
 
-static void a_session_tells_about_itself(void **state) {
+static void a_session_answers_questions_about_itself(void **state) {
     tea_app *app = tally_app(false);
     tea_session *session = join(app, url, tea_json("{\"room\":3}"));
     tea_view_id me, views[2];
@@ -216,18 +216,18 @@ static void a_session_tells_about_itself(void **state) {
     assert_int_equal(count, 1);
     assert_memory_equal(&views[0], &me, sizeof me);
     assert_status(tea_session_views(session, views, 0, &count), TEA_STATUS_BUFFER_TOO_SMALL);
-    assert_ok(tea_session_participants(session, &participants));
+    assert_ok(tea_session_participant_count(session, &participants));
     assert_int_equal(participants, 1);
     assert_ok(tea_session_id_of(session, &id));
     assert_ok(tea_session_connection(session, &connection));
     assert_int_equal(connection, TEA_CONNECTION_LIVE);
     assert_ok(tea_session_failure(session));
     wait_for(session, TEA_EVENT_KIND_SYNCED);
-    assert_ok(tea_session_synced(session, &synced));
+    assert_ok(tea_session_is_synced(session, &synced));
     assert_true(synced);
     assert_ok(tea_session_progress(session, &progress));
     assert_true(progress == 1.0f);
-    /* A few ticks: futures run, time goes on. */
+    /* A few ticks: future messages run and time passes. */
     do {
         assert_ok(tea_session_wait(session, 100000));
         assert_ok(tea_session_step(session, 100000));
@@ -242,7 +242,7 @@ static void a_session_tells_about_itself(void **state) {
     assert_in_range(stats.round_trips, 1, 100);
     assert_ok(tea_session_well_known(session, TEA_STR("tally"), &model));
     assert_int_equal(model, TEA_ROOT_MODEL);
-    assert_status(tea_session_well_known(session, TEA_STR("nobody"), &model), TEA_STATUS_NOT_FOUND);
+    assert_status(tea_session_well_known(session, TEA_STR("unknown"), &model), TEA_STATUS_NOT_FOUND);
     assert_ok(tea_session_state_hash(session, &one));
     assert_ok(tea_session_state_hash(session, &two));
     assert_memory_equal(&one, &two, sizeof one);
@@ -270,7 +270,7 @@ static void queries_that_fail_say_why(void **state) {
     assert_ok(tea_app_free(app));
 }
 
-static void a_handler_that_fails_is_told_and_the_session_goes_on(void **state) {
+static void a_handler_that_fails_is_reported_and_the_session_goes_on(void **state) {
     tea_app *app = tally_app(false);
     tea_session *session = join(app, url, tea_json("{\"room\":4}"));
     tea_event fault;
@@ -296,7 +296,7 @@ static void a_handler_that_fails_is_told_and_the_session_goes_on(void **state) {
     assert_ok(tea_app_free(app));
 }
 
-static void a_model_that_cannot_be_saved_is_told_and_the_session_goes_on(void **state) {
+static void a_model_that_cannot_be_saved_is_reported_and_the_session_goes_on(void **state) {
     tea_app *app = tally_app(false);
     tea_session *session = join(app, url, tea_json("{\"room\":9}"));
     tea_event fault;
@@ -317,7 +317,7 @@ static void a_model_that_cannot_be_saved_is_told_and_the_session_goes_on(void **
     assert_ok(tea_app_free(app));
 }
 
-static void what_is_too_large_or_no_data_is_not_sent(void **state) {
+static void payloads_that_are_too_large_or_invalid_are_not_sent(void **state) {
     static uint8_t large[70000];
     tea_app *app = tally_app(false);
     tea_session *session = join(app, url, tea_json("{\"room\":5}"));
@@ -338,7 +338,7 @@ static void what_is_too_large_or_no_data_is_not_sent(void **state) {
     assert_ok(tea_app_free(app));
 }
 
-static void a_wrong_password_and_no_reflector_are_told(void **state) {
+static void a_wrong_password_and_a_missing_reflector_are_reported(void **state) {
     tea_app *app = tally_app(false);
     tea_session *owner = join(app, url, tea_json("{\"room\":6}")), *other;
     tea_config *config;
@@ -370,7 +370,7 @@ static void a_wrong_password_and_no_reflector_are_told(void **state) {
     assert_ok(tea_app_free(app));
 }
 
-static void leaving_twice_is_as_good_as_once_and_freeing_twice_is_told(void **state) {
+static void leaving_twice_is_allowed_and_freeing_twice_is_refused(void **state) {
     tea_app *app = tally_app(false);
     tea_session *session = join(app, url, tea_json("{\"room\":7}"));
     tea_connection connection;
@@ -404,7 +404,7 @@ static void the_descriptor_is_readable_when_something_has_arrived(void **state) 
     assert_true(due < 60000000);
     assert_ok(tea_session_now(session, &before));
     for (rounds = 0; rounds < 5; rounds++) {
-        /* A tick comes within 50 ms; no time-out is needed. */
+        /* A tick comes within 50 ms, so no timeout is needed. */
         assert_int_equal(poll(&wait, 1, 10000), 1);
         assert_ok(tea_session_step(session, 100000));
     }
@@ -434,7 +434,7 @@ static int32_t probe_handle(void *model, tea_cx *cx, uint16_t handler, tea_paylo
     tea_session_id id;
     tea_value *answer;
     (void)model, (void)handler, (void)argument;
-    seen_late = tea_cx_now(kept, &number); /* that of init is over */
+    seen_late = tea_cx_now(kept, &number); /* the context of init is over */
     seen_reentrant = tea_session_now(own, &number);
     assert_ok(tea_cx_now(cx, &number));
     assert_ok(tea_cx_me(cx, &number));
@@ -475,7 +475,7 @@ static int32_t probe_handle(void *model, tea_cx *cx, uint16_t handler, tea_paylo
 
 static int32_t probe_save(const void *model, tea_value *state) {
     (void)model;
-    return (int32_t)tea_value_put_data(state, tea_json("{}"));
+    return (int32_t)tea_value_put_payload(state, tea_json("{}"));
 }
 
 static void *probe_load(tea_payload state, void *user_data) {
@@ -528,7 +528,7 @@ static tea_status sync(bool forgets, const char *event) {
         memset(steps[at].view.bytes, 1, 16);
         steps[at].scope = TEA_STR("tally");
         steps[at].event = tea_text(event);
-        steps[at].data = tea_json("5");
+        steps[at].payload = tea_json("5");
         steps[at].span_us = 25000;
         steps[at].kind = at == 0 ? TEA_SYNC_KIND_JOIN : at == 7 ? TEA_SYNC_KIND_EXIT
                        : at % 2 ? TEA_SYNC_KIND_PUBLISH : TEA_SYNC_KIND_PASS;
@@ -552,16 +552,16 @@ static void the_sync_test_finds_what_save_forgets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_one_publishes_all_compute_and_a_late_joiner_too),
-        cmocka_unit_test(one_that_errs_is_told_and_goes_on_with_the_others_state),
+        cmocka_unit_test(a_client_that_diverges_reports_it_and_goes_on_with_the_majoritys_state),
         cmocka_unit_test(a_model_in_c_and_one_in_rust_hear_each_other),
         cmocka_unit_test(subscriptions_are_queued_or_once_per_frame_and_pulled_in_batches),
-        cmocka_unit_test(a_session_tells_about_itself),
+        cmocka_unit_test(a_session_answers_questions_about_itself),
         cmocka_unit_test(queries_that_fail_say_why),
-        cmocka_unit_test(a_handler_that_fails_is_told_and_the_session_goes_on),
-        cmocka_unit_test(a_model_that_cannot_be_saved_is_told_and_the_session_goes_on),
-        cmocka_unit_test(what_is_too_large_or_no_data_is_not_sent),
-        cmocka_unit_test(a_wrong_password_and_no_reflector_are_told),
-        cmocka_unit_test(leaving_twice_is_as_good_as_once_and_freeing_twice_is_told),
+        cmocka_unit_test(a_handler_that_fails_is_reported_and_the_session_goes_on),
+        cmocka_unit_test(a_model_that_cannot_be_saved_is_reported_and_the_session_goes_on),
+        cmocka_unit_test(payloads_that_are_too_large_or_invalid_are_not_sent),
+        cmocka_unit_test(a_wrong_password_and_a_missing_reflector_are_reported),
+        cmocka_unit_test(leaving_twice_is_allowed_and_freeing_twice_is_refused),
         cmocka_unit_test(the_descriptor_is_readable_when_something_has_arrived),
         cmocka_unit_test(a_context_does_what_it_says_and_ends_with_its_callback),
         cmocka_unit_test(the_sync_test_finds_what_save_forgets),

@@ -1,6 +1,6 @@
 /*
- * The simulator finds what is planted in models in C, names model and field, and finds nothing where nothing is
- * wrong. The first half is what a test of an app looks like.
+ * The simulator finds the bugs planted in models in C, names model and field, and passes a correct model. The first
+ * half is an example of an app's own test.
  */
 /* For mkdtemp. */
 #define _POSIX_C_SOURCE 200809L
@@ -31,7 +31,7 @@ static uint64_t number_at(tea_payload state, const char *path) {
     return number;
 }
 
-/* Since version 2 an object is persisted; before, it was the total alone. */
+/* Version 2 persists an object; version 1 persisted the total alone. */
 static int32_t from_number(tea_payload old, tea_value *migrated, void *user_data) {
     uint64_t total;
     (void)user_data;
@@ -41,7 +41,7 @@ static int32_t from_number(tea_payload old, tea_value *migrated, void *user_data
     return tea_value_put_u64(migrated, total);
 }
 
-/* Begins with the total of the version before. */
+/* Begins with the total of version 1. */
 static void *poll_goes_on(tea_cx *cx, tea_payload options, void *user_data) {
     struct poll *poll = poll_init(cx, options, user_data);
     tea_value *before;
@@ -53,7 +53,7 @@ static void *poll_goes_on(tea_cx *cx, tea_payload options, void *user_data) {
 }
 
 static int32_t poll_handle(void *model, tea_cx *cx, uint16_t handler, tea_payload argument) {
-    static uint64_t ballots; /* the bug: it is no part of the model */
+    static uint64_t ballots; /* the bug: the state of the model does not include it */
     struct poll *poll = model;
     uint64_t colour;
     (void)handler;
@@ -98,7 +98,7 @@ static void *poll_load(tea_payload state, void *user_data) {
     return poll;
 }
 
-/* Whose action asks a query that comes back to it, and what it is told. */
+/* An action asks a query that leads back to it, and the status it gets. */
 static tea_player *asking;
 static tea_status within;
 
@@ -134,7 +134,7 @@ static tea_app *poll_app_with(void *(*init)(tea_cx *, tea_payload, void *), uint
 
 static tea_app *poll_app(void) { return poll_app_with(poll_init, 1); }
 
-/* What a user does now and then. It returns what is wrong. */
+/* An action of a user. It returns 0 if it succeeds. */
 static int32_t vote(tea_player *player, void *user_data) {
     uint64_t colour;
     char json[24];
@@ -144,7 +144,7 @@ static int32_t vote(tea_player *player, void *user_data) {
     return tea_player_publish(player, TEA_STR("poll"), TEA_STR("vote"), tea_json(json));
 }
 
-/* At the end of a seed: every vote that was accepted was counted, once. Callbacks return what is wrong: an assertion
+/* The check at the end of a seed: each accepted vote was counted once. Callbacks return a code, because an assertion
  * of cmocka would jump out of them. */
 static int32_t all_are_counted(tea_player *player, void *user_data) {
     uint64_t accepted, total;
@@ -184,7 +184,7 @@ static void a_correct_model_passes_all_seeds(void **state) {
     assert_int_equal(checked, report.checked);
 }
 
-/* Forty votes were counted by the version before. */
+/* Version 1 has counted forty votes. */
 static int32_t forty_are_there(tea_player *player, void *user_data) {
     uint64_t accepted, total = 0;
     tea_value *answer;
@@ -215,7 +215,7 @@ static void sessions_begin_with_what_an_older_version_has_persisted(void **state
     simulation.check = forty_are_there;
     simulation.seeds = 10;
     simulation.begins_with = tea_json("40");
-    /* Both are said, or neither is. */
+    /* Both members must be set, or neither. */
     assert_status(tea_simulate(app, &simulation, &report), TEA_STATUS_INVALID_ARGUMENT);
     simulation.begins_with_version = 1;
     assert_ok(tea_simulate(app, &simulation, &report));
@@ -227,7 +227,7 @@ static void sessions_begin_with_what_an_older_version_has_persisted(void **state
     assert_ok(tea_app_free(app));
 }
 
-/* What the last failure says; longer than most. */
+/* The message of the last failure, which is longer than most. */
 static void says(const char *const *parts) {
     static char message[8192];
     tea_str why = tea_last_error();
@@ -270,7 +270,7 @@ static void a_static_variable_and_rand_are_found_and_named(void **state) {
     simulation.options = tea_json("2");
     assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
     says(parts);
-    /* Found later, but found; and by other participants, too. */
+    /* Found later, and also by comparing participants. */
     simulation.distance = 10;
     assert_status(play(poll_app(), &simulation), TEA_STATUS_SYNC_DIFFERS);
     simulation.no_twin = true;
@@ -278,7 +278,7 @@ static void a_static_variable_and_rand_are_found_and_named(void **state) {
     says(others);
 }
 
-/* All participants see the same second, but not when the seed is played again. */
+/* All participants see the same second, but the second play of the seed sees another one. */
 static void a_clock_of_seconds_is_found_and_named(void **state) {
     static const char *const parts[] = {"model `poll` (id 1), field `ballot`", "event poll/vote", NULL};
     tea_action action = {1, vote, NULL};
@@ -289,7 +289,7 @@ static void a_clock_of_seconds_is_found_and_named(void **state) {
     says(parts);
 }
 
-static void what_cannot_be_saved_is_told_as_such(void **state) {
+static void a_state_that_cannot_be_saved_is_reported(void **state) {
     static const char *const parts[] = {"cannot be saved", "save returned 9", NULL};
     tea_action action = {1, vote, NULL};
     tea_simulation simulation = plain(&action, "4");
@@ -305,7 +305,7 @@ static int32_t fail_later(tea_player *player, void *user_data) {
     return voted > 2 ? 77 : 0;
 }
 
-static void an_action_that_fails_is_told(void **state) {
+static void an_action_that_fails_is_reported(void **state) {
     static const char *const parts[] = {"an action failed, after ", ": action 2: act returned 77", NULL};
     tea_action actions[] = {{1, vote, NULL}, {1, fail_later, NULL}};
     tea_simulation simulation = plain(actions, "0");
@@ -315,10 +315,10 @@ static void an_action_that_fails_is_told(void **state) {
     says(parts);
 }
 
-static void what_is_left_out_does_not_happen(void **state) {
+static void excluded_faults_do_not_happen(void **state) {
     static const char *const left[] = {"what is left of it: 0 of 0 faults", NULL};
     static const char *const whole[] = {" faults, ", "at most 5 participants, 20 s:", NULL};
-    static const char *const names[] = {"nothing that happens is called \"rain\"; but: starts, ", "bursts", NULL};
+    static const char *const names[] = {"unknown fault \"rain\", expected one of: starts, ", "bursts", NULL};
     static const char *const all[] = {
         "starts", "crashes", "leaves", "cut", "all_cut", "up_blocked", "down_blocked", "partition", "freezes",
         "idles", "clock_jumps", "reflector_clock_jumps", "reflector_crashes", "power_cut", "reflector_stops",
@@ -351,7 +351,7 @@ static int32_t add(tea_player *player, void *user_data) {
     return tea_player_publish(player, TEA_STR("tally"), tea_text(event), tea_json("3"));
 }
 
-static void what_save_forgets_and_a_handler_that_fails_are_found(void **state) {
+static void a_forgotten_field_and_a_failing_handler_are_found(void **state) {
     static const char *const forgets[] = {"model `tally` (id 1), field `sum`", "event tally/add", NULL};
     static const char *const breaks[] = {"tally.break", "returned 42", NULL};
     static const char *const refuses[] = {"save returned 9", NULL};
@@ -397,7 +397,7 @@ static void where_it_is_kept(char *file, size_t size) {
     snprintf(file, size, "%.*s", (int)strcspn(at, "\n"), at);
 }
 
-static void a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again(void **state) {
+static void a_check_that_fails_is_reported_and_its_plan_is_saved_and_played_again(void **state) {
     static const char *const parts[] = {"check returned 3", "is kept in", NULL};
     static const char *const again[] = {"check returned 3", "TEATIME_PLAN=/tmp/teatime-kept-", NULL};
     static const char *const broken[] = {"is refused: /tmp/teatime-kept-", NULL};
@@ -432,7 +432,7 @@ static void a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again(voi
 
 static tea_player *stale;
 
-/* How many calls in a callback ended otherwise than they must. */
+/* The number of calls in callbacks with an unexpected status. */
 static int calls_amiss;
 
 static void must(tea_status status, tea_status expected) {
@@ -459,7 +459,7 @@ static int32_t keeps(tea_player *player, void *user_data) {
     return vote(player, NULL);
 }
 
-static void wrong_calls_are_told(void **state) {
+static void wrong_calls_are_refused(void **state) {
     tea_action action = {1, keeps, NULL};
     tea_simulation simulation = plain(&action, "0");
     tea_simulation_report report;
@@ -504,14 +504,14 @@ int main(void) {
         cmocka_unit_test(sessions_begin_with_what_an_older_version_has_persisted),
         cmocka_unit_test(a_static_variable_and_rand_are_found_and_named),
         cmocka_unit_test(a_clock_of_seconds_is_found_and_named),
-        cmocka_unit_test(what_cannot_be_saved_is_told_as_such),
-        cmocka_unit_test(an_action_that_fails_is_told),
-        cmocka_unit_test(what_is_left_out_does_not_happen),
-        cmocka_unit_test(what_save_forgets_and_a_handler_that_fails_are_found),
-        cmocka_unit_test(a_check_that_fails_is_told_and_its_plan_is_kept_and_played_again),
-        cmocka_unit_test(wrong_calls_are_told),
+        cmocka_unit_test(a_state_that_cannot_be_saved_is_reported),
+        cmocka_unit_test(an_action_that_fails_is_reported),
+        cmocka_unit_test(excluded_faults_do_not_happen),
+        cmocka_unit_test(a_forgotten_field_and_a_failing_handler_are_found),
+        cmocka_unit_test(a_check_that_fails_is_reported_and_its_plan_is_saved_and_played_again),
+        cmocka_unit_test(wrong_calls_are_refused),
     };
-    /* The numbers here are of so many seeds. */
+    /* The numbers below are those of this many seeds. */
     unsetenv("TEATIME_SEED");
     unsetenv("TEATIME_SEEDS");
     unsetenv("TEATIME_PLAN");

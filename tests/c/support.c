@@ -1,4 +1,4 @@
-/* What the tests in C share. */
+/* Shared code of the tests in C. */
 #include "support.h"
 
 bool tally_forgets, tally_refuses, tally_errs;
@@ -128,7 +128,7 @@ static void tally_free(void *model) {
     free(model);
 }
 
-/* The echo has no state of its own; it answers every change. */
+/* The echo has no state. It answers every change. */
 static void *echo_init(tea_cx *cx, tea_payload options, void *user_data) {
     (void)options, (void)user_data;
     assert_ok(tea_cx_subscribe(cx, TEA_STR("tally"), TEA_STR("changed"), 0));
@@ -200,7 +200,7 @@ tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_payload opt
     return session;
 }
 
-/* Half a minute: under valgrind everything takes its time. */
+/* Half a minute, because valgrind makes everything slow. */
 enum { PATIENCE = 300 };
 
 tea_event wait_for(tea_session *session, tea_event_kind kind) {

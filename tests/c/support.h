@@ -1,4 +1,4 @@
-/* What the tests in C share: cmocka, an app with models in C, and sessions that are driven. */
+/* Shared code of the tests in C: cmocka, an app with models in C, and functions that step sessions. */
 #ifndef SUPPORT_H
 #define SUPPORT_H
 
@@ -29,7 +29,7 @@ static inline void assert_text(tea_str text, const char *wanted) {
     assert_memory_equal(text.ptr, wanted, text.len);
 }
 
-/* The last message says this somewhere. */
+/* Asserts that the last message contains this text. */
 static inline void assert_says(const char *wanted) {
     char message[1024];
     tea_str why = tea_last_error();
@@ -41,25 +41,25 @@ static inline void assert_says(const char *wanted) {
 
 static inline tea_payload data_of(tea_value *value) {
     tea_payload data;
-    assert_ok(tea_value_data(value, &data));
+    assert_ok(tea_value_payload(value, &data));
     return data;
 }
 
 /*
- * Two models in C. The root "tally" counts what is added on tally/add, tells of it on
- * tally/changed, hears of views, and may have a child "echo" that hears it; how it behaves beyond
- * that stands in its options.
+ * Two models in C. The root "tally" adds the numbers of tally/add, publishes tally/changed, and
+ * subscribes to joins and exits. It may have a child "echo", which subscribes to tally/changed. Its
+ * options choose further behaviour.
  */
 struct tally {
     uint64_t sum, views, echoes, child, ticker;
-    uint64_t forgotten; /* what save leaves out, when it is asked to */
-    atomic_bool busy;   /* one of its functions runs; no part of its state */
+    uint64_t forgotten; /* a field that save leaves out if tally_forgets */
+    atomic_bool busy;   /* one of its functions runs; not a part of its state */
 };
 enum { ADD, TICK, JOINED, LEFT, ECHOED, BREAK };
-extern bool tally_forgets; /* save leaves a field out that matters */
+extern bool tally_forgets; /* save leaves out a field that matters */
 extern bool tally_refuses; /* save fails */
-extern bool tally_errs;    /* adding adds one too much */
-extern atomic_int objects; /* models that were made and not freed */
+extern bool tally_errs;    /* adding adds one more than asked */
+extern atomic_int objects; /* models that are not freed yet */
 extern atomic_int overlaps; /* calls of a model while another one ran */
 
 tea_app *tally_app(bool with_chat);
@@ -67,9 +67,9 @@ uint64_t tally_query(tea_session *session, const char *member);
 
 /* A session of an app on a reflector, stepped until its view is ready. */
 tea_session *join(tea_app *app, tea_str reflector, tea_payload options);
-/* The same, with a directory for evidence. */
+/* Like this, with a directory for evidence. */
 tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_payload options, tea_str directory);
-/* Steps until an event of this kind has come, and gives it. */
+/* Steps until an event of this kind arrives, and returns it. */
 tea_event wait_for(tea_session *session, tea_event_kind kind);
 /* Steps until a query of the tally has this value. */
 void wait_for_tally(tea_session *session, const char *member, uint64_t value);

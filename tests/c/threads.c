@@ -1,4 +1,4 @@
-/* Any thread may call: calls on one session take turns, and none sees another's half-done work. */
+/* Any thread may call. Calls on one session take turns, and none sees the unfinished work of another. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -12,8 +12,8 @@ static atomic_int wakes, freed;
 
 static void wake(void *user_data) { atomic_fetch_add((atomic_int *)user_data, 1); }
 
-/* Uses the session in every way while others do the same. cmocka's asserts belong to its own thread:
- * what goes wrong is counted. */
+/* Uses the session in every way while other threads do the same. It counts errors, because cmocka's
+ * assertions work on the thread of the test only. */
 static void *use(void *argument) {
     intptr_t wrong = 0, round;
     tea_event events[8];
@@ -69,7 +69,7 @@ static void calls_from_many_threads_take_turns(void **state) {
     }
     assert_true(atomic_load(&wakes) > 1);
     assert_ok(tea_session_set_waker(session, NULL, NULL));
-    /* A session that is freed while others use it is told from a live one from then on. */
+    /* Calls on a session that another thread has freed are refused. */
     for (at = 0; at < 3; at++) assert_int_equal(pthread_create(&threads[at], NULL, free_while_used, NULL), 0);
     assert_ok(tea_session_free(session));
     for (at = 0; at < 3; at++) assert_int_equal(pthread_join(threads[at], NULL), 0);
@@ -129,7 +129,7 @@ static void a_session_that_is_freed_ends_waits_and_calls_no_waker(void **state) 
         session = join(app, url, tea_nil());
         atomic_init(&calls, 0);
         assert_ok(tea_session_set_waker(session, forbidden, &calls));
-        /* After this nothing arrives any more that could end a wait. */
+        /* After this, nothing arrives that could end a wait. */
         assert_ok(tea_session_leave(session));
         assert_ok(tea_session_step(session, 1000));
         assert_int_equal(pthread_create(&thread, NULL, wait_for_the_end, session), 0);

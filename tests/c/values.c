@@ -1,4 +1,4 @@
-/* Values, links, versions, statuses and handles keep what the header says. */
+/* Values, links, versions, statuses and handles behave as the header says. */
 #include "support.h"
 
 static void versions_are_those_of_the_header(void **state) {
@@ -40,11 +40,11 @@ static void values_are_put_together_and_read_back(void **state) {
     assert_ok(tea_value_put_i64(value, -7));
     assert_ok(tea_value_put_u64(value, UINT64_MAX));
     assert_ok(tea_value_put_f64(value, 0.1));
-    assert_status(tea_value_data(value, &all), TEA_STATUS_VALUE_INCOMPLETE);
+    assert_status(tea_value_payload(value, &all), TEA_STATUS_VALUE_INCOMPLETE);
     assert_ok(tea_value_put_str(value, TEA_STR("bytes")));
     assert_ok(tea_value_put_bytes(value, (const uint8_t *)"\0\xff", 2));
     assert_ok(tea_value_put_str(value, TEA_STR("nested")));
-    assert_ok(tea_value_put_data(value, tea_json("{\"text\":\"\\u00fc\\n\"}")));
+    assert_ok(tea_value_put_payload(value, tea_json("{\"text\":\"\\u00fc\\n\"}")));
     assert_ok(tea_value_put_str(value, TEA_STR("empty")));
     assert_ok(tea_value_put_array(value, 0));
     assert_status(tea_value_put_nil(value), TEA_STATUS_VALUE_COMPLETE);
@@ -108,7 +108,7 @@ static void equal_values_have_equal_bytes(void **state) {
     assert_int_equal(data_of(value).len, sizeof nan);
     assert_memory_equal(data_of(value).ptr, nan, sizeof nan);
     assert_ok(tea_value_free(value));
-    /* Integers take their shortest form, also when somebody wrote a longer one. */
+    /* Integers take their shortest form, also if the caller wrote a longer one. */
     assert_ok(tea_value_convert(tea_msgpack("\xd3\0\0\0\0\0\0\0\5", 9), TEA_FORMAT_MSGPACK, &value));
     assert_int_equal(data_of(value).len, 1);
     assert_ok(tea_value_free(value));
@@ -125,7 +125,7 @@ static void all_limits_of_nesting_are_one(void **state) {
     assert_ok(tea_value_convert(data_of(value), TEA_FORMAT_MSGPACK, &copy));
     assert_ok(tea_value_new(&outer));
     assert_ok(tea_value_put_array(outer, 1));
-    assert_status(tea_value_put_data(outer, data_of(copy)), TEA_STATUS_INVALID_ARGUMENT);
+    assert_status(tea_value_put_payload(outer, data_of(copy)), TEA_STATUS_INVALID_ARGUMENT);
     assert_ok(tea_value_free(outer));
     assert_ok(tea_value_free(copy));
     assert_ok(tea_value_free(value));
@@ -148,7 +148,7 @@ static void an_empty_text_needs_no_pointer(void **state) {
     assert_ok(tea_value_free(value));
 }
 
-static void rubbish_is_told(void **state) {
+static void invalid_bytes_are_refused(void **state) {
     static const uint8_t cut[] = {0x92, 1}, deep[] = {0x91}, ext[] = {0xd4, 1, 1}, two[] = {1, 2};
     uint8_t nested[200];
     const uint8_t *bytes;
@@ -218,7 +218,7 @@ static void links_come_apart_and_together(void **state) {
     assert_text(text, "teatime://h:1/app/Tea%20%2F?x=1#p%20w");
     assert_ok(tea_qr(text, modules, sizeof modules, &side));
     assert_in_range(side, 21, 177);
-    /* The corner of a finder is dark, what surrounds its core is light. */
+    /* The corner of a finder is dark, and the ring around its core is light. */
     assert_int_equal(modules[0], 1);
     assert_int_equal(modules[side + 1], 0);
     assert_status(tea_qr(text, modules, 10, &side), TEA_STATUS_BUFFER_TOO_SMALL);
@@ -248,7 +248,7 @@ static void configurations_are_checked_when_they_are_made(void **state) {
     assert_status(tea_config_new(app, TEA_STR("a"), tea_json("3"), &config), TEA_STATUS_BAD_OPTIONS);
     assert_ok(tea_config_new(app, TEA_STR("a"), tea_json("{}"), &config));
     assert_status(tea_app_add_chat(app), TEA_STATUS_BAD_APP);
-    /* A map and an array say the same, and what is said twice is the same session. */
+    /* Options as a map and as an array lead to the same session, and so do equal configs. */
     assert_ok(tea_config_new(app, TEA_STR("a"), tea_json("[1200,false]"), &other));
     assert_ok(tea_config_session_id(config, &one));
     assert_ok(tea_config_session_id(other, &two));
@@ -292,7 +292,7 @@ static void models_are_checked_when_they_are_added(void **state) {
     assert_ok(tea_app_free(app));
 }
 
-static void freed_and_wrong_handles_are_told(void **state) {
+static void freed_and_wrong_handles_are_refused(void **state) {
     tea_value *value, *next;
     tea_app *app;
     tea_payload data;
@@ -301,8 +301,8 @@ static void freed_and_wrong_handles_are_told(void **state) {
     assert_ok(tea_value_new(&value));
     assert_ok(tea_value_free(value));
     assert_status(tea_value_free(value), TEA_STATUS_WRONG_HANDLE);
-    assert_status(tea_value_data(value, &data), TEA_STATUS_WRONG_HANDLE);
-    /* Its place in the table is taken again: the old handle stays wrong. */
+    assert_status(tea_value_payload(value, &data), TEA_STATUS_WRONG_HANDLE);
+    /* Another object takes its place in the table. The old handle stays wrong. */
     assert_ok(tea_value_new(&next));
     assert_status(tea_value_put_nil(value), TEA_STATUS_WRONG_HANDLE);
     assert_ok(tea_value_put_nil(next));
@@ -318,9 +318,9 @@ static void freed_and_wrong_handles_are_told(void **state) {
     assert_ok(tea_value_free(next));
 }
 
-static void maths_are_those_of_the_models(void **state) {
+static void maths_functions_give_the_bits_that_models_get(void **state) {
     (void)state;
-    /* musl's results, which glibc's differ from in the last bit. */
+    /* The results of musl. Those of glibc differ in the last bit. */
     assert_true(tea_math_sin(0.5) == 0.479425538604203);
     assert_true(tea_math_hypot(3.0, 4.0) == 5.0);
     assert_true(tea_math_atan2(1.0, 0.0) == 1.5707963267948966);
@@ -336,13 +336,13 @@ int main(void) {
         cmocka_unit_test(equal_values_have_equal_bytes),
         cmocka_unit_test(all_limits_of_nesting_are_one),
         cmocka_unit_test(an_empty_text_needs_no_pointer),
-        cmocka_unit_test(rubbish_is_told),
+        cmocka_unit_test(invalid_bytes_are_refused),
         cmocka_unit_test(texts_that_are_no_utf8_are_refused_everywhere),
         cmocka_unit_test(links_come_apart_and_together),
         cmocka_unit_test(configurations_are_checked_when_they_are_made),
         cmocka_unit_test(models_are_checked_when_they_are_added),
-        cmocka_unit_test(freed_and_wrong_handles_are_told),
-        cmocka_unit_test(maths_are_those_of_the_models),
+        cmocka_unit_test(freed_and_wrong_handles_are_refused),
+        cmocka_unit_test(maths_functions_give_the_bits_that_models_get),
     };
     return cmocka_run_group_tests_name("values", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * Calls every function of the header with NULL for every pointer, and with a panic behind it. The
- * calls are generated from the header, so none is left out; they are made from within a handler,
- * where everything is allowed.
+ * Calls every function of the header with NULL for each pointer, and with a panic inside. The calls
+ * are generated from the header, so none is missing. A handler makes them, because all calls are
+ * allowed there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static struct {
     tea_config *config;
     tea_cx *cx;
     tea_reflector *reflector;
-    tea_session *session; /* another one than that whose handler runs */
+    tea_session *session; /* not the session whose handler runs */
     tea_transfer *transfer;
     tea_value *value;
     tea_model model;
@@ -54,7 +54,7 @@ static void expect_alive(const char *what) {
     tea_payload data;
     expect(tea_session_now(fixture.session, &now), TEA_STATUS_OK, what);
     expect(tea_cx_now(fixture.cx, &now), TEA_STATUS_OK, what);
-    expect(tea_value_data(fixture.value, &data), TEA_STATUS_OK, what);
+    expect(tea_value_payload(fixture.value, &data), TEA_STATUS_OK, what);
 }
 
 #include "wrong_calls.inc"
@@ -122,7 +122,7 @@ int main(void) {
     must(tea_blobs_store(fixture.blobs, NULL, 0, &fixture.transfer), "transfer");
     must(tea_value_new(&fixture.value), "value");
     must(tea_value_put_nil(fixture.value), "value");
-    /* The sync test makes the model, and with it all calls. */
+    /* The sync test makes the model, whose init makes all calls. */
     calls = 0;
     must(tea_app_new(TEA_STR("text"), 1, &app), "app");
     calls = 0;

@@ -66,14 +66,14 @@ impl Bug {
         [Self::ForgetsField, Self::LosesExit, Self::KeepsPanic, Self::HashOrder, Self::SaysOther];
 
     /// As the mistake of a plan.
-    pub fn planted(self) -> teatime::testing::Bug {
+    pub fn planted(self) -> teatime_simulator::Bug {
         let name = serde_json::to_value(self).expect("it has a name");
-        teatime::testing::Bug::Model(name.as_str().unwrap_or_default().to_owned())
+        teatime_simulator::Bug::Model(name.as_str().unwrap_or_default().to_owned())
     }
 
     /// The mistake of a plan, if it is one of a ledger.
-    pub fn of(bug: &teatime::testing::Bug) -> Option<Self> {
-        let teatime::testing::Bug::Model(name) = bug else { return None };
+    pub fn of(bug: &teatime_simulator::Bug) -> Option<Self> {
+        let teatime_simulator::Bug::Model(name) = bug else { return None };
         serde_json::from_value(name.as_str().into()).ok()
     }
 }

@@ -1,7 +1,7 @@
 //! Plays the ledger in the simulator: the faults, liars and planted mistakes that only it can be played with.
 
-use teatime::testing::{Bug, Dice, End, Invariant, Pace, Plan, Report, Scenario, User, Violation};
 use teatime::{App, Fault};
+use teatime_simulator::{Bug, Dice, End, Invariant, Pace, Plan, Report, Scenario, User, Violation};
 
 use crate::ledger::{self, Entry, Rules};
 
@@ -16,7 +16,7 @@ pub fn bugs() -> impl Iterator<Item = Bug> {
 /// # Errors
 /// The first thing that went wrong.
 pub fn run(plan: &Plan) -> Result<Report, Violation> {
-    teatime::testing::play(plan, &Books::new())
+    teatime_simulator::play(plan, &Books::new())
 }
 
 /// A ledger as a scenario.

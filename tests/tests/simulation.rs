@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use teatime::testing::{Bug, Campaign, How, Invariant, Pace, Plan, What, play, shrink};
+use teatime_simulator::{Bug, Campaign, How, Invariant, Pace, Plan, What, play, shrink};
 use teatime_tests::ledger;
 use teatime_tests::play::{Books, bugs, run, shows_as};
 

@@ -65,11 +65,11 @@ impl Guest {
     }
 
     fn views(&self) -> usize {
-        self.driver.client().vm().map_or(0, |vm| vm.views().count())
+        self.driver.vm().map_or(0, |vm| vm.views().count())
     }
 
     fn letters(&self) -> u64 {
-        let vm = self.driver.client().vm();
+        let vm = self.driver.vm();
         vm.and_then(|vm| vm.root::<Letterbox>()).map_or(0, |letterbox| letterbox.letters)
     }
 }
@@ -85,7 +85,7 @@ fn until(guests: &mut [&mut Guest], what: &str, mut is_so: impl FnMut(&mut [&mut
 }
 
 fn all_synced(guests: &mut [&mut Guest]) -> bool {
-    guests.iter().all(|guest| guest.driver.client().is_synced())
+    guests.iter().all(|guest| guest.driver.is_synced())
 }
 
 #[test]
@@ -147,7 +147,6 @@ fn a_dead_line_is_given_up_although_there_is_much_to_send() {
     assert!(held.elapsed() < Duration::from_secs(14), "{:?}", held.elapsed());
     guest.driver.publish("box", "letter", "x").expect("there is room");
     until(&mut [&mut guest], "the return", |guests| {
-        guests[0].driver.client().connection_state() == ConnectionState::Live
-            && guests[0].letters() == 6
+        guests[0].driver.connection_state() == ConnectionState::Live && guests[0].letters() == 6
     });
 }

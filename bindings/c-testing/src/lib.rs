@@ -1,4 +1,4 @@
-//! The C library for tests: all of `libteatime`, and the simulator. Programs that are shipped link the other
-//! one, which is the smaller for it.
+//! The C library for tests: `libteatime` plus the simulator. Programs that ship link the smaller `libteatime`.
 
-pub use teatime_ffi::*;
+// Linking the crate is enough: the linker exports every `#[no_mangle]` function in it.
+extern crate teatime_ffi as _;

@@ -1720,7 +1720,7 @@ tea_status tea_app_migrate(const tea_app *app,
  * Persists data, for the root model: it takes the place of what was persisted before, and is what a
  * later version of the app begins with. At most 1 MiB; handles of blobs may stand in it as texts. It
  * is part of the model's state, and is stored by the reflector within seconds, encrypted if there is
- * a password: TEA_EVENT_KIND_PERSISTED tells when, and tea_session_unpersisted whether it is not yet.
+ * a password: TEA_EVENT_KIND_PERSISTED tells when, and tea_session_has_unpersisted whether it is not yet.
  * It is not stored if everybody leaves before that, until somebody comes back; nor as long as the
  * reflector cannot store it, as when its disk is full; nor if two newer versions of the app have
  * persisted something in the room. TEA_EVENT_KIND_NOT_PERSISTED tells the latter two.
@@ -1955,7 +1955,7 @@ tea_status tea_session_progress(const tea_session *session, float *progress);
 /**
  * Whether the model is up to date with the reflector.
  */
-tea_status tea_session_synced(const tea_session *session, bool *synced);
+tea_status tea_session_is_synced(const tea_session *session, bool *synced);
 
 /**
  * Whether the root model has persisted something that the reflector has not stored yet: a later
@@ -1963,7 +1963,7 @@ tea_status tea_session_synced(const tea_session *session, bool *synced);
  * TEA_EVENT_KIND_PERSISTED and TEA_EVENT_KIND_NOT_PERSISTED tell what becomes of it. false while there
  * is no model.
  */
-tea_status tea_session_unpersisted(const tea_session *session,
+tea_status tea_session_has_unpersisted(const tea_session *session,
                                    bool *unpersisted);
 
 /**
@@ -1978,7 +1978,7 @@ tea_status tea_session_newer_version(const tea_session *session,
  *
  * Fails with TEA_STATUS_NOT_JOINED while there is no model.
  */
-tea_status tea_session_participants(const tea_session *session, uint32_t *count);
+tea_status tea_session_participant_count(const tea_session *session, uint32_t *count);
 
 /**
  * The views that there are, in the order in which they came. `views` has room for `capacity` of
@@ -2069,7 +2069,7 @@ tea_status tea_value_convert(tea_payload data, int32_t format, tea_value **value
  *
  * Fails with TEA_STATUS_VALUE_INCOMPLETE if elements are missing.
  */
-tea_status tea_value_data(const tea_value *value, tea_payload *data);
+tea_status tea_value_payload(const tea_value *value, tea_payload *data);
 
 /**
  * Frees a value. Freeing it twice is TEA_STATUS_WRONG_HANDLE.
@@ -2124,7 +2124,7 @@ tea_status tea_value_put_map(tea_value *value, uint32_t count);
 /**
  * Puts a whole value in either format.
  */
-tea_status tea_value_put_data(tea_value *value, tea_payload item);
+tea_status tea_value_put_payload(tea_value *value, tea_payload item);
 
 /**
  * The version of the ABI that this library has.

@@ -1,5 +1,5 @@
-//! The C library. All that it exports comes from `teatime-ffi`; an app with models of its own in
-//! Rust has a crate like this one, with a function that exports them: see
-//! [`teatime_ffi::export_app`].
+//! The C library. All its exports come from `teatime-ffi`. An app with its own models in Rust has a crate
+//! like this one, plus a function that exports the app: see [`teatime_ffi::export_app`].
 
-pub use teatime_ffi::*;
+// Linking the crate is enough: the linker exports every `#[no_mangle]` function in it.
+extern crate teatime_ffi as _;

@@ -116,7 +116,7 @@ fn record(
 }
 
 fn tell_live(driver: &Driver, arguments: &Arguments, room: &str) {
-    let client = driver.client();
+    let client: &teatime::Client = driver;
     if arguments.json {
         let seq = client.vm().map(teatime::Vm::seq);
         crate::say(&json!({

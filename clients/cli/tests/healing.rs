@@ -73,7 +73,7 @@ impl Crooked {
             WRONG.set(true);
             while !is_over.load(Ordering::Relaxed) {
                 driver.step(Duration::from_millis(50));
-                let chat = driver.client().vm().and_then(|vm| vm.root::<model::Chat>());
+                let chat = driver.vm().and_then(|vm| vm.root::<model::Chat>());
                 let shows = |chat: &model::Chat| {
                     chat.history().iter().any(|line| line.html.ends_with("tea?"))
                 };

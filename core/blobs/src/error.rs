@@ -13,7 +13,6 @@ pub struct Progress {
 
 /// Why a transfer failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum BlobError {
     /// The blob is larger than the server allows, or than any blob can be. Nothing was sent.
     #[error("the blob has {size} bytes, expected at most {most}")]

@@ -25,8 +25,9 @@ pub struct ChatView {
 
 impl View for ChatView {
     type Model = Chat;
+    type Args = ();
 
-    fn attach(cx: &mut ViewContext<'_, Self>) -> Self {
+    fn attach(cx: &mut ViewContext<'_, Self>, (): &mut ()) -> Self {
         cx.subscribe("history", "refresh", Handling::Queued, |view: &mut Self, _, ()| {
             view.updates.push_back(ChatUpdate::History);
         });

@@ -1,4 +1,4 @@
-//! Stores and fetches blobs: connections of their own, made anew when they break.
+//! Stores and fetches blobs, on connections of their own. A transfer opens another connection when one breaks.
 
 use std::io::{ErrorKind, Read, Write};
 use std::ops::ControlFlow;
@@ -13,59 +13,59 @@ use teatime_wire::{BLOB_PATH, BLOB_SUBPROTOCOL, BlobLimits, CloseReason, Digest}
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
-use crate::client::{CONNECT_TIMEOUT, Purpose, Socket, explain, is_about_certificate, open};
-use crate::tls::Trust;
+use crate::client::{CONNECT_TIMEOUT, Purpose, Socket, explain, open};
+use crate::tls::{Trust, is_about_certificate};
 
-/// How often at least the caller is asked whether it still wants it.
+/// The caller is asked at least this often whether to go on.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// A server that neither answers nor takes anything for so long is given up, and tried anew, whatever else is heard
-/// of it.
+/// If the server neither answers a request nor takes bytes for this long, the client connects again. Other messages of the
+/// server do not count.
 const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
-/// After so many connections in a row that got nowhere a transfer fails; the pauses between them come to
-/// six seconds, longer than a server needs to restart.
+/// A transfer fails after this many connections in a row without progress. The pauses between them add up to six seconds,
+/// longer than a server needs to restart.
 const MAX_FAILURES: u32 = 7;
 
-/// How long the second pause is, and by how much each is longer than twice the one before; there is none before the
-/// first attempt after a failure.
+/// Each pause between connections is twice the one before plus this. The first attempt after a failure comes without a
+/// pause.
 const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
-/// How long somebody waits who only asks for limits.
+/// How long a request for limits waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
-/// How long a farewell may take.
+/// How long closing a connection may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 const DATA: Purpose =
     Purpose { subprotocol: BLOB_SUBPROTOCOL, read_buffer: BLOB_CHUNK, max_frame: MAX_BLOB_FRAME };
 
-/// Where blobs are kept.
-#[derive(Clone)]
+/// The server of blobs.
+#[derive(Debug, Clone)]
 pub struct Remote {
-    /// Address of the reflector, such as `ws://127.0.0.1:9090`.
+    /// The address of the reflector, such as `ws://127.0.0.1:9090`.
     pub url: String,
-    /// Whom to trust to vouch for it.
+    /// The certificates to trust.
     pub trust: Trust,
 }
 
-/// Told how far a transfer is, at least ten times a second unless source or target take longer; says whether
-/// to go on.
+/// Gets the progress of a transfer and says whether to go on. It is called at least ten times a second, unless source or
+/// target take longer.
 pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
-/// Pieces of blobs nearby, sealed as the server has them.
+/// Pieces of blobs at hand, sealed as the server has them.
 pub trait Nearby {
-    /// A piece, if it is there; it may be damaged.
+    /// A piece, if it is at hand. It may be damaged.
     fn look_up(&mut self, id: &Digest) -> Option<Vec<u8>>;
 
-    /// A piece that may be worth keeping.
+    /// Offers a piece for later use.
     fn keep(&mut self, id: &Digest, piece: &[u8]);
 
-    /// A piece that is damaged.
+    /// Reports that a piece is damaged.
     fn discard(&mut self, id: &Digest);
 }
 
-/// Keeps nothing.
+/// No pieces at hand.
 impl Nearby for () {
     fn look_up(&mut self, _: &Digest) -> Option<Vec<u8>> {
         None
@@ -76,12 +76,11 @@ impl Nearby for () {
     fn discard(&mut self, _: &Digest) {}
 }
 
-/// Stores what a source has, which must be exactly so many bytes, and returns what stands for it. It takes as
-/// long as it takes: call it on a thread that has the time. What has arrived when it fails is not sent again
-/// the next time.
+/// Stores the content of a source, which must have exactly `size` bytes, and returns its handle. It blocks until the
+/// transfer ends. After a failure, a later transfer of the same content does not send again what has arrived.
 ///
 /// # Errors
-/// Whatever keeps it from being stored whole.
+/// Why the blob could not be stored whole.
 pub fn store(
     remote: &Remote,
     space: &Arc<Space>,
@@ -98,11 +97,11 @@ pub fn store(
     storing.upload.handle().ok_or(BlobError::Unknown)
 }
 
-/// Fetches a blob, and writes it to a target from its beginning on: each piece after it has been proved right. So
-/// after an error the target has a beginning of the blob, and nothing else.
+/// Fetches a blob and writes it to a target from its beginning. Each piece is checked before it is written. So after an error
+/// the target has a beginning of the blob and nothing else. It blocks until the transfer ends.
 ///
 /// # Errors
-/// Whatever keeps it from being fetched whole.
+/// Why the blob could not be fetched whole.
 pub fn fetch(
     remote: &Remote,
     space: &Arc<Space>,
@@ -117,10 +116,10 @@ pub fn fetch(
     fetching.target.flush().map_err(|error| local(&error))
 }
 
-/// What the server takes of this room now. It is given up after ten seconds.
+/// What the server accepts for this room now. Gives up after ten seconds.
 ///
 /// # Errors
-/// Whatever keeps it from being asked.
+/// Why the server could not be asked.
 pub fn limits(remote: &Remote, space: &Arc<Space>) -> Result<BlobLimits, BlobError> {
     let mut asking = Asking(Upload::new(space.clone(), 0)?);
     let begun = Instant::now();
@@ -140,7 +139,7 @@ trait Side {
     fn connected(&mut self);
     fn poll_send(&mut self) -> Option<Bytes>;
     fn received(&mut self, frame: &[u8]) -> Result<(), BlobError>;
-    /// Does a piece of work at this end; false if there is nothing to do.
+    /// Does a piece of work at this end. False if it has nothing to do now.
     fn work(&mut self) -> Result<bool, BlobError>;
     fn is_done(&self) -> bool;
     fn progress(&self) -> Progress;
@@ -208,7 +207,7 @@ impl Side for Storing<'_> {
     }
 }
 
-/// Greets, and hears the limits.
+/// Joins the room, and gets the limits.
 struct Asking(Upload);
 
 impl Side for Asking {
@@ -286,11 +285,11 @@ fn local(error: &std::io::Error) -> BlobError {
     BlobError::Local(error.to_string())
 }
 
-/// Why a connection is of no more use.
+/// Why a connection ended.
 enum Broken {
-    /// Another one may be.
+    /// Another connection may succeed.
     Retry(String),
-    /// The server takes no more for now.
+    /// The server has no room for now.
     Busy(String),
     Fatal(BlobError),
 }
@@ -308,7 +307,7 @@ impl From<WsError> for Broken {
 }
 
 fn transfer(remote: &Remote, side: &mut dyn Side, watch: &mut Watch<'_>) -> Result<(), BlobError> {
-    // What is all nearby needs no connection.
+    // If all pieces are at hand, no connection is needed.
     work(side, watch)?;
     if side.is_done() {
         return ask(watch, side.progress());
@@ -326,7 +325,7 @@ fn transfer(remote: &Remote, side: &mut dyn Side, watch: &mut Watch<'_>) -> Resu
                 Err(Broken::Retry(reason)) => (told, why) = (BlobError::Unreachable, reason),
                 Err(Broken::Busy(reason)) => (told, why) = (BlobError::Busy, reason),
             }
-            // What has come with the end of the connection may be all that was missing.
+            // The last bytes of the connection may complete the blob.
             work(side, watch)?;
             if side.is_done() {
                 return ask(watch, side.progress());
@@ -355,7 +354,7 @@ async fn wait(pause: Duration, side: &dyn Side, watch: &mut Watch<'_>) -> Result
     Ok(())
 }
 
-/// Does what there is to do at this end, which may be to look at all that was fetched before.
+/// Does all the work at this end, which may be to check everything that was fetched before.
 fn work(side: &mut dyn Side, watch: &mut Watch<'_>) -> Result<(), BlobError> {
     let mut asked = Instant::now();
     while side.work()? {
@@ -388,20 +387,19 @@ async fn connection(
             return Err(BlobError::BadCertificate(explain(&error)).into());
         }
         Ok(Err(WsError::Http(answer))) if is_final(answer.status().as_u16()) => {
-            let why =
-                format!("{url} answers HTTP {}: no reflector that keeps blobs", answer.status());
+            let why = format!("{url} answers HTTP {}: not a reflector with blobs", answer.status());
             return Err(BlobError::Unreachable(why).into());
         }
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => return Err(Broken::Retry("no answer".into())),
     };
     side.connected();
-    // Since when it has neither answered nor taken anything.
+    // When the server last answered or took bytes.
     let mut silent = Instant::now();
     loop {
         let begun = Instant::now();
         work(side, watch)?;
-        // The server is not to blame for that.
+        // Time spent at this end does not count.
         silent += begun.elapsed();
         let mut has_sent = false;
         while !side.is_done()
@@ -416,7 +414,7 @@ async fn connection(
             silent = Instant::now();
         }
         if side.is_done() {
-            // The server has done what it was asked for, whether it hears this or not.
+            // The server has done its part, whether it receives this or not.
             let _ = timeout(FAREWELL, socket.close(None)).await;
             return Ok(());
         }
@@ -427,12 +425,12 @@ async fn connection(
     }
 }
 
-/// Whether an answer in HTTP will be the same the next time. Proxies say 408, 425 and 429 for a while.
+/// Whether an HTTP answer would be the same the next time. Proxies answer 408, 425 and 429 only for a while.
 fn is_final(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 408 | 425 | 429)
 }
 
-/// Waits for the other side, which has been silent since then, and asks meanwhile whether that is still wanted.
+/// Waits for the server, which has been silent since `silent`. Asks the caller meanwhile whether to go on.
 async fn patiently<T>(
     what: impl Future<Output = T>,
     silent: Instant,
@@ -446,11 +444,11 @@ async fn patiently<T>(
             return Ok(done);
         }
     }
-    Err(Broken::Retry("the server has gone silent".into()))
+    Err(Broken::Retry("the server no longer answers".into()))
 }
 
-/// Several replies may have come with one read, or whatever else; no more than there can be replies, for something
-/// may be to be sent.
+/// Takes in the messages that have arrived with the last read, at most as many as there can be replies. Then it is time to
+/// send again.
 fn take_what_is_there(
     side: &mut dyn Side,
     socket: &mut Socket,
@@ -460,7 +458,7 @@ fn take_what_is_there(
     for _ in 0..2 * WINDOW {
         let Some(message) = socket.next().now_or_never() else { break };
         has_answered |= take_in(side, message)?;
-        // What came is passed on before there is more of it than the window.
+        // Pieces are passed on before more than a window of them waits.
         work(side, watch)?;
         ask(watch, side.progress())?;
     }

@@ -1,6 +1,7 @@
-//! Connects the client's state machine to a reflector: one background thread per session.
+//! Connects the client's state machine to a reflector, on one background thread per session.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,36 +23,34 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::tls::Trust;
+use crate::tls::{self, Trust};
 
-/// How long one attempt to connect may take, name look-up and handshake included.
+/// How long an attempt to connect may take, including name look-up and handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a farewell may take. On a live line it takes a millisecond; a dead one shall not keep
-/// a program from ending.
+/// How long closing a connection may take. On a live connection it takes a millisecond. A dead one must not keep a program
+/// from ending.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A transport-level ping keeps the connection alive while the application does not step: half of
-/// the usual time after which home routers forget an idle connection.
+/// How often a WebSocket ping keeps the connection alive while the app does not step: half the usual time after which home
+/// routers forget an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// How many bytes may wait for the application to step. Then the socket is not read any more, so
-/// that TCP holds the reflector back.
+/// How many bytes may wait for the app to step. Beyond that the socket is not read, so that TCP holds the reflector back.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes of the buffer that a read fills: some ten events, while a quiet connection stays small.
+/// Bytes of the read buffer: about ten events, so that a quiet connection stays small.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// Called from the background thread when there is something for the application to step through.
+/// A function that the background thread calls when the app has something to step through.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
-/// A line to a reflector, driven by a thread of its own. Dropping it closes the connection after
-/// everything handed to [`perform`](Self::perform) has been sent, and waits for that, half a
-/// second at most.
+/// A connection to a reflector, on a thread of its own. Dropping it sends everything that was handed to
+/// [`perform`](Self::perform), closes the connection, and waits for that, half a second at most.
 pub struct Transport {
     commands: Option<mpsc::UnboundedSender<Action>>,
     inputs: std_mpsc::Receiver<Input>,
-    /// An input that [`wait`](Self::wait) came across.
+    /// An input that [`wait`](Self::wait) has received.
     next: Option<Input>,
     shared: Arc<Shared>,
     ended: std_mpsc::Receiver<()>,
@@ -59,16 +58,26 @@ pub struct Transport {
 }
 
 struct Shared {
-    /// Permits for bytes that may still be queued for the application.
+    /// Permits for the bytes that may still be queued for the app.
     room: Semaphore,
-    /// The application has been woken and has not looked yet.
+    /// The app has been woken and has not polled since.
     woken: AtomicBool,
     waker: Waker,
 }
 
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_connectable = self.commands.is_some();
+        f.debug_struct("Transport").field("is_connectable", &is_connectable).finish_non_exhaustive()
+    }
+}
+
 impl Transport {
-    /// Starts the thread; nothing is connected before the first [`Action::Connect`]. `url` is
-    /// where the reflector listens, such as `ws://127.0.0.1:9090`.
+    /// Starts the thread, which connects at the first [`Action::Connect`]. `url` is the address of the reflector, such as
+    /// `ws://127.0.0.1:9090`.
+    ///
+    /// # Errors
+    /// The operating system refused the thread.
     pub fn spawn(url: &str, trust: Trust, waker: Waker) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, orders) = mpsc::unbounded_channel();
@@ -80,7 +89,7 @@ impl Transport {
         let line = Line { url, trust, orders, inbox, shared: shared.clone() };
         let thread = std::thread::Builder::new().name("teatime-net".into()).spawn(move || {
             runtime.block_on(line.run());
-            // The receiver may be gone; then nobody waits for the end.
+            // It fails if the owner does not wait for the end.
             let _ = ending.send(());
         })?;
         let (commands, thread) = (Some(commands), Some(thread));
@@ -103,7 +112,7 @@ impl Transport {
         Some(input)
     }
 
-    /// Waits for input, at most so long; true if there is some.
+    /// Waits for input, for `at_most`. True if there is some.
     pub fn wait(&mut self, at_most: Duration) -> bool {
         if self.next.is_none() {
             self.next = self.inputs.recv_timeout(at_most).ok();
@@ -237,7 +246,7 @@ impl Line {
             }
             Ok(Err(error)) => {
                 let why = format!("{url}: {}", explain(&error));
-                self.tell(if is_about_certificate(&error) {
+                self.tell(if tls::is_about_certificate(&error) {
                     Input::BadCertificate(why)
                 } else {
                     Input::Unreachable(why)
@@ -348,38 +357,15 @@ pub(crate) async fn open(url: &str, trust: &Trust, purpose: Purpose) -> Result<S
         .max_frame_size(Some(purpose.max_frame));
     let stream = TcpStream::connect((host.as_str(), port)).await?;
     stream.set_nodelay(true)?;
-    let stream = if encrypted { encrypt(trust, &host, stream).await? } else { Box::new(stream) };
+    let stream: Box<dyn Duplex> = match encrypted {
+        true => Box::new(tls::connect(trust, &host, stream).await?),
+        false => Box::new(stream),
+    };
     let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
     Ok(socket)
 }
 
-#[cfg(feature = "tls")]
-async fn encrypt(trust: &Trust, host: &str, stream: TcpStream) -> std::io::Result<Box<dyn Duplex>> {
-    Ok(Box::new(crate::tls::connect(trust, host, stream).await?))
-}
-
-#[cfg(not(feature = "tls"))]
-async fn encrypt(_: &Trust, _: &str, _: TcpStream) -> std::io::Result<Box<dyn Duplex>> {
-    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "this build has no TLS"))
-}
-
-/// The reflector was reached and is not who it should be.
-#[cfg(feature = "tls")]
-pub(crate) fn is_about_certificate(error: &WsError) -> bool {
-    let WsError::Io(error) = error else { return false };
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    matches!(
-        cause,
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-    )
-}
-
-#[cfg(not(feature = "tls"))]
-pub(crate) fn is_about_certificate(_: &WsError) -> bool {
-    false
-}
-
-/// Sends what waits, says goodbye, and waits until the other side has heard everything.
+/// Sends what waits, closes the connection, and waits until the reflector has received everything.
 async fn close(mut socket: Socket, mut unsent: Unsent) {
     let farewell = async {
         let sent = poll_fn(|cx| match unsent.poll_send(&mut socket, cx) {
@@ -390,16 +376,18 @@ async fn close(mut socket: Socket, mut unsent: Unsent) {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    // A peer that does not answer does not matter any more.
+    // If the reflector does not answer, the client closes anyway.
     let _ = timeout(CLOSE_TIMEOUT, farewell).await;
 }
 
-/// What went wrong, for people.
+/// An error as a message for people.
 pub(crate) fn explain(error: &WsError) -> String {
     match error {
         WsError::Io(error) => error.to_string(),
-        WsError::Http(response) => format!("it answers HTTP {}: no reflector", response.status()),
-        WsError::Protocol(_) => format!("it does not speak {SUBPROTOCOL}: {error}"),
+        WsError::Http(response) => {
+            format!("the server answers HTTP {}: not a reflector", response.status())
+        }
+        WsError::Protocol(_) => format!("the server does not speak {SUBPROTOCOL}: {error}"),
         other => other.to_string(),
     }
 }

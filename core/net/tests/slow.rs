@@ -1,4 +1,4 @@
-//! One of ten clients reads nothing: what the others notice of it.
+//! One of ten clients reads nothing: the effect on the others.
 
 #[path = "all/support/mod.rs"]
 mod support;
@@ -16,19 +16,18 @@ use tokio_tungstenite::tungstenite::Message;
 const CLIENTS: u8 = 9;
 const PACE: Duration = Duration::from_millis(10);
 const EACH: u64 = 60;
-/// Of the first events nothing is measured: connections warm up, the slow one's buffers fill.
+/// The first events are not measured: connections warm up, and the buffers of the slow client fill.
 const WARM_UP: u64 = 20;
-/// So that what the system keeps for the slow one is full after a few of them.
+/// Large enough that the system's buffers for the slow client are full after a few events.
 const BYTES: usize = 10_000;
 
 /// Rounds of each kind.
 const PAIRS: u8 = 31;
 
-/// The one that reads nothing.
+/// The client that reads nothing.
 const SLOW: u8 = 100;
 
-/// Publishes, and measures how long each event takes until it is back, in µs. True if the slow one was
-/// dropped meanwhile.
+/// Publishes, and measures the time until each event comes back, in µs. True if the slow client was dropped meanwhile.
 async fn publish(socket: Socket, client: u8) -> (Vec<u64>, bool) {
     let (mut writer, mut reader) = socket.split();
     let start = Instant::now();
@@ -73,8 +72,7 @@ async fn publish(socket: Socket, client: u8) -> (Vec<u64>, bool) {
     tokio::join!(writing, reading).1
 }
 
-/// The p99 of nine publishers, alone or with a tenth client that reads nothing; and whether the tenth was
-/// dropped.
+/// The p99 of nine publishers, alone or with a tenth client that reads nothing, and whether the tenth was dropped.
 async fn round(server: &Server, session: u8, with_slow: bool) -> (u64, bool) {
     let mut sockets = Vec::new();
     for client in 0..CLIENTS {
@@ -98,19 +96,19 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The two kinds of rounds take turns, so that both suffer alike from what else this machine does. How many there
-/// are does not depend on what they show.
+/// The two kinds of rounds take turns, so that other load on this machine affects both alike. Their number does not depend on
+/// their results.
 #[tokio::test]
 async fn one_of_ten_that_reads_nothing_does_not_harm_the_others() {
     let mut config = ServerConfig { max_queued_bytes: 1024 * 1024, ..ServerConfig::default() };
     config.reflector.snapshot_after_bytes = u64::MAX;
-    // So that the others see soon that it is gone.
+    // So that the others see its exit soon.
     config.reflector.rejoin_limit = 10_000;
     config.reflector.gather_window = 10_000;
     let server = server(config);
     let (mut alone, mut with_slow, mut dropped) = (Vec::new(), Vec::new(), 0);
     for pair in 0..PAIRS {
-        // Now the one first, now the other.
+        // The order changes from round to round.
         for slow in [pair % 2 == 0, pair % 2 != 0] {
             let (p99, gone) = round(&server, 2 * pair + u8::from(slow), slow).await;
             if slow {
@@ -121,7 +119,7 @@ async fn one_of_ten_that_reads_nothing_does_not_harm_the_others() {
             dropped += u32::from(gone);
         }
     }
-    // Of neighbours: what else the machine does meanwhile harms both.
+    // Compare neighbouring rounds, because other load on the machine affects both.
     let ratios = with_slow.iter().zip(&alone).map(|(slow, alone)| *slow as f64 / *alone as f64);
     let ratio = median(ratios);
     println!(

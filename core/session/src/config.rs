@@ -144,7 +144,6 @@ impl Config {
 
 /// Why a [`Config`] is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ConfigError {
     /// The room name is empty or too long.
     #[error("invalid room name: expected 1 to {MAX_ROOM_NAME} bytes")]

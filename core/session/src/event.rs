@@ -93,7 +93,6 @@ impl ConnectionState {
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum DisconnectReason {
     /// No connection could be made.
     Unreachable(String),
@@ -195,7 +194,6 @@ impl fmt::Display for NewerVersion {
 
 /// Why persisted data [was not stored](SessionEvent::NotPersisted). Displays as a sentence for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum NotPersisted {
     /// The reflector cannot store it, for this reason. It tries again, unless what it has stored before is damaged.
     NotStored(String),
@@ -244,7 +242,6 @@ impl fmt::Debug for Divergence {
 
 /// What the client tells its owner.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum SessionEvent {
     /// The connection changed its state, or failed once more. With a reason if it got worse.
     Connection(ConnectionState, Option<DisconnectReason>),

@@ -6,7 +6,6 @@ pub struct Receipt(pub u64);
 
 /// Why a publish failed. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum PublishError {
     /// Larger than an event may be.
     #[error("the event has {size} bytes, at most {most} are allowed")]

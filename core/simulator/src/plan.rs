@@ -44,7 +44,8 @@ pub struct Plan {
     pub patient: bool,
     /// What is done to whom, in the order of the times.
     pub faults: Vec<Fault>,
-    /// A mistake that is to be found.
+    /// A bug planted in the runtime or in our own models, which the tests of the simulator must find.
+    #[doc(hidden)]
     #[serde(default)]
     pub bug: Option<Bug>,
     /// Of what users do, only what has these numbers; all of it, if not said.
@@ -435,7 +436,8 @@ impl Plan {
         serde_json::to_string_pretty(self).expect("it is plain data")
     }
 
-    /// The same with a mistake in it.
+    /// The same with a planted bug.
+    #[doc(hidden)]
     #[must_use]
     pub fn with_bug(mut self, bug: Bug) -> Self {
         self.bug = Some(bug);

@@ -1,13 +1,13 @@
-//! A model with a bug that no ordinary test finds, and how the simulator does: `cargo run --package teatime
-//! --example planted_bug`.
+//! A model with a bug that no ordinary test finds, and the simulation that finds it: `cargo run --package teatime --example
+//! planted_bug`.
 //!
-//! Prints what the simulator says of it; and that it has nothing to say of the model without the bug.
+//! Prints the report of the simulation, and the summary of one that plays the model without the bug.
 
 use serde::{Deserialize, Serialize};
 use teatime::testing::{Failure, Simulation, Summary};
 use teatime::{App, Cx, handlers, model};
 
-/// A poll: whoever takes part votes for one of eight colours.
+/// A poll: each participant votes for one of eight colours.
 #[model(id = "poll", version = 1)]
 struct Poll {
     votes: Vec<u64>,

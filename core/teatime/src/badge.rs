@@ -1,11 +1,11 @@
-//! The badge of a session: two colours and a word, the same wherever the same session is shown.
+//! The badge of a session: two colours and a word, the same on all screens of the same session.
 
 use std::fmt;
 
 use teatime_vm::SessionId;
 
-/// Two colours and a word that follow from a session id. Two people who see the same badge are in
-/// the same session; different sessions share one by accident once in some 10¹¹ pairs.
+/// Two colours and a word that follow from a session id. Two people who see the same badge are in the same session. Two
+/// different sessions share a badge by accident about once in 10¹¹ pairs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Badge {
     /// Two colours as red, green, blue.

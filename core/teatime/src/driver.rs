@@ -1,63 +1,89 @@
 //! A client on a real connection, whose owner pulls what happens.
 
+use std::fmt;
 use std::io;
-#[cfg(feature = "recording")]
-use std::path::Path;
+use std::ops::Deref;
 use std::time::{Duration as StdDuration, Instant};
 
 use serde::Serialize;
 use teatime_net::client::{Transport, Waker};
-use teatime_net::tls::{BadCertificates, Trust};
+use teatime_net::tls::{CertificateError, Trust};
 use teatime_session::{
     Client, Config, ConfigError, Delivery, Handling, PublishError, Receipt, SessionEvent, Stepped,
     SubscriptionId,
 };
 use teatime_vm::{Payload, Time};
 
+use self::tape::Tape;
 use crate::evidence;
 use crate::link::{LinkError, reflector_address};
-#[cfg(feature = "recording")]
-use crate::{recorder::Recorder, recording::Recorded};
 
-/// Everything that can go wrong before a session begins to connect. What goes wrong later comes as
-/// [`SessionEvent`]s.
+#[cfg(feature = "recording")]
+mod tape;
+#[cfg(not(feature = "recording"))]
+#[path = "driver/no_tape.rs"]
+mod tape;
+
+/// Why a session could not start to join. What goes wrong later arrives as [`SessionEvent`]s.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum JoinError {
-    /// The configuration is wrong.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The address of the reflector is wrong.
+    /// The address of the reflector is not valid.
     #[error(transparent)]
     Address(#[from] LinkError),
-    /// The certificates to trust are none.
+    /// The certificates to trust cannot be used.
     #[error("the certificates to trust: {0}")]
-    Certificates(#[from] BadCertificates),
-    /// The operating system refused what is needed.
-    #[error("the session cannot be started: {0}")]
+    Certificates(#[from] CertificateError),
+    /// The operating system refused a thread, a socket or random numbers.
+    #[error("cannot start the session: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A session without a view of its own: the owner calls [`step`](Self::step) and then pulls events
-/// and deliveries. [`Session`](crate::Session) adds a view to it; bindings to other languages use
-/// it as it is. The sockets live on a thread of their own. Dropping it leaves the session.
+/// A session without a view of its own. The owner calls [`step`](Self::step) and then pulls events and
+/// deliveries. [`Session`](crate::Session) adds a view; bindings to other languages use a driver directly.
+///
+/// A driver dereferences to its [`Client`], which answers questions: [`vm`](Client::vm),
+/// [`connection_state`](Client::connection_state), [`now`](Client::now) and others. Commands, such as
+/// [`publish`](Self::publish), are methods of the driver. The sockets live on a thread of their own.
+/// Dropping the driver leaves the session.
+///
+/// All [`std::time::Duration`]s here are real time. Session time, which all participants share, is
+/// [`teatime::Time`](crate::Time) and [`teatime::Duration`](crate::Duration).
 pub struct Driver {
     client: Client,
     transport: Transport,
     started: Instant,
-    #[cfg(feature = "recording")]
-    recorder: Option<Recorder>,
-    /// Told after the fault that it belongs to. There is one at most: a handler may fail at every tick.
-    #[cfg(feature = "recording")]
-    kept_fault: Option<SessionEvent>,
-    #[cfg(feature = "recording")]
-    has_kept_fault: bool,
+    tape: Tape,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("session", &self.client.session_id())
+            .field("view", &self.client.view_id())
+            .field("connection", &self.client.connection_state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deref for Driver {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl Driver {
-    /// Starts to join; `reflector` is its address, such as `ws://127.0.0.1:9090`. `waker` is called
-    /// from a background thread when stepping has become worthwhile; it must only pass that on to
-    /// the thread that steps.
+    /// Starts to join through the reflector at this address, such as `ws://127.0.0.1:9090`. Returns at
+    /// once. A background thread calls `waker` when there is something to step through. The waker must do no
+    /// more than notify the thread that steps.
+    ///
+    /// # Errors
+    /// The configuration, the address or the certificates are not valid, or the operating system refused a
+    /// thread or random numbers.
     pub fn join(config: Config, reflector: &str, waker: Waker) -> Result<Self, JoinError> {
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy).map_err(io::Error::other)?;
@@ -66,25 +92,15 @@ impl Driver {
         let mut client = Client::new(config, entropy)?;
         client.connect();
         let transport = Transport::spawn(&address, trust, waker)?;
-        let mut driver = Self {
-            client,
-            transport,
-            started: Instant::now(),
-            #[cfg(feature = "recording")]
-            recorder: None,
-            #[cfg(feature = "recording")]
-            kept_fault: None,
-            #[cfg(feature = "recording")]
-            has_kept_fault: false,
-        };
+        let mut driver = Self { client, transport, started: Instant::now(), tape: Tape::default() };
         driver.perform();
         Ok(driver)
     }
 
-    /// Takes in what has arrived and simulates it, for at most about `budget`.
+    /// Takes in what has arrived and simulates it, for about `budget` of real time at most.
     ///
-    /// It never goes past a [`SessionEvent::ViewReady`] that has not been pulled, so whoever pulls
-    /// it reads the model as it stood then and misses nothing of what follows.
+    /// A step stops at a [`SessionEvent::ViewReady`] until the owner has pulled it. So the owner reads the
+    /// model as it stood then and misses none of the events that follow.
     pub fn step(&mut self, budget: StdDuration) {
         self.receive();
         self.simulate(Instant::now() + budget);
@@ -100,7 +116,7 @@ impl Driver {
     pub(crate) fn simulate(&mut self, deadline: Instant) -> Stepped {
         let now = self.clock();
         let stepped = self.client.step(now, &mut || Instant::now() < deadline);
-        self.write_tape();
+        self.tape.write(&mut self.client);
         self.perform();
         stepped
     }
@@ -111,91 +127,40 @@ impl Driver {
         }
     }
 
-    /// µs since this was made: the clock of the state machine.
+    /// The clock of the state machine: µs of real time since the driver was made.
     pub(crate) fn clock(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Writes all that goes into the model from now on into a file, which must not be there; from the
-    /// join on if this comes before the first [`step`](Self::step). See [`recording`](crate::recording).
-    ///
-    /// # Errors
-    /// What the operating system says to making the file, and that something is being recorded.
-    #[cfg(feature = "recording")]
-    pub fn record(&mut self, path: &Path) -> io::Result<()> {
-        if self.recorder.is_some() {
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is being recorded"));
-        }
-        self.recorder = Some(Recorder::create(path)?);
-        self.client.start_tape();
-        self.write_tape();
-        Ok(())
-    }
-
-    /// Ends the recording, and says what there is of it; nothing if there is none.
-    ///
-    /// # Errors
-    /// What the operating system said to writing it. What was written by then can be read.
-    #[cfg(feature = "recording")]
-    pub fn stop_recording(&mut self) -> io::Result<Recorded> {
-        self.write_tape();
-        self.client.stop_tape();
-        self.recorder.take().map_or_else(|| Ok(Recorded::default()), Recorder::finish)
-    }
-
-    /// Why the recording has come to an end by itself, if it has.
-    #[cfg(feature = "recording")]
-    pub fn recording_error(&self) -> Option<&io::Error> {
-        self.recorder.as_ref()?.error()
-    }
-
-    fn write_tape(&mut self) {
-        #[cfg(feature = "recording")]
-        if let Some(recorder) = &mut self.recorder {
-            recorder.add(self.client.take_tape(), self.client.now());
-            if recorder.is_full() {
-                // The next file begins with the state of now.
-                self.client.stop_tape();
-                self.client.start_tape();
-            }
-        }
-    }
-
-    /// In what time a step is worthwhile even if nothing arrives.
+    /// The real time after which the next step has work to do even if nothing arrives. `None`: not before
+    /// something arrives.
     pub fn next_due(&self) -> Option<StdDuration> {
         let due = self.client.next_wakeup();
         due.map(|at| StdDuration::from_micros(at.saturating_sub(self.clock())))
     }
 
-    /// Waits until something arrives, at most so long.
+    /// Waits until something arrives, for `at_most` of real time.
     pub fn wait(&mut self, at_most: StdDuration) {
         self.transport.wait(at_most);
     }
 
-    /// What has happened to the session, oldest first.
+    /// The oldest event of the session that the owner has not pulled yet.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
-        #[cfg(feature = "recording")]
-        if let Some(event) = self.kept_fault.take() {
+        if let Some(event) = self.tape.take_event() {
             return Some(event);
         }
         let mut event = self.client.poll_event()?;
-        evidence::keep(&mut event, &self.client);
-        #[cfg(feature = "recording")]
-        if let SessionEvent::Fault(fault) = &event
-            && !self.has_kept_fault
-        {
-            self.kept_fault = evidence::keep_fault(fault, &self.client);
-            self.has_kept_fault = self.kept_fault.is_some();
-        }
+        evidence::save(&mut event, &self.client);
+        self.tape.record_fault(&event, &self.client);
         Some(event)
     }
 
-    /// The next event for a subscription with this handling.
+    /// The next published event for a subscription with this handling.
     pub fn poll_delivery(&mut self, handling: Handling) -> Option<Delivery> {
         self.client.poll_delivery(handling)
     }
 
-    /// Listens to a topic; see [`Client::subscribe`].
+    /// Subscribes to a topic; see [`Client::subscribe`].
     pub fn subscribe(&mut self, scope: &str, event: &str, handling: Handling) -> SubscriptionId {
         self.client.subscribe(scope, event, handling)
     }
@@ -212,21 +177,17 @@ impl Driver {
         event: &str,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Receipt, PublishError> {
-        let receipt = self.client.publish(self.clock(), scope, event, data);
-        self.perform();
-        receipt
+        self.command(|client, now| client.publish(now, scope, event, data))
     }
 
-    /// The same with data that is MessagePack already.
+    /// Like [`publish`](Self::publish), with a payload that is MessagePack already.
     pub fn publish_encoded(
         &mut self,
         scope: &str,
         event: &str,
-        data: &[u8],
+        payload: &[u8],
     ) -> Result<Receipt, PublishError> {
-        let receipt = self.client.publish_encoded(self.clock(), scope, event, data);
-        self.perform();
-        receipt
+        self.command(|client, now| client.publish_encoded(now, scope, event, payload))
     }
 
     /// Sends an event to the subscriptions of this client only; see [`Client::publish_to_views`].
@@ -239,47 +200,50 @@ impl Driver {
         self.client.publish_to_views(scope, event, payload)
     }
 
-    /// Asks for a vote of all participants on their state hash. The answers come as events.
+    /// Asks all participants to vote on their state hash. The answers arrive as [`SessionEvent::State`] and
+    /// [`SessionEvent::Verdict`].
+    ///
+    /// # Errors
+    /// [`PublishError::NotJoined`] without a connection, [`PublishError::Over`] after the end.
     pub fn request_vote(&mut self) -> Result<(), PublishError> {
-        let requested = self.client.request_vote();
-        self.perform();
-        requested
+        self.command(|client, _| client.request_vote())
     }
 
-    /// Makes a new connection at once; see [`Client::reconnect`].
+    /// Drops the connection and makes a new one now; see [`Client::reconnect`].
     pub fn reconnect(&mut self) {
-        self.client.reconnect(self.clock());
-        self.perform();
+        self.command(|client, now| client.reconnect(now));
     }
 
-    /// Leaves for good; the others see the exit. Does nothing the second time.
+    /// Leaves for good; the other participants see the exit. Does nothing the second time.
     pub fn leave(&mut self) {
-        self.write_tape();
-        self.client.leave();
-        self.perform();
+        self.tape.write(&mut self.client);
+        self.command(|client, _| client.leave());
     }
 
-    /// The state machine, to ask what is not offered here.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// Runs a command on the state machine, and performs the actions that follow from it.
+    fn command<R>(&mut self, run: impl FnOnce(&mut Client, u64) -> R) -> R {
+        let now = self.clock();
+        let result = run(&mut self.client, now);
+        self.perform();
+        result
     }
 
     pub(crate) fn client_mut(&mut self) -> &mut Client {
         &mut self.client
     }
 
-    /// A random number that has nothing to do with the model's.
+    /// A random number of this client. It is not part of the replicated random stream.
     pub fn random_u64(&mut self) -> u64 {
         self.client.random_u64()
     }
 
-    /// For how long the connection has been broken.
+    /// How long the connection has been broken, in real time. `None` while it is not.
     pub fn reconnecting_for(&self) -> Option<StdDuration> {
         let since = self.client.reconnecting_since()?;
         Some(StdDuration::from_micros(self.clock().saturating_sub(since)))
     }
 
-    /// An estimate of the session time at this moment.
+    /// An estimate of the session time now.
     pub fn extrapolated_now(&self) -> Time {
         self.client.extrapolated_now(self.clock())
     }
@@ -288,8 +252,6 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.leave();
-        // Whoever wants to know how it went stops it himself.
-        #[cfg(feature = "recording")]
-        let _ = self.stop_recording();
+        self.tape.close(&mut self.client);
     }
 }

@@ -1,15 +1,13 @@
-//! Evidence of a client that diverged: what it says, and how it becomes a file.
+//! Evidence of a client that diverged: its content, and its files.
 //!
-//! When this client's state was not the right one it is replaced, and the owner hears of it by
-//! [`SessionEvent::Diverged`]. If [`Config::evidence_dir`](crate::Config)
-//! names a directory there is a file of [`Evidence`] in it by then, which only this user can read:
-//! **what it holds is plain, also if the session has a password.** [`diff()`] says which model and field
-//! went wrong, and after which event; so does `teatime diff FILE`, for an app that it does not know
-//! without the event.
+//! A client whose state was wrong replaces it and reports [`SessionEvent::Diverged`]. If
+//! [`Config::evidence_dir`](crate::Config) names a directory, a file of [`Evidence`] is there by then. Only
+//! this user can read it. **Its content is plain, even if the session has a password.** [`diff()`] says which
+//! model and field went wrong, and after which event. So does `teatime diff FILE`; for an app whose models it
+//! does not know, it cannot name the event.
 //!
-//! The same directory gets a [recording](crate::recording) of what led to the first handler that
-//! panics, or fails in a model of another language: [`SessionEvent::FaultRecorded`]
-//! says where.
+//! The same directory gets a [recording](crate::recording) of what led to the first handler that panics, or
+//! that fails in a model of another language. [`SessionEvent::FaultRecorded`] says where.
 //!
 //! ```no_run
 //! # use teatime::{App, Cx, handlers, model};
@@ -33,38 +31,44 @@ pub use teatime_session::forensics::diff::{Diff, Moment, Right, Since, SinceErro
 pub use teatime_session::forensics::evidence::Evidence;
 use teatime_session::{Client, Divergence, SessionEvent};
 use teatime_vm::recording::RecordingError;
-#[cfg(feature = "recording")]
-use teatime_vm::{Fault, FaultKind};
 
-/// So many files are kept in a directory; then the oldest go.
+use crate::private;
+
+/// A directory holds at most this many files; the oldest are deleted.
 pub const MAX_FILES: usize = 32;
 
-/// Larger files are not read: evidence has three snapshots and what led to them, and a recording of this
-/// size goes on for some ten million events.
+/// The largest file that is read, in bytes. Evidence has three snapshots and the events that led to them; a
+/// recording of this size has some ten million events.
 const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
-/// What files that are kept begin with.
+/// How the names of the files begin.
 const START: &str = "teatime-";
 
-/// What they end with: evidence of a divergence, recordings of a fault.
-const ENDS: [&str; 2] = [".evidence", ".recording"];
+/// How the name of evidence of a divergence ends.
+const EVIDENCE: &str = ".evidence";
+
+/// How the name of a recording of a fault ends.
+pub(crate) const RECORDING: &str = ".recording";
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is larger than what can be read at once.
-    #[error("this file is too large")]
+    /// The file is larger than 2 GiB.
+    #[error("the file is larger than 2 GiB")]
     TooLarge,
-    /// It is no such file, or has been damaged.
+    /// The file is not evidence or a recording, or it is damaged.
     #[error(transparent)]
     Content(#[from] RecordingError),
 }
 
-/// Reads a file of evidence, which may come from anywhere.
+/// Reads a file of evidence. The file need not be trusted.
+///
+/// # Errors
+/// The file cannot be read, is too large, or is not evidence.
 pub fn read(path: &Path) -> Result<Evidence, ReadError> {
     Ok(Evidence::decode(&read_bytes(path)?)?)
 }
@@ -76,7 +80,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     if file.metadata()?.len() > MAX_BYTES {
         return Err(ReadError::TooLarge);
     }
-    // What is no plain file does not say how large it is.
+    // A pipe or a device does not say how large it is.
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(ReadError::TooLarge);
@@ -84,43 +88,18 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     Ok(bytes)
 }
 
-/// How a file is made that is not there and that only this user can read.
-pub(crate) fn private_file() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Puts the evidence of a divergence where it was asked for.
-pub(crate) fn keep(event: &mut SessionEvent, client: &Client) {
+/// Writes the evidence of a divergence into the directory that the app named, if it named one.
+pub(crate) fn save(event: &mut SessionEvent, client: &Client) {
     let directory = client.config().evidence_dir.as_deref();
     if let (SessionEvent::Diverged(divergence), Some(directory)) = (event, directory) {
         let Divergence { seq, hash, evidence, .. } = &**divergence;
         let what = &hash.to_string()[..8];
-        divergence.file = Some(write(evidence, directory, client, *seq, what, ENDS[0]));
+        divergence.file = Some(write(evidence, directory, client, *seq, what, EVIDENCE));
     }
 }
 
-/// Puts what led to a handler that failed where evidence was asked for; nothing if it was not asked for.
-#[cfg(feature = "recording")]
-pub(crate) fn keep_fault(fault: &Fault, client: &Client) -> Option<SessionEvent> {
-    let directory = client.config().evidence_dir.as_deref()?;
-    if !matches!(fault.kind, FaultKind::Panicked(_) | FaultKind::Failed(_)) {
-        return None;
-    }
-    let recording = client.recording().filter(|recording| recording.from <= fault.seq);
-    let kept = match recording {
-        Some(recording) => {
-            write(&recording.encode(), directory, client, fault.seq, "fault", ENDS[1])
-        }
-        None => Err("what led to the fault was too much to be kept".to_owned()),
-    };
-    Some(SessionEvent::FaultRecorded(kept))
-}
-
-fn write(
+/// Writes a file of evidence with a name of its own, and returns its path.
+pub(crate) fn write(
     content: &[u8],
     directory: &Path,
     client: &Client,
@@ -130,7 +109,7 @@ fn write(
 ) -> Result<PathBuf, String> {
     try_write(content, directory, client, seq, what, end).map_err(|error| {
         let directory = directory.display();
-        format!("the evidence cannot be kept in {directory}: {error}")
+        format!("cannot write evidence into {directory}: {error}")
     })
 }
 
@@ -142,32 +121,28 @@ fn try_write(
     what: &str,
     end: &str,
 ) -> io::Result<PathBuf> {
-    let mut folders = fs::DirBuilder::new();
-    folders.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
-    folders.create(directory)?;
+    private::directory().recursive(true).create(directory)?;
     make_room(directory)?;
     let (session, view) = (client.session_id().to_string(), client.view_id().to_string());
     let (session, view) = (&session[..16], &view[..8]);
     let name = format!("{START}{session}-{seq}-{view}-{what}{end}");
     let path = directory.join(name);
-    let mut file = private_file().open(&path)?;
+    let mut file = private::new_file().open(&path)?;
     let written = file.write_all(content);
     if written.is_err() {
-        // A part of it is none. If it stays, its checksum tells.
+        // An incomplete file is useless. If it stays, its checksum shows that it is incomplete.
         let _ = fs::remove_file(&path);
     }
     written.map(|()| path)
 }
 
-/// Removes the oldest files, so that there is room for one more.
+/// Deletes the oldest files, so that there is room for one more.
 fn make_room(directory: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)?.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(START) && ENDS.iter().any(|end| name.ends_with(end)) {
+        if name.starts_with(START) && [EVIDENCE, RECORDING].iter().any(|end| name.ends_with(end)) {
             files.push((entry.metadata()?.modified()?, entry.path()));
         }
     }
@@ -193,21 +168,21 @@ pub(crate) mod tests {
         directory
     }
 
-    /// An app whose only model cannot be made.
+    /// An app whose only model always fails to start.
     pub(crate) fn app() -> App {
         let nothing = ForeignModel {
             id: "nothing".to_owned(),
             version: 1,
             handlers: Vec::new(),
             queries: Vec::new(),
-            init: Box::new(|_, _| Err("there is none".to_owned())),
-            load: Box::new(|_| Err("there is none".to_owned())),
+            init: Box::new(|_, _| Err("not a real model".to_owned())),
+            load: Box::new(|_| Err("not a real model".to_owned())),
         };
         let app = App::builder_without_root("test.nothing").foreign_model(nothing);
         app.build().expect("it is sound")
     }
 
-    fn kept(directory: &Path, seq: u64) -> Result<PathBuf, String> {
+    fn saved(directory: &Path, seq: u64) -> Result<PathBuf, String> {
         let mut config = Config::new(app(), "room", &()).expect("nothing can be encoded");
         config.evidence_dir = Some(directory.to_owned());
         let client = Client::new(config, [1; 32]).expect("it is sound");
@@ -215,18 +190,18 @@ pub(crate) mod tests {
         let evidence = b"evidence".as_slice().into();
         let divergence = Divergence { seq, time, hash, right: None, evidence, file: None };
         let mut event = SessionEvent::Diverged(Box::new(divergence));
-        keep(&mut event, &client);
+        save(&mut event, &client);
         let SessionEvent::Diverged(divergence) = event else { unreachable!() };
         divergence.file.expect("it was asked for")
     }
 
     #[test]
-    fn the_oldest_files_go_and_nothing_else_does() {
+    fn only_the_oldest_files_of_evidence_are_deleted() {
         let directory = directory("evidence-room");
         fs::create_dir_all(&directory).expect("it can be made");
         fs::write(directory.join("mine.txt"), "mine").expect("it can be written");
         for seq in 0..MAX_FILES as u64 + 5 {
-            let file = kept(&directory, seq).expect("it is written");
+            let file = saved(&directory, seq).expect("it is written");
             let age = std::time::Duration::from_secs(1_000 - seq);
             let file = File::options().write(true).open(file).expect("it is there");
             file.set_modified(SystemTime::now() - age).expect("it can be older");
@@ -237,16 +212,16 @@ pub(crate) mod tests {
         assert_eq!(names.len(), MAX_FILES + 1);
         let of = |seq: u64| names.iter().any(|name| name.contains(&format!("-{seq}-")));
         assert!(!of(4) && of(5) && of(36) && names.contains(&"mine.txt".to_owned()));
-        // What is there already stays as it is, whoever has put it there.
-        assert!(kept(&directory, 36).expect_err("it is there").contains("evidence cannot be kept"));
+        // A file that exists already is never overwritten.
+        assert!(saved(&directory, 36).expect_err("it is there").contains("cannot write evidence"));
         fs::remove_dir_all(directory).expect("it goes");
     }
 
     #[test]
-    fn a_directory_that_cannot_be_written_is_told() {
+    fn the_event_names_a_directory_that_cannot_be_written() {
         let directory = directory("evidence-file");
         fs::write(&directory, "no directory").expect("it can be written");
-        let why = kept(&directory.join("below"), 1).expect_err("it is no directory");
+        let why = saved(&directory.join("below"), 1).expect_err("a file is not a directory");
         assert!(why.contains("evidence-file"), "{why}");
         fs::remove_file(directory).expect("it goes");
     }

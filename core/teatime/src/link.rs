@@ -1,21 +1,21 @@
-//! Join links: all that another device needs to be in the same session.
+//! Join links: everything that another device needs to join the same session.
 //!
-//! A link is `teatime://HOST:PORT/APP/ROOM?OPTION=VALUE#PASSWORD` (`teatimes:` where the reflector
-//! speaks TLS). It is never sent to a server: the reflector learns neither room nor password.
+//! A link is `teatime://HOST:PORT/APP/ROOM?OPTION=VALUE#PASSWORD`, with `teatimes:` if the reflector uses TLS. Clients never
+//! send a link to a server: the reflector learns neither room name nor password.
 
 use std::fmt;
 use std::str::FromStr;
 
 use url::Url;
 
-/// A join link, taken apart. Everything in it is plain text; [`fmt::Display`] escapes it.
+/// The parts of a join link, as plain text. [`fmt::Display`] escapes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinLink {
-    /// Where the reflector listens: `ws://HOST:PORT` or `wss://HOST:PORT`.
+    /// The address of the reflector: `ws://HOST:PORT` or `wss://HOST:PORT`.
     pub reflector: String,
-    /// Id of the app.
+    /// The id of the app.
     pub app: String,
-    /// Name of the room.
+    /// The name of the room.
     pub name: String,
     /// Options of the app's model, as the app writes them into links.
     pub options: Vec<(String, String)>,
@@ -23,31 +23,30 @@ pub struct JoinLink {
     pub password: Option<String>,
 }
 
-/// What is wrong with a link or a reflector's address.
+/// Why a join link or a reflector's address is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum LinkError {
-    /// It is no link at all.
-    #[error("{link:?} is no link: {why}")]
+    /// The text is not a URL.
+    #[error("invalid join link {link:?}: {why}")]
     Syntax {
-        /// What was given.
+        /// The text.
         link: String,
-        /// What the parser says.
+        /// Why it is not valid.
         why: String,
     },
-    /// It is a link to something else.
-    #[error("{0:?} is no join link: it should begin with teatime:// or teatimes://")]
+    /// The link has another scheme.
+    #[error("invalid join link {0:?}: expected teatime:// or teatimes://")]
     Scheme(String),
-    /// It lacks the host, the app or the room.
-    #[error("{link:?} is no join link: the {missing} is missing")]
+    /// The link lacks the host, the app or the room.
+    #[error("invalid join link {link:?}: the {missing} is missing")]
     Missing {
-        /// What was given.
+        /// The text.
         link: String,
-        /// What is missing.
+        /// The missing part.
         missing: &'static str,
     },
-    /// The address of a reflector is none.
-    #[error("{0:?} is no reflector's address: it should look like ws://host:9090")]
+    /// The address of a reflector is not valid.
+    #[error("invalid address of a reflector {0:?}: expected one like ws://host:9090")]
     Address(String),
 }
 
@@ -65,8 +64,8 @@ impl fmt::Display for JoinLink {
             url.query_pairs_mut().extend_pairs(&self.options);
         }
         if let Some(password) = &self.password {
-            // In a fragment only what ends it or is no text needs escaping, but readers of links
-            // differ; so everything unusual is escaped.
+            // Few characters need escaping in a fragment. But programs that recognize links in text differ, so
+            // everything unusual is escaped.
             let escaped: String =
                 url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
             url.set_fragment(Some(&escaped.replace('+', "%20")));
@@ -96,7 +95,7 @@ impl FromStr for JoinLink {
         let mut parts = url.path_segments().into_iter().flatten();
         let mut part = |what| {
             let part = parts.next().filter(|part| !part.is_empty()).ok_or(missing(what))?;
-            unescape(part).ok_or_else(|| syntax(&format!("the {what} is no UTF-8")))
+            unescape(part).ok_or_else(|| syntax(&format!("the {what} is not UTF-8")))
         };
         let app = part("app")?;
         let name = part("room")?;
@@ -104,14 +103,14 @@ impl FromStr for JoinLink {
         let password = match url.fragment() {
             None | Some("") => None,
             Some(escaped) => {
-                Some(unescape(escaped).ok_or_else(|| syntax(&"the password is no UTF-8"))?)
+                Some(unescape(escaped).ok_or_else(|| syntax(&"the password is not UTF-8"))?)
             }
         };
         Ok(Self { reflector, app, name, options, password })
     }
 }
 
-/// Resolves `%41` and the like; nothing if the result is no UTF-8.
+/// Resolves escapes such as `%41`. `None` if the result is not UTF-8.
 fn unescape(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
@@ -128,6 +127,9 @@ fn unescape(text: &str) -> Option<String> {
 }
 
 /// Checks and completes the address of a reflector: `host:port` alone means `ws://host:port`.
+///
+/// # Errors
+/// [`LinkError::Address`] if it is not a `ws://` or `wss://` URL of a host alone.
 pub fn reflector_address(text: &str) -> Result<String, LinkError> {
     let wrong = || LinkError::Address(text.into());
     let full = if text.contains("://") { text.to_owned() } else { format!("ws://{text}") };
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_comes_back_as_it_was() {
+    fn parsing_a_formatted_link_gives_the_same_link() {
         let plain = JoinLink { options: Vec::new(), password: None, ..link() };
         let secure = JoinLink { reflector: "wss://[::1]:1".into(), ..link() };
         for link in [link(), plain, secure] {
@@ -166,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn the_password_stands_only_in_the_fragment() {
+    fn only_the_fragment_has_the_password() {
         let text = link().to_string();
-        let (sent, fragment) = text.split_once('#').expect("there is a fragment");
+        let (sent, fragment) = text.split_once('#').expect("the link has a fragment");
         assert_eq!(
             sent,
             "teatime://127.0.0.1:9090/org.example.chat/Tea%20&%20cake%20%2F%20%C3%BCn%C3%AF%20%231%3F?inactivity=60"
@@ -177,17 +179,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_join_link_is_refused_in_one_readable_line() {
+    fn invalid_links_are_refused_with_one_readable_line() {
         for (wrong, why) in [
-            ("", "no link"),
-            ("tea", "no link"),
-            ("https://example.org/a/b", "should begin with teatime://"),
+            ("", "invalid join link"),
+            ("tea", "invalid join link"),
+            ("https://example.org/a/b", "expected teatime://"),
             ("teatime:///app/room", "host is missing"),
             ("teatime://host", "app is missing"),
             ("teatime://host/app", "room is missing"),
             ("teatime://host/app/", "room is missing"),
-            ("teatime://host/app/%ff", "no UTF-8"),
-            ("teatime://host:99999/app/room", "no link"),
+            ("teatime://host/app/%ff", "not UTF-8"),
+            ("teatime://host:99999/app/room", "invalid join link"),
         ] {
             let error = wrong.parse::<JoinLink>().expect_err(wrong).to_string();
             assert!(error.contains(why) && !error.contains('\n'), "{wrong}: {error}");

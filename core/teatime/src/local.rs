@@ -1,4 +1,4 @@
-//! The reflector on this machine: found if there is one, hosted in this process if not.
+//! The reflector of this machine: found if one runs, hosted in this process if not.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use teatime_net::server::{Server, ServerConfig};
 
-/// Where a reflector listens if nothing else is said.
+/// The port of a reflector by default.
 const DEFAULT_PORT: u16 = 9090;
 
-/// Names another port to look at and to host on, for those to whom the usual one means something
-/// else; 0 stands for none: then only a reflector of this user is found.
+/// The environment variable with another port to look at and to host on, for users whose usual port has another use. 0
+/// means no port: then only a reflector that another program of this user hosts is found.
 const PORT_VARIABLE: &str = "TEATIME_PORT";
 
-/// A reflector on this machine answers within this time, or it is none.
+/// A reflector on this machine answers within this time. Otherwise the program there is not a reflector.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The reflector of this machine. If this process hosts it, dropping this ends it.
+#[derive(Debug)]
 pub struct LocalReflector {
     url: String,
     hosted: Option<(Server, PathBuf)>,
@@ -30,7 +31,7 @@ impl LocalReflector {
         &self.url
     }
 
-    /// Whether this process hosts it.
+    /// Whether this process hosts the reflector.
     pub fn is_hosted_here(&self) -> bool {
         self.hosted.is_some()
     }
@@ -41,21 +42,23 @@ impl Drop for LocalReflector {
         if let Some((_server, note)) = &self.hosted
             && fs::read_to_string(note).is_ok_and(|url| url == self.url)
         {
-            // If it stays, whoever reads it finds that nobody answers there.
+            // If the note stays, the next program finds that no reflector answers at its address.
             let _ = fs::remove_file(note);
         }
     }
 }
 
-/// Finds the reflector of this machine: on the usual port, or hosted by another program of this
-/// user. If there is none, this process hosts one, reachable from this machine only. Programs that
-/// do this at the same time agree on one.
+/// Finds the reflector of this machine: on the usual port, or hosted by another program of this user. If none runs, this
+/// process hosts one that only this machine can reach. Programs that call this at the same time agree on one reflector.
+///
+/// # Errors
+/// This user has no directory for the note of its address, or no port is free.
 pub fn local_reflector() -> io::Result<LocalReflector> {
     let directory = private_directory()?;
     let note = directory.join("reflector.url");
     let lock =
         File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
-    // Held until the end of this function: whoever comes second finds the first.
+    // Held until the end of this function: a second program then finds the reflector of the first.
     lock.lock()?;
     let noted = fs::read_to_string(&note).unwrap_or_default();
     let port = std::env::var(PORT_VARIABLE).ok().and_then(|port| port.parse().ok());
@@ -74,7 +77,7 @@ pub fn local_reflector() -> io::Result<LocalReflector> {
     Ok(LocalReflector { url, hosted: Some((server, note)) })
 }
 
-/// A directory that only this user can write: what stands there decides where to connect.
+/// A directory that only this user can write, because the note in it decides where to connect.
 fn private_directory() -> io::Result<PathBuf> {
     let base = std::env::var_os("XDG_RUNTIME_DIR")
         .or_else(|| std::env::var_os("LOCALAPPDATA"))
@@ -92,14 +95,14 @@ fn home() -> io::Result<PathBuf> {
     std::env::home_dir().ok_or_else(|| io::Error::other("this user has no home directory"))
 }
 
-/// Readers see the old content or the new, never a part.
+/// Writes a file so that readers see the old content or the new, never a part.
 fn write_whole(path: &Path, content: &str) -> io::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     fs::write(&temporary, content)?;
     fs::rename(temporary, path)
 }
 
-/// Whether a reflector answers there; any other program's answer looks different.
+/// Whether a reflector answers there. The answer of any other program looks different.
 fn is_reflector(address: SocketAddr) -> bool {
     let ask = || -> io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;

@@ -5,31 +5,31 @@ use qrcode::{Color, EcLevel, QrCode as Encoder};
 /// A QR code as a square of modules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QrCode {
-    /// Modules per side, without the quiet zone.
+    /// The modules of a side, without the quiet zone.
     pub side: usize,
     /// Row by row; true is dark.
     pub modules: Vec<bool>,
 }
 
-/// Modules that must stay light around the code. The standard asks for four; cameras are content
-/// with two, and a terminal has little room.
+/// The width in modules of the light border around the code. The standard demands four; cameras need two, and a terminal
+/// has little room.
 const QUIET: usize = 2;
 
 impl QrCode {
-    /// The code of a text; none if the text is longer than a QR code can hold (2,953 bytes).
+    /// The code of a text. `None` if the text is longer than a QR code can hold (2,953 bytes).
     pub fn new(text: &str) -> Option<Self> {
         let code = Encoder::with_error_correction_level(text, EcLevel::L).ok()?;
         let modules = code.to_colors().iter().map(|color| *color == Color::Dark).collect();
         Some(Self { side: code.width(), modules })
     }
 
-    /// Whether this module is dark; outside the code everything is light.
+    /// Whether this module is dark. All modules outside the code are light.
     pub fn is_dark(&self, column: usize, row: usize) -> bool {
         column < self.side && row < self.side && self.modules[row * self.side + column]
     }
 
-    /// The code with its quiet zone as lines of text, two modules above each other per character.
-    /// Light modules are drawn, dark ones left out: to be shown in light on dark.
+    /// The code with its quiet zone, as lines of text. Each character shows two modules, one above the other. Light
+    /// modules are drawn and dark ones are left out, for light text on a dark background.
     pub fn to_lines(&self) -> Vec<String> {
         let full = self.side + 2 * QUIET;
         let light = |column: usize, row: usize| {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_has_no_code() {
+    fn a_text_that_is_too_long_has_no_code() {
         assert_eq!(QrCode::new(&"x".repeat(3000)), None);
     }
 }

@@ -1,5 +1,6 @@
-//! Writes what goes into a model into a file, as it comes.
+//! Writes the inputs of a model into a file, as they arrive.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,14 +9,14 @@ use teatime_session::Taped;
 use teatime_vm::Time;
 use teatime_vm::recording::{Encoder, Head, Input};
 
-use crate::evidence::private_file;
+use crate::private;
 use crate::recording::Recorded;
 
-/// Writes down what goes into a model.
+/// Writes the inputs of a model into files.
 pub(crate) struct Recorder {
-    /// Where it was asked to.
+    /// The first file, as the app named it.
     path: PathBuf,
-    /// Made and not begun.
+    /// The first file, before anything is written to it.
     empty: Option<File>,
     part: Option<Part>,
     recorded: Recorded,
@@ -23,7 +24,7 @@ pub(crate) struct Recorder {
     most_bytes: u64,
 }
 
-/// A file, and how far it goes.
+/// The file that is being written, and where it ends so far.
 struct Part {
     file: File,
     encoder: Encoder,
@@ -33,23 +34,32 @@ struct Part {
     bytes: u64,
 }
 
-/// A file that is larger than this in bytes is followed by another: to be played it is read whole.
+/// A file larger than this, in bytes, is followed by another one, because a replay reads a file whole.
 const MOST_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Time passes also if nothing happens; so often that is written down, in µs.
+/// How often the passing of time is recorded while nothing happens, in µs.
 const TIME_STEP: u64 = 1_000_000;
 
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("recorded", &self.recorded)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Recorder {
-    /// Makes the file, which must not be there.
+    /// Makes the file. Fails if it exists.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let file = private_file().open(path)?;
+        let file = private::new_file().open(path)?;
         let recorded = Recorded { files: vec![path.to_owned()], ..Recorded::default() };
         let (empty, part, error) = (Some(file), None, None);
         let most_bytes = MOST_BYTES;
         Ok(Self { path: path.to_owned(), empty, part, recorded, error, most_bytes })
     }
 
-    /// Writes what has come. If that fails, nothing more is written.
+    /// Writes inputs. After an error it writes no more.
     pub(crate) fn add(&mut self, taped: Vec<Taped>, now: Time) {
         if self.error.is_none()
             && let Err(error) = self.try_add(taped, now)
@@ -58,7 +68,7 @@ impl Recorder {
         }
     }
 
-    /// Whether what comes next should begin with a state, for a file of its own.
+    /// Whether the file is large enough for the recording to go on in another one, which begins with a state.
     pub(crate) fn is_full(&self) -> bool {
         self.part.as_ref().is_some_and(|part| part.bytes > self.most_bytes)
     }
@@ -80,7 +90,7 @@ impl Recorder {
                     }
                 }
                 Taped::Input(seq, input) => {
-                    // What is there already comes again after the model was loaded anew.
+                    // After the model was loaded again, inputs that are in the file already come again.
                     let next = self.part.as_ref().map(|part| part.seq + inputs.len() as u64 + 1);
                     if next == Some(seq) {
                         inputs.push(input);
@@ -102,7 +112,7 @@ impl Recorder {
             Some(file) => file,
             None => {
                 let path = self.next_path();
-                let file = private_file().open(&path)?;
+                let file = private::new_file().open(&path)?;
                 self.recorded.files.push(path);
                 file
             }
@@ -135,7 +145,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Beside the first: `lobby-2.recording` follows `lobby.recording`.
+    /// The path of the next file, beside the first: `lobby-2.recording` follows `lobby.recording`.
     fn next_path(&self) -> PathBuf {
         let mut name = self.path.file_stem().unwrap_or_default().to_owned();
         name.push(format!("-{}", self.recorded.files.len() + 1));
@@ -154,14 +164,14 @@ impl Recorder {
         file.sync_all()
     }
 
-    /// Says in the file that this was all.
+    /// Marks the end in the file.
     pub(crate) fn finish(mut self) -> io::Result<Recorded> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
         self.end()?;
         if self.empty.take().is_some() {
-            // There was nothing to write.
+            // The recording has no input.
             fs::remove_file(&self.path)?;
             self.recorded.files.clear();
         }
@@ -194,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_was_loaded_anew_is_recorded_on_where_it_was_if_nothing_is_missing() {
+    fn a_recording_continues_in_the_same_file_after_a_reload_without_a_gap() {
         let directory =
             std::env::temp_dir().join(format!("teatime-recorder-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);

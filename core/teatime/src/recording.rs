@@ -1,11 +1,12 @@
-//! Recordings: sessions as files that can be played again, up to any point of them.
+//! Recordings: sessions as files that can be replayed, up to any point.
 //!
-//! [`Session::record`](crate::Session::record) writes down all that goes into the model, as it comes: the
-//! state that it begins with and every event after it. So a file whose program was killed is good up to
-//! there. **What it holds is plain, also if the session has a password**, and only this user can read it.
-//! Such a file is also what [`Config::evidence_dir`](crate::Config) keeps of the first handler that panics,
-//! and a part of the [evidence](crate::evidence) of a client that diverged: [`read`] takes each of them.
-//! So do `teatime replay` and `teatime branch`, for the apps whose models they have.
+//! [`Session::record`](crate::Session::record) writes all inputs of the model as they arrive: the state that the recording
+//! begins with, and every event after it. So the file of a program that was killed is valid up to that point. **Its
+//! content is plain, even if the session has a password.** Only this user can read it.
+//!
+//! The files in [`Config::evidence_dir`](crate::Config) are recordings too, or contain one: of the first handler that
+//! panics, and in the [evidence](crate::evidence) of a client that diverged. [`read`] reads each of them. So do `teatime
+//! replay` and `teatime branch`, for the apps whose models they have.
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -18,7 +19,8 @@
 //! # struct TallyView;
 //! # impl View for TallyView {
 //! #     type Model = Tally;
-//! #     fn attach(_: &mut ViewContext<'_, Self>) -> Self { Self }
+//! #     type Args = ();
+//! #     fn attach(_: &mut ViewContext<'_, Self>, _: &mut ()) -> Self { Self }
 //! # }
 //!
 //! let app = App::builder::<Tally>("org.example.tally").build()?;
@@ -40,34 +42,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What a reflector has stored is a recording too, for whoever has the session's [`Config`], and any
-//! state can be the beginning of another session: see [`of_archive`] and [`branch`].
+//! With a session's [`Config`], [`of_archive`] turns what a reflector has stored into a recording. [`branch`] begins another
+//! session with any state.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use teatime_session::Config;
 pub use teatime_session::forensics::archive::{ArchiveError, open as of_archive};
-pub use teatime_vm::recording::*;
+use teatime_vm::recording::MARK;
+pub use teatime_vm::recording::{
+    Head, Input, Player, Recording, RecordingError, TruncatedError, Until,
+};
 use teatime_vm::{Time, Vm};
 pub use teatime_wire::{Archive, Beginning};
 
 pub use crate::evidence::ReadError;
 use crate::evidence::{Evidence, read_bytes};
 
-/// What a file had to say.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
-    /// What can be played. Of a client that diverged: from the newest state that it had in common with
-    /// the others; if that was too long ago, only the state that it had at the end.
+    /// The recording. For a client that diverged, it begins with the newest state that it had in common with the others.
+    /// If that was too long ago, it has the client's last state only.
     pub recording: Recording,
-    /// How it ends if that is not as it should.
+    /// Why the recording ends early, if it does.
     pub cut: Option<TruncatedError>,
-    /// The evidence that it is a part of.
+    /// The evidence that the recording is a part of.
     pub evidence: Option<Box<Evidence>>,
 }
 
-/// Reads a recording, or a file of evidence. It may come from anywhere.
+/// Reads a recording or a file of evidence. The file need not be trusted.
+///
+/// # Errors
+/// The file cannot be read, is too large, or is neither.
 pub fn read(path: &Path) -> Result<Opened, ReadError> {
     let file = read_bytes(path)?;
     let known = file.len().min(MARK.len());
@@ -86,11 +94,11 @@ pub fn read(path: &Path) -> Result<Opened, ReadError> {
     Ok(Opened { recording, cut: None, evidence: Some(Box::new(evidence)) })
 }
 
-/// Why a state cannot be the beginning of another session.
+/// Why a session cannot begin with a state.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BranchError {
-    /// It cannot be made.
+    /// The beginning cannot be made.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The operating system has no random numbers.
@@ -98,23 +106,25 @@ pub enum BranchError {
     Io(#[from] io::Error),
 }
 
-/// The session with this configuration, beginning with the state of another: what a reflector can be
-/// given as if it had stored it. Whoever was there is gone soon: models hear of their exits. The random
-/// numbers are others from there on, and a model that keeps the session's id in its own state keeps the
-/// old one.
+/// A session with this configuration that begins with the state of another. Hand the result to a reflector's storage. The
+/// participants of the old session exit soon after. Random numbers differ from those of the old session from there on. A
+/// model that has stored the id of the session still has the old one.
+///
+/// # Errors
+/// The state cannot be saved for this configuration, or the operating system has no random numbers.
 pub fn branch(config: &Config, state: &Vm) -> Result<Beginning, BranchError> {
     let mut entropy = [0; 16];
     getrandom::fill(&mut entropy).map_err(io::Error::other)?;
     Ok(teatime_session::forensics::archive::begin(config, state, entropy)?)
 }
 
-/// What has been recorded.
+/// The result of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recorded {
-    /// The files: another one for each time when the client had missed too much to go on where it was.
+    /// The files. A new one begins whenever the client has missed too many events to continue.
     pub files: Vec<PathBuf>,
-    /// How many events there are in all of them.
+    /// The number of events in all files.
     pub events: u64,
-    /// Session time and sequence number of the end.
+    /// The session time and sequence number of the end.
     pub until: (Time, u64),
 }

@@ -1,30 +1,37 @@
 //! A session on a real connection, with a view on the thread that steps it.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration as StdDuration, Instant};
-#[cfg(feature = "recording")]
-use std::{io, path::Path};
 
 use serde::Serialize;
 use teatime_net::client::Waker;
-use teatime_session::{
-    Client, Config, ConnectionState, DisconnectReason, Handling, PublishError, Receipt, RoundTrips,
-    SessionEvent, Stepped,
-};
-use teatime_vm::{SessionId, Time, ViewId, Vm};
+use teatime_session::{Config, Handling, PublishError, Receipt, SessionEvent, Stepped};
 
 use crate::driver::{Driver, JoinError};
-#[cfg(feature = "recording")]
-use crate::recording::Recorded;
-use crate::recording::Recording;
 use crate::view::{View, ViewContext, ViewHost};
 
-/// A session that has been joined, or is on the way to it.
+#[cfg(feature = "recording")]
+mod record;
+
+/// A session that has joined, or is about to.
 ///
-/// Call [`step`](Self::step) often, on whatever thread owns the session: it simulates what has
-/// arrived and runs the view, so the view may read the model directly and needs no lock. The
-/// sockets live on a thread of their own. Dropping the session leaves it.
+/// Call [`step`](Self::step) often, on the thread that owns the session. A step simulates what has arrived and
+/// runs the view, so the view reads the model directly and needs no lock. The sockets live on a thread of their
+/// own. Dropping the session leaves it.
+///
+/// # What it offers
+/// - **Run**: [`join`](Self::join), [`step`](Self::step), [`wait`](Self::wait), [`next_event`](Self::next_event),
+///   [`leave`](Self::leave).
+/// - **View**: [`view`](Self::view), [`with_view`](Self::with_view).
+/// - **Ask**: a session dereferences to its [`Driver`], and that to its [`Client`](crate::Client). So
+///   `session.vm()`, `session.now()`, `session.connection_state()`, `session.session_id()` and all other
+///   questions are methods of [`Client`](crate::Client).
+/// - **Publish**: [`publish`](Self::publish). Subscriptions belong to the view: see [`ViewContext::subscribe`].
+///
+/// All [`std::time::Duration`]s here are real time.
 pub struct Session<V: View> {
     driver: Driver,
     view: ViewHost<V>,
@@ -32,30 +39,70 @@ pub struct Session<V: View> {
     missed: u64,
 }
 
-/// Most events that wait for an app to pull them: it may well not be interested in any.
+impl<V: View> fmt::Debug for Session<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("driver", &self.driver)
+            .field("has_view", &self.view.get().is_some())
+            .field("waiting_events", &self.events.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<V: View> Deref for Session<V> {
+    type Target = Driver;
+
+    fn deref(&self) -> &Driver {
+        &self.driver
+    }
+}
+
+/// The number of events that wait for the app to pull them. An app need not pull any.
 const MAX_WAITING_EVENTS: usize = 1024;
 
 impl<V: View> Session<V> {
-    /// Starts to join; `reflector` is its address, such as `ws://127.0.0.1:9090`. Returns at once:
-    /// the first [`step`](Self::step)s connect, catch up and build the view.
-    pub fn join(config: Config, reflector: &str) -> Result<Self, JoinError> {
-        Self::join_with_waker(config, reflector, Arc::new(|| {}))
+    /// Starts to join through the reflector at this address, such as `ws://127.0.0.1:9090`. Returns at once: the
+    /// first [`step`](Self::step)s connect, catch up and build the view.
+    ///
+    /// # Errors
+    /// The configuration, the address or the certificates are not valid, or the operating system refused a
+    /// thread or random numbers.
+    pub fn join(config: Config, reflector: &str) -> Result<Self, JoinError>
+    where
+        V::Args: Default,
+    {
+        Self::join_with(config, reflector, V::Args::default())
     }
 
-    /// The same; `waker` is called from a background thread when stepping has become worthwhile.
-    /// It must only pass that on to the thread that steps.
+    /// Like [`join`](Self::join), with a value of the app's own, which [`View::attach`] receives each time that
+    /// a view is built.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub fn join_with(config: Config, reflector: &str, args: V::Args) -> Result<Self, JoinError> {
+        Self::join_with_waker(config, reflector, args, Arc::new(|| {}))
+    }
+
+    /// Like [`join_with`](Self::join_with). A background thread calls `waker` when there is something to step
+    /// through. The waker must do no more than notify the thread that steps.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
     pub fn join_with_waker(
         config: Config,
         reflector: &str,
+        args: V::Args,
         waker: Waker,
     ) -> Result<Self, JoinError> {
         let driver = Driver::join(config, reflector, waker)?;
-        Ok(Self { driver, view: ViewHost::default(), events: VecDeque::new(), missed: 0 })
+        Ok(Self { driver, view: ViewHost::new(args), events: VecDeque::new(), missed: 0 })
     }
 
-    /// One frame: takes in what has arrived, simulates it for at most about `budget`, and then runs
-    /// the view: queued events in order, then those once per frame, then what these queued, then
-    /// timers that are due, then [`View::update`].
+    /// Runs one frame:
+    /// 1. takes in what has arrived and simulates it, for about `budget` of real time at most;
+    /// 2. delivers queued events to the view in order, then those once per frame, then the events that these
+    ///    handlers queued;
+    /// 3. runs the timers that are due, then [`View::update`].
     pub fn step(&mut self, budget: StdDuration) {
         let deadline = Instant::now() + budget;
         self.driver.receive();
@@ -74,7 +121,8 @@ impl<V: View> Session<V> {
         self.driver.perform();
     }
 
-    /// In what time a step is worthwhile even if nothing arrives.
+    /// The real time after which the next step has work to do even if nothing arrives. `None`: not before
+    /// something arrives.
     pub fn next_due(&self) -> Option<StdDuration> {
         let timer = self.view.next_timer();
         let timer =
@@ -82,13 +130,13 @@ impl<V: View> Session<V> {
         self.driver.next_due().into_iter().chain(timer).min()
     }
 
-    /// Waits until a step is worthwhile, at most so long.
+    /// Waits until a step has work to do, for `at_most` of real time.
     pub fn wait(&mut self, at_most: StdDuration) {
         let pause = self.next_due().map_or(at_most, |due| at_most.min(due));
         self.driver.wait(pause);
     }
 
-    /// Steps and waits until there is something to tell, at most so long.
+    /// Steps and waits until there is an event, for `at_most` of real time.
     pub fn next_event(&mut self, at_most: StdDuration) -> Option<SessionEvent> {
         let deadline = Instant::now() + at_most;
         loop {
@@ -104,13 +152,13 @@ impl<V: View> Session<V> {
         }
     }
 
-    /// What has happened to the session, oldest first. The newest 1024 wait to be pulled;
-    /// [`missed_events`](Self::missed_events) tells whether there were more.
+    /// The oldest event that the app has not pulled yet. The newest 1024 events wait;
+    /// [`missed_events`](Self::missed_events) counts those that were dropped.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
         self.events.pop_front()
     }
 
-    /// How many events were dropped because 1024 newer ones were not pulled either.
+    /// The number of events that were dropped because 1024 newer ones were waiting.
     pub fn missed_events(&self) -> u64 {
         self.missed
     }
@@ -130,14 +178,14 @@ impl<V: View> Session<V> {
         }
     }
 
-    /// Makes a new connection at once; see [`Client::reconnect`](teatime_session::Client::reconnect).
+    /// Drops the connection and makes a new one now; see [`Client::reconnect`](crate::Client::reconnect).
     pub fn reconnect(&mut self) {
         self.driver.reconnect();
         let now = self.driver.clock();
         self.take_events(now);
     }
 
-    /// Leaves for good: the view is detached, the others see the exit. Does nothing the second
+    /// Leaves for good: detaches the view, and the other participants see the exit. Does nothing the second
     /// time.
     pub fn leave(&mut self) {
         self.driver.leave();
@@ -150,7 +198,7 @@ impl<V: View> Session<V> {
         self.view.get()
     }
 
-    /// Runs something with the view and what a view can do; none while there is no view.
+    /// Runs `run` with the view and its context. `None` without a view.
     pub fn with_view<R>(
         &mut self,
         run: impl FnOnce(&mut V, &mut ViewContext<'_, V>) -> R,
@@ -161,7 +209,7 @@ impl<V: View> Session<V> {
         result
     }
 
-    /// Sends an event to the models of all participants; see [`Client::publish`].
+    /// Sends an event to the models of all participants; see [`Client::publish`](crate::Client::publish).
     pub fn publish(
         &mut self,
         scope: &str,
@@ -171,110 +219,14 @@ impl<V: View> Session<V> {
         self.driver.publish(scope, event, data)
     }
 
-    /// Asks for a vote of all participants on their state hash. The answers come as events.
+    /// Asks all participants to vote on their state hash; see [`Driver::request_vote`].
     pub fn request_vote(&mut self) -> Result<(), PublishError> {
         self.driver.request_vote()
-    }
-
-    /// Writes all that goes into the model from now on into a file, which must not be there; from the
-    /// join on if this comes before the first [`step`](Self::step). See [`recording`](crate::recording).
-    ///
-    /// # Errors
-    /// What the operating system says to making the file, and that something is being recorded.
-    #[cfg(feature = "recording")]
-    pub fn record(&mut self, path: &Path) -> io::Result<()> {
-        self.driver.record(path)
-    }
-
-    /// Ends the recording, and says what there is of it; nothing if there is none.
-    ///
-    /// # Errors
-    /// What the operating system said to writing it. What was written by then can be read.
-    #[cfg(feature = "recording")]
-    pub fn stop_recording(&mut self) -> io::Result<Recorded> {
-        self.driver.stop_recording()
-    }
-
-    /// Why the recording has come to an end by itself, if it has.
-    #[cfg(feature = "recording")]
-    pub fn recording_error(&self) -> Option<&io::Error> {
-        self.driver.recording_error()
-    }
-
-    /// What has led to where the model stands, for a report of what goes wrong; see
-    /// [`Client::recording`](teatime_session::Client::recording).
-    pub fn recording(&self) -> Option<Recording> {
-        self.driver.client().recording()
     }
 
     /// The root model, while there is one.
     pub fn model(&self) -> Option<&V::Model> {
         self.vm()?.root::<V::Model>()
-    }
-
-    /// The whole model, to read any part of it.
-    pub fn vm(&self) -> Option<&Vm> {
-        self.driver.client().vm()
-    }
-
-    /// The state machine behind this session, to ask what is not offered here.
-    pub fn client(&self) -> &Client {
-        self.driver.client()
-    }
-
-    /// Identity of the session.
-    pub fn id(&self) -> SessionId {
-        self.driver.client().session_id()
-    }
-
-    /// Identity of this view.
-    pub fn view_id(&self) -> ViewId {
-        self.driver.client().view_id()
-    }
-
-    /// How the session stands with its reflector.
-    pub fn connection_state(&self) -> ConnectionState {
-        self.driver.client().connection_state()
-    }
-
-    /// For how long the connection has been broken.
-    pub fn reconnecting_for(&self) -> Option<StdDuration> {
-        self.driver.reconnecting_for()
-    }
-
-    /// Why the session has failed, if it has.
-    pub fn failure(&self) -> Option<&DisconnectReason> {
-        self.driver.client().failure()
-    }
-
-    /// How far the catch-up is, from 0 to 1.
-    pub fn progress(&self) -> f32 {
-        self.driver.client().progress()
-    }
-
-    /// Whether the model is up to date with the reflector.
-    pub fn synced(&self) -> bool {
-        self.driver.client().is_synced()
-    }
-
-    /// Round trips to the reflector.
-    pub fn round_trips(&self) -> RoundTrips {
-        self.driver.client().round_trips()
-    }
-
-    /// The session time up to which the model has been simulated.
-    pub fn now(&self) -> Time {
-        self.driver.client().now()
-    }
-
-    /// The newest session time that the reflector has told.
-    pub fn external_now(&self) -> Time {
-        self.driver.client().external_now()
-    }
-
-    /// An estimate of the session time at this moment.
-    pub fn extrapolated_now(&self) -> Time {
-        self.driver.extrapolated_now()
     }
 }
 

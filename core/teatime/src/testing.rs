@@ -1,12 +1,12 @@
-//! Finds what would make participants differ, before they do.
+//! Tests for models: they find the bugs by which participants would diverge.
 //!
-//! A [`SyncTest`] plays inputs that a test gives, one by one, on two virtual machines, one of which comes fresh
-//! from a snapshot after each.
+//! A [`SyncTest`] plays the inputs of a test, one by one, on two virtual machines. One of them is restored from a snapshot
+//! after each input.
 //!
-//! With the feature `testing`, for which an app has `teatime` among its `dev-dependencies` once more, a
-//! `Simulation` plays whole sessions: several clients that join and exit on bad lines, cuts,
-//! partitions, slow readers, late joins, a reflector that crashes and comes back, in virtual time from a seed; all of it
-//! under the sync test. What users do is given as actions:
+//! With the feature `testing`, a `Simulation` plays whole sessions in virtual time from a seed: several clients that join
+//! and exit on bad connections, cuts, partitions, slow readers, late joins, a reflector that crashes and restarts. All of
+//! it runs under the sync test. An app lists `teatime` with this feature in its `dev-dependencies`. The actions of users
+//! are closures:
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -37,10 +37,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # A bug that it finds
+//! # A bug that a simulation finds
 //!
-//! Each `HashMap` of the standard library has an order of its own. A model that hands that order on to its state
-//! works in every ordinary test, and comes apart for its users:
+//! Each `HashMap` of the standard library has its own order. A model whose state depends on that order passes every
+//! ordinary test, and diverges for its users:
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -80,8 +80,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What it says is the first event after which it matters, what one participant has there and what the other, how to
-//! run that seed again, and what is left of it after everything that is not needed was taken away:
+//! The report names the first event after which the states differ, both contents, how to run that seed again, and the
+//! smallest plan that still fails:
 //!
 //! ```text
 //! seed 1 of the simulation of org.example.poll fails
@@ -95,10 +95,12 @@
 //!    0.273 s  participant 1 publishes poll/vote
 //! ```
 //!
-//! The same is in `examples/planted_bug.rs`. With `core/vm/clippy.toml` clippy refuses such a map before it is
-//! run.
+//! `examples/planted_bug.rs` has the same model. With `core/vm/clippy.toml`, clippy refuses such a map before it runs.
 
 pub use teatime_vm::testing::{Difference, SyncError, SyncTest};
 
 #[cfg(feature = "testing")]
-pub use teatime_simulator::*;
+pub use teatime_simulator::{
+    Clash, Dice, End, Event, Failure, Fault, Invariant, Keeps, Pace, Plan, Simulation, Summary,
+    User, Verdict, Violation, What,
+};

@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration as StdDuration;
 
 use serde::Serialize;
@@ -9,29 +10,61 @@ use serde::de::DeserializeOwned;
 use teatime_session::{Client, Delivery, Handling, PublishError, Receipt, SubscriptionId};
 use teatime_vm::{Handle, Model, Payload, Time, ViewId, Vm};
 
-/// A view of a session. It is built once the model has caught up and has processed this client's
-/// own join, so it can set itself up completely from what it reads; it never sees the events of
-/// that join. When a reconnect was not seamless it is detached and a new one is built.
+/// A view of a session: what a front end shows of the model.
+///
+/// The session builds the view when the model has caught up and has processed this client's own join. So the
+/// view sets itself up from what it reads, and never sees the events of that join. After a reconnect that
+/// was not seamless, the session detaches the view and builds a new one.
+///
+/// ```
+/// # use std::sync::mpsc::Sender;
+/// # use teatime::{Cx, Handling, View, ViewContext, handlers, model};
+/// # #[model]
+/// # struct Counter { count: u64 }
+/// # #[handlers]
+/// # impl Counter { fn init(_: &mut Cx<Self>, _: &()) -> Self { Self { count: 0 } } }
+/// struct CounterView;
+///
+/// impl View for CounterView {
+///     type Model = Counter;
+///     /// Where the window hears of changes. `Session::join_with` hands it in.
+///     type Args = Sender<u64>;
+///
+///     fn attach(cx: &mut ViewContext<'_, Self>, window: &mut Self::Args) -> Self {
+///         let _ = window.send(cx.model().count);
+///         let window = window.clone();
+///         cx.subscribe("counter", "changed", Handling::OncePerFrame, move |_, _, count| {
+///             let _ = window.send(count);
+///         });
+///         Self
+///     }
+/// }
+/// ```
 pub trait View: Sized + 'static {
     /// The session's root model.
     type Model: Model;
 
-    /// Builds the view: read the model, subscribe.
-    fn attach(cx: &mut ViewContext<'_, Self>) -> Self;
+    /// The app's own value that [`attach`](Self::attach) receives: a channel, a window, options of the view.
+    /// `()` if it needs none. The session owns it.
+    type Args: 'static;
 
-    /// Called at the end of every frame.
+    /// Builds the view: reads the model, subscribes. `args` is the value that the session was joined with. It
+    /// stays with the session, because a later view needs it again.
+    fn attach(cx: &mut ViewContext<'_, Self>, args: &mut Self::Args) -> Self;
+
+    /// Runs at the end of every frame.
     fn update(&mut self, cx: &mut ViewContext<'_, Self>) {
         let _ = cx;
     }
 
-    /// Called when the view's time is over. Its subscriptions and timers have ended already.
+    /// Runs when the session has lost its model, or was left. The view's subscriptions and timers have ended
+    /// already.
     fn detach(self) {}
 }
 
-/// What a view can do: read the model, publish, subscribe, set timers.
+/// The context of a view: it reads the model, publishes, subscribes and sets timers.
 ///
-/// It offers the model by shared reference only. That a view cannot write is checked by the
-/// compiler:
+/// A view gets the model by shared reference only. The compiler checks that it cannot write:
 ///
 /// ```compile_fail,E0596
 /// # fn acceptance_39_a_view_cannot_write() {}
@@ -46,13 +79,23 @@ pub struct ViewContext<'a, V: View> {
     scheduled: &'a mut Scheduled<V>,
 }
 
+impl<V: View> fmt::Debug for ViewContext<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewContext")
+            .field("view", &self.client.view_id())
+            .field("handlers", &self.scheduled.handlers.len())
+            .field("timers", &self.scheduled.timers.len())
+            .finish_non_exhaustive()
+    }
+}
+
 type Handler<V> = Box<dyn FnMut(&mut V, &mut ViewContext<'_, V>, &Payload)>;
 type TimerHandler<V> = Box<dyn FnOnce(&mut V, &mut ViewContext<'_, V>)>;
 
-/// What a view has asked to be called for.
+/// The handlers and timers that a view has registered.
 struct Scheduled<V: View> {
     handlers: HashMap<SubscriptionId, Option<Handler<V>>>,
-    /// Times on the driver's clock in µs, in no order: a view has few.
+    /// Times on the driver's clock in µs, unordered: a view has few.
     timers: Vec<(u64, TimerHandler<V>)>,
 }
 
@@ -65,10 +108,10 @@ impl<V: View> Default for Scheduled<V> {
 impl<V: View> ViewContext<'_, V> {
     /// The root model.
     pub fn model(&self) -> &V::Model {
-        self.vm().root().expect("the root model of a session is what its view says it is")
+        self.vm().root().expect("a session's root model is the Model of its view")
     }
 
-    /// Any model, if it exists.
+    /// The model behind a handle, if it exists.
     pub fn get<M: Model>(&self, handle: Handle<M>) -> Option<&M> {
         self.vm().get(handle)
     }
@@ -78,13 +121,13 @@ impl<V: View> ViewContext<'_, V> {
         self.client.vm().expect("a view is detached before its model goes")
     }
 
-    /// The id of this view: a key for data, and a scope for events that address one user.
+    /// The id of this view. Models use it as a key, and as the scope of events for one participant.
     pub fn view_id(&self) -> ViewId {
         self.client.view_id()
     }
 
-    /// Listens to a topic; `*` matches every scope or event. The payload is decoded into `T`; an
-    /// event that does not fit is logged and skipped.
+    /// Subscribes to a topic; `*` matches every scope or event. Each payload is decoded into `T`. An event whose
+    /// payload is not a `T` is logged and skipped.
     pub fn subscribe<T: DeserializeOwned + Clone + 'static>(
         &mut self,
         scope: impl AsRef<str>,
@@ -114,7 +157,8 @@ impl<V: View> ViewContext<'_, V> {
         self.scheduled.handlers.remove(&id);
     }
 
-    /// Calls the view once after this time, unless it has been detached by then.
+    /// Calls `handler` once after this real time, unless the view is detached before. Participants do not share
+    /// this timer: a model's timers run in session time, see [`Cx::every`](crate::Cx::every).
     pub fn after(
         &mut self,
         delay: StdDuration,
@@ -124,7 +168,7 @@ impl<V: View> ViewContext<'_, V> {
         self.scheduled.timers.push((self.now.saturating_add(delay), Box::new(handler)));
     }
 
-    /// Sends an event to the models of all participants; see [`Client::publish`].
+    /// Sends an event to the models of all participants; see [`Client::publish`](crate::Client::publish).
     pub fn publish(
         &mut self,
         scope: impl AsRef<str>,
@@ -134,7 +178,7 @@ impl<V: View> ViewContext<'_, V> {
         self.client.publish(self.now, scope.as_ref(), event, data)
     }
 
-    /// Sends an event to the views of this client only; see [`Client::publish_to_views`].
+    /// Sends an event to the views of this client only; see [`Client::publish_to_views`](crate::Client::publish_to_views).
     pub fn publish_to_views(
         &mut self,
         scope: impl AsRef<str>,
@@ -149,42 +193,41 @@ impl<V: View> ViewContext<'_, V> {
         self.client.now()
     }
 
-    /// The newest session time that the reflector has told.
+    /// The newest session time that the reflector has sent.
     pub fn external_now(&self) -> Time {
         self.client.external_now()
     }
 
-    /// An estimate of the session time at this moment.
+    /// An estimate of the session time now.
     pub fn extrapolated_now(&self) -> Time {
         self.client.extrapolated_now(self.now)
     }
 
-    /// A random number of this client, which no model sees.
+    /// A random number of this client. It is not part of the replicated random stream.
     pub fn random_u64(&mut self) -> u64 {
         self.client.random_u64()
     }
 }
 
-/// Keeps a view and calls it.
+/// Owns a view and calls it.
 pub(crate) struct ViewHost<V: View> {
     view: Option<V>,
+    args: V::Args,
     scheduled: Scheduled<V>,
 }
 
-impl<V: View> Default for ViewHost<V> {
-    fn default() -> Self {
-        Self { view: None, scheduled: Scheduled::default() }
-    }
-}
-
 impl<V: View> ViewHost<V> {
+    pub(crate) fn new(args: V::Args) -> Self {
+        Self { view: None, args, scheduled: Scheduled::default() }
+    }
+
     pub(crate) fn get(&self) -> Option<&V> {
         self.view.as_ref()
     }
 
     pub(crate) fn attach(&mut self, client: &mut Client, now: u64) {
         let mut cx = ViewContext { client, now, scheduled: &mut self.scheduled };
-        self.view = Some(V::attach(&mut cx));
+        self.view = Some(V::attach(&mut cx, &mut self.args));
     }
 
     pub(crate) fn detach(&mut self, client: &mut Client) {
@@ -207,7 +250,7 @@ impl<V: View> ViewHost<V> {
         Some(run(view, &mut ViewContext { client, now, scheduled: &mut self.scheduled }))
     }
 
-    /// Everything of a frame after the simulation.
+    /// Runs the part of a frame that follows the simulation.
     pub(crate) fn frame(&mut self, client: &mut Client, now: u64) {
         self.deliver(client, now, Handling::Queued);
         self.deliver(client, now, Handling::OncePerFrame);
@@ -216,7 +259,7 @@ impl<V: View> ViewHost<V> {
         self.with(client, now, V::update);
     }
 
-    /// Hands over all waiting events of one kind, and those that their handlers add.
+    /// Delivers all waiting events with this handling, and those that their handlers add.
     pub(crate) fn deliver(&mut self, client: &mut Client, now: u64, handling: Handling) {
         while self.view.is_some()
             && let Some(delivery) = client.poll_delivery(handling)
@@ -225,7 +268,7 @@ impl<V: View> ViewHost<V> {
             let slot = self.scheduled.handlers.get_mut(&subscription);
             let Some(mut handler) = slot.and_then(Option::take) else { continue };
             self.with(client, now, |view, cx| handler(view, cx, &payload));
-            // Gone if the handler has ended its own subscription.
+            // The slot is gone if the handler has ended its own subscription.
             if let Some(slot) = self.scheduled.handlers.get_mut(&subscription) {
                 *slot = Some(handler);
             }

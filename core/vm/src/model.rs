@@ -132,7 +132,6 @@ impl<M, A: Value, F: Fn(&mut M, &mut Cx<'_, M>, &A) + Copy + 'static> Handler<M,
 
 /// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum QueryError {
     /// The model does not exist: it never did, or was destroyed.
     #[error("model {0} does not exist")]

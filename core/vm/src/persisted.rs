@@ -137,7 +137,6 @@ pub struct PersistedData {
 
 /// Why a model could not persist data. The data persisted before stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum PersistError {
     /// Another model than the root model tried to persist.
     #[error("only the root model may persist data")]

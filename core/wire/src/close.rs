@@ -5,7 +5,6 @@ use std::fmt;
 /// Why the reflector closes a connection. Codes are never reused. Below 4100 the client may try again by itself. From
 /// 4100 on that would end the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum CloseReason {
     /// 1000: the client left.
     Left,

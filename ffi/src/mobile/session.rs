@@ -203,7 +203,7 @@ impl Session {
 
     /// Whether the model has handled a published event.
     pub fn is_applied(&self, receipt: u64) -> Result<bool> {
-        Ok(self.shared.with(|driver| Ok(driver.client().is_applied(Receipt(receipt))))?)
+        Ok(self.shared.with(|driver| Ok(driver.is_applied(Receipt(receipt))))?)
     }
 
     /// Listens to a topic, to every event or only to the newest of a frame.
@@ -231,7 +231,7 @@ impl Session {
         let argument = to_msgpack(argument, format)?;
         let mut answer = Vec::new();
         self.shared.with(|driver| {
-            let asked = driver.client().query(ModelId(model), name, &argument);
+            let asked = driver.query(ModelId(model), name, &argument);
             append_payload(&mut answer, &asked.ok_or_else(no_model)??, format)
         })?;
         Ok(answer)
@@ -240,7 +240,7 @@ impl Session {
     /// The model that is known by a name.
     pub fn well_known(&self, name: &str) -> Result<Option<u64>> {
         Ok(self.shared.with(|driver| {
-            let model = driver.client().vm().ok_or_else(no_model)?;
+            let model = driver.vm().ok_or_else(no_model)?;
             Ok(model.well_known(name).map(|id| id.0))
         })?)
     }
@@ -253,7 +253,7 @@ impl Session {
     /// The hash of this client's state as it stands, as hexadecimal text.
     pub fn state_hash(&self) -> Result<String> {
         Ok(self.shared.with(|driver| {
-            let hash = driver.client().vm().ok_or_else(no_model)?.hash();
+            let hash = driver.vm().ok_or_else(no_model)?.hash();
             let hash = hash.map_err(|error| Failure::new(tea_status::Encoding, error))?;
             Ok(hash.to_string())
         })?)
@@ -261,12 +261,12 @@ impl Session {
 
     /// The session time in µs up to which the model has been simulated.
     pub fn now_us(&self) -> Result<u64> {
-        Ok(self.shared.with(|driver| Ok(driver.client().now().as_micros()))?)
+        Ok(self.shared.with(|driver| Ok(driver.now().as_micros()))?)
     }
 
     /// The newest session time in µs that the reflector has told.
     pub fn external_now_us(&self) -> Result<u64> {
-        Ok(self.shared.with(|driver| Ok(driver.client().external_now().as_micros()))?)
+        Ok(self.shared.with(|driver| Ok(driver.external_now().as_micros()))?)
     }
 
     /// An estimate of the session time in µs at this moment.
@@ -276,12 +276,12 @@ impl Session {
 
     /// Identity of the session, as hexadecimal text.
     pub fn session_id(&self) -> Result<String> {
-        Ok(self.shared.with(|driver| Ok(driver.client().session_id().to_string()))?)
+        Ok(self.shared.with(|driver| Ok(driver.session_id().to_string()))?)
     }
 
     /// Identity of this view, as hexadecimal text.
     pub fn view_id(&self) -> Result<String> {
-        Ok(self.shared.with(|driver| Ok(driver.client().view_id().to_string()))?)
+        Ok(self.shared.with(|driver| Ok(driver.view_id().to_string()))?)
     }
 
     /// The badge of the session, such as `#a0b1c2/#d3e4f5 tokim`.
@@ -291,12 +291,12 @@ impl Session {
 
     /// How the session stands with its reflector.
     pub fn connection(&self) -> Result<tea_connection> {
-        Ok(self.shared.with(|driver| Ok(driver.client().connection_state().into()))?)
+        Ok(self.shared.with(|driver| Ok(driver.connection_state().into()))?)
     }
 
     /// Fails with the reason why the session has given up, if it has.
     pub fn check(&self) -> Result<()> {
-        Ok(self.shared.with(|driver| match driver.client().failure() {
+        Ok(self.shared.with(|driver| match driver.failure() {
             Some(reason) => Err(Failure::new(of_disconnect(reason), reason)),
             None => Ok(()),
         })?)
@@ -304,28 +304,28 @@ impl Session {
 
     /// How far the catch-up is, from 0 to 1.
     pub fn progress(&self) -> Result<f32> {
-        Ok(self.shared.with(|driver| Ok(driver.client().progress()))?)
+        Ok(self.shared.with(|driver| Ok(driver.progress()))?)
     }
 
     /// Whether the model is up to date with the reflector.
     pub fn synced(&self) -> Result<bool> {
-        Ok(self.shared.with(|driver| Ok(driver.client().is_synced()))?)
+        Ok(self.shared.with(|driver| Ok(driver.is_synced()))?)
     }
 
     /// Whether the root model has persisted something that the reflector has not stored yet.
     pub fn has_unpersisted(&self) -> Result<bool> {
-        Ok(self.shared.with(|driver| Ok(driver.client().has_unpersisted()))?)
+        Ok(self.shared.with(|driver| Ok(driver.has_unpersisted()))?)
     }
 
     /// The newest version of the app that is known to be used in this room, if it is newer than this one.
     pub fn newer_version(&self) -> Result<Option<u32>> {
-        Ok(self.shared.with(|driver| Ok(driver.client().newer_version()))?)
+        Ok(self.shared.with(|driver| Ok(driver.newer_version()))?)
     }
 
     /// The views that there are, in the order in which they came, as hexadecimal text.
     pub fn views(&self) -> Result<Vec<String>> {
         Ok(self.shared.with(|driver| {
-            let model = driver.client().vm().ok_or_else(no_model)?;
+            let model = driver.vm().ok_or_else(no_model)?;
             Ok(model.views().map(|view| view.to_string()).collect())
         })?)
     }

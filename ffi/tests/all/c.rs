@@ -1,4 +1,4 @@
-//! What C programs see: the header, the installed package, the tests in C, the clients in C.
+//! Teatime for C programs: the header, the installed package, the tests in C, the clients in C.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use teatime_tests::program::Program;
 const HEADER: &str = include_str!("../../../bindings/c/include/teatime.h");
 
 /// Runs a program and fails at any error that valgrind finds: wrong access, leak, or a status that
-/// is not 0. What is still reachable at the end is no leak: threads of the runtime keep it.
+/// is not 0. Memory that is still reachable at the end is not a leak: threads of the runtime hold it.
 fn run_in_valgrind(program: &Path) {
     let leaks = "definite,indirect";
     let mut command = Command::new("valgrind");
@@ -40,12 +40,12 @@ fn build_test(name: &str, kind: &str, flags: &[&str]) -> PathBuf {
     program
 }
 
-/// Where a test in C reports what it did, for the matrix of what works in which language.
+/// The report of a test in C, for the support matrix.
 fn report(name: &str) -> PathBuf {
     let folder = target().join("reports/c");
     fs::create_dir_all(&folder).expect("the target directory can be written");
     let report = folder.join(format!("{name}.xml"));
-    // One that is there already is not written again.
+    // An existing report is not overwritten.
     let _ = fs::remove_file(&report);
     report
 }
@@ -157,8 +157,8 @@ fn all_tests_in_c_are_clean_under_the_sanitizers() {
         run(Command::new(program)
             .env("CMOCKA_MESSAGE_OUTPUT", "xml")
             .env("CMOCKA_XML_FILE", &report));
-        assert!(report.is_file(), "there is no {}", report.display());
-        // The library itself is not instrumented: what it does without telling pthread is left out.
+        assert!(report.is_file(), "{} is missing", report.display());
+        // The library itself is not instrumented, so valgrind misses its locks. These reports are suppressed.
         run(Command::new(build_test(name, "thread", &["-fsanitize=thread"]))
             .env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1"));
     }

@@ -12,7 +12,7 @@ fn table() -> Table {
     tea_status::VARIANTS.iter().map(|code| (code.name().to_owned(), *code as i32)).collect()
 }
 
-/// What `entry` makes of the lines of a source.
+/// The results of `entry` for the lines of a source.
 fn read<'a>(source: &'a str, entry: impl Fn(&'a str) -> Option<(String, &'a str)>) -> Table {
     let entries = source.lines().filter_map(|line| {
         let (name, number) = entry(line.trim())?;

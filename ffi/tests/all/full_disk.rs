@@ -1,5 +1,5 @@
-//! A reflector whose disk is full is told in C, and to Swift and Kotlin. The one that comes with the library keeps
-//! nothing on a disk, so this is not among the tests in these languages.
+//! C, Swift and Kotlin report a reflector whose disk is full. The reflector of the library keeps
+//! nothing on a disk, so the tests in these languages cannot show this.
 
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
@@ -8,10 +8,19 @@ use serde::{Deserialize, Serialize};
 use teatime::persisted::{NoPrevious, Persisted};
 use teatime::server::{ReflectorConfig, Server, ServerConfig, SharedStorage};
 use teatime::{Cx, handlers, model};
-use teatime_ffi::*;
+use teatime_ffi::app::{export_app, tea_app, tea_app_free};
+use teatime_ffi::config::{tea_config_free, tea_config_new};
+use teatime_ffi::event::{tea_event_kind, tea_session_poll};
+use teatime_ffi::payload::{tea_format, tea_payload};
+use teatime_ffi::session::{
+    tea_session, tea_session_free, tea_session_has_unpersisted, tea_session_join,
+    tea_session_publish, tea_session_step, tea_session_wait,
+};
+use teatime_ffi::status::tea_status;
+use teatime_ffi::text::tea_str;
 use teatime_store::{Config, MemoryDisk, MemoryStore, Shared};
 
-/// Longer than anything here takes.
+/// Longer than any step here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize)]
@@ -26,7 +35,7 @@ impl Persisted for Saved {
     }
 }
 
-/// Persists far more than it is told.
+/// Persists far more than it is asked to.
 #[model(id = "board", version = 1)]
 struct Board {}
 
@@ -47,7 +56,7 @@ fn app() -> *mut tea_app {
     export_app(app.expect("it is sound"))
 }
 
-/// A reflector on a disk on which only little has room, and that disk.
+/// A reflector on a nearly full disk, and that disk.
 fn full() -> (Server, MemoryDisk) {
     let disk = MemoryDisk::default();
     let store = MemoryStore::open(disk.clone(), Config::default()).expect("it is new");
@@ -71,7 +80,7 @@ fn json(text: &str) -> tea_payload {
     tea_payload { ptr: text.as_ptr(), len: text.len(), format: tea_format::Json as i32 }
 }
 
-/// Steps until an event of this kind comes; its status and its message.
+/// Steps until an event of this kind comes, and returns its status and message.
 fn wait_for(session: *mut tea_session, kind: tea_event_kind) -> (tea_status, String) {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -106,7 +115,7 @@ fn wait_for(session: *mut tea_session, kind: tea_event_kind) -> (tea_status, Str
 fn unpersisted(session: *mut tea_session) -> bool {
     let mut unpersisted = false;
     // SAFETY: it is alive.
-    ok(unsafe { tea_session_unpersisted(session, &raw mut unpersisted) });
+    ok(unsafe { tea_session_has_unpersisted(session, &raw mut unpersisted) });
     unpersisted
 }
 
@@ -122,7 +131,7 @@ fn a_full_disk_of_the_reflector_is_told_in_c_until_there_is_room() {
     }
     wait_for(session, tea_event_kind::ViewReady);
     let swell = json("\"ab\"");
-    // SAFETY: as above; nobody wants the receipt.
+    // SAFETY: as above; the receipt may be NULL.
     ok(unsafe { tea_session_publish(session, text("board"), text("swell"), swell, null_mut()) });
     let (status, message) = wait_for(session, tea_event_kind::NotPersisted);
     assert_eq!(status, tea_status::NotStored);
@@ -131,7 +140,7 @@ fn a_full_disk_of_the_reflector_is_told_in_c_until_there_is_room() {
     disk.set_capacity(None);
     wait_for(session, tea_event_kind::Persisted);
     assert!(!unpersisted(session));
-    // SAFETY: nobody uses them any more.
+    // SAFETY: they are not used again.
     unsafe {
         ok(tea_session_free(session));
         ok(tea_config_free(config));

@@ -1,4 +1,4 @@
-//! The objects for Swift and Kotlin do what the C functions do.
+//! The objects for Swift and Kotlin behave like the C functions.
 
 #![cfg(feature = "uniffi")]
 
@@ -13,9 +13,11 @@ use teatime_ffi::mobile::{
     App, CallError, Event, JoinOptions, Link, Reflector, Session, Transfer, Waker, convert,
     make_link, parse_link, qr_code,
 };
-use teatime_ffi::{tea_connection as Connection, tea_format as Format, tea_status};
+use teatime_ffi::payload::tea_format as Format;
+use teatime_ffi::session::tea_connection as Connection;
+use teatime_ffi::tea_status;
 
-/// Longer than anything here takes.
+/// Longer than any step here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Bell(Sender<()>);
@@ -61,19 +63,19 @@ fn join_app(app: &App, options: &JoinOptions) -> Phone {
 }
 
 impl Phone {
-    /// Steps whenever the bell rings, until an event is what is wanted.
+    /// Steps whenever the bell rings, until an event matches.
     fn wait_for(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             self.session.step(200_000).expect("it is alive");
-            // One at a time: what follows is for whoever waits next.
+            // One at a time: later events are for the next wait.
             while let Some(event) = self.session.poll(Format::Json, 1).expect("it is alive").pop() {
                 if wanted(&event) {
                     return event;
                 }
             }
             let due = self.session.next_due_us().expect("it is alive").map(Duration::from_micros);
-            // Whether it rang or the time has come: a step is worthwhile.
+            // The bell rang or the time came. Either way a step has work to do.
             let _ = self.bell.recv_timeout(due.unwrap_or(PATIENCE).min(PATIENCE));
         }
         panic!("no {what}");
@@ -134,7 +136,7 @@ fn two_phones_chat_vote_and_leave() {
 }
 
 #[test]
-fn acceptance_12_reconnecting_by_hand_loses_nothing_and_nobody_exits() {
+fn acceptance_12_reconnecting_by_hand_loses_no_event_and_causes_no_exit() {
     let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
     let url = reflector.url().expect("it is alive");
     let (phone, other) = (join(&options(&url)).ready(), join(&options(&url)).ready());
@@ -143,7 +145,7 @@ fn acceptance_12_reconnecting_by_hand_loses_nothing_and_nobody_exits() {
     other.session.subscribe("input", "newPost", false).expect("it is alive");
     let before = views(&other);
     phone.session.reconnect().expect("it is alive");
-    // While the line is down both of them say something.
+    // Both publish while the connection is broken.
     for (who, text) in [(&phone, "one"), (&other, "two")] {
         let post = format!("{{\"text\":\"{text}\"}}");
         let sent = who.session.publish("input", "newPost", post.as_bytes(), Format::Json);
@@ -168,14 +170,14 @@ fn acceptance_12_reconnecting_by_hand_loses_nothing_and_nobody_exits() {
             who.session.step(200_000).expect("it is alive");
             for event in who.session.poll(Format::Json, 100).expect("it is alive") {
                 let seen = matches!(&event, Event::Published { scope, .. } if scope == "viewInfo");
-                assert!(!seen, "somebody came or went: {event:?}");
+                assert!(!seen, "unexpected join or exit: {event:?}");
             }
         }
     }
     assert_eq!(views(&other), before);
 }
 
-/// Waits until a transfer is over, whenever its bell rings.
+/// Waits until a transfer is over, and checks whenever its bell rings.
 fn end_of(transfer: &Transfer) -> Result<Vec<u8>, CallError> {
     let (sender, bell) = mpsc::channel();
     transfer.set_waker(Some(Box::new(Bell(sender)))).expect("it is alive");
@@ -201,10 +203,10 @@ fn blobs_come_and_go_beside_a_session() {
     assert!(sessions[1].owns_blob(&handle).expect("a handle"));
     let fetched = sessions[1].fetch_bytes(&handle).expect("it begins");
     assert!(end_of(&fetched).expect("it is fetched") == content);
-    let cut = sessions[1].fetch_bytes(&handle[1..]).err().expect("it is no handle");
+    let cut = sessions[1].fetch_bytes(&handle[1..]).err().expect("an incomplete handle is refused");
     assert_eq!(status(cut), tea_status::BadBlobHandle);
     let nowhere = sessions[1].fetch_file(&handle, "/dev/null/nowhere").expect("it begins");
-    assert_eq!(status(end_of(&nowhere).expect_err("there is no folder")), tea_status::Io);
+    assert_eq!(status(end_of(&nowhere).expect_err("the folder does not exist")), tea_status::Io);
     let cancelled = sessions[1].store_bytes(&content[1..]).expect("it begins");
     cancelled.cancel().expect("it is alive");
     assert_eq!(status(end_of(&cancelled).expect_err("it ends")), tea_status::Cancelled);
@@ -231,7 +233,7 @@ thread_local! {
     static ERRS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Adds, and one too much where it errs.
+/// Adds, and adds one too much where it errs.
 #[model(id = "sum", version = 1)]
 struct Sum {
     sum: u64,
@@ -255,7 +257,7 @@ fn one_that_errs_is_told_where_the_evidence_is_or_why_there_is_none() {
     let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
     let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("evidence of phones");
     let kept = kept.to_str().expect("UTF-8").to_owned();
-    // The last of them is told nothing, and writes nothing.
+    // The last of them gets no event, and writes nothing.
     for directory in [Some(kept.clone()), Some("/dev/null/nowhere".to_owned()), None] {
         let options = JoinOptions {
             name: format!("{directory:?}"),
@@ -279,7 +281,7 @@ fn one_that_errs_is_told_where_the_evidence_is_or_why_there_is_none() {
         let deadline = Instant::now() + PATIENCE;
         let mut told = None;
         while told.is_none() {
-            assert!(Instant::now() < deadline, "nobody is told");
+            assert!(Instant::now() < deadline, "no waker was called");
             for phone in &phones {
                 phone.session.step(10_000).expect("it is alive");
                 let events = phone.session.poll(Format::Json, 100).expect("it is alive");

@@ -1,13 +1,29 @@
-//! The simulator's runs with a ledger that is reached through the C ABI: whatever a model written in C does
-//! crosses it in both directions, under every fault. The functions for sessions have a network of their own,
-//! which cannot be simulated: the tests of clients cut, stop and kill what they are connected to.
+//! The simulator's runs with a ledger behind the C ABI. All calls of a model in C cross it in both directions, under every
+//! fault. The functions for sessions use a real network, which cannot be simulated: the tests of clients cut connections and
+//! stop or kill reflectors instead.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 
-use teatime::testing::{Plan, play};
-use teatime_ffi::*;
+use teatime_ffi::app::{import_app, tea_app_add_model, tea_app_free, tea_app_new};
+use teatime_ffi::cx::{
+    tea_cx, tea_cx_future, tea_cx_publish, tea_cx_random, tea_cx_random_below, tea_cx_sender,
+    tea_cx_subscribe, tea_cx_subscribe_presence, tea_cx_view_count,
+};
+use teatime_ffi::ids::tea_view_id;
+use teatime_ffi::math::{tea_math_atan2, tea_math_sin};
+use teatime_ffi::model::tea_model;
+use teatime_ffi::payload::{
+    tea_format, tea_payload, tea_payload_bytes, tea_payload_enter, tea_payload_f64,
+    tea_payload_get, tea_payload_next, tea_payload_u64,
+};
+use teatime_ffi::status::tea_status;
+use teatime_ffi::text::tea_str;
+use teatime_ffi::value::{
+    tea_value, tea_value_put_array, tea_value_put_bytes, tea_value_put_f64, tea_value_put_u64,
+};
+use teatime_simulator::{Plan, play};
 use teatime_tests::ledger;
 use teatime_tests::play::Books;
 
@@ -87,7 +103,7 @@ unsafe extern "C" fn handle(
     handler: u16,
     argument: tea_payload,
 ) -> i32 {
-    // SAFETY: it is what `init` or `load` made, and nobody else has it now.
+    // SAFETY: `init` or `load` made it, and no other code uses it now.
     let ledger = unsafe { &mut *model.cast::<Ledger>() };
     let random = || {
         let mut number = 0.0;

@@ -1,4 +1,4 @@
-//! What tests in C see of the simulator: the header, the installed library, and that it finds what is planted.
+//! The simulator for tests in C: the header, the installed library, and the planted bugs that it finds.
 
 use crate::support;
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ fn the_library_for_tests_exports_what_the_other_one_does_and_the_simulator() {
     let dynamic = ["-D", "--defined-only"];
     assert_eq!(symbols(&dynamic, &lib.join("libteatime-testing.so")), all);
     assert_eq!(symbols(&["-g", "--defined-only"], &lib.join("libteatime-testing.a")), all);
-    // What is shipped has none of it.
+    // The shipped library has no part of the simulator.
     assert_eq!(symbols(&dynamic, &lib.join("libteatime.so")), shipped);
     let so_name = run(Command::new("readelf").arg("-d").arg(lib.join("libteatime-testing.so")));
     assert!(so_name.contains("[libteatime-testing.so.0.1]"), "{so_name}");
@@ -98,11 +98,11 @@ fn models_in_c_are_simulated_and_what_is_planted_in_them_is_found() {
     run(Command::new(build("teatime-testing", &address))
         .env("CMOCKA_MESSAGE_OUTPUT", "xml")
         .env("CMOCKA_XML_FILE", &report));
-    assert!(report.is_file(), "there is no {}", report.display());
+    assert!(report.is_file(), "{} is missing", report.display());
     run(&mut Command::new(build("teatime-testing-static", &[])));
 }
 
-/// What a project's CMakeLists.txt says of its test.
+/// A project's CMakeLists.txt with its test.
 const PROJECT: &str = "cmake_minimum_required(VERSION 3.16)
 project(poll LANGUAGES C)
 # What a project calls so must not be taken for a name of the package's own.
@@ -117,7 +117,7 @@ foreach(kind teatime-testing teatime-testing-static)
 endforeach()
 ";
 
-/// A program that is told that there are no actions, if its libraries are in order; and fails otherwise.
+/// A program that succeeds if the library reports that the simulation has no actions.
 const PROGRAM: &str = r#"#include <stdio.h>
 #include <string.h>
 #include <teatime_testing.h>
@@ -162,7 +162,7 @@ fn a_project_of_cmake_links_the_library_for_tests_where_it_is_installed() {
     }
 }
 
-/// What libteatime gives out libteatime-testing does not know: that is told as what it is.
+/// libteatime-testing detects handles of libteatime, and says so.
 #[test]
 fn a_program_with_both_libraries_is_told_so() {
     let source = scratch("both.c");
@@ -179,7 +179,7 @@ fn a_program_with_both_libraries_is_told_so() {
     assert_eq!(status, "102\n");
     assert!(why.contains("libteatime-testing has not made this app"), "{why}");
     assert!(why.contains("has libteatime in it besides"), "{why}");
-    // Here whichever comes first serves all calls: no two of them meet.
+    // Here the library that comes first serves all calls.
     let other_way = said("teatime-testing teatime", "both-the-other-way");
     assert_eq!(other_way, ("308\n".to_owned(), String::new()));
 }

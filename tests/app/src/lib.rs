@@ -5,7 +5,7 @@ mod board;
 
 use teatime::persisted::Persisted;
 use teatime::{App, AppBuilder};
-pub use teatime_ffi::*;
+use teatime_ffi::{export_app, tea_app};
 
 use board::{BoardV1, BoardV2, BoardV3, BoardV3Mended, First, Second, Third};
 

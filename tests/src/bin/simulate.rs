@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use teatime::testing::{Bug, Campaign, How, Plan};
+use teatime_simulator::{Bug, Campaign, How, Plan};
 use teatime_tests::play::Books;
 
 /// Plays seeds in the simulator, and makes those that fail small.

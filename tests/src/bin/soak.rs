@@ -153,7 +153,7 @@ fn play_room(room: &mut [Participant], age: u64, played: &mut Played) {
             // Fails without a connection.
             let _ = one.driver.request_vote();
         }
-        if turn.is_multiple_of(4) && one.driver.client().is_synced() {
+        if turn.is_multiple_of(4) && one.driver.is_synced() {
             let entry = Entry { number: one.number + 1 };
             match one.driver.publish("ledger", "enter", &entry) {
                 Ok(_) => {

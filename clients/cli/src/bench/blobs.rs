@@ -179,7 +179,7 @@ fn round_trips(driver: &mut Driver, number: usize) -> Result<Vec<f64>, Failure> 
             driver.step(Duration::from_millis(100));
             while driver.poll_event().is_some() {}
             match sent {
-                Ok(receipt) if !driver.client().is_applied(receipt) => {}
+                Ok(receipt) if !driver.is_applied(receipt) => {}
                 Ok(_) => {
                     times.push(started.elapsed().as_secs_f64() * 1e3);
                     break;

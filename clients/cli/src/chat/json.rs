@@ -166,7 +166,7 @@ fn tell_divergence(divergence: &Divergence) -> Result<(), Failure> {
 fn joined(room: &Room) -> Value {
     json!({
         "event": "joined",
-        "session_id": room.session().id().to_string(),
+        "session_id": room.session().session_id().to_string(),
         "view_id": room.session().view_id().to_string(),
         "nickname": room.nickname(),
         "participants": room.model().map(|model| model.participants()),

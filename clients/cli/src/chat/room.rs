@@ -103,7 +103,7 @@ impl Room {
 
     /// Whether everything that was asked for has been done and has come back.
     pub(crate) fn is_settled(&self) -> bool {
-        let applied = |receipt| self.session.client().is_applied(receipt);
+        let applied = |receipt| self.session.is_applied(receipt);
         self.waiting.is_empty() && self.last_sent.is_none_or(applied)
     }
 
@@ -165,7 +165,7 @@ impl Room {
     }
 
     pub(crate) fn badge(&self) -> Badge {
-        Badge::of(&self.session.id())
+        Badge::of(&self.session.session_id())
     }
 
     pub(crate) fn link(&self) -> String {
@@ -200,6 +200,6 @@ pub(crate) fn fault_kept(kept: &Result<std::path::PathBuf, String>) -> String {
 }
 
 fn join(config: &Config, url: &str, waker: &Waker) -> Result<Session<ChatView>, Failure> {
-    Session::join_with_waker(config.clone(), url, waker.clone())
+    Session::join_with_waker(config.clone(), url, (), waker.clone())
         .map_err(|error| Failure::Usage(error.to_string()))
 }

@@ -17,8 +17,8 @@ fn newer(url: &str) -> Driver {
     let config = Config::new(app, "versions", &ChatOptions::default()).expect("it is sound");
     let mut driver = Driver::join(config, url, Arc::new(|| {})).expect("the address is right");
     let until = Instant::now() + Duration::from_secs(20);
-    while driver.client().connection_state() != ConnectionState::Live {
-        assert!(Instant::now() < until, "{:?}", driver.client().connection_state());
+    while driver.connection_state() != ConnectionState::Live {
+        assert!(Instant::now() < until, "{:?}", driver.connection_state());
         driver.wait(Duration::from_millis(5));
         driver.step(Duration::from_millis(50));
         while driver.poll_event().is_some() {}

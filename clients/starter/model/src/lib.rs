@@ -3,9 +3,9 @@
 mod model;
 
 pub use model::{Count, Tally};
-// All that the packages for Swift and Kotlin call.
-pub use teatime_ffi::*;
+use teatime_ffi::{export_app, tea_app};
 
+// All that the packages for Swift and Kotlin call.
 teatime_ffi::uniffi_reexport_scaffolding!();
 
 /// The app: its id, and the model that every session begins with.

@@ -152,7 +152,7 @@ fn who_keeps_no_blobs_is_told_at_once() {
     let server = std::thread::spawn(move || {
         for (status, times) in statuses {
             for _ in 0..times {
-                let (mut stream, _) = listener.accept().expect("somebody comes");
+                let (mut stream, _) = listener.accept().expect("the client connects");
                 let mut request = Vec::new();
                 while !request.ends_with(b"\r\n\r\n") {
                     let mut byte = [0];

@@ -1,4 +1,4 @@
-//! The thread that serves blob connections: the disk, and bulk, are here and nowhere else.
+//! The thread that serves blob connections. Disk access for blobs and bulk transfers happen on this thread only.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -21,33 +21,33 @@ use super::news::News;
 use super::stream::Stream;
 use super::worker::Arrived;
 
-/// Most blob connections: each may have a chunk on its way in, and one on its way out.
+/// The most blob connections. Each may have a chunk on its way in, and one on its way out.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Who has not said by then what he wants, or has asked for nothing for so long when others want to come in, makes
-/// room.
+/// A connection without a request for this long is closed if it never made one, or if another client needs the room.
 const IDLE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
-/// Who has asked for nothing for so long, or has not taken what he asked for, comes back.
+/// A connection without a request for this long, or which does not take its reply for this long, is closed. The client
+/// comes back when it needs to.
 const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
-/// So long that it shows what has come already.
+/// Long enough to read what has arrived already.
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How often it is looked for what nobody needs.
+/// How often unused blobs are deleted.
 const COLLECT_EVERY: Duration = Duration::from_secs(600);
 
-/// What a read fills: two of the largest frames, so that the rest of one fits behind another.
+/// The size of the read buffer: two of the largest frames, so that the rest of one fits behind another.
 const BUFFER: usize = 2 * (MAX_BLOB_FRAME + 16);
 
-/// Where a server keeps blobs.
+/// The storage of a server's blobs.
 #[derive(Clone)]
 pub struct SharedBlobs {
     vault: Arc<Mutex<Vault<Box<dyn ChunkFiles>>>>,
-    /// When it was opened, and that in seconds since 1970.
+    /// When it was opened, also in seconds since 1970.
     opened: (Instant, u64),
     sessions: Option<Arc<Sessions>>,
 }
@@ -55,19 +55,16 @@ pub struct SharedBlobs {
 type Sessions = dyn Fn() -> HashSet<SessionId> + Send + Sync;
 
 impl SharedBlobs {
-    /// What is in these files, and what is still to come.
+    /// Opens the blobs in these files, with these limits.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The files cannot be read.
     pub fn open(files: impl ChunkFiles + 'static, limits: VaultLimits) -> io::Result<Self> {
         let date = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
         let vault = Vault::open(Box::new(files) as Box<dyn ChunkFiles>, limits, date)?;
         let incomplete = vault.incomplete();
         if incomplete > 0 {
-            tracing::warn!(
-                incomplete,
-                "of some blobs not everything is there: nobody can fetch them"
-            );
+            tracing::warn!(incomplete, "some blobs are incomplete: clients cannot fetch them");
         }
         let opened = (Instant::now(), date);
         Ok(Self { vault: Arc::new(Mutex::new(vault)), opened, sessions: None })
@@ -98,12 +95,12 @@ impl SharedBlobs {
         self.vault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes what nobody needs any more, as a server does every ten minutes; tells how much that was.
+    /// Deletes unused blobs, as a server does every ten minutes. Returns how many it deleted.
     ///
     /// # Errors
     /// What the operating system says; what is gone by then is gone.
     pub fn collect(&self) -> io::Result<VaultUse> {
-        // Asked first: whoever stores sessions takes no time of those who store blobs.
+        // Asked before the vault is locked: reading the list of sessions must not delay transfers.
         let sessions = self.sessions.as_ref().map(|sessions| sessions());
         let (mut vault, now) = (self.vault(), self.now());
         let kept = sessions.map_or(Ok(()), |sessions| vault.retain_sessions(now, &sessions));
@@ -111,10 +108,10 @@ impl SharedBlobs {
         let gone = kept.and(gone);
         match &gone {
             Ok(gone) if gone.bytes > 0 => {
-                tracing::info!(gone.blobs, gone.chunks, gone.bytes, "blobs nobody needs are gone");
+                tracing::info!(gone.blobs, gone.chunks, gone.bytes, "unused blobs deleted");
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(%error, "blobs that nobody needs cannot be removed"),
+            Err(error) => tracing::error!(%error, "cannot delete unused blobs"),
         }
         gone
     }
@@ -156,28 +153,28 @@ pub(super) async fn run(
             },
             () = news.wait() => blobs.hear(news.take()),
             _ = collect.tick() => {
-                // Whoever has just come is heard before.
+                // Sessions that have just begun count too.
                 blobs.hear(news.take());
-                // It tells what went wrong, and the next time it may go well.
+                // It logs its errors, and the next time may succeed.
                 let _ = blobs.collect();
             }
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
-    // The sessions' threads may end after this: then somebody counts as being in their sessions.
+    // The threads of sessions may end after this one. Then their sessions still count as in use.
     blobs.hear(news.take());
     if let Err(error) = blobs.vault().save() {
-        tracing::error!(%error, "it cannot be stored which blobs were used");
+        tracing::error!(%error, "cannot store which blobs were used");
     }
 }
 
-/// Who is connected.
+/// The connected clients.
 type Guests = Rc<RefCell<Vec<Rc<Guest>>>>;
 
 struct Guest {
-    /// When it last asked for something.
+    /// The time of its last request.
     asked: Cell<Instant>,
-    /// It shall go.
+    /// Asks it to close.
     leave: Notify,
 }
 
@@ -200,12 +197,12 @@ fn admit(arrived: Arrived, blobs: &SharedBlobs, guests: &Guests) {
             line.serve(&blobs, arrived.bytes).await;
             guests.borrow_mut().retain(|other| !Rc::ptr_eq(other, &guest));
         } else {
-            line.close(CloseReason::Full, "as many transfers as the server takes").await;
+            line.close(CloseReason::Full, "the server has its maximum of transfers").await;
         }
     });
 }
 
-/// Makes room for one more, if need be by sending away who has asked for nothing for longest.
+/// Makes room for one more connection. If there are too many, it closes the one that has been idle longest.
 fn make_room(guests: &mut Vec<Rc<Guest>>) -> bool {
     if guests.len() < MAX_CONNECTIONS {
         return true;
@@ -224,7 +221,7 @@ struct Line {
 
 /// Why a connection ends.
 enum End {
-    /// It is broken, or the client has closed it.
+    /// The connection broke, or the client has closed it.
     Gone,
     Close(CloseReason, String),
 }
@@ -249,14 +246,14 @@ impl Line {
         }
     }
 
-    /// Answers one request after the other: while a reply waits for the socket nothing is read, so TCP holds
+    /// Answers one request after the other. While a reply waits for the socket, the connection is not read, so TCP holds
     /// the client back.
     async fn answer_all(&mut self, blobs: &SharedBlobs, first: Vec<u8>) -> Result<(), End> {
         let (mut serving, mut patience) = (Serving::default(), IDLE);
         let mut buffer = first;
         let (mut start, mut end) = (0, buffer.len());
         buffer.resize(BUFFER.max(end), 0);
-        // What has been read since the time was over.
+        // Bytes read since the time limit.
         let mut late = 0;
         loop {
             while let Some((incoming, length)) =
@@ -279,10 +276,10 @@ impl Line {
             }
             buffer.copy_within(start..end, 0);
             (start, end) = (0, end - start);
-            // Only what is asked for counts, not that something comes.
+            // Only requests count, not other messages.
             let rest = patience.saturating_sub(self.guest.asked.get().elapsed());
-            // A request may have come while this thread had no time for it; it is there already, and no larger
-            // than a frame can be.
+            // A request may have arrived while this thread was busy. Then it is in the buffers of the socket, and no
+            // larger than a frame can be.
             if late > MAX_BLOB_FRAME {
                 return Err(End::Close(CloseReason::Silent, String::new()));
             }
@@ -322,15 +319,15 @@ impl Line {
         match sent {
             Ok(sent) => Ok(sent?),
             Err(_) => {
-                // In the middle of a frame nothing else can be said.
+                // In the middle of a frame the server cannot send a reason.
                 tracing::debug!("a blob connection reads too slowly");
                 Err(End::Gone)
             }
         }
     }
 
-    /// Says why, and waits until the other side has ended it, too: otherwise the system would reset the
-    /// connection, and the client might never see why.
+    /// Sends the reason, and waits until the client has closed the connection too. Otherwise the operating system would
+    /// reset it, and the client might never read the reason.
     async fn close(mut self, reason: CloseReason, detail: &str) {
         frame::write_close(&mut self.out, reason, detail);
         let farewell = async {
@@ -340,7 +337,7 @@ impl Line {
             while self.read(&mut rest).await.is_ok() {}
             io::Result::Ok(())
         };
-        // Who does not listen cannot be told.
+        // A client that does not read cannot get the reason.
         let _ = timeout(FAREWELL, farewell).await;
     }
 }
@@ -356,7 +353,7 @@ async fn write_all(stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
     while !stream.try_flush()? {
         stream.writable().await?;
     }
-    // Others have their turn, however fast this one is.
+    // Let other connections have their turn, however fast this one is.
     tokio::task::yield_now().await;
     Ok(())
 }

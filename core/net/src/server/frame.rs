@@ -1,20 +1,19 @@
 //! WebSocket frames (RFC 6455) as a server reads and writes them.
 //!
-//! Messages of the protocol are whole binary frames of bounded size, so nothing is assembled and
-//! nothing is copied but what arrives in pieces: this is why no general reader is used here. One
-//! keeps a buffer per connection, and that would be most of a connection's memory.
+//! Messages of the protocol are whole binary frames of bounded size. So this reader assembles nothing, and copies only frames
+//! that arrive in pieces. A general reader has a buffer for each connection, which would be most of a connection's memory.
 
 use bytes::BytesMut;
 use teatime_wire::CloseReason;
 
-/// What a client has sent.
+/// A frame that a client has sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming<'a> {
-    /// A message of the protocol, perhaps.
+    /// A binary frame, which should contain a message of the protocol.
     Binary(&'a [u8]),
-    /// To be answered by a pong with the same content.
+    /// A ping. The server answers with a pong with the same content.
     Ping(&'a [u8]),
-    /// To be ignored.
+    /// A pong, which the server ignores.
     Pong,
     /// The client closes.
     Close,
@@ -29,8 +28,7 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// The next frame at the front of `bytes`, unmasked in place, and how many bytes it takes; nothing
-/// if it has not arrived whole.
+/// The next frame at the front of `bytes`, unmasked in place, and its length in bytes. `None` if it has not arrived whole.
 pub(crate) fn parse(
     bytes: &mut [u8],
     most: usize,
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_protocol_does_not_know_is_refused() {
+    fn frames_outside_the_protocol_are_refused() {
         let code = |frame: &[u8]| parse(&mut frame.to_vec(), 100).expect_err("it is refused").0;
         assert_eq!(code(&masked(0x81, b"text")), CloseReason::Malformed);
         assert_eq!(code(&masked(0x02, b"first fragment")), CloseReason::Malformed);

@@ -6,13 +6,13 @@ use teatime_wire::{BLOB_PATH, BLOB_SUBPROTOCOL, SUBPROTOCOL};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// Longest request that is read: browsers send some 600 bytes, and cookies of the same host.
+/// The longest request that is read. Browsers send about 600 bytes, and cookies of the same host.
 const MAX_REQUEST: usize = 8 * 1024;
 
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 64;
 
-/// What a WebSocket is for.
+/// The purpose of a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// A session.
@@ -21,10 +21,12 @@ pub(crate) enum Endpoint {
     Blobs,
 }
 
+/// Whether this build serves blobs.
+const HAS_BLOBS: bool = cfg!(feature = "blobs");
+
 impl Endpoint {
     fn at(path: &str) -> Self {
-        let is_blobs = cfg!(feature = "blobs") && path == BLOB_PATH;
-        if is_blobs { Self::Blobs } else { Self::Session }
+        if HAS_BLOBS && path == BLOB_PATH { Self::Blobs } else { Self::Session }
     }
 
     const fn subprotocol(self) -> &'static str {
@@ -35,7 +37,7 @@ impl Endpoint {
     }
 }
 
-/// Answers a request. If it became a WebSocket, returns what has been read beyond it, and what it is for.
+/// Answers a request. If it became a WebSocket, returns the bytes that were read beyond it, and its purpose.
 pub(crate) async fn answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
 ) -> io::Result<Option<(Vec<u8>, Endpoint)>> {
@@ -76,7 +78,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// By this others recognize a reflector.
+/// The name by which other programs recognize a reflector.
 const SERVER: &str = concat!("teatime/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, PartialEq, Eq)]
@@ -87,14 +89,14 @@ enum Reply {
     Refusal(&'static str, &'static str),
 }
 
-/// What to answer, and how long the request was; nothing if it has not arrived whole.
+/// The answer, and the length of the request. `None` if it has not arrived whole.
 fn reply(bytes: &[u8]) -> Option<(Reply, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let consumed = match request.parse(bytes) {
         Ok(httparse::Status::Complete(consumed)) => consumed,
         Ok(httparse::Status::Partial) => return None,
-        Err(_) => return Some((Reply::Refusal("400 Bad Request", "no HTTP\n"), 0)),
+        Err(_) => return Some((Reply::Refusal("400 Bad Request", "not an HTTP request\n"), 0)),
     };
     let header = |name: &str| {
         let header =
@@ -114,14 +116,14 @@ fn reply(bytes: &[u8]) -> Option<(Reply, usize)> {
     } else if !lists("upgrade", "websocket") || !lists("connection", "upgrade") {
         Reply::Refusal("426 Upgrade Required", "this is a Teatime reflector: use WebSocket\n")
     } else if header("sec-websocket-version") != Some("13") {
-        Reply::Refusal("400 Bad Request", "WebSocket version 13 is needed\n")
+        Reply::Refusal("400 Bad Request", "expected WebSocket version 13\n")
     } else if !lists("sec-websocket-protocol", endpoint.subprotocol()) {
         match endpoint {
             Endpoint::Session => {
-                Reply::Refusal("400 Bad Request", "the sub-protocol teatime.v1 is needed\n")
+                Reply::Refusal("400 Bad Request", "expected the sub-protocol teatime.v1\n")
             }
             Endpoint::Blobs => {
-                Reply::Refusal("400 Bad Request", "the sub-protocol teatime.blobs.v1 is needed\n")
+                Reply::Refusal("400 Bad Request", "expected the sub-protocol teatime.blobs.v1\n")
             }
         }
     } else {

@@ -28,7 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
-use crate::tls::{BadCertificates, Identity};
+use crate::tls::{CertificateError, Identity, take_apart};
 use frame::Incoming;
 use handshake::Endpoint;
 use worker::Arrived;
@@ -109,6 +109,7 @@ impl Default for ServerConfig {
 }
 
 /// A running server. Dropping it shuts it down.
+#[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     tls: Option<(TlsFiles, Identity)>,
@@ -178,7 +179,7 @@ impl Server {
 
     /// Reads certificate and key anew: new connections get them, those that stand go on. If they
     /// cannot be used the old ones stay. Does nothing without TLS.
-    pub fn reload_tls(&self) -> Result<(), BadCertificates> {
+    pub fn reload_tls(&self) -> Result<(), CertificateError> {
         match &self.tls {
             Some((files, identity)) => identity.reload(&files.certificate, &files.key),
             None => Ok(()),
@@ -349,18 +350,14 @@ async fn receive(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let ((bytes, to), tls) = match identity {
-        #[cfg(feature = "tls")]
         Some(identity) => {
-            let acceptor = tokio_rustls::TlsAcceptor::from(identity.config());
-            let mut encrypted = acceptor.accept(stream).await?;
+            let mut encrypted = identity.accept(stream).await?;
             let first = first_message(&mut encrypted, workers.sessions.len()).await?;
             let Some(first) = first else { return Ok(()) };
-            let tls;
-            (stream, tls) = encrypted.into_inner();
-            (first, Some(Box::new(tls)))
+            let layer;
+            (stream, layer) = take_apart(encrypted);
+            (first, Some(layer))
         }
-        #[cfg(not(feature = "tls"))]
-        Some(impossible) => match impossible {},
         None => {
             let first = first_message(&mut stream, workers.sessions.len()).await?;
             let Some(first) = first else { return Ok(()) };

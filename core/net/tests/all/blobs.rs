@@ -51,7 +51,7 @@ fn what_one_client_stores_another_fetches() {
     }
 }
 
-/// Passes connections on, and cuts each of them after it has carried so many bytes up, or down.
+/// Passes connections on, and cuts each of them after a number of bytes up, or down.
 struct Cutter {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -92,7 +92,7 @@ fn pass_on(from: &TcpStream, to: &TcpStream, most: usize) {
             }
             rest -= length;
         }
-        // Both ends, in both directions: whoever has done so already was faster.
+        // Both ends, in both directions. It fails if one end is closed already.
         let _ = (from.shutdown(std::net::Shutdown::Both), to.shutdown(std::net::Shutdown::Both));
     });
 }
@@ -101,7 +101,7 @@ fn pass_on(from: &TcpStream, to: &TcpStream, most: usize) {
 fn a_transfer_goes_on_after_cuts() {
     let server = server();
     let content = content(24);
-    // Each connection carries some five chunks.
+    // Each connection carries about five chunks.
     let most = 5 * BLOB_CHUNK + BLOB_CHUNK / 2;
     let up = Cutter::before(&server, most, usize::MAX);
     let handle = put(&remote(&up.url()), &content).expect("it gets there");
@@ -147,7 +147,7 @@ fn limits_are_told_without_a_blob() {
     assert_eq!(limits(&remote, &elsewhere), Ok(before));
 }
 
-/// A disk that gets full after so many files.
+/// A disk that is full after a number of files.
 struct Small(MemoryFiles, usize);
 
 impl ChunkFiles for Small {
@@ -226,7 +226,7 @@ fn a_transfer_tells_how_far_it_is_and_can_be_cancelled() {
     };
     let cancelled = fetch(&remote, &space(), handle, &mut (), &mut fetched, half);
     assert_eq!(cancelled, Err(BlobError::Cancelled));
-    // A beginning, and nothing else.
+    // The target has a beginning of the blob, and nothing else.
     assert!(fetched.len() < content.len() && content.starts_with(&fetched));
 }
 
@@ -237,12 +237,12 @@ fn who_is_no_server_of_blobs_is_told_apart_from_one_that_does_not_have_it() {
     let other = self::server();
     assert_eq!(get(&remote(&other.url()), handle), Err(BlobError::Unknown));
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let nobody = format!("ws://{}", listener.local_addr().expect("it listens"));
+    let silent = format!("ws://{}", listener.local_addr().expect("it listens"));
     drop(listener);
-    assert!(matches!(get(&remote(&nobody), handle), Err(BlobError::Unreachable(_))));
+    assert!(matches!(get(&remote(&silent), handle), Err(BlobError::Unreachable(_))));
 }
 
-/// Opens a blob connection by hand, and says nothing.
+/// Opens a blob connection by hand, and sends nothing.
 fn idle(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(server.local_addr()).expect("it listens");
     let request = "GET /blobs HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -264,10 +264,10 @@ fn idle(server: &Server) -> TcpStream {
 fn connections_that_say_nothing_do_not_keep_others_out_for_long() {
     let server = server();
     let mut idle: Vec<_> = (0..64).map(|_| idle(&server)).collect();
-    // The server may not have taken in all of them yet; the client tries for some seconds.
+    // The server may not have accepted all of them yet. The client tries for some seconds.
     let busy = put(&remote(&server.url()), b"content");
     assert!(matches!(busy, Err(BlobError::Busy(_))), "{busy:?}");
-    // Who has not said what he wants is sent away with a code, before the end of a minute.
+    // A connection without a request is closed with a code, within a minute.
     let mut close = [0; 4];
     idle[0].set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("it can be set");
     idle[0].read_exact(&mut close).expect("it is sent away");

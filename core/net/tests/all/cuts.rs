@@ -1,4 +1,4 @@
-//! Blobs on real sockets that are cut behind each single chunk.
+//! Blobs on real sockets that are cut after each single chunk.
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{Cursor, Read, Write};
@@ -13,28 +13,28 @@ use teatime_net::server::{Server, ServerConfig};
 use teatime_net::tls::Trust;
 use teatime_wire::{BlobReply, BlobRequest, Digest};
 
-/// More than the window, and than there are failures in a row before a transfer is given up.
+/// More than the window, and more than the failures in a row after which a transfer fails.
 const CHUNKS: usize = 24;
 
 /// Where a connection is cut.
 #[derive(Debug, Clone, Copy)]
 enum Cut {
-    /// Behind so many chunks that the server has kept, of which it has told.
+    /// After this many chunks that the server has stored and acknowledged.
     Up(usize),
-    /// Behind so many chunks that the server has kept; of the last the client does not hear.
+    /// After this many chunks that the server has stored, before it acknowledges the last one.
     UpUnheard(usize),
-    /// Behind so many pieces that have reached the client.
+    /// After this many pieces that have reached the client.
     Down(usize),
 }
 
-/// What has passed.
+/// What the proxy has passed on.
 #[derive(Default)]
 struct Passed {
     connections: usize,
     chunks: usize,
     pieces: HashSet<Digest>,
     gets: usize,
-    /// Pieces that were asked for although they had reached the client.
+    /// Pieces that the client requested although they had reached it.
     again: usize,
 }
 
@@ -54,7 +54,7 @@ impl Proxy {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(to) else { return };
                 let passed = shared.clone();
-                passed.lock().expect("nobody panics").connections += 1;
+                passed.lock().expect("no thread panics").connections += 1;
                 pass_on(client, server, cut, passed);
             }
         });
@@ -67,7 +67,7 @@ impl Proxy {
     }
 
     fn passed(&self) -> MutexGuard<'_, Passed> {
-        self.passed.lock().expect("nobody panics")
+        self.passed.lock().expect("no thread panics")
     }
 }
 
@@ -82,11 +82,11 @@ fn pass_on(mut client: TcpStream, mut server: TcpStream, cut: Cut, passed: Arc<M
         pass_head(&mut from, &mut to);
         let mut chunks = 0;
         while let Some((raw, payload)) = read_frame(&mut from) {
-            let mut passed = counting.lock().expect("nobody panics");
+            let mut passed = counting.lock().expect("no thread panics");
             match BlobRequest::decode(&payload) {
                 Ok(BlobRequest::Chunk(_)) => {
                     if matches!(cut, Cut::Up(most) | Cut::UpUnheard(most) if chunks == most) {
-                        // Lost on the way, with all that follows.
+                        // This frame and all later ones are lost.
                         break;
                     }
                     chunks += 1;
@@ -95,7 +95,7 @@ fn pass_on(mut client: TcpStream, mut server: TcpStream, cut: Cut, passed: Arc<M
                 Ok(BlobRequest::Get(id)) => {
                     passed.gets += 1;
                     passed.again += usize::from(passed.pieces.contains(&id));
-                    asking.lock().expect("nobody panics").push_back(id);
+                    asking.lock().expect("no thread panics").push_back(id);
                 }
                 _ => {}
             }
@@ -104,7 +104,7 @@ fn pass_on(mut client: TcpStream, mut server: TcpStream, cut: Cut, passed: Arc<M
                 break;
             }
         }
-        // Until the client has seen that the connection is cut: a reset could take away what it has not read.
+        // Wait until the client has seen the cut: a reset could discard bytes that it has not read.
         let _ = std::io::copy(&mut from, &mut std::io::sink());
         let _ = to.shutdown(Shutdown::Write);
     });
@@ -122,10 +122,10 @@ fn pass_on(mut client: TcpStream, mut server: TcpStream, cut: Cut, passed: Arc<M
                 (Ok(BlobReply::Content(_)), Cut::Down(most)) => {
                     count += 1;
                     is_last = count == most;
-                    let id = asked.lock().expect("nobody panics").pop_front();
+                    let id = asked.lock().expect("no thread panics").pop_front();
                     passed
                         .lock()
-                        .expect("nobody panics")
+                        .expect("no thread panics")
                         .pieces
                         .insert(id.expect("it was asked for"));
                 }
@@ -139,7 +139,7 @@ fn pass_on(mut client: TcpStream, mut server: TcpStream, cut: Cut, passed: Arc<M
     });
 }
 
-/// Passes on what stands before the frames.
+/// Passes on the HTTP handshake before the frames.
 fn pass_head(from: &mut TcpStream, to: &mut TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -152,7 +152,7 @@ fn pass_head(from: &mut TcpStream, to: &mut TcpStream) {
     let _ = to.write_all(&head);
 }
 
-/// A frame as it is, and what is in it; nothing once there are no more.
+/// A whole frame, and its payload. `None` at the end.
 fn read_frame(from: &mut TcpStream) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut raw = vec![0; 2];
     from.read_exact(&mut raw).ok()?;
@@ -187,7 +187,7 @@ fn space() -> Arc<Space> {
     Arc::new(Space::new("org.example", "room", None))
 }
 
-/// Chunks that differ, the last of them not full.
+/// Chunks with different content. The last one is not full.
 fn content() -> Vec<u8> {
     (0..CHUNKS * BLOB_CHUNK - 77).map(|at| (at / 3 + at / BLOB_CHUNK) as u8).collect()
 }
@@ -217,7 +217,7 @@ fn cut_behind_every_chunk_a_blob_gets_up_and_no_chunk_arrives_twice() {
         let handle = put(&proxy.remote(), &content());
         let passed = proxy.passed();
         assert_eq!(passed.chunks, CHUNKS, "{cut:?}");
-        // Behind the last chunk there is the manifest.
+        // The manifest follows the last chunk.
         assert_eq!(passed.connections, CHUNKS / each + 1, "{cut:?}");
         let straight = Proxy::before(&server, Cut::Down(usize::MAX));
         assert_eq!(get(&straight.remote(), handle), content());
@@ -236,7 +236,7 @@ fn cut_behind_every_piece_a_blob_gets_down_and_nothing_that_arrived_is_asked_for
         // The manifest, and the chunks.
         assert_eq!((passed.pieces.len(), passed.again), (CHUNKS + 1, 0), "{each}");
         assert_eq!(passed.connections, (CHUNKS + 1).div_ceil(each), "{each}");
-        // At each connection no more than the window.
+        // At most a window for each connection.
         let most = passed.connections * teatime_blobs::limits::WINDOW;
         assert!(passed.gets > CHUNKS && passed.gets <= most, "{}", passed.gets);
     }

@@ -1,4 +1,4 @@
-//! The server on real sockets: what it refuses, whom it drops, how it ends.
+//! The server on real sockets: what it refuses, which clients it drops, how it ends.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ async fn every_kind_of_bad_frame_closes_only_its_own_connection() {
         (early, CloseReason::NotJoined),
     ] {
         let mut socket = connect(&server).await;
-        // The server may close before it has read all.
+        // The server may close before it has read everything.
         let _ = socket.send(bad).await;
         assert_eq!(close_code(&mut socket).await, Some(expected));
     }
@@ -63,7 +63,7 @@ async fn what_the_transport_says_before_the_join_neither_parts_a_session_nor_goe
     wait_for(&mut second, |message| matches!(message, ServerMessage::Event(_))).await;
     let mut endless = connect(&server).await;
     let flood = async { while endless.send(Message::Ping(vec![7; 125].into())).await.is_ok() {} };
-    // Long before a handshake takes too long.
+    // Long before the handshake timeout.
     timeout(ServerConfig::default().handshake_timeout / 2, flood).await.expect("it is cut off");
 }
 
@@ -85,7 +85,7 @@ async fn who_reads_nothing_is_dropped_and_the_others_get_everything() {
         )
         .await;
     }
-    // What fills the socket's own buffers still comes, then the reason or a broken connection.
+    // The content of the socket's buffers still arrives, then the reason or a broken connection.
     let reason = close_code(&mut slow).await;
     assert!(matches!(reason, Some(CloseReason::TooSlow) | None), "{reason:?}");
 }
@@ -99,7 +99,7 @@ async fn who_reads_late_learns_that_it_was_dropped_for_that() {
     let mut slow = join(&server, 1, 2).await;
     let payload = vec![7; 60_000];
     let mut counter = 0;
-    // Until the others see it go.
+    // Until the others see its exit.
     let flood = async {
         loop {
             counter += 1;
@@ -117,19 +117,19 @@ async fn who_reads_late_learns_that_it_was_dropped_for_that() {
             if gone.get() {
                 return;
             }
-            // Slowly enough that the log is not full before.
+            // Slowly enough that the log does not fill up first.
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
     };
     timeout(PATIENCE, flood).await.expect("it is dropped");
-    // Longer than a farewell usually takes.
+    // Longer than closing usually takes.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(close_code(&mut slow).await, Some(CloseReason::TooSlow));
 }
 
 #[tokio::test]
 async fn who_floods_with_pings_and_reads_nothing_is_dropped_before_it_joins_too() {
-    // With one worker a connection need not join to be served.
+    // With one worker, a connection is served before it joins.
     let config =
         ServerConfig { max_queued_bytes: 64 * 1024, workers: 1, ..ServerConfig::default() };
     let server = server(config);
@@ -142,7 +142,7 @@ async fn who_floods_with_pings_and_reads_nothing_is_dropped_before_it_joins_too(
             }
         }
     };
-    // It joins within ten seconds, or is closed for that: this must be faster.
+    // The server closes a connection that does not join within ten seconds. This must be faster.
     let patience = Duration::from_secs(8);
     timeout(patience, sent).await.expect("the server ends the connection");
 }
@@ -156,7 +156,7 @@ async fn who_is_silent_is_closed_after_the_stated_time_and_others_see_the_exit()
     let watcher = join(&server, 1, 1).await;
     let mut silent = join(&server, 1, 2).await;
     let started = Instant::now();
-    // The exit is told half a second after it was closed.
+    // The exit comes half a second after the connection was closed.
     let (mut talker, mut listener) = watcher.split();
     let chatter = async move {
         for nonce in 0.. {

@@ -1,4 +1,4 @@
-//! Pieces of blobs on this device, sealed as the server has them.
+//! A cache of pieces of blobs on this device, sealed as the server has them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,32 +11,34 @@ use std::time::{Duration, SystemTime};
 use teatime_net::blobs::Nearby;
 use teatime_wire::Digest;
 
-/// What has been unfinished for so long was left behind by a program that was killed.
+/// A file that has been unfinished for this long belongs to a program that was killed.
 const UNFINISHED: Duration = Duration::from_secs(3600);
 
-/// How many pieces this process has begun to write, whichever cache they are for.
+/// The number of pieces that this process has begun to write, in all caches.
 static WRITES: AtomicU64 = AtomicU64::new(0);
 
-/// Pieces of blobs in a directory. What was used least recently goes when there are too many bytes. Several
-/// programs may share the directory; each keeps to its bound by what it knows.
+/// Pieces of blobs in a directory. When they have too many bytes, the least recently used pieces are deleted. Several
+/// programs may share the directory; each counts the pieces that it knows.
 ///
-/// Whatever fails here is no failure: then the piece comes from the server.
+/// Errors here do not matter: the piece then comes from the server.
+#[derive(Debug)]
 pub(crate) struct Cache {
     directory: PathBuf,
     most: u64,
     known: Mutex<Known>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Known {
     pieces: BTreeMap<Digest, Piece>,
-    /// By when they were used.
+    /// Pieces in the order of use.
     order: BTreeMap<u64, Digest>,
     bytes: u64,
     /// Counts uses.
     clock: u64,
 }
 
+#[derive(Debug)]
 struct Piece {
     bytes: u64,
     used: u64,
@@ -60,7 +62,7 @@ impl Known {
 }
 
 impl Cache {
-    /// What is in a directory, which is made if it is not there; at most so many bytes.
+    /// Opens a directory, which is made if it does not exist. The cache has at most `most` bytes.
     pub(crate) fn open(directory: &Path, most: u64) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let mut found: Vec<(SystemTime, Digest, u64)> = Vec::new();
@@ -68,11 +70,11 @@ impl Cache {
             let entry = entry?;
             let name = entry.file_name();
             let Some((id, unfinished)) = name.to_str().and_then(parse) else { continue };
-            // Another program may just have removed it.
-            let Ok(data) = entry.metadata() else { continue };
-            let Ok(modified) = data.modified() else { continue };
+            // Another program may just have deleted it.
+            let Ok(found_file) = entry.metadata() else { continue };
+            let Ok(modified) = found_file.modified() else { continue };
             if !unfinished {
-                found.push((modified, id, data.len()));
+                found.push((modified, id, found_file.len()));
             } else if modified.elapsed().is_ok_and(|age| age > UNFINISHED) {
                 let _ = fs::remove_file(entry.path());
             }
@@ -104,12 +106,12 @@ impl Cache {
 
     fn remove(&self, id: &Digest) {
         self.with(|known| known.forget(id));
-        // Another program may have been faster.
+        // Another program may have deleted it already.
         let _ = fs::remove_file(self.path(id));
     }
 
     fn write(&self, id: &Digest, piece: &[u8]) -> io::Result<()> {
-        // Whole under its name, or not at all, whoever else writes the same.
+        // A piece has its name only when it is whole, also if other programs write the same piece.
         let (process, count) = (std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
         let unfinished = self.directory.join(format!("{id}.{process}-{count}"));
         let written = File::create(&unfinished).and_then(|mut file| file.write_all(piece));
@@ -128,7 +130,7 @@ impl Nearby for &Cache {
         match fs::read(&path) {
             Ok(piece) => {
                 self.with(|known| known.add(*id, bytes));
-                // For the order in which the next program finds them.
+                // The next program that opens the cache orders the pieces by this.
                 let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
                 Some(piece)
             }
@@ -151,7 +153,7 @@ impl Nearby for &Cache {
     }
 }
 
-/// Of which piece a file is, and whether it may be less than that; nothing if it is none of these.
+/// The piece that a file contains, and whether it may be incomplete. `None` for other files.
 fn parse(file: &str) -> Option<(Digest, bool)> {
     match file.split_once('.') {
         None => Some((digest(file)?, false)),

@@ -1,18 +1,19 @@
-//! Large blobs beside a session: stored once, fetched by whoever needs them, and never in the event log.
+//! Large blobs beside a session: stored once, fetched by the clients that need them, and never in the event log.
 //!
 //! ```no_run
 //! use teatime::blobs::Blobs;
 //! # fn example(config: teatime::Config) -> Result<(), Box<dyn std::error::Error>> {
-//! let data = Blobs::new(&config, "ws://127.0.0.1:9090")?;
-//! let photo = data.store(b"a photo")?;
-//! // Now publish an event with `photo` in it; whoever gets it does this:
-//! assert_eq!(data.fetch(photo)?, b"a photo");
+//! let blobs = Blobs::new(&config, "ws://127.0.0.1:9090")?;
+//! let photo = blobs.store(b"a photo")?;
+//! // Publish an event with `photo` in it. A client that gets the event does this:
+//! assert_eq!(blobs.fetch(photo)?, b"a photo");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Most of this takes as long as it takes: call it on a thread that has the time, or have a [`Transfer`] do that.
+//! Most functions here block until the transfer ends. Call them on a thread of your own, or start a [`Transfer`].
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -37,11 +38,11 @@ use crate::link::reflector_address;
 use cache::Cache;
 use part::Part;
 
-/// Largest blob in bytes that can be expressed; servers may take less.
+/// The largest blob in bytes that the format allows. Servers may accept less.
 pub const MAX_BLOB: u64 = teatime_blobs::limits::MAX_BLOB;
 
-/// The blobs of a room. Whoever has the same app, room and password has the same ones, whatever the version
-/// of its models. Clones share everything.
+/// The blobs of a room. All clients with the same app, room and password share them, whatever the version of their
+/// models. Clones share everything.
 #[derive(Clone)]
 pub struct Blobs {
     remote: Remote,
@@ -49,12 +50,22 @@ pub struct Blobs {
     cache: Option<Arc<Cache>>,
 }
 
+/// Without the keys of the room.
+impl fmt::Debug for Blobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blobs")
+            .field("remote", &self.remote)
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Blobs {
-    /// The blobs of the room that this configuration leads to, through this reflector. With a password this
-    /// takes some 30 ms of CPU.
+    /// The blobs of the room of this configuration, at this reflector. With a password this takes about 30 ms of CPU
+    /// time, to derive the keys.
     ///
     /// # Errors
-    /// If the configuration or the address is wrong.
+    /// The configuration, the address or the certificates are not valid.
     pub fn new(config: &Config, reflector: &str) -> Result<Self, JoinError> {
         config.check()?;
         let url = reflector_address(reflector)?;
@@ -63,30 +74,30 @@ impl Blobs {
         Ok(Self { remote: Remote { url, trust }, space: Arc::new(space), cache: None })
     }
 
-    /// Keeps what is fetched in a directory, at most so many bytes, as the server has it: sealed if there is
-    /// a password.
+    /// Caches fetched pieces in a directory, with at most `max_bytes` bytes. If there is a password, the pieces are
+    /// sealed, as the server has them.
     ///
     /// # Errors
-    /// If the directory cannot be made or read.
+    /// The directory cannot be made or read.
     pub fn with_cache(mut self, directory: &Path, max_bytes: u64) -> io::Result<Self> {
         self.cache = Some(Arc::new(Cache::open(directory, max_bytes)?));
         Ok(self)
     }
 
-    /// Stores a blob, and returns what stands for it in models and events.
+    /// Stores a blob, and returns its handle for models and events.
     ///
     /// # Errors
-    /// Whatever keeps it from being stored whole.
+    /// Why the blob could not be stored whole.
     pub fn store(&self, mut content: &[u8]) -> Result<BlobHandle, BlobError> {
         self.store_from(content.len() as u64, &mut content, &mut go_on)
     }
 
-    /// Stores what a source has, which must be exactly so many bytes, and holds no more of it than some
-    /// chunks. `watch` is told how far it is, some ten times a second, and may end it. What has
-    /// arrived when it ends early is not sent again the next time.
+    /// Stores the content of a source, which must have exactly `size` bytes. Only a few chunks of it are in memory at a
+    /// time. `watch` gets the progress about ten times a second and may cancel the transfer. A later transfer of the
+    /// same content does not send again what has arrived.
     ///
     /// # Errors
-    /// Whatever keeps it from being stored whole.
+    /// Why the blob could not be stored whole.
     pub fn store_from(
         &self,
         size: u64,
@@ -99,35 +110,35 @@ impl Blobs {
     /// Stores a file.
     ///
     /// # Errors
-    /// Whatever keeps it from being stored whole; if the file cannot be read, or is none, [`BlobError::Local`].
+    /// Why the blob could not be stored whole. [`BlobError::Local`] if the file cannot be read or is not a plain file.
     pub fn store_file(&self, file: &Path, watch: &mut Watch<'_>) -> Result<BlobHandle, BlobError> {
-        // Looked at before it is opened: that would wait for whoever writes to a pipe.
-        let data = file.metadata().map_err(|error| local(file, &error))?;
-        if !data.is_file() {
-            // Of a pipe or a device it is not known how long it is.
-            return Err(BlobError::Local(format!("{}: it is no plain file", file.display())));
+        // Checked before the file is opened: opening a pipe would wait for its writer.
+        let found = file.metadata().map_err(|error| local(file, &error))?;
+        if !found.is_file() {
+            // A pipe or a device does not say how long it is.
+            return Err(BlobError::Local(format!("{}: not a plain file", file.display())));
         }
         let mut source = File::open(file).map_err(|error| local(file, &error))?;
-        let data = source.metadata().map_err(|error| local(file, &error))?;
-        self.store_from(data.len(), &mut source, watch).map_err(|error| named(file, error))
+        let size = source.metadata().map_err(|error| local(file, &error))?.len();
+        self.store_from(size, &mut source, watch).map_err(|error| named(file, error))
     }
 
-    /// Fetches a blob whole.
+    /// Fetches a blob into memory.
     ///
     /// # Errors
-    /// Whatever keeps it from being fetched whole.
+    /// Why the blob could not be fetched whole.
     pub fn fetch(&self, handle: BlobHandle) -> Result<Vec<u8>, BlobError> {
         let mut content = Vec::new();
         self.fetch_into(handle, &mut content, &mut go_on)?;
         Ok(content)
     }
 
-    /// Fetches a blob, and writes it to a target from its beginning on, piece by piece, each after it has been
-    /// proved right. So after an error the target has a beginning of the blob, and nothing else. `watch`
-    /// is told how far it is, some ten times a second, and may end it.
+    /// Fetches a blob and writes it to a target, piece by piece from its beginning. Each piece is checked before it is
+    /// written. So after an error the target has a beginning of the blob and nothing else. `watch` gets the progress
+    /// about ten times a second and may cancel the transfer.
     ///
     /// # Errors
-    /// Whatever keeps it from being fetched whole.
+    /// Why the blob could not be fetched whole.
     pub fn fetch_into(
         &self,
         handle: BlobHandle,
@@ -140,16 +151,18 @@ impl Blobs {
         }
     }
 
-    /// Fetches a blob into a file, which is there whole in the end, or as it was before.
+    /// Fetches a blob into a file. In the end the file has the whole blob, or it is as it was before.
     ///
-    /// What has arrived when it ends early, cancelled or not, stays beside it, in a file of its name, some digits
-    /// and `.part`: whoever fetches the same blob into the same file goes on there. It is removed only if nobody
-    /// can: after [`BlobError::Unknown`], [`BlobError::WrongBytes`], [`BlobError::OtherSession`]. If the blob is
-    /// not wanted any more, remove `FILE.*.part`. Who fetches a blob into a file into which it is being fetched
-    /// already waits for that, where files can be locked; elsewhere one of both may fail.
+    /// A transfer that ends early, cancelled or not, leaves what has arrived in a file beside it, with the name of the
+    /// file, some digits and `.part`. The next transfer of the same blob into the same file continues there. The `.part`
+    /// file is deleted only if the blob cannot be fetched at all: after [`BlobError::Unknown`],
+    /// [`BlobError::WrongBytes`] and [`BlobError::OtherSession`]. Delete `FILE.*.part` if you no longer need the blob.
+    ///
+    /// Two transfers of one blob into one file take turns if the file system can lock files. Otherwise one of them may
+    /// fail.
     ///
     /// # Errors
-    /// Whatever keeps it from being fetched whole; if the file cannot be written, [`BlobError::Local`].
+    /// Why the blob could not be fetched whole. [`BlobError::Local`] if the file cannot be written.
     pub fn fetch_file(
         &self,
         handle: BlobHandle,
@@ -159,9 +172,9 @@ impl Blobs {
         if !self.owns(&handle) {
             return Err(BlobError::OtherSession);
         }
-        // A device or a pipe would be replaced, and a directory be found in the way at the end.
+        // A device or a pipe would be replaced, and a directory would fail only at the end.
         if file.metadata().is_ok_and(|there| !there.is_file()) {
-            return Err(BlobError::Local(format!("{}: it is no plain file", file.display())));
+            return Err(BlobError::Local(format!("{}: not a plain file", file.display())));
         }
         let nothing = Progress { done: 0, total: handle.size() };
         let part = Part::open(file, &handle, || match watch(nothing) {
@@ -181,44 +194,43 @@ impl Blobs {
         }
     }
 
-    /// What the server takes of this room now: the largest blob, and how many bytes still fit, those included
-    /// that surround what is sealed.
+    /// What the server accepts for this room now: the largest blob, and the bytes that still fit. The overhead of sealing
+    /// counts.
     ///
     /// # Errors
-    /// Whatever keeps it from being asked.
+    /// Why the server could not be asked.
     pub fn limits(&self) -> Result<BlobLimits, BlobError> {
         limits(&self.remote, &self.space)
     }
 
-    /// The same as [`store_from`](Self::store_from) on a thread of its own. `waker` is called from there when
-    /// there is progress, and at the end.
+    /// Like [`store_from`](Self::store_from), on a thread of its own, which calls `waker` when there is progress, and at
+    /// the end.
     ///
     /// # Errors
-    /// If there can be no thread.
+    /// The operating system refused the thread.
     pub fn start_store(
         &self,
         size: u64,
         mut source: impl Read + Send + 'static,
         waker: Waker,
     ) -> io::Result<Transfer<BlobHandle>> {
-        let data = self.clone();
-        Transfer::start(waker, move |watch| data.store_from(size, &mut source, watch))
+        let blobs = self.clone();
+        Transfer::start(waker, move |watch| blobs.store_from(size, &mut source, watch))
     }
 
-    /// The same as [`fetch`](Self::fetch) on a thread of its own. `waker` is called from there when there is
-    /// progress, and at the end.
+    /// Like [`fetch`](Self::fetch), on a thread of its own, which calls `waker` when there is progress, and at the end.
     ///
     /// # Errors
-    /// If there can be no thread.
+    /// The operating system refused the thread.
     pub fn start_fetch(&self, handle: BlobHandle, waker: Waker) -> io::Result<Transfer<Vec<u8>>> {
-        let data = self.clone();
+        let blobs = self.clone();
         Transfer::start(waker, move |watch| {
             let mut content = Vec::new();
-            data.fetch_into(handle, &mut content, watch).map(|()| content)
+            blobs.fetch_into(handle, &mut content, watch).map(|()| content)
         })
     }
 
-    /// Whether a handle belongs to this room, and to its password. The server is not asked.
+    /// Whether a handle belongs to this room and its password. This does not ask the server.
     pub fn owns(&self, handle: &BlobHandle) -> bool {
         self.space.owns(handle)
     }
@@ -228,12 +240,12 @@ fn go_on(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Whether nobody will ever get it whole.
+/// Whether no later transfer can succeed.
 fn is_for_good(error: &BlobError) -> bool {
     matches!(error, BlobError::Unknown | BlobError::WrongBytes | BlobError::OtherSession)
 }
 
-/// Says of which file it is.
+/// Adds the name of the file.
 fn named(file: &Path, error: BlobError) -> BlobError {
     match error {
         BlobError::Local(why) => BlobError::Local(format!("{}: {why}", file.display())),

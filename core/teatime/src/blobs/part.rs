@@ -1,4 +1,4 @@
-//! Files that are being fetched.
+//! Files that blobs are fetched into, until they are whole.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -14,26 +14,26 @@ use teatime_wire::Digest;
 use super::cache::Cache;
 use super::local;
 
-/// How much of the name of a blob stands in the name of the file.
+/// How many digits of the blob's name the name of the file has.
 const NAMED: usize = 16;
 
-/// How often it is asked, while somebody else fetches it, whether it is still wanted.
+/// How often a waiting transfer asks its caller whether to go on.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// A file that is being fetched, beside the one that it will be. It has the name of the blob in its own, so what
-/// is in it already is a part of that blob, fetched by somebody who was killed, gave up or lost the connection.
+/// A file that a blob is fetched into, beside the file that it will become. Its name contains the name of the blob. So its
+/// content is a part of that blob, from an earlier transfer that ended early.
 pub(crate) struct Part {
     path: PathBuf,
     root: Digest,
-    /// Locked as long as it has that name and this exists.
+    /// Locked while it has that name and this exists.
     file: File,
-    /// What somebody else has fetched while this one waited for him.
+    /// The target, if another transfer has fetched it while this one waited.
     fetched: Option<File>,
 }
 
 impl Part {
-    /// The one for this blob and file; nobody else writes it as long as it is open. Waits for whoever has it
-    /// open, as long as `wait` does not fail.
+    /// Opens the part for this blob and file, and locks it against other transfers. While another transfer has it open,
+    /// this waits until `wait` fails.
     pub(crate) fn open(
         target: &Path,
         handle: &BlobHandle,
@@ -54,41 +54,42 @@ impl Part {
         }
     }
 
-    /// What has been fetched of it before, and what may be in a cache.
+    /// The pieces that were fetched before, and those in a cache.
     pub(crate) fn begun<'a>(&'a self, space: &'a Space, cache: Option<&'a Cache>) -> Begun<'a> {
-        let is_empty = self.file.metadata().is_ok_and(|data| data.len() == 0);
+        let is_empty = self.file.metadata().is_ok_and(|found| found.len() == 0);
         let fetched = self.fetched.as_ref().filter(|_| is_empty);
         let file = fetched.unwrap_or(&self.file);
         Begun { file: Some(At { file, at: 0 }), root: self.root, space, cache }
     }
 
-    /// Takes it in, from its beginning on.
+    /// Writes the blob, from its beginning.
     pub(crate) fn target(&self) -> impl Write {
         At { file: &self.file, at: 0 }
     }
 
-    /// It is whole: it gets its name, and so many bytes are on the disk. Locked until then: whoever opens it before
-    /// that sees that it has gone.
+    /// Ends a whole file: writes its `size` bytes to the disk and gives it its name. It is locked until then, so another
+    /// transfer that has opened it sees that it is gone.
     pub(crate) fn finish(self, size: u64, target: &Path) -> io::Result<()> {
-        // There may be more behind it, whoever put that there.
+        // The file may have been longer before.
         self.file.set_len(size)?;
         self.file.sync_all()?;
         fs::rename(&self.path, target)
     }
 
-    /// If nobody can go on with it, or there is nothing in it, nobody needs it.
+    /// Deletes the file if it is empty, or if no later transfer can continue it.
     pub(crate) fn give_up(self, for_good: bool) {
-        let is_empty = self.file.metadata().is_ok_and(|data| data.len() == 0);
+        let is_empty = self.file.metadata().is_ok_and(|found| found.len() == 0);
         if for_good || is_empty {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// The file of this name, made if need be; nothing if it is to be tried again, for somebody else has it open.
+/// Opens and locks the file with this name, and makes it if it does not exist. `None` if another transfer has it open: then
+/// the caller tries again.
 fn locked(path: &Path) -> io::Result<Option<File>> {
     if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
-        return Err(io::Error::other("what would be a part of it is no plain file"));
+        return Err(io::Error::other("the .part file is not a plain file"));
     }
     let (file, is_new) = match options().create_new(true).open(path) {
         Ok(file) => (file, true),
@@ -101,10 +102,10 @@ fn locked(path: &Path) -> io::Result<Option<File>> {
     };
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => return Ok(None),
-        // Where there are no locks nobody is told; all would write the same.
+        // Without locks, several transfers write the same bytes.
         Ok(()) | Err(TryLockError::Error(_)) => {}
     }
-    // It may have got its name, or have been removed, before it was locked.
+    // Another transfer may have renamed or deleted it before it was locked.
     if !is_there(&file, path)? {
         return Ok(None);
     }
@@ -131,26 +132,26 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Whether it is this file that has this name.
+/// Whether this file still has this name.
 #[cfg(unix)]
 fn is_there(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let data = file.metadata()?;
+    let own = file.metadata()?;
     Ok(path
         .symlink_metadata()
-        .is_ok_and(|there| (there.dev(), there.ino()) == (data.dev(), data.ino())))
+        .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())))
 }
 
-/// Whether nobody else can change it: whoever may write into the directory may have put it there.
+/// Whether only this user can change it. Another user who may write into the directory may have put it there.
 #[cfg(unix)]
 fn is_own(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let data = file.metadata()?;
-    let is_mine = data.uid() == rustix::process::geteuid().as_raw();
-    Ok(data.is_file() && data.nlink() == 1 && is_mine)
+    let own = file.metadata()?;
+    let is_mine = own.uid() == rustix::process::geteuid().as_raw();
+    Ok(own.is_file() && own.nlink() == 1 && is_mine)
 }
 
-/// Elsewhere nobody can tell.
+/// Other platforms do not say.
 #[cfg(not(unix))]
 fn is_there(_file: &File, _path: &Path) -> io::Result<bool> {
     Ok(true)
@@ -161,7 +162,7 @@ fn is_own(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A place in a file, whoever else reads or writes elsewhere in it.
+/// A position in a file, independent of other positions in it.
 struct At<'a> {
     file: &'a File,
     at: u64,
@@ -189,19 +190,19 @@ impl Write for At<'_> {
     }
 }
 
-/// Chunks at the front of a file, sealed again, which gives the bytes that the server has; the first that is not
-/// right ends it. Then what is in a cache.
+/// The pieces at hand: chunks from the beginning of a file, then those of a cache. Sealing a chunk again gives the bytes that
+/// the server has. The first wrong chunk ends the file.
 pub(crate) struct Begun<'a> {
-    /// Where the next chunk is.
+    /// The position of the next chunk.
     file: Option<At<'a>>,
-    /// The name of the manifest, which is not in it.
+    /// The name of the manifest, which is not in the file.
     root: Digest,
     space: &'a Space,
     cache: Option<&'a Cache>,
 }
 
 impl Begun<'_> {
-    /// They are asked for in their order.
+    /// The next chunk. A download asks for chunks in their order.
     fn next(&mut self, id: &Digest) -> Option<Vec<u8>> {
         let file = self.file.as_mut().filter(|_| *id != self.root)?;
         let mut plain = Vec::with_capacity(BLOB_CHUNK);

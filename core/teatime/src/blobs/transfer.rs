@@ -11,12 +11,13 @@ use teatime_net::blobs::Watch;
 use teatime_net::client::Waker;
 
 /// A transfer on a thread of its own. Dropping it cancels it.
+#[derive(Debug)]
 pub struct Transfer<T> {
     shared: Arc<Shared>,
     result: mpsc::Receiver<Result<T, BlobError>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     cancelled: AtomicBool,
     progress: Mutex<Progress>,
@@ -29,7 +30,7 @@ impl Shared {
 }
 
 impl<T: Send + 'static> Transfer<T> {
-    /// `waker` is called from that thread when there is progress, and at the end.
+    /// The thread calls `waker` when there is progress, and at the end.
     pub(crate) fn start(
         waker: Waker,
         run: impl FnOnce(&mut Watch<'_>) -> Result<T, BlobError> + Send + 'static,
@@ -47,7 +48,7 @@ impl<T: Send + 'static> Transfer<T> {
                     true => ControlFlow::Break(()),
                 }
             });
-            // Whoever dropped it does not want to know.
+            // It fails if the owner has dropped the transfer.
             let _ = sender.send(result);
             waker();
         })?;
@@ -56,22 +57,22 @@ impl<T: Send + 'static> Transfer<T> {
 }
 
 impl<T> Transfer<T> {
-    /// How far it is.
+    /// The progress.
     pub fn progress(&self) -> Progress {
         *self.shared.progress()
     }
 
-    /// Ends it: the result will be [`BlobError::Cancelled`], unless it has come to its end just now.
+    /// Cancels it: the result will be [`BlobError::Cancelled`], unless it has just finished.
     pub fn cancel(&self) {
         self.shared.cancelled.store(true, Ordering::Release);
     }
 
-    /// The result, once, when it is there.
+    /// The result, once it is there. It is returned once.
     pub fn poll(&self) -> Option<Result<T, BlobError>> {
         self.result.try_recv().ok()
     }
 
-    /// Waits for the result, at most so long. It comes once.
+    /// Waits for the result, for `at_most` of real time. It is returned once.
     pub fn wait(&self, at_most: Duration) -> Option<Result<T, BlobError>> {
         self.result.recv_timeout(at_most).ok()
     }
@@ -79,8 +80,8 @@ impl<T> Transfer<T> {
 
 impl<T> Drop for Transfer<T> {
     fn drop(&mut self) {
-        // The thread hears of it within a tenth of a second, unless its source or target takes longer; nobody
-        // shall have to wait for that.
+        // The thread notices within a tenth of a second, unless its source or target takes longer. Dropping does
+        // not wait for it.
         self.cancel();
     }
 }

@@ -1,4 +1,4 @@
-//! Blobs as an app stores and fetches them.
+//! An app stores and fetches blobs.
 
 use std::fs;
 use std::io;
@@ -86,7 +86,7 @@ fn what_was_fetched_once_needs_no_server_until_the_cache_is_full_or_damaged() {
         assert_eq!(first.fetch(*handle), Ok(photo(seed)));
         assert!(bytes_in(directory.path()) <= most);
     }
-    // A damaged piece comes from the server, and is right from then on.
+    // A damaged piece is fetched from the server again, and is right from then on.
     for entry in fs::read_dir(directory.path()).expect("it is there").flatten() {
         let mut bytes = fs::read(entry.path()).expect("it is there");
         let middle = bytes.len() / 2;
@@ -95,7 +95,7 @@ fn what_was_fetched_once_needs_no_server_until_the_cache_is_full_or_damaged() {
     }
     let again = cached();
     assert_eq!(again.fetch(handles[2]), Ok(photo(2)));
-    // A program was killed while it wrote a piece, long ago; another is at it.
+    // One program was killed while it wrote a piece, long ago. Another one is writing a piece now.
     let piece = "ab".repeat(32);
     let left =
         [format!("{piece}.1"), format!("{piece}.2-3")].map(|name| directory.path().join(name));
@@ -106,7 +106,7 @@ fn what_was_fetched_once_needs_no_server_until_the_cache_is_full_or_damaged() {
     drop(cached());
     assert_eq!(left.map(|file| file.exists()), [false, true]);
     drop(server);
-    // The next program finds them, too.
+    // The next program finds them too.
     assert_eq!(cached().fetch(handles[2]), Ok(photo(2)));
     assert!(matches!(cached().fetch(handles[0]), Err(BlobError::Unreachable(_))));
 }
@@ -130,7 +130,7 @@ fn a_file_is_there_whole_or_as_it_was() {
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 2);
     let missing = data.store_file(Path::new("/nowhere"), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(missing, Err(BlobError::Local(_))));
-    // Neither a folder nor a device is a file; it is said which.
+    // The error names the path of a folder or a device.
     for none in [directory.path(), Path::new("/dev/zero")].into_iter().filter(|one| one.exists()) {
         let error = data.store_file(none, &mut |_| ControlFlow::Continue(()));
         let Err(BlobError::Local(why)) = error else { panic!("{error:?}") };
@@ -138,7 +138,7 @@ fn a_file_is_there_whole_or_as_it_was() {
     }
 }
 
-/// Steps until something is so; it is told all that has happened.
+/// Steps until a condition holds; it sees all events.
 fn until(
     what: &str,
     drivers: &mut [&mut Driver],
@@ -156,7 +156,7 @@ fn until(
     }
 }
 
-/// A vote by which everybody agrees on a state.
+/// A unanimous vote.
 fn vote(drivers: &mut [&mut Driver]) {
     let number = drivers.len() as u32;
     drivers[0].request_vote().expect("it has joined");
@@ -178,7 +178,7 @@ fn a_blob_goes_when_the_state_ceases_to_refer_to_it_and_late_joiners_load_such_s
 fn goes_when_nothing_refers_to_it(password: Option<&str>) {
     let limits = VaultLimits { grace: 0, ..VaultLimits::IN_MEMORY };
     let blobs = SharedBlobs::open(MemoryFiles::default(), limits).expect("it is in memory");
-    // Each event that the log has asks for a snapshot.
+    // Every event in the log triggers a snapshot.
     let reflector = ReflectorConfig {
         snapshot_after_events: 1,
         vote_retry: 50_000,
@@ -199,12 +199,12 @@ fn goes_when_nothing_refers_to_it(password: Option<&str>) {
     });
     first.publish("album", "add", &handle).expect("it has joined");
     let photos = |driver: &Driver| {
-        let vm = driver.client().vm()?;
+        let vm = driver.vm()?;
         Some(vm.root::<Album>()?.photos.clone())
     };
     until("the photo", &mut [&mut first], |all, _| photos(all[0]) == Some(vec![handle]));
     vote(&mut [&mut first]);
-    // It stands in the state: it stays, and who comes later finds it.
+    // The state has its handle: the blob stays, and a late joiner can fetch it.
     let mut second = join();
     until("the state", &mut [&mut first, &mut second], |all, _| {
         photos(all[1]) == Some(vec![handle])
@@ -242,7 +242,7 @@ fn a_transfer_runs_by_itself_wakes_its_owner_and_can_be_cancelled() {
     assert!(woken.recv_timeout(patience).is_ok() && store.poll().is_none());
     let fetch = data.start_fetch(handle, waker.clone()).expect("it starts");
     assert_eq!(fetch.wait(patience), Some(Ok(content)));
-    // Nobody answers there, and it tries for seconds.
+    // No server answers there, and the transfer tries for seconds.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let url = format!("ws://{}", silent.local_addr().expect("it listens"));
     let nowhere = Blobs::new(&config(1, Some("pw")), &url).expect("it is right");
@@ -252,7 +252,7 @@ fn a_transfer_runs_by_itself_wakes_its_owner_and_can_be_cancelled() {
     assert_eq!(fetch.wait(patience), Some(Err(BlobError::Cancelled)));
 }
 
-/// Counts what is read.
+/// Counts the bytes that are read.
 struct Counted(MemoryFiles, Arc<AtomicUsize>);
 
 impl ChunkFiles for Counted {
@@ -302,7 +302,7 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
         let mut damaged = photo.clone();
         damaged[chunk + 5] ^= 1;
         let longer = [&photo[..], b"and more"].concat();
-        // With the manifest, and with what a killed program has left: how much is read.
+        // With the manifest, and with the file of a killed program: how many bytes are read.
         for (left, expected) in [
             (&b""[..], 5),
             (&photo[..2 * chunk + 9], 3),
@@ -319,15 +319,15 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
             assert_eq!(reads.load(Ordering::Relaxed), expected, "{} bytes", left.len());
             assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
         }
-        // Nobody else fetches it at the same time; who waits can be cancelled.
+        // Only one transfer fetches it at a time; one that waits can be cancelled.
         let cancelled = data.fetch_file(handle, &to, &mut |_| {
             let again = data.fetch_file(handle, &to, &mut |_| ControlFlow::Break(()));
             assert_eq!(again, Err(BlobError::Cancelled));
             ControlFlow::Break(())
         });
-        // There is nothing in it.
+        // The file is empty.
         assert_eq!((cancelled, part.exists()), (Err(BlobError::Cancelled), false));
-        // What was there before stays whatever ends it, unless nobody will ever get it.
+        // What was fetched before stays, whatever ends the transfer, unless the blob cannot be fetched at all.
         let closed = Server::bind("127.0.0.1:0", ServerConfig::default());
         let closed = closed.expect("there is a free port");
         let other = self::data(&closed, password);
@@ -340,7 +340,7 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
             assert_eq!((ended, part.exists()), (Err(error), kept));
         }
         assert_eq!(fs::read(&to).expect("it is there"), photo);
-        // What would be a part of it is not written to if it is something else.
+        // A .part path that is not a plain file is not written.
         #[cfg(unix)]
         {
             let other = directory.path().join("other");
@@ -351,7 +351,7 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
             assert_eq!(fs::read(&other).expect("it is there"), b"precious");
         }
     }
-    // What somebody else has a name for, too, is neither written to nor taken.
+    // A file with a second name is neither written nor used.
     #[cfg(unix)]
     {
         let directory = tempfile::tempdir().expect("there is room");
@@ -365,7 +365,7 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
         assert_eq!(fs::read(&other).expect("it is there"), b"precious");
         assert_eq!(fs::read(&to).expect("it is there"), photo(7));
     }
-    // When the server goes down, what has arrived stays until it is back.
+    // When the server shuts down, what has arrived stays until it is back.
     let directory = tempfile::tempdir().expect("there is room");
     let to = directory.path().join("film");
     let film: Vec<u8> = (0..60 * 262_144).map(|at| (at / 5 + at / 262_144) as u8).collect();
@@ -408,7 +408,7 @@ fn who_fetches_into_one_file_at_the_same_time_waits_and_fetches_nothing_twice() 
         let first = scope.spawn(|| {
             let begun = begun;
             fetch(&mut || {
-                // It has the file, until it hears that it is cancelled.
+                // It holds the file until it is cancelled.
                 let _ = begun.send(());
                 while !cancel.load(Ordering::Acquire) {
                     std::thread::yield_now();
@@ -417,7 +417,7 @@ fn who_fetches_into_one_file_at_the_same_time_waits_and_fetches_nothing_twice() 
             })
         });
         has_begun.recv().expect("it begins");
-        // Whoever comes meanwhile asks at once whether it shall wait.
+        // A transfer that starts meanwhile asks at once whether to wait.
         let again: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
@@ -435,7 +435,7 @@ fn who_fetches_into_one_file_at_the_same_time_waits_and_fetches_nothing_twice() 
     });
     assert_eq!(fs::read(&to).expect("it is there"), photo(3));
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
-    // Four chunks; of the manifest nobody has kept anything.
+    // Four chunks; the manifest is not stored anywhere.
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads <= 4 + 4 + 1, "{reads}");
 }

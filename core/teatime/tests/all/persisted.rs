@@ -1,4 +1,4 @@
-//! An app is updated, and the work of its users comes along: versions of an app on a real server.
+//! Versions of an app on a real server: the work of its users outlives an update.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ struct SavedV3 {
     lines: Vec<(u32, String)>,
 }
 
-/// What a board persists of its text.
+/// The persisted data of a board.
 trait Layout: Persisted {
     fn of(text: &str) -> Self;
     fn text(&self) -> String;
@@ -95,7 +95,7 @@ impl Layout for SavedV3 {
     }
 }
 
-/// The same as the second, with a migration that takes everything.
+/// Like the second version, with a migration that accepts everything.
 #[derive(Serialize, Deserialize)]
 struct Repaired {
     lines: Vec<String>,
@@ -151,7 +151,7 @@ macro_rules! board {
                     cx.persist(&<$saved>::of(&self.text)).expect("it is small");
                 }
 
-                /// Persists far more than it was told.
+                /// Persists far more than it was asked to.
                 fn swell(&mut self, cx: &mut Cx<Self>, text: String) {
                     self.persist(cx, text.repeat(100_000));
                 }
@@ -183,12 +183,12 @@ fn app(version: u32) -> App {
         1 => v1::app(1),
         2 => v2::app(2),
         3 => v3::app(3),
-        // The repair of the second.
+        // The repair of the second version.
         _ => repaired::app(2),
     }
 }
 
-/// Somebody with one version of the app.
+/// A participant with one version of the app.
 struct Peer {
     driver: Driver,
     heard: Vec<SessionEvent>,
@@ -204,7 +204,7 @@ impl Peer {
         Self { driver: driver.expect("the configuration is right"), heard: Vec::new() }
     }
 
-    /// The same, until its view is there.
+    /// Joins, and waits for the view.
     fn live(server: &Server, version: u32, password: Option<&str>) -> Self {
         let mut peer = Self::join(server, version, password);
         let is_live = |event: &SessionEvent| matches!(event, SessionEvent::ViewReady);
@@ -218,7 +218,7 @@ impl Peer {
     }
 
     fn text(&self) -> String {
-        let vm = self.driver.client().vm();
+        let vm = self.driver.vm();
         let text = vm.and_then(|vm| v1::text(vm).or(v2::text(vm)).or(v3::text(vm)));
         text.or(vm.and_then(repaired::text)).expect("it has joined")
     }
@@ -227,11 +227,11 @@ impl Peer {
         self.driver.publish("board", event, text).expect("it has joined");
     }
 
-    /// Persists a text, and waits until it is kept.
+    /// Persists a text, and waits until it is stored.
     fn persist(&mut self, text: &str) {
         self.publish("persist", text);
         until("what is persisted", &mut [self], |all| {
-            all[0].text() == text && !all[0].driver.client().has_unpersisted()
+            all[0].text() == text && !all[0].driver.has_unpersisted()
         });
     }
 
@@ -271,14 +271,14 @@ fn until(what: &str, peers: &mut [&mut Peer], mut is_so: impl FnMut(&mut [&mut P
     }
 }
 
-/// All of them vote, and agree.
+/// All participants vote, and agree.
 fn agree(peers: &mut [&mut Peer]) {
     let number = peers.len() as u32;
     peers.iter_mut().for_each(|peer| peer.heard.clear());
     peers[0].driver.request_vote().expect("it has joined");
     until("a verdict", peers, |all| {
         all[0].heard.iter().any(|event| match event {
-            // Who has just left may count, too.
+            // A participant that has just left may still count.
             SessionEvent::Verdict { hash, agreed, .. } => hash.is_some() && *agreed == number,
             _ => false,
         })
@@ -317,7 +317,7 @@ fn work_goes_from_the_first_version_to_the_third_and_both_go_on_side_by_side() {
         first.publish("write", "only in the first version");
         let mut second = Peer::live(&server, 2, password);
         assert_eq!(second.text(), "one\ntwo");
-        // Nobody has voted: who comes now begins with the same, and comes to the same state.
+        // No vote has happened: a participant that joins now begins with the same data, and computes the same state.
         let mut late = Peer::live(&server, 2, password);
         assert_eq!(late.text(), "one\ntwo");
         agree(&mut [&mut second, &mut late]);
@@ -329,14 +329,14 @@ fn work_goes_from_the_first_version_to_the_third_and_both_go_on_side_by_side() {
             all[0].newer() == [2, 3] && all[1].newer() == [3] && all[2].newer() == [3]
         });
         assert_eq!(third.newer(), [0; 0]);
-        // What the older ones persist now is theirs.
+        // Data that the older versions persist now stays theirs.
         second.persist("late");
         first.publish("persist", "later");
         until("its text", &mut [&mut first], |all| all[0].text() == "later");
         let mut fourth = Peer::live(&server, 3, password);
         assert_eq!(fourth.text(), "one\ntwo\nthree");
         agree(&mut [&mut third, &mut fourth]);
-        // Somebody with another password, or none, cannot begin a version in their place.
+        // A client with another password, or none, cannot begin a version in this room.
         let others = [Some("other"), if password.is_none() { Some("pw") } else { None }];
         for other in others {
             let mut other = Peer::join(&server, 4, other);
@@ -356,7 +356,7 @@ fn an_older_version_overwrites_nothing_and_is_told_of_what_is_there() {
     third.persist("third");
     third.driver.leave();
     drop(third);
-    // It cannot read what is there, and begins anew.
+    // It cannot read the data, and begins without.
     let mut first = Peer::live(&server, 1, None);
     assert_eq!(first.text(), "");
     until("the word", &mut [&mut first], |all| all[0].newer() == [3]);
@@ -388,14 +388,14 @@ fn a_disk_that_is_full_is_told_to_all_and_what_is_persisted_is_kept_once_there_i
         all.iter().all(|peer| peer.not_persisted() == [full.clone()])
     });
     assert!(full.to_string().contains("cannot be stored for now: the disk is full"), "{full}");
-    assert!(one.driver.client().has_unpersisted() && two.driver.client().has_unpersisted());
+    assert!(one.driver.has_unpersisted() && two.driver.has_unpersisted());
     let second = Peer::live(&server, 2, None);
     assert_eq!(second.text(), "before");
     drop(second);
-    // It is tried again by itself, and said only once.
+    // The reflector tries again by itself, and reports it only once.
     disk.set_capacity(None);
     until("storage", &mut [&mut one, &mut two], |all| {
-        all.iter().all(|peer| !peer.driver.client().has_unpersisted())
+        all.iter().all(|peer| !peer.driver.has_unpersisted())
     });
     assert_eq!((one.not_persisted().len(), two.not_persisted().len()), (1, 1));
     let second = Peer::live(&server, 2, None);
@@ -414,7 +414,7 @@ fn what_a_version_persists_behind_two_newer_ones_is_not_kept_and_that_is_said() 
     first.publish("persist", "too late");
     until("the word", &mut [&mut first], |all| !all[0].not_persisted().is_empty());
     assert_eq!(first.not_persisted(), [NotPersisted::Newer]);
-    let client = first.driver.client();
+    let client = &first.driver;
     assert!(client.has_unpersisted() && client.newer_version() == Some(3));
 }
 
@@ -447,7 +447,7 @@ fn a_migration_that_fails_touches_nothing_and_a_repaired_version_begins_with_wha
     }
 }
 
-/// Whether something stands in any of the files of a directory.
+/// Whether any file of a directory contains these bytes.
 fn stands_in(directory: &Path, wanted: &[u8]) -> bool {
     fs::read_dir(directory).expect("it is there").flatten().any(|entry| {
         let path = entry.path();
@@ -461,7 +461,7 @@ fn stands_in(directory: &Path, wanted: &[u8]) -> bool {
 
 #[test]
 fn what_is_persisted_outlives_the_server_and_stays_secret() {
-    const SECRET: &str = "a line that nobody would write";
+    const SECRET: &str = "a line that no user would write";
     for password in [None, Some("pw")] {
         let directory = tempfile::tempdir().expect("there is room");
         let server = on_disk(directory.path());
@@ -469,13 +469,13 @@ fn what_is_persisted_outlives_the_server_and_stays_secret() {
         first.persist(SECRET);
         drop((first, server));
         assert_eq!(stands_in(directory.path(), SECRET.as_bytes()), password.is_none());
-        // The session begins with it, and goes on with what follows although there is no snapshot.
+        // The session begins with the data, and goes on with later events without a snapshot.
         let server = on_disk(directory.path());
         let mut second = Peer::live(&server, 2, password);
         assert_eq!(second.text(), SECRET);
         second.publish("write", "and on");
         until("its text", &mut [&mut second], |all| all[0].text() == "and on");
-        let hash = |peer: &Peer| peer.driver.client().vm().map(Vm::hash);
+        let hash = |peer: &Peer| peer.driver.vm().map(Vm::hash);
         drop((second, server));
         let server = on_disk(directory.path());
         let mut again = Peer::live(&server, 2, password);
@@ -490,7 +490,7 @@ fn what_is_persisted_outlives_the_server_and_stays_secret() {
         let server = on_disk(directory.path());
         let mut first = Peer::live(&server, 1, password);
         assert_eq!(first.text(), SECRET);
-        // The second is not there, and has persisted nothing itself.
+        // The second version is not in the room, and has persisted nothing itself.
         first.step();
         assert_eq!(first.newer(), [0; 0]);
     }
@@ -501,7 +501,7 @@ fn a_blob_to_which_only_persisted_data_refers_stays_until_that_is_replaced() {
     for password in [None, Some("pw")] {
         let limits = VaultLimits { grace: 0, ..VaultLimits::IN_MEMORY };
         let blobs = SharedBlobs::open(MemoryFiles::default(), limits).expect("it is in memory");
-        // Each event that the log has asks for a snapshot.
+        // Every event in the log triggers a snapshot.
         let reflector = ReflectorConfig { snapshot_after_events: 1, ..fast() };
         let config =
             ServerConfig { blobs: Some(blobs.clone()), reflector, ..ServerConfig::default() };
@@ -511,7 +511,7 @@ fn a_blob_to_which_only_persisted_data_refers_stays_until_that_is_replaced() {
         let handle: BlobHandle = data.store(&photo).expect("there is room");
         let mut first = Peer::live(&server, 1, password);
         first.persist(&handle.to_string());
-        // The state of the second version persists something else, and that of the first is empty.
+        // The state of the second version has other persisted data, and that of the first has none.
         let mut second = Peer::live(&server, 2, password);
         assert_eq!(second.text(), handle.to_string());
         second.persist("nothing");

@@ -1,4 +1,4 @@
-//! Sessions on a real server that write down what happens in them.
+//! Sessions on a real server that are recorded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use teatime::{
 const PATIENCE: Duration = Duration::from_secs(20);
 const BUDGET: Duration = Duration::from_millis(50);
 
-/// Adds up, and cannot bear 13.
+/// Adds up, and panics at 13.
 #[model(id = "sum", version = 1)]
 struct Sum {
     sum: u64,
@@ -37,8 +37,9 @@ struct Nothing;
 
 impl View for Nothing {
     type Model = Sum;
+    type Args = ();
 
-    fn attach(_cx: &mut ViewContext<'_, Self>) -> Self {
+    fn attach(_cx: &mut ViewContext<'_, Self>, _args: &mut ()) -> Self {
         Self
     }
 }
@@ -75,18 +76,18 @@ fn step_until(session: &mut Session<Nothing>, done: impl Fn(&Session<Nothing>) -
     }
 }
 
-/// Adds, and waits until that has come back.
+/// Adds a number, and waits until the event has come back.
 fn add(session: &mut Session<Nothing>, number: u64) {
     step_until(session, |session| session.view().is_some());
     let receipt = session.publish("sum", "add", &number).expect("there is room");
-    step_until(session, |session| session.client().is_applied(receipt));
+    step_until(session, |session| session.is_applied(receipt));
 }
 
 fn sum(session: &Session<Nothing>) -> u64 {
     session.model().map_or(0, |model| model.sum)
 }
 
-/// The sum at the end of a recording, after how many events that is, and how it ends.
+/// The sum at the end of a recording, the number of events, and how the recording ends.
 fn played(file: &Path) -> (u64, u64, Option<TruncatedError>) {
     let opened = read(file).expect("it is one");
     let vm = opened.recording.replay(&app(), Until::End).expect("it plays");
@@ -103,7 +104,7 @@ fn a_session_is_recorded_from_its_join_or_from_any_later_moment() {
     assert!(session.record(&later).is_err());
     assert!(!later.exists());
     add(&mut session, 3);
-    // Also while it goes on.
+    // A recording can be read while it goes on.
     assert_eq!(
         played(&from_join),
         (3, session.vm().expect("it runs").seq(), Some(TruncatedError::Open))
@@ -126,7 +127,7 @@ fn a_session_is_recorded_from_its_join_or_from_any_later_moment() {
         assert_eq!(vm.hash(), hash);
     }
     assert_eq!(session.stop_recording().expect("there is none"), Recorded::default());
-    // Nothing has happened yet: there is nothing to keep.
+    // Nothing has happened yet, so the recording has no file.
     let nothing = directory.join("nothing.recording");
     let mut session = join(config(), &server);
     session.record(&nothing).expect("it can be made");
@@ -177,7 +178,7 @@ fn what_comes_after_a_gap_is_in_a_file_of_its_own() {
     session.record(&file).expect("it can be made");
     add(&mut session, 3);
     drop(first);
-    // It has forgotten everything.
+    // The new server does not have the session.
     let _second = server(&address);
     step_until(&mut session, |session| session.view().is_some() && sum(session) == 0);
     add(&mut session, 4);
@@ -219,7 +220,7 @@ fn what_led_to_a_handler_that_panics_is_kept_once_and_plays_to_the_same_fault() 
     player.play(Until::Seq(fault.seq)).expect("it plays");
     assert_eq!(player.vm().root::<Sum>().expect("the root").sum, 3);
     assert_eq!(player.vm_mut().drain_faults(), [fault]);
-    // And whoever wants it at another time asks for it.
+    // An app can ask for a recording at any other time.
     let recording = session.recording().expect("it is short");
     let vm = recording.replay(&app(), Until::End).expect("it plays");
     assert_eq!(vm.hash(), session.vm().expect("it runs").hash());

@@ -1,5 +1,7 @@
-//! Sessions with views on a real server: the frame, the life of a view, and what it cannot do.
+//! Sessions with views on a real server: the frame, the life of a view, and what a view cannot do.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use teatime::server::{Server, ServerConfig};
@@ -11,7 +13,7 @@ use teatime::{
 const PATIENCE: Duration = Duration::from_secs(20);
 const BUDGET: Duration = Duration::from_millis(50);
 
-/// Counts, and tells about it in three ways.
+/// Counts, and publishes each change in three ways.
 #[model(id = "counter", version = 1)]
 struct Counter {
     count: u64,
@@ -63,7 +65,7 @@ impl Page {
     }
 }
 
-/// Writes down what it is told.
+/// Writes down the events that it gets.
 #[derive(Default)]
 struct Watcher {
     heard: Vec<String>,
@@ -72,8 +74,11 @@ struct Watcher {
 
 impl View for Watcher {
     type Model = Counter;
+    /// How often a view was built.
+    type Args = Rc<Cell<u32>>;
 
-    fn attach(cx: &mut ViewContext<'_, Self>) -> Self {
+    fn attach(cx: &mut ViewContext<'_, Self>, built: &mut Self::Args) -> Self {
+        built.set(built.get() + 1);
         let me = cx.view_id();
         let (joins, count) = (cx.model().joins, cx.model().count);
         let page = cx.model().page.and_then(|page| cx.get(page)).map(|page| page.text.clone());
@@ -94,7 +99,7 @@ impl View for Watcher {
             view.heard.push(format!("echo {n}"));
         });
         cx.subscribe("counter", "changed", Handling::Queued, |_: &mut Self, _, _: String| {
-            unreachable!("a number is no text");
+            unreachable!("a number is not a text");
         });
         let heard = vec![format!("attached at {joins} joins, {count}, {page:?}")];
         Self { heard, updates: 0 }
@@ -140,9 +145,9 @@ fn acceptance_35_36_37_the_view_is_built_after_its_own_join_from_what_it_reads()
     let server = server();
     let mut session = live(&server);
     let receipt = session.publish("counter", "add", &1u64).expect("it is small");
-    step_until(&mut session, |session| session.client().is_applied(receipt));
+    step_until(&mut session, |session| session.is_applied(receipt));
     assert_eq!(heard(&session)[0], "attached at 1 joins, 0, Some(\"first\")");
-    // The first that it hears of is its own publish, not its join.
+    // Its first event is its own publish, not its join.
     assert_eq!(heard(&session)[1], "at once 1 of 1");
 }
 
@@ -151,9 +156,9 @@ fn the_frame_has_its_fixed_order() {
     let server = server();
     let mut session = live(&server);
     let receipt = session.publish("counter", "add", &3u64).expect("it is small");
-    step_until(&mut session, |session| session.client().is_applied(receipt));
+    step_until(&mut session, |session| session.is_applied(receipt));
     let expected = [
-        // A turn ends before anybody is told of it.
+        // A turn ends before its events are delivered.
         "at once 1 of 3",
         "at once 2 of 3",
         "at once 3 of 3",
@@ -176,8 +181,8 @@ fn acceptance_19_nothing_changes_before_the_event_has_come_back() {
     let mut session = live(&server);
     let receipt = session.publish("counter", "add", &1u64).expect("it is small");
     assert_eq!(session.model().map(Counter::count), Some(0));
-    assert!(!session.client().is_applied(receipt));
-    step_until(&mut session, |session| session.client().is_applied(receipt));
+    assert!(!session.is_applied(receipt));
+    step_until(&mut session, |session| session.is_applied(receipt));
     assert_eq!(session.model().map(Counter::count), Some(1));
 }
 
@@ -190,11 +195,11 @@ fn acceptance_18_the_views_random_differs_and_does_not_touch_the_models() {
     };
     assert_ne!(draws(&mut one), draws(&mut two));
     let receipt = one.publish("counter", "add", &1u64).expect("it is small");
-    step_until(&mut one, |one| one.client().is_applied(receipt));
+    step_until(&mut one, |one| one.is_applied(receipt));
     step_until(&mut two, |two| two.model().is_some_and(|model| model.count == 1));
     one.request_vote().expect("it is live");
-    // Both must step, or the other's vote would not come; a session may not change its thread, so
-    // they take turns.
+    // Both must step, or the other's vote would not come. A session may not change its thread, so they
+    // take turns.
     let mut verdicts = [None, None];
     let deadline = Instant::now() + PATIENCE;
     while verdicts.iter().any(Option::is_none) {
@@ -212,26 +217,31 @@ fn acceptance_18_the_views_random_differs_and_does_not_touch_the_models() {
 }
 
 #[test]
-fn a_view_is_detached_and_built_anew_when_the_reconnect_was_not_seamless() {
+fn a_reconnect_that_is_not_seamless_builds_a_new_view_from_the_same_args() {
     let server = server();
     let address = server.local_addr();
-    let mut session = live(&server);
+    let built = Rc::new(Cell::new(0));
+    let mut session = Session::<Watcher>::join_with(config(), &server.url(), built.clone())
+        .expect("the address is right");
+    step_until(&mut session, |session| session.view().is_some());
+    assert_eq!(built.get(), 1);
     let receipt = session.publish("counter", "add", &2u64).expect("it is small");
-    step_until(&mut session, |session| session.client().is_applied(receipt));
+    step_until(&mut session, |session| session.is_applied(receipt));
     drop(server);
     step_until(&mut session, |session| session.connection_state() == ConnectionState::Reconnecting);
-    // While it is away what is published is kept.
+    // What is published while the connection is broken is sent later.
     let receipt = session.publish("counter", "add", &5u64).expect("there is room");
     let _server = Server::bind(address, ServerConfig::default()).expect("the port is free again");
-    step_until(&mut session, |session| session.client().is_applied(receipt));
-    // The new server knows nothing of the two; the five came through, after the new join.
+    step_until(&mut session, |session| session.is_applied(receipt));
+    // The new server does not have the session. The five arrived, after the new join.
     assert_eq!(session.model().map(Counter::count), Some(5));
+    assert_eq!(built.get(), 2);
     assert_eq!(heard(&session)[0], "attached at 1 joins, 0, Some(\"first\")");
     assert!(heard(&session).contains(&"thanked for 5".to_owned()));
 }
 
 #[test]
-fn what_cannot_be_published_is_told_and_leaving_twice_is_no_error() {
+fn publish_says_why_it_fails_and_leaving_twice_is_allowed() {
     let server = server();
     let mut session = Session::<Watcher>::join(config(), &server.url()).expect("right");
     let early = session.publish("counter", "add", &1u64);
@@ -247,7 +257,7 @@ fn what_cannot_be_published_is_told_and_leaving_twice_is_no_error() {
 }
 
 #[test]
-fn a_wrong_address_is_refused_before_anything_happens() {
+fn an_invalid_address_is_refused_by_join() {
     for wrong in ["", "http://a", "ws://a/b", "a b"] {
         assert!(Session::<Watcher>::join(config(), wrong).is_err(), "{wrong}");
     }

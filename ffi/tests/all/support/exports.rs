@@ -16,7 +16,7 @@ pub struct Parameter {
 
 /// All functions that the header declares.
 pub fn of_header(header: &str) -> Vec<Export> {
-    // From the first function on there are no types any more; the inline helpers come last.
+    // Types come before the first function. The inline helpers come last.
     let helpers = header.find("static inline").expect("the helpers are there");
     let plain = without_comments(&header[..helpers]);
     plain.split(';').filter_map(export).collect()
@@ -64,7 +64,7 @@ const OPTIONAL: [(&str, &str); 6] = [
     ("tea_transfer_set_waker", "user_data"),
 ];
 
-/// What is given out as a handle, or for the time of a callback.
+/// Types that C gets as a handle, or during a callback.
 const HANDLES: [&str; 8] = [
     "tea_app*",
     "tea_blobs*",
@@ -82,12 +82,12 @@ impl Parameter {
         HANDLES.contains(&plain)
     }
 
-    /// Whether it is, or holds, a pointer.
+    /// Whether it is or contains a pointer.
     fn points(&self) -> bool {
         self.kind.ends_with('*') || ["tea_str", "tea_payload", "tea_waker"].contains(&&*self.kind)
     }
 
-    /// Where the result goes, if it is an out-parameter.
+    /// The variable for the result, if it is an out-parameter.
     fn is_out(&self) -> bool {
         self.kind.ends_with('*')
             && !self.is_handle()
@@ -96,7 +96,7 @@ impl Parameter {
             || self.kind.ends_with("**")
     }
 
-    /// Something good to pass.
+    /// A valid argument.
     fn good(&self) -> String {
         let plain = self.kind.trim_start_matches("const ");
         match (plain, &*self.name) {
@@ -134,8 +134,8 @@ impl Export {
     }
 }
 
-/// The bodies of two C functions: one that calls everything with NULL for every pointer, one at a
-/// time and checks that nothing was written; one that injects a panic into everything.
+/// The bodies of two C functions. One calls every function with NULL for each pointer, one at a time, and checks that nothing
+/// was written. The other injects a panic into every function.
 pub fn wrong_calls(exports: &[Export]) -> String {
     let mut nulls = String::from("static void call_with_nulls(void) {\n");
     let mut panics = String::from("static void call_with_panics(void) {\n");

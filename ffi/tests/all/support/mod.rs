@@ -11,10 +11,10 @@ use std::sync::{LazyLock, Mutex};
 pub use teatime_tests::program::finish as run;
 use teatime_tests::program::forget_cargo;
 
-/// The library, installed.
+/// The prefix of the installed library.
 pub static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
 
-/// The same with `tea_inject_panic`.
+/// The prefix of the library with `tea_inject_panic`.
 pub static PANICKING: LazyLock<PathBuf> = LazyLock::new(|| install("panicking", "panic-injection"));
 
 /// The top of the workspace.
@@ -22,12 +22,12 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace")
 }
 
-/// A place for what the tests build.
+/// A folder for what the tests build.
 pub fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// The folder of what is built.
+/// Cargo's target folder.
 pub fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder")
 }
@@ -54,7 +54,7 @@ fn install(name: &str, features: &str) -> PathBuf {
     prefix
 }
 
-/// How pkg-config says that programs are built with some packages, ours among them.
+/// The flags that pkg-config prints for some packages, ours among them.
 fn pkg_config(prefix: &Path, packages: &str) -> Vec<String> {
     let mut command = Command::new("pkg-config");
     command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
@@ -62,7 +62,7 @@ fn pkg_config(prefix: &Path, packages: &str) -> Vec<String> {
     flags.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Compiles C as the README does: with what pkg-config says of some packages.
+/// Compiles C as the README does: with the flags that pkg-config prints.
 pub fn compile(
     cc: &str,
     prefix: &Path,

@@ -11,7 +11,7 @@ async fn connection() -> (TcpStream, Line) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
     let address = listener.local_addr().expect("it listens");
     let client = TcpStream::connect(address).await.expect("it listens");
-    let (server, _) = listener.accept().await.expect("somebody has come");
+    let (server, _) = listener.accept().await.expect("the client connects");
     let guest = Rc::new(Guest { asked: Cell::new(Instant::now()), leave: Notify::new() });
     (client, Line { stream: Stream::new(server, None), out: BytesMut::new(), guest })
 }
@@ -72,7 +72,7 @@ async fn who_asks_for_nothing_is_sent_away_and_told_so() {
         let ((), heard) = ended.await.expect("it is sent away");
         assert!(begun.elapsed() >= patience);
         let (frames, _) = frames(&heard);
-        let told = frames.last().expect("it is told something");
+        let told = frames.last().expect("the server sends a frame");
         assert_eq!((told.0, &told.1[..2]), (8, &CloseReason::Silent.code().to_be_bytes()[..]));
     }
 }

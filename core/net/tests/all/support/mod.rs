@@ -1,4 +1,4 @@
-//! Small clients that speak the protocol, and no more.
+//! Small clients that speak the protocol only.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -28,7 +28,7 @@ pub async fn connect(server: &Server) -> Socket {
     over(server, socket).await
 }
 
-/// Connects with a socket that may be set in some way.
+/// Connects with a socket that the caller has configured.
 async fn over(server: &Server, socket: TcpSocket) -> Socket {
     let stream = socket.connect(server.local_addr()).await.expect("the server listens");
     let mut request = server.url().into_client_request().expect("it is a URL");
@@ -41,7 +41,7 @@ pub async fn join(server: &Server, session: u8, view: u8) -> Socket {
     join_over(connect(server).await, session, view).await
 }
 
-/// The same with a system that keeps little of what is not read.
+/// Connects with a small receive buffer.
 pub async fn join_with_small_buffer(server: &Server, session: u8, view: u8) -> Socket {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     socket.set_recv_buffer_size(4096).expect("it can be set");
