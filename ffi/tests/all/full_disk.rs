@@ -12,7 +12,7 @@ use teatime_ffi::*;
 use teatime_store::{Config, MemoryDisk, MemoryStore, Shared};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Serialize, Deserialize)]
 struct Saved(String);

@@ -16,7 +16,7 @@ use teatime_ffi::mobile::{
 use teatime_ffi::{tea_connection as Connection, tea_format as Format, tea_status};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Bell(Sender<()>);
 
