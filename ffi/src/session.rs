@@ -424,7 +424,7 @@ pub unsafe extern "C" fn tea_session_synced(
     session: *const tea_session,
     synced: *mut bool,
 ) -> tea_status {
-    get(session, synced, "synced", |driver| driver.client().synced())
+    get(session, synced, "synced", |driver| driver.client().is_synced())
 }
 
 /// Whether the root model has persisted something that the reflector has not stored yet: a later
@@ -436,7 +436,7 @@ pub unsafe extern "C" fn tea_session_unpersisted(
     session: *const tea_session,
     unpersisted: *mut bool,
 ) -> tea_status {
-    get(session, unpersisted, "unpersisted", |driver| driver.client().unpersisted())
+    get(session, unpersisted, "unpersisted", |driver| driver.client().has_unpersisted())
 }
 
 /// The newest version of the app that is used in this room, or has been, if it is newer than this one;

@@ -104,7 +104,7 @@ impl World {
         self.obey_client(at);
         for _ in 0..100 {
             self.pass(10 * MS);
-            if self.peers[at].client.synced() {
+            if self.peers[at].client.is_synced() {
                 return at;
             }
         }
@@ -359,10 +359,11 @@ fn aged(stored: &Stored, id: SessionId, seq: u64, time: u64) -> Shared<MemoryDis
     let Value::Array(fields) = &mut checkpoint else { panic!("no struct") };
     let parts = fields[2].as_array().expect("parts").iter();
     let snapshot: Vec<u8> = parts.flat_map(|part| part.as_slice().expect("bin").to_vec()).collect();
-    let mut snapshot = read(&snapshot);
-    let Value::Array(vm) = &mut snapshot else { panic!("no parts") };
+    let (state, envelope) = teatime_wire::Envelope::open(&[&snapshot]).expect("it is whole");
+    let mut state = read(&snapshot[state]);
+    let Value::Array(vm) = &mut state else { panic!("no parts") };
     (vm[3], vm[4]) = (time.into(), seq.into());
-    let snapshot = write(&snapshot);
+    let snapshot = envelope.wrap(&write(&state));
     let hash = teatime_wire::Digest(StateHash::of(&snapshot).0);
     let info = SnapshotInfo { seq, time, hash, size: snapshot.len() as u64 };
     fields[1] = read(&rmp_serde::to_vec(&info).expect("plain data"));

@@ -85,7 +85,7 @@ fn until(guests: &mut [&mut Guest], what: &str, mut is_so: impl FnMut(&mut [&mut
 }
 
 fn all_synced(guests: &mut [&mut Guest]) -> bool {
-    guests.iter().all(|guest| guest.driver.client().synced())
+    guests.iter().all(|guest| guest.driver.client().is_synced())
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_bytes::ByteBuf;
 use teatime_wire::{
-    CloseReason, Digest, Event, Hold, Holding, Join, PersistedPart, Room, Send, ServerMessage,
-    SessionId, SnapshotInfo, Trailer, Views as ViewsMessage, Welcome, limits,
+    CloseReason, Digest, Envelope, Event, Hold, Holding, Join, PersistedPart, Room, Send,
+    ServerMessage, SessionId, SnapshotInfo, Views as ViewsMessage, Welcome, limits,
 };
 
 use crate::clock::Clock;
@@ -187,9 +187,9 @@ impl Session {
             let checkpoint = journal::read_checkpoint(bytes)?;
             views_from = checkpoint.newest;
             session.told = checkpoint.time;
-            let (_, trailer) = Trailer::split(&checkpoint.parts).unwrap_or_default();
-            session.loaded_roots = session.own_roots(trailer.as_ref()).unwrap_or_default();
-            let persisted = trailer.and_then(|trailer| trailer.persisted);
+            let envelope = Envelope::open(&checkpoint.parts).ok().map(|(_, envelope)| envelope);
+            session.loaded_roots = session.own_roots(envelope.as_ref()).unwrap_or_default();
+            let persisted = envelope.and_then(|envelope| envelope.persisted);
             let persisted = persisted.map(|part| session.kept(checkpoint.info.seq, part));
             session.loaded = persisted.map(|own| (own, head.persisted));
             session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);

@@ -1,5 +1,6 @@
-//! What a session is: its app, room, password and options, and the identity that follows.
+//! What a session is: its app, room, password and options, and the identity that follows from them.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -16,37 +17,56 @@ pub struct Config {
     pub app: App,
     /// Name of the room, 1 to 128 bytes of UTF-8.
     pub name: String,
-    /// With a password everything is encrypted end to end.
+    /// With a password everything is encrypted end to end. 1 to 1024 bytes of UTF-8.
     pub password: Option<String>,
-    /// The root model's options as MessagePack; part of the session's identity.
+    /// The root model's options as MessagePack. Part of the session's identity.
     pub options: Vec<u8>,
     /// Given to all models when this view joins and exits, as MessagePack.
     pub view_data: Option<Vec<u8>>,
     /// Ticks per second that the session's first client asks for, 1 to 60.
     pub ticks_per_second: u16,
-    /// Certificates (PEM) that are trusted to vouch for a reflector, besides those that the platform
-    /// trusts. No part of the session's identity.
+    /// Certificates (PEM) that are trusted to vouch for a reflector, in addition to those that the platform
+    /// trusts. Not part of the session's identity.
     pub trusted_certificates: Option<Vec<u8>>,
-    /// Name and version of the program, for the reflector's log; at most 64 bytes.
+    /// Name and version of the program, for the reflector's log. At most 64 bytes.
     pub agent: String,
-    /// Where the driver puts a file of evidence if this client diverges, and, if it was built with the
-    /// feature `recording`, a recording of what led to the first handler that fails; nowhere if not said. What is
-    /// in it is plain, also if the session has a password. No part of the session's identity.
+    /// The directory in which the driver writes a file of evidence if this client diverges. A program with the feature
+    /// `recording` also writes a recording there of what led to the first handler that fails. Without a directory it
+    /// writes nothing. The files are plain, even if the session has a password. Not part of the session's
+    /// identity.
     pub evidence_dir: Option<PathBuf>,
 }
 
-/// Twenty ticks per second: a future message runs at most 50 ms late, at 20 small frames a second.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.as_ref().map(|_| "(not shown)");
+        f.debug_struct("Config")
+            .field("app", &self.app)
+            .field("name", &self.name)
+            .field("password", &password)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A future message runs at most 50 ms late, and the price is 20 small frames a second.
 const TICKS_PER_SECOND: u16 = 20;
 
 impl Config {
-    /// The session of `app` named `name`, without password, with `options` for the root model.
+    /// The session of `app` in the room `name`, without a password, with `options` for the root model.
+    ///
+    /// # Errors
+    /// If the options cannot be encoded, or the root model does not accept them.
     pub fn new(app: App, name: &str, options: &impl Serialize) -> Result<Self, ConfigError> {
         let options =
             rmp_serde::to_vec(options).map_err(|error| ConfigError::Options(error.to_string()))?;
         Self::with_encoded_options(app, name, &options)
     }
 
-    /// The same with options that are MessagePack already.
+    /// As [`new`](Self::new), with options that are MessagePack already.
+    ///
+    /// # Errors
+    /// If the root model does not accept the options.
     pub fn with_encoded_options(app: App, name: &str, options: &[u8]) -> Result<Self, ConfigError> {
         let options = app.canonical_options(options).map_err(ConfigError::Options)?;
         Ok(Self {
@@ -69,8 +89,8 @@ impl Config {
         self
     }
 
-    /// The identity of the session: whoever differs in app, name, options or model version is in
-    /// another one. The password is no part of it, so that a wrong one can be told.
+    /// The identity of the session. Clients that differ in app, name, options or model version are in different
+    /// sessions. The password is not part of it, so that the reflector can refuse a wrong one.
     pub fn session_id(&self) -> SessionId {
         let version = self.app.version_hash();
         let identity = (
@@ -84,17 +104,20 @@ impl Config {
         SessionId(blake3::derive_key("teatime v1 session id", &encoded))
     }
 
-    /// The keys of the room. With a password this takes some 30 ms of CPU.
+    /// The keys of the room. With a password this takes some 30 ms of processor time.
     pub(crate) fn room_keys(&self) -> RoomKeys {
         RoomKeys::new(self.app.id(), &self.name, self.password.as_deref())
     }
 
-    /// What a reflector must know of the room.
+    /// What a reflector must know about the room.
     pub(crate) fn room(&self, keys: &RoomKeys) -> Room {
         Room { name: keys.name(), id: keys.id(), version: self.app.version() }
     }
 
-    /// Whether everything is within its limits.
+    /// Checks that everything is within its limits.
+    ///
+    /// # Errors
+    /// For the first value that is not.
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.name.is_empty() || self.name.len() > MAX_ROOM_NAME {
             return Err(ConfigError::Name);
@@ -103,7 +126,7 @@ impl Config {
             return Err(ConfigError::Password);
         }
         if self.options.len() > MAX_OPTIONS {
-            return Err(ConfigError::Options(format!("larger than {MAX_OPTIONS} bytes")));
+            return Err(ConfigError::Options(format!("expected at most {MAX_OPTIONS} bytes")));
         }
         // Sealing adds 40 bytes.
         if self.view_data.as_ref().is_some_and(|data| data.len() + 40 > limits::MAX_VIEW_DATA) {
@@ -119,26 +142,26 @@ impl Config {
     }
 }
 
-/// What is wrong with a [`Config`].
+/// Why a [`Config`] is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The room name is empty or too long.
-    #[error("the room name must have 1 to {MAX_ROOM_NAME} bytes")]
+    #[error("invalid room name: expected 1 to {MAX_ROOM_NAME} bytes")]
     Name,
     /// The password is empty or too long.
-    #[error("the password must have 1 to {MAX_PASSWORD} bytes")]
+    #[error("invalid password: expected 1 to {MAX_PASSWORD} bytes")]
     Password,
-    /// The options cannot be encoded, are too large, or are refused by the model.
-    #[error("the options: {0}")]
+    /// The options cannot be encoded, are too large, or the model does not accept them.
+    #[error("invalid options: {0}")]
     Options(String),
     /// The view data is too large.
-    #[error("the view data must have less than {} bytes", limits::MAX_VIEW_DATA - 40)]
+    #[error("invalid view data: expected at most {} bytes", limits::MAX_VIEW_DATA - 40)]
     ViewData,
     /// The tick rate is out of range.
-    #[error("the ticks per second must be 1 to 60")]
+    #[error("invalid tick rate: expected 1 to 60 per second")]
     Ticks,
     /// The agent is too long.
-    #[error("the agent must have at most {} bytes", limits::MAX_AGENT)]
+    #[error("invalid agent: expected at most {} bytes", limits::MAX_AGENT)]
     Agent,
 }

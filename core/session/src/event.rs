@@ -1,26 +1,24 @@
 //! What goes in and out of the state machine, and what it tells its owner.
 
 use std::fmt;
-#[cfg(feature = "recording")]
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use teatime_vm::{Fault, MigrationError, StateHash, Time};
 use teatime_wire::{CloseReason, Digest};
 
-use crate::healing::Divergence;
-
 /// What the driver tells the client.
 #[derive(Debug)]
 pub enum Input {
-    /// The connection asked for stands.
+    /// The connection that the client asked for stands.
     Connected,
     /// One WebSocket message arrived.
     Frame(Vec<u8>),
-    /// No connection could be made.
+    /// No connection could be made, for this reason.
     Unreachable(String),
-    /// The other side could not prove who it is.
+    /// The server's certificate is not trusted, for this reason.
     BadCertificate(String),
-    /// The connection ended, with the close code and its reason if there was one.
+    /// The connection ended, with the close code and its text if there was one.
     Disconnected(Option<(u16, String)>),
 }
 
@@ -34,20 +32,44 @@ pub enum Action {
     },
     /// Send one WebSocket binary message.
     Send(Vec<u8>),
-    /// Close the connection, or stop trying to open one. Nothing of it is to be reported.
+    /// Close the connection, or stop trying to open one. The driver must report nothing of it any longer.
     Close,
 }
 
-/// How the client stands with its reflector.
+/// Why a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stepped {
+    /// Everything that has arrived was simulated.
+    Done,
+    /// There is more to simulate. The time budget was used up, or the owner must poll what waits first.
+    Budget,
+    /// The owner must poll an immediate delivery or a [`SessionEvent::ViewReady`] before the simulation goes on.
+    Attention,
+}
+
+/// Round trips to the reflector and back, in µs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoundTrips {
+    /// How many the numbers are of: the newest hundred at most.
+    pub count: u32,
+    /// The newest.
+    pub last_us: u64,
+    /// The median.
+    pub p50_us: u64,
+    /// 99 of 100 were not longer than this.
+    pub p99_us: u64,
+}
+
+/// The state of the connection between a client and its reflector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConnectionState {
     /// It tries to reach the reflector for the first time.
     Connecting,
-    /// It has been let in and loads the session.
+    /// The reflector has let it in, and it loads the session.
     CatchingUp,
     /// The model runs, and a view can be built from it.
     Live,
-    /// The connection broke; the model stands still until it is back.
+    /// The connection broke. The model stands still until there is another.
     Reconnecting,
     /// It has left.
     Left,
@@ -75,26 +97,26 @@ impl ConnectionState {
 pub enum DisconnectReason {
     /// No connection could be made.
     Unreachable(String),
-    /// The reflector's certificate is not to be trusted: it may be another that answers there.
+    /// The server's certificate is not trusted: another server may answer in its place.
     BadCertificate(String),
     /// The connection broke.
     Lost,
-    /// Nothing was heard for too long.
+    /// Nothing arrived for too long.
     Silent,
-    /// The reflector closed it, and said why.
+    /// The reflector closed the connection, for this reason.
     Closed(CloseReason, String),
-    /// What came was not the protocol.
+    /// What arrived does not follow the protocol.
     Protocol(String),
-    /// This client's state was not the right one, or may not have been; it loads that.
+    /// This client's state was wrong, or may have been. It loads the right one.
     Diverged,
-    /// It could not simulate as fast as events arrived; it loads a newer state.
+    /// This client could not simulate as fast as events arrived. It loads a newer state.
     TooSlow,
     /// The session's snapshot cannot be used.
     BadSnapshot(String),
     /// The root model could not be made.
     Model(String),
-    /// The session would begin with what another version of the app has persisted, and that cannot be used. It stays as
-    /// it is.
+    /// The session would begin with what another version of the app has persisted, and this version cannot use that.
+    /// The persisted data stays as it is.
     Migration(MigrationError),
 }
 
@@ -129,9 +151,9 @@ impl DisconnectReason {
 impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(why) => write!(f, "no reflector can be reached: {why}"),
+            Self::Unreachable(why) => write!(f, "the reflector cannot be reached: {why}"),
             Self::BadCertificate(why) => {
-                write!(f, "the reflector's certificate is not to be trusted: {why}")
+                write!(f, "the reflector's certificate is not trusted: {why}")
             }
             Self::Lost => f.write_str("the connection to the reflector broke"),
             Self::Silent => f.write_str("the reflector has gone silent"),
@@ -139,7 +161,9 @@ impl fmt::Display for DisconnectReason {
             Self::Closed(reason, detail) => write!(f, "{reason}: {detail}"),
             Self::Protocol(what) => write!(f, "the reflector broke the protocol: {what}"),
             Self::Diverged => f.write_str("this client diverged and loads the right state"),
-            Self::TooSlow => f.write_str("this client fell too far behind and starts anew"),
+            Self::TooSlow => {
+                f.write_str("this client fell too far behind and loads the session again")
+            }
             Self::BadSnapshot(why) => write!(f, "the session's snapshot cannot be used: {why}"),
             Self::Model(why) => write!(f, "the model could not be made: {why}"),
             Self::Migration(error) => error.fmt(f),
@@ -149,7 +173,7 @@ impl fmt::Display for DisconnectReason {
 
 impl std::error::Error for DisconnectReason {}
 
-/// What to tell people if a [newer version](SessionEvent::NewerVersion) of their app is used in the room.
+/// A [newer version](SessionEvent::NewerVersion) of the app is used in the room. Displays as a sentence for users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewerVersion {
     /// The declared version of the newer one.
@@ -169,13 +193,13 @@ impl fmt::Display for NewerVersion {
     }
 }
 
-/// Why what was persisted is [not kept](SessionEvent::NotPersisted), to be told to people.
+/// Why persisted data [was not stored](SessionEvent::NotPersisted). Displays as a sentence for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotPersisted {
     /// The reflector cannot store it, for this reason. It tries again, unless what it has stored before is damaged.
     NotStored(String),
-    /// Newer versions of the app have persisted in this room, and what they have is not replaced.
+    /// Newer versions of the app have persisted data in this room. Theirs is not replaced.
     Newer,
 }
 
@@ -194,16 +218,39 @@ impl fmt::Display for NotPersisted {
     }
 }
 
+/// This client's state was wrong. It has been replaced.
+#[derive(Clone)]
+pub struct Divergence {
+    /// Sequence number of the vote that found it.
+    pub seq: u64,
+    /// Session time of the vote.
+    pub time: Time,
+    /// Hash of this client's state at the vote.
+    pub hash: StateHash,
+    /// Hash of the right state at the vote, if it is known.
+    pub right: Option<StateHash>,
+    /// The content of a file of [`Evidence`](crate::forensics::evidence::Evidence). It is plain, even if the session
+    /// has a password.
+    pub evidence: Arc<[u8]>,
+    /// Where the driver has written that file, or why it could not. `None` if it was not asked to.
+    pub file: Option<Result<PathBuf, String>>,
+}
+
+impl fmt::Debug for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Divergence {{ seq: {}, hash: {}, file: {:?} }}", self.seq, self.hash, self.file)
+    }
+}
+
 /// What the client tells its owner.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// The connection changed its state; with a reason if it got worse.
+    /// The connection changed its state, or failed once more. With a reason if it got worse.
     Connection(ConnectionState, Option<DisconnectReason>),
     /// Build the view from the model as it stands now, before the next step.
     ViewReady,
-    /// The model is gone: detach the view. A new one can be built at the next
-    /// [`ViewReady`](Self::ViewReady).
+    /// The model is gone: detach the view. A new one can be built at the next [`ViewReady`](Self::ViewReady).
     ViewLost,
     /// The model caught up with the reflector, or fell behind.
     Synced(bool),
@@ -220,35 +267,34 @@ pub enum SessionEvent {
     Verdict {
         /// Sequence number of the vote.
         seq: u64,
-        /// The majority's hash; with a password a foreign one is known only as the hash of the sealed
-        /// state.
+        /// The majority's hash. If it differs from this client's, it is the hash of the snapshot as it would be
+        /// handed in, not of the plain state.
         hash: Option<Digest>,
-        /// How many agreed on it.
+        /// How many participants agreed on it.
         agreed: u32,
-        /// How many were asked.
+        /// How many participants were asked.
         of: u32,
     },
-    /// A handler failed, on every participant alike; if it panicked its turn was undone.
+    /// A handler failed, on every participant alike. If it panicked, its turn was undone.
     Fault(Fault),
-    /// Where the driver has put a recording of what led to the first handler that failed, or why it could
-    /// not; it comes after that [`Fault`](Self::Fault), if the driver was asked to keep evidence.
-    #[cfg(feature = "recording")]
-    FaultKept(Result<PathBuf, String>),
-    /// The reflector asks senders to pause (true), or lets them go on.
+    /// Where the driver has written a recording of what led to the first handler that failed, or why it could not.
+    /// It follows that [`Fault`](Self::Fault), if the driver was asked for such a file.
+    FaultRecorded(Result<PathBuf, String>),
+    /// The reflector asks senders to pause (true), or to go on.
     Held(bool),
-    /// This client's state was not the right one, and has been replaced. It comes when the right one is
-    /// known, after the [`Connection`](Self::Connection) that tells
-    /// [`DisconnectReason::Diverged`].
+    /// This client's state was wrong, and has been replaced. It comes when the right state is known, after the
+    /// [`Connection`](Self::Connection) with [`DisconnectReason::Diverged`].
     Diverged(Box<Divergence>),
-    /// What the root model had persisted at a vote is kept: a later version of the app begins with it.
+    /// The reflector has stored what the root model had persisted at a vote. A later version of the app begins with
+    /// it.
     Persisted {
         /// Sequence number of the vote.
         seq: u64,
     },
-    /// What the root model had persisted at a vote is not kept: a later version of the app would begin with what was
-    /// kept before. It is told once, and again after something else was kept.
+    /// The reflector has not stored what the root model had persisted at a vote. A later version of the app would
+    /// begin with what was stored before. It comes once, and again after something else was stored.
     NotPersisted(NotPersisted),
-    /// A newer version of the app is used in this room, or has been. It has a session of its own, which began
-    /// with what this version or one before had persisted by then.
+    /// A newer version of the app is used in this room, or was. It has a session of its own, which began with what
+    /// this version, or one before, had persisted by then.
     NewerVersion(NewerVersion),
 }

@@ -8,7 +8,7 @@
 //! without the event.
 //!
 //! The same directory gets a [recording](crate::recording) of what led to the first handler that
-//! panics, or fails in a model of another language: [`SessionEvent::FaultKept`]
+//! panics, or fails in a model of another language: [`SessionEvent::FaultRecorded`]
 //! says where.
 //!
 //! ```no_run
@@ -29,8 +29,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-pub use teatime_session::diff::{Diff, Moment, Right, Since, Why, diff};
-pub use teatime_session::evidence::Evidence;
+pub use teatime_session::forensics::diff::{Diff, Moment, Right, Since, SinceError, diff};
+pub use teatime_session::forensics::evidence::Evidence;
 use teatime_session::{Client, Divergence, SessionEvent};
 use teatime_vm::recording::RecordingError;
 #[cfg(feature = "recording")]
@@ -117,7 +117,7 @@ pub(crate) fn keep_fault(fault: &Fault, client: &Client) -> Option<SessionEvent>
         }
         None => Err("what led to the fault was too much to be kept".to_owned()),
     };
-    Some(SessionEvent::FaultKept(kept))
+    Some(SessionEvent::FaultRecorded(kept))
 }
 
 fn write(

@@ -47,7 +47,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use teatime_session::Config;
-pub use teatime_session::archive::{ArchiveError, open as of_archive};
+pub use teatime_session::forensics::archive::{ArchiveError, open as of_archive};
 pub use teatime_vm::recording::*;
 use teatime_vm::{Time, Vm};
 pub use teatime_wire::{Archive, Beginning};
@@ -105,7 +105,7 @@ pub enum BranchError {
 pub fn branch(config: &Config, state: &Vm) -> Result<Beginning, BranchError> {
     let mut entropy = [0; 16];
     getrandom::fill(&mut entropy).map_err(io::Error::other)?;
-    Ok(teatime_session::archive::begin(config, state, entropy)?)
+    Ok(teatime_session::forensics::archive::begin(config, state, entropy)?)
 }
 
 /// What has been recorded.

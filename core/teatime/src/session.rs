@@ -254,7 +254,7 @@ impl<V: View> Session<V> {
 
     /// Whether the model is up to date with the reflector.
     pub fn synced(&self) -> bool {
-        self.driver.client().synced()
+        self.driver.client().is_synced()
     }
 
     /// Round trips to the reflector.

@@ -1,17 +1,17 @@
-//! A session as a reflector keeps it beyond its own life.
+//! A session as it is exported from a reflector's storage, and imported into it.
 
 use crate::{Digest, Room, SnapshotInfo, ViewId};
 
-/// What a reflector has kept of a session: what it would hand to somebody who joins.
+/// A session as a reflector has stored it: what it would send to a client that joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
-    /// What proves that one knows the password, if there is one.
+    /// The proof of the password, if the session has one.
     pub password_proof: Option<Digest>,
     /// The snapshot as it was handed in, if there is one.
     pub snapshot: Option<(SnapshotInfo, Vec<u8>)>,
-    /// If there is no snapshot: what the session began with, and the version of the app that has persisted it.
+    /// Without a snapshot: the version of the app whose persisted data the session began with, and that data.
     pub persisted: Option<(u32, Vec<u8>)>,
-    /// The frames of all ordered messages after it, or from the session's beginning on.
+    /// The frames of all ordered messages after that.
     pub messages: Vec<Vec<u8>>,
     /// The session's time in µs.
     pub time: u64,
@@ -20,16 +20,16 @@ pub struct Archive {
 /// A session that begins with a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beginning {
-    /// Of which room it is.
+    /// The room that it belongs to.
     pub room: Room,
-    /// What proves that one knows the password, if there is one.
+    /// The proof of the password, if the session has one.
     pub password_proof: Option<Digest>,
     /// Ticks per second.
     pub ticks_per_second: u16,
-    /// What the snapshot is.
+    /// Describes the snapshot.
     pub info: SnapshotInfo,
     /// The snapshot as it would have been handed in.
     pub snapshot: Vec<u8>,
-    /// The views that the models know, with what they brought along. Nobody of them is there.
+    /// The views that the models know, with their view data. None of them is connected.
     pub views: Vec<(ViewId, Option<Vec<u8>>)>,
 }

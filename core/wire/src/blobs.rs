@@ -1,13 +1,13 @@
-//! The messages of a blob connection: chunks of blobs on their way up and down.
+//! The messages of a blob connection, over which chunks of blobs travel up and down.
 //!
-//! It is a connection of its own, so that a blob never delays an event. Each request has exactly one
+//! It is separate from the session's connection, so that a blob never delays an event. Each request has exactly one
 //! reply, and replies come in the order of their requests.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, WireError, codec, limits};
 
-/// Where on a reflector's port blob connections are made.
+/// The path on a reflector's port that blob connections are made to.
 pub const BLOB_PATH: &str = "/blobs";
 
 /// The WebSocket sub-protocol that both sides of a blob connection must name.
@@ -19,14 +19,14 @@ pub const BLOB_VERSION: u16 = 1;
 /// What a client asks of a blob connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobRequest<'a> {
-    /// Must be the first, and comes once. Answered by [`BlobReply::Ready`].
+    /// Comes first, and once. Answered by [`BlobReply::Ready`].
     Hello(Hello<'a>),
-    /// Which of these chunks are not there? Answered by [`BlobReply::Wanted`].
+    /// Asks which of these chunks the server does not have. Answered by [`BlobReply::Wanted`].
     Offer(Vec<Digest>),
-    /// A chunk, to be kept. Answered by [`BlobReply::Stored`].
+    /// A chunk to store. Answered by [`BlobReply::Stored`].
     Chunk(&'a [u8]),
-    /// The manifest of a blob of which all chunks are there. Answered by [`BlobReply::Complete`], or by
-    /// [`BlobReply::Unknown`] with the first chunk that is not there.
+    /// The manifest of a blob whose chunks the server has. Answered by [`BlobReply::Complete`], or by
+    /// [`BlobReply::Unknown`] with the first chunk that is missing.
     Manifest(&'a [u8]),
     /// Asks for a chunk or a manifest. Answered by [`BlobReply::Content`] or [`BlobReply::Unknown`].
     Get(Digest),
@@ -37,7 +37,7 @@ pub enum BlobRequest<'a> {
 pub struct Hello<'a> {
     /// [`BLOB_VERSION`] of the client.
     pub version: u16,
-    /// Whose blobs. With a password nobody can guess it who does not know the password.
+    /// The blob space of the room. With a password it cannot be guessed without the password.
     pub space: Digest,
     /// Name and version of the client program, for the log.
     pub agent: &'a str,
@@ -48,35 +48,35 @@ pub struct Hello<'a> {
 pub enum BlobReply<'a> {
     /// The connection can be used, within these limits.
     Ready(BlobLimits),
-    /// Those of the offered chunks that are not there.
+    /// The offered chunks that the server does not have.
     Wanted(Vec<Digest>),
-    /// A chunk is kept.
+    /// The chunk with this id is stored.
     Stored(Digest),
-    /// A blob is there whole, as durably as the operator wants it.
+    /// The blob with this root is stored as a whole, as durably as the operator has chosen.
     Complete(Digest),
-    /// What was asked for.
+    /// The chunk or the manifest that was asked for.
     Content(&'a [u8]),
-    /// It is not there.
+    /// The server does not have this.
     Unknown(Digest),
-    /// What was sent cannot be kept.
+    /// What was sent cannot be stored.
     Refused(Refused),
 }
 
-/// What a server takes.
+/// What a server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobLimits {
     /// Largest blob in bytes.
     pub max_blob: u64,
-    /// How many bytes still fit, what surrounds them included.
+    /// Bytes that still fit, overhead included.
     pub room: u64,
 }
 
-/// Why something cannot be kept.
+/// Why a server cannot store something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// The blob is larger than the server takes.
+    /// The blob is larger than the server accepts.
     TooLarge,
-    /// The space, or the server, has as much as it takes.
+    /// The space, or the server, is full.
     NoRoom,
     /// The server's disk is full.
     DiskFull,
@@ -129,8 +129,10 @@ impl<'a> BlobRequest<'a> {
         }
     }
 
-    /// Reads one frame. Untrusted bytes are welcome: whatever is not exactly one message within
-    /// the [limits] is an error.
+    /// Reads one frame, which may come from anywhere.
+    ///
+    /// # Errors
+    /// If it is not exactly one message within the [limits].
     pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
         fits(frame)?;
         let (tag, body) = codec::split(frame)?;
@@ -171,8 +173,10 @@ impl<'a> BlobReply<'a> {
         }
     }
 
-    /// Reads one frame. Untrusted bytes are welcome: whatever is not exactly one message within
-    /// the [limits] is an error.
+    /// Reads one frame, which may come from anywhere.
+    ///
+    /// # Errors
+    /// If it is not exactly one message within the [limits].
     pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
         fits(frame)?;
         let (tag, body) = codec::split(frame)?;
@@ -185,7 +189,7 @@ impl<'a> BlobReply<'a> {
             UNKNOWN => Self::Unknown(codec::body(body)?),
             REFUSED => Self::Refused(
                 Refused::from_number(codec::body(body)?)
-                    .ok_or(WireError::Frame("it is refused for no known reason"))?,
+                    .ok_or(WireError::Frame("unknown reason of a refusal"))?,
             ),
             other => return Err(WireError::UnknownMessage(other)),
         })
@@ -216,7 +220,7 @@ mod tests {
     const ID: Digest = Digest([7; 32]);
 
     #[test]
-    fn every_message_comes_back_and_every_shortened_or_prolonged_one_is_refused() {
+    fn every_message_comes_back_and_every_shorter_or_longer_one_is_refused() {
         let requests = [
             BlobRequest::Hello(Hello { version: 1, space: ID, agent: "test" }),
             BlobRequest::Offer(vec![ID, Digest([8; 32])]),

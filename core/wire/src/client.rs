@@ -1,4 +1,4 @@
-//! What a client says to the reflector.
+//! The messages from a client to the reflector.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::Bytes;
@@ -8,79 +8,79 @@ use crate::{Digest, SessionId, ViewId, ViewSecret, WireError, codec, limits};
 /// A message from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage<'a> {
-    /// Must be the first, and comes once per connection.
+    /// Comes first, and once per connection.
     Join(Join<'a>),
-    /// An event for everybody.
+    /// An event for all participants.
     Send(Send<'a>),
     /// Asks for a vote on the state hash.
     RequestVote,
     /// This client's state hash at the position of a vote.
     Vote(Vote),
-    /// A piece of the snapshot that the reflector asked this client for.
+    /// A part of the snapshot that the reflector asked this client for.
     SnapshotPart(SnapshotPart<'a>),
     /// Asks for a [`Pong`](crate::ServerMessage::Pong) with the same number.
     Ping(u64),
-    /// This view leaves for good: its exit does not wait for the rejoin limit.
+    /// This view leaves for good. Its exit does not wait for the rejoin limit.
     Leave,
-    /// What the root model has persisted is another than at the last snapshot: asks for a vote that leads to one,
-    /// within seconds.
+    /// The root model has persisted something since the last snapshot. Asks for a vote that leads to a new one within
+    /// seconds.
     Persist,
 }
 
-/// Enters a session, or comes back to it.
+/// Joins a session, or comes back to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join<'a> {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the client.
     pub protocol: u16,
-    /// Which session.
+    /// The session to join.
     pub session: SessionId,
-    /// Of which room.
+    /// The room of the session.
     pub room: Room,
-    /// Who: determines the view id.
+    /// Determines the view id.
     pub secret: ViewSecret,
-    /// Proof of knowing the password, or none if the client has none. The first client of a
-    /// session fixes it; another one is refused.
+    /// Proves that the client knows the password, if it has one. The first client of a session fixes the proof. The
+    /// reflector refuses any other.
     pub password_proof: Option<Digest>,
-    /// Given to all models with the join and the exit of this view; sealed if there is a password.
+    /// Given to all models with the join and the exit of this view. Sealed if the session has a password.
     pub view_data: Option<&'a [u8]>,
     /// Ticks per second that the session's first client asks for.
     pub ticks_per_second: u16,
-    /// Counts this view's connections from 1. A join may be under way for long on a connection that
-    /// its client has given up; this tells it from the one that the client has made since.
+    /// Counts this view's connections from 1. A join may be in flight for a while on a connection that the client
+    /// has given up. This tells it apart from the join on the connection that the client has made since.
     pub attempt: u64,
-    /// Where this client's model stands, if it has one.
+    /// The position of this client's model, if it has one.
     pub resume: Option<Resume>,
     /// Name and version of the client program, for the reflector's log.
     pub agent: &'a str,
 }
 
-/// A room of an app, and the version of the app: each version has its own session in it. What they persist, one
-/// has from the other.
+/// A room of an app, and the version of the app. Each version has a session of its own in the room. Persisted data
+/// passes from one version to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// The same for all rooms of this app and name, whatever their password.
     pub name: Digest,
-    /// The same for all versions of the app. With a password nobody can guess it who does not know the password.
+    /// The same for all versions of the app. With a password it cannot be guessed without the password.
     pub id: Digest,
     /// The declared version of the app.
     pub version: u32,
 }
 
-/// Where the model of a client that comes back stands.
+/// The position of the model of a client that comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
-    /// From [`Welcome`](crate::Welcome): another timeline cannot be continued.
+    /// From [`Welcome`](crate::Welcome). Only the same timeline can be continued.
     pub timeline: u64,
     /// The newest sequence number that this client has received.
     pub seq: u64,
 }
 
-/// An event for everybody.
+/// An event for all participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Send<'a> {
-    /// Counts this view's sends from 1 without gaps; what was already accepted is ignored, so a
-    /// client resends what it is in doubt about. The first one that a reflector gets from a view
-    /// may have any number: the ones before may have gone to a reflector that is no more.
+    /// Counts this view's sends from 1 without gaps. The reflector ignores a counter that it has accepted before, so
+    /// a client sends again what may have been lost. The first send that a reflector gets from a view may have
+    /// any counter: the ones before may have gone to a reflector that was replaced.
     pub counter: u64,
     /// Opaque to the reflector.
     #[serde(borrow, with = "serde_bytes")]
@@ -92,21 +92,21 @@ pub struct Send<'a> {
 pub struct Vote {
     /// The sequence number of the [`VoteRequest`](crate::VoteRequest).
     pub seq: u64,
-    /// BLAKE3 of the snapshot of the state right after it, sealed if there is a password: of the very bytes
-    /// that a voter hands in if it is asked to.
+    /// BLAKE3 of the [envelope](crate::Envelope) with the state right after the vote: of the very bytes that a voter
+    /// hands in if it is asked to.
     pub hash: Digest,
 }
 
-/// A piece of a snapshot, in order and without gaps.
+/// A part of a snapshot. Parts come in order and without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotPart<'a> {
     /// The sequence number of the vote that the snapshot belongs to.
     pub seq: u64,
-    /// Where the piece starts, in bytes.
+    /// Where the part starts, in bytes.
     pub offset: u64,
     /// Size of the whole snapshot in bytes.
     pub total: u64,
-    /// The piece, at least one byte.
+    /// The part: at least one byte.
     #[serde(borrow, with = "serde_bytes")]
     pub data: &'a [u8],
 }
@@ -135,8 +135,10 @@ impl<'a> ClientMessage<'a> {
         }
     }
 
-    /// Reads one frame. Untrusted bytes are welcome: whatever is not exactly one message within
-    /// the [limits] is an error.
+    /// Reads one frame, which may come from anywhere.
+    ///
+    /// # Errors
+    /// If it is not exactly one message within the [limits].
     pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
         if frame.len() > limits::MAX_CLIENT_FRAME + limits::MAX_VIEW_DATA {
             return Err(WireError::TooLarge("frame"));
@@ -178,7 +180,7 @@ impl<'a> ClientMessage<'a> {
     }
 }
 
-/// The room's fields stand among the others: one array less to read.
+/// The fields of the room stand among the others, which saves an array.
 impl Serialize for Join<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { protocol, session, room, secret, password_proof, .. } = self;

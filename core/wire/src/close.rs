@@ -2,44 +2,44 @@
 
 use std::fmt;
 
-/// Why the reflector closes a connection. Codes are never reused. Below 4100 the client may come
-/// back by itself; from 4100 on doing so would end the same way.
+/// Why the reflector closes a connection. Codes are never reused. Below 4100 the client may try again by itself. From
+/// 4100 on that would end the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
     /// 1000: the client left.
     Left,
-    /// 4000: the reflector goes down or restarts.
+    /// 4000: the reflector shuts down or restarts.
     GoingAway,
-    /// 4001: the client read so slowly that what waited for it exceeded the limit.
+    /// 4001: the client read too slowly. What waited for it exceeded the limit.
     TooSlow,
-    /// 4002: nothing was heard from the client for too long.
+    /// 4002: the client has sent nothing for too long.
     Silent,
-    /// 4003: the session, its log or the reflector takes no more for now.
+    /// 4003: the session, its log or the reflector is full for now.
     Full,
-    /// 4004: the reflector cannot store what happens, or read what was stored: its disk is full,
-    /// broken, or not permitted to it.
+    /// 4004: the reflector cannot write to its storage, or cannot read it: the disk is full or broken, or access is
+    /// denied.
     NotStored,
-    /// 4100: a frame that is no message of this protocol.
+    /// 4100: a frame that is not a valid message.
     Malformed,
     /// 4101: a frame or a part of it exceeds a limit.
     TooLarge,
     /// 4102: another version of the protocol.
     Version,
-    /// 4103: the first message was no join.
+    /// 4103: the first message was not a join.
     NotJoined,
     /// 4104: a message that may not come at this point, such as a second join or a gap in counters.
     OutOfOrder,
-    /// 4105: the password is not the one that the session was started with.
+    /// 4105: not the password that the session was started with.
     WrongPassword,
-    /// 4106: more events per second than allowed.
+    /// 4106: more events per second than the limits allow.
     TooFast,
     /// 4107: the same view has connected again from elsewhere.
     Replaced,
 }
 
 impl CloseReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 14] = [
         Self::Left,
         Self::GoingAway,
@@ -112,12 +112,12 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Left => "the client left",
-            Self::GoingAway => "the reflector is going down",
+            Self::GoingAway => "the reflector is shutting down",
             Self::TooSlow => "the client reads too slowly",
-            Self::Silent => "nothing was heard from the client for too long",
-            Self::Full => "the session or the reflector takes no more for now",
+            Self::Silent => "the client was silent for too long",
+            Self::Full => "the session or the reflector is full for now",
             Self::NotStored => "the reflector cannot store the session",
-            Self::Malformed => "a frame that is no message of this protocol",
+            Self::Malformed => "a frame is not a valid message of this protocol",
             Self::TooLarge => "a message exceeds a limit",
             Self::Version => "another version of the protocol",
             Self::NotJoined => "the first message must be a join",

@@ -1,83 +1,83 @@
-//! What the reflector says to its clients.
+//! The messages from the reflector to its clients.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, ViewId, WireError, codec, limits};
 
-/// A message from the reflector. [`Event`], [`Views`] and [`VoteRequest`] are *ordered*: each takes
-/// the next sequence number, stays in the log until a snapshot covers it, and reaches everybody.
+/// A message from the reflector. [`Event`], [`Views`] and [`VoteRequest`] are *ordered*: each takes the next sequence
+/// number, stays in the log until a snapshot covers it, and reaches all participants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerMessage<'a> {
     /// Answers a [`Join`](crate::Join).
     Welcome(Welcome),
-    /// A piece of the snapshot announced in the welcome: pieces come in order, without gaps,
-    /// before anything ordered.
+    /// A part of the snapshot that the welcome announced. Parts come in order, without gaps, before all ordered
+    /// messages.
     SnapshotPart(&'a [u8]),
-    /// Ordered: what a view sent.
+    /// Ordered: an event that a view has sent.
     Event(Event<'a>),
-    /// Ordered: who went and who came.
+    /// Ordered: views that exited and joined.
     Views(Views<'a>),
-    /// Ordered: a position at which everybody who is in sync votes.
+    /// Ordered: a position at which all clients vote that have caught up.
     VoteRequest(VoteRequest),
-    /// The session's time in µs: nothing ordered will come before it any more.
+    /// The session's time in µs. No ordered message with an earlier time follows.
     Tick(u64),
     /// How a vote ended.
     Verdict(Verdict),
     /// Asks this client for its snapshot at the vote with this sequence number.
     SnapshotWanted(u64),
-    /// This client's state at the vote with this sequence number is not the majority's: it must
-    /// throw its model away and join without [`Resume`](crate::Resume). Or there was no majority: then
-    /// it must do so if it does not come to the same state once more by the log.
+    /// This client's state at the vote with this sequence number is not the majority's: it must drop its model, and
+    /// join without [`Resume`](crate::Resume). Or there was no majority: then it must do so unless it comes to the
+    /// same state again by replaying the log.
     Diverged(u64),
     /// Answers a [`Ping`](crate::ClientMessage::Ping).
     Pong(u64),
     /// Senders must pause, or may go on.
     Hold(Hold),
-    /// What the root model had persisted at the vote with this sequence number is kept.
+    /// What the root model had persisted at the vote with this sequence number is stored.
     Persisted(u64),
-    /// This version of the app is used in this room, or has been, and is newer than this client's.
+    /// This version of the app is used in the room, or was, and is newer than this client's.
     NewerVersion(u32),
-    /// What the root model had persisted at a vote is not kept.
+    /// What the root model had persisted at a vote was not stored.
     NotPersisted(NotPersisted<'a>),
 }
 
-/// What the root model had persisted at a vote is not kept; what was kept before is.
+/// What the root model had persisted at a vote was not stored. What was stored before stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotPersisted<'a> {
     /// Sequence number of the vote.
     pub seq: u64,
-    /// Why it cannot be stored; it is tried again, unless what is stored is damaged. Nothing if newer versions of the
-    /// app have persisted, whose data it does not replace.
+    /// Why it cannot be stored. The reflector tries again, unless what it has stored is damaged. `None` if newer
+    /// versions of the app have persisted data, which is not replaced.
     #[serde(borrow)]
     pub failure: Option<&'a str>,
 }
 
-/// What a client needs to know of a session that it enters.
+/// What a client needs to know about a session that it joins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// Drawn at random when the reflector first hears of the session.
+    /// Drawn at random for a new session, and again when ordered messages may have been lost.
     pub timeline: u64,
-    /// The view that the reflector takes this client for.
+    /// The view id that the reflector has derived from the secret.
     pub view_id: ViewId,
-    /// True: the log goes on after [`Resume::seq`](crate::Resume::seq). False: the model starts
-    /// from the snapshot, or anew if there is none.
+    /// True: the log goes on after [`Resume::seq`](crate::Resume::seq). False: the model starts from the snapshot, or,
+    /// without one, from its options.
     pub resumed: bool,
-    /// True: this view had not left, so neither an exit nor a join of it will be ordered.
+    /// True: this view had not exited, so neither an exit nor a join of it will be ordered.
     pub seamless: bool,
     /// The session's time now, in µs.
     pub time: u64,
-    /// The newest sequence number now; who has reached it has caught up.
+    /// The newest sequence number now. A client that has reached it has caught up.
     pub seq: u64,
     /// The highest [`Send::counter`](crate::Send::counter) accepted from this view.
     pub counter: u64,
-    /// The snapshot that follows in pieces.
+    /// The snapshot that follows in parts.
     pub snapshot: Option<SnapshotInfo>,
-    /// If there is one: then what follows is no snapshot but what this version of the app has persisted, and the
-    /// model starts anew with it. The sequence number of the snapshot is 0 then.
+    /// The declared version of the app whose persisted data follows in place of a snapshot. The model starts with that
+    /// data, and the snapshot is announced with the sequence number 0.
     pub persisted: Option<u32>,
-    /// Time between ticks when there is nothing else to send, in ms.
+    /// Time between ticks while nothing else is sent, in ms.
     pub tick_ms: u32,
-    /// How long a view may be cut off without an exit, in ms.
+    /// How long a view may be disconnected without an exit, in ms.
     pub rejoin_limit_ms: u32,
     /// What a client may send.
     pub limits: SendLimits,
@@ -96,7 +96,7 @@ pub struct SnapshotInfo {
     pub size: u64,
 }
 
-/// What a client may send. Who sends more is closed with
+/// What a client may send. The reflector closes a connection that sends more events with
 /// [`CloseReason::TooFast`](crate::CloseReason::TooFast).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendLimits {
@@ -110,14 +110,14 @@ pub struct SendLimits {
     pub max_snapshot: u64,
 }
 
-/// An event as everybody receives it.
+/// An event as all participants receive it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event<'a> {
     /// Position in the order of the session.
     pub seq: u64,
     /// The session's time in µs, never less than the one before.
     pub time: u64,
-    /// Who sent it, by the connection that it came from.
+    /// The view that sent it, by the connection that it came over.
     pub sender: ViewId,
     /// The sender's counter.
     pub counter: u64,
@@ -127,10 +127,10 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Reads a body. Written out because a joiner reads tens of thousands of them at once, and
-    /// this takes a third of the time.
+    /// Reads a body. Written by hand because a joiner reads tens of thousands at once, and this takes a third of
+    /// the time.
     fn read(mut body: &'a [u8]) -> Result<Self, WireError> {
-        const WRONG: WireError = WireError::Frame("it is no event");
+        const WRONG: WireError = WireError::Frame("expected the five fields of an event");
         fn number(body: &mut &[u8]) -> Result<u64, WireError> {
             rmp::decode::read_int(body).map_err(|_| WRONG)
         }
@@ -151,35 +151,35 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Who went and who came: exits count first. No id stands in both lists, except when the session
-/// wakes up after everybody had left.
+/// Views that exited and joined. Exits count first. No view is in both lists, unless the session wakes up after all
+/// views had left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Views<'a> {
     /// Position in the order of the session.
     pub seq: u64,
     /// The session's time in µs.
     pub time: u64,
-    /// Views that have gone.
+    /// Views that have exited.
     #[serde(borrow)]
     pub exited: Vec<View<'a>>,
-    /// Views that have come.
+    /// Views that have joined.
     #[serde(borrow)]
     pub joined: Vec<View<'a>>,
     /// How many views there are after it.
     pub active: u32,
 }
 
-/// A view that came or went.
+/// A view that exited or joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View<'a> {
     /// Its id.
     pub view_id: ViewId,
-    /// What it brought along in [`Join::view_data`](crate::Join::view_data).
+    /// From [`Join::view_data`](crate::Join::view_data).
     #[serde(borrow, with = "serde_bytes")]
     pub view_data: Option<&'a [u8]>,
 }
 
-/// A position at which everybody who is in sync votes.
+/// A position at which all clients vote that have caught up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoteRequest {
     /// Position in the order of the session.
@@ -195,7 +195,7 @@ pub struct Verdict {
     pub seq: u64,
     /// The hash that more than half of the voters sent, if there is one.
     pub hash: Option<Digest>,
-    /// How many sent it; without a majority, how many agreed at most.
+    /// How many sent it. Without a majority, the most that agreed on any.
     pub agreed: u32,
     /// How many were asked.
     pub of: u32,
@@ -246,8 +246,10 @@ impl<'a> ServerMessage<'a> {
         }
     }
 
-    /// Reads one frame. Untrusted bytes are welcome: whatever is not exactly one message within
-    /// the [limits] is an error.
+    /// Reads one frame, which may come from anywhere.
+    ///
+    /// # Errors
+    /// If it is not exactly one message within the [limits].
     pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
         if frame.len() > limits::MAX_SERVER_FRAME {
             return Err(WireError::TooLarge("frame"));

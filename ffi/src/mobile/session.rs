@@ -309,12 +309,12 @@ impl Session {
 
     /// Whether the model is up to date with the reflector.
     pub fn synced(&self) -> Result<bool> {
-        Ok(self.shared.with(|driver| Ok(driver.client().synced()))?)
+        Ok(self.shared.with(|driver| Ok(driver.client().is_synced()))?)
     }
 
     /// Whether the root model has persisted something that the reflector has not stored yet.
     pub fn has_unpersisted(&self) -> Result<bool> {
-        Ok(self.shared.with(|driver| Ok(driver.client().unpersisted()))?)
+        Ok(self.shared.with(|driver| Ok(driver.client().has_unpersisted()))?)
     }
 
     /// The newest version of the app that is known to be used in this room, if it is newer than this one.

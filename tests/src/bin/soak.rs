@@ -154,7 +154,7 @@ fn play_room(room: &mut [Participant], age: u64, played: &mut Played) {
             // Not while there is no connection.
             let _ = one.driver.request_vote();
         }
-        if turn.is_multiple_of(4) && one.driver.client().synced() {
+        if turn.is_multiple_of(4) && one.driver.client().is_synced() {
             let entry = Entry { number: one.number + 1 };
             match one.driver.publish("ledger", "enter", &entry) {
                 Ok(_) => {

@@ -111,11 +111,11 @@ impl Form {
                         "event": "not_persisted", "code": code, "message": why.to_string(),
                     }))?;
                 }
-                SessionEvent::FaultKept(Ok(file)) => {
+                SessionEvent::FaultRecorded(Ok(file)) => {
                     let file = file.display().to_string();
                     print(&json!({ "event": "fault_kept", "recording": file }))?;
                 }
-                SessionEvent::FaultKept(Err(why)) => print(&error_line("IO", &why))?,
+                SessionEvent::FaultRecorded(Err(why)) => print(&error_line("IO", &why))?,
                 _ => {}
             }
         }

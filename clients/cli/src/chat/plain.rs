@@ -67,7 +67,7 @@ fn tell(room: &Room, event: &SessionEvent, told_unreachable: &mut bool) -> Resul
         SessionEvent::Diverged(divergence) => tell_user(&diverged(divergence)),
         SessionEvent::NewerVersion(newer) => tell_user(newer),
         SessionEvent::NotPersisted(why) => tell_user(why),
-        SessionEvent::FaultKept(kept) => tell_user(&fault_kept(kept)),
+        SessionEvent::FaultRecorded(kept) => tell_user(&fault_kept(kept)),
         _ => {}
     }
     Ok(())

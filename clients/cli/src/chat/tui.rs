@@ -123,7 +123,7 @@ impl Tui {
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
                 SessionEvent::NewerVersion(newer) => self.notify(newer.to_string()),
                 SessionEvent::NotPersisted(why) => self.notify(why.to_string()),
-                SessionEvent::FaultKept(kept) => self.screen.notice = Some(fault_kept(&kept)),
+                SessionEvent::FaultRecorded(kept) => self.screen.notice = Some(fault_kept(&kept)),
                 _ => {}
             }
         }

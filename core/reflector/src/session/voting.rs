@@ -1,7 +1,7 @@
 //! The votes of a session, and the snapshots that follow from them.
 
 use teatime_wire::{
-    CloseReason, Digest, Hold, Holding, NotPersisted, ServerMessage, SnapshotPart, Trailer,
+    CloseReason, Digest, Envelope, Hold, Holding, NotPersisted, ServerMessage, SnapshotPart,
     VoteRequest,
 };
 
@@ -269,12 +269,12 @@ impl Session {
     fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
         let Some((info, parts)) = self.upload.take().map(Upload::finish) else { return };
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
-        let trailer = Trailer::split(&parts).ok().and_then(|(_, trailer)| trailer);
+        let envelope = Envelope::open(&parts).ok().map(|(_, envelope)| envelope);
         let info_time = info.time;
-        let roots = self.own_roots(trailer.as_ref());
+        let roots = self.own_roots(envelope.as_ref());
         turn.out.extend(roots.map(|roots| self.holds(Holding::Snapshot(roots))));
         (self.begun_with, self.is_used) = (None, true);
-        if let Some(part) = trailer.and_then(|trailer| trailer.persisted) {
+        if let Some(part) = envelope.and_then(|envelope| envelope.persisted) {
             self.to_keep = Some(self.kept(info.seq, part));
             (self.persist_wanted, self.persist_failures) = (false, 0);
         }
@@ -301,9 +301,9 @@ impl Session {
         Output::References { session: self.id, room: self.room.id, holding }
     }
 
-    /// To which blobs of its room a snapshot refers; nothing if what stands behind it is of another room.
-    pub(super) fn own_roots(&self, trailer: Option<&Trailer>) -> Option<Vec<Digest>> {
-        let Some(Trailer { references, .. }) = trailer else { return Some(Vec::new()) };
-        (references.space == self.room.id).then(|| references.roots.clone())
+    /// To which blobs of its room a snapshot refers. `None` if its envelope is of another room.
+    pub(super) fn own_roots(&self, envelope: Option<&Envelope>) -> Option<Vec<Digest>> {
+        let Some(Envelope { space, roots, .. }) = envelope else { return Some(Vec::new()) };
+        (*space == self.room.id).then(|| roots.clone())
     }
 }

@@ -3,8 +3,8 @@
 use crate::support::{SECOND, World, join, room};
 use teatime_reflector::{Config, ConnId};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Holding, Join, PersistedPart, References, Room,
-    ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Trailer, Vote,
+    ClientMessage, CloseReason, Digest, Envelope, Holding, Join, PersistedPart, Room,
+    ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Vote,
 };
 
 const STATE: &[u8] = &[b's'; 100];
@@ -21,11 +21,8 @@ fn version(number: u8, version: u32) -> Join<'static> {
 /// A state with what is persisted, and the blobs to which that refers.
 fn handed_in(persisted: &[u8], roots: &[u8]) -> Vec<u8> {
     let roots = roots.iter().map(|root| Digest([*root; 32])).collect();
-    let mut bytes = STATE.to_vec();
-    let references = References { space: Digest([2; 32]), roots: Vec::new() };
     let persisted = Some(PersistedPart { data: persisted.to_vec(), roots });
-    Trailer { references, persisted }.append(&mut bytes);
-    bytes
+    Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) }.wrap(STATE)
 }
 
 fn hash(bytes: &[u8]) -> Digest {
@@ -471,7 +468,7 @@ fn a_session_is_in_one_room_and_no_room_is_a_session() {
 }
 
 /// The only session of a room hands in a state.
-fn snapshot(world: &mut World, from: ConnId, references: References) {
+fn snapshot(world: &mut World, from: ConnId, space: Digest, roots: Vec<Digest>) {
     world.got.clear();
     let begun = world.now;
     while votes_asked(world, from).is_empty() {
@@ -479,8 +476,7 @@ fn snapshot(world: &mut World, from: ConnId, references: References) {
         world.pass(SECOND);
     }
     let seq = votes_asked(world, from)[0];
-    let mut bytes = STATE.to_vec();
-    Trailer { references, persisted: None }.append(&mut bytes);
+    let bytes = Envelope { persisted: None, roots, space }.wrap(STATE);
     world.say(from, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
     hand_in(world, from, seq, &bytes);
 }
@@ -501,11 +497,10 @@ fn whoever_keeps_blobs_is_told_of_a_session_from_its_first_moment_to_its_last() 
     let one = announced(&mut world, version(1, 1));
     assert_eq!(told(&mut world), [Holding::Awake(vec![])]);
     let roots = vec![Digest([7; 32])];
-    let own = References { space: Digest([2; 32]), roots: roots.clone() };
-    snapshot(&mut world, one, own);
+    snapshot(&mut world, one, Digest([2; 32]), roots.clone());
     assert_eq!(told(&mut world), [Holding::Snapshot(roots)]);
     // It has no say about the blobs of other rooms.
-    snapshot(&mut world, one, References { space: Digest([3; 32]), roots: vec![] });
+    snapshot(&mut world, one, Digest([3; 32]), vec![]);
     assert_eq!(told(&mut world), []);
     world.say(one, &ClientMessage::Leave);
     assert_eq!(told(&mut world), [Holding::AtRest, Holding::Gone]);

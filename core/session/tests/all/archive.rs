@@ -1,14 +1,14 @@
 //! What a reflector has stored becomes a recording, and a state the beginning of another session.
 
 use teatime_session::Config;
-use teatime_session::archive::{ArchiveError, begin, open};
+use teatime_session::forensics::archive::{ArchiveError, begin, open};
 use teatime_vm::recording::Until;
 use teatime_vm::{
     App, Cx, External, MigrationError, NoPrevious, Persisted, StateHash, Time, VIEW_JOIN, ViewInfo,
     Vm, handlers, model, to_bytes,
 };
 use teatime_wire::{
-    Archive, Beginning, Digest, Event, ServerMessage, Trailer, View, ViewId, Views, VoteRequest,
+    Archive, Beginning, Digest, Envelope, Event, ServerMessage, View, ViewId, Views, VoteRequest,
     limits,
 };
 
@@ -28,7 +28,7 @@ impl Guests {
 
     fn joined(&mut self, _cx: &mut Cx<Self>, view: &ViewInfo) {
         let name = view.data::<String>().and_then(Result::ok);
-        self.names.push(name.unwrap_or_else(|| "nobody".to_owned()));
+        self.names.push(name.unwrap_or_else(|| "anonymous".to_owned()));
     }
 
     fn say(&mut self, _cx: &mut Cx<Self>, number: u64) {
@@ -43,7 +43,7 @@ fn config(name: &str, password: Option<&str>) -> Config {
     Config::new(app, name, &()).expect("nothing can be encoded").password(password)
 }
 
-/// Somebody comes, says something that nobody can read and something, and there is a vote.
+/// A view joins and sends an event that cannot be read, and one that can. Then there is a vote.
 fn messages() -> Vec<Vec<u8>> {
     let name = to_bytes("Ann").expect("a text");
     let view = View { view_id: ME, view_data: Some(&name) };
@@ -70,7 +70,7 @@ fn played(config: &Config, archive: &Archive) -> Vm {
     recording.replay(&config.app, Until::End).expect("it plays")
 }
 
-/// As a reflector has it that has never seen anybody in it.
+/// As a reflector has stored it before the first participant joins.
 fn stored(beginning: Beginning) -> Archive {
     let Beginning { password_proof, info, snapshot, .. } = beginning;
     Archive {
@@ -105,8 +105,8 @@ fn handle(room: &str, root: [u8; 32]) -> String {
 }
 
 #[test]
-fn what_stands_behind_a_snapshot_for_the_reflector_is_no_part_of_the_state() {
-    // Of a blob of this room, and of one of another.
+fn the_envelope_around_a_snapshot_lists_the_blobs_of_the_room_and_is_not_part_of_the_state() {
+    // A blob of this room, and one of another.
     let root = [9; 32];
     for (handle, password, is_own) in [
         (handle("other", root), None, true),
@@ -128,14 +128,12 @@ fn refers(handle: &str, password: Option<&str>, root: Option<Digest>) {
     let other = config("other", password);
     let archive = stored(begin(&other, &state, [9; 16]).expect("it can be made"));
     let (_, snapshot) = archive.snapshot.as_ref().expect("there is one");
-    let (length, trailer) = Trailer::split(&[snapshot]).expect("it is whole");
-    let roots = trailer.map(|trailer| trailer.references.roots);
-    assert_eq!(roots, root.map(|root| vec![root]));
-    assert_eq!(length < snapshot.len(), root.is_some(), "others vote for the same bytes");
+    let (_, envelope) = Envelope::open(&[snapshot]).expect("it is whole");
+    assert_eq!(envelope.roots, Vec::from_iter(root));
     assert_eq!(played(&other, &archive).root::<Guests>().expect("the root").names, [handle]);
 }
 
-/// What is said is persisted, in one version of the layout; each begins with what the one before has said.
+/// Persists what is said, in one version of the layout. Each version begins with what the one before has persisted.
 macro_rules! diary {
     ($name:ident, $saved:ident, $number:literal, $previous:ty, |$old:ident| $migrated:expr) => {
         #[derive(serde::Serialize, serde::Deserialize)]
@@ -187,7 +185,7 @@ fn a_session_that_began_with_what_was_persisted_plays_from_there() {
         let first = config(App::builder::<First>("test.diary").version(1).persists::<SavedFirst>());
         let second =
             config(App::builder::<Second>("test.diary").version(2).persists::<SavedSecond>());
-        // What the first version would hand in, with what it persists behind it.
+        // What the first version would hand in, and what it persists.
         let handed_in = |number: u8| {
             let say = to_bytes(&("guests", "say", serde_bytes::Bytes::new(&[number])));
             let payload = &say.expect("plain data");
@@ -195,8 +193,8 @@ fn a_session_that_began_with_what_was_persisted_plays_from_there() {
             let plain = Config { password: None, ..first.clone() };
             let state = played(&plain, &archive(vec![ServerMessage::Event(event).encode()]));
             let beginning = begin(&first, &state, [9; 16]).expect("it can be made");
-            let (_, trailer) = Trailer::split(&[&beginning.snapshot]).expect("it is whole");
-            let part = trailer.and_then(|trailer| trailer.persisted).expect("it persists");
+            let (_, envelope) = Envelope::open(&[&beginning.snapshot]).expect("it is whole");
+            let part = envelope.persisted.expect("it persists");
             (beginning, part.data)
         };
         let (beginning, data) = handed_in(5);
@@ -226,7 +224,7 @@ fn a_session_that_began_with_what_was_persisted_plays_from_there() {
             error.to_string(),
             "the persisted data cannot be migrated from version 1 to version 2: it is a six"
         );
-        // Nobody can pass it off as that of another version, if there is a password.
+        // With a password it cannot pass for the data of another version.
         let passed_off = refused_or_not(&second, &with(2, data));
         let damaged = matches!(
             passed_off,
@@ -245,7 +243,7 @@ fn refused_or_not(config: &Config, archive: &Archive) -> Option<ArchiveError> {
 }
 
 #[test]
-fn a_state_at_a_time_or_a_number_that_no_session_reaches_begins_none() {
+fn a_state_further_on_than_any_session_may_get_cannot_begin_one() {
     let state = |seq, time| {
         let Config { app, options, .. } = config("room", None);
         let session = teatime_vm::SessionId([1; 32]);
@@ -261,7 +259,7 @@ fn a_state_at_a_time_or_a_number_that_no_session_reaches_begins_none() {
 }
 
 #[test]
-fn a_log_that_is_none_is_refused_with_the_place() {
+fn a_damaged_log_is_refused_with_the_place() {
     let config = config("room", None);
     let with = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
         let mut messages = messages();
@@ -280,7 +278,7 @@ fn a_log_that_is_none_is_refused_with_the_place() {
 }
 
 #[test]
-fn only_who_knows_the_password_opens_what_is_stored() {
+fn a_stored_session_opens_with_its_password_only() {
     let state = played(&config("room", None), &archive(messages()));
     let other = config("other", Some("p"));
     let beginning = begin(&other, &state, [9; 16]).expect("it can be made");
@@ -308,7 +306,7 @@ fn only_who_knows_the_password_opens_what_is_stored() {
     assert!(matches!(error(&other, &forged), ArchiveError::Sealed(_)));
     forged.snapshot.as_mut().expect("there is one").0.hash = good;
     assert_eq!(error(&other, &forged), ArchiveError::OtherSnapshot);
-    // Two beginnings of one state are sealed alike, but for what the views brought along.
+    // Two beginnings of one state are sealed alike, but for the view data.
     let again = begin(&other, &state, [8; 16]).expect("it can be made");
     assert_eq!(Some(again.snapshot), archive.snapshot.map(|(_, snapshot)| snapshot));
 }

@@ -10,9 +10,11 @@ use teatime_vm::{
     model,
 };
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Event, Hold, Join, SendLimits, ServerMessage, SnapshotInfo,
-    Verdict, View, ViewId, Views, VoteRequest, Welcome,
+    ClientMessage, CloseReason, Digest, Envelope, Event, Hold, Join, ServerMessage, SnapshotInfo,
+    Verdict, ViewId, VoteRequest, Welcome,
 };
+
+use crate::support::{LIMITS, Peer};
 
 #[model(id = "sum", version = 1)]
 struct Sum {
@@ -27,7 +29,7 @@ impl Sum {
         Self { sum: 0 }
     }
 
-    /// Schedules so many future messages for this very instant.
+    /// Schedules this number of future messages for this very instant.
     fn toil(&mut self, cx: &mut Cx<Self>, number: u64) {
         for _ in 0..number {
             cx.future(Duration::ZERO).call(Self::add, 1);
@@ -40,135 +42,22 @@ impl Sum {
     }
 }
 
-const LIMITS: SendLimits =
-    SendLimits { max_payload: 1_000, per_second: 100, burst: 10, max_snapshot: 1 << 20 };
-
 fn config() -> Config {
     let app = App::builder::<Sum>("test.sum").build().expect("it is sound");
     Config::new(app, "room", &()).expect("nothing can be encoded")
 }
 
-struct Peer {
-    client: Client,
-    now: u64,
-    seq: u64,
+fn sum(peer: &Peer) -> Option<u64> {
+    peer.client.vm().and_then(Vm::root::<Sum>).map(|model| model.sum)
 }
 
-impl Peer {
-    /// A client whose connection stands and whose join has been sent.
-    fn joining() -> Self {
-        Self::joining_with(config())
-    }
-
-    fn joining_with(config: Config) -> Self {
-        let mut client = Client::new(config, [3; 32]).expect("it is sound");
-        client.connect();
-        let mut peer = Self { client, now: 1_000, seq: 0 };
-        assert_eq!(peer.actions(), [Action::Connect { after: 0 }]);
-        peer.client.handle(peer.now, Input::Connected);
-        peer
-    }
-
-    fn live() -> Self {
-        Self::live_with(config())
-    }
-
-    fn live_with(config: Config) -> Self {
-        let mut peer = Self::joining_with(config);
-        peer.sent();
-        peer.hear(&ServerMessage::Welcome(peer.welcome()));
-        peer.own_join();
-        peer.step();
-        assert_eq!(peer.client.connection_state(), ConnectionState::Live, "{:?}", peer.failure());
-        peer.events();
-        peer
-    }
-
-    fn id(&self) -> ViewId {
-        ViewId(self.client.view_id().0)
-    }
-
-    fn welcome(&self) -> Welcome {
-        Welcome {
-            timeline: 1,
-            view_id: self.id(),
-            resumed: false,
-            seamless: false,
-            time: 0,
-            seq: 0,
-            counter: 0,
-            snapshot: None,
-            persisted: None,
-            tick_ms: 50,
-            rejoin_limit_ms: 1_000,
-            limits: LIMITS,
-        }
-    }
-
-    fn hear(&mut self, message: &ServerMessage<'_>) {
-        self.client.handle(self.now, Input::Frame(message.encode()));
-    }
-
-    fn own_join(&mut self) {
-        self.seq += 1;
-        let view = View { view_id: self.id(), view_data: None };
-        let views = Views { seq: self.seq, time: 0, exited: vec![], joined: vec![view], active: 1 };
-        self.hear(&ServerMessage::Views(views));
-    }
-
-    /// The reflector sends back what the client has sent.
-    fn echo(&mut self, counter: u64, payload: &[u8]) {
-        self.seq += 1;
-        let (seq, sender) = (self.seq, self.id());
-        self.hear(&ServerMessage::Event(Event { seq, time: 10, sender, counter, payload }));
-    }
-
-    fn step(&mut self) -> Stepped {
-        loop {
-            let stepped = self.client.step(self.now, &mut || true);
-            if stepped != Stepped::Attention {
-                return stepped;
-            }
-            while self.client.poll_delivery(Handling::Immediate).is_some() {}
-            if matches!(self.client.poll_event(), None | Some(SessionEvent::ViewReady)) {}
-        }
-    }
-
-    fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.client.poll_action()).collect()
-    }
-
-    fn events(&mut self) -> Vec<SessionEvent> {
-        std::iter::from_fn(|| self.client.poll_event()).collect()
-    }
-
-    /// What it has sent, pings left out: counters and payloads.
-    fn sent(&mut self) -> Vec<(u64, Vec<u8>)> {
-        let each = |action| match action {
-            Action::Send(frame) => match ClientMessage::decode(&frame) {
-                Ok(ClientMessage::Send(send)) => Some((send.counter, send.payload.to_vec())),
-                _ => None,
-            },
-            _ => None,
-        };
-        self.actions().into_iter().filter_map(each).collect()
-    }
-
-    fn failure(&mut self) -> Option<DisconnectReason> {
-        let reason = |event| match event {
-            SessionEvent::Connection(_, reason) => reason,
-            _ => None,
-        };
-        self.events().into_iter().filter_map(reason).next_back()
-    }
-
-    fn sum(&self) -> Option<u64> {
-        self.client.vm().and_then(Vm::root::<Sum>).map(|model| model.sum)
-    }
+/// A state that refers to no blobs, in its envelope.
+fn wrapped(state: &[u8]) -> Vec<u8> {
+    Envelope { persisted: None, roots: Vec::new(), space: Digest([2; 32]) }.wrap(state)
 }
 
 #[test]
-fn what_is_no_protocol_breaks_the_connection_and_the_client_starts_anew() {
+fn a_protocol_error_ends_the_connection_and_the_next_join_is_from_scratch() {
     let event = |seq, time| {
         let event = Event { seq, time, sender: ViewId([9; 16]), counter: 1, payload: b"" };
         ServerMessage::Event(event).encode()
@@ -178,10 +67,10 @@ fn what_is_no_protocol_breaks_the_connection_and_the_client_starts_anew() {
         event(1, 0),
         event(3, 0),
         ServerMessage::SnapshotPart(b"x").encode(),
-        ServerMessage::Welcome(Peer::joining().welcome()).encode(),
+        ServerMessage::Welcome(Peer::joining(config()).welcome()).encode(),
     ];
     for frame in cases {
-        let mut peer = Peer::live();
+        let mut peer = Peer::live(config());
         peer.actions();
         peer.client.handle(peer.now, Input::Frame(frame.clone()));
         assert!(matches!(peer.failure(), Some(DisconnectReason::Protocol(_))), "{frame:?}");
@@ -198,15 +87,15 @@ fn what_is_no_protocol_breaks_the_connection_and_the_client_starts_anew() {
 }
 
 #[test]
-fn a_wrong_password_and_other_final_reasons_end_the_client_and_others_do_not() {
+fn a_final_close_reason_ends_the_client_and_any_other_does_not() {
     for reason in CloseReason::ALL.into_iter().filter(|reason| *reason != CloseReason::Left) {
-        let mut peer = Peer::joining();
+        let mut peer = Peer::joining(config());
         peer.actions();
         let close = Some((reason.code(), "detail".to_owned()));
         peer.client.handle(peer.now, Input::Disconnected(close));
         let failed = peer.client.connection_state() == ConnectionState::Failed;
         assert_eq!(failed, !reason.is_retryable(), "{reason:?}");
-        let failure = peer.failure().expect("a reason is told");
+        let failure = peer.failure().expect("the owner gets a reason");
         assert_eq!(failure.code(), reason.name());
         assert!(failure.to_string().ends_with(": detail"));
         let reconnects = peer.actions().iter().any(|one| matches!(one, Action::Connect { .. }));
@@ -215,22 +104,23 @@ fn a_wrong_password_and_other_final_reasons_end_the_client_and_others_do_not() {
 }
 
 #[test]
-fn a_snapshot_that_does_not_decode_is_refused_and_says_where() {
-    let vm = Vm::new(&config().app, Peer::joining().client.session_id(), &[0xc0]).expect("starts");
-    let good = vm.snapshot().expect("it can be saved");
+fn a_damaged_snapshot_is_refused_with_the_place() {
+    let vm = Vm::new(&config().app, Peer::joining(config()).client.session_id(), &[0xc0])
+        .expect("starts");
+    let good = wrapped(&vm.snapshot().expect("it can be saved"));
     let mut bad = good.clone();
     // The sum: the only field of the only model, a zero.
     let at = bad.windows(4).position(|part| part == [0x93, 0x01, 0x00, 0x91]).expect("it is there");
     bad[at + 4] = 0xc3;
     let load = |data: &[u8], hash: Digest, seq| {
-        let mut peer = Peer::joining();
+        let mut peer = Peer::joining(config());
         let size = data.len() as u64;
         let snapshot = Some(SnapshotInfo { seq, time: 0, hash, size });
         peer.hear(&ServerMessage::Welcome(Welcome { snapshot, ..peer.welcome() }));
         for part in data.chunks(10) {
             peer.hear(&ServerMessage::SnapshotPart(part));
         }
-        (peer.failure().map(|reason| reason.to_string()), peer.sum())
+        (peer.failure().map(|reason| reason.to_string()), sum(&peer))
     };
     let hash = |data: &[u8]| Digest(StateHash::of(data).0);
     assert_eq!(load(&good, hash(&good), 0), (None, Some(0)));
@@ -241,11 +131,26 @@ fn a_snapshot_that_does_not_decode_is_refused_and_says_where() {
     assert!(failure.is_some_and(|failure| failure.contains("majority")));
     let (failure, _) = load(&good, hash(&good), 5);
     assert!(failure.is_some_and(|failure| failure.contains("position")));
+    let bare = vm.snapshot().expect("it can be saved");
+    let (failure, _) = load(&bare, hash(&bare), 0);
+    assert!(failure.is_some_and(|failure| failure.contains("envelope")));
+}
+
+#[test]
+fn a_log_that_ends_before_its_own_snapshot_harms_only_the_progress() {
+    let mut peer = Peer::live(config());
+    (1..=3).for_each(|counter| peer.echo(counter, b"?"));
+    peer.step();
+    peer.client.handle(peer.now, Input::Disconnected(None));
+    peer.client.handle(peer.now, Input::Connected);
+    let welcome = Welcome { resumed: true, seamless: true, seq: 1, ..peer.welcome() };
+    peer.hear(&ServerMessage::Welcome(welcome));
+    assert_eq!(peer.client.progress(), 1.0);
 }
 
 #[test]
 fn silence_and_a_missing_welcome_lead_to_another_attempt() {
-    for mut peer in [Peer::live(), Peer::joining()] {
+    for mut peer in [Peer::live(config()), Peer::joining(config())] {
         peer.actions();
         peer.now += 10_000_000;
         peer.step();
@@ -256,7 +161,7 @@ fn silence_and_a_missing_welcome_lead_to_another_attempt() {
 
 #[test]
 fn acceptance_12_what_is_published_during_an_outage_comes_through_once_and_the_view_stays() {
-    let mut peer = Peer::live();
+    let mut peer = Peer::live(config());
     peer.client.publish(peer.now, "sum", "add", &1u64).expect("it is small");
     let first = peer.sent();
     peer.client.handle(peer.now, Input::Disconnected(None));
@@ -273,27 +178,27 @@ fn acceptance_12_what_is_published_during_an_outage_comes_through_once_and_the_v
     assert_eq!(second.iter().map(|send| send.0).collect::<Vec<_>>(), [2]);
     peer.echo(2, &second[0].1);
     peer.step();
-    assert_eq!(peer.sum(), Some(3));
+    assert_eq!(sum(&peer), Some(3));
     assert_eq!(peer.client.connection_state(), ConnectionState::Live);
     let lost = peer.events().iter().any(|event| matches!(event, SessionEvent::ViewLost));
     assert!(!lost);
 }
 
 #[test]
-fn reconnecting_by_hand_is_at_once_and_only_where_it_helps() {
+fn reconnect_has_no_pause_and_does_nothing_while_an_attempt_is_under_way() {
     let mut idle = Client::new(config(), [3; 32]).expect("it is sound");
     idle.reconnect(1_000);
     assert_eq!(idle.poll_action(), None);
-    let mut peer = Peer::live();
+    let mut peer = Peer::live(config());
     peer.actions();
-    // The connection stands, or seems to: it is given up for a new one.
+    // The connection stands, or seems to: the client gives it up for a new one.
     peer.client.reconnect(peer.now);
     assert_eq!(peer.actions(), [Action::Close, Action::Connect { after: 0 }]);
     assert_eq!(peer.client.connection_state(), ConnectionState::Reconnecting);
     // That attempt is under way.
     peer.client.reconnect(peer.now);
     assert_eq!(peer.actions(), []);
-    // It fails, and so does the next: the pause is cut short.
+    // It fails, and so does the next. The call ends the pause.
     for _ in 0..2 {
         peer.client.handle(peer.now, Input::Unreachable("no way".into()));
     }
@@ -308,15 +213,15 @@ fn reconnecting_by_hand_is_at_once_and_only_where_it_helps() {
 }
 
 #[test]
-fn too_large_and_too_much_are_told_to_the_publisher() {
-    let mut peer = Peer::live();
+fn publish_fails_if_an_event_is_too_large_or_too_many_wait() {
+    let mut peer = Peer::live(config());
     let large = peer.client.publish(peer.now, "sum", "add", &"x".repeat(1_000));
     assert!(matches!(large, Err(PublishError::TooLarge { most: 1_000, .. })), "{large:?}");
     let publish = |peer: &mut Peer| peer.client.publish(peer.now, "sum", "add", &1u64);
     let accepted = (0..2_000).take_while(|_| publish(&mut peer).is_ok()).count();
     assert_eq!(accepted, 1024);
     assert_eq!(publish(&mut peer), Err(PublishError::TooFast));
-    // Only what the limits allow has gone out; the rest follows in its time.
+    // Only what the limits allow has gone out. The rest follows in its time.
     assert_eq!(peer.sent().len(), 9);
     peer.now += 50_000;
     peer.step();
@@ -324,8 +229,8 @@ fn too_large_and_too_much_are_told_to_the_publisher() {
 }
 
 #[test]
-fn a_pause_holds_sends_back_and_they_follow_when_it_is_over() {
-    let mut peer = Peer::live();
+fn sends_wait_while_the_reflector_holds_senders() {
+    let mut peer = Peer::live(config());
     peer.actions();
     peer.hear(&ServerMessage::Hold(Hold::Pause));
     peer.client.publish(peer.now, "sum", "add", &1u64).expect("there is room");
@@ -339,8 +244,8 @@ fn a_pause_holds_sends_back_and_they_follow_when_it_is_over() {
 }
 
 #[test]
-fn a_step_that_ran_out_of_time_is_due_again_at_once() {
-    let mut peer = Peer::live();
+fn a_step_that_used_up_its_budget_is_due_again_at_once() {
+    let mut peer = Peer::live(config());
     peer.client.publish(peer.now, "sum", "toil", &5_000u64).expect("it is sent");
     let (counter, payload) = peer.sent().pop().expect("it was sent");
     peer.echo(counter, &payload);
@@ -351,12 +256,12 @@ fn a_step_that_ran_out_of_time_is_due_again_at_once() {
     }
     assert!(steps > 10, "{steps}");
     assert!(peer.client.next_wakeup() > Some(0));
-    assert_eq!(peer.sum(), Some(5_000));
+    assert_eq!(sum(&peer), Some(5_000));
 }
 
 #[test]
-fn votes_on_history_are_passed_over_and_others_are_cast() {
-    let mut peer = Peer::joining();
+fn a_client_votes_on_news_and_not_on_history() {
+    let mut peer = Peer::joining(config());
     let welcome = Welcome { seq: 1, ..peer.welcome() };
     peer.hear(&ServerMessage::Welcome(welcome));
     peer.actions();
@@ -365,23 +270,17 @@ fn votes_on_history_are_passed_over_and_others_are_cast() {
     peer.own_join();
     peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: 3, time: 0 }));
     peer.step();
-    let votes: Vec<_> = peer
-        .actions()
-        .into_iter()
-        .filter_map(|action| match action {
-            Action::Send(frame) => match ClientMessage::decode(&frame) {
-                Ok(ClientMessage::Vote(vote)) => Some(vote.seq),
-                _ => None,
-            },
-            _ => None,
-        })
-        .collect();
+    let vote = |frame: Vec<u8>| match ClientMessage::decode(&frame) {
+        Ok(ClientMessage::Vote(vote)) => Some(vote.seq),
+        _ => None,
+    };
+    let votes: Vec<_> = peer.frames().into_iter().filter_map(vote).collect();
     assert_eq!(votes, [3]);
 }
 
 #[test]
-fn an_owner_who_pulls_nothing_stops_the_model_and_loses_nothing() {
-    let mut peer = Peer::live();
+fn an_owner_that_polls_no_deliveries_stops_the_model_and_loses_nothing() {
+    let mut peer = Peer::live(config());
     peer.client.subscribe("sum", "changed", Handling::Queued);
     peer.client.publish(peer.now, "sum", "add", &1).expect("there is room");
     let (_, add) = peer.sent().pop().expect("it was sent");
@@ -391,35 +290,29 @@ fn an_owner_who_pulls_nothing_stops_the_model_and_loses_nothing() {
     }
     peer.now += 1;
     assert_eq!(peer.client.step(peer.now, &mut || true), Stepped::Budget);
-    assert_ne!(
-        peer.client.next_wakeup(),
-        Some(0),
-        "stepping on is of no use before somebody pulls"
-    );
+    assert_ne!(peer.client.next_wakeup(), Some(0), "stepping does nothing before the owner polls");
     assert_eq!(
         peer.client.publish_to_views("sum", "changed", Payload::new(0u64)),
         Err(PublishError::TooFast)
     );
     let mut sums = Vec::new();
-    let mut pull = |peer: &mut Peer| {
+    let mut poll = |peer: &mut Peer| {
         while let Some(delivery) = peer.client.poll_delivery(Handling::Queued) {
             sums.push(delivery.payload.get::<u64>().expect("a number"));
         }
     };
-    pull(&mut peer);
+    poll(&mut peer);
     assert_eq!(peer.client.next_wakeup(), Some(0));
     assert_eq!(peer.step(), Stepped::Done);
-    pull(&mut peer);
+    poll(&mut peer);
     assert_eq!(sums, (1..=most + 5).collect::<Vec<_>>());
 }
 
 #[test]
-fn an_owner_who_pulls_no_events_stops_the_model_and_still_hears_what_is_newest() {
-    let mut peer = Peer::live();
+fn an_owner_that_polls_no_events_stops_the_model_and_still_gets_the_newest() {
+    let mut peer = Peer::live(config());
     for _ in 0..3 * MAX_WAITING_EVENTS {
-        peer.seq += 1;
-        let seq = peer.seq;
-        peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq, time: 10 }));
+        let seq = peer.ask_for_vote();
         peer.hear(&ServerMessage::Verdict(Verdict { seq, hash: None, agreed: 0, of: 1 }));
         peer.client.step(peer.now, &mut || true);
         peer.actions();
@@ -432,7 +325,7 @@ fn an_owner_who_pulls_no_events_stops_the_model_and_still_hears_what_is_newest()
         peer.actions();
     }
     let events = peer.events();
-    // And one of each kind that does not come from the model.
+    // In addition, one of each kind that does not come from the model.
     assert!(events.len() < MAX_WAITING_EVENTS + 10, "{}", events.len());
     let mut verdicts = events.iter().filter_map(|event| match event {
         SessionEvent::Verdict { seq, .. } => Some(*seq),
@@ -445,8 +338,8 @@ fn an_owner_who_pulls_no_events_stops_the_model_and_still_hears_what_is_newest()
 }
 
 #[test]
-fn who_asks_for_votes_all_the_time_sends_one_request() {
-    let mut peer = Peer::live();
+fn wishes_for_a_vote_share_one_request() {
+    let mut peer = Peer::live(config());
     peer.actions();
     let requests = |peer: &mut Peer| {
         (0..1_000).for_each(|_| peer.client.request_vote().expect("it is live"));
@@ -454,14 +347,13 @@ fn who_asks_for_votes_all_the_time_sends_one_request() {
         peer.actions().into_iter().filter(|action| *action == request).count()
     };
     assert_eq!((requests(&mut peer), requests(&mut peer)), (1, 0));
-    peer.seq += 1;
-    peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: peer.seq, time: 10 }));
+    peer.ask_for_vote();
     assert_eq!(requests(&mut peer), 1);
 }
 
 #[test]
-fn who_publishes_and_never_steps_is_told_that_it_is_too_much() {
-    let mut peer = Peer::live();
+fn publish_fails_after_1024_events_if_the_owner_never_steps() {
+    let mut peer = Peer::live(config());
     let mut published = 0;
     while peer.client.publish(peer.now, "sum", "add", &1).is_ok() {
         published += 1;
@@ -472,13 +364,14 @@ fn who_publishes_and_never_steps_is_told_that_it_is_too_much() {
 }
 
 #[test]
-fn a_view_that_the_models_know_is_ready_as_soon_as_the_snapshot_is_there() {
-    let vm = Vm::new(&config().app, Peer::joining().client.session_id(), &config().options);
+fn a_view_that_the_models_know_is_ready_as_soon_as_the_snapshot_is_loaded() {
+    let vm = Vm::new(&config().app, Peer::joining(config()).client.session_id(), &config().options);
     let snapshot =
         vm.and_then(|vm| vm.snapshot().map_err(|_| unreachable!())).expect("it is sound");
+    let snapshot = wrapped(&snapshot);
     let hash = Digest(StateHash::of(&snapshot).0);
     let info = SnapshotInfo { seq: 0, time: 0, hash, size: snapshot.len() as u64 };
-    let mut peer = Peer::joining();
+    let mut peer = Peer::joining(config());
     let welcome = Welcome { seamless: true, snapshot: Some(info), ..peer.welcome() };
     peer.hear(&ServerMessage::Welcome(welcome));
     peer.hear(&ServerMessage::SnapshotPart(&snapshot));
@@ -487,7 +380,7 @@ fn a_view_that_the_models_know_is_ready_as_soon_as_the_snapshot_is_there() {
     assert_eq!(peer.client.connection_state(), ConnectionState::Live);
 }
 
-/// A model of another language that can be saved but not loaded once 0 was added, and fails at 1.
+/// A model of another language. Once 0 was added it can be saved but not loaded, and it fails at 1.
 struct Broken {
     spoilt: bool,
 }
@@ -499,7 +392,7 @@ impl ForeignObject for Broken {
     }
 
     fn query(&self, _: u16, _: &[u8]) -> Result<Payload, String> {
-        Err("it has none".into())
+        Err("it has no queries".into())
     }
 
     fn save(&self) -> Result<Vec<u8>, String> {
@@ -528,40 +421,35 @@ fn broken_config() -> Config {
 }
 
 #[test]
-fn who_cannot_undo_a_turn_starts_from_what_everybody_can_have_and_ends_if_that_fails_alike() {
-    let mut peer = Peer::live_with(broken_config());
+fn a_client_that_cannot_undo_a_turn_joins_from_scratch_and_gives_up_if_that_fails_too() {
+    let mut peer = Peer::live(broken_config());
     for number in [0u64, 1, 1] {
         peer.client.publish(peer.now, "sum", "add", &number).expect("there is room");
     }
     let posts: Vec<_> = peer.sent().into_iter().map(|(_, payload)| payload).collect();
     peer.echo(1, &posts[0]);
-    // A vote on what cannot be loaded: from here on this client has nothing to undo a turn with.
-    peer.seq += 1;
-    peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: peer.seq, time: 10 }));
+    // A vote on a state that cannot be loaded: from here on this client cannot undo a turn.
+    peer.ask_for_vote();
     peer.step();
     peer.events();
     peer.echo(2, &posts[1]);
     peer.step();
     assert_eq!(peer.failure(), Some(DisconnectReason::Diverged));
     assert!(peer.client.vm().is_none());
-    // From the beginning everybody can undo it.
+    // From the beginning of the session every client can undo it.
     let again = |peer: &mut Peer, seq: u64| {
         peer.actions();
         peer.client.handle(peer.now, Input::Connected);
-        let resumes = peer.actions().into_iter().any(|action| match action {
-            Action::Send(frame) => {
-                let message = ClientMessage::decode(&frame);
-                !matches!(message, Ok(ClientMessage::Join(Join { resume: None, .. })))
-            }
-            _ => false,
-        });
-        assert!(!resumes, "it goes on with what it has");
+        let resumes = |frame: Vec<u8>| {
+            let message = ClientMessage::decode(&frame);
+            !matches!(message, Ok(ClientMessage::Join(Join { resume: None, .. })))
+        };
+        assert!(!peer.frames().into_iter().any(resumes), "it goes on with its broken model");
         peer.hear(&ServerMessage::Welcome(Welcome { seq, counter: 3, ..peer.welcome() }));
         peer.seq = 0;
         peer.own_join();
         peer.echo(1, &posts[0]);
-        peer.seq += 1;
-        peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: peer.seq, time: 10 }));
+        peer.ask_for_vote();
         peer.echo(2, &posts[1]);
     };
     again(&mut peer, 4);
@@ -571,7 +459,7 @@ fn who_cannot_undo_a_turn_starts_from_what_everybody_can_have_and_ends_if_that_f
     peer.echo(3, &posts[2]);
     peer.step();
     assert_eq!(peer.failure(), Some(DisconnectReason::Diverged));
-    // Where the log leads to the same, it would for ever.
+    // If the log leads to the same failure, it always will.
     again(&mut peer, 5);
     peer.echo(3, &posts[2]);
     peer.step();

@@ -4,3 +4,4 @@ mod archive;
 mod client;
 mod healing;
 mod persisting;
+mod support;

@@ -1,16 +1,15 @@
-//! The client of a session that begins with persisted data, and persists some, against a reflector that
-//! may lie.
+//! The client of a session that begins with persisted data, and persists some, against a reflector that may lie.
 
 use teatime_session::{
-    Action, Client, Config, ConnectionState, DisconnectReason, Handling, Input, NotPersisted,
-    SessionEvent, Stepped,
+    Config, ConnectionState, DisconnectReason, Handling, NotPersisted, SessionEvent, Stepped,
 };
 use teatime_vm::persisted::{self, NoPrevious, Persisted};
 use teatime_vm::{App, Cx, MigrationError, Vm, handlers, model};
 use teatime_wire::{
-    ClientMessage, Digest, Event, SendLimits, ServerMessage, SnapshotInfo, Trailer, Verdict, View,
-    ViewId, Views, VoteRequest, Welcome,
+    ClientMessage, Digest, Envelope, ServerMessage, SnapshotInfo, Verdict, Welcome,
 };
+
+use crate::support::Peer;
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Saved(u64);
@@ -48,142 +47,65 @@ fn config(password: Option<&str>) -> Config {
     Config::new(app, "room", &()).expect("nothing can be encoded").password(password)
 }
 
-struct Peer {
-    client: Client,
-    seq: u64,
+/// A client that has just been welcomed to a new session. If the session begins with persisted data, that follows:
+/// the version of the app, the data, and its hash as it is announced.
+fn welcomed(password: Option<&str>, begins_with: Option<(u32, &[u8], Digest)>) -> Peer {
+    let mut peer = Peer::joining(config(password));
+    let info = |(_, data, hash): (u32, &[u8], Digest)| {
+        let size = data.len() as u64;
+        SnapshotInfo { seq: 0, time: 0, hash, size }
+    };
+    let persisted = begins_with.map(|(version, ..)| version);
+    let snapshot = begins_with.map(info);
+    peer.hear(&ServerMessage::Welcome(Welcome { snapshot, persisted, ..peer.welcome() }));
+    if let Some((_, data, _)) = begins_with {
+        data.chunks(3).for_each(|part| peer.hear(&ServerMessage::SnapshotPart(part)));
+    }
+    peer
 }
 
-impl Peer {
-    fn joining(password: Option<&str>) -> Self {
-        let mut client = Client::new(config(password), [3; 32]).expect("it is sound");
-        client.connect();
-        client.handle(0, Input::Connected);
-        Self { client, seq: 0 }
-    }
+fn live(password: Option<&str>) -> Peer {
+    Peer::live(config(password))
+}
 
-    fn hear(&mut self, message: &ServerMessage<'_>) {
-        self.client.handle(0, Input::Frame(message.encode()));
-    }
+/// How often it has asked the reflector to store what is persisted.
+fn requests(peer: &mut Peer) -> usize {
+    let is_request =
+        |frame: &Vec<u8>| matches!(ClientMessage::decode(frame), Ok(ClientMessage::Persist));
+    peer.frames().iter().filter(|frame| is_request(frame)).count()
+}
 
-    fn welcome(&mut self, begins_with: Option<(u32, &[u8], Digest)>) {
-        let info = |(_, data, hash): (u32, &[u8], Digest)| SnapshotInfo {
-            seq: 0,
-            time: 0,
-            hash,
-            size: data.len() as u64,
-        };
-        self.hear(&ServerMessage::Welcome(Welcome {
-            timeline: 1,
-            view_id: ViewId(self.client.view_id().0),
-            resumed: false,
-            seamless: false,
-            time: 0,
-            seq: 0,
-            counter: 0,
-            snapshot: begins_with.map(info),
-            persisted: begins_with.map(|(version, ..)| version),
-            tick_ms: 50,
-            rejoin_limit_ms: 1_000,
-            limits: SendLimits {
-                max_payload: 1_000,
-                per_second: 100,
-                burst: 10,
-                max_snapshot: 1 << 20,
-            },
-        }));
-        if let Some((_, data, _)) = begins_with {
-            data.chunks(3).for_each(|part| self.hear(&ServerMessage::SnapshotPart(part)));
-        }
-    }
+/// Publishes, and gets it back.
+fn add(peer: &mut Peer, number: u64) {
+    peer.client.publish(peer.now, "sum", "add", &number).expect("it is live");
+    let (counter, payload) = peer.sent().pop().expect("it is sent");
+    peer.echo(counter, &payload);
+    peer.step();
+}
 
-    fn own_join(&mut self) {
-        self.seq += 1;
-        let view = View { view_id: ViewId(self.client.view_id().0), view_data: None };
-        let views = Views { seq: self.seq, time: 0, exited: vec![], joined: vec![view], active: 1 };
-        self.hear(&ServerMessage::Views(views));
-        self.step();
-    }
+/// Votes. Returns the position, and what it hands in.
+fn vote(peer: &mut Peer) -> (u64, Vec<u8>) {
+    let seq = peer.ask_for_vote();
+    peer.step();
+    let vote = peer.frames().into_iter().find_map(|frame| match ClientMessage::decode(&frame) {
+        Ok(ClientMessage::Vote(vote)) => Some(vote.hash),
+        _ => None,
+    });
+    let hash = vote.expect("it votes");
+    peer.hear(&ServerMessage::Verdict(Verdict { seq, hash: Some(hash), agreed: 1, of: 1 }));
+    peer.hear(&ServerMessage::SnapshotWanted(seq));
+    peer.step();
+    let part = |frame: Vec<u8>| match ClientMessage::decode(&frame) {
+        Ok(ClientMessage::SnapshotPart(part)) => Some(part.data.to_vec()),
+        _ => None,
+    };
+    let handed_in = peer.frames().into_iter().filter_map(part).collect::<Vec<_>>().concat();
+    assert_eq!(Digest::of(&handed_in), hash, "the vote is for the bytes that it hands in");
+    (seq, handed_in)
+}
 
-    fn live(password: Option<&str>) -> Self {
-        let mut peer = Self::joining(password);
-        peer.welcome(None);
-        peer.own_join();
-        peer.sent();
-        peer
-    }
-
-    fn step(&mut self) {
-        while self.client.step(0, &mut || true) == Stepped::Attention {
-            while self.client.poll_delivery(Handling::Immediate).is_some() {}
-            while self.client.poll_event().is_some() {}
-        }
-    }
-
-    /// What it has sent.
-    fn sent(&mut self) -> Vec<Vec<u8>> {
-        let actions = std::iter::from_fn(|| self.client.poll_action());
-        let frames = actions.filter_map(|action| match action {
-            Action::Send(frame) => Some(frame),
-            _ => None,
-        });
-        frames.collect()
-    }
-
-    /// How often it asks for what is persisted to be kept.
-    fn asks(&mut self) -> usize {
-        let asks =
-            |frame: &Vec<u8>| matches!(ClientMessage::decode(frame), Ok(ClientMessage::Persist));
-        self.sent().iter().filter(|frame| asks(frame)).count()
-    }
-
-    fn events(&mut self) -> Vec<SessionEvent> {
-        std::iter::from_fn(|| self.client.poll_event()).collect()
-    }
-
-    /// Publishes, and gets it back.
-    fn add(&mut self, number: u64) {
-        self.client.publish(0, "sum", "add", &number).expect("it is live");
-        let frame = self.sent().into_iter().find_map(|frame| {
-            let Ok(ClientMessage::Send(send)) = ClientMessage::decode(&frame) else { return None };
-            Some((send.counter, send.payload.to_vec()))
-        });
-        let (counter, payload) = frame.expect("it is sent");
-        self.seq += 1;
-        let sender = ViewId(self.client.view_id().0);
-        let event = Event { seq: self.seq, time: 0, sender, counter, payload: &payload };
-        self.hear(&ServerMessage::Event(event));
-        self.step();
-    }
-
-    fn ask_for_vote(&mut self) -> u64 {
-        self.seq += 1;
-        self.hear(&ServerMessage::VoteRequest(VoteRequest { seq: self.seq, time: 0 }));
-        self.seq
-    }
-
-    /// Votes; what it would hand in.
-    fn vote(&mut self) -> (u64, Vec<u8>) {
-        let seq = self.ask_for_vote();
-        self.step();
-        let vote = self.sent().into_iter().find_map(|frame| match ClientMessage::decode(&frame) {
-            Ok(ClientMessage::Vote(vote)) => Some(vote.hash),
-            _ => None,
-        });
-        let hash = Some(vote.expect("it votes"));
-        self.hear(&ServerMessage::Verdict(Verdict { seq, hash, agreed: 1, of: 1 }));
-        self.hear(&ServerMessage::SnapshotWanted(seq));
-        self.step();
-        let parts =
-            self.sent().into_iter().filter_map(|frame| match ClientMessage::decode(&frame) {
-                Ok(ClientMessage::SnapshotPart(part)) => Some(part.data.to_vec()),
-                _ => None,
-            });
-        (seq, parts.collect::<Vec<_>>().concat())
-    }
-
-    fn sum(&self) -> Option<u64> {
-        self.client.vm().and_then(Vm::root::<Sum>).map(|model| model.sum)
-    }
+fn sum(peer: &Peer) -> Option<u64> {
+    peer.client.vm().and_then(Vm::root::<Sum>).map(|model| model.sum)
 }
 
 fn hash(bytes: &[u8]) -> Digest {
@@ -191,89 +113,88 @@ fn hash(bytes: &[u8]) -> Digest {
 }
 
 #[test]
-fn what_is_persisted_is_asked_for_once_until_it_is_kept() {
-    let mut peer = Peer::live(None);
-    assert!(!peer.client.unpersisted());
-    peer.add(1);
-    assert_eq!((peer.client.unpersisted(), peer.asks()), (true, 1));
-    peer.add(2);
-    assert_eq!(peer.asks(), 0);
-    let (seq, _) = peer.vote();
-    peer.add(0);
+fn the_client_asks_once_until_what_is_persisted_is_stored() {
+    let mut peer = live(None);
+    assert!(!peer.client.has_unpersisted());
+    add(&mut peer, 1);
+    assert_eq!((peer.client.has_unpersisted(), requests(&mut peer)), (true, 1));
+    add(&mut peer, 2);
+    assert_eq!(requests(&mut peer), 0);
+    let (seq, _) = vote(&mut peer);
+    add(&mut peer, 0);
     peer.events();
-    // What is equal to what it was at the vote is kept.
+    // The model has persisted the same as at the vote, so it is stored.
     peer.hear(&ServerMessage::Persisted(seq));
     peer.step();
-    assert_eq!((peer.client.unpersisted(), peer.asks()), (false, 0));
+    assert_eq!((peer.client.has_unpersisted(), requests(&mut peer)), (false, 0));
     let told = peer.events();
     let is_it =
         |event: &SessionEvent| matches!(event, SessionEvent::Persisted { seq: at } if *at == seq);
     assert_eq!(told.iter().filter(|event| is_it(event)).count(), 1, "{told:?}");
     peer.hear(&ServerMessage::Persisted(seq));
-    assert!(peer.events().is_empty(), "nothing new is kept");
-    // Something else has come since the next vote: it is asked for again.
-    peer.add(3);
-    assert_eq!(peer.asks(), 1);
-    let (seq, _) = peer.vote();
-    peer.add(4);
+    assert!(peer.events().is_empty(), "nothing new was stored");
+    // After the next vote the model persists something else: the client asks again.
+    add(&mut peer, 3);
+    assert_eq!(requests(&mut peer), 1);
+    let (seq, _) = vote(&mut peer);
+    add(&mut peer, 4);
     peer.hear(&ServerMessage::Persisted(seq));
     peer.step();
-    assert_eq!((peer.client.unpersisted(), peer.asks()), (true, 1));
+    assert_eq!((peer.client.has_unpersisted(), requests(&mut peer)), (true, 1));
 }
 
 #[test]
-fn that_something_is_kept_is_heard_also_behind_other_votes_and_ahead_of_the_model() {
+fn persisted_may_come_after_other_votes_or_ahead_of_the_model() {
     let is_told = |peer: &mut Peer, seq| {
         peer.events()
             .iter()
             .any(|one| matches!(one, SessionEvent::Persisted { seq: at } if *at == seq))
     };
-    let mut peer = Peer::live(None);
-    peer.add(1);
+    let mut peer = live(None);
+    add(&mut peer, 1);
     // While the snapshot of a vote is on its way there are others.
-    let (seq, _) = peer.vote();
-    peer.vote();
-    peer.vote();
+    let (seq, _) = vote(&mut peer);
+    vote(&mut peer);
+    vote(&mut peer);
     peer.hear(&ServerMessage::Persisted(seq));
-    assert!(is_told(&mut peer, seq) && !peer.client.unpersisted());
-    // What is heard while the model is still before the vote counts when it has come there.
-    peer.add(1);
-    assert_eq!(peer.asks(), 1);
+    assert!(is_told(&mut peer, seq) && !peer.client.has_unpersisted());
+    // If it comes while the model is still before the vote, it counts when the model gets there.
+    add(&mut peer, 1);
+    assert_eq!(requests(&mut peer), 1);
     let seq = peer.ask_for_vote();
     peer.hear(&ServerMessage::Persisted(seq));
-    assert!(peer.client.unpersisted() && !is_told(&mut peer, seq));
-    while peer.client.step(0, &mut || true) == Stepped::Attention {
+    assert!(peer.client.has_unpersisted() && !is_told(&mut peer, seq));
+    while peer.client.step(peer.now, &mut || true) == Stepped::Attention {
         while peer.client.poll_delivery(Handling::Immediate).is_some() {}
     }
-    assert!(is_told(&mut peer, seq) && !peer.client.unpersisted());
-    assert_eq!(peer.asks(), 0);
-    // A vote that went against this client says nothing of what it has.
-    peer.add(1);
+    assert!(is_told(&mut peer, seq) && !peer.client.has_unpersisted());
+    assert_eq!(requests(&mut peer), 0);
+    // A vote that went against this client says nothing about its own data.
+    add(&mut peer, 1);
     let seq = peer.ask_for_vote();
     peer.step();
     let (agreed, of, hash) = (2, 3, Some(Digest([9; 32])));
     peer.hear(&ServerMessage::Verdict(Verdict { seq, hash, agreed, of }));
     peer.hear(&ServerMessage::Persisted(seq));
-    assert!(peer.client.unpersisted() && !is_told(&mut peer, seq));
+    assert!(peer.client.has_unpersisted() && !is_told(&mut peer, seq));
 }
 
 #[test]
-fn a_session_begins_with_nothing_but_what_was_persisted() {
+fn a_session_begins_with_just_the_data_that_was_persisted() {
     for password in [None, Some("pw")] {
-        let mut first = Peer::live(password);
-        first.add(7);
-        let (_, handed_in) = first.vote();
-        let (_, trailer) = Trailer::split(&[&handed_in]).expect("it is whole");
-        let part = trailer.and_then(|trailer| trailer.persisted).expect("it persists");
+        let mut first = live(password);
+        add(&mut first, 7);
+        let (_, handed_in) = vote(&mut first);
+        let (_, envelope) = Envelope::open(&[&handed_in]).expect("it is whole");
+        let part = envelope.persisted.expect("it persists");
         let plain = persisted::write(&Saved(7)).expect("it is small").bytes;
         let in_plain = part.data.ends_with(&plain);
         assert_eq!(in_plain, password.is_none());
         let begin = |version, data: &[u8], hash| {
-            let mut peer = Peer::joining(password);
-            peer.welcome(Some((version, data, hash)));
+            let peer = welcomed(password, Some((version, data, hash)));
             let failed = peer.client.connection_state() == ConnectionState::Failed;
             assert_eq!(failed, peer.client.failure().is_some());
-            (peer.sum(), peer.client.failure().cloned())
+            (sum(&peer), peer.client.failure().cloned())
         };
         let data = &part.data[..];
         assert_eq!(begin(2, data, hash(data)), (Some(7), None));
@@ -283,12 +204,12 @@ fn a_session_begins_with_nothing_but_what_was_persisted() {
             };
             begun.0.is_none()
         };
-        // Not what is announced.
+        // Not the announced data.
         let mut other = part.data.clone();
         *other.last_mut().expect("there is something") = 8;
         assert!(damaged(begin(2, &other, hash(data))));
         assert!(damaged(begin(2, &data[..2], hash(&data[..2]))));
-        // With a password a reflector can neither make something up nor say that it is of another version.
+        // With a password a reflector can neither invent data nor pass it off as that of another version.
         let made_up = begin(2, &other, hash(&other));
         let passed_off = begin(1, data, hash(data));
         match password {
@@ -299,25 +220,28 @@ fn a_session_begins_with_nothing_but_what_was_persisted() {
 }
 
 #[test]
-fn what_a_session_began_with_is_kept_already() {
-    let mut first = Peer::live(None);
-    first.add(7);
-    let (_, handed_in) = first.vote();
-    let (_, trailer) = Trailer::split(&[&handed_in]).expect("it is whole");
-    let data = trailer.and_then(|trailer| trailer.persisted).expect("it persists").data;
-    let mut second = Peer::joining(None);
-    second.welcome(Some((2, &data, hash(&data))));
+fn the_data_that_a_session_began_with_is_stored_already() {
+    let mut first = live(None);
+    add(&mut first, 7);
+    let (_, handed_in) = vote(&mut first);
+    let (_, envelope) = Envelope::open(&[&handed_in]).expect("it is whole");
+    let data = envelope.persisted.expect("it persists").data;
+    let mut second = welcomed(None, Some((2, &data, hash(&data))));
     second.own_join();
-    assert_eq!((second.sum(), second.client.unpersisted(), second.asks()), (Some(7), false, 0));
-    second.add(0);
-    assert!(!second.client.unpersisted(), "it is equal");
-    second.add(1);
-    assert_eq!((second.client.unpersisted(), second.asks()), (true, 1));
+    second.step();
+    assert_eq!(
+        (sum(&second), second.client.has_unpersisted(), requests(&mut second)),
+        (Some(7), false, 0)
+    );
+    add(&mut second, 0);
+    assert!(!second.client.has_unpersisted(), "it is equal");
+    add(&mut second, 1);
+    assert_eq!((second.client.has_unpersisted(), requests(&mut second)), (true, 1));
 }
 
 #[test]
-fn that_something_is_not_kept_is_told_once_until_something_is() {
-    let mut peer = Peer::live(None);
+fn not_persisted_is_reported_once_until_something_is_stored() {
+    let mut peer = live(None);
     peer.events();
     let told = |peer: &mut Peer| -> Vec<_> {
         let each = |event| match event {
@@ -332,8 +256,8 @@ fn that_something_is_not_kept_is_told_once_until_something_is() {
     hear(&mut peer, Some("the disk is full"));
     hear(&mut peer, Some("the disk is full"));
     assert_eq!(told(&mut peer), [NotPersisted::NotStored("the disk is full".into())]);
-    peer.add(1);
-    let (seq, _) = peer.vote();
+    add(&mut peer, 1);
+    let (seq, _) = vote(&mut peer);
     peer.hear(&ServerMessage::Persisted(seq));
     hear(&mut peer, None);
     assert_eq!(told(&mut peer), [NotPersisted::Newer]);
@@ -341,8 +265,8 @@ fn that_something_is_not_kept_is_told_once_until_something_is() {
 }
 
 #[test]
-fn the_word_of_a_newer_version_comes_once_for_each() {
-    let mut peer = Peer::live(None);
+fn each_newer_version_is_reported_once() {
+    let mut peer = live(None);
     peer.events();
     for version in [3, 3, 5, 4] {
         peer.hear(&ServerMessage::NewerVersion(version));

@@ -12,8 +12,8 @@ use teatime_reflector::{
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared, Storage as _};
 use teatime_wire::limits::{MAX_PERSISTED, MAX_SNAPSHOT_PART};
 use teatime_wire::{
-    ClientMessage, Digest, Holding, Join, PersistedPart, References, Room, Send, ServerMessage,
-    SessionId, SnapshotPart, Trailer, ViewSecret, Vote,
+    ClientMessage, Digest, Envelope, Holding, Join, PersistedPart, Room, Send, ServerMessage,
+    SessionId, SnapshotPart, ViewSecret, Vote,
 };
 
 const SECOND: u64 = 1_000_000;
@@ -220,11 +220,10 @@ impl World {
 
     fn answer_with(&mut self, data: &[u8], roots: &[u8]) -> bool {
         let seq = *self.votes().last().expect("it was asked");
-        let mut bytes = b"state".to_vec();
-        let references = References { space: Digest([5; 32]), roots: Vec::new() };
         let roots = roots.iter().map(|root| Digest([*root; 32])).collect();
         let persisted = Some(PersistedPart { data: data.to_vec(), roots });
-        Trailer { references, persisted }.append(&mut bytes);
+        let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([5; 32]) };
+        let bytes = envelope.wrap(b"state");
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
         self.say(&ClientMessage::Vote(Vote { seq, hash }));
         let (mut offset, total) = (0, bytes.len() as u64);

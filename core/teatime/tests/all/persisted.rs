@@ -231,7 +231,7 @@ impl Peer {
     fn persist(&mut self, text: &str) {
         self.publish("persist", text);
         until("what is persisted", &mut [self], |all| {
-            all[0].text() == text && !all[0].driver.client().unpersisted()
+            all[0].text() == text && !all[0].driver.client().has_unpersisted()
         });
     }
 
@@ -388,14 +388,14 @@ fn a_disk_that_is_full_is_told_to_all_and_what_is_persisted_is_kept_once_there_i
         all.iter().all(|peer| peer.not_persisted() == [full.clone()])
     });
     assert!(full.to_string().contains("cannot be stored for now: the disk is full"), "{full}");
-    assert!(one.driver.client().unpersisted() && two.driver.client().unpersisted());
+    assert!(one.driver.client().has_unpersisted() && two.driver.client().has_unpersisted());
     let second = Peer::live(&server, 2, None);
     assert_eq!(second.text(), "before");
     drop(second);
     // It is tried again by itself, and said only once.
     disk.set_capacity(None);
     until("storage", &mut [&mut one, &mut two], |all| {
-        all.iter().all(|peer| !peer.driver.client().unpersisted())
+        all.iter().all(|peer| !peer.driver.client().has_unpersisted())
     });
     assert_eq!((one.not_persisted().len(), two.not_persisted().len()), (1, 1));
     let second = Peer::live(&server, 2, None);
@@ -415,7 +415,7 @@ fn what_a_version_persists_behind_two_newer_ones_is_not_kept_and_that_is_said() 
     until("the word", &mut [&mut first], |all| !all[0].not_persisted().is_empty());
     assert_eq!(first.not_persisted(), [NotPersisted::Newer]);
     let client = first.driver.client();
-    assert!(client.unpersisted() && client.newer_version() == Some(3));
+    assert!(client.has_unpersisted() && client.newer_version() == Some(3));
 }
 
 #[test]

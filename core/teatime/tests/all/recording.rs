@@ -202,7 +202,7 @@ fn what_led_to_a_handler_that_panics_is_kept_once_and_plays_to_the_same_fault() 
     let kept: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
-            SessionEvent::FaultKept(kept) => Some(kept.clone().expect("it could be written")),
+            SessionEvent::FaultRecorded(kept) => Some(kept.clone().expect("it could be written")),
             _ => None,
         })
         .collect();

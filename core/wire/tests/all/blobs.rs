@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use teatime_wire::limits::*;
-use teatime_wire::{BlobLimits, BlobReply, BlobRequest, Digest, Hello, Refused, Trailer};
+use teatime_wire::{BlobLimits, BlobReply, BlobRequest, Digest, Hello, Refused};
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 
@@ -70,16 +70,5 @@ proptest! {
         let frame = [&[0x92, tag], &body[..]].concat();
         let _ = BlobRequest::decode(&frame);
         let _ = BlobReply::decode(&frame);
-    }
-
-    #[test]
-    fn arbitrary_ends_of_snapshots_never_panic(
-        front in proptest::collection::vec(any::<u8>(), 0..200),
-        count in any::<[u8; 4]>(),
-        part in 1usize..100,
-    ) {
-        let bytes = [&front[..], &count, b"TEATRAIL"].concat();
-        let parts: Vec<_> = bytes.chunks(part).collect();
-        let _ = Trailer::split(&parts);
     }
 }

@@ -1,5 +1,6 @@
 //! The tests of `teatime-wire`, in one binary: linking one takes as long as linking one of many.
 
 mod blobs;
+mod envelope;
 mod robustness;
 mod vectors;

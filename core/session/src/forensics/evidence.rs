@@ -1,8 +1,8 @@
-//! Evidence: everything about a state that was not the right one, in a file.
+//! Evidence: everything about a state that was wrong, in a file.
 //!
-//! A client that diverged makes it: its own state at the vote, the right one if it got to know it, what
-//! led to them, and who it is. It is plain, also if the session has a password: whoever has the file
-//! can read what was said in the session.
+//! A client that diverged makes it. The file has the client's own state at the vote, the right one if the client got
+//! to know it, the events that led to them, and which view it was. It is plain, even if the session has a password:
+//! a reader of the file can read what was said in the session.
 
 use std::sync::Arc;
 
@@ -10,36 +10,36 @@ use serde::{Deserialize, Serialize};
 use teatime_vm::recording::{Head, Mark, Recording, RecordingError, of_file, to_file};
 use teatime_vm::{StateHash, Time, ViewId};
 
-/// What the file begins with.
+/// The first bytes of the file.
 const MARK: &Mark = b"TeaTmEvi";
 
-/// Everything about a state that was not the right one.
+/// Everything about a state that was wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Of which session it is, and what program has made it.
+    /// The session, and the program that made the file.
     pub head: Head,
-    /// Name and version of that program as it says.
+    /// Name and version of that program, as it says.
     pub agent: String,
-    /// Which view it was.
+    /// The view that had the state.
     pub view: ViewId,
     /// Sequence number of the vote that found it.
     pub seq: u64,
     /// Session time of the vote.
     pub time: Time,
-    /// How many agreed on another state; without a majority, how many agreed at most.
+    /// How many participants agreed on another state. Without a majority, the most that agreed on any.
     pub agreed: u32,
-    /// How many were asked.
+    /// How many participants were asked.
     pub of: u32,
     /// The state of this client at the vote, as a snapshot.
     #[serde(with = "teatime_vm::optional_bytes")]
     pub own: Option<Arc<[u8]>>,
-    /// The right one, if it got to know it.
+    /// The right state, if the client got to know it.
     #[serde(with = "teatime_vm::optional_bytes")]
     pub right: Option<Arc<[u8]>>,
-    /// The newest state that it had in common with the others, and what came after it.
+    /// The newest state that the client had in common with the others, and the events after it.
     pub recording: Option<Recording>,
-    /// What this client computed from that when it played it again: the hash of its state after the
-    /// events with these numbers.
+    /// What the client came to when it replayed that: sequence numbers of events, and the hash of its state after
+    /// each.
     pub replayed: Vec<(u64, StateHash)>,
 }
 
@@ -50,16 +50,21 @@ impl Evidence {
     }
 
     /// Reads the bytes of a file, which may come from anywhere.
+    ///
+    /// # Errors
+    /// If they are not a file of evidence, damaged, or contradict themselves.
     pub fn decode(file: &[u8]) -> Result<Self, RecordingError> {
         let evidence: Self = of_file(MARK, file)?;
         if let Some(recording) = &evidence.recording {
             recording.check()?;
             if recording.head != evidence.head || recording.until != (evidence.time, evidence.seq) {
-                return Err(RecordingError::Content("its recording is of something else".into()));
+                return Err(RecordingError::Content(
+                    "its recording belongs to something else".into(),
+                ));
             }
         }
         if evidence.own.is_none() {
-            return Err(RecordingError::Content("there is no state in it".into()));
+            return Err(RecordingError::Content("it has no state".into()));
         }
         Ok(evidence)
     }
@@ -69,7 +74,7 @@ impl Evidence {
         StateHash::of(self.own.as_deref().unwrap_or_default())
     }
 
-    /// Hash of the right one.
+    /// Hash of the right state.
     pub fn right_hash(&self) -> Option<StateHash> {
         self.right.as_deref().map(StateHash::of)
     }

@@ -1,7 +1,7 @@
-//! Sessions that a reflector has stored, turned into recordings; and recordings turned into sessions
-//! that a reflector can go on with.
+//! Turns a session that a reflector has stored into a recording, and a state into a session that a reflector can go
+//! on with.
 //!
-//! What a reflector has is sealed if there is a password. Only who knows it can open or make it.
+//! With a password all that a reflector stores is sealed: only a holder of the password can open or make it.
 
 use std::sync::Arc;
 
@@ -10,66 +10,67 @@ use teatime_blobs::Space;
 use teatime_vm::recording::{Head, Input, Recording};
 use teatime_vm::{External, MigrationError, SnapshotError, StateHash, Time, Vm, VmError};
 use teatime_wire::{
-    Archive, Beginning, Digest, Event, ServerMessage, SnapshotInfo, Trailer, Views, VoteRequest,
-    limits,
+    Archive, Beginning, Digest, Envelope, EnvelopeError, Event, ServerMessage, SnapshotInfo, Views,
+    VoteRequest, limits,
 };
 
 use crate::config::{Config, ConfigError};
+use crate::content::{event_of, view_info};
+use crate::envelope::{Contents, HandedIn, open_persisted};
 
-use crate::input::view_info;
-use crate::step::event_of;
-use crate::trailer::{end_with_trailer, open_persisted};
-
-/// Why what was stored cannot be read, or cannot be made.
+/// Why a stored session cannot be opened, or made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
-    /// The configuration is wrong.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// It has a password, and none was given.
+    /// The session has a password, and none was given.
     #[error("this session has a password")]
     NeedsPassword,
-    /// It has no password, and one was given.
+    /// The session has no password, and one was given.
     #[error("this session has no password")]
     NoPassword,
-    /// It has another password.
+    /// The session has another password.
     #[error("the password is wrong")]
     WrongPassword,
     /// The snapshot is not the one that was voted for.
     #[error("the stored snapshot is not the one that was voted for")]
     OtherSnapshot,
-    /// What stands behind the snapshot, what is persisted and which blobs are needed, is damaged.
-    #[error("the stored snapshot: what stands behind it is cut short")]
-    Trailer,
-    /// What the session began with, as another version of the app had persisted it, cannot be used.
+    /// The snapshot is not in a valid envelope.
+    #[error("the stored snapshot: {0}")]
+    Envelope(#[from] EnvelopeError),
+    /// The session began with data that a version of the app had persisted, and that cannot be used.
     #[error(transparent)]
     Persisted(#[from] MigrationError),
-    /// The session did not begin with that.
+    /// The session cannot begin with the persisted data.
     #[error(transparent)]
     Start(#[from] VmError),
     /// The snapshot cannot be opened.
     #[error("the stored snapshot: {0}")]
     Sealed(#[from] BrokenSealError),
-    /// A message is none.
+    /// A stored message is not valid.
     #[error("the stored message after {after}: {why}")]
     Message {
-        /// Sequence number of the one before.
+        /// Sequence number of the message before it.
         after: u64,
         /// What is wrong with it.
         why: String,
     },
-    /// A message is out of order, or of a kind that is not stored.
+    /// A message is out of order, or of a kind that is not ordered.
     #[error("the stored message after {after} is not the next one")]
     Order {
-        /// Sequence number of the one before.
+        /// Sequence number of the message before it.
         after: u64,
     },
-    /// The state cannot be saved, or is none of this session's app.
+    /// The state cannot be saved, or does not belong to this session's app.
     #[error("the state: {0}")]
     Snapshot(#[from] SnapshotError),
-    /// The state is of a time, or has a number, that no session reaches.
-    #[error("the state is of {time} \u{b5}s and event {seq}, which no session reaches")]
+    /// The state is further on than any session may get.
+    #[error(
+        "the state is at {time} \u{b5}s and event {seq}: at most {most} of each are allowed",
+        most = limits::MAX_TIME_OR_SEQ
+    )]
     Late {
         /// Its time in µs.
         time: u64,
@@ -77,15 +78,18 @@ pub enum ArchiveError {
         seq: u64,
     },
     /// The state is larger than a session may have.
-    #[error("the state has {size} bytes, {most} are allowed", most = limits::MAX_SNAPSHOT)]
+    #[error("the state has {size} bytes, at most {most} are allowed", most = limits::MAX_SNAPSHOT)]
     TooLarge {
         /// Its size in bytes.
         size: u64,
     },
 }
 
-/// All that a reflector has of the session with this configuration. With a password it takes some
-/// 30 ms to find out whether that is right.
+/// All that a reflector has stored of the session with this configuration, as a recording. With a password this takes
+/// some 30 ms longer.
+///
+/// # Errors
+/// If the configuration is not that of the session, or what was stored is damaged.
 pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveError> {
     config.check()?;
     let session = config.session_id();
@@ -102,8 +106,8 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
         if Digest::of(sealed) != info.hash {
             return Err(ArchiveError::OtherSnapshot);
         }
-        let length = Trailer::snapshot_length(sealed).map_err(|_| ArchiveError::Trailer)?;
-        let mut sealed = sealed[..length].to_vec();
+        let (state, _) = Envelope::open(&[sealed])?;
+        let mut sealed = sealed[state].to_vec();
         base = Some(Arc::from(seal.open(Binding::Snapshot(info.seq), &mut sealed)?));
         reached = (info.seq, info.time);
     } else if let Some((version, sealed)) = &archive.persisted {
@@ -139,14 +143,14 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
     Ok(Recording { head, base, from, inputs, until })
 }
 
-/// What an ordered message is to the models, and its number. Nothing if it is no ordered one.
+/// What an ordered message is to the models, and its number. `None` for other messages.
 fn input(seal: &mut Seal, message: &ServerMessage<'_>) -> Option<(u64, Input)> {
     Some(match message {
         ServerMessage::Event(Event { seq, time, sender, counter, payload }) => {
             let mut sealed = payload.to_vec();
             let opened = seal.open(Binding::Event(*sender, *counter), &mut sealed);
             let external = opened.ok().and_then(event_of).map_or(
-                // As for those who were there: nobody can read it.
+                // As on every participant, an event that cannot be read does nothing.
                 External::Marker,
                 |(scope, event, payload)| External::Event {
                     sender: *sender,
@@ -170,13 +174,16 @@ fn input(seal: &mut Seal, message: &ServerMessage<'_>) -> Option<(u64, Input)> {
     })
 }
 
-/// A session with this configuration that begins with the state of another. `entropy` must be bytes
-/// that nobody can guess and that are used for nothing else.
+/// A session with this configuration that begins with the state of another. `entropy` must be bytes that no other party
+/// can guess, and that are used for nothing else.
+///
+/// # Errors
+/// If the configuration is not valid, or its app cannot go on from that state.
 pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning, ArchiveError> {
     config.check()?;
     let session = config.session_id();
     let snapshot: Arc<[u8]> = state.snapshot_for(session)?.into();
-    // Whoever joins will do the same.
+    // Every client that joins will do the same.
     Vm::restore(&config.app, &snapshot)?;
     let keys = config.room_keys();
     let mut seal = Seal::new(session, &keys);
@@ -185,10 +192,15 @@ pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning
     if seq.max(time) > limits::MAX_TIME_OR_SEQ {
         return Err(ArchiveError::Late { time, seq });
     }
-    let sealed = seal.seal_snapshot(seq, StateHash::of(&snapshot).0, &snapshot);
-    let (version, space) = (config.app.version(), Space::of(&keys));
-    let sealed = end_with_trailer(sealed, &snapshot, state.persisted(), version, &mut seal, &space);
-    let size = sealed.len() as u64;
+    let contents = Contents {
+        seq,
+        state: &snapshot,
+        hash: StateHash::of(&snapshot),
+        persisted: state.persisted(),
+        app_version: config.app.version(),
+    };
+    let handed_in = HandedIn::new(&contents, &mut seal, &Space::of(&keys));
+    let size = handed_in.size();
     if size > limits::MAX_SNAPSHOT {
         return Err(ArchiveError::TooLarge { size });
     }
@@ -202,7 +214,7 @@ pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning
         views: views.collect(),
         password_proof: seal.password_proof(),
         ticks_per_second: config.ticks_per_second,
-        info: SnapshotInfo { seq, time, hash: Digest(StateHash::of(&sealed).0), size },
-        snapshot: sealed.to_vec(),
+        info: SnapshotInfo { seq, time, hash: handed_in.hash(), size },
+        snapshot: handed_in.to_vec(),
     })
 }

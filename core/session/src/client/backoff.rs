@@ -1,22 +1,22 @@
-//! Pauses between attempts to connect: none at first, then growing, jittered, bounded.
+//! Pauses between attempts to connect: none before the first, then growing, jittered, bounded.
 
 use crate::limits::{BACKOFF_MAX, BACKOFF_STEP};
 
 /// The pause before the next attempt, in µs. Each is `(last + 100 ms) · (1 + random)`, at most
 /// 30 s, so that clients that lost the same reflector do not come back in one wave.
 #[derive(Default)]
-pub(crate) struct Backoff {
+pub(super) struct Backoff {
     next: u64,
 }
 
 impl Backoff {
-    /// A connection stood: the next cut is retried at once.
-    pub(crate) fn reset(&mut self) {
+    /// The connection stood: the client retries at once after the next cut.
+    pub(super) fn reset(&mut self) {
         self.next = 0;
     }
 
     /// The pause before the coming attempt. `random` is in 0..=u32::MAX.
-    pub(crate) fn pause(&mut self, random: u32) -> u64 {
+    pub(super) fn pause(&mut self, random: u32) -> u64 {
         let pause = self.next;
         let base = self.next + BACKOFF_STEP;
         let jitter = (base * u64::from(random)) >> 32;

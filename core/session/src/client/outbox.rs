@@ -1,15 +1,14 @@
-//! What this view has sent and not yet seen come back: paced, kept, resent after a cut.
+//! What this view has published: paced, and sent again after a cut, until its echo comes back.
 
 use std::collections::VecDeque;
 
-use teatime_wire::SendLimits;
+use teatime_wire::{Hold, SendLimits};
 
 use crate::limits::{MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS};
 
-/// The sends of one view. Each has a counter, starting at 1 and never skipping; it leaves the
-/// outbox when its echo arrives. Times are in µs of the driver's clock.
-#[derive(Default)]
-pub(crate) struct Outbox {
+/// The sends of one view. Their counters start at 1 and have no gaps. A send leaves the outbox when its echo
+/// arrives. Times are in µs of the driver's clock.
+pub(super) struct Outbox {
     /// Sends whose echo has not come, oldest first.
     waiting: VecDeque<Waiting>,
     bytes: usize,
@@ -17,7 +16,28 @@ pub(crate) struct Outbox {
     on_their_way: usize,
     /// The counter of the newest send.
     newest: u64,
+    /// The counter of the newest send that the model has handled.
+    applied: u64,
+    /// Whether the reflector lets this view send.
+    hold: Hold,
+    limits: SendLimits,
     bucket: Bucket,
+}
+
+impl Default for Outbox {
+    /// Empty; nothing can be sent before a connection [starts](Self::start_connection).
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            on_their_way: 0,
+            newest: 0,
+            applied: 0,
+            hold: Hold::Resume,
+            limits: SendLimits { max_payload: 0, per_second: 1, burst: 1, max_snapshot: 0 },
+            bucket: Bucket::default(),
+        }
+    }
 }
 
 struct Waiting {
@@ -28,31 +48,62 @@ struct Waiting {
 
 impl Outbox {
     /// The counter that the next send will have.
-    pub(crate) fn next_counter(&self) -> u64 {
+    pub(super) fn next_counter(&self) -> u64 {
         self.newest + 1
     }
 
     /// Whether there is room for another send.
-    pub(crate) fn has_room_for(&self, payload: usize) -> bool {
+    pub(super) fn has_room_for(&self, payload: usize) -> bool {
         self.waiting.len() < MAX_OUTBOX_EVENTS && self.bytes + payload <= MAX_OUTBOX_BYTES
     }
 
     /// Adds a send with [`next_counter`](Self::next_counter).
-    pub(crate) fn push(&mut self, payload: Vec<u8>) {
+    pub(super) fn push(&mut self, payload: Vec<u8>) {
         self.newest += 1;
         self.bytes += payload.len();
         self.waiting.push_back(Waiting { counter: self.newest, payload, sent_at: 0 });
     }
 
-    /// A connection begins: everything without an echo is to be sent again, except what the
-    /// reflector says it has accepted, up to `accepted`; that only waits for its echo.
-    pub(crate) fn start_connection(&mut self, now: u64, accepted: u64, limits: SendLimits) {
+    /// A connection begins. The reflector has accepted everything up to `accepted`, so that only waits for its
+    /// echo. What follows it is sent again.
+    pub(super) fn start_connection(&mut self, now: u64, accepted: u64, limits: SendLimits) {
         self.on_their_way = self.waiting.iter().take_while(|send| send.counter <= accepted).count();
         self.bucket = Bucket::full(now, limits);
+        (self.hold, self.limits) = (Hold::Resume, limits);
+    }
+
+    /// True if that is a change.
+    pub(super) fn set_hold(&mut self, hold: Hold) -> bool {
+        std::mem::replace(&mut self.hold, hold) != hold
+    }
+
+    /// Whether the reflector asks senders to pause.
+    pub(super) fn is_held(&self) -> bool {
+        self.hold == Hold::Pause
+    }
+
+    /// Largest payload that may be sent, in bytes.
+    pub(super) fn max_payload(&self) -> usize {
+        self.limits.max_payload as usize
+    }
+
+    /// Largest snapshot that may be handed in, in bytes.
+    pub(super) fn max_snapshot(&self) -> u64 {
+        self.limits.max_snapshot
+    }
+
+    /// The model has handled the send with this counter.
+    pub(super) fn apply(&mut self, counter: u64) {
+        self.applied = self.applied.max(counter);
+    }
+
+    /// Whether the model has handled the send with this counter.
+    pub(super) fn is_applied(&self, counter: u64) -> bool {
+        counter <= self.applied
     }
 
     /// The next send that may go out now.
-    pub(crate) fn next_to_send(&mut self, now: u64) -> Option<(u64, &[u8])> {
+    pub(super) fn next_to_send(&mut self, now: u64) -> Option<(u64, &[u8])> {
         let send = self.waiting.get_mut(self.on_their_way)?;
         if !self.bucket.take(now) {
             return None;
@@ -62,13 +113,13 @@ impl Outbox {
         Some((send.counter, &send.payload))
     }
 
-    /// When to look at [`next_to_send`](Self::next_to_send) again, if anything waits for it.
-    pub(crate) fn next_wakeup(&self) -> Option<u64> {
+    /// When [`next_to_send`](Self::next_to_send) may return something. `None` if nothing waits.
+    pub(super) fn next_wakeup(&self) -> Option<u64> {
         (self.on_their_way < self.waiting.len()).then(|| self.bucket.next_token_at())
     }
 
-    /// An echo came. Returns how long it took in µs, if it was sent on this connection.
-    pub(crate) fn echo(&mut self, now: u64, counter: u64) -> Option<u64> {
+    /// An echo came. Returns the round trip in µs, if the send went out on this connection.
+    pub(super) fn echo(&mut self, now: u64, counter: u64) -> Option<u64> {
         let mut round_trip = None;
         while let Some(first) = self.waiting.front()
             && first.counter <= counter
@@ -82,10 +133,10 @@ impl Outbox {
     }
 }
 
-/// A token bucket: a token per event, refilled at the sustained rate up to the burst.
+/// A token bucket: one token for each event, refilled at the sustained rate up to the burst.
 #[derive(Default)]
 struct Bucket {
-    /// µs that refill one token; 0 stands for no limit.
+    /// µs that refill one token. 0 means no limit.
     interval: u64,
     /// The bucket counts as full at this time.
     full_at: u64,

@@ -1,4 +1,4 @@
-//! Ordered messages that have arrived and not been simulated yet.
+//! Ordered messages that have arrived and were not simulated yet.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,14 +7,14 @@ use teatime_vm::ViewInfo;
 use teatime_wire::ViewId;
 
 /// An ordered message.
-pub(crate) struct Ordered {
-    pub(crate) seq: u64,
-    pub(crate) time: u64,
-    pub(crate) content: Content,
+pub(super) struct Ordered {
+    pub(super) seq: u64,
+    pub(super) time: u64,
+    pub(super) content: Content,
 }
 
-pub(crate) enum Content {
-    /// The payload stays where it arrived, in its frame, and is opened there when its turn comes.
+pub(super) enum Content {
+    /// The payload stays in the frame that it arrived in, and is opened there when its turn comes.
     Event {
         sender: ViewId,
         counter: u64,
@@ -28,38 +28,43 @@ pub(crate) enum Content {
     Vote,
 }
 
-/// A queue without gaps: the log of the session from where the model stands.
+/// A queue without gaps: the log of the session from the position of the model on.
 #[derive(Default)]
-pub(crate) struct Backlog {
+pub(super) struct Backlog {
     queue: VecDeque<Ordered>,
     bytes: usize,
     newest: (u64, u64),
 }
 
-/// What a message in the wrong place is called in the error.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct OutOfOrder(pub(crate) String);
+/// A message that does not follow the one before.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum OrderError {
+    #[error("message {found} came after message {newest}")]
+    Seq { found: u64, newest: u64 },
+    #[error("time went back from {newest} to {found} µs")]
+    Time { found: u64, newest: u64 },
+}
 
 impl Backlog {
-    /// Empties the queue: the next message must be the one after `seq`, and not before `time`.
-    pub(crate) fn restart(&mut self, seq: u64, time: u64) {
+    /// Empties the queue. The next message must be the one after `seq`, at `time` or later.
+    pub(super) fn restart(&mut self, seq: u64, time: u64) {
         self.queue.clear();
         self.bytes = 0;
         self.newest = (seq, time);
     }
 
     /// Sequence number of the newest message that arrived.
-    pub(crate) fn newest_seq(&self) -> u64 {
+    pub(super) fn newest_seq(&self) -> u64 {
         self.newest.0
     }
 
-    pub(crate) fn push(&mut self, message: Ordered) -> Result<(), OutOfOrder> {
+    pub(super) fn push(&mut self, message: Ordered) -> Result<(), OrderError> {
         let (seq, time) = self.newest;
         if Some(message.seq) != seq.checked_add(1) {
-            return Err(OutOfOrder(format!("message {} came after message {seq}", message.seq)));
+            return Err(OrderError::Seq { found: message.seq, newest: seq });
         }
         if message.time < time {
-            return Err(OutOfOrder(format!("time went back from {time} to {} µs", message.time)));
+            return Err(OrderError::Time { found: message.time, newest: time });
         }
         self.newest = (message.seq, message.time);
         self.bytes += message.size();
@@ -67,21 +72,21 @@ impl Backlog {
         Ok(())
     }
 
-    pub(crate) fn next_time(&self) -> Option<u64> {
+    pub(super) fn next_time(&self) -> Option<u64> {
         self.queue.front().map(|message| message.time)
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Ordered> {
+    pub(super) fn pop(&mut self) -> Option<Ordered> {
         let message = self.queue.pop_front()?;
         self.bytes -= message.size();
         Some(message)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 }
@@ -108,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_repetitions_and_time_running_backwards_are_refused() {
+    fn gaps_repetitions_and_time_that_runs_backwards_are_refused() {
         let mut backlog = Backlog::default();
         backlog.restart(4, 100);
         for wrong in [vote(4, 100), vote(6, 100), vote(5, 99)] {

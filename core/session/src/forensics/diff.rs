@@ -1,4 +1,4 @@
-//! Where the two states of evidence differ first, and after which event they did.
+//! Where the two states in a file of evidence differ first, and after which event they did.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,32 +7,32 @@ use teatime_vm::recording::{Input, Player, Recording, RecordingError, Until};
 use teatime_vm::tree::{Node, Place, Tree};
 use teatime_vm::{App, External, SnapshotError, StateHash, Time, ViewId};
 
-use crate::evidence::Evidence;
+use super::evidence::Evidence;
 
 /// What a piece of evidence says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diff {
     /// Where the right state comes from.
     pub right: Right,
-    /// The first model and field that differ; nothing as long as the right state is not known.
+    /// The first model and field that differ. `None` if the right state is not known.
     pub place: Option<Place>,
-    /// What the client that diverged has there; nothing if it has no such place.
+    /// What the client that diverged has there. `None` if its state has no such place.
     pub own_value: Option<Node>,
     /// What the others have there.
     pub right_value: Option<Node>,
     /// After which event they differed.
     pub since: Since,
-    /// Whether the client came to its wrong state once more when it played the events again. If not,
-    /// something else than the events has led to it. None if it did not play them.
+    /// Whether the client came to its wrong state again when it replayed the events. If not, something else than the
+    /// events has led to it. `None` if it did not replay them.
     pub reproduced: Option<bool>,
 }
 
 /// Where the right state comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// The client has got to know it.
+    /// The client got to know it.
     Known,
-    /// It was computed here from the events.
+    /// This program computed it from the events.
     Replayed,
     /// It is not known.
     Unknown,
@@ -41,30 +41,29 @@ pub enum Right {
 /// After which event two states differed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Since {
-    /// After this one, or a future message that was due by its time; they were equal after the one
-    /// before.
+    /// After this event, or a future message that was due by its time. They were equal after the event before.
     Event(Moment),
-    /// They were equal after the first, and not after the second: what lies between was not looked at.
+    /// They were equal after the first, and differed after the second. What lies between was not compared.
     Between(Moment, Moment),
-    /// The wrong state has in this field what it had after the first; the second changed it on the
-    /// others.
+    /// The field has in the wrong state what it had after the first event. The second changed it on the other
+    /// participants.
     Missed(Moment, Moment),
-    /// The wrong state has in this field what the others never had. This is the last event that changed
-    /// it there.
+    /// The field has in the wrong state what it never had on the other participants. This is the last event that
+    /// changed it there.
     LastChange(Moment),
-    /// It cannot be said, for this reason.
-    Unknown(Why),
+    /// Unknown, for this reason.
+    Unknown(SinceError),
 }
 
-/// Why it cannot be said after which event two states differed.
+/// Why it is unknown after which event two states differed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Why {
-    /// There is no app to play the events with.
+pub enum SinceError {
+    /// This program does not have the app.
     #[error("the models of the app {0:?} are not part of this program")]
     NoApp(String),
-    /// Too much came since the last state that all had in common.
-    #[error("the events that led to it were too many to be kept")]
+    /// Too much came after the newest state that all participants had in common.
+    #[error("the events that led to it were too many to be recorded")]
     NoRecording,
     /// This program comes to the wrong state too.
     #[error(
@@ -79,7 +78,7 @@ pub enum Why {
     NoChange,
     /// The events cannot be played.
     #[error("the events cannot be played: {0}")]
-    Replay(RecordingError),
+    Replay(#[source] RecordingError),
 }
 
 /// An event.
@@ -89,14 +88,17 @@ pub struct Moment {
     pub seq: u64,
     /// Its session time.
     pub time: Time,
-    /// Who has sent it, if somebody did.
+    /// The participant that sent it, if it was sent by one.
     pub sender: Option<ViewId>,
     /// Its scope and event, or what else it was.
     pub what: String,
 }
 
-/// Looks at a piece of evidence. With the app, in the version that the evidence is of, it plays the
-/// events; without it the states alone are compared.
+/// Examines a file of evidence. With the app, in the version of the evidence, this replays the events. Without it
+/// only the states are compared.
+///
+/// # Errors
+/// If a state in the evidence cannot be read.
 pub fn diff(evidence: &Evidence, app: Option<&App>) -> Result<Diff, SnapshotError> {
     let own_hash = evidence.own_hash();
     let replayed_to = evidence.replayed.last().map(|(_, hash)| *hash);
@@ -112,7 +114,7 @@ pub fn diff(evidence: &Evidence, app: Option<&App>) -> Result<Diff, SnapshotErro
         place: None,
         own_value: None,
         right_value: None,
-        since: Since::Unknown(Why::SameMistake),
+        since: Since::Unknown(SinceError::SameMistake),
         reproduced: replayed_to.map(|hash| hash == own_hash),
     };
     let schema = &evidence.head.schema;
@@ -130,30 +132,33 @@ pub fn diff(evidence: &Evidence, app: Option<&App>) -> Result<Diff, SnapshotErro
         Err(why) => Since::Unknown(why),
         Ok((_, end)) if Some(StateHash::of(&end)) != right_hash => {
             let same = StateHash::of(&end) == own_hash;
-            Since::Unknown(if same { Why::SameMistake } else { Why::Third })
+            Since::Unknown(if same { SinceError::SameMistake } else { SinceError::Third })
         }
         Ok((player, _)) => {
             let since = match &found.place {
                 _ if found.reproduced == Some(true) => by_hashes(player, &evidence.replayed),
                 Some(place) => by_value(player, schema, place, found.own_value.as_ref()),
-                None => Ok(Since::Unknown(Why::NoChange)),
+                None => Ok(Since::Unknown(SinceError::NoChange)),
             };
-            since.unwrap_or_else(|error| Since::Unknown(Why::Replay(error)))
+            since.unwrap_or_else(|error| Since::Unknown(SinceError::Replay(error)))
         }
     };
     Ok(found)
 }
 
-/// Plays the events to their end; also gives them from the beginning.
-fn play<'a>(evidence: &'a Evidence, app: Option<&App>) -> Result<(Player<'a>, Arc<[u8]>), Why> {
-    let app = app.ok_or_else(|| Why::NoApp(evidence.head.app.clone()))?;
-    let recording: &Recording = evidence.recording.as_ref().ok_or(Why::NoRecording)?;
+/// Plays the events to their end. Returns a player at their beginning, and the state at the end.
+fn play<'a>(
+    evidence: &'a Evidence,
+    app: Option<&App>,
+) -> Result<(Player<'a>, Arc<[u8]>), SinceError> {
+    let app = app.ok_or_else(|| SinceError::NoApp(evidence.head.app.clone()))?;
+    let recording: &Recording = evidence.recording.as_ref().ok_or(SinceError::NoRecording)?;
     let played = recording.replay(app, Until::End).and_then(|vm| Ok(vm.snapshot()?));
-    let end = played.map_err(Why::Replay)?;
-    Ok((recording.player(app).map_err(Why::Replay)?, end.into()))
+    let end = played.map_err(SinceError::Replay)?;
+    Ok((recording.player(app).map_err(SinceError::Replay)?, end.into()))
 }
 
-/// The client computed the same wrong state again, and has noted the hashes on the way.
+/// The client came to the same wrong state when it replayed the events, and has noted the hashes on the way.
 fn by_hashes(
     mut player: Player<'_>,
     replayed: &[(u64, StateHash)],
@@ -170,10 +175,10 @@ fn by_hashes(
         }
         equal = moment;
     }
-    Ok(Since::Unknown(Why::NoChange))
+    Ok(Since::Unknown(SinceError::NoChange))
 }
 
-/// The right states on the way, and when they had in this place what the wrong one has.
+/// Finds when the right states on the way had in this place what the wrong state has.
 fn by_value(
     mut player: Player<'_>,
     schema: &teatime_vm::tree::Schema,
@@ -200,13 +205,13 @@ fn by_value(
         before = moment;
     }
     let changed = changed.map(Since::LastChange);
-    Ok(missed.or(changed).unwrap_or(Since::Unknown(Why::NoChange)))
+    Ok(missed.or(changed).unwrap_or(Since::Unknown(SinceError::NoChange)))
 }
 
 impl Moment {
     fn beginning(player: &Player<'_>) -> Self {
         let (seq, time) = (player.vm().seq(), player.vm().time());
-        Self { seq, time, sender: None, what: "the state that all had".to_owned() }
+        Self { seq, time, sender: None, what: "the newest state that all had".to_owned() }
     }
 
     fn of(seq: u64, input: &Input) -> Self {
@@ -217,7 +222,7 @@ impl Moment {
             External::Presence { exited, joined } => {
                 (None, format!("{} exited, {} joined", exited.len(), joined.len()))
             }
-            External::Marker => (None, "a vote, or what nobody could read".to_owned()),
+            External::Marker => (None, "a vote, or an event that cannot be read".to_owned()),
         };
         Self { seq, time: input.time, sender, what }
     }
@@ -246,9 +251,9 @@ impl fmt::Display for Since {
             ),
             Self::LastChange(event) => write!(
                 f,
-                "the others never had what the wrong state has; the last that changed it there was {event}"
+                "the others never had what the wrong state has; the last event that changed it there was {event}"
             ),
-            Self::Unknown(why) => write!(f, "since when cannot be said: {why}"),
+            Self::Unknown(why) => write!(f, "since when is unknown: {why}"),
         }
     }
 }
@@ -267,14 +272,14 @@ impl fmt::Display for Diff {
             None => writeln!(f, "the right state is not known")?,
         }
         if self.right == Right::Replayed {
-            writeln!(f, "the right state was computed here from the events")?;
+            writeln!(f, "this program computed the right state from the events")?;
         }
         writeln!(f, "{}", self.since)?;
         if self.reproduced == Some(false) {
             writeln!(
                 f,
-                "played again, the events did not lead that client to the wrong state once more: \
-                 look for what a snapshot does not hold"
+                "replayed, the events did not lead that client to the wrong state again: \
+                 look for state that a snapshot does not contain"
             )?;
         }
         Ok(())

@@ -1,57 +1,74 @@
-//! What time it is in the session, seen from this client, and how long a round trip takes.
+//! The session time as this client knows it, and how long a round trip takes.
 
 use std::collections::VecDeque;
 
-use crate::limits::{PING_INTERVAL, ROUND_TRIPS};
+use crate::event::RoundTrips;
+use crate::limits::{PING_INTERVAL, ROUND_TRIPS, SYNCED_LAG, UNSYNCED_LAG};
 
 /// The newest session time that was heard, and when. Times are in µs.
 #[derive(Default)]
-pub(crate) struct Clock {
+pub(super) struct Clock {
     heard: u64,
     heard_at: u64,
+    lag: Lag,
+}
+
+/// Whether the model keeps up with the session time, as the owner has heard last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Lag {
+    #[default]
+    Behind,
+    Synced,
 }
 
 impl Clock {
     /// A frame carried this session time.
-    pub(crate) fn hear(&mut self, now: u64, time: u64) {
+    pub(super) fn hear(&mut self, now: u64, time: u64) {
         if time >= self.heard {
             self.heard = time;
             self.heard_at = now;
         }
     }
 
-    /// Another timeline begins: what was heard before means nothing.
-    pub(crate) fn restart(&mut self, now: u64, time: u64) {
-        *self = Self { heard: time, heard_at: now };
+    /// Another timeline begins, or the model does: what was heard before means nothing.
+    pub(super) fn restart(&mut self, now: u64, time: u64) {
+        (self.heard, self.heard_at) = (time, now);
     }
 
     /// The newest session time that was heard.
-    pub(crate) fn external(&self) -> u64 {
+    pub(super) fn external(&self) -> u64 {
         self.heard
     }
 
-    /// The same, and what has passed here since.
-    pub(crate) fn extrapolated(&self, now: u64) -> u64 {
+    /// The same, plus the time that has passed here since.
+    pub(super) fn extrapolated(&self, now: u64) -> u64 {
         self.heard + now.saturating_sub(self.heard_at)
     }
-}
 
-/// Round trips to the reflector and back, in µs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RoundTrips {
-    /// How many of the last hundred were measured.
-    pub count: u32,
-    /// The newest.
-    pub last_us: u64,
-    /// The median.
-    pub p50_us: u64,
-    /// Only one in a hundred took longer.
-    pub p99_us: u64,
+    /// Whether a model at this time counts as up to date. One that was may fall behind further before it no
+    /// longer does.
+    pub(super) fn is_near(&self, model_time: u64) -> bool {
+        let most = match self.lag {
+            Lag::Synced => UNSYNCED_LAG,
+            Lag::Behind => SYNCED_LAG,
+        };
+        self.heard.saturating_sub(model_time) <= most
+    }
+
+    pub(super) fn is_synced(&self) -> bool {
+        self.lag == Lag::Synced
+    }
+
+    /// True if that is a change.
+    pub(super) fn set_synced(&mut self, is_synced: bool) -> bool {
+        let lag = if is_synced { Lag::Synced } else { Lag::Behind };
+        std::mem::replace(&mut self.lag, lag) != lag
+    }
 }
 
 /// Measures round trips by pings and by the echoes of this view's sends.
 #[derive(Default)]
-pub(crate) struct Pulse {
+pub(super) struct Pulse {
     recent: VecDeque<u64>,
     next_ping: u64,
     nonce: u64,
@@ -59,13 +76,13 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    pub(crate) fn start_connection(&mut self, now: u64) {
+    pub(super) fn start_connection(&mut self, now: u64) {
         self.next_ping = now;
         self.asked_at = None;
     }
 
     /// The number of a ping to send now.
-    pub(crate) fn due(&mut self, now: u64) -> Option<u64> {
+    pub(super) fn due(&mut self, now: u64) -> Option<u64> {
         if now < self.next_ping {
             return None;
         }
@@ -75,11 +92,11 @@ impl Pulse {
         Some(self.nonce)
     }
 
-    pub(crate) fn next_wakeup(&self) -> u64 {
+    pub(super) fn next_wakeup(&self) -> u64 {
         self.next_ping
     }
 
-    pub(crate) fn answer(&mut self, now: u64, nonce: u64) {
+    pub(super) fn answer(&mut self, now: u64, nonce: u64) {
         if nonce == self.nonce
             && let Some(asked_at) = self.asked_at.take()
         {
@@ -87,19 +104,19 @@ impl Pulse {
         }
     }
 
-    pub(crate) fn measured(&mut self, round_trip: u64) {
+    pub(super) fn measured(&mut self, round_trip: u64) {
         if self.recent.len() == ROUND_TRIPS {
             self.recent.pop_front();
         }
         self.recent.push_back(round_trip);
     }
 
-    pub(crate) fn round_trips(&self) -> RoundTrips {
+    pub(super) fn round_trips(&self) -> RoundTrips {
         let mut sorted: Vec<_> = self.recent.iter().copied().collect();
         sorted.sort_unstable();
         let at = |percent: usize| sorted.get(sorted.len() * percent / 100).or(sorted.last());
         RoundTrips {
-            count: u32::try_from(sorted.len()).expect("at most a hundred are kept"),
+            count: u32::try_from(sorted.len()).expect("at most ROUND_TRIPS are remembered"),
             last_us: self.recent.back().copied().unwrap_or_default(),
             p50_us: at(50).copied().unwrap_or_default(),
             p99_us: at(99).copied().unwrap_or_default(),

@@ -1,45 +1,15 @@
-//! Which topics the views of this client listen to, and what waits for their next step.
+//! The topics that the views of this client listen to, and what waits for their next step.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use teatime_vm::{Payload, Published};
+use teatime_vm::Published;
 
-/// Matches every scope, or every event.
-pub const WILDCARD: &str = "*";
-
-/// Names one subscription of a client; never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubscriptionId(pub u64);
-
-/// When a subscriber gets its events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Handling {
-    /// Each of them, in order, once per frame.
-    #[default]
-    Queued,
-    /// Only the newest, once per frame, after everything queued.
-    OncePerFrame,
-    /// Each of them right after the turn that published it, while the model stands as it stood
-    /// then.
-    Immediate,
-}
-
-/// An event for one subscription.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    /// For whom.
-    pub subscription: SubscriptionId,
-    /// Scope of the topic.
-    pub scope: Arc<str>,
-    /// Event of the topic.
-    pub event: Arc<str>,
-    /// What was published.
-    pub payload: Payload,
-}
+use crate::delivery::{Delivery, Handling, SubscriptionId, WILDCARD};
+use crate::limits::MAX_WAITING_DELIVERIES;
 
 #[derive(Default)]
-pub(crate) struct Subscriptions {
+pub(super) struct Subscriptions {
     next: u64,
     topics: HashMap<Topic, Vec<(SubscriptionId, Handling)>>,
     immediate_topics: usize,
@@ -50,11 +20,11 @@ pub(crate) struct Subscriptions {
 }
 
 /// Scope and event.
-pub(crate) type Topic = (Arc<str>, Arc<str>);
+pub(super) type Topic = (Arc<str>, Arc<str>);
 
 impl Subscriptions {
-    /// Adds a subscription; true if it is the first of its topic.
-    pub(crate) fn add(&mut self, topic: Topic, handling: Handling) -> (SubscriptionId, bool) {
+    /// Adds a subscription. True if it is the first of its topic.
+    pub(super) fn add(&mut self, topic: Topic, handling: Handling) -> (SubscriptionId, bool) {
         let id = SubscriptionId(self.next);
         self.next += 1;
         self.immediate_topics += usize::from(handling == Handling::Immediate);
@@ -63,8 +33,8 @@ impl Subscriptions {
         (id, subscribers.len() == 1)
     }
 
-    /// Removes a subscription with what waits for it; its topic if that was the last of it.
-    pub(crate) fn remove(&mut self, id: SubscriptionId) -> Option<Topic> {
+    /// Removes a subscription, and what waits for it. Returns its topic if that has no other subscription.
+    pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Topic> {
         for waiting in [&mut self.immediate, &mut self.queued, &mut self.once_per_frame] {
             waiting.retain(|delivery| delivery.subscription != id);
         }
@@ -80,13 +50,13 @@ impl Subscriptions {
         Some(topic)
     }
 
-    /// The topics that somebody listens to.
-    pub(crate) fn topics(&self) -> impl Iterator<Item = &Topic> {
+    /// All topics with a subscription.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Topic> {
         self.topics.keys()
     }
 
-    /// Hands an event to everybody who listens to its topic, in the order of subscription.
-    pub(crate) fn route(&mut self, event: &Published) {
+    /// Hands an event to all subscriptions of its topic, in the order in which they were made.
+    pub(super) fn route(&mut self, event: &Published) {
         let wildcard = || Arc::<str>::from(WILDCARD);
         let mut subscribers: Vec<_> = [
             (event.scope.clone(), event.event.clone()),
@@ -110,12 +80,12 @@ impl Subscriptions {
             match handling {
                 Handling::Immediate => self.immediate.push_back(delivery),
                 Handling::Queued => self.queued.push_back(delivery),
-                Handling::OncePerFrame => self.keep_newest(delivery),
+                Handling::OncePerFrame => self.queue_newest(delivery),
             }
         }
     }
 
-    fn keep_newest(&mut self, delivery: Delivery) {
+    fn queue_newest(&mut self, delivery: Delivery) {
         let same = |waiting: &&mut Delivery| {
             waiting.subscription == delivery.subscription
                 && waiting.scope == delivery.scope
@@ -127,22 +97,23 @@ impl Subscriptions {
         }
     }
 
-    /// Whether anybody may want to look at the model right after a turn.
-    pub(crate) fn has_immediate_topics(&self) -> bool {
+    /// Whether a subscriber may want to look at the model right after a turn.
+    pub(super) fn has_immediate_topics(&self) -> bool {
         self.immediate_topics > 0
     }
 
-    pub(crate) fn has_immediate(&self) -> bool {
+    pub(super) fn has_immediate(&self) -> bool {
         !self.immediate.is_empty()
     }
 
-    /// How many deliveries wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.immediate.len() + self.queued.len() + self.once_per_frame.len()
+    /// Whether the model must stand still until the owner has polled some deliveries.
+    pub(super) fn is_full(&self) -> bool {
+        let waiting = self.immediate.len() + self.queued.len() + self.once_per_frame.len();
+        waiting >= MAX_WAITING_DELIVERIES
     }
 
     /// The next event for a subscriber.
-    pub(crate) fn poll(&mut self, handling: Handling) -> Option<Delivery> {
+    pub(super) fn poll(&mut self, handling: Handling) -> Option<Delivery> {
         match handling {
             Handling::Immediate => self.immediate.pop_front(),
             Handling::Queued => self.queued.pop_front(),
@@ -150,8 +121,8 @@ impl Subscriptions {
         }
     }
 
-    /// Forgets what waits: the view that it was for is gone.
-    pub(crate) fn clear_waiting(&mut self) {
+    /// Drops what waits: the view that it is for is gone.
+    pub(super) fn clear_waiting(&mut self) {
         self.immediate.clear();
         self.queued.clear();
         self.once_per_frame.clear();

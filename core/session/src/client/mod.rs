@@ -1,0 +1,378 @@
+//! The client of one session. This file has what its owner calls; the parts that it is made of have files of their
+//! own, and are changed by their own methods only.
+
+mod agreement;
+mod backlog;
+mod backoff;
+mod ballot;
+mod clock;
+mod connection;
+mod healing;
+mod history;
+mod identity;
+mod input;
+mod lifecycle;
+mod loading;
+mod model;
+mod outbox;
+mod outgoing;
+mod persisting;
+#[cfg(feature = "recording")]
+mod recording;
+mod step;
+mod subscriptions;
+#[cfg(feature = "recording")]
+mod tape;
+#[cfg(not(feature = "recording"))]
+#[path = "no_tape.rs"]
+mod tape;
+mod view;
+mod voting;
+
+use std::fmt;
+use std::sync::Arc;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+use teatime_base::{Binding, Seal, SessionId, ViewSecret};
+use teatime_vm::recording::Recording;
+use teatime_vm::{ModelId, Payload, Published, QueryError, Time, ViewId, Vm};
+use teatime_wire::ClientMessage;
+
+use self::backlog::Backlog;
+use self::clock::{Clock, Pulse};
+use self::connection::{Connection, Phase};
+use self::healing::Healing;
+use self::history::History;
+use self::identity::Identity;
+use self::model::Model;
+use self::outbox::Outbox;
+use self::outgoing::Outgoing;
+use self::persisting::Persisting;
+use self::subscriptions::Subscriptions;
+use self::tape::Tape;
+use self::view::OwnView;
+use self::voting::Voting;
+use crate::config::{Config, ConfigError};
+use crate::delivery::{Delivery, Handling, SubscriptionId};
+use crate::event::{Action, ConnectionState, DisconnectReason, RoundTrips, SessionEvent, Stepped};
+use crate::publish::{PublishError, Receipt};
+
+/// The client of one session as a state machine. Input and time go in by [`handle`](Self::handle),
+/// [`step`](Self::step) simulates, and what the driver must do comes out of [`poll_action`](Self::poll_action). All
+/// times are µs of the driver's own monotonic clock, unless they are [`Time`], the session's.
+///
+/// All methods with `&self` only ask: they need no clock, do no I/O, and may be called at any moment.
+pub struct Client {
+    identity: Identity,
+    seal: Seal,
+    rng: ChaCha12Rng,
+    connection: Connection,
+    history: History,
+    model: Model,
+    view: OwnView,
+    backlog: Backlog,
+    outbox: Outbox,
+    voting: Voting,
+    healing: Healing,
+    persisting: Persisting,
+    clock: Clock,
+    pulse: Pulse,
+    subscriptions: Subscriptions,
+    tape: Tape,
+    outgoing: Outgoing,
+    last_step: Stepped,
+}
+
+impl Client {
+    /// A client that does nothing before [`connect`](Self::connect). `entropy` must be 32 bytes that no other
+    /// party can guess: the identity of the view and all nonces come from them. With a password this derives
+    /// the keys, which takes some 30 ms.
+    ///
+    /// # Errors
+    /// If a value in the configuration exceeds its limit.
+    pub fn new(config: Config, entropy: [u8; 32]) -> Result<Self, ConfigError> {
+        config.check()?;
+        let mut rng = ChaCha12Rng::from_seed(entropy);
+        let mut secret = ViewSecret([0; 32]);
+        rng.fill_bytes(&mut secret.0);
+        let keys = config.room_keys();
+        Ok(Self {
+            seal: Seal::new(config.session_id(), &keys),
+            identity: Identity::new(config, &keys, secret),
+            rng,
+            connection: Connection::new(),
+            history: History::default(),
+            model: Model::default(),
+            view: OwnView::default(),
+            backlog: Backlog::default(),
+            outbox: Outbox::default(),
+            voting: Voting::default(),
+            healing: Healing::default(),
+            persisting: Persisting::default(),
+            clock: Clock::default(),
+            pulse: Pulse::default(),
+            subscriptions: Subscriptions::default(),
+            tape: Tape::default(),
+            outgoing: Outgoing::default(),
+            last_step: Stepped::Done,
+        })
+    }
+
+    /// What the driver must do next.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.outgoing.poll_action()
+    }
+
+    /// What the owner should know next.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        let event = self.outgoing.poll_event();
+        if matches!(event, Some(SessionEvent::ViewReady)) {
+            self.view.build();
+        }
+        event
+    }
+
+    /// The next event for a subscription with this handling. Poll immediate ones after every
+    /// [`step`](Self::step), queued ones and then those once per frame at the end of a frame.
+    pub fn poll_delivery(&mut self, handling: Handling) -> Option<Delivery> {
+        self.subscriptions.poll(handling)
+    }
+
+    /// Identity of the session.
+    pub fn session_id(&self) -> SessionId {
+        self.identity.session_id()
+    }
+
+    /// Identity of this view.
+    pub fn view_id(&self) -> ViewId {
+        self.identity.view_id()
+    }
+
+    /// What the session was joined with.
+    pub fn config(&self) -> &Config {
+        self.identity.config()
+    }
+
+    /// The state of the connection to the reflector.
+    pub fn connection_state(&self) -> ConnectionState {
+        self.connection.state(self.view.is_ready())
+    }
+
+    /// Since when the connection is broken, in µs of the driver's clock.
+    pub fn reconnecting_since(&self) -> Option<u64> {
+        self.connection.broken_since()
+    }
+
+    /// Why the client has given up, if it has.
+    pub fn failure(&self) -> Option<&DisconnectReason> {
+        self.connection.failure()
+    }
+
+    /// How far the catch-up is, from 0 to 1.
+    pub fn progress(&self) -> f32 {
+        match self.connection.phase() {
+            Phase::Loading(loading) => loading.progress() / 2.0,
+            Phase::Running => 0.5 + self.history.progress(self.model.seq()) / 2.0,
+            _ if self.view.is_ready() => 1.0,
+            _ => 0.0,
+        }
+    }
+
+    /// Whether the model is up to date with the reflector.
+    pub fn is_synced(&self) -> bool {
+        self.clock.is_synced()
+    }
+
+    /// Round trips to the reflector.
+    pub fn round_trips(&self) -> RoundTrips {
+        self.pulse.round_trips()
+    }
+
+    /// The model, to read it. `None` before the first catch-up, and after leaving.
+    pub fn vm(&self) -> Option<&Vm> {
+        self.model.vm()
+    }
+
+    /// Runs a read-only query of a model. `None` without a model, before the first catch-up and after leaving.
+    pub fn query(
+        &self,
+        model: ModelId,
+        name: &str,
+        args: &[u8],
+    ) -> Option<Result<Payload, QueryError>> {
+        self.model.vm().map(|vm| vm.query(model, name, args))
+    }
+
+    /// The session time up to which the model has been simulated.
+    pub fn now(&self) -> Time {
+        self.model.time()
+    }
+
+    /// The newest session time that the reflector has sent.
+    pub fn external_now(&self) -> Time {
+        Time::from_micros(self.clock.external())
+    }
+
+    /// An estimate of the session time at `now`, a time of the driver's clock.
+    pub fn extrapolated_now(&self, now: u64) -> Time {
+        if self.connection.is_running() {
+            Time::from_micros(self.clock.extrapolated(now))
+        } else {
+            self.external_now()
+        }
+    }
+
+    /// Whether the model has persisted data that the reflector has not stored yet. The client asks for that by
+    /// itself, and [`SessionEvent::Persisted`] reports when it is done. A client that leaves before loses nothing
+    /// in this session, but a later version of the app does not find the data.
+    pub fn has_unpersisted(&self) -> bool {
+        self.model.persisted().is_some_and(|data| !self.persisting.is_stored(data))
+    }
+
+    /// The newest version of the app that is used in this room, or was, if it is newer than this one.
+    pub fn newer_version(&self) -> Option<u32> {
+        self.persisting.newer_version()
+    }
+
+    /// The newest state that other participants have confirmed, and all events since: for a report of what goes
+    /// wrong here. It is plain, even if the session has a password. `None` before the session has been joined, or
+    /// if the events were too many.
+    pub fn recording(&self) -> Option<Recording> {
+        let vm = self.model.vm()?;
+        vm.recording(&self.config().options, (vm.time(), vm.seq()))
+    }
+
+    /// Whether the model has handled this send: the send has come back, and was simulated.
+    pub fn is_applied(&self, receipt: Receipt) -> bool {
+        self.outbox.is_applied(receipt.0)
+    }
+
+    /// Sends an event to the models of all participants, this one's included. It comes back with its place in
+    /// the order, and no model changes before. While the connection is broken the event waits, and is sent later.
+    ///
+    /// # Errors
+    /// If the event is too large, too many wait, or there is no session to send it to. Nothing was sent then.
+    pub fn publish(
+        &mut self,
+        now: u64,
+        scope: &str,
+        event: &str,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<Receipt, PublishError> {
+        let data =
+            rmp_serde::to_vec(data).map_err(|error| PublishError::Encoding(error.to_string()))?;
+        self.publish_encoded(now, scope, event, &data)
+    }
+
+    /// As [`publish`](Self::publish), with a payload that is MessagePack already.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_encoded(
+        &mut self,
+        now: u64,
+        scope: &str,
+        event: &str,
+        data: &[u8],
+    ) -> Result<Receipt, PublishError> {
+        if self.connection.is_over() {
+            return Err(PublishError::Over);
+        }
+        if self.connection.timeline().is_none() {
+            return Err(PublishError::NotJoined);
+        }
+        let most = self.outbox.max_payload();
+        let too_large = |size| Err(PublishError::TooLarge { size, most });
+        let at_least = scope.len() + event.len() + data.len() + self.seal.overhead();
+        if at_least > most {
+            return too_large(at_least);
+        }
+        let plain = rmp_serde::to_vec(&(scope, event, serde_bytes::Bytes::new(data)))
+            .expect("strings and bytes can be expressed in MessagePack");
+        let size = plain.len() + self.seal.overhead();
+        if size > most {
+            return too_large(size);
+        }
+        if !self.outbox.has_room_for(size) {
+            return Err(PublishError::TooFast);
+        }
+        let counter = self.outbox.next_counter();
+        let sealed = self.seal.seal(Binding::Event(self.view_id(), counter), &plain);
+        self.outbox.push(sealed);
+        self.flush_outbox(now);
+        Ok(Receipt(counter))
+    }
+
+    /// Sends an event to the views of this client only. It never leaves the process.
+    ///
+    /// # Errors
+    /// If too many events wait for the views already.
+    pub fn publish_to_views(
+        &mut self,
+        scope: &str,
+        event: &str,
+        payload: Payload,
+    ) -> Result<(), PublishError> {
+        if self.is_full() {
+            return Err(PublishError::TooFast);
+        }
+        let event = Published { scope: Arc::from(scope), event: Arc::from(event), payload };
+        self.subscriptions.route(&event);
+        Ok(())
+    }
+
+    /// Listens to what models and this client's views publish. `*` matches every scope, or every event.
+    pub fn subscribe(&mut self, scope: &str, event: &str, handling: Handling) -> SubscriptionId {
+        let topic = (Arc::from(scope), Arc::from(event));
+        let (id, is_first) = self.subscriptions.add(topic, handling);
+        if is_first && let Some(vm) = self.model.vm_mut() {
+            vm.watch(scope, event);
+        }
+        id
+    }
+
+    /// Ends a subscription, and drops what waits for it.
+    pub fn unsubscribe(&mut self, id: SubscriptionId) {
+        if let Some((scope, event)) = self.subscriptions.remove(id)
+            && let Some(vm) = self.model.vm_mut()
+        {
+            vm.unwatch(&scope, &event);
+        }
+    }
+
+    /// Asks for a vote of all participants on their state hash.
+    ///
+    /// # Errors
+    /// If there is no session to vote in.
+    pub fn request_vote(&mut self) -> Result<(), PublishError> {
+        match self.connection.phase() {
+            Phase::Running => {
+                if self.voting.request() {
+                    self.outgoing.send(&ClientMessage::RequestVote);
+                }
+                Ok(())
+            }
+            Phase::Over(_) => Err(PublishError::Over),
+            _ => Err(PublishError::NotJoined),
+        }
+    }
+
+    /// A random number that has nothing to do with the model's.
+    pub fn random_u64(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("session", &self.session_id())
+            .field("view", &self.view_id())
+            .field("state", &self.connection_state())
+            .field("seq", &self.model.seq())
+            .field("time", &self.now())
+            .finish_non_exhaustive()
+    }
+}
