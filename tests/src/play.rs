@@ -1,7 +1,7 @@
 //! Plays the ledger in the simulator: the faults, liars and planted mistakes that only it can be played with.
 
-use teatime_simulator::{Bug, Dice, End, Invariant, Pace, Plan, Report, Scenario, User, Violation};
 use teatime::{App, Fault};
+use teatime_simulator::{Bug, Dice, End, Invariant, Pace, Plan, Report, Scenario, User, Violation};
 
 use crate::ledger::{self, Entry, Rules};
 

@@ -147,7 +147,6 @@ fn a_dead_line_is_given_up_although_there_is_much_to_send() {
     assert!(held.elapsed() < Duration::from_secs(14), "{:?}", held.elapsed());
     guest.driver.publish("box", "letter", "x").expect("there is room");
     until(&mut [&mut guest], "the return", |guests| {
-        guests[0].driver.connection_state() == ConnectionState::Live
-            && guests[0].letters() == 6
+        guests[0].driver.connection_state() == ConnectionState::Live && guests[0].letters() == 6
     });
 }

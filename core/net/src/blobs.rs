@@ -387,8 +387,7 @@ async fn connection(
             return Err(BlobError::BadCertificate(explain(&error)).into());
         }
         Ok(Err(WsError::Http(answer))) if is_final(answer.status().as_u16()) => {
-            let why =
-                format!("{url} answers HTTP {}: not a reflector with blobs", answer.status());
+            let why = format!("{url} answers HTTP {}: not a reflector with blobs", answer.status());
             return Err(BlobError::Unreachable(why).into());
         }
         Ok(Err(error)) => return Err(error.into()),

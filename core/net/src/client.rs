@@ -384,7 +384,9 @@ async fn close(mut socket: Socket, mut unsent: Unsent) {
 pub(crate) fn explain(error: &WsError) -> String {
     match error {
         WsError::Io(error) => error.to_string(),
-        WsError::Http(response) => format!("the server answers HTTP {}: not a reflector", response.status()),
+        WsError::Http(response) => {
+            format!("the server answers HTTP {}: not a reflector", response.status())
+        }
         WsError::Protocol(_) => format!("the server does not speak {SUBPROTOCOL}: {error}"),
         other => other.to_string(),
     }

@@ -64,10 +64,7 @@ impl SharedBlobs {
         let vault = Vault::open(Box::new(files) as Box<dyn ChunkFiles>, limits, date)?;
         let incomplete = vault.incomplete();
         if incomplete > 0 {
-            tracing::warn!(
-                incomplete,
-                "some blobs are incomplete: clients cannot fetch them"
-            );
+            tracing::warn!(incomplete, "some blobs are incomplete: clients cannot fetch them");
         }
         let opened = (Instant::now(), date);
         Ok(Self { vault: Arc::new(Mutex::new(vault)), opened, sessions: None })

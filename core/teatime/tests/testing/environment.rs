@@ -67,8 +67,10 @@ fn the_environment_chooses_seeds() {
     assert!(said.contains("2 seeds were played"), "{said}");
     let one = simulation(Planted::LeftOut).run().expect_err("it fails");
     assert!(
-        one.to_string()
-            .contains(&format!("TEATIME_SEED={} cargo test environment::the_environment", one.seed()))
+        one.to_string().contains(&format!(
+            "TEATIME_SEED={} cargo test environment::the_environment",
+            one.seed()
+        ))
     );
 }
 
