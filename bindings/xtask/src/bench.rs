@@ -5,13 +5,13 @@ use std::process::Command;
 use crate::files::{at, run};
 use crate::{Result, c_library, install, root, target_folder};
 
-/// Installs the release, twice, into the build folder, builds the benchmark in C against it, runs it, and
+/// Installs the library, twice, into the build folder, builds the benchmark in C against it, runs it, and
 /// prints its one line of JSON with the sizes of the stripped library added, without and with TLS.
-pub(crate) fn bench() -> Result<()> {
+pub(crate) fn bench(profile: &str) -> Result<()> {
     let target = target_folder();
     let (prefix, with_tls) = (target.join("bench-c"), target.join("bench-c-tls"));
-    install::install(&with_tls, &c_library("release"))?;
-    install::install(&prefix, &c_library("release").with(&["--no-default-features"]))?;
+    install::install(&with_tls, &c_library(profile))?;
+    install::install(&prefix, &c_library(profile).with(&["--no-default-features"]))?;
     let (lib, program) = (prefix.join("lib"), prefix.join("bench"));
     run(Command::new("cc")
         .args(["-O2", "-std=c11", "-o"])

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::files::at;
 use crate::{Result, root};
 
 /// A crate that makes libraries, and how they are built.
@@ -54,7 +55,7 @@ impl Library {
 
     pub(crate) fn build(&self) -> Result<Built> {
         // Messages about the crates that it needs come before.
-        let built = artifacts(self.command())?
+        let built = artifacts(self.command()?)?
             .into_iter()
             .rfind(|message| is_library(&message["target"]))
             .ok_or_else(|| format!("{} has no library", self.manifest.display()))?;
@@ -69,14 +70,14 @@ impl Library {
         Ok(Built { shared: find(&["so", "dylib"]), archive: find(&["a"]) })
     }
 
-    fn command(&self) -> Command {
+    fn command(&self) -> Result<Command> {
         let mut command = self.cargo.as_ref().map_or_else(cargo, Command::new);
         let is_ours = self.manifest.starts_with(root());
         command
             .arg(if self.only.is_some() { "rustc" } else { "build" })
             // An app's own crate has versions of its own.
             .args(is_ours.then_some("--locked"))
-            .args(self.packages(is_ours))
+            .args(self.packages(is_ours)?)
             .args(["--lib", "--manifest-path"])
             .arg(&self.manifest)
             .args(["--profile", &self.profile])
@@ -92,18 +93,20 @@ impl Library {
         if let Some((kind, arguments)) = &self.only {
             command.args(["--crate-type", kind, "--"]).args(arguments);
         }
-        command
+        Ok(command)
     }
 
-    /// Names the packages to build, if there are others besides this one. An app's own crate is in another workspace,
-    /// and `cargo rustc` builds one package only.
-    fn packages(&self, is_ours: bool) -> Vec<String> {
+    /// Names the packages to build, if there are others besides this one. A release has the features of its own crate
+    /// only, an app's crate is in another workspace, and `cargo rustc` builds one package.
+    fn packages(&self, is_ours: bool) -> Result<Vec<String>> {
         let along = along();
-        if !is_ours || self.only.is_some() || along.is_empty() {
-            return Vec::new();
+        if !is_ours || self.profile != "dev" || self.only.is_some() || along.is_empty() {
+            return Ok(Vec::new());
         }
-        let folder = self.manifest.parent().unwrap_or(&self.manifest);
-        [vec!["--package".to_owned(), format!("path+file://{}", folder.display())], along].concat()
+        let output = cargo().arg("pkgid").arg("--manifest-path").arg(&self.manifest).output();
+        let own = at(&self.manifest, output)?.stdout;
+        let own = String::from_utf8_lossy(&own).trim().to_owned();
+        Ok([vec!["--package".to_owned(), own], along].concat())
     }
 }
 
@@ -161,7 +164,7 @@ pub(crate) fn along() -> Vec<String> {
 }
 
 /// The cargo that runs this, without what it has told of this crate: build scripts that look at it would
-/// run again, and crates that are built already would be built anew.
+/// run again, and cargo would compile crates again that are built already.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {

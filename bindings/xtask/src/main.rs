@@ -43,7 +43,11 @@ enum Task {
         platform: Platform,
     },
     /// Measures what calls of the C library cost, and how large it is; prints one line of JSON.
-    Bench,
+    Bench {
+        /// The build profile: release, or dev to see that the benchmark works.
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
     /// Builds the C library and installs it: header, shared and static library, pkg-config files,
     /// CMake package.
     Install {
@@ -92,7 +96,7 @@ type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Bench => bench::bench(),
+        Task::Bench { profile } => bench::bench(&profile),
         Task::Header { check: true } => header::check(),
         Task::Header { check: false } => header::write(),
         Task::Install { prefix, profile, features, without_tls, testing } => {

@@ -1,6 +1,6 @@
 //! The packages for phones are what they say they are. Where the tools to build them cannot be had these
 //! tests do nothing, except in continuous integration (CI=true): there they fail. With
-//! TEATIME_ALL_TARGETS they build for every target, which takes minutes.
+//! TEATIME_RELEASE they build for every target, which takes minutes.
 
 #[path = "package/android.rs"]
 mod android;

@@ -48,11 +48,11 @@ pub use teatime_session::{
 
 // Models.
 pub use teatime_vm::{
-    App, AppBuilder, AppError, Cx, Data, Duration, Fault, FaultKind, FutureHandle, Handle, Handler,
-    InvalidId, Model, ModelId, NameTaken, NotInModel, OrderedMap, OrderedSet, Payload,
-    PayloadError, Published, Schedule, Scope, SessionId, StateHash, Time, USER_ENTER, USER_EXIT,
-    VIEW_EXIT, VIEW_JOIN, ViewId, ViewInfo, canonical, handlers, limits, math, model, to_bytes,
-    tree,
+    App, AppBuilder, AppError, Cx, Duration, DurationRangeError, Fault, FaultKind, FutureHandle,
+    Handle, Handler, InvalidIdError, Model, ModelId, NameTakenError, NotInModelError, OrderedMap,
+    OrderedSet, Payload, PayloadError, Published, Schedule, Scope, SessionId, StateHash, Time,
+    USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN, Value, ViewId, ViewInfo, canonical, handlers,
+    limits, math, model, to_bytes, tree,
 };
 
 // Data that outlives a version of an app.

@@ -51,7 +51,7 @@ use std::path::{Path, PathBuf};
 use teatime_session::Config;
 pub use teatime_session::forensics::archive::{ArchiveError, open as of_archive};
 use teatime_vm::recording::MARK;
-pub use teatime_vm::recording::{Cut, Head, Input, Player, Recording, RecordingError, Until};
+pub use teatime_vm::recording::{TruncatedError, Head, Input, Player, Recording, RecordingError, Until};
 use teatime_vm::{Time, Vm};
 pub use teatime_wire::{Archive, Beginning};
 
@@ -65,7 +65,7 @@ pub struct Opened {
     /// If that was too long ago, it has the client's last state only.
     pub recording: Recording,
     /// Why the recording ends early, if it does.
-    pub cut: Option<Cut>,
+    pub cut: Option<TruncatedError>,
     /// The evidence that the recording is a part of.
     pub evidence: Option<Box<Evidence>>,
 }

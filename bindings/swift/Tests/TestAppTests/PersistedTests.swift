@@ -37,7 +37,7 @@ final class PersistedTests: XCTestCase {
     try await withThrowingTaskGroup(of: Answer?.self) { group in
       group.addTask(operation: run)
       group.addTask {
-        try await Task.sleep(for: .seconds(30))
+        try await Task.sleep(for: .seconds(120))
         return nil
       }
       defer { group.cancelAll() }

@@ -41,7 +41,7 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 
 /// The targets that are built: all of them if that is wanted.
 pub(crate) fn targets<'a>(usual: &'a str, all: &[&'a str]) -> Vec<&'a str> {
-    if std::env::var_os("TEATIME_ALL_TARGETS").is_some() { all.to_vec() } else { vec![usual] }
+    if std::env::var_os("TEATIME_RELEASE").is_some() { all.to_vec() } else { vec![usual] }
 }
 
 /// Installs what building takes. False if that is not possible, which is a failure in continuous

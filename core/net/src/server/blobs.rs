@@ -103,7 +103,7 @@ impl SharedBlobs {
         // Asked before the vault is locked: reading the list of sessions must not delay transfers.
         let sessions = self.sessions.as_ref().map(|sessions| sessions());
         let (mut vault, now) = (self.vault(), self.now());
-        let kept = sessions.map_or(Ok(()), |sessions| vault.keep_sessions(now, &sessions));
+        let kept = sessions.map_or(Ok(()), |sessions| vault.retain_sessions(now, &sessions));
         let gone = vault.collect(now);
         let gone = kept.and(gone);
         match &gone {

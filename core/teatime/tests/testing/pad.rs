@@ -116,7 +116,7 @@ fn sessions_begin_with_what_an_older_version_has_persisted() -> Result<(), Failu
 fn a_failing_migration_is_reported() {
     let begins = |title: &str| pad().begins_with(&NotesV1 { title: title.to_owned() });
     let failure = begins("").run().expect_err("it has no title");
-    let says = "cannot be started: what was persisted cannot be migrated from version 1 to version 2: \
+    let says = "cannot be started: the persisted data cannot be migrated from version 1 to version 2: \
                 the title is empty";
     assert!(failure.to_string().contains(says), "{failure}");
     let newer = pad().begins_with_encoded(3, &[0xc0]).run().expect_err("it is newer");

@@ -16,7 +16,7 @@ import kotlinx.serialization.json.buildJsonObject
 import org.junit.jupiter.api.Assertions.fail
 
 /** Longer than anything here takes. */
-val PATIENCE = 30.seconds
+val PATIENCE = 120.seconds
 
 @Serializable
 data class ChatOptions(

@@ -40,7 +40,7 @@ class ChatModelTest {
     }
 
     private suspend fun <T : Any> patiently(what: String, model: ChatModel, block: suspend () -> T): T =
-        withTimeoutOrNull(30.seconds) { block() } ?: fail("no $what: ${model.state.value}")
+        withTimeoutOrNull(120.seconds) { block() } ?: fail("no $what: ${model.state.value}")
 
     private suspend fun ChatModel.until(what: String, holds: ChatState.() -> Boolean): ChatState =
         patiently(what, this) { state.first { it.holds() } }

@@ -85,7 +85,7 @@ class Program(vararg arguments: String, inBackground: Boolean = false) : AutoClo
     }
 
     private companion object {
-        const val PATIENCE_S = 30L
+        const val PATIENCE_S = 120L
         const val END = "\u0000"
     }
 }
