@@ -21,7 +21,9 @@ mod handle;
 pub mod ids;
 pub mod link;
 pub mod math;
+// Swift and Kotlin hold its objects; Rust code never prints them.
 #[cfg(feature = "uniffi")]
+#[allow(missing_debug_implementations)]
 pub mod mobile;
 pub mod model;
 mod out;
