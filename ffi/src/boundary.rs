@@ -71,7 +71,7 @@ mod injection {
 
     /// Makes the next call on this thread that returns a status panic.
     #[unsafe(no_mangle)]
-    pub extern "C" fn tea_inject_panic() {
+    extern "C" fn tea_inject_panic() {
         ARMED.set(true);
     }
 }

@@ -7,6 +7,8 @@
 //! The installed library is `bindings/c`, which links this crate. An app with its own models in Rust has a crate like that,
 //! and exports the result of [`export_app`]. Such crates link all exports; Rust code seldom calls them.
 
+#![deny(missing_debug_implementations, unreachable_pub)]
+
 pub mod app;
 pub mod blobs;
 mod boundary;
@@ -19,7 +21,9 @@ mod handle;
 pub mod ids;
 pub mod link;
 pub mod math;
+// Swift and Kotlin hold its objects; Rust code never prints them.
 #[cfg(feature = "uniffi")]
+#[allow(missing_debug_implementations)]
 pub mod mobile;
 pub mod model;
 mod out;

@@ -2,12 +2,20 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use parking_lot::ReentrantMutex;
 
-use crate::status::{Failure, Result, tea_status};
+use self::descriptor::Descriptor;
+use crate::status::Result;
+
+#[cfg(unix)]
+#[path = "wake/socket_pair.rs"]
+mod descriptor;
+#[cfg(not(unix))]
+#[path = "wake/no_descriptor.rs"]
+mod descriptor;
 
 /// A function that is called when a step of a session has work to do. A background thread calls it, or the thread that
 /// polls a TEA_EVENT_KIND_VIEW_READY. It must do no more than notify the thread that steps, and return. So `user_data`
@@ -37,13 +45,6 @@ pub(crate) fn callback(waker: tea_waker, user_data: *mut c_void) -> Option<Callb
     // SAFETY: called as the documentation of `tea_waker` says.
     Some(Arc::new(move || unsafe { run(user_data.get()) }))
 }
-
-#[cfg(unix)]
-#[path = "wake/socket_pair.rs"]
-mod descriptor;
-#[cfg(not(unix))]
-#[path = "wake/no_descriptor.rs"]
-mod descriptor;
 
 /// Where wake-ups go.
 pub(crate) struct Wake {

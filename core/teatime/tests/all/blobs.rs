@@ -6,13 +6,14 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use std::time::{Duration, Instant};
 use teatime::blobs::{BlobError, BlobHandle, Blobs};
-
 use teatime::server::{ReflectorConfig, Server, ServerConfig, SharedBlobs};
-use teatime::{Config, Cx, Driver, SessionEvent, handlers, model};
+use teatime::{Config, Cx, handlers, model};
 use teatime_blobs::{ChunkFiles, ChunkName, MemoryFiles, VaultLimits, VaultUse};
+
+use crate::peer::{Peer, agree, until};
 
 #[model]
 struct Album {
@@ -138,38 +139,6 @@ fn a_file_is_there_whole_or_as_it_was() {
     }
 }
 
-/// Steps until a condition holds; it sees all events.
-fn until(
-    what: &str,
-    drivers: &mut [&mut Driver],
-    mut is_so: impl FnMut(&mut [&mut Driver], &[SessionEvent]) -> bool,
-) {
-    let until = Instant::now() + Duration::from_secs(120);
-    let mut heard = Vec::new();
-    while !is_so(drivers, &heard) {
-        assert!(Instant::now() < until, "{what} does not come: {heard:?}");
-        for driver in drivers.iter_mut() {
-            driver.wait(Duration::from_millis(5));
-            driver.step(Duration::from_millis(100));
-            heard.extend(std::iter::from_fn(|| driver.poll_event()));
-        }
-    }
-}
-
-/// A unanimous vote.
-fn vote(drivers: &mut [&mut Driver]) {
-    let number = drivers.len() as u32;
-    drivers[0].request_vote().expect("it has joined");
-    until("a verdict", drivers, |_, heard| {
-        heard.iter().any(|event| match event {
-            SessionEvent::Verdict { hash, agreed, of, .. } => {
-                hash.is_some() && (*agreed, *of) == (number, number)
-            }
-            _ => false,
-        })
-    });
-}
-
 #[test]
 fn a_blob_goes_when_the_state_ceases_to_refer_to_it_and_late_joiners_load_such_states() {
     [None, Some("pw")].into_iter().for_each(goes_when_nothing_refers_to_it);
@@ -186,38 +155,27 @@ fn goes_when_nothing_refers_to_it(password: Option<&str>) {
     };
     let config = ServerConfig { blobs: Some(blobs.clone()), reflector, ..ServerConfig::default() };
     let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
-    let join = || {
-        Driver::join(self::config(1, password), &server.url(), std::sync::Arc::new(|| {}))
-            .expect("the configuration is right")
-    };
     let data = data(&server, password);
     let photo = photo(9);
     let handle = data.store(&photo).expect("there is room");
-    let mut first = join();
-    until("a view", &mut [&mut first], |_, heard| {
-        heard.iter().any(|event| matches!(event, SessionEvent::ViewReady))
-    });
-    first.publish("album", "add", &handle).expect("it has joined");
-    let photos = |driver: &Driver| {
-        let vm = driver.vm()?;
+    let mut first = Peer::live_of(self::config(1, password), &server);
+    first.driver.publish("album", "add", &handle).expect("it has joined");
+    let photos = |peer: &Peer| {
+        let vm = peer.driver.vm()?;
         Some(vm.root::<Album>()?.photos.clone())
     };
-    until("the photo", &mut [&mut first], |all, _| photos(all[0]) == Some(vec![handle]));
-    vote(&mut [&mut first]);
+    until("the photo", &mut [&mut first], |all| photos(all[0]) == Some(vec![handle]));
+    agree(&mut [&mut first]);
     // The state has its handle: the blob stays, and a late joiner can fetch it.
-    let mut second = join();
-    until("the state", &mut [&mut first, &mut second], |all, _| {
-        photos(all[1]) == Some(vec![handle])
-    });
-    vote(&mut [&mut first, &mut second]);
+    let mut second = Peer::of(self::config(1, password), &server);
+    until("the state", &mut [&mut first, &mut second], |all| photos(all[1]) == Some(vec![handle]));
+    agree(&mut [&mut first, &mut second]);
     assert_eq!(data.fetch(handle).as_ref(), Ok(&photo));
-    first.publish("album", "clear", &()).expect("it has joined");
-    until("an empty album", &mut [&mut first, &mut second], |all, _| {
-        photos(all[1]) == Some(vec![])
-    });
-    let gone = |all: &mut [&mut Driver], _: &[SessionEvent]| {
+    first.driver.publish("album", "clear", &()).expect("it has joined");
+    until("an empty album", &mut [&mut first, &mut second], |all| photos(all[1]) == Some(vec![]));
+    let gone = |all: &mut [&mut Peer]| {
         // The log grows, so there are snapshots.
-        let _ = all[0].publish("album", "clear", &());
+        let _ = all[0].driver.publish("album", "clear", &());
         blobs.collect().expect("it is in memory");
         blobs.usage() == VaultUse::default()
     };

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "blobs")]
 mod blobs;
+#[cfg(feature = "blobs")]
+mod peer;
 #[cfg(all(feature = "blobs", feature = "storage"))]
 mod persisted;
 mod recording;

@@ -2,18 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use teatime::blobs::{BlobError, BlobHandle, Blobs};
 use teatime::server::{ReflectorConfig, Server, ServerConfig, SharedBlobs, SharedStorage};
 use teatime::{
-    App, Config, ConnectionState, Cx, DisconnectReason, Driver, MigrationError, NewerVersion,
-    NoPrevious, NotPersisted, Persisted, SessionEvent, Vm, handlers, model,
+    App, Config, ConnectionState, Cx, DisconnectReason, MigrationError, NewerVersion, NoPrevious,
+    NotPersisted, Persisted, SessionEvent, Vm, handlers, model,
 };
 use teatime_blobs::{MemoryFiles, VaultLimits, VaultUse};
 use teatime_store::{DiskStore, MemoryDisk, MemoryStore, Shared};
+
+use crate::peer::{Peer, agree, until};
 
 #[derive(Serialize, Deserialize)]
 struct SavedV1 {
@@ -188,33 +188,18 @@ fn app(version: u32) -> App {
     }
 }
 
-/// A participant with one version of the app.
-struct Peer {
-    driver: Driver,
-    heard: Vec<SessionEvent>,
-}
-
 fn config(version: u32, password: Option<&str>) -> Config {
     Config::new(app(version), "room", &()).expect("it has no options").password(password)
 }
 
+/// A participant with one version of the app.
 impl Peer {
     fn join(server: &Server, version: u32, password: Option<&str>) -> Self {
-        let driver = Driver::join(config(version, password), &server.url(), Arc::new(|| {}));
-        Self { driver: driver.expect("the configuration is right"), heard: Vec::new() }
+        Self::of(config(version, password), server)
     }
 
-    /// Joins, and waits for the view.
     fn live(server: &Server, version: u32, password: Option<&str>) -> Self {
-        let mut peer = Self::join(server, version, password);
-        let is_live = |event: &SessionEvent| matches!(event, SessionEvent::ViewReady);
-        until("a view", &mut [&mut peer], |all| all[0].heard.iter().any(is_live));
-        peer
-    }
-
-    fn step(&mut self) {
-        self.driver.step(Duration::from_millis(100));
-        self.heard.extend(std::iter::from_fn(|| self.driver.poll_event()));
+        Self::live_of(config(version, password), server)
     }
 
     fn text(&self) -> String {
@@ -257,32 +242,6 @@ impl Peer {
             _ => None,
         })
     }
-}
-
-fn until(what: &str, peers: &mut [&mut Peer], mut is_so: impl FnMut(&mut [&mut Peer]) -> bool) {
-    let until = Instant::now() + Duration::from_secs(120);
-    while !is_so(peers) {
-        let heard: Vec<_> = peers.iter().map(|peer| &peer.heard).collect();
-        assert!(Instant::now() < until, "{what} does not come: {heard:?}");
-        for peer in peers.iter_mut() {
-            peer.driver.wait(Duration::from_millis(5));
-            peer.step();
-        }
-    }
-}
-
-/// All participants vote, and agree.
-fn agree(peers: &mut [&mut Peer]) {
-    let number = peers.len() as u32;
-    peers.iter_mut().for_each(|peer| peer.heard.clear());
-    peers[0].driver.request_vote().expect("it has joined");
-    until("a verdict", peers, |all| {
-        all[0].heard.iter().any(|event| match event {
-            // A participant that has just left may still count.
-            SessionEvent::Verdict { hash, agreed, .. } => hash.is_some() && *agreed == number,
-            _ => false,
-        })
-    });
 }
 
 fn fast() -> ReflectorConfig {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use teatime::testing::{Failure, Invariant};
+use teatime::testing::{End, Failure, Invariant};
 
 use crate::board::{Planted, failure, simulation};
 use crate::seeds_are_chosen;
