@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use teatime::blobs::{BadHandle, BlobError, BlobHandle, Blobs, Progress};
+use teatime::blobs::{BlobError, BlobHandle, Blobs, InvalidHandleError, Progress};
 
 use crate::boundary::caught;
 use crate::status::{Failure, Result, tea_status};
@@ -156,5 +156,5 @@ impl Drop for SharedTransfer {
 
 /// Reads the text of a handle.
 pub(crate) fn handle_of(text: &str) -> Result<BlobHandle> {
-    text.parse().map_err(|error: BadHandle| Failure::new(tea_status::BadBlobHandle, error))
+    text.parse().map_err(|error: InvalidHandleError| Failure::new(tea_status::BadBlobHandle, error))
 }

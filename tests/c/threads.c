@@ -30,7 +30,7 @@ static void *use(void *argument) {
         wrong += tea_session_query(session, 99, TEA_STR("state"), tea_nil(), 0, &answer) != TEA_STATUS_UNKNOWN_MODEL;
         /* The message is this thread's own. */
         why = tea_last_error();
-        wrong += why.len != strlen("there is no model M99") || memcmp(why.ptr, "there is no model M99", why.len);
+        wrong += why.len != strlen("model M99 does not exist") || memcmp(why.ptr, "model M99 does not exist", why.len);
         wrong += tea_session_query(session, 1, TEA_STR("state"), tea_nil(), TEA_FORMAT_JSON, &answer) != TEA_STATUS_OK;
         wrong += tea_value_free(answer) != TEA_STATUS_OK;
         wrong += tea_session_step(session, 1000) != TEA_STATUS_OK;

@@ -1,14 +1,16 @@
 //! Runs a program that speaks JSON, one object a line both ways, and waits for what it prints.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// Longer than anything here takes, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything here takes, on a machine that is slow and busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A program that is killed when the test is done with it.
 pub struct Program {
@@ -82,7 +84,7 @@ impl Program {
         found.unwrap_or_else(|| panic!("no {event} in {:#?}", self.seen))
     }
 
-    /// Waits until so many are there.
+    /// Waits until the session has this number of participants.
     pub fn wait_for_participants(&mut self, number: u64) -> Value {
         if self.last("view_info")["participants"] == number {
             return self.last("view_info").clone();
@@ -180,7 +182,7 @@ pub fn finish(command: &mut Command) -> String {
 }
 
 /// Keeps from a command what the cargo that runs the tests has told them of their crate: build scripts that
-/// look at it would run again, and crates that are built already would be built anew; and a program would
+/// look at it would run again, and cargo would compile crates again that are built already; and a program would
 /// load libraries from the folder of the tests.
 pub fn forget_cargo(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
@@ -190,4 +192,20 @@ pub fn forget_cargo(command: &mut Command) {
         }
     }
     command.env_remove("LD_LIBRARY_PATH");
+}
+
+/// A program of the workspace. Cargo builds all of them at once, as `cargo test --workspace` does: a single one asks
+/// for fewer features of most crates, and cargo would compile these crates again.
+pub fn built(name: &str) -> PathBuf {
+    static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace");
+        let mut cargo = Command::new(std::env::var_os("CARGO").expect("cargo runs the tests"));
+        forget_cargo(&mut cargo);
+        let all = ["--workspace", "--exclude", "generate", "--bins"];
+        finish(cargo.current_dir(root).args(["build", "--locked"]).args(all));
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(|target| root.join(target));
+        target.unwrap_or_else(|| root.join("target")).join("debug")
+    });
+    PROGRAMS.join(name)
 }

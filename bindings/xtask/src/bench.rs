@@ -7,13 +7,13 @@ use crate::install;
 use crate::library::Library;
 use crate::workspace::{root, target_folder};
 
-/// Installs the release without and with TLS into the build folder, and runs the benchmark in C against it.
+/// Installs the library without and with TLS into the build folder, and runs the benchmark in C against it.
 /// Prints the benchmark's line of JSON, with the sizes of both stripped libraries added.
-pub(crate) fn bench() -> Result<()> {
+pub(crate) fn bench(profile: &str) -> Result<()> {
     let target = target_folder();
     let (prefix, with_tls) = (target.join("bench-c"), target.join("bench-c-tls"));
-    install::install(&with_tls, &Library::for_c("release"))?;
-    install::install(&prefix, &Library::for_c("release").with(&["--no-default-features"]))?;
+    install::install(&with_tls, &Library::for_c(profile))?;
+    install::install(&prefix, &Library::for_c(profile).with(&["--no-default-features"]))?;
     let (lib, program) = (prefix.join("lib"), prefix.join("bench"));
     run(Command::new("cc")
         .args(["-O2", "-std=c11", "-o"])

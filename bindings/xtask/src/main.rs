@@ -45,7 +45,11 @@ enum Task {
         platform: Platform,
     },
     /// Measures the time of calls of the C library, and its size. Prints one line of JSON.
-    Bench,
+    Bench {
+        /// The build profile: release, or dev to check that the benchmark works.
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
     /// Builds the C library and installs it: header, shared and static library, pkg-config files,
     /// CMake package.
     Install {
@@ -91,7 +95,7 @@ impl Mobile {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Bench => bench::bench(),
+        Task::Bench { profile } => bench::bench(&profile),
         Task::Header { check: true } => header::check(),
         Task::Header { check: false } => header::write(),
         Task::Install { prefix, profile, features, without_tls, testing } => {

@@ -1,5 +1,5 @@
 //! Tests the packages for phones. If the tools to build them cannot be installed, these tests are skipped; with
-//! CI=true they fail. With TEATIME_ALL_TARGETS they build for every target, which takes minutes.
+//! CI=true they fail. With TEATIME_RELEASE they build for every target, which takes minutes.
 
 #[path = "package/android.rs"]
 mod android;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 use teatime::evidence::Evidence;
-use teatime::recording::{Cut, Input, Player, Recording, Until, of_archive, read};
+use teatime::recording::{Input, Player, Recording, TruncatedError, Until, of_archive, read};
 use teatime::tree::{Node, Tree};
 use teatime::{App, External, Fault, StateHash, Time, Vm};
 use teatime_chat::ChatOptions;
@@ -53,7 +53,7 @@ pub(crate) struct Source {
 /// Something that can be played.
 pub(crate) struct Played {
     pub(crate) recording: Recording,
-    cut: Option<Cut>,
+    cut: Option<TruncatedError>,
     evidence: Option<Box<Evidence>>,
 }
 

@@ -1,10 +1,12 @@
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), the one cipher of Teatime.
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), the only cipher of Teatime.
 //!
-//! The first 16 bytes of a nonce and the key give a subkey; the other 8 bytes are the nonce of
-//! ChaCha20-Poly1305 under it. Callers that use the same 16 bytes for many messages keep the subkey.
+//! The key and the first 16 bytes of a nonce give a subkey. The other 8 bytes are the nonce of
+//! ChaCha20-Poly1305 under that subkey. So a caller that uses the same 16 bytes for many messages derives the
+//! subkey once.
 //!
-//! The portable code takes the least time for the short messages of sessions. For large contents it takes
-//! four times as long as code written for the processor, so those use ring where it is linked for TLS.
+//! The portable code is the fastest for short messages, such as events. For large contents it takes four times
+//! as long as ring, whose code is written for each processor. Large contents use ring if the feature `ring` is
+//! on.
 
 use chacha20::R20;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -15,16 +17,16 @@ use native as large;
 use portable as large;
 pub(crate) use portable::{open, seal};
 
-/// Length in bytes of the nonce in front of what is sealed.
+/// Length in bytes of the nonce in front of a sealed message.
 pub const NONCE: usize = 24;
-/// Length in bytes of the tag behind it.
+/// Length in bytes of the tag behind a sealed message.
 pub const TAG: usize = 16;
-/// Length in bytes of the part of a nonce that gives the subkey.
+/// Length in bytes of the part of a nonce from which the subkey is derived.
 pub(crate) const PREFIX: usize = 16;
 /// Length in bytes of the rest of the nonce.
 pub(crate) const COUNT: usize = NONCE - PREFIX;
 
-/// The key of ChaCha20-Poly1305 that belongs to a key and the first part of a nonce.
+/// The key of ChaCha20-Poly1305 for one key and one first part of a nonce.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct Subkey([u8; 32]);
 
@@ -34,7 +36,7 @@ impl Subkey {
     }
 }
 
-/// ChaCha20-Poly1305 has a nonce of 12 bytes, of which XChaCha20 uses the last 8.
+/// ChaCha20-Poly1305 has a nonce of 12 bytes. XChaCha20 uses the last 8 of them.
 fn short_nonce(count: [u8; COUNT]) -> [u8; 12] {
     let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&count);
@@ -48,7 +50,9 @@ fn split(nonce: [u8; NONCE]) -> ([u8; PREFIX], [u8; COUNT]) {
     (prefix, count)
 }
 
-/// Encrypts large content in place, and returns the tag. A nonce must not be used twice with a key.
+/// Encrypts large content in place, and returns the tag. `bound_to` is authenticated but not encrypted.
+///
+/// A nonce must not be used with the same key for different content.
 pub fn seal_large(
     key: &[u8; 32],
     nonce: [u8; NONCE],
@@ -59,8 +63,8 @@ pub fn seal_large(
     large::seal(&Subkey::derive(key, prefix), count, bound_to, content)
 }
 
-/// Decrypts large content in place. False if it was not sealed with these arguments; the content is then
-/// to be thrown away.
+/// Decrypts large content in place. Returns false if it was not sealed with these arguments. The caller must
+/// then discard the content.
 #[must_use]
 pub fn open_large(
     key: &[u8; 32],
@@ -92,7 +96,7 @@ mod portable {
             .into()
     }
 
-    /// Decrypts in place; false if it was sealed otherwise.
+    /// Decrypts in place. Returns false if the content was not sealed with these arguments.
     #[must_use]
     pub(crate) fn open(
         subkey: &Subkey,
@@ -136,7 +140,7 @@ mod native {
         tag.as_ref().try_into().expect("tags of this cipher have 16 bytes")
     }
 
-    /// Decrypts in place; false if it was sealed otherwise.
+    /// Decrypts in place. Returns false if the content was not sealed with these arguments.
     #[must_use]
     pub(crate) fn open(
         subkey: &Subkey,
@@ -157,7 +161,7 @@ mod native {
         use super::*;
 
         #[test]
-        fn both_implementations_seal_and_open_alike() {
+        fn both_implementations_seal_and_open_the_same_bytes() {
             let subkey = Subkey(std::array::from_fn(|at| at as u8));
             for length in [0, 1, 15, 16, 17, 63, 64, 65, 255, 256, 1000, 65_537, 262_144] {
                 let count = std::array::from_fn(|at| (length + 7 * at) as u8);

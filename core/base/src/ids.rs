@@ -1,6 +1,6 @@
-//! Identifiers of fixed size: sessions, views, and what BLAKE3 makes of bytes.
+//! Ids of fixed size: of sessions, views, and contents.
 //!
-//! As text they are lower-case hexadecimal digits, in MessagePack a byte string.
+//! As text they are lower-case hexadecimal digits, in MessagePack byte strings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use std::str::FromStr;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A text that is not an identifier.
+/// A text that is not a valid id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid id: expected {digits} hexadecimal digits")]
-pub struct InvalidId {
+pub struct InvalidIdError {
     digits: usize,
 }
 
@@ -37,7 +37,7 @@ macro_rules! bytes {
                 if deserializer.is_human_readable() {
                     deserializer.deserialize_str(visitor).map(Self)
                 } else {
-                    // A caller that holds JSON may have turned it into MessagePack as it was.
+                    // Also text, because a caller may have converted JSON into MessagePack.
                     deserializer.deserialize_any(visitor).map(Self)
                 }
             }
@@ -60,36 +60,36 @@ macro_rules! shown_as_hex {
         }
 
         impl FromStr for $name {
-            type Err = InvalidId;
+            type Err = InvalidIdError;
 
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                parse_hex(text).map(Self).ok_or(InvalidId { digits: 2 * $len })
+            fn from_str(text: &str) -> Result<Self, InvalidIdError> {
+                parse_hex(text).map(Self).ok_or(InvalidIdError { digits: 2 * $len })
             }
         }
     };
 }
 
 bytes! {
-    /// Names a session: a hash of app, room name, options and model version. Two clients that
-    /// differ in one of them are in different sessions. A reflector cannot read any of them from it.
+    /// Id of a session: a hash of app, room name, options and model version. Clients that differ in one of
+    /// these are in different sessions. A reflector cannot read any of them from the id.
     SessionId, 32
 }
 bytes! {
-    /// Names a view: one client instance in a session, across its reconnects. Derived from its
-    /// [`ViewSecret`].
+    /// Id of a view: one client instance in a session. It stays the same when the client reconnects. It is
+    /// derived from the view's [`ViewSecret`].
     ViewId, 16
 }
 bytes! {
-    /// BLAKE3 of some bytes.
+    /// BLAKE3 of some bytes: names content by its hash.
     Digest, 32
 }
 bytes! {
-    /// BLAKE3 of a snapshot: two states are equal if and only if their hashes are.
+    /// BLAKE3 of a snapshot: two states are equal if and only if their hashes are equal.
     StateHash, 32
 }
 bytes! {
-    /// 32 random bytes that a client draws once and shows to the reflector to be a certain view.
-    /// Only a client that knows it can join, rejoin or send as that view.
+    /// The secret of a view: 32 random bytes that a client draws once and shows to the reflector. Only a
+    /// client that knows it can join, rejoin or send as that view.
     ViewSecret, 32
 }
 shown_as_hex!(SessionId, 32);
@@ -118,8 +118,8 @@ impl fmt::Debug for ViewSecret {
 }
 
 impl ViewSecret {
-    /// The view id that belongs to this secret: the first 16 bytes of BLAKE3's key derivation with
-    /// the context `teatime v1 view id`.
+    /// The view id of this secret: the first 16 bytes of BLAKE3's key derivation with the context
+    /// `teatime v1 view id`.
     pub fn view_id(&self) -> ViewId {
         let full = blake3::derive_key("teatime v1 view id", &self.0);
         let mut id = [0; 16];
@@ -175,5 +175,44 @@ impl<'de, const N: usize> Visitor<'de> for BytesOrHex<N> {
             None => Ok(bytes),
             Some(_) => Err(de::Error::invalid_length(N + 1, &self)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIEW: ViewId = ViewId([0xab; 16]);
+
+    #[test]
+    fn an_id_comes_back_from_its_text() {
+        assert_eq!(VIEW.to_string(), "ab".repeat(16));
+        assert_eq!(VIEW.to_string().parse(), Ok(VIEW));
+        assert_eq!(VIEW.to_string().to_uppercase().parse(), Ok(VIEW));
+        for wrong in ["", "ab", &"ab".repeat(17), &"xy".repeat(16), &"é".repeat(16)] {
+            assert_eq!(wrong.parse::<ViewId>(), Err(InvalidIdError { digits: 32 }), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_a_byte_string_in_messagepack_and_is_read_from_text_too() {
+        let bytes = rmp_serde::to_vec(&VIEW).expect("an id can be encoded");
+        // c4: a byte string with a length of one byte.
+        assert_eq!(bytes, [&[0xc4, 16][..], &VIEW.0].concat());
+        assert_eq!(rmp_serde::from_slice::<ViewId>(&bytes).ok(), Some(VIEW));
+        let text = rmp_serde::to_vec(&VIEW.to_string()).expect("text can be encoded");
+        assert_eq!(rmp_serde::from_slice::<ViewId>(&text).ok(), Some(VIEW));
+        let list = rmp_serde::to_vec(&VIEW.0).expect("numbers can be encoded");
+        assert_eq!(rmp_serde::from_slice::<ViewId>(&list).ok(), Some(VIEW));
+        for wrong in [&[0u8; 15][..], &[0; 17]] {
+            let bytes = rmp_serde::to_vec(&serde_bytes::Bytes::new(wrong)).expect("bytes");
+            assert!(rmp_serde::from_slice::<ViewId>(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn debug_output_hides_a_view_secret() {
+        assert_eq!(format!("{:?}", ViewSecret([0xab; 32])), "ViewSecret(…)");
+        assert_ne!(ViewSecret([1; 32]).view_id(), ViewSecret([2; 32]).view_id());
     }
 }

@@ -1,6 +1,13 @@
-//! What every part of Teatime shares: ids, the keys of a room, and end-to-end encryption.
+//! The shared ground of Teatime: ids, the keys of a room, and end-to-end encryption.
 //!
-//! Nothing here does I/O, reads a clock or draws random numbers.
+//! | part | is |
+//! |---|---|
+//! | [`SessionId`], [`ViewId`], [`ViewSecret`], [`Digest`], [`StateHash`] | ids and hashes, each a type of its own |
+//! | [`RoomKeys`] | the keys that follow from an app, the name of a room, and its password |
+//! | [`Seal`], [`Binding`] | sealing and opening of the messages of a session |
+//! | [`seal_large`], [`open_large`] | the cipher for large contents, such as chunks of blobs |
+//!
+//! Nothing here does I/O, reads a clock or draws random numbers: the caller supplies random bytes.
 
 mod cipher;
 mod ids;
@@ -8,6 +15,6 @@ mod room;
 mod seal;
 
 pub use cipher::{NONCE, TAG, open_large, seal_large};
-pub use ids::{Digest, InvalidId, SessionId, StateHash, ViewId, ViewSecret};
+pub use ids::{Digest, InvalidIdError, SessionId, StateHash, ViewId, ViewSecret};
 pub use room::RoomKeys;
-pub use seal::{Binding, BrokenSeal, Seal};
+pub use seal::{Binding, BrokenSealError, Seal};

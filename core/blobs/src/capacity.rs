@@ -1,20 +1,21 @@
-//! What a server takes of blobs, and how much it has.
+//! The limits of a vault, and how much it holds.
 
-/// What a server takes.
+/// The limits of a vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VaultLimits {
-    /// Largest blob in bytes.
+    /// Size of the largest blob in bytes.
     pub max_blob: u64,
-    /// Most bytes of one space, each piece as [`counts_as`](crate::limits::counts_as) says.
+    /// Most bytes of one space. Each piece counts as [`counts_as`](crate::limits::counts_as) says.
     pub max_space: u64,
-    /// Most bytes of all.
+    /// Most bytes of all spaces together.
     pub max_total: u64,
-    /// So many bytes of the disk are left to others.
+    /// Bytes of the disk that the vault leaves free.
     pub reserve: u64,
-    /// For so many seconds nothing is removed after somebody has last used it, or a state has last referred to
-    /// it. A day is longer than a blob waits for the event that makes a state refer to it.
+    /// Seconds for which a blob stays after a client has last used it or a state has last referred to it. A
+    /// day is longer than it takes until an event makes a state refer to a new blob.
     pub grace: u64,
-    /// The same for blobs in a room without any session: somebody may store something there before the first comes.
+    /// Seconds for which a blob stays in a room without sessions. A client may store a blob before the first
+    /// session starts.
     pub unclaimed: u64,
 }
 
@@ -22,7 +23,7 @@ const MIB: u64 = 1024 * 1024;
 const DAY: u64 = 24 * 3600;
 
 impl VaultLimits {
-    /// What suits a server that keeps blobs on disk.
+    /// Limits for a server that stores blobs on disk.
     pub const ON_DISK: Self = Self {
         max_blob: 1024 * MIB,
         max_space: 4096 * MIB,
@@ -32,7 +33,7 @@ impl VaultLimits {
         unclaimed: 7 * DAY,
     };
 
-    /// What suits a server that keeps them in memory.
+    /// Limits for a server that stores blobs in memory.
     pub const IN_MEMORY: Self = Self {
         max_blob: 64 * MIB,
         max_space: 128 * MIB,
@@ -45,10 +46,10 @@ impl VaultLimits {
 /// How much a vault holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct VaultUse {
-    /// How many blobs, those not counted of which something is missing.
+    /// Number of blobs. Incomplete ones do not count.
     pub blobs: usize,
-    /// How many chunks, manifests not among them.
+    /// Number of chunks. Manifests do not count.
     pub chunks: usize,
-    /// How many bytes, manifests among them.
+    /// Bytes of all chunks and manifests.
     pub bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! Whether what a server keeps of blobs is sound, without changing any of it.
+//! Checks the stored files of a vault, without changing them.
 
 use std::collections::HashSet;
 use std::io;
@@ -9,23 +9,24 @@ use crate::holders::{Holder, read_times};
 use crate::manifest::Manifest;
 use crate::space::name;
 
-/// What a look at everything has found.
+/// The result of [`check()`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VaultCheck {
-    /// What there is, sound or not.
+    /// How much the files hold, intact or not.
     pub usage: VaultUse,
-    /// Files that cannot be read, or whose content is not what their names say, in ascending order. A server
-    /// takes them for missing.
+    /// Files that cannot be read, or whose content does not match their names, in ascending order. A server
+    /// treats them as missing.
     pub damaged: Vec<ChunkName>,
-    /// Blobs of which a chunk is missing or damaged, in ascending order. Nobody can fetch them.
+    /// Manifests of blobs of which a chunk is missing or damaged, in ascending order. Clients cannot fetch
+    /// these blobs.
     pub incomplete: Vec<ChunkName>,
 }
 
-/// Reads all files, one after the other, and hands on those that are sound.
+/// Reads all files, one after the other, and calls `sound_file` for each intact one.
 ///
 /// # Errors
-/// What the operating system says if it cannot be told what is there, and what comes from `sound_file`.
+/// That of the operating system, if it cannot list the files, and those of `sound_file`.
 pub fn check(
     files: &mut impl ChunkFiles,
     mut sound_file: impl FnMut(&ChunkName, &[u8]) -> io::Result<()>,

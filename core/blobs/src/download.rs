@@ -1,6 +1,7 @@
-//! A blob on its way down.
+//! Fetching a blob: the client's side.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,22 +14,23 @@ use crate::space::{Space, name};
 use crate::upload::hello;
 use crate::{BlobError, Progress};
 
-/// A blob on its way down: hands out its content from the beginning to the end, piece by piece, each of them
-/// proved to be what was stored. When a connection breaks, the next goes on where it was.
+/// Fetches a blob. It hands out the content from the beginning to the end, piece by piece, and only after it has
+/// checked each piece. After a connection breaks, the next connection continues.
 pub struct Download {
     space: Arc<Space>,
     handle: BlobHandle,
     manifest: Option<Manifest>,
-    /// What was asked for and not handed out, in order.
+    /// The pieces that are wanted and were not handed out yet, in order.
     window: VecDeque<Asked>,
-    /// The next chunk to ask for.
+    /// Index of the next chunk to want.
     next: usize,
-    /// Requests on this connection that were not answered, in order.
+    /// Requests on this connection that wait for a reply, in order.
     waiting: VecDeque<Digest>,
     handed_out: u64,
     line: Line,
 }
 
+/// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
     Broken,
@@ -37,7 +39,7 @@ enum Line {
     Ready,
 }
 
-/// A chunk, or the manifest before there is one.
+/// A chunk, or the manifest at the beginning.
 struct Asked {
     id: Digest,
     length: usize,
@@ -45,16 +47,26 @@ struct Asked {
 }
 
 enum State {
-    /// To be looked for nearby.
+    /// The caller may have it in a cache.
     New,
-    /// To be asked of the server.
+    /// The server must send it.
     Missing,
     Sent,
     Here(Vec<u8>),
 }
 
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download")
+            .field("handle", &self.handle)
+            .field("progress", &self.progress())
+            .field("line", &self.line)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Download {
-    /// The blob behind a handle.
+    /// Starts to fetch the blob of a handle.
     ///
     /// # Errors
     /// [`BlobError::OtherSession`] if the handle was not made in this room with this password.
@@ -75,7 +87,7 @@ impl Download {
         })
     }
 
-    /// A connection stands, the first one or another.
+    /// Starts a connection: the first one, or the next after one broke.
     pub fn connected(&mut self) {
         self.line = Line::New;
         self.waiting.clear();
@@ -86,21 +98,21 @@ impl Download {
         }
     }
 
-    /// A piece that may be nearby: answer with [`supply`](Self::supply), or it is asked of the server.
-    /// Whoever keeps nothing nearby need not call this.
+    /// The name of a piece that the caller may have in a cache. If the caller does not
+    /// [supply](Self::supply) it, the server sends it. A caller without a cache need not call this.
     pub fn poll_wanted(&mut self) -> Option<Digest> {
         let asked = self.window.iter_mut().find(|asked| matches!(asked.state, State::New))?;
         asked.state = State::Missing;
         Some(asked.id)
     }
 
-    /// A piece that was nearby, as the server would send it. False if it is not what it should be: then
-    /// it is asked of the server.
+    /// Takes a piece from a cache, as [`received`](Self::received) returned it. Returns false if it is damaged:
+    /// the server then sends it.
     pub fn supply(&mut self, id: Digest, sealed: &[u8]) -> bool {
         name(self.space.id(), sealed) == id && self.take_in(id, sealed).is_ok()
     }
 
-    /// The next frame to send, if there is one.
+    /// The next frame to send.
     pub fn poll_send(&mut self) -> Option<Bytes> {
         match self.line {
             Line::New => {
@@ -119,10 +131,10 @@ impl Download {
         }
     }
 
-    /// Takes in a frame from the server. Returns what a cache may keep: the name of a piece, and the piece.
+    /// Takes in a frame from the server. Returns a piece for a cache: its name and its bytes.
     ///
     /// # Errors
-    /// Whatever makes it useless to go on.
+    /// Why the transfer cannot continue.
     pub fn received<'a>(
         &mut self,
         frame: &'a [u8],
@@ -145,15 +157,16 @@ impl Download {
                 let size = self.handle.size;
                 Err(BlobError::refused(refused, size, size))
             }
-            _ => Err(BlobError::unexpected("a reply to no request")),
+            _ => Err(BlobError::unexpected("it replied without a request")),
         }
     }
 
     fn answered(&mut self) -> Result<Digest, BlobError> {
-        self.waiting.pop_front().ok_or(BlobError::unexpected("it sends what was not asked for"))
+        self.waiting.pop_front().ok_or(BlobError::unexpected("it sent a piece without a request"))
     }
 
-    /// A piece that has the right name. What is in it may still be wrong: whoever stored it may have lied.
+    /// Takes in a piece with the right name. Its content may still be wrong, because the client that stored it
+    /// may have lied.
     fn take_in(&mut self, id: Digest, sealed: &[u8]) -> Result<(), BlobError> {
         if self.manifest.is_none() {
             let manifest = Manifest::decode(sealed).filter(|one| one.size == self.handle.size);
@@ -164,7 +177,7 @@ impl Download {
         }
         let plain = self.space.open(sealed).ok_or(BlobError::WrongBytes)?;
         let is_it = |asked: &&mut Asked| asked.id == id && !matches!(asked.state, State::Here(_));
-        // Where a blob repeats itself, what was nearby may have come before what was asked for.
+        // If a blob repeats a chunk, the cache may have supplied it before the server's reply.
         let Some(asked) = self.window.iter_mut().find(is_it) else { return Ok(()) };
         if plain.len() != asked.length {
             return Err(BlobError::WrongBytes);
@@ -185,7 +198,7 @@ impl Download {
         }
     }
 
-    /// The next piece of the content, if it is there.
+    /// Takes the next piece of the content, if it has arrived.
     pub fn take(&mut self) -> Option<Vec<u8>> {
         let first = self.window.pop_front_if(|asked| matches!(asked.state, State::Here(_)))?;
         let State::Here(plain) = first.state else { return None };
@@ -199,7 +212,7 @@ impl Download {
         self.manifest.is_some() && self.handed_out == self.handle.size
     }
 
-    /// How far it is.
+    /// The progress of the transfer.
     pub fn progress(&self) -> Progress {
         Progress { done: self.handed_out, total: self.handle.size }
     }

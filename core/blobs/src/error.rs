@@ -1,29 +1,29 @@
-//! What can go wrong with a transfer, and how far it is.
+//! The errors of transfers, and their progress.
 
 use teatime_wire::{Refused, WireError};
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Bytes of the blob that are where they shall be.
+    /// Bytes of the blob that have arrived.
     pub done: u64,
-    /// Bytes of the blob.
+    /// Size of the blob in bytes.
     pub total: u64,
 }
 
-/// What can go wrong with a transfer.
+/// Why a transfer failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlobError {
-    /// The blob is larger than the server takes, or any server can. Nothing has been sent.
-    #[error("the blob has {size} bytes, at most {most} are taken")]
+    /// The blob is larger than the server allows, or than any blob can be. Nothing was sent.
+    #[error("the blob has {size} bytes, expected at most {most}")]
     TooLarge {
-        /// Its size in bytes.
+        /// Size of the blob in bytes.
         size: u64,
-        /// What is taken.
+        /// Largest allowed size in bytes.
         most: u64,
     },
-    /// The server has no room for it: the room's share is used up, or all that it keeps of blobs.
+    /// The server has no room for the blob: the share of this room is used up, or all of its space for blobs.
     #[error("the server has no room for the blob")]
     NoRoom,
     /// The server's disk is full.
@@ -32,46 +32,46 @@ pub enum BlobError {
     /// The server's storage fails.
     #[error("the server cannot store or read blobs: its storage fails")]
     ServerFailed,
-    /// The server has no such blob: it was never there, or nothing has referred to it for long.
-    #[error("the server has no such blob")]
+    /// The server does not have the blob: no client stored it, or no session has referred to it for long.
+    #[error("the server does not have this blob")]
     Unknown,
     /// The handle belongs to another room, or to this one with another password.
-    #[error("the handle is one of another session")]
+    #[error("the handle belongs to another room, or to another password")]
     OtherSession,
-    /// What the server handed out is not what was stored. Nothing of it has been passed on.
-    #[error("the server handed out wrong bytes")]
+    /// The server sent other bytes than were stored. None of them were handed out.
+    #[error("the server sent wrong bytes")]
     WrongBytes,
-    /// The server forgot chunks while the blob was on its way up.
-    #[error("the server lost a part of the blob while it was on its way; store it again")]
+    /// The server lost chunks during the upload.
+    #[error("the server lost a part of the blob during the upload: store it again")]
     Forgotten,
-    /// The source had more or fewer bytes than said.
-    #[error("the source has not the {0} bytes that were announced")]
+    /// The source has more or fewer bytes than announced.
+    #[error("the source does not have the announced {0} bytes")]
     WrongSize(u64),
-    /// The source could not be read, or the target not be written.
+    /// The source cannot be read, or the target cannot be written.
     #[error("{0}")]
     Local(String),
-    /// What came was not the protocol.
+    /// The server sent something that the protocol does not allow.
     #[error("the server broke the protocol: {0}")]
     Protocol(String),
-    /// The server has as many transfers as it takes, and still had after some time.
-    #[error("the server has as many transfers as it takes: {0}")]
+    /// The server had its maximum of transfers, also after some time.
+    #[error("the server has its maximum of transfers: {0}")]
     Busy(String),
-    /// No connection stands long enough to get on.
-    #[error("no server can be reached: {0}")]
+    /// No connection lasts long enough to make progress.
+    #[error("the server cannot be reached: {0}")]
     Unreachable(String),
-    /// The server could not prove who it is.
-    #[error("the server's certificate is not to be trusted: {0}")]
+    /// The certificate of the server is not trusted.
+    #[error("the server's certificate is not trusted: {0}")]
     BadCertificate(String),
-    /// The server closed the connection for good, and said why.
+    /// The server closed the connection, with this reason. Trying again is useless.
     #[error("the server closed the connection: {0}")]
     Closed(String),
-    /// The caller does not want it any more.
+    /// The caller cancelled the transfer.
     #[error("the transfer was cancelled")]
     Cancelled,
 }
 
 impl BlobError {
-    /// The name that programs switch on, the same in every language.
+    /// The name of the error for programs. It is the same in all languages.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "BLOB_TOO_LARGE",

@@ -1,67 +1,67 @@
-//! Where a server keeps chunks, and what it must know of them.
+//! The files of a vault: their names, and where they are stored.
 
 use std::collections::HashMap;
 use std::io;
 
 use teatime_wire::Digest;
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A chunk, named by its hash.
     Chunk,
     /// The manifest of a blob, named by its hash.
     Manifest,
-    /// To which blobs the state of a session refers, named by the session. It may be written again.
+    /// The blobs to which the state of a session refers, named by the session. It can be overwritten.
     References,
-    /// When the pieces of a space were last used, named by the space. It may be written again.
+    /// When the pieces of a space were last used, named by the space. It can be overwritten.
     Times,
 }
 
-/// Names a file of a space.
+/// The name of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkName {
-    /// Whose.
+    /// The space that it belongs to.
     pub space: Digest,
-    /// Which.
+    /// Its id within the space.
     pub id: Digest,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
 }
 
-/// Where a server keeps chunks: it writes, reads and removes them whole, and knows nothing about them.
+/// Storage for the files of a vault. It writes, reads and removes whole files, and does not know what they mean.
 pub trait ChunkFiles: Send {
-    /// What is there, with its size in bytes.
+    /// All files with their sizes in bytes.
     ///
     /// # Errors
-    /// What the operating system says, here and below.
+    /// That of the operating system, here and below.
     fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>>;
 
-    /// Keeps a file, in place of one that is there. After an error it is as it was before.
+    /// Writes a file, in place of one with this name. After an error the old file is still there.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// That of the operating system.
     fn write(&mut self, name: &ChunkName, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes durable what was written, as far as the operator wants it.
+    /// Makes the files that were written durable, as far as the operator has configured.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// That of the operating system.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// A file as it was written, unless it was damaged since.
+    /// The content of a file. It may have been damaged since it was written.
     ///
     /// # Errors
-    /// `NotFound` if it is not there, and what the operating system says.
+    /// `NotFound` if the file does not exist, and those of the operating system.
     fn read(&mut self, name: &ChunkName) -> io::Result<Vec<u8>>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// That of the operating system.
     fn remove(&mut self, name: &ChunkName) -> io::Result<()>;
 
-    /// How many more bytes fit; nothing if that cannot be told.
+    /// Number of bytes that are free. `None` if that is unknown.
     fn free(&mut self) -> Option<u64> {
         None
     }
@@ -93,7 +93,7 @@ impl<F: ChunkFiles + ?Sized> ChunkFiles for Box<F> {
     }
 }
 
-/// Chunks in memory.
+/// Files in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryFiles(HashMap<ChunkName, Vec<u8>>);
 

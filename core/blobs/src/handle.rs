@@ -1,4 +1,4 @@
-//! What stands for a blob in models and events.
+//! Handles, which stand for blobs in models and events.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,24 +6,24 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use teatime_wire::Digest;
 
-/// With this the text of every handle begins.
+/// Start of the text of a handle.
 const PREFIX: &str = "teatime-blob:";
 /// Root, size, mark.
 const BYTES: usize = 32 + 8 + MARK;
-/// No blob is larger; every language that has handles can count so far.
+/// Largest size that a handle may state: all languages with handles can express it.
 const MAX_SIZE: u64 = i64::MAX as u64;
 /// Length of the mark of a space.
 pub(crate) const MARK: usize = 16;
 
-/// Stands for a blob: a small value that may be kept in models, sent in events, and handed to others.
+/// Stands for a blob: a small value that models hold, events carry, and users pass on.
 ///
-/// It is bound to the room in which the blob was stored, and to its password: anywhere else it is
-/// [`BlobError::OtherSession`](crate::BlobError::OtherSession). Equal content that is stored twice in a
-/// room has equal handles.
+/// A handle is bound to the room in which the blob was stored, and to its password. In another room, fetching
+/// fails with [`BlobError::OtherSession`](crate::BlobError::OtherSession). Equal content that is stored twice in
+/// a room has equal handles.
 ///
-/// However it is serialized it is text: `teatime-blob:` and 112 digits. So the handles that a state refers
-/// to are found in the state's bytes, whatever language it is of. A model that keeps a handle in
-/// another form keeps no blob alive. The size that it tells is less than 2^63 bytes.
+/// Serialized it is always text: `teatime-blob:` and 112 hexadecimal digits. So a client finds the handles in
+/// the bytes of a state, whatever language the model is written in. A model that holds a handle in another form
+/// does not prevent the server from removing the blob.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobHandle {
     pub(crate) root: Digest,
@@ -31,26 +31,26 @@ pub struct BlobHandle {
     pub(crate) mark: [u8; MARK],
 }
 
-/// A text that is no handle.
+/// A text that is not a valid handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no handle of a blob: that is {PREFIX} and {digits} hexadecimal digits", digits = 2 * BYTES)]
-pub struct BadHandle;
+#[error("invalid blob handle: expected {PREFIX} and {digits} hexadecimal digits", digits = 2 * BYTES)]
+pub struct InvalidHandleError;
 
 impl BlobHandle {
-    /// Size of the blob in bytes.
+    /// Size of the blob in bytes: less than 2^63.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// By what the server knows the blob.
+    /// The name by which servers know the blob.
     pub fn root(&self) -> Digest {
         self.root
     }
 
-    /// All handles whose text stands in these bytes, in their order, each as often as it does.
+    /// All handles whose text occurs in these bytes, in order. A handle that occurs twice comes twice.
     pub fn scan(bytes: &[u8]) -> impl Iterator<Item = Self> + '_ {
         let text = PREFIX.len() + 2 * BYTES;
-        // The rarest letter first: this runs over whole states.
+        // Searches for the rarest character first, because this runs over whole states.
         let colon = PREFIX.len() - 1;
         let colons = bytes.iter().enumerate().filter(|(_, byte)| **byte == b':');
         colons.filter_map(move |(at, _)| {
@@ -77,12 +77,12 @@ impl fmt::Debug for BlobHandle {
 }
 
 impl FromStr for BlobHandle {
-    type Err = BadHandle;
+    type Err = InvalidHandleError;
 
-    fn from_str(text: &str) -> Result<Self, BadHandle> {
-        let digits = text.strip_prefix(PREFIX).ok_or(BadHandle)?.as_bytes();
+    fn from_str(text: &str) -> Result<Self, InvalidHandleError> {
+        let digits = text.strip_prefix(PREFIX).ok_or(InvalidHandleError)?.as_bytes();
         if digits.len() != 2 * BYTES {
-            return Err(BadHandle);
+            return Err(InvalidHandleError);
         }
         let mut bytes = [0; BYTES];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
@@ -90,10 +90,10 @@ impl FromStr for BlobHandle {
         }
         let (root, rest) = bytes.split_at(32);
         let (size, mark) = rest.split_at(8);
-        let part = "it was split there";
+        let part = "the bytes were split into parts of these lengths";
         let size = u64::from_be_bytes(size.try_into().expect(part));
         if size > MAX_SIZE {
-            return Err(BadHandle);
+            return Err(InvalidHandleError);
         }
         Ok(Self {
             root: Digest(root.try_into().expect(part)),
@@ -103,18 +103,18 @@ impl FromStr for BlobHandle {
     }
 }
 
-/// Only what [`BlobHandle`]'s own text has: a handle has one text, not several.
-fn digit(letter: u8) -> Result<u8, BadHandle> {
+/// The value of a lower-case digit. Upper case is refused, because a handle must have only one text.
+fn digit(letter: u8) -> Result<u8, InvalidHandleError> {
     match letter {
         b'0'..=b'9' => Ok(letter - b'0'),
         b'a'..=b'f' => Ok(letter - b'a' + 10),
-        _ => Err(BadHandle),
+        _ => Err(InvalidHandleError),
     }
 }
 
 impl Serialize for BlobHandle {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Whole, for some formats would write a text in pieces.
+        // As one string, because some formats would write it in pieces.
         serializer.serialize_str(&self.to_string())
     }
 }
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for BlobHandle {
             type Value = BlobHandle;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the handle of a blob")
+                f.write_str("a blob handle")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<BlobHandle, E> {
@@ -144,7 +144,7 @@ mod tests {
     const HANDLE: BlobHandle = BlobHandle { root: Digest([0xab; 32]), size: 258, mark: [9; MARK] };
 
     #[test]
-    fn a_handle_is_the_same_text_in_every_format_and_comes_back() {
+    fn a_handle_is_the_same_text_in_all_formats_and_comes_back() {
         let text = HANDLE.to_string();
         assert_eq!(text.len(), 125);
         assert_eq!(text.parse(), Ok(HANDLE));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_handle_is_refused() {
+    fn invalid_handles_are_refused() {
         let text = HANDLE.to_string();
         let wrong = [
             "",
@@ -168,18 +168,18 @@ mod tests {
             &text.replace('b', "B"),
             &text.replacen("ab", "ü", 1),
             &text.replacen("ab", "xy", 1),
-            // Not every language could count so far.
+            // More than a signed 64-bit integer can express.
             &BlobHandle { size: MAX_SIZE + 1, ..HANDLE }.to_string(),
         ];
         let largest = BlobHandle { size: MAX_SIZE, ..HANDLE };
         assert_eq!(largest.to_string().parse(), Ok(largest));
         for wrong in wrong {
-            assert_eq!(wrong.parse::<BlobHandle>(), Err(BadHandle), "{wrong}");
+            assert_eq!(wrong.parse::<BlobHandle>(), Err(InvalidHandleError), "{wrong}");
         }
     }
 
     #[test]
-    fn handles_are_found_wherever_they_stand() {
+    fn handles_are_found_anywhere_in_a_state() {
         let other = BlobHandle { size: 3, ..HANDLE };
         let state = (1, vec![Some(HANDLE), None], "teatime-blob:no", format!("see {other}."));
         let bytes = rmp_serde::to_vec(&state).expect("it can be serialized");

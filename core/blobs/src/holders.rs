@@ -1,37 +1,37 @@
-//! Who may need a blob: the sessions of its room, and what is persisted there.
+//! Holders: what may refer to the blobs of a room. These are its sessions, and its persisted data.
 
 use teatime_wire::{Digest, Holding};
 
-/// How a file about a holder begins.
+/// First bytes of a file about a holder.
 const MAGIC: [u8; 8] = *b"TEAHOLD1";
 
-/// What a root in a list costs, in memory and in its file.
+/// Cost of a root in a list, in memory and in its file, in bytes.
 const PER_ROOT: u64 = 64;
 
-/// What is known of a session in a room, or of what is persisted there.
+/// What a vault knows of a session in a room, or of the data that is persisted there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Holder {
     /// The blobs to which its newest snapshot refers, in ascending order.
     roots: Vec<Digest>,
-    /// When that was made; 0 if there is none, and [`ALWAYS`] if the list is right at any time.
+    /// When that snapshot was made. 0 without a snapshot, and [`ALWAYS`] if the list is right at any time.
     heard: u64,
-    /// Since when nobody is in the session, so that nothing can happen in it.
+    /// Since when the session has no participant, so that nothing can happen in it.
     at_rest: Option<u64>,
-    /// Whether all of it stands in its file.
+    /// Whether its file is up to date.
     pub(crate) is_saved: bool,
 }
 
-/// Later than everything.
+/// Later than any time.
 const ALWAYS: u64 = u64::MAX;
 
 impl Holder {
-    /// Of which nothing is known: it may refer to whatever there is by now.
+    /// A session of which nothing is known: it may refer to any blob that exists now.
     pub(crate) fn unclear(now: u64) -> Self {
         Self { at_rest: Some(now), ..Self::default() }
     }
 
-    /// Takes in what is told, with room for so many bytes. Returns the roots to which it referred and does no
-    /// longer.
+    /// Takes in news, with room for a list of this many bytes. Returns the roots to which it referred before and
+    /// no longer does.
     pub(crate) fn hear(&mut self, now: u64, holding: Holding, room: u64) -> Vec<Digest> {
         self.is_saved = false;
         let (roots, heard) = match holding {
@@ -53,7 +53,7 @@ impl Holder {
         self.roots.sort_unstable();
         self.roots.dedup();
         if self.bytes() > room {
-            // As if it had not been said: then everything counts as needed.
+            // As if the news had not come: all blobs then count as needed.
             (self.roots, self.heard) = (Vec::new(), 0);
         }
         before.into_iter().filter(|root| !self.names(root)).collect()
@@ -63,30 +63,30 @@ impl Holder {
         self.roots.binary_search(root).is_ok()
     }
 
-    /// What the list counts as.
+    /// What its list counts as, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.roots.len() as u64 * PER_ROOT
     }
 
-    /// Whether it cannot refer to a blob that was stored first at one time, and last used at another: its snapshot
-    /// of a whole grace later does not, or nobody has been in it since before there was such a blob.
+    /// Whether it cannot refer to a blob that was stored at `born` and last used at `used`: its snapshot of a
+    /// whole grace later does not refer to it, or it had no participant since before the blob was stored.
     pub(crate) fn lets_go(&self, root: &Digest, born: u64, used: u64, grace: u64) -> bool {
         let is_heard = self.heard > 0 && self.heard >= used.saturating_add(grace);
         !self.names(root) && (is_heard || self.at_rest.is_some_and(|since| since < born))
     }
 
-    /// Whether somebody is in the session.
+    /// Whether the session has a participant.
     pub(crate) fn is_awake(&self) -> bool {
         self.at_rest.is_none() && self.heard != ALWAYS
     }
 
-    /// Whether it stands for nothing at all.
+    /// Whether it can be forgotten: it refers to no blob, and never will.
     pub(crate) fn is_nothing(&self) -> bool {
         self.roots.is_empty() && self.heard == ALWAYS
     }
 
-    /// What stands in its file: when it was heard of, since when it is at rest, its roots, and a hash of all, for
-    /// unlike chunks such files do not have that as their names.
+    /// The content of its file: two times, the roots, and a hash. The hash is needed because, unlike a chunk,
+    /// the file is not named by its hash.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let numbers = [self.heard, self.at_rest.unwrap_or(ALWAYS)];
         let numbers = numbers.into_iter().flat_map(u64::to_be_bytes);
@@ -94,13 +94,14 @@ impl Holder {
         with_hash(MAGIC.into_iter().chain(numbers).chain(roots).collect())
     }
 
-    /// Nothing if it is damaged. Nobody is in any session yet.
+    /// Reads the content of a file. `None` if it is damaged. A session has no participant when the server
+    /// starts.
     pub(crate) fn decode(bytes: &[u8], now: u64) -> Option<Self> {
         let rest = without_hash(bytes)?.strip_prefix(&MAGIC)?;
         let (heard, rest) = rest.split_first_chunk()?;
         let (at_rest, rest) = rest.split_first_chunk()?;
         let (roots, rest) = rest.as_chunks::<32>();
-        // What was heard in the future was so at an unknown time.
+        // A time in the future says that the clock was wrong, so the time is unknown.
         let heard = Some(u64::from_be_bytes(*heard)).filter(|at| *at <= now || *at == ALWAYS);
         let at_rest = u64::from_be_bytes(*at_rest).min(now);
         rest.is_empty().then(|| Self {
@@ -112,7 +113,7 @@ impl Holder {
     }
 }
 
-/// When a piece came, and when it was last used.
+/// When a piece was stored, and when it was last used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) id: Digest,
@@ -130,7 +131,7 @@ pub(crate) fn write_times(times: impl Iterator<Item = Times>) -> Vec<u8> {
     with_hash(bytes)
 }
 
-/// Nothing if they are damaged.
+/// Reads times of use. `None` if they are damaged.
 pub(crate) fn read_times(bytes: &[u8]) -> Option<impl Iterator<Item = Times>> {
     let (entries, rest) = without_hash(bytes)?.as_chunks::<48>();
     let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);

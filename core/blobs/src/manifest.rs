@@ -1,14 +1,14 @@
-//! What a blob consists of: its size, and the names of its chunks.
+//! Manifests: the size of a blob, and the names of its chunks.
 
 use teatime_wire::{Digest, limits};
 
 use crate::limits::{BLOB_CHUNK, MAX_BLOB};
 
-/// With this every manifest begins.
+/// First bytes of a manifest.
 const MAGIC: [u8; 8] = *b"TEABLOB1";
 
-/// What a blob consists of. It is not sealed: a server knows all of it anyway, and so it can tell which
-/// chunks belong together.
+/// The size of a blob, and the names of its chunks. It is not sealed: a server knows all of it anyway, and must
+/// know which chunks belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) size: u64,
@@ -16,17 +16,17 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// How many chunks a blob has.
+    /// Number of chunks of a blob of this size.
     pub(crate) fn chunks_of(size: u64) -> u64 {
         size.div_ceil(BLOB_CHUNK as u64)
     }
 
-    /// How long the manifest of a blob is.
+    /// Length of the manifest of a blob of this size, in bytes.
     pub(crate) fn length(size: u64) -> u64 {
         MAGIC.len() as u64 + 8 + 32 * Self::chunks_of(size)
     }
 
-    /// How many bytes of the blob are in this chunk.
+    /// Length of this chunk in bytes, before sealing.
     pub(crate) fn length_of(&self, index: usize) -> usize {
         let before = index as u64 * BLOB_CHUNK as u64;
         usize::try_from(self.size.saturating_sub(before)).unwrap_or(usize::MAX).min(BLOB_CHUNK)
@@ -40,7 +40,7 @@ impl Manifest {
         bytes
     }
 
-    /// Reads one; nothing if it is none.
+    /// Reads a manifest. `None` if the bytes are not a valid one.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(&MAGIC)?;
         let (size, rest) = rest.split_first_chunk()?;
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manifest_comes_back_and_nothing_else_is_one() {
+    fn a_manifest_comes_back_and_other_bytes_are_refused() {
         let chunk = BLOB_CHUNK as u64;
         for (size, count, last) in [
             (0, 0, 0),

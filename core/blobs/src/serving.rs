@@ -3,19 +3,19 @@
 use teatime_wire::{BLOB_VERSION, BlobReply, BlobRequest, CloseReason, Digest, Hello, WireError};
 
 use crate::files::ChunkFiles;
-use crate::vault::Vault;
+use crate::vault::{Completion, Vault};
 
-/// The server's side of a blob connection: one reply to each request, in their order.
+/// The server's side of a blob connection. It answers each request with one reply, in order.
 #[derive(Debug, Default)]
 pub struct Serving {
     space: Option<Digest>,
 }
 
 impl Serving {
-    /// Answers a frame. `now` is in seconds.
+    /// Answers a frame. `now` is the time in seconds.
     ///
     /// # Errors
-    /// Why the connection is to be closed.
+    /// Why the caller must close the connection: the reason, and its details.
     pub fn received<F: ChunkFiles>(
         &mut self,
         now: u64,
@@ -42,7 +42,7 @@ impl Serving {
         hello: Hello<'_>,
     ) -> Result<Vec<u8>, (CloseReason, String)> {
         if hello.version != BLOB_VERSION {
-            let detail = format!("version {} instead of {BLOB_VERSION}", hello.version);
+            let detail = format!("expected version {BLOB_VERSION}, found {}", hello.version);
             return Err((CloseReason::Version, detail));
         }
         self.space = Some(hello.space);
@@ -64,10 +64,12 @@ fn answer<F: ChunkFiles>(
             vault.put(now, space, bytes).map_or_else(BlobReply::Refused, BlobReply::Stored)
         }
         BlobRequest::Manifest(bytes) => match vault.complete(now, space, bytes) {
-            Ok(Ok(root)) => BlobReply::Complete(root),
-            Ok(Err(missing)) => BlobReply::Unknown(missing),
-            Err(Some(refused)) => BlobReply::Refused(refused),
-            Err(None) => return Err((CloseReason::Malformed, "no manifest".into())),
+            Ok(Completion::Stored(root)) => BlobReply::Complete(root),
+            Ok(Completion::Missing(chunk)) => BlobReply::Unknown(chunk),
+            Ok(Completion::Invalid) => {
+                return Err((CloseReason::Malformed, "not a valid manifest".into()));
+            }
+            Err(refused) => BlobReply::Refused(refused),
         },
         BlobRequest::Get(id) => match vault.get(now, space, id) {
             Ok(Some(bytes)) => {

@@ -1,20 +1,21 @@
-//! A room and its blobs: the keys, and what binds handles to it.
+//! The space of a room's blobs: its keys, and the marks that bind handles to it.
+
+use std::fmt;
 
 use teatime_base::{Digest, NONCE, RoomKeys, TAG, open_large, seal_large};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::handle::{BlobHandle, MARK};
 
-/// A room's blobs: the keys to them, and what binds handles to the room.
+/// The space of a room's blobs: the keys to them, and the marks that bind handles to the room.
 ///
-/// The version of the room's models is no part of it: what was stored with one can be fetched with the
-/// next.
+/// It does not depend on the version of the app's models: the next version can fetch what one version has stored.
 pub struct Space {
-    /// By what servers know it.
+    /// The id by which servers know the space.
     id: Digest,
-    /// Marks handles.
+    /// The key of the marks in handles.
     mark: [u8; 32],
-    /// Only with a password.
+    /// `None` without a password.
     keys: Option<Keys>,
 }
 
@@ -30,16 +31,22 @@ impl Drop for Space {
     }
 }
 
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Space").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 impl Space {
-    /// The blobs of the room of an app. With a password this takes some 30 ms of CPU and 19 MiB on
-    /// purpose, to make guessing expensive.
+    /// The space of a room of an app. With a password this takes some 30 ms of CPU and 19 MiB of memory; see
+    /// [`RoomKeys::new`].
     pub fn new(app: &str, room: &str, password: Option<&str>) -> Self {
         Self::of(&RoomKeys::new(app, room, password))
     }
 
-    /// The blobs of a room.
+    /// The space of a room with these keys.
     pub fn of(room: &RoomKeys) -> Self {
-        let key = |purpose: &str| room.key(purpose, &[]);
+        let key = |purpose: &'static str| room.key(purpose, &[]);
         let keys = room.has_password().then(|| Keys {
             chunk: key("teatime v1 blob chunk"),
             nonce: key("teatime v1 blob nonce"),
@@ -47,7 +54,8 @@ impl Space {
         Self { id: room.id(), mark: key("teatime v1 blob handle"), keys }
     }
 
-    /// By what servers know it. With a password nobody can guess it who does not know the password.
+    /// The id by which servers know the space. A client that does not know the password of the room cannot
+    /// guess it.
     pub fn id(&self) -> Digest {
         self.id
     }
@@ -69,9 +77,10 @@ impl Space {
         mark
     }
 
-    /// Seals a chunk. Whoever is in the room gets the same bytes from the same content, so it is kept
-    /// once; the nonce follows from the key and the content: the construction of RFC 5297 (SIV).
-    /// Without a password the chunk stays as it is.
+    /// Seals a chunk. Without a password the chunk stays as it is.
+    ///
+    /// Equal content gives equal bytes on all clients of the room, so a server stores it once. The nonce follows
+    /// from the key and the content, as in RFC 5297 (SIV).
     pub(crate) fn seal(&self, plain: &[u8]) -> Vec<u8> {
         let Some(keys) = &self.keys else { return plain.to_vec() };
         let mut nonce = [0; NONCE];
@@ -84,18 +93,18 @@ impl Space {
         sealed
     }
 
-    /// A chunk as servers keep it, and its name.
+    /// The name of a chunk, and its bytes as servers store them.
     pub fn piece(&self, plain: &[u8]) -> (Digest, Vec<u8>) {
         let sealed = self.seal(plain);
         (name(self.id, &sealed), sealed)
     }
 
-    /// How many bytes longer a chunk is when it is sealed.
+    /// Number of bytes that sealing adds to a chunk.
     pub(crate) fn overhead(&self) -> u64 {
         if self.keys.is_some() { (NONCE + TAG) as u64 } else { 0 }
     }
 
-    /// Opens a chunk; nothing if it was not sealed in this room.
+    /// Opens a chunk. `None` if it was not sealed in this room, or was changed.
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let Some(keys) = &self.keys else { return Some(sealed.to_vec()) };
         let (nonce, rest) = sealed.split_first_chunk()?;
@@ -105,7 +114,7 @@ impl Space {
     }
 }
 
-/// By what a chunk or a manifest is known in a space: the server computes the same.
+/// The name of a chunk or a manifest in a space. Server and clients compute the same name.
 pub(crate) fn name(space: Digest, bytes: &[u8]) -> Digest {
     Digest(*blake3::keyed_hash(&space.0, bytes).as_bytes())
 }
@@ -115,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_differs_in_app_room_or_password_is_in_another_space() {
+    fn rooms_with_another_app_name_or_password_have_other_spaces() {
         let spaces = [
             Space::new("app", "room", Some("pw")),
             Space::new("app", "room", Some("wp")),
@@ -136,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_content_is_sealed_alike_and_other_content_with_another_nonce() {
+    fn equal_content_gives_equal_bytes_and_other_content_another_nonce() {
         let seal = |content: &[u8]| Space::new("app", "room", Some("pw")).seal(content);
         assert_eq!(seal(b"content"), seal(b"content"));
         assert_ne!(seal(b"content")[..NONCE], seal(b"Content")[..NONCE]);

@@ -1,6 +1,7 @@
-//! A blob on its way up.
+//! Storing a blob: the client's side.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,41 +13,40 @@ use crate::manifest::Manifest;
 use crate::space::{Space, name};
 use crate::{BlobError, Progress};
 
-/// A blob on its way up: takes its content once, from the beginning to the end, and holds no more of it than
-/// what is under way. When a connection breaks, the next goes on where it was: the server is asked which
-/// chunks it has.
+/// Stores a blob. It takes the content once, from the beginning to the end, and holds only the chunks that are
+/// under way. After a connection breaks, the next connection asks the server which chunks it has, and continues.
 pub struct Upload {
     space: Arc<Space>,
     size: u64,
-    /// How many bytes of the content have been taken in.
+    /// Bytes of the content that were taken in.
     taken: u64,
-    /// How many of them are known to be kept.
-    kept: u64,
+    /// Bytes of the content that the server has stored.
+    stored: u64,
     chunks: Vec<Digest>,
     window: VecDeque<Pending>,
-    /// How many chunks each offer that was not answered has.
+    /// Number of chunks of each offer that waits for a reply.
     offers: VecDeque<usize>,
     line: Line,
-    /// What the server takes, once it has said so.
+    /// The limits of the server, once it has sent them.
     limits: Option<BlobLimits>,
-    /// There is no room for it, unless something of it is there already.
+    /// Whether the server has no room for it, unless it already has a part of it.
     is_doubtful: bool,
     handle: Option<BlobHandle>,
 }
 
-/// How the connection stands.
+/// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
     Broken,
-    /// It stands, and nothing has been said.
+    /// Nothing was sent.
     New,
     Greeted,
     Ready,
-    /// The manifest is on its way.
+    /// The manifest was sent.
     Closing,
 }
 
-/// A chunk that is not known to be kept.
+/// A chunk under way.
 struct Pending {
     id: Digest,
     frame: Bytes,
@@ -60,14 +60,25 @@ enum State {
     Offered,
     Wanted,
     Sent,
-    Kept,
+    Stored,
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("progress", &self.progress())
+            .field("line", &self.line)
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Upload {
-    /// A blob of so many bytes. Nothing is sent before it is known that the server takes it.
+    /// Starts to store a blob of this many bytes. It sends no content before the server has said that it has
+    /// room.
     ///
     /// # Errors
-    /// [`BlobError::TooLarge`] if no server does.
+    /// [`BlobError::TooLarge`] if the blob is larger than [`MAX_BLOB`].
     pub fn new(space: Arc<Space>, size: u64) -> Result<Self, BlobError> {
         if size > MAX_BLOB {
             return Err(BlobError::TooLarge { size, most: MAX_BLOB });
@@ -76,7 +87,7 @@ impl Upload {
             space,
             size,
             taken: 0,
-            kept: 0,
+            stored: 0,
             chunks: Vec::new(),
             window: VecDeque::new(),
             offers: VecDeque::new(),
@@ -87,17 +98,17 @@ impl Upload {
         })
     }
 
-    /// A connection stands, the first one or another.
+    /// Starts a connection: the first one, or the next after one broke.
     pub fn connected(&mut self) {
         self.line = Line::New;
         self.offers.clear();
-        for chunk in self.window.iter_mut().filter(|chunk| chunk.state != State::Kept) {
+        for chunk in self.window.iter_mut().filter(|chunk| chunk.state != State::Stored) {
             chunk.state = State::New;
         }
     }
 
-    /// How many of the next bytes of the content [`push`](Self::push) takes now: exactly so many. 0 if
-    /// none, because enough is under way, or the server has not said that it takes them, or there are no more.
+    /// Number of bytes that [`push`](Self::push) takes now. 0 if enough is under way, the server has not yet
+    /// sent its limits, or the content is complete.
     pub fn wants(&self) -> usize {
         let open = matches!(self.line, Line::Ready) && self.window.len() < WINDOW;
         if !open {
@@ -106,12 +117,12 @@ impl Upload {
         usize::try_from(self.size - self.taken).unwrap_or(usize::MAX).min(BLOB_CHUNK)
     }
 
-    /// Whether what is wanted now is the rest of the content.
+    /// Whether the bytes that are wanted now are the last ones.
     pub fn is_last(&self) -> bool {
         self.size - self.taken <= BLOB_CHUNK as u64
     }
 
-    /// Takes the next bytes of the content, as many as are [wanted](Self::wants).
+    /// Takes the next bytes of the content: exactly as many as are [wanted](Self::wants).
     pub fn push(&mut self, plain: &[u8]) {
         debug_assert_eq!(plain.len(), self.wants());
         let (id, sealed) = self.space.piece(plain);
@@ -121,7 +132,7 @@ impl Upload {
         self.window.push_back(Pending { id, frame, length: plain.len(), state: State::New });
     }
 
-    /// The next frame to send, if there is one.
+    /// The next frame to send.
     pub fn poll_send(&mut self) -> Option<Bytes> {
         match self.line {
             Line::New => {
@@ -167,7 +178,7 @@ impl Upload {
     /// Takes in a frame from the server.
     ///
     /// # Errors
-    /// Whatever makes it useless to go on.
+    /// Why the transfer cannot continue.
     pub fn received(&mut self, frame: &[u8]) -> Result<(), BlobError> {
         match BlobReply::decode(frame)? {
             BlobReply::Ready(limits) if self.line == Line::Greeted => {
@@ -175,7 +186,7 @@ impl Upload {
                 if self.size > limits.max_blob {
                     return Err(BlobError::TooLarge { size: self.size, most: limits.max_blob });
                 }
-                // What is left of it may be there already; only the server can tell.
+                // The server may already have a part of it. The reply to the first offer will show.
                 self.is_doubtful = self.taken == 0 && self.counts_as() > limits.room;
                 self.line = Line::Ready;
             }
@@ -183,12 +194,13 @@ impl Upload {
             BlobReply::Stored(id) => {
                 let mut sent = self.window.iter_mut();
                 let sent = sent.find(|chunk| chunk.state == State::Sent && chunk.id == id);
-                let sent = sent.ok_or(BlobError::unexpected("it keeps what was not sent"))?;
-                sent.state = State::Kept;
+                let sent =
+                    sent.ok_or(BlobError::unexpected("it stored a chunk that was not sent"))?;
+                sent.state = State::Stored;
             }
             BlobReply::Complete(root) if self.line == Line::Closing => {
                 if root != name(self.space.id(), &self.manifest()) {
-                    return Err(BlobError::unexpected("it keeps another blob"));
+                    return Err(BlobError::unexpected("it stored another blob"));
                 }
                 self.handle = Some(self.space.handle(root, self.size));
                 self.line = Line::Ready;
@@ -200,15 +212,15 @@ impl Upload {
                 let most = self.limits.map_or(MAX_BLOB, |limits| limits.max_blob);
                 return Err(BlobError::refused(refused, self.size, most));
             }
-            _ => return Err(BlobError::unexpected("a reply to no request")),
+            _ => return Err(BlobError::unexpected("it replied without a request")),
         }
-        while let Some(chunk) = self.window.pop_front_if(|chunk| chunk.state == State::Kept) {
-            self.kept += chunk.length as u64;
+        while let Some(chunk) = self.window.pop_front_if(|chunk| chunk.state == State::Stored) {
+            self.stored += chunk.length as u64;
         }
         Ok(())
     }
 
-    /// What all of it counts as where room is limited.
+    /// What the whole blob counts as where room is limited, in bytes.
     fn counts_as(&self) -> u64 {
         let whole = self.size / BLOB_CHUNK as u64;
         let sealed = |length: u64| counts_as(length + self.space.overhead());
@@ -217,33 +229,33 @@ impl Upload {
         whole * sealed(BLOB_CHUNK as u64) + rest.map_or(0, sealed) + manifest
     }
 
-    /// Divides what was offered into what is to be sent and what is there.
+    /// Sorts the chunks of the oldest offer into those to send and those that the server has.
     fn sort(&mut self, wanted: &[Digest]) -> Result<(), BlobError> {
         let count = self.offers.pop_front();
-        let count = count.ok_or(BlobError::unexpected("it wants what was not offered"))?;
+        let count = count.ok_or(BlobError::unexpected("it wants chunks that were not offered"))?;
         if std::mem::take(&mut self.is_doubtful) && wanted.len() >= count {
-            // It begins with nothing that is there: so nothing of it was ever stored.
+            // The server does not have the first chunks, so it has no part of this blob.
             return Err(BlobError::NoRoom);
         }
         let offered = self.window.iter_mut().filter(|chunk| chunk.state == State::Offered);
         for chunk in offered.take(count) {
             let is_wanted = wanted.contains(&chunk.id);
-            chunk.state = if is_wanted { State::Wanted } else { State::Kept };
+            chunk.state = if is_wanted { State::Wanted } else { State::Stored };
         }
         Ok(())
     }
 
-    /// What the server takes, once it has said so.
+    /// The limits of the server, once it has sent them.
     pub fn limits(&self) -> Option<BlobLimits> {
         self.limits
     }
 
-    /// How far it is.
+    /// The progress of the transfer.
     pub fn progress(&self) -> Progress {
-        Progress { done: self.kept, total: self.size }
+        Progress { done: self.stored, total: self.size }
     }
 
-    /// What stands for the blob, once it is kept whole.
+    /// The handle of the blob, once it is stored completely.
     pub fn handle(&self) -> Option<BlobHandle> {
         self.handle
     }

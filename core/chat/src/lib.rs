@@ -1,6 +1,13 @@
-//! The chat that every front end shares: the replicated model, its view, and its text.
+//! The chat that all front ends share: the replicated model, its view, and the text of its lines.
 //!
-//! It is also the template for an app's own models: one crate that holds them and names the app.
+//! It is also a template for apps: one crate that holds the models and declares the app.
+//!
+//! | part | is |
+//! |---|---|
+//! | [`Chat`] | the model: nicknames and the newest lines |
+//! | [`ChatView`] | the view: collects what has changed, and publishes posts |
+//! | [`app`], [`config`], [`link`] | the chat as an app, a room to join, and a link to it |
+//! | [`escape_html`], [`plain_text`] | from typed text to HTML and back |
 
 mod model;
 mod nicknames;
@@ -14,11 +21,10 @@ pub use view::{ChatUpdate, ChatView};
 
 use teatime::{App, Config, ConfigError, JoinLink};
 
-/// Id of the chat as an app.
+/// App id of the chat.
 pub const APP_ID: &str = "teatime.chat";
 
-/// Name of the model option in join links: after how many seconds without a post the chat clears
-/// itself.
+/// Name of the option in join links that sets [`ChatOptions::inactivity_seconds`].
 pub const INACTIVITY: &str = "inactivity";
 
 /// The chat as an app.
@@ -29,12 +35,15 @@ pub fn app() -> App {
         .expect("the chat declares one model with a valid id")
 }
 
-/// What to join: the chat room of this name.
+/// The configuration to join the chat room with this name.
+///
+/// # Errors
+/// If the name is not valid.
 pub fn config(name: &str, options: &ChatOptions) -> Result<Config, ConfigError> {
     Config::new(app(), name, options)
 }
 
-/// The link by which others join this room through this reflector.
+/// The link by which other users join this room on this reflector.
 pub fn link(reflector: &str, config: &Config, options: &ChatOptions) -> JoinLink {
     let standard = ChatOptions::default();
     let inactivity = (options.inactivity_seconds != standard.inactivity_seconds)

@@ -1,4 +1,4 @@
-//! The replicated model of the chat: who is here, and what was said.
+//! The replicated model of the chat: the participants and the lines.
 
 use std::collections::VecDeque;
 
@@ -8,16 +8,16 @@ use teatime::{Cx, Duration, OrderedMap, Time, VIEW_EXIT, VIEW_JOIN, ViewId, hand
 use crate::nicknames::NICKNAMES;
 use crate::text::escape_html;
 
-/// How many lines are kept.
+/// Number of lines in the history.
 const HISTORY: usize = 100;
 
-/// What all participants of a chat must agree on; part of the session's identity.
+/// Options of a chat. They are part of the session id, so all participants have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChatOptions {
-    /// After so many seconds without a post the chat clears itself.
+    /// Seconds without a post after which the chat clears itself.
     pub inactivity_seconds: u32,
-    /// Whether a line tells who has entered or exited.
+    /// Whether the chat adds a line when a participant enters or exits.
     pub announce: bool,
 }
 
@@ -30,37 +30,42 @@ impl Default for ChatOptions {
 /// A line of the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// Who wrote it; nobody if it comes from the chat itself.
+    /// The view that wrote it. `None` if it comes from the chat itself.
     pub view_id: Option<ViewId>,
-    /// The line as HTML, with everything that somebody typed escaped.
+    /// The line as HTML. Text that users typed is escaped.
     pub html: String,
 }
 
-/// Says something: the payload of `input/newPost`. Who says it is known from who sent it.
+/// A post: the payload of `input/newPost`. Its author is the sender of the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
-    /// As it was typed.
+    /// The text as the user typed it.
     pub text: String,
 }
 
-/// The chat: nicknames of those who are here, and the newest lines.
+/// The chat: the nicknames of the participants, and the newest lines.
 ///
-/// It listens to `input/newPost` ([`Post`]) and `input/reset` (the reason, a string), and publishes
-/// `history/refresh` and `viewInfo/refresh`, both without payload.
+/// | event | payload | direction |
+/// |---|---|---|
+/// | `input/newPost` | a [`Post`] | from views |
+/// | `input/reset` | the reason, a string | from views |
+/// | `history/refresh` | none | to views: the lines have changed |
+/// | `viewInfo/refresh` | none | to views: the participants have changed |
+#[derive(Debug)]
 #[model(id = "chat", version = 1)]
 pub struct Chat {
-    /// Nickname of everyone who is here, in the order in which they came.
+    /// Nicknames of the participants, in the order in which they joined.
     views: OrderedMap<ViewId, String>,
     participants: u32,
     history: VecDeque<Line>,
-    /// When the newest post was made; nothing after a reset.
+    /// Time of the newest post. `None` after a reset.
     last_post: Option<Time>,
     inactivity: Duration,
     announce: bool,
 }
 
 impl Chat {
-    /// What all participants have agreed on.
+    /// The options of this chat.
     pub fn options(&self) -> ChatOptions {
         let seconds = self.inactivity.as_micros() / 1_000_000;
         let inactivity_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
@@ -153,25 +158,25 @@ impl Chat {
         self.history.iter().cloned().collect()
     }
 
-    /// How many are here.
+    /// The number of participants.
     #[query]
     pub fn participants(&self) -> u32 {
         self.participants
     }
 
-    /// The nickname of somebody who is here.
+    /// The nickname of a participant.
     #[query]
     pub fn nickname(&self, view: ViewId) -> Option<String> {
         self.views.get(&view).cloned()
     }
 
-    /// Everyone who is here, in the order in which they came.
+    /// All participants with their nicknames, in the order in which they joined.
     #[query]
     pub fn nicknames(&self) -> Vec<(ViewId, String)> {
         self.views.iter().map(|(view, nickname)| (*view, nickname.clone())).collect()
     }
 
-    /// When the newest post was made; nothing after a reset.
+    /// Time of the newest post. `None` after a reset.
     #[query]
     pub fn last_post(&self) -> Option<Time> {
         self.last_post

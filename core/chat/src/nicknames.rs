@@ -1,6 +1,6 @@
-//! The nicknames that newcomers are given.
+//! The nicknames of new participants.
 
-/// Nicknames. Their number and order are part of the model: changing them takes a new version.
+/// Nicknames. Their number and order are part of the model: to change them, change the version of the app.
 #[rustfmt::skip]
 pub const NICKNAMES: [&str; 131] = [
     "Amber", "Apricot", "Aspen", "Badger", "Balsam", "Barley", "Basil", "Beaver", "Birch",

@@ -1,6 +1,6 @@
-//! Between what people type and the HTML that the history holds.
+//! From the text that users type to the HTML of the history, and back.
 
-/// Escapes what HTML would take for markup, everywhere in the text.
+/// Escapes all characters that have a meaning in HTML.
 pub fn escape_html(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     let mut rest = text;
@@ -19,7 +19,7 @@ pub fn escape_html(text: &str) -> String {
     html
 }
 
-/// The text of a line of the history: without its tags, with its escapes resolved.
+/// The plain text of a line of the history: without tags, with escapes resolved.
 pub fn plain_text(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut in_tag = false;
@@ -32,7 +32,7 @@ pub fn plain_text(html: &str) -> String {
         }
     }
     let unescaped = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
-    // The ampersand last, or `&amp;lt;` would become `<`.
+    // The ampersand last, because `&amp;lt;` must not become `<`.
     unescaped.replace("&#39;", "'").replace("&amp;", "&")
 }
 
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_special_character_is_escaped_and_comes_back() {
+    fn special_characters_are_escaped_and_come_back() {
         for text in ["a<b<c&&d", "<img onerror=\"x\">", "it's > \"that\"", "&lt;", "&amp;lt;", ""] {
             let html = escape_html(text);
             assert!(!html.contains(['<', '>', '"', '\'']), "{html}");

@@ -1,4 +1,4 @@
-//! The view of the chat that terminal, JSON and plain front ends share.
+//! The view of the chat. The terminal, JSON and plain front ends share it.
 
 use std::collections::VecDeque;
 
@@ -6,18 +6,19 @@ use teatime::{Handling, PublishError, Receipt, View, ViewContext};
 
 use crate::model::{Chat, Post};
 
-/// Something that a front end should show anew, by reading it from the model.
+/// A part of the chat that has changed. The front end reads it from the model and shows it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChatUpdate {
-    /// The view has been built: everything.
+    /// Everything: the view was built.
     Joined,
     /// The lines.
     History,
-    /// Own nickname and the number of participants.
+    /// The user's own nickname, and the number of participants.
     ViewInfo,
 }
 
-/// Collects what has changed since the front end last looked.
+/// Collects what has changed since the front end last asked.
+#[derive(Debug)]
 pub struct ChatView {
     updates: VecDeque<ChatUpdate>,
 }
@@ -36,8 +37,8 @@ impl View for ChatView {
         let model = cx.model();
         let mine = model.history().iter().any(|line| line.view_id == Some(me));
         if model.participants() == 1 && !mine {
-            // What others said who are gone is not for me. If it cannot be sent now there is
-            // nobody to whom it could make a difference.
+            // A lone newcomer must not read what earlier participants wrote. If the event cannot be sent
+            // now, no participant is there to whom it would matter.
             let _ = cx.publish("input", "reset", "for new participants");
         }
         Self { updates: [ChatUpdate::Joined].into() }
@@ -45,22 +46,31 @@ impl View for ChatView {
 }
 
 impl ChatView {
-    /// The oldest change that has not been taken yet.
+    /// Takes the oldest change.
     pub fn poll_update(&mut self) -> Option<ChatUpdate> {
         self.updates.pop_front()
     }
 
-    /// Sends what was typed: exactly `/reset` resets the chat, everything else is a post.
+    /// Sends the text that the user typed. Exactly `/reset` resets the chat; any other text is a post.
+    ///
+    /// # Errors
+    /// If the event cannot be published, here and below.
     pub fn say(cx: &mut ViewContext<'_, Self>, text: &str) -> Result<Receipt, PublishError> {
         if text == "/reset" { Self::reset(cx) } else { Self::post(cx, text) }
     }
 
     /// Sends a post.
+    ///
+    /// # Errors
+    /// If the event cannot be published.
     pub fn post(cx: &mut ViewContext<'_, Self>, text: &str) -> Result<Receipt, PublishError> {
         cx.publish("input", "newPost", &Post { text: text.to_owned() })
     }
 
-    /// Clears the chat for everybody.
+    /// Clears the chat for all participants.
+    ///
+    /// # Errors
+    /// If the event cannot be published.
     pub fn reset(cx: &mut ViewContext<'_, Self>) -> Result<Receipt, PublishError> {
         cx.publish("input", "reset", "at user request")
     }

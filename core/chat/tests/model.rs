@@ -1,4 +1,4 @@
-//! The chat model's promises, each test with the number of its line in the acceptance list.
+//! The promises of the chat model. Each test has the number of its line in the acceptance list.
 
 use teatime::{
     App, Cx, External, Handle, ModelId, SessionId, Time, USER_ENTER, USER_EXIT, VIEW_EXIT,
@@ -113,7 +113,7 @@ fn acceptance_13_an_unpaired_join_or_exit_changes_nothing_and_is_reported() {
 }
 
 #[test]
-fn acceptance_14_a_known_id_keeps_its_nickname_and_a_real_reentry_draws_anew() {
+fn acceptance_14_a_known_id_keeps_its_nickname_and_a_real_reentry_draws_again() {
     let mut room = Room::new();
     room.vm.watch("viewInfo", "refresh");
     room.views(&[], &[1]);
@@ -173,7 +173,7 @@ fn acceptance_20_the_nickname_is_that_of_the_stamped_sender() {
 }
 
 #[test]
-fn acceptance_21_everything_that_html_could_take_for_markup_is_literal() {
+fn acceptance_21_markup_in_a_post_is_literal() {
     let mut room = Room::new();
     room.views(&[], &[1]);
     for text in ["<img onerror=\"alert('x')\">", "a<b<c&&d", "&lt;"] {
@@ -196,7 +196,7 @@ fn acceptance_22_an_empty_post_is_appended() {
 }
 
 #[test]
-fn acceptance_23_the_newest_hundred_lines_are_kept_also_by_who_reloads() {
+fn acceptance_23_the_history_has_the_newest_hundred_lines_also_after_a_reload() {
     let mut room = Room::new();
     room.views(&[], &[1]);
     (1..=101).for_each(|number| room.post(1, &format!("post {number}")));
@@ -289,7 +289,7 @@ fn acceptance_33_a_pending_timer_survives_a_snapshot() {
 }
 
 #[test]
-fn acceptance_34_who_is_ten_minutes_behind_runs_the_same_timers() {
+fn acceptance_34_a_client_ten_minutes_behind_runs_the_same_timers() {
     let feed = |room: &mut Room, ticks: bool| {
         room.views(&[], &[1]);
         room.post_at(0, 1, "a");
@@ -352,7 +352,7 @@ fn acceptance_44_the_model_answers_a_display_name_for_an_id() {
     assert_eq!(answer.get::<Option<String>>(), Ok(Some(room.nick(1))));
 }
 
-/// Writes down every way in which a join or an exit is told.
+/// Writes down each form in which joins and exits reach handlers.
 #[model(id = "witness", version = 1)]
 struct Witness {
     seen: Vec<String>,
@@ -437,9 +437,9 @@ fn acceptance_37_sub_models_are_reachable_from_the_root() {
     assert!(vm.get(Handle::<Witness>::new(root.room.id())).is_none());
 }
 
-/// Who gets another hash computes another state, and cannot take part in a session with the others:
-/// this holds the encoding, the random stream and the model together across platforms and time. It
-/// changes only with the model's version or the format of snapshots.
+/// A build with another hash computes another state, and cannot share a session with other builds. So this test
+/// holds the encoding, the random numbers and the model together across platforms and time. The hash changes
+/// only with the version of the model or the format of snapshots.
 #[test]
 fn acceptance_43_a_fixed_session_ends_in_a_fixed_state() {
     let mut room = Room::new();

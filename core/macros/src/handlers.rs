@@ -1,4 +1,4 @@
-//! `#[handlers]`: the table of a model's handlers and queries.
+//! `#[handlers]`: turns the methods of an `impl` block into the handlers and queries of a model.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
@@ -9,7 +9,7 @@ use syn::{
 
 use crate::path;
 
-/// A method that the virtual machine can call, with its argument if it takes one.
+/// A handler or a query, and its argument if it takes one.
 struct Callable {
     name: Ident,
     argument: Option<Argument>,
@@ -21,7 +21,7 @@ struct Argument {
 }
 
 impl Callable {
-    /// How the argument is written, for the identity of the model version.
+    /// The argument type as it is written. It is part of the version hash of the models.
     fn shape(&self) -> String {
         match &self.argument {
             None => "()".into(),
@@ -66,11 +66,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         return Err(Error::new_spanned(&block.self_ty, message));
     };
     let implementation = implement(&name, &options, restored, &handlers, &queries);
-    // A handler takes its argument as it is, `&String` included.
+    // Handlers take arguments such as `&String`, because an argument is an owned value.
     block.attrs.push(syn::parse_quote!(#[allow(clippy::ptr_arg)]));
     Ok(quote!(#block #implementation))
 }
 
+/// The `Model` implementation.
 fn implement(
     name: &TokenStream,
     options: &Type,
@@ -79,25 +80,76 @@ fn implement(
     queries: &[Callable],
 ) -> TokenStream {
     let vm = path::vm();
+    let tables = [method_table("handlers", handlers), method_table("queries", queries)];
+    let handler_index = handler_index(handlers);
+    let dispatch = dispatch(handlers);
+    let query = query(queries);
     let restored = restored.map(|hook| quote!(Self::#hook(self);));
-    let table = |callables: &[Callable]| {
-        let entries = callables.iter().map(|callable| {
-            let (method, shape) = (callable.name.to_string(), callable.shape());
-            let kind = match &callable.argument {
-                Some(Argument { owned, .. }) => quote!(#vm::__private::argument_kind::<#owned>()),
-                None => quote!(#vm::ArgumentKind::Other),
-            };
-            quote!(#vm::MethodInfo { name: #method.into(), argument: #shape.into(), kind: #kind })
-        });
-        quote!([#(#entries),*])
-    };
-    let (handler_table, query_table) = (table(handlers), table(queries));
+    quote! {
+        impl #vm::Model for #name {
+            type Options = #options;
+
+            fn init(cx: &mut #vm::Cx<'_, Self>, options: &Self::Options) -> Self {
+                <#name>::init(cx, options)
+            }
+
+            #(#tables)*
+
+            #handler_index
+
+            #dispatch
+
+            #query
+
+            fn restored(&mut self) {
+                #restored
+            }
+        }
+    }
+}
+
+/// `fn handlers()` or `fn queries()`: the names, argument types and kinds of the methods.
+fn method_table(function: &str, callables: &[Callable]) -> TokenStream {
+    let (vm, function) = (path::vm(), format_ident!("{function}"));
+    let entries = callables.iter().map(|callable| {
+        let (method, shape) = (callable.name.to_string(), callable.shape());
+        let kind = match &callable.argument {
+            Some(Argument { owned, .. }) => quote!(#vm::__private::argument_kind::<#owned>()),
+            None => quote!(#vm::ArgumentKind::Other),
+        };
+        quote!(#vm::MethodInfo { name: #method.into(), argument: #shape.into(), kind: #kind })
+    });
+    quote! {
+        fn #function() -> &'static [#vm::MethodInfo] {
+            static TABLE: ::std::sync::LazyLock<::std::vec::Vec<#vm::MethodInfo>> =
+                ::std::sync::LazyLock::new(|| ::std::vec::Vec::from([#(#entries),*]));
+            &TABLE
+        }
+    }
+}
+
+/// `fn handler_index`: from the type of a handler's fn item to its index.
+fn handler_index(handlers: &[Callable]) -> TokenStream {
+    let (vm, unused) = (path::vm(), format_ident!("_unused"));
     let identities = handlers.iter().enumerate().map(|(index, handler)| {
         let (method, index) = (&handler.name, index as u16);
         quote!(if method == #vm::__private::type_id_of(&Self::#method) {
             return ::core::option::Option::Some(#index);
         })
     });
+    quote! {
+        #[inline]
+        fn handler_index(method: ::core::any::TypeId) -> ::core::option::Option<u16> {
+            let #unused = method;
+            #(#identities)*
+            ::core::option::Option::None
+        }
+    }
+}
+
+/// `fn dispatch`: calls the handler with this index.
+fn dispatch(handlers: &[Callable]) -> TokenStream {
+    let (vm, unused) = (path::vm(), format_ident!("_unused"));
     let calls = handlers.iter().enumerate().map(|(index, handler)| {
         let (method, index) = (&handler.name, index as u16);
         let call = match &handler.argument {
@@ -112,6 +164,27 @@ fn implement(
         };
         quote!(#index => #call,)
     });
+    quote! {
+        #[inline]
+        fn dispatch(
+            &mut self,
+            cx: &mut #vm::Cx<'_, Self>,
+            handler: u16,
+            payload: &#vm::Payload,
+        ) -> ::core::result::Result<(), #vm::PayloadError> {
+            let #unused = (&cx, payload);
+            match handler {
+                #(#calls)*
+                _ => {}
+            }
+            ::core::result::Result::Ok(())
+        }
+    }
+}
+
+/// `fn query`: answers the query with this name.
+fn query(queries: &[Callable]) -> TokenStream {
+    let (vm, unused) = (path::vm(), format_ident!("_unused"));
     let answers = queries.iter().map(|query| {
         let (method, text) = (&query.name, query.name.to_string());
         let call = match &query.argument {
@@ -126,69 +199,22 @@ fn implement(
         };
         quote!(#text => ::core::result::Result::Ok(#vm::__private::answer(#call)),)
     });
-    let unused = format_ident!("_unused");
     quote! {
-        impl #vm::Model for #name {
-            type Options = #options;
-
-            fn init(cx: &mut #vm::Cx<'_, Self>, options: &Self::Options) -> Self {
-                <#name>::init(cx, options)
-            }
-
-            fn handlers() -> &'static [#vm::MethodInfo] {
-                static TABLE: ::std::sync::LazyLock<::std::vec::Vec<#vm::MethodInfo>> =
-                    ::std::sync::LazyLock::new(|| ::std::vec::Vec::from(#handler_table));
-                &TABLE
-            }
-
-            fn queries() -> &'static [#vm::MethodInfo] {
-                static TABLE: ::std::sync::LazyLock<::std::vec::Vec<#vm::MethodInfo>> =
-                    ::std::sync::LazyLock::new(|| ::std::vec::Vec::from(#query_table));
-                &TABLE
-            }
-
-            #[inline]
-            fn handler_index(method: ::core::any::TypeId) -> ::core::option::Option<u16> {
-                let #unused = method;
-                #(#identities)*
-                ::core::option::Option::None
-            }
-
-            #[inline]
-            fn dispatch(
-                &mut self,
-                cx: &mut #vm::Cx<'_, Self>,
-                handler: u16,
-                payload: &#vm::Payload,
-            ) -> ::core::result::Result<(), #vm::PayloadError> {
-                let #unused = (&cx, payload);
-                match handler {
-                    #(#calls)*
-                    _ => {}
-                }
-                ::core::result::Result::Ok(())
-            }
-
-            fn query(
-                &self,
-                name: &str,
-                arguments: &[u8],
-            ) -> ::core::result::Result<#vm::Payload, #vm::QueryError> {
-                let #unused = arguments;
-                match name {
-                    #(#answers)*
-                    _ => ::core::result::Result::Err(#vm::QueryError::UnknownQuery(name.into())),
-                }
-            }
-
-            fn restored(&mut self) {
-                #restored
+        fn query(
+            &self,
+            name: &str,
+            arguments: &[u8],
+        ) -> ::core::result::Result<#vm::Payload, #vm::QueryError> {
+            let #unused = arguments;
+            match name {
+                #(#answers)*
+                _ => ::core::result::Result::Err(#vm::QueryError::UnknownQuery(name.into())),
             }
         }
     }
 }
 
-/// Removes the attribute of this name; true if it was there.
+/// Removes the attribute with this name. Returns whether it was there.
 fn take(attributes: &mut Vec<Attribute>, name: &str) -> bool {
     let before = attributes.len();
     attributes.retain(|attribute| !attribute.path().is_ident(name));
@@ -206,8 +232,8 @@ fn options_of(signature: &Signature) -> Result<Type> {
     Err(Error::new_spanned(signature, message))
 }
 
-/// A handler has the shape `fn(&mut self, &mut Cx<Self>[, argument])` and returns nothing. Methods
-/// of any other shape are left alone.
+/// The handler that this method is: it has the shape `fn(&mut self, &mut Cx<Self>[, argument])` and returns
+/// nothing. `None` for methods of any other shape.
 fn handler_of(function: &ImplItemFn) -> Result<Option<Callable>> {
     let signature = &function.sig;
     let all = arguments(signature);
@@ -222,14 +248,14 @@ fn handler_of(function: &ImplItemFn) -> Result<Option<Callable>> {
         return Ok(None);
     }
     let argument = all.get(2).map(|argument| argument_of(argument)).transpose()?;
-    // `&str` and slices come with helpers that handlers call; what crosses the network is owned.
+    // A method that takes `&str` or a slice is a helper, because the argument of a handler is owned.
     if argument.as_ref().is_some_and(|argument| is_unsized(&argument.owned)) {
         return Ok(None);
     }
     Ok(Some(Callable { name: signature.ident.clone(), argument }))
 }
 
-/// A query has the shape `fn(&self[, argument]) -> result`.
+/// The query that this method is. It must have the shape `fn(&self[, argument]) -> result`.
 fn query_of(signature: &Signature) -> Result<Callable> {
     let all = arguments(signature);
     let reads = matches!(all.first(), Some(FnArg::Receiver(receiver))

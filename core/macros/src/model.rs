@@ -1,4 +1,4 @@
-//! `#[model(id = "…", version = …)]`: what a struct needs to be the state of a model.
+//! `#[model(id = "…", version = …)]`: turns a struct into the state of a model.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -45,11 +45,11 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     })
 }
 
-/// Whether a field is left out of snapshots by `#[serde(skip)]`.
+/// Whether `#[serde(skip)]` leaves a field out of snapshots.
 fn is_skipped(field: &Field) -> bool {
     let mut skipped = false;
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
-        // What serde does not understand it will say itself.
+        // serde's own derive reports what it does not understand.
         let _ = attribute.parse_nested_meta(|meta| {
             skipped |= meta.path.is_ident("skip") || meta.path.is_ident("skip_serializing");
             Ok(())
@@ -83,7 +83,7 @@ impl Arguments {
     }
 }
 
-/// Types that would make two participants differ, and what to use instead.
+/// Types that would make participants differ, and what to use instead.
 const REFUSED: [(&str, &str); 12] = [
     ("usize", "its size differs between platforms: use u32 or u64"),
     ("isize", "its size differs between platforms: use i32 or i64"),

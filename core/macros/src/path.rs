@@ -4,8 +4,8 @@ use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 
-/// The path of the crate that holds the virtual machine: the facade if the app depends on it, or
-/// the crate itself.
+/// The path of the crate that re-exports the virtual machine: `teatime` if the app depends on it, otherwise
+/// `teatime-vm`.
 pub(crate) fn vm() -> TokenStream {
     for (package, own_name) in [("teatime", "teatime"), ("teatime-vm", "teatime_vm")] {
         match crate_name(package) {

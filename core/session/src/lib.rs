@@ -30,4 +30,4 @@ pub use event::{
 pub use publish::{PublishError, Receipt};
 #[cfg(feature = "recording")]
 pub use taped::Taped;
-pub use teatime_base::BrokenSeal;
+pub use teatime_base::BrokenSealError;

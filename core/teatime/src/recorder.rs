@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::tests::app;
-    use crate::recording::{Cut, Recording, read};
+    use crate::recording::{Recording, TruncatedError, read};
 
     fn began(base: Option<&[u8]>, seq: u64, timeline: u64) -> Taped {
         let app = app();
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(length(), empty);
         recorder.add(Vec::new(), late);
         let opened = read(&path).expect("it is one");
-        assert_eq!((opened.recording.until, opened.cut), ((late, 0), Some(Cut::Open)));
+        assert_eq!((opened.recording.until, opened.cut), ((late, 0), Some(TruncatedError::Open)));
         recorder.finish().expect("it is written");
         fs::remove_file(&path).expect("it goes");
     }

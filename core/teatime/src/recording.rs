@@ -62,7 +62,7 @@ pub struct Opened {
     /// the others; if that was too long ago, only the state that it had at the end.
     pub recording: Recording,
     /// How it ends if that is not as it should.
-    pub cut: Option<Cut>,
+    pub cut: Option<TruncatedError>,
     /// The evidence that it is a part of.
     pub evidence: Option<Box<Evidence>>,
 }

@@ -615,7 +615,7 @@ fn sessions_begin_with_what_an_older_version_has_persisted() -> Result<(), Failu
 fn what_is_wrong_with_a_migration_is_told() {
     let begins = |title: &str| pad().begins_with(&NotesV1 { title: title.to_owned() });
     let failure = begins("").run().expect_err("it has no title");
-    let says = "cannot be started: what was persisted cannot be migrated from version 1 to version 2: \
+    let says = "cannot be started: the persisted data cannot be migrated from version 1 to version 2: \
                 there is no title";
     assert!(failure.to_string().contains(says), "{failure}");
     let newer = pad().begins_with_encoded(3, &[0xc0]).run().expect_err("it is newer");

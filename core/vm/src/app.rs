@@ -1,4 +1,4 @@
-//! An app: the models that a session is made of, and the identity of their version.
+//! An app: the models of a session, and the hash of their version.
 
 use std::any::TypeId;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::persisted::{ForeignPersistence, MigrationError, Persisted, PersistedD
 use crate::snapshot::{FORMAT, FieldError, read_state};
 use crate::state::State;
 
-/// The models of an app, the root model first. Cheap to clone.
+/// The models that belong together, the root model first. Cheap to clone.
 #[derive(Clone)]
 pub struct App(pub(crate) Arc<Inner>);
 
@@ -29,14 +29,14 @@ pub(crate) struct Inner {
 /// Makes a model from its encoded options.
 type Init = dyn Fn(&mut State, ModelId, &[u8]) -> Result<Box<dyn Object>, String> + Send + Sync;
 
-/// Reads a model's state and moves the slice behind it.
+/// Reads the state of a model, and moves the slice behind it.
 type Read = dyn Fn(&mut &[u8]) -> Result<Box<dyn Object>, FieldError> + Send + Sync;
 
-/// The canonical form of a model's encoded options.
+/// Brings a model's encoded options into canonical form.
 type Options = dyn Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync;
 
-/// A model of an app, as the virtual machine knows it: a table of functions that may as well be
-/// made at run time.
+/// A type of models, as the virtual machine sees it: a table of functions. The table of a Rust type comes
+/// from its traits, the table of a foreign model is made at run time.
 pub(crate) struct Definition {
     pub(crate) id: String,
     pub(crate) version: u32,
@@ -46,40 +46,40 @@ pub(crate) struct Definition {
     pub(crate) init: Box<Init>,
     pub(crate) read: Box<Read>,
     pub(crate) options: Box<Options>,
-    /// The Rust type, if it is one.
+    /// The Rust type. `None` for a foreign model.
     pub(crate) type_id: Option<TypeId>,
 }
 
-/// What is wrong with an app's declaration.
+/// Why the declaration of an app is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {
-    /// There is no model.
+    /// The app declares no model.
     #[error("an app needs a root model")]
     NoRoot,
     /// Two models have the same id.
     #[error("two models have the id {0:?}")]
     DuplicateModel(String),
-    /// An id is empty or has more than 128 bytes.
-    #[error("{0:?} is no id: it must have 1 to 128 bytes")]
+    /// The id of the app or of a model is empty, or longer than 128 bytes.
+    #[error("invalid id {0:?}: expected 1 to 128 bytes")]
     Id(String),
-    /// The versions of what is persisted do not go up.
-    #[error("version {newer} of what is persisted cannot come after version {older}")]
+    /// The versions of the persisted layouts do not go up.
+    #[error("version {newer} of the persisted data cannot come after version {older}")]
     PersistedVersion {
-        /// The version of the later layout.
+        /// Version of the later layout.
         newer: u32,
-        /// That of the one before it.
+        /// Version of the layout before it.
         older: u32,
     },
-    /// What is persisted has another layout than a version of the app with this number may have had: builds
-    /// with the same number would overwrite what the other persists.
+    /// The version of the persisted layout is higher than the version of the app. Builds with the same
+    /// app version could then have different layouts, and would overwrite each other's data.
     #[error(
-        "version {layout} of what is persisted needs an app of version {layout} or more, and this is {app}"
+        "version {layout} of the persisted data needs an app of version {layout} or higher, found {app}"
     )]
     AppVersion {
-        /// The version of the layout.
+        /// Version of the layout.
         layout: u32,
-        /// The declared version of the app.
+        /// Declared version of the app.
         app: u32,
     },
 }
@@ -93,52 +93,62 @@ pub struct AppBuilder {
 }
 
 impl App {
-    /// Begins to declare the app with this id, such as `org.example.game`, and this root model.
+    /// Starts the declaration of an app with this id, such as `org.example.game`, and this root model.
     pub fn builder<Root: Model>(id: &str) -> AppBuilder {
         Self::builder_without_root(id).model::<Root>()
     }
 
-    /// Begins to declare an app whose root model is the first that is added.
+    /// Starts the declaration of an app whose root model is the first model that is added.
     pub fn builder_without_root(id: &str) -> AppBuilder {
         AppBuilder { id: id.to_owned(), version: 1, definitions: Vec::new(), persistence: Ok(None) }
     }
 
-    /// Its id.
+    /// Id of the app.
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// Its declared version.
+    /// Declared version of the app.
     pub fn version(&self) -> u32 {
         self.0.version
     }
 
-    /// The identity of this version of the models: BLAKE3 of their ids, versions, fields, handlers
-    /// and queries as declared, of the app's version, of that of what it persists, and of the snapshot
-    /// format.
+    /// Identifies this version of the models. Only clients with equal version hashes are in one session.
+    ///
+    /// It is BLAKE3 of the ids, versions, fields, handlers and queries of all models as declared, the
+    /// version of the app, the version of its persisted layout, and the snapshot format.
     pub fn version_hash(&self) -> [u8; 32] {
         self.0.version_hash
     }
 
-    /// The root model's options (MessagePack) in the one form that the session's identity is made
-    /// of: whether somebody wrote a struct as a map or as an array makes no difference. Says why if
-    /// they are not what the model takes.
+    /// The root model's options (MessagePack) in canonical form. Options with the same content get the same
+    /// bytes, whether a struct was written as a map or as an array. The session id is made of them.
+    ///
+    /// # Errors
+    /// Why the model does not take these options.
     pub fn canonical_options(&self, options: &[u8]) -> Result<Vec<u8>, String> {
         (self.0.definitions[0].options)(options)
     }
 
-    /// The version of the layout of what its root model persists, if it persists anything.
+    /// Version of the layout of the persisted data. `None` if the app persists nothing.
     pub fn persists(&self) -> Option<u32> {
         self.0.persistence.as_ref().map(|persistence| persistence.version)
     }
 
-    /// What some version of the app has persisted, as this one would; nothing if this one persists nothing.
+    /// Migrates data that any version of the app has persisted to the layout of this version. `None` if this
+    /// version persists nothing.
     ///
     /// # Errors
-    /// Why there is no way from there to here. A migration that panics is caught.
+    /// Why the data cannot be migrated. A migration that panics is caught.
     pub fn migrate(&self, data: &PersistedData) -> Result<Option<PersistedData>, MigrationError> {
         let persistence = self.0.persistence.as_ref();
         persistence.map(|persistence| (persistence.migrate)(data)).transpose()
+    }
+
+    /// For each type of models: its id, and the names of its fields. Foreign models have no fields.
+    pub(crate) fn schema(&self) -> Vec<(String, Vec<String>)> {
+        let fields = |one: &Definition| one.fields.iter().map(|(field, _)| field.clone()).collect();
+        self.0.definitions.iter().map(|one| (one.id.clone(), fields(one))).collect()
     }
 
     pub(crate) fn definition_of<M: Model>(&self) -> Option<u16> {
@@ -154,16 +164,27 @@ impl fmt::Debug for App {
     }
 }
 
+impl fmt::Debug for AppBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let models: Vec<_> = self.definitions.iter().map(|one| &one.id).collect();
+        f.debug_struct("AppBuilder")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .field("models", &models)
+            .finish_non_exhaustive()
+    }
+}
+
 impl AppBuilder {
-    /// Sets the version, 1 if not said. Change it when the models behave differently although
-    /// their declarations look the same.
+    /// Sets the version. The default is 1. Change it when models behave differently although their
+    /// declarations look the same.
     #[must_use]
     pub fn version(mut self, version: u32) -> Self {
         self.version = version;
         self
     }
 
-    /// Adds a model. Adding one twice does nothing.
+    /// Adds a model. Adding a model again does nothing.
     #[must_use]
     pub fn model<M: Model>(mut self) -> Self {
         let type_id = Some(TypeId::of::<M>());
@@ -173,29 +194,32 @@ impl AppBuilder {
         self
     }
 
-    /// Adds a model that is no Rust type.
+    /// Adds a model in another language.
     #[must_use]
     pub fn foreign_model(mut self, model: ForeignModel) -> Self {
         self.definitions.push(foreign::definition(model));
         self
     }
 
-    /// Says what the root model persists: see [`persisted`](crate::persisted). The version of the app must
-    /// go up whenever the layout changes, and be no less than that of the layout.
+    /// Declares the type that the root model persists: see [`persisted`](crate::persisted). The version of
+    /// the app must go up whenever the layout changes, and must not be lower than the version of the layout.
     #[must_use]
     pub fn persists<T: Persisted>(mut self) -> Self {
         self.persistence = Persistence::of::<T>().map(Some);
         self
     }
 
-    /// The same for a root model that is no Rust type.
+    /// Declares what a root model in another language persists.
     #[must_use]
     pub fn foreign_persistence(mut self, persistence: ForeignPersistence) -> Self {
         self.persistence = Persistence::foreign(persistence).map(Some);
         self
     }
 
-    /// The app, if its declaration is sound.
+    /// Finishes the declaration.
+    ///
+    /// # Errors
+    /// Why it is not valid.
     pub fn build(self) -> Result<App, AppError> {
         let Self { id, version, definitions, persistence } = self;
         let persistence = persistence?;
@@ -255,7 +279,7 @@ fn hash_version(
     persistence: Option<&Persistence>,
 ) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("teatime v1 model version");
-    // Lengths in front of all texts keep different declarations apart.
+    // The length in front of each text keeps different declarations apart.
     let mut add = |text: &str| {
         hasher.update(&(text.len() as u64).to_be_bytes());
         hasher.update(text.as_bytes());

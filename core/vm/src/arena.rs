@@ -1,4 +1,4 @@
-//! Where the models live.
+//! The table of models.
 
 use crate::id::ModelId;
 use crate::model::Object;
@@ -7,7 +7,7 @@ use crate::wheel::OwnFutures;
 
 const PAGE: usize = 64;
 
-/// A table of models by their id, in pages that go when their last model goes: ids are never
+/// The models of a session by their id, in pages. A page is freed with its last model: ids are never
 /// reused, so a plain table would grow for ever.
 #[derive(Default)]
 pub(crate) struct Arena {
@@ -19,13 +19,14 @@ struct Page {
     used: usize,
 }
 
-/// A model, or its place while one of its handlers runs.
+/// A model with what belongs to it.
 pub(crate) struct Slot {
+    /// `None` while one of its handlers runs.
     pub(crate) object: Option<Box<dyn Object>>,
     /// Index of its definition in the app.
     pub(crate) definition: u16,
     pub(crate) futures: OwnFutures,
-    /// The topics it has subscribed to, some perhaps no more.
+    /// The topics that it has subscribed to. Some of these subscriptions may have ended.
     pub(crate) topics: Vec<TopicId>,
 }
 
@@ -45,7 +46,7 @@ impl Arena {
         self.pages.get_mut(page)?.as_mut()?.slots[slot].as_mut()
     }
 
-    /// Adds a model under an id that is the highest so far.
+    /// Adds an empty slot. Its id must be the highest so far.
     pub(crate) fn insert(&mut self, id: ModelId, definition: u16) {
         let (page, slot) = place(id);
         if self.pages.len() <= page {

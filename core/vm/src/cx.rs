@@ -1,6 +1,7 @@
-//! What a model can do in its handlers.
+//! The context of a handler: what a model can do in it.
 
 use std::any::{TypeId, type_name};
+use std::fmt;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
@@ -9,24 +10,24 @@ use crate::encode;
 use crate::fault::FaultKind;
 use crate::id::{Handle, ModelId, Scope, SessionId, ViewId};
 use crate::model::{Handler, Model};
-use crate::payload::{self, Data, Payload};
+use crate::payload::{self, Payload, Value};
 use crate::persisted::{self, PersistError, Persisted};
 use crate::state::State;
 use crate::time::{Duration, Time};
 use crate::untyped::UntypedCx;
 
-/// The context of a running handler: the only door between a model and everything else.
+/// The context of a running handler. A model reaches everything outside itself only through it.
 pub struct Cx<'a, M> {
     pub(crate) untyped: UntypedCx<'a>,
     model: PhantomData<fn() -> M>,
 }
 
-/// Names a future message, to cancel it. It may be kept in a model and survives snapshots.
+/// Names a future message, to cancel it. A model may hold it in its state; it survives snapshots.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct FutureHandle {
     id: u64,
-    /// Where it is in this process's table, if it was put there in this process. No model can see
-    /// it, and no snapshot contains it.
+    /// Index in the table of this process, if this process scheduled the message. It is invisible to models
+    /// and not in snapshots.
     #[serde(skip, default = "no_hint")]
     hint: u32,
 }
@@ -43,25 +44,31 @@ impl PartialEq for FutureHandle {
 
 impl Eq for FutureHandle {}
 
-impl std::fmt::Debug for FutureHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for FutureHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "F{}", self.id)
     }
 }
 
-/// Something that only a model may do, outside of all handlers.
+/// Code that belongs in a handler of a model ran outside of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this may only be done in a handler of a model")]
-pub struct NotInModel;
+#[error("only a handler of a model may do this")]
+pub struct NotInModelError;
 
-/// A well-known name that another model has.
+/// A well-known name that another model already has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{model} is known as {name:?} already")]
-pub struct NameTaken {
+#[error("the name {name:?} is taken by {model}")]
+pub struct NameTakenError {
     /// The name.
     pub name: String,
-    /// Who has it.
+    /// The model that has it.
     pub model: ModelId,
+}
+
+impl<M> fmt::Debug for Cx<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cx").field(&self.untyped).finish()
+    }
 }
 
 impl<'a, M> Cx<'a, M> {
@@ -71,10 +78,13 @@ impl<'a, M> Cx<'a, M> {
 }
 
 impl<M: Model> Cx<'_, M> {
-    /// Whether a handler of a model runs: always, where there is a context. For code that does not
-    /// know what calls it, as behind a C interface.
-    pub fn model_only(&self) -> Result<(), NotInModel> {
-        if self.untyped.state.executing { Ok(()) } else { Err(NotInModel) }
+    /// Fails unless a handler of a model runs. A caller who holds a context is inside a handler, so here it
+    /// never fails. It is for code that cannot know its caller, such as code behind a C interface.
+    ///
+    /// # Errors
+    /// [`NotInModelError`].
+    pub fn model_only(&self) -> Result<(), NotInModelError> {
+        if self.untyped.state.executing { Ok(()) } else { Err(NotInModelError) }
     }
 
     /// The time of this turn.
@@ -87,36 +97,39 @@ impl<M: Model> Cx<'_, M> {
         Handle::new(self.untyped.me)
     }
 
-    /// Identity of the session.
+    /// Id of the session.
     pub fn session_id(&self) -> SessionId {
         self.untyped.session_id()
     }
 
-    /// The scope in which joins and exits are told.
+    /// The scope in which joins and exits are published.
     pub fn session_scope(&self) -> Scope {
         self.session_id().into()
     }
 
-    /// Who sent the event of this turn, as the reflector stamped it: nobody can pretend to be
-    /// somebody else. It stays through the events that models send each other in consequence.
-    /// Nobody in future messages, joins and exits.
+    /// The view that sent the event of this turn, as the reflector stamped it: a client cannot claim to be
+    /// another view.
+    ///
+    /// Events that models send each other in the same turn have the same sender. `None` in turns of future
+    /// messages, joins and exits.
     pub fn sender(&self) -> Option<ViewId> {
         self.untyped.sender()
     }
 
-    /// How many views there are.
+    /// The number of views in the session.
     pub fn view_count(&self) -> u32 {
         self.untyped.view_count()
     }
 
-    /// The views that there are, in the order in which they came.
+    /// The views in the session, in the order in which they joined.
     pub fn views(&self) -> impl Iterator<Item = ViewId> {
         self.untyped.views()
     }
 
-    /// Calls a handler of this model at every event of a topic; `*` stands for every scope or
-    /// event. Handlers of generic topics run before those of specific ones, and those of one topic
-    /// in the order in which they subscribed.
+    /// Calls a handler of this model at each event of a topic. `*` stands for every scope or event.
+    ///
+    /// Handlers of topics with `*` run before handlers of the exact topic. Handlers of one topic run in the
+    /// order in which they subscribed.
     pub fn subscribe<S, H: Handler<M, S>>(
         &mut self,
         scope: impl Into<Scope>,
@@ -145,39 +158,42 @@ impl<M: Model> Cx<'_, M> {
         self.untyped.unsubscribe_all();
     }
 
-    /// Publishes an event: to models when this handler has returned, in the order of publishing
-    /// and before anything else happens at this instant; to views with their next step.
-    pub fn publish<T: Data>(&mut self, scope: impl Into<Scope>, event: &str, data: T) {
-        self.untyped.publish(scope, event, Payload::new(data));
+    /// Publishes an event.
+    ///
+    /// - Models receive it when this handler has returned, in the order of publishing, before anything else
+    ///   happens at this instant.
+    /// - Views of this client receive it with their next step.
+    pub fn publish<T: Value>(&mut self, scope: impl Into<Scope>, event: &str, value: T) {
+        self.untyped.publish(scope, event, Payload::new(value));
     }
 
-    /// Begins to schedule a future message: `cx.future(span).call(Self::handler, argument)`. With
-    /// no span it comes in a turn of its own after this one, at the same time.
+    /// Schedules a future message: `cx.future(span).call(Self::handler, argument)`. With a span of zero it
+    /// comes in a turn of its own after this one, at the same time.
     pub fn future(&mut self, after: Duration) -> Schedule<'_, M> {
         Schedule { cx: self.again(), after: after.as_micros(), every: 0 }
     }
 
-    /// The same for a message that comes again and again, first after `every`. A span of nothing
-    /// counts as 1 µs.
+    /// Schedules a future message that repeats: `cx.every(span).call(Self::handler, argument)`. It first
+    /// comes after one span. A span of zero counts as 1 µs.
     pub fn every(&mut self, every: Duration) -> Schedule<'_, M> {
         let every = every.as_micros().max(1);
         Schedule { cx: self.again(), after: every, every }
     }
 
-    /// Cancels a future message of this model, a repeating one for good; false if it has come for
-    /// the last time, or has been cancelled.
+    /// Cancels a future message of this model. A repeating one ends. Returns false if the message has
+    /// already come, or was cancelled before.
     pub fn cancel(&mut self, future: FutureHandle) -> bool {
         self.untyped.cancel_at(future.id, future.hint)
     }
 
-    /// Cancels all future messages to one handler of this model, repeating ones included. Returns
-    /// how many.
+    /// Cancels all future messages to one handler of this model, repeating ones included. Returns their
+    /// number.
     pub fn cancel_all<S, H: Handler<M, S>>(&mut self, handler: H) -> u64 {
         self.method(handler).map_or(0, |method| self.untyped.cancel_all(method))
     }
 
-    /// Makes another model; its `init` runs at once. Nothing if that panicked, or if the app did
-    /// not declare the model.
+    /// Makes another model. Its `init` runs immediately. Returns `None`, and reports a fault, if `init`
+    /// panicked or the app does not declare the model.
     pub fn create<N: Model>(&mut self, options: &N::Options) -> Option<Handle<N>> {
         let Some(definition) = self.untyped.state.app.definition_of::<N>() else {
             self.fault(None, FaultKind::UnknownHandler(type_name::<N>()));
@@ -195,19 +211,19 @@ impl<M: Model> Cx<'_, M> {
         }
     }
 
-    /// Destroys a model with everything that belongs to it: subscriptions, future messages, names.
-    /// False if it was not there. The root model cannot be destroyed.
+    /// Destroys a model with its subscriptions, future messages and names. Returns false if it does not
+    /// exist, or is the root model, which cannot be destroyed.
     pub fn destroy<N>(&mut self, model: Handle<N>) -> bool {
         self.untyped.destroy(model.id())
     }
 
-    /// Another model, to read it. Nothing if it is not there, is of another type, or one of its
-    /// handlers runs.
+    /// Another model, to read it. `None` if it does not exist, is of another type, or one of its handlers is
+    /// running.
     pub fn get<N: Model>(&self, model: Handle<N>) -> Option<&N> {
         self.untyped.state.arena.get(model.id())?.object.as_ref()?.as_any().downcast_ref()
     }
 
-    /// Runs something with another model and its own context. Nothing in the same cases as
+    /// Runs a closure with another model and its own context. Returns `None` in the same cases as
     /// [`get`](Self::get).
     pub fn update<N: Model, R>(
         &mut self,
@@ -222,7 +238,7 @@ impl<M: Model> Cx<'_, M> {
             let run = std::panic::AssertUnwindSafe(|| run(other, &mut cx));
             std::panic::catch_unwind(run)
         });
-        // Even if it panicked: a model must not disappear.
+        // Also after a panic: a model must not disappear.
         state.put_back(model.id(), object);
         match result? {
             Ok(result) => Some(result),
@@ -235,12 +251,19 @@ impl<M: Model> Cx<'_, M> {
         Handle::new(ModelId::ROOT)
     }
 
-    /// Makes a model known by a name to all models and views.
-    pub fn set_well_known<N>(&mut self, name: &str, model: Handle<N>) -> Result<(), NameTaken> {
+    /// Gives a model a well-known name, by which all models and views find it.
+    ///
+    /// # Errors
+    /// [`NameTakenError`] if another model has the name.
+    pub fn set_well_known<N>(
+        &mut self,
+        name: &str,
+        model: Handle<N>,
+    ) -> Result<(), NameTakenError> {
         self.untyped.set_well_known(name, model.id())
     }
 
-    /// The model that is known by a name.
+    /// The model with this well-known name. `None` if it does not exist or is of another type.
     pub fn well_known<N: Model>(&self, name: &str) -> Option<Handle<N>> {
         let id = self.untyped.well_known(name)?;
         let state = &self.untyped.state;
@@ -248,18 +271,20 @@ impl<M: Model> Cx<'_, M> {
         (state.app.definition_of::<N>() == Some(definition)).then(|| Handle::new(id))
     }
 
-    /// Persists data, in the place of what was persisted before: the session of a later version of the app begins with
-    /// it. Only the root model may do so, with the type that the app has declared by
-    /// [`AppBuilder::persists`](crate::AppBuilder::persists), and no more than
-    /// [`MAX_PERSISTED`](crate::limits::MAX_PERSISTED) bytes. It is part of the state, and undone with a turn that
-    /// fails.
+    /// Persists data for later versions of the app: their sessions start with it. It replaces the data
+    /// persisted before.
     ///
-    /// All participants vote on it, and the reflector keeps it, within seconds. If everybody leaves before,
-    /// this session loses nothing; but should the next version of the app start before somebody comes back
-    /// to this session, it starts from what was persisted before that.
+    /// Only the root model may persist, only the type that the app has declared by
+    /// [`AppBuilder::persists`](crate::AppBuilder::persists), and at most
+    /// [`MAX_PERSISTED`](crate::limits::MAX_PERSISTED) bytes. The data is part of the state; undoing a failed
+    /// turn undoes it too.
+    ///
+    /// Within seconds the participants vote on the data, and the reflector stores it. If all participants
+    /// leave earlier, this session still has the data. But a new version of the app that starts before a
+    /// participant returns to this session starts from the data persisted before.
     ///
     /// # Errors
-    /// Why not; then what was persisted before stays.
+    /// Why the data cannot be persisted. The data persisted before then stays.
     pub fn persist<T: Persisted>(&mut self, saved: &T) -> Result<(), PersistError> {
         let UntypedCx { state, me } = &mut self.untyped;
         state.persist(*me, |app| match &app.0.persistence {
@@ -270,43 +295,44 @@ impl<M: Model> Cx<'_, M> {
         })
     }
 
-    /// What this version of the app, or one before, has persisted in a room of this name and password: migrated to
-    /// `T`, which must be the type that the app has declared. Only in the `init` of the root model, when the
-    /// session begins; everywhere else there is nothing.
+    /// The data that this or an earlier version of the app has persisted in the room, migrated to `T`.
+    ///
+    /// Ask for it in the `init` of the root model, when the session starts. Anywhere else the result is
+    /// `None`.
     ///
     /// # Panics
-    /// If the app has not declared this type: then no session may begin, for it would begin without what was persisted,
-    /// and persist that.
+    /// If `T` is not the type that the app has declared. The session then does not start, because it would
+    /// start without its data and overwrite it later.
     pub fn persisted<T: Persisted>(&self) -> Option<T> {
         let UntypedCx { state, me } = &self.untyped;
         let declared = state.app.0.persistence.as_ref().and_then(|declared| declared.type_id);
         assert!(
             declared == Some(TypeId::of::<T>()),
-            "{} is not what the app has declared that it persists",
+            "{} is not the type that the app has declared to persist",
             type_name::<T>()
         );
         let inherited = state.inherited.as_ref().filter(|_| *me == ModelId::ROOT)?;
-        Some(payload::decode(&inherited.bytes).expect("it was read when it was migrated"))
+        Some(payload::decode(&inherited.bytes).expect("the migration has read it before"))
     }
 
-    /// A random number in 0..1 with 53 bits, the same for all participants.
+    /// A random number in 0..1 with 53 bits, the same on all participants.
     pub fn random(&mut self) -> f64 {
         self.untyped.random()
     }
 
-    /// 64 random bits, the same for all participants.
+    /// 64 random bits, the same on all participants.
     pub fn random_u64(&mut self) -> u64 {
         self.untyped.random_u64()
     }
 
-    /// A random number below `limit`, each equally likely, the same for all participants; 0 for a
-    /// limit of 0.
+    /// A random number below `limit`, uniformly distributed, the same on all participants. 0 for a limit of
+    /// 0.
     pub fn random_below(&mut self, limit: u64) -> u64 {
         self.untyped.random_below(limit)
     }
 
-    /// A random number from `low` to `high` inclusive, each equally likely; `low` if `high` is
-    /// less.
+    /// A random number from `low` to `high` inclusive, uniformly distributed, the same on all participants.
+    /// `low` if `high` is less.
     pub fn random_range(&mut self, low: i64, high: i64) -> i64 {
         if high <= low {
             return low;
@@ -338,15 +364,25 @@ impl<M: Model> Cx<'_, M> {
     }
 }
 
-/// A future message that lacks its handler.
+/// A future message that has no handler yet: finish it with [`call`](Self::call).
+#[must_use = "the message is scheduled by `call`"]
 pub struct Schedule<'a, M> {
     cx: Cx<'a, M>,
     after: u64,
     every: u64,
 }
 
+impl<M> fmt::Debug for Schedule<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schedule")
+            .field("after", &Duration::from_micros(self.after))
+            .field("every", &Duration::from_micros(self.every))
+            .finish_non_exhaustive()
+    }
+}
+
 impl<M: Model> Schedule<'_, M> {
-    /// Calls this handler of the model with this argument.
+    /// Schedules the message: it calls this handler of the model with this argument.
     #[inline]
     pub fn call<S, H: Handler<M, S>>(mut self, handler: H, argument: H::Argument) -> FutureHandle {
         let Some(method) = self.cx.method(handler) else {

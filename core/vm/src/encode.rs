@@ -1,8 +1,11 @@
 //! Canonical MessagePack: equal values give equal bytes, on every platform.
 //!
-//! Integers and lengths take their shortest form, structs are arrays in field order, enum variants
-//! go by name, and every NaN is the same one: Rust promises nothing about the bits of a computed
-//! NaN, and they must not make two participants differ. What is written here, rmp-serde reads.
+//! - Integers and lengths take their shortest form.
+//! - Structs are arrays in field order, enum variants go by name.
+//! - Every NaN has the same bits. Rust promises nothing about the bits of a computed NaN, and they must not
+//!   make participants differ.
+//!
+//! rmp-serde reads what is written here.
 
 use std::fmt::Display;
 
@@ -12,7 +15,7 @@ use serde::ser::{self, Serialize};
 
 use crate::limits::MAX_DEPTH;
 
-/// Why a value cannot be written.
+/// Why a value cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EncodeError(String);
@@ -30,18 +33,23 @@ impl ser::Error for EncodeError {
 }
 
 /// The canonical bytes of a value.
+///
+/// # Errors
+/// Why MessagePack cannot express the value.
 pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = Vec::new();
     append(&mut bytes, value)?;
     Ok(bytes)
 }
 
-/// The canonical bytes of a value that is MessagePack already: exactly one value, without
-/// extension types, not nested too deeply.
+/// The canonical bytes of a value that is already MessagePack.
+///
+/// # Errors
+/// Unless it is exactly one value, without extension types, nested at most [`MAX_DEPTH`] levels deep.
 pub fn canonical(msgpack: &[u8]) -> Result<Vec<u8>, EncodeError> {
-    let no_value = |error: &dyn Display| EncodeError(format!("no MessagePack: {error}"));
+    let no_value = |error: &dyn Display| EncodeError(format!("not valid MessagePack: {error}"));
     let mut rest = msgpack;
-    // The same limit as everywhere; rmpv counts levels in another way.
+    // Checks the depth like everywhere else, because rmpv counts levels in another way.
     let mut whole = split_value(&mut rest).map_err(|error| no_value(&error))?;
     if !rest.is_empty() {
         return Err(EncodeError("bytes follow the value".into()));
@@ -65,7 +73,7 @@ fn has_extension(value: &rmpv::Value) -> bool {
     }
 }
 
-/// Takes the first value of MessagePack off the front.
+/// Splits the first value of MessagePack off the front.
 pub(crate) fn split_value<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], EncodeError> {
     let start = *bytes;
     let mut reader = rmp_serde::Deserializer::new(&mut *bytes);
@@ -75,7 +83,7 @@ pub(crate) fn split_value<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], EncodeEr
     Ok(&start[..start.len() - bytes.len()])
 }
 
-/// Writes a value behind what is there.
+/// Appends the canonical bytes of a value.
 pub(crate) fn append<T: Serialize + ?Sized>(
     bytes: &mut Vec<u8>,
     value: &T,
@@ -87,7 +95,7 @@ struct Encoder<'a> {
     bytes: &'a mut Vec<u8>,
 }
 
-/// Writing into a `Vec` fails only where memory ends, and that aborts.
+/// Writing into a `Vec` cannot fail: the process aborts when it is out of memory.
 macro_rules! put {
     ($call:expr) => {{
         let _ = $call;
@@ -210,7 +218,7 @@ impl ser::Serializer for &mut Encoder<'_> {
     }
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeError> {
-        // As rmp-serde has it.
+        // As rmp-serde expects it.
         self.array(0)
     }
 

@@ -1,66 +1,76 @@
-//! What went wrong inside a model, on all participants alike.
+//! Faults: what goes wrong inside models, on all participants alike.
 
 use std::any::Any;
 
 use crate::id::{ModelId, ViewId};
 use crate::time::Time;
 
-/// Something went wrong in a turn. All participants have the same faults at the same positions.
+/// Something that went wrong in a turn. All participants have the same faults at the same positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Session time of the turn.
     pub time: Time,
     /// Sequence number of the newest event.
     pub seq: u64,
-    /// In which model, if it was in one.
+    /// The model in which it happened, if it was in a model.
     pub model: Option<ModelId>,
-    /// In which handler, as `model-id.handler`.
+    /// The handler in which it happened, as `model-id.handler`.
     pub handler: String,
-    /// Who sent the event that led to it.
+    /// The view that sent the event which led to it.
     pub sender: Option<ViewId>,
     /// What happened.
     pub kind: FaultKind,
 }
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// What happened in a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// A handler panicked, with this message. The turn that it belonged to was undone.
-    #[error("panicked: {0}")]
+    /// A handler panicked, with this message. Its turn was undone.
     Panicked(String),
-    /// A handler of a model in another language says that it failed. The turn that it belonged to
-    /// was undone.
-    #[error("failed: {0}")]
+    /// A handler of a model in another language failed, with this message. Its turn was undone.
     Failed(String),
-    /// A turn that failed could not be undone: what it had changed by then stays. A client gives up
-    /// such a state and loads the session anew.
-    #[error("the turn cannot be undone: {0}")]
+    /// A failed turn could not be undone: what it had changed stays. A client discards such a state and
+    /// loads the session again.
     NotUndone(String),
-    /// The payload of an event is not what the handler takes; the handler was not called.
-    #[error("the payload does not fit: {0}")]
+    /// The payload of an event is not what the handler takes. The handler was not called.
     Payload(String),
-    /// What is neither a handler of the model nor a plain method item was subscribed or scheduled.
-    #[error("not a handler of the model: {0}")]
+    /// A model subscribed or scheduled something that is not one of its handlers.
     UnknownHandler(&'static str),
-    /// The same handler subscribed to the same topic twice.
-    #[error("already subscribed to {0}")]
+    /// A model subscribed the same handler to the same topic twice.
     SubscribedTwice(String),
-    /// A topic that only the virtual machine publishes, or that is malformed.
-    #[error("nobody may publish {0}")]
+    /// A model or a view published on a topic that is reserved for the virtual machine.
     ReservedTopic(String),
-    /// Data that cannot be encoded.
-    #[error("cannot be encoded: {0}")]
+    /// A value cannot be encoded.
     Encoding(String),
-    /// Too many turns at one instant; the rest of the instant's future messages was dropped.
-    #[error("{0} future messages at one instant: the rest is dropped")]
+    /// Too many turns at one instant. The rest of the future messages of this instant was dropped.
     TooManyTurns(u64),
-    /// Models sent each other too many events in one turn; the rest was dropped.
-    #[error("{0} events in one turn: the rest is dropped")]
+    /// Models sent each other too many events in one turn. The rest was dropped.
     TooManyEvents(u64),
-    /// A join of a view that is here, or an exit of one that is not; ignored.
-    #[error("unpaired join or exit of {0}")]
+    /// A view joined that was in the session, or a view exited that was not. It was ignored.
     Unpaired(ViewId),
+}
+
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Panicked(message) => write!(f, "panicked: {message}"),
+            Self::Failed(message) => write!(f, "failed: {message}"),
+            Self::NotUndone(why) => write!(f, "the turn cannot be undone: {why}"),
+            Self::Payload(why) => write!(f, "the payload does not fit: {why}"),
+            Self::UnknownHandler(name) => write!(f, "not a handler of the model: {name}"),
+            Self::SubscribedTwice(topic) => write!(f, "already subscribed to {topic}"),
+            Self::ReservedTopic(topic) => write!(f, "the topic {topic} is reserved"),
+            Self::Encoding(why) => write!(f, "cannot be encoded: {why}"),
+            Self::TooManyTurns(most) => {
+                write!(f, "more than {most} future messages at one instant: the rest is dropped")
+            }
+            Self::TooManyEvents(most) => {
+                write!(f, "more than {most} events in one turn: the rest is dropped")
+            }
+            Self::Unpaired(view) => write!(f, "unpaired join or exit of {view}"),
+        }
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -73,8 +83,8 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// The message of a panic; a payload that is no text says nothing, so that all participants say
-/// the same.
+/// The message of a panic. Any payload other than text gives the same message, so that all participants
+/// have equal faults.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     if let Some(message) = panic.downcast_ref::<&str>() {
         (*message).to_owned()

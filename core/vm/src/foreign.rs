@@ -1,7 +1,7 @@
-//! Models that are no Rust types: their table of functions is made at run time, as for a model
-//! written in C.
+//! Models in other languages, such as C: their table of functions is made at run time.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -17,9 +17,11 @@ use crate::untyped::UntypedCx;
 
 /// One model of a [`ForeignModel`].
 pub trait ForeignObject: Send {
-    /// Calls a handler, named by its index. Arguments are whatever the sender published; those of
-    /// joins and exits are a [`ViewInfo`](crate::ViewInfo). What it says when it fails must be the
-    /// same for all participants.
+    /// Calls the handler with this index. The argument is what the sender published; for joins and exits it
+    /// is a [`ViewInfo`](crate::ViewInfo).
+    ///
+    /// # Errors
+    /// Why the handler failed. The message must be the same on all participants.
     fn handle(
         &mut self,
         cx: &mut UntypedCx<'_>,
@@ -27,11 +29,17 @@ pub trait ForeignObject: Send {
         argument: &Payload,
     ) -> Result<(), String>;
 
-    /// Answers a query, named by its index; the argument is MessagePack. It must change nothing.
+    /// Answers the query with this index. The argument is MessagePack. A query must change nothing.
+    ///
+    /// # Errors
+    /// Why the query failed.
     fn query(&self, query: u16, argument: &[u8]) -> Result<Payload, String>;
 
-    /// The whole state as one value of MessagePack. With a map in it a sync test can name what
+    /// The whole state as one value of MessagePack. If it is a map, a sync test can name the field that
     /// differs.
+    ///
+    /// # Errors
+    /// Why the state cannot be saved.
     fn save(&self) -> Result<Vec<u8>, String>;
 }
 
@@ -39,14 +47,15 @@ pub trait ForeignObject: Send {
 pub type ForeignInit =
     dyn Fn(&mut UntypedCx<'_>, &[u8]) -> Result<Box<dyn ForeignObject>, String> + Send + Sync;
 
-/// Makes a model from what [`ForeignObject::save`] gave.
+/// Makes a model from the bytes that [`ForeignObject::save`] returned.
 pub type ForeignLoad = dyn Fn(&[u8]) -> Result<Box<dyn ForeignObject>, String> + Send + Sync;
 
-/// A type of models that is made at run time.
+/// A type of models in another language.
 pub struct ForeignModel {
-    /// Names the model in snapshots; unique within an app, and never changed.
+    /// Names the model in snapshots. It must be unique within an app, and never change.
     pub id: String,
-    /// Changes with the model's behaviour: another version never mixes with this one.
+    /// Must change when the model behaves differently. Clients with different versions are never in one
+    /// session.
     pub version: u32,
     /// Names of the handlers.
     pub handlers: Vec<String>,
@@ -58,13 +67,25 @@ pub struct ForeignModel {
     pub load: Box<ForeignLoad>,
 }
 
+impl fmt::Debug for ForeignModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, version, handlers, queries, .. } = self;
+        f.debug_struct("ForeignModel")
+            .field("id", id)
+            .field("version", version)
+            .field("handlers", handlers)
+            .field("queries", queries)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A foreign model in the arena.
 struct Foreign {
     queries: Arc<[String]>,
     object: Box<dyn ForeignObject>,
 }
 
-/// The table that the virtual machine knows this model by.
+/// The table of functions for this type of models.
 pub(crate) fn definition(model: ForeignModel) -> Definition {
     let ForeignModel { id, version, handlers, queries, init, load } = model;
     let names: Arc<[String]> = queries.clone().into();
@@ -128,8 +149,7 @@ impl Object for Foreign {
         let saved = catch_unwind(AssertUnwindSafe(|| self.object.save()));
         let saved = saved.map_err(|panic| panic_message(&*panic)).flatten();
         let saved = saved.map_err(EncodeError::new)?;
-        // What comes from elsewhere is checked and made canonical: it must not break the frame of
-        // the snapshot around it.
+        // Checked and made canonical, because bytes from elsewhere must not break the snapshot around them.
         bytes.extend(encode::canonical(&saved)?);
         Ok(())
     }

@@ -1,42 +1,44 @@
-//! What has come since a checkpoint, to play it once more without a turn that failed: so turns that do
-//! not fail pay next to nothing for being undoable. And what has come since a state that is believed to
-//! be right, to find out whether this client's still is.
+//! The inputs since two earlier states.
+//!
+//! - Since the *checkpoint*: to undo a failed turn, the virtual machine restores the checkpoint and replays
+//!   the inputs without that turn. So a turn that does not fail costs next to nothing.
+//! - Since the *belief*, the newest state that all participants agree on: to find out where the state of this
+//!   client went wrong, if it did.
 
 use std::sync::Arc;
 
+use crate::external::{External, Input};
 use crate::limits::{MAX_HISTORY_BYTES, MAX_HISTORY_TURNS};
-use crate::recording::Input;
 use crate::time::Time;
-use crate::vm::External;
 
-/// A snapshot, its position, and what came after it.
+/// A snapshot, its sequence number, and the inputs after it.
 pub(crate) type SinceBelief<'a> = (Arc<[u8]>, u64, &'a [Input]);
 
-/// States, and all that came after them.
+/// Two earlier states, and the inputs after them.
 pub(crate) struct History {
-    /// A snapshot.
+    /// The snapshot by which turns are undone.
     pub(crate) checkpoint: Arc<[u8]>,
-    /// How many future messages had been run at the instant of the checkpoint.
+    /// Number of future messages that had been run at the instant of the checkpoint.
     pub(crate) instant_turns: u64,
-    /// How many turns there were since the checkpoint.
+    /// Number of turns since the checkpoint.
     pub(crate) turns: u64,
-    /// Those that were undone; in the order of their numbers.
+    /// The turns since the checkpoint that were undone, in ascending order.
     pub(crate) undone: Vec<u64>,
-    /// The newest state that is believed to be right. None when too much has come since.
+    /// The snapshot of the belief. `None` if too much has come since.
     base: Option<Arc<[u8]>>,
-    /// Sequence number of what came before the first of the inputs.
+    /// Sequence number before the first input.
     from: u64,
-    /// All since the state that is believed, or since the checkpoint if there is none.
+    /// The inputs since the belief, or since the checkpoint without one.
     pub(crate) inputs: Vec<Input>,
-    /// Where those begin that came after the checkpoint.
+    /// Index of the first input after the checkpoint.
     fresh: usize,
     bytes: usize,
-    /// Turns between the state that is believed and the checkpoint.
+    /// Number of turns between the belief and the checkpoint.
     turns_before: u64,
 }
 
 impl History {
-    /// After a state that is believed.
+    /// Starts at a state that is both checkpoint and belief.
     pub(crate) fn new(snapshot: Arc<[u8]>, seq: u64) -> Self {
         Self {
             checkpoint: snapshot.clone(),
@@ -52,7 +54,7 @@ impl History {
         }
     }
 
-    /// Begins the turn of an external event.
+    /// Records an external event, which is one turn.
     pub(crate) fn record(&mut self, time: Time, external: &External<'_>) {
         let input = Input::new(time, external);
         self.bytes += input.bytes();
@@ -60,13 +62,13 @@ impl History {
         self.turns += 1;
     }
 
-    /// Whether a new checkpoint costs less than keeping all this, and playing it again.
+    /// Whether a new checkpoint costs less than to store these inputs and replay them.
     pub(crate) fn is_long(&self) -> bool {
         self.bytes >= MAX_HISTORY_BYTES || self.turns + self.turns_before >= MAX_HISTORY_TURNS
     }
 
-    /// Turns from here on are undone by this snapshot of the present state. It is the state of this
-    /// client and not therefore right.
+    /// Makes this snapshot of the present state the checkpoint. It does not become the belief, because only
+    /// this client vouches for it.
     pub(crate) fn checkpoint(&mut self, snapshot: Arc<[u8]>, instant_turns: u64) {
         self.checkpoint = snapshot;
         self.instant_turns = instant_turns;
@@ -80,19 +82,19 @@ impl History {
         }
     }
 
-    /// From now on the state at this position is the one that is believed: what led to it is not needed
-    /// any more. Nothing changes if what came since is not all there.
+    /// Makes the state at this position the belief, and forgets the inputs that led to it. Nothing changes
+    /// if inputs since then are missing.
     pub(crate) fn believe(&mut self, seq: u64, snapshot: Arc<[u8]>) {
         let before = usize::try_from(seq.wrapping_sub(self.from)).unwrap_or(usize::MAX);
         if before <= self.fresh {
             self.base = Some(snapshot);
-            // As many as there can have been; the next checkpoint counts anew.
+            // An estimate. The next checkpoint counts again.
             self.turns_before = 0;
             self.forget(before);
         }
     }
 
-    /// The first of the inputs are not needed any more.
+    /// Forgets the first inputs.
     fn forget(&mut self, number: usize) {
         let forgotten: usize = self.inputs.drain(..number).map(|input| input.bytes()).sum();
         self.bytes -= forgotten;
@@ -100,14 +102,14 @@ impl History {
         self.from += number as u64;
     }
 
-    /// The state that is believed, its position, and what came after it up to a position.
+    /// The belief, its sequence number, and the inputs after it up to another sequence number.
     pub(crate) fn since_belief(&self, until: u64) -> Option<SinceBelief<'_>> {
         let base = self.base.clone()?;
         let number = usize::try_from(until.checked_sub(self.from)?).ok()?;
         Some((base, self.from, self.inputs.get(..number)?))
     }
 
-    /// What came after the checkpoint.
+    /// The inputs after the checkpoint.
     pub(crate) fn fresh(&self) -> &[Input] {
         &self.inputs[self.fresh..]
     }

@@ -1,19 +1,19 @@
-//! Names of models, and the scopes of events.
+//! Ids and handles of models, and the scopes of events.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-pub use teatime_base::{InvalidId, SessionId, StateHash, ViewId};
+pub use teatime_base::{InvalidIdError, SessionId, StateHash, ViewId};
 
-/// Names a model within a session. The root model is 1; ids are never reused.
+/// Id of a model within a session. The root model has 1. Ids are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ModelId(pub u64);
 
 impl ModelId {
-    /// The root model's.
+    /// Id of the root model.
     pub const ROOT: Self = Self(1);
 }
 
@@ -29,20 +29,20 @@ impl fmt::Debug for ModelId {
     }
 }
 
-/// A [`ModelId`] that knows the type of its model. It may be kept in models and sent in events;
-/// the model that it names may have been destroyed in the meantime.
+/// A [`ModelId`] with the type of its model. Models may hold handles and send them in events. The model may
+/// have been destroyed meanwhile.
 pub struct Handle<M> {
     id: ModelId,
     model: PhantomData<fn() -> M>,
 }
 
 impl<M> Handle<M> {
-    /// The handle of the model with this id; it answers nothing if that is of another type.
+    /// The handle of the model with this id. If the model is of another type, the handle finds nothing.
     pub const fn new(id: ModelId) -> Self {
         Self { id, model: PhantomData }
     }
 
-    /// Its id.
+    /// Id of the model.
     pub const fn id(self) -> ModelId {
         self.id
     }
@@ -100,7 +100,7 @@ impl<'de, M> Deserialize<'de> for Handle<M> {
     }
 }
 
-/// A scope of events. Anything that names something can be one.
+/// The scope of an event: text, or an id of a session, view or model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(pub(crate) String);
 

@@ -1,34 +1,34 @@
-//! Every limit of the virtual machine, with its reason. They are part of the model's semantics:
-//! all participants must have the same.
+//! The limits of the virtual machine, with their reasons. All participants must have the same limits, because
+//! they decide what models compute.
 
-/// Deepest nesting of a payload or a model's state that is read: what comes from outside must not
-/// exhaust the stack of a phone's secondary thread (512 KiB).
+/// Deepest nesting of a payload or a state, in levels. Input from outside must not exhaust the stack of a
+/// secondary thread on a phone (512 KiB).
 pub const MAX_DEPTH: usize = 64;
 
-/// Most turns at one instant. A handler that schedules itself without delay would otherwise never
-/// let time pass; what is left then is dropped, and reported.
+/// Most turns at one instant. Otherwise a handler that schedules itself without delay would never let time
+/// pass. The rest of the instant is dropped, and reported as a fault.
 pub const MAX_TURNS_PER_INSTANT: u64 = 1_000_000;
 
-/// Most events that models may send each other in consequence of one call of a handler. Two handlers that answer
-/// each other would otherwise never end; what is left then is dropped, and reported.
+/// Most events that models may send each other in one turn. Otherwise two handlers that answer each other would
+/// never end. The rest of the events is dropped, and reported as a fault.
 pub const MAX_EVENTS_PER_TURN: u64 = 1_000_000;
 
-/// Most faults that are kept until somebody takes them: a handler that fails at every tick must not
-/// fill the memory.
+/// Most faults that are stored until the driver takes them. A handler that fails at each tick must not fill the
+/// memory.
 pub const MAX_FAULTS: usize = 1_000;
 
-/// After so many bytes of external events since the last checkpoint a new one is made: what is kept to undo
-/// turns stays small.
+/// Bytes of external events after which a new checkpoint is made. It bounds the memory that undoing turns
+/// takes.
 pub const MAX_HISTORY_BYTES: usize = 16 * 1024 * 1024;
 
-/// After so many turns since the last checkpoint a new one is made, so that undoing one takes a second at
-/// most. The checkpoint costs a hundredth of them even where there are 100,000 models.
+/// Turns after which a new checkpoint is made, so that undoing one takes at most a second. Even with 100,000
+/// models a checkpoint costs a hundredth of these turns.
 pub const MAX_HISTORY_TURNS: u64 = 1 << 24;
 
-/// Ids of models stay below this. The table of models takes an eighth of a byte for every id ever
-/// given out, so that a forged snapshot cannot ask for more than half a GiB.
+/// Ids of models stay below this. The table of models takes an eighth of a byte for each id ever used, so a
+/// forged snapshot can make it at most half a GiB large.
 pub const MAX_MODEL_ID: u64 = 1 << 32;
 
-/// Most bytes that a root model may persist: the board, the list, the document as text. It travels with every snapshot,
-/// and a joiner gets it in addition; what is larger belongs into blobs, whose handles may stand in it.
+/// Most bytes that a root model may persist: a board, a list, a document as text. The data travels with each
+/// snapshot, and to each joiner. Larger content belongs in blobs, whose handles the data may contain.
 pub const MAX_PERSISTED: usize = 1024 * 1024;

@@ -1,8 +1,8 @@
 //! Float functions that give the same bits on every platform.
 //!
-//! IEEE 754 fixes + − × ÷ and √, and Rust keeps to it. All other functions of `std` come from the
-//! platform's mathematical library, and these differ: use the ones here instead. They are those of
-//! the `libm` crate, a port of musl's, which is plain arithmetic.
+//! IEEE 754 defines + − × ÷ and √ exactly, and Rust follows it. All other functions of `std` come from the
+//! mathematical library of the platform, and these differ: models must use the functions here. They come from
+//! the `libm` crate, a port of musl's library in plain arithmetic.
 
 /// The sine of an angle in radians.
 pub fn sin(x: f64) -> f64 {

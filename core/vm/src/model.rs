@@ -1,4 +1,4 @@
-//! What a model is to the virtual machine.
+//! The traits of models: what the virtual machine needs of them.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -12,24 +12,25 @@ use crate::cx::Cx;
 use crate::encode::{self, EncodeError};
 use crate::fault::panic_message;
 use crate::id::{Handle, ModelId, ViewId};
-use crate::payload::{Data, Payload, PayloadError};
+use crate::payload::{Payload, PayloadError, Value};
 use crate::presence::ViewInfo;
 use crate::state::State;
 
-/// The state of a model: what `#[model]` derives from a struct.
+/// The state of a model. `#[model]` implements it for a struct.
 pub trait ModelState: Serialize + DeserializeOwned + Send + 'static {
-    /// Names the model in snapshots; unique within an app, and never changed.
+    /// Names the model in snapshots. It must be unique within an app, and never change.
     const ID: &'static str;
-    /// Changes with the model's behaviour: another version never mixes with this one.
+    /// Must change when the model behaves differently. Clients with different versions are never in one
+    /// session.
     const VERSION: u32;
     /// Names and types of the fields.
     const FIELDS: &'static [(&'static str, &'static str)];
 }
 
-/// A model: what `#[handlers]` makes of an `impl` block.
+/// A model. `#[handlers]` implements it from an `impl` block.
 pub trait Model: ModelState + Sized {
-    /// What a new model is given.
-    type Options: Data;
+    /// What `init` takes to make a new model.
+    type Options: Value;
 
     /// Makes a new model.
     fn init(cx: &mut Cx<'_, Self>, options: &Self::Options) -> Self;
@@ -39,14 +40,20 @@ pub trait Model: ModelState + Sized {
     fn queries() -> &'static [MethodInfo];
     /// The index of the handler whose fn item has this type.
     fn handler_index(method: TypeId) -> Option<u16>;
-    /// Calls a handler.
+    /// Calls the handler with this index.
+    ///
+    /// # Errors
+    /// If the payload is not what the handler takes. The handler was then not called.
     fn dispatch(
         &mut self,
         cx: &mut Cx<'_, Self>,
         handler: u16,
         payload: &Payload,
     ) -> Result<(), PayloadError>;
-    /// Answers a query; the argument is MessagePack.
+    /// Answers the query with this name. The argument is MessagePack.
+    ///
+    /// # Errors
+    /// [`QueryError`].
     fn query(&self, name: &str, argument: &[u8]) -> Result<Payload, QueryError>;
     /// Called after a restore.
     fn restored(&mut self);
@@ -55,26 +62,26 @@ pub trait Model: ModelState + Sized {
 /// A handler or a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodInfo {
-    /// Its name.
+    /// Name of the method.
     pub name: Cow<'static, str>,
-    /// The type of its argument, as it is written.
+    /// Type of its argument, as written in the source.
     pub argument: Cow<'static, str>,
-    /// Which form of a join or an exit it takes.
+    /// The form in which it takes a join or an exit.
     pub kind: ArgumentKind,
 }
 
-/// Which form of a join or an exit a handler takes; this follows from the type of its argument.
+/// The form in which a handler takes a join or an exit. It follows from the type of its argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArgumentKind {
-    /// `ViewId`: called once for each.
+    /// `ViewId`: called once for each view.
     ViewId,
-    /// `ViewInfo`: called once for each.
+    /// `ViewInfo`: called once for each view.
     ViewInfo,
-    /// `Vec<ViewId>`: called once for all of a batch.
+    /// `Vec<ViewId>`: called once for all views of a batch.
     ViewIds,
-    /// `Vec<ViewInfo>`: called once for all of a batch.
+    /// `Vec<ViewInfo>`: called once for all views of a batch.
     ViewInfos,
-    /// Any other type or none: called once for each, without argument.
+    /// Any other type, or no argument: called once for each view, without argument.
     Other,
 }
 
@@ -92,29 +99,32 @@ impl ArgumentKind {
     }
 }
 
-/// A method of a model with the shape of a handler. `Shape` tells how it takes its argument and is
-/// always inferred.
+/// A method of a model with the shape of a handler. `Shape` says how it takes its argument; the compiler always
+/// infers it.
 pub trait Handler<M, Shape>: Copy + 'static {
-    /// What the handler is called with.
-    type Argument: Data;
+    /// The argument of the handler.
+    type Argument: Value;
 }
 
 /// The shape of a handler without argument.
+#[derive(Debug)]
 pub struct NoArgument;
 /// The shape of a handler that takes its argument by value.
+#[derive(Debug)]
 pub struct ByValue<A>(PhantomData<A>);
 /// The shape of a handler that takes its argument by reference.
+#[derive(Debug)]
 pub struct ByReference<A>(PhantomData<A>);
 
 impl<M, F: Fn(&mut M, &mut Cx<'_, M>) + Copy + 'static> Handler<M, NoArgument> for F {
     type Argument = ();
 }
 
-impl<M, A: Data, F: Fn(&mut M, &mut Cx<'_, M>, A) + Copy + 'static> Handler<M, ByValue<A>> for F {
+impl<M, A: Value, F: Fn(&mut M, &mut Cx<'_, M>, A) + Copy + 'static> Handler<M, ByValue<A>> for F {
     type Argument = A;
 }
 
-impl<M, A: Data, F: Fn(&mut M, &mut Cx<'_, M>, &A) + Copy + 'static> Handler<M, ByReference<A>>
+impl<M, A: Value, F: Fn(&mut M, &mut Cx<'_, M>, &A) + Copy + 'static> Handler<M, ByReference<A>>
     for F
 {
     type Argument = A;
@@ -124,32 +134,32 @@ impl<M, A: Data, F: Fn(&mut M, &mut Cx<'_, M>, &A) + Copy + 'static> Handler<M, 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// There is no such model (any more).
-    #[error("there is no model {0}")]
+    /// The model does not exist: it never did, or was destroyed.
+    #[error("model {0} does not exist")]
     UnknownModel(ModelId),
     /// The model has no query of this name.
-    #[error("there is no query {0:?}")]
+    #[error("the model has no query {0:?}")]
     UnknownQuery(String),
     /// The argument is not what the query takes.
-    #[error("the argument of the query: {0}")]
+    #[error("invalid argument of the query: {0}")]
     Argument(#[from] PayloadError),
     /// The query panicked.
     #[error("the query panicked: {0}")]
     Panicked(String),
-    /// The query of a model in another language says that it failed.
+    /// The query of a model in another language failed, with this message.
     #[error("the query failed: {0}")]
     Failed(String),
 }
 
-/// How a handler ended if it did not end well.
+/// Why a handler failed.
 pub(crate) enum HandlerError {
     Payload(PayloadError),
     Panicked(String),
     Failed(String),
 }
 
-/// A model in the arena. The virtual machine reaches models only through this, so they may as well
-/// come with a table of methods that was made at run time.
+/// A model in the arena. The virtual machine reaches models only through this trait, so it does not matter
+/// whether they are Rust types.
 pub(crate) trait Object: Send {
     fn call(
         &mut self,

@@ -1,4 +1,4 @@
-//! Maps and sets that keep the order in which their entries came.
+//! Maps and sets in insertion order.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,8 +7,8 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// FNV-1a (Fowler, Noll, Vo). The order of an [`IndexMap`] does not depend on its hasher, so this
-/// need not be the same everywhere; but it is, and it takes no randomness from the system.
+/// FNV-1a (Fowler, Noll, Vo). It is the same on all platforms and takes no random numbers from the system. The
+/// order of an [`IndexMap`] does not depend on its hasher anyway.
 #[derive(Clone)]
 struct Fnv(u64);
 
@@ -30,9 +30,11 @@ impl Hasher for Fnv {
     }
 }
 
-/// A map that iterates in the order in which its keys were first inserted. Inserting a key that is
-/// there replaces its value and keeps its place; a key that was removed and comes again comes last.
-/// Removing takes time in proportion to the entries behind.
+/// A map that iterates in the order in which its keys were first inserted.
+///
+/// - Inserting an existing key replaces its value; the key stays at its place.
+/// - A key that was removed and is inserted again comes last.
+/// - Removing an entry takes time proportional to the number of entries behind it.
 #[derive(Clone)]
 pub struct OrderedMap<K, V>(IndexMap<K, V, BuildHasherDefault<Fnv>>);
 
@@ -42,17 +44,17 @@ impl<K: Hash + Eq, V> OrderedMap<K, V> {
         Self::default()
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> u64 {
         self.0.len() as u64
     }
 
-    /// Whether there are none.
+    /// Whether the map has no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Inserts, and returns the value that was there before.
+    /// Inserts an entry. Returns the value that the key had before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.0.insert(key, value)
     }
@@ -73,12 +75,12 @@ impl<K: Hash + Eq, V> OrderedMap<K, V> {
         self.0.get_mut(key)
     }
 
-    /// The value of a key, made by `make` if it is not there.
+    /// The value of a key. If the key is missing, `make` makes its value.
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         self.0.entry(key).or_insert_with(make)
     }
 
-    /// Whether a key is there.
+    /// Whether the map has this key.
     pub fn contains_key<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -86,7 +88,7 @@ impl<K: Hash + Eq, V> OrderedMap<K, V> {
         self.0.contains_key(key)
     }
 
-    /// Removes an entry and returns its value; the others keep their order.
+    /// Removes an entry and returns its value. The other entries stay in order.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -94,12 +96,12 @@ impl<K: Hash + Eq, V> OrderedMap<K, V> {
         self.0.shift_remove(key)
     }
 
-    /// Removes all for which `keep` is false.
+    /// Removes all entries for which `keep` returns false.
     pub fn retain(&mut self, keep: impl FnMut(&K, &mut V) -> bool) {
         self.0.retain(keep);
     }
 
-    /// Removes everything.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -131,7 +133,7 @@ impl<K, V> Default for OrderedMap<K, V> {
     }
 }
 
-/// Equal if they have the same entries in the same order.
+/// Two maps are equal if they have the same entries in the same order.
 impl<K: Hash + Eq, V: PartialEq> PartialEq for OrderedMap<K, V> {
     fn eq(&self, other: &Self) -> bool {
         self.0.iter().eq(other.0.iter())
@@ -166,8 +168,8 @@ impl<'de, K: Deserialize<'de> + Hash + Eq, V: Deserialize<'de>> Deserialize<'de>
     }
 }
 
-/// A set that iterates in the order in which its values were first inserted. A value that was
-/// removed and comes again comes last.
+/// A set that iterates in the order in which its values were first inserted. A value that was removed and is
+/// inserted again comes last.
 #[derive(Clone)]
 pub struct OrderedSet<T>(OrderedMap<T, ()>);
 
@@ -177,22 +179,22 @@ impl<T: Hash + Eq> OrderedSet<T> {
         Self::default()
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub fn len(&self) -> u64 {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether the set has no values.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Inserts; true if the value was not there.
+    /// Inserts a value. Returns true if the set did not have it.
     pub fn insert(&mut self, value: T) -> bool {
         self.0.insert(value, ()).is_none()
     }
 
-    /// Whether a value is there.
+    /// Whether the set has this value.
     pub fn contains<Q: Hash + Eq + ?Sized>(&self, value: &Q) -> bool
     where
         T: Borrow<Q>,
@@ -200,7 +202,7 @@ impl<T: Hash + Eq> OrderedSet<T> {
         self.0.contains_key(value)
     }
 
-    /// Removes a value; true if it was there. The others keep their order.
+    /// Removes a value. Returns true if the set had it. The other values stay in order.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, value: &Q) -> bool
     where
         T: Borrow<Q>,
@@ -208,7 +210,7 @@ impl<T: Hash + Eq> OrderedSet<T> {
         self.0.remove(value).is_some()
     }
 
-    /// Removes everything.
+    /// Removes all values.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -225,7 +227,7 @@ impl<T> Default for OrderedSet<T> {
     }
 }
 
-/// Equal if they have the same values in the same order.
+/// Two sets are equal if they have the same values in the same order.
 impl<T: Hash + Eq> PartialEq for OrderedSet<T> {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
@@ -270,14 +272,15 @@ mod tests {
         veteran.insert("c".into(), 2);
         veteran.insert("a".into(), 3);
         assert_eq!(veteran.keys().collect::<Vec<_>>(), ["d", "c", "b", "a"]);
-        let bytes = crate::encode::to_bytes(&veteran).expect("it is plain data");
-        let restored: OrderedMap<String, i32> = rmp_serde::from_slice(&bytes).expect("as written");
+        let bytes = crate::encode::to_bytes(&veteran).expect("the map can be encoded");
+        let restored: OrderedMap<String, i32> =
+            rmp_serde::from_slice(&bytes).expect("the bytes are a map");
         assert_eq!(restored, veteran);
         assert_eq!(crate::encode::to_bytes(&restored), Ok(bytes));
     }
 
     #[test]
-    fn order_counts_in_a_comparison() {
+    fn sets_in_different_order_are_not_equal() {
         let set = |values: [u8; 2]| values.into_iter().collect::<OrderedSet<_>>();
         assert_eq!(set([1, 2]), set([1, 2]));
         assert_ne!(set([1, 2]), set([2, 1]));

@@ -1,4 +1,4 @@
-//! What events and future messages carry.
+//! Payloads: the values that events and future messages carry.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -9,29 +9,32 @@ use serde::de::DeserializeOwned;
 
 use crate::encode;
 
-/// Data that an event, a future message or a query can carry: an owned serde value.
-pub trait Data: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
+/// A value that an event or a future message can carry, or that a handler takes: an owned serde value. Every
+/// type with these bounds implements it.
+pub trait Value: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
 
-impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for T {}
+impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Value for T {}
 
-/// A payload that does not fit.
+/// Why a payload cannot be read as some type, or cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PayloadError(String);
 
-/// What an event carries. Within a process it stays the value it is and is shared, not copied;
-/// where another type is wanted, or another process or language, it goes through MessagePack.
+/// The value that an event carries.
+///
+/// Within a process the value is shared, not encoded. It is encoded as MessagePack only for a receiver that
+/// wants another type, or lives in another process or language.
 #[derive(Clone)]
 pub struct Payload(Repr);
 
 #[derive(Clone)]
 enum Repr {
     Unit,
-    Value(Arc<dyn Value>),
+    Value(Arc<dyn Erased>),
     Encoded(Arc<[u8]>),
 }
 
-trait Value: Any + Send + Sync {
+trait Erased: Any + Send + Sync {
     fn encode(&self) -> Result<Vec<u8>, PayloadError>;
     fn to_json(&self) -> Result<serde_json::Value, PayloadError>;
     fn append_named(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError>;
@@ -39,7 +42,7 @@ trait Value: Any + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
-impl<T: Serialize + Send + Sync + 'static> Value for T {
+impl<T: Serialize + Send + Sync + 'static> Erased for T {
     fn encode(&self) -> Result<Vec<u8>, PayloadError> {
         encode::to_bytes(self).map_err(wrong)
     }
@@ -65,11 +68,11 @@ fn wrong(error: impl fmt::Display) -> PayloadError {
     PayloadError(error.to_string())
 }
 
-/// MessagePack of nothing.
+/// Nil in MessagePack.
 const NIL: [u8; 1] = [0xc0];
 
 impl Payload {
-    /// No data.
+    /// The payload without a value.
     pub const UNIT: Self = Self(Repr::Unit);
 
     #[inline]
@@ -85,12 +88,15 @@ impl Payload {
         Self(Repr::Value(Arc::new(value)))
     }
 
-    /// Carries what is MessagePack already; whether it is, shows when it is read.
+    /// Carries MessagePack. It is checked when it is read.
     pub fn from_msgpack(bytes: &[u8]) -> Self {
         if bytes == NIL { Self::UNIT } else { Self(Repr::Encoded(bytes.into())) }
     }
 
     /// The value as a `T`.
+    ///
+    /// # Errors
+    /// If the value is not a `T`.
     pub fn get<T: DeserializeOwned + Clone + 'static>(&self) -> Result<T, PayloadError> {
         match self.value::<T>() {
             Some(value) => Ok(value.clone()),
@@ -98,7 +104,10 @@ impl Payload {
         }
     }
 
-    /// Runs something with the value as a `T`, without copying it where it is one.
+    /// Runs a closure with the value as a `T`. It is not copied if it already is a `T`.
+    ///
+    /// # Errors
+    /// If the value is not a `T`.
     pub fn with<T: DeserializeOwned + 'static, R>(
         &self,
         run: impl FnOnce(&T) -> R,
@@ -121,7 +130,10 @@ impl Payload {
         decode(&self.to_msgpack()?)
     }
 
-    /// The value as MessagePack.
+    /// The value as canonical MessagePack, or the MessagePack that it was made from.
+    ///
+    /// # Errors
+    /// If the value cannot be encoded.
     pub fn to_msgpack(&self) -> Result<Arc<[u8]>, PayloadError> {
         match &self.0 {
             Repr::Unit => Ok(Arc::new(NIL)),
@@ -130,7 +142,10 @@ impl Payload {
         }
     }
 
-    /// The value as JSON; byte strings become arrays of numbers.
+    /// The value as JSON. Byte strings become arrays of numbers.
+    ///
+    /// # Errors
+    /// If the value cannot be encoded.
     pub fn to_json(&self) -> Result<serde_json::Value, PayloadError> {
         match &self.0 {
             Repr::Unit => Ok(serde_json::Value::Null),
@@ -139,9 +154,13 @@ impl Payload {
         }
     }
 
-    /// Writes the value as MessagePack for those who do not know its type, behind what is there:
-    /// structs are maps with names, unless it was encoded already. Models must not see this form:
-    /// it would differ before and after a snapshot.
+    /// Appends the value as MessagePack for receivers that do not know its type: structs are maps with names,
+    /// unless the value was encoded before.
+    ///
+    /// Models must not see this form, because it would differ before and after a snapshot.
+    ///
+    /// # Errors
+    /// If the value cannot be encoded.
     pub fn append_named(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError> {
         match &self.0 {
             Repr::Unit => bytes.extend(NIL),
@@ -151,7 +170,10 @@ impl Payload {
         Ok(())
     }
 
-    /// Writes the value as JSON text behind what is there, as [`to_json`](Self::to_json) gives it.
+    /// Appends the value as JSON text, with the same content as [`to_json`](Self::to_json).
+    ///
+    /// # Errors
+    /// If the value cannot be encoded. Nothing is appended then.
     pub fn append_json(&self, bytes: &mut Vec<u8>) -> Result<(), PayloadError> {
         match &self.0 {
             Repr::Unit => bytes.extend(b"null"),
@@ -170,7 +192,7 @@ impl Payload {
     }
 }
 
-/// Hands a whole value of MessagePack to a serializer of another format.
+/// Converts a whole value of MessagePack into another format.
 fn transcode<S: serde::Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, PayloadError> {
     let mut rest = bytes;
     let mut reader = rmp_serde::Deserializer::new(&mut rest);

@@ -1,10 +1,9 @@
-//! Data of the root model that outlives the version of the app: what the next version of the app
-//! begins its session with.
+//! Data of the root model that outlives a version of the app: the next version starts its session with it.
 //!
-//! The state of a session belongs to one version of the models. What shall live on is *persisted*: the root
-//! model hands over a value of a type of its own, whose layout has a version. A later version of the app
-//! declares a later type, and how it is made of the one before; so there is a chain of types, checked by the
-//! compiler, from the newest back to the first:
+//! The state of a session belongs to one version of the models. To carry data to the next version, the root
+//! model *persists* it: a value of a type of its own, whose layout has a version. A later version of the app
+//! declares a new type, and how to make it from the type before. So there is a chain of types from the newest
+//! back to the first, checked by the compiler:
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -51,31 +50,38 @@
 //!
 //!     fn migrate(old: SavedV2) -> Result<Self, String> {
 //!         if old.title.is_empty() {
-//!             return Err("there is no title".into());
+//!             return Err("the title is empty".into());
 //!         }
 //!         Ok(Self { titles: vec![old.title], stars: old.stars })
 //!     }
 //! }
 //!
-//! // Migrations are plain functions, and can be tested without a session.
+//! // Migrations are plain functions. They can be tested without a session.
 //! let first = persisted::write(&SavedV1 { title: "tea".into() })?;
 //! let third: SavedV3 = persisted::read(&first)?;
 //! assert_eq!(third, SavedV3 { titles: vec!["tea".into()], stars: 0 });
 //!
 //! let untitled = persisted::write(&SavedV1 { title: String::new() })?;
-//! let error = persisted::read::<SavedV3>(&untitled).expect_err("it has no title");
-//! assert_eq!(error.to_string(), "what was persisted cannot be migrated from version 2 to version 3: there is no title");
+//! let error = persisted::read::<SavedV3>(&untitled).expect_err("an empty title cannot be migrated");
+//! assert_eq!(
+//!     error.to_string(),
+//!     "the persisted data cannot be migrated from version 2 to version 3: the title is empty"
+//! );
 //!
 //! let newer = persisted::write(&third)?;
-//! assert_eq!(persisted::read::<SavedV2>(&newer), Err(MigrationError::Newer { found: 3, known: 2 }));
+//! let error = persisted::read::<SavedV2>(&newer).expect_err("version 2 cannot read version 3");
+//! assert_eq!(error, MigrationError::Newer { found: 3, known: 2 });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The app says which type is its own, `App::builder::<Board>("org.example.board").version(3).persists::<SavedV3>()`; the
-//! root model calls [`Cx::persist`](crate::Cx::persist) whenever there is something new to be kept, and asks for what
-//! there was in its `init` by [`Cx::persisted`](crate::Cx::persisted).
+//! 1. The app declares its type:
+//!    `App::builder::<Board>("org.example.board").version(3).persists::<SavedV3>()`.
+//! 2. The root model calls [`Cx::persist`](crate::Cx::persist) whenever its data has changed.
+//! 3. In `init` the root model asks by [`Cx::persisted`](crate::Cx::persisted) for the data of the version
+//!    before.
 
 use std::any::TypeId;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -88,23 +94,26 @@ use crate::fault::panic_message;
 use crate::limits::MAX_PERSISTED;
 use crate::payload;
 
-/// What a root model persists, in one version of its layout.
+/// The data that a root model persists, in one version of its layout.
 ///
-/// Change [`VERSION`](Self::VERSION) with the layout, and keep the type of the layout before as
-/// [`Previous`](Self::Previous) as long as somebody may have data of it.
+/// When the layout changes, make a new type with a higher [`VERSION`](Self::VERSION), and name the old type as
+/// its [`Previous`](Self::Previous). Old types must stay in the program as long as users may have data in
+/// their layout.
 pub trait Persisted: Serialize + DeserializeOwned + 'static {
-    /// The version of this layout, more than that of the one before: 1 or more.
+    /// Version of this layout: at least 1, and higher than the version of the layout before.
     const VERSION: u32;
 
-    /// The layout before, [`NoPrevious`] if this is the first.
+    /// The layout before. [`NoPrevious`] if this is the first.
     type Previous: Persisted;
 
-    /// Makes this of the layout before, or says why that is not possible: the same from the same on every
-    /// participant, as for all that models compute.
+    /// Makes this layout from the layout before. Like a handler it must compute the same on all participants.
+    ///
+    /// # Errors
+    /// Why that is not possible.
     fn migrate(old: Self::Previous) -> Result<Self, String>;
 }
 
-/// What is before the first layout: nothing.
+/// The layout before the first: it has no values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoPrevious {}
 
@@ -117,118 +126,128 @@ impl Persisted for NoPrevious {
     }
 }
 
-/// What was persisted, encoded.
+/// Persisted data, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersistedData {
-    /// The version of its layout.
+    /// Version of its layout.
     pub version: u32,
-    /// Canonical MessagePack.
+    /// The data as canonical MessagePack.
     pub bytes: Arc<[u8]>,
 }
 
-/// Why a model could not persist something. What was persisted before stays.
+/// Why a model could not persist data. The data persisted before stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PersistError {
-    /// Another model than the root model.
+    /// Another model than the root model tried to persist.
     #[error("only the root model may persist data")]
     NotRoot,
-    /// Not of the type that the app has declared.
-    #[error("this is not what the app has declared that it persists")]
+    /// The data is not of the type that the app has declared.
+    #[error("this is not the type that the app has declared to persist")]
     NotDeclared,
-    /// More than may be persisted.
-    #[error("{size} bytes cannot be persisted, {most} at most")]
+    /// The data is too large.
+    #[error("{size} bytes cannot be persisted, at most {most}")]
     TooLarge {
-        /// Bytes of it when encoded.
+        /// Size of the encoded data in bytes.
         size: usize,
-        /// Bytes allowed.
+        /// Allowed size in bytes.
         most: usize,
     },
-    /// It cannot be encoded, or what is encoded cannot be read again.
-    #[error("this cannot be persisted: {0}")]
+    /// The data cannot be encoded, or the encoded data cannot be read again.
+    #[error("this value cannot be persisted: {0}")]
     Encoding(String),
 }
 
-/// Why a session cannot begin with what was persisted, which stays as it is.
+/// Why a session cannot start with the persisted data. The data stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationError {
-    /// A newer version of the app has persisted it.
+    /// A newer version of the app has persisted the data.
     #[error(
-        "what was persisted has version {found}, and this version of the app knows {known} at most"
+        "the persisted data has version {found}, and this version of the app reads at most {known}"
     )]
     Newer {
-        /// The version of its layout.
+        /// Version of the layout of the data.
         found: u32,
-        /// The newest one that is known.
+        /// The newest version that this app reads.
         known: u32,
     },
-    /// There is no way from its version.
+    /// No migration starts at the version of the data.
     #[error(
-        "what was persisted has version {found}, from which no migration leads to version {known}"
+        "the persisted data has version {found}, from which no migration leads to version {known}"
     )]
     Unknown {
-        /// The version of its layout.
+        /// Version of the layout of the data.
         found: u32,
-        /// The one that is wanted.
+        /// The version that this app wants.
         known: u32,
     },
-    /// It is not what its version says.
-    #[error("what was persisted as version {version} is damaged: {why}")]
+    /// The data is not valid in the layout of its version.
+    #[error("the persisted data of version {version} is damaged: {why}")]
     Damaged {
-        /// The version of its layout, 0 if that cannot be told.
+        /// Version of the layout of the data. 0 if that is unknown.
         version: u32,
         /// What is wrong.
         why: String,
     },
-    /// A migration has failed, or panicked.
-    #[error("what was persisted cannot be migrated from version {from} to version {to}: {why}")]
+    /// A migration failed or panicked.
+    #[error("the persisted data cannot be migrated from version {from} to version {to}: {why}")]
     Failed {
-        /// From which version of the layout.
+        /// The version of the layout that it starts from.
         from: u32,
-        /// To which.
+        /// The version of the layout that it leads to.
         to: u32,
-        /// What it says.
+        /// Why it failed.
         why: String,
     },
 }
 
-/// Migrates bytes of some version to the next one that is known.
+/// Migrates MessagePack from one version of the layout to the next.
 pub type ForeignMigration = dyn Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync;
 
-/// What an app persists whose root model is no Rust type.
+/// What an app persists whose root model is in another language.
 pub struct ForeignPersistence {
-    /// The version of its layout, 1 or more.
+    /// Version of the layout, at least 1.
     pub version: u32,
-    /// From which versions it can be migrated, in ascending order: each leads to the next one in the list, the last to
-    /// `version`. MessagePack goes in and comes out.
+    /// The older versions that can be migrated, in ascending order. Each migration leads to the next version
+    /// in the list, the last one to `version`.
     pub migrations: Vec<(u32, Box<ForeignMigration>)>,
 }
 
-/// Makes what was persisted of what was persisted in some version.
+impl fmt::Debug for ForeignPersistence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from: Vec<_> = self.migrations.iter().map(|(from, _)| from).collect();
+        f.debug_struct("ForeignPersistence")
+            .field("version", &self.version)
+            .field("migrates_from", &from)
+            .finish()
+    }
+}
+
+/// Migrates data to the version of the app.
 type Migrate = dyn Fn(&PersistedData) -> Result<PersistedData, MigrationError> + Send + Sync;
 
-/// What an app persists, as the virtual machine knows it.
+/// What an app persists, as the virtual machine sees it.
 pub(crate) struct Persistence {
     pub(crate) version: u32,
-    /// The Rust type, if it is one.
+    /// The Rust type. `None` if the root model is in another language.
     pub(crate) type_id: Option<TypeId>,
     pub(crate) migrate: Box<Migrate>,
 }
 
-/// What is persisted when a root model persists this.
+/// Encodes data as [`Cx::persist`](crate::Cx::persist) does.
 ///
 /// # Errors
 /// [`PersistError::TooLarge`], [`PersistError::Encoding`].
 pub fn write<T: Persisted>(saved: &T) -> Result<PersistedData, PersistError> {
     let bytes = encode::to_bytes(saved).map_err(|error| not_encoded(&error))?;
     let data = sized(T::VERSION, bytes)?;
-    // Now it can still be told to whoever has written the type; later it would be lost.
+    // Checked now, when the author of the type can still see the error. Later the data would be lost.
     payload::decode::<T>(&data.bytes).map_err(|error| not_encoded(&error))?;
     Ok(data)
 }
 
-/// The same for what is MessagePack already.
+/// Encodes data that is already MessagePack.
 pub(crate) fn write_encoded(version: u32, msgpack: &[u8]) -> Result<PersistedData, PersistError> {
     sized(version, encode::canonical(msgpack).map_err(|error| not_encoded(&error))?)
 }
@@ -244,10 +263,10 @@ fn not_encoded(error: &impl ToString) -> PersistError {
     PersistError::Encoding(error.to_string())
 }
 
-/// What was persisted, in the layout of `T`: migrated step by step if it was persisted in an older one.
+/// Reads persisted data in the layout of `T`. Data in an older layout is migrated step by step.
 ///
 /// # Errors
-/// Why that is not possible. A migration that panics is caught.
+/// Why the data cannot be migrated. A migration that panics is caught.
 pub fn read<T: Persisted>(data: &PersistedData) -> Result<T, MigrationError> {
     if data.version > T::VERSION {
         return Err(MigrationError::Newer { found: data.version, known: T::VERSION });
@@ -280,7 +299,7 @@ fn migrated<T>(
 }
 
 impl Persistence {
-    /// Of a Rust type.
+    /// For a Rust type.
     pub(crate) fn of<T: Persisted>() -> Result<Self, AppError> {
         check::<T>()?;
         Ok(Self {
@@ -295,7 +314,7 @@ impl Persistence {
         })
     }
 
-    /// Of no Rust type.
+    /// For a root model in another language.
     pub(crate) fn foreign(foreign: ForeignPersistence) -> Result<Self, AppError> {
         let ForeignPersistence { version, migrations } = foreign;
         let mut newest = NoPrevious::VERSION;
@@ -337,7 +356,7 @@ fn migrate_foreign(
     Ok(data)
 }
 
-/// Whether versions descend from the newest type to the first.
+/// Checks that versions descend from the newest type to the first.
 fn check<T: Persisted>() -> Result<(), AppError> {
     if TypeId::of::<T>() == TypeId::of::<NoPrevious>() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Who is in the session.
+//! Joins and exits: which views are in the session.
 
 use std::sync::Arc;
 
@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::id::ViewId;
 use crate::payload::{self, PayloadError};
 
-/// A view has joined. Scope: the session id. A handler with a [`ViewId`] or [`ViewInfo`] is called
-/// for each, one with a `Vec` of either once for all that came together, after the single ones.
-/// Only models hear it.
+/// A view has joined. The scope is the session id.
+///
+/// A handler that takes a [`ViewId`] or a [`ViewInfo`] is called once for each view. A handler that takes
+/// a `Vec` of either is called once for all views that came together, after the single calls. Only models
+/// receive this event.
 pub const VIEW_JOIN: &str = "view-join";
-/// A view has exited; like [`VIEW_JOIN`]. Exits of one batch come before its joins.
+/// A view has exited; like [`VIEW_JOIN`]. The exits of one batch come before its joins.
 pub const VIEW_EXIT: &str = "view-exit";
 /// Another name of [`VIEW_JOIN`].
 pub const USER_ENTER: &str = "user-enter";
@@ -22,36 +24,16 @@ pub const USER_EXIT: &str = "user-exit";
 /// A view that has joined or exited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewInfo {
-    /// Its id.
+    /// Id of the view.
     pub view_id: ViewId,
-    /// What it brought along, as MessagePack.
-    #[serde(with = "bytes")]
+    /// The data that the view supplied when it joined, as MessagePack.
+    #[serde(with = "crate::optional_bytes")]
     pub view_data: Option<Arc<[u8]>>,
 }
 
 impl ViewInfo {
-    /// What the view brought along, if it did, as a `T`.
+    /// The data of the view as a `T`, if it supplied any.
     pub fn data<T: DeserializeOwned>(&self) -> Option<Result<T, PayloadError>> {
         self.view_data.as_ref().map(|data| payload::decode(data))
-    }
-}
-
-mod bytes {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        data: &Option<Arc<[u8]>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        data.as_deref().map(serde_bytes::Bytes::new).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Arc<[u8]>>, D::Error> {
-        let data = Option::<serde_bytes::ByteBuf>::deserialize(deserializer)?;
-        Ok(data.map(|data| data.into_vec().into()))
     }
 }

@@ -1,12 +1,12 @@
-//! The random stream that all participants share.
+//! Random numbers that are equal on all participants.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::id::SessionId;
 
-/// ChaCha (Bernstein) with eight rounds, keyed by BLAKE3's key derivation from the session id. Its
-/// position is part of the state of the session.
+/// ChaCha (Bernstein) with eight rounds. Its key is derived from the session id by BLAKE3. Its position is part
+/// of the state.
 pub(crate) struct Random(ChaCha8Rng);
 
 impl Random {
@@ -21,7 +21,7 @@ impl Random {
         random
     }
 
-    /// The position in words of 32 bits; 2⁶⁴ of them last for 10⁴ years of 50 million a second.
+    /// The position in words of 32 bits. 2⁶⁴ words last 10,000 years at 50 million words a second.
     pub(crate) fn position(&self) -> u64 {
         u64::try_from(self.0.get_word_pos()).unwrap_or(u64::MAX)
     }
@@ -36,13 +36,13 @@ impl Random {
         (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// A number below `limit`, each equally likely (Lemire, "Fast random integer generation in an
-    /// interval", 2019); 0 for a limit of 0.
+    /// A number below `limit`, uniformly distributed (Lemire, "Fast random integer generation in an
+    /// interval", 2019). 0 for a limit of 0.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         if limit == 0 {
             return 0;
         }
-        // Of the 2⁶⁴ draws this many would favour small results.
+        // This many of the 2⁶⁴ draws would favour small results.
         let excess = limit.wrapping_neg() % limit;
         loop {
             let product = u128::from(self.next_u64()) * u128::from(limit);

@@ -1,8 +1,9 @@
 //! The whole state as bytes and back.
 //!
-//! A snapshot is one canonical MessagePack array; [`write`] gives its elements in order. Models
-//! write their structs as arrays of fields, so that a snapshot is small; the names of the fields
-//! come from the declaration of the models, whose hash stands in front.
+//! A snapshot is one canonical MessagePack array. [`write`] shows its elements in order.
+//!
+//! The state of a model is an array of fields without their names, so that a snapshot is small. The names come
+//! from the declaration of the models, whose hash is at the front of the snapshot.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::wheel::{Due, Wheel};
 /// Changes with the layout of snapshots.
 pub(crate) const FORMAT: u32 = 1;
 
-/// In front of every snapshot.
+/// First element of each snapshot.
 const MAGIC: &str = "teatime snapshot";
 
 /// Elements of the outermost array, in order.
@@ -45,23 +46,23 @@ pub(crate) const PARTS: [&str; 13] = [
     "end",
 ];
 
-/// What the root model has persisted, in the last part.
+/// The name of the persisted data, which is in the last part.
 pub(crate) const PERSISTED: &str = "persisted";
 
 /// The name of the part that holds the models.
 pub(crate) const MODELS: &str = "models";
 
-/// Why bytes are no snapshot of this app, or a state cannot be written as one.
+/// Why bytes are not a valid snapshot of this app, or a state cannot be saved as one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {why}")]
 pub struct SnapshotError {
-    /// Where: a part of the snapshot, or a model and its field.
+    /// The place: a part of the snapshot, or a model and its field.
     pub place: String,
-    /// What is wrong there.
+    /// What is wrong at that place.
     pub why: String,
 }
 
-/// What is wrong in a model's state, and where.
+/// What is wrong in the state of a model, and in which field.
 pub(crate) struct FieldError {
     pub(crate) field: String,
     pub(crate) why: String,
@@ -75,7 +76,7 @@ pub(crate) fn write(state: &State) -> Result<Vec<u8>, SnapshotError> {
     write_as(state, state.session)
 }
 
-/// The state as that of another session: what comes from the identity of a session is its own.
+/// Writes the state as that of another session: see [`Vm::snapshot_for`](crate::Vm::snapshot_for).
 pub(crate) fn write_as(state: &State, session: SessionId) -> Result<Vec<u8>, SnapshotError> {
     let mut bytes = Vec::new();
     let out = &mut bytes;
@@ -121,7 +122,7 @@ pub(crate) fn write_as(state: &State, session: SessionId) -> Result<Vec<u8>, Sna
         let due = (time, id, model, method, every, handle);
         put(out, "future messages", &(due, Bytes::new(&payload)))?;
     }
-    // Most models persist nothing: nothing stands here then.
+    // Empty for apps that persist nothing, as most do.
     array(out, usize::from(state.persisted.is_some()));
     if let Some(PersistedData { version, bytes }) = &state.persisted {
         put(out, PERSISTED, &(version, Bytes::new(bytes)))?;
@@ -150,8 +151,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn array(&mut self, place: &str) -> Result<u32, SnapshotError> {
-        rmp::decode::read_array_len(&mut self.rest)
-            .map_err(|_| wrong(place, "no list where one should be"))
+        rmp::decode::read_array_len(&mut self.rest).map_err(|_| wrong(place, "expected an array"))
     }
 
     fn next<T: DeserializeOwned>(&mut self, place: &str) -> Result<T, SnapshotError> {
@@ -164,14 +164,15 @@ impl Reader<'_> {
 pub(crate) fn read(app: &App, snapshot: &[u8]) -> Result<State, SnapshotError> {
     let mut reader = Reader { rest: snapshot };
     if reader.array("head")? as usize != PARTS.len() {
-        return Err(wrong("head", "not the parts of a snapshot"));
+        return Err(wrong("head", format!("expected an array of {} parts", PARTS.len())));
     }
     let (magic, format): (String, u32) = reader.next("head")?;
     if (magic.as_str(), format) != (MAGIC, FORMAT) {
-        return Err(wrong("head", format!("{magic:?} {format} instead of {MAGIC:?} {FORMAT}")));
+        let found = format!("expected {MAGIC:?} {FORMAT}, found {magic:?} {format}");
+        return Err(wrong("head", found));
     }
     if reader.next::<ByteArray<32>>("version")?.into_array() != app.version_hash() {
-        return Err(wrong("version", "it was made by another version of the app's models"));
+        return Err(wrong("version", "another version of the app's models has made it"));
     }
     let session: SessionId = reader.next("session")?;
     let mut state = State::new(app.clone(), session);
@@ -184,7 +185,7 @@ pub(crate) fn read(app: &App, snapshot: &[u8]) -> Result<State, SnapshotError> {
     read_models(&mut reader, &mut state)?;
     for (name, id) in names {
         if state.arena.get(id).is_none() || state.names.insert(name, id).is_some() {
-            return Err(wrong("names", "a name without its model, or twice"));
+            return Err(wrong("names", "a name appears twice, or its model does not exist"));
         }
     }
     read_subscriptions(&mut reader, &mut state)?;
@@ -209,7 +210,7 @@ fn read_views(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapshot
     for (view, data) in views {
         let data = data.map(|data| Arc::from(data.into_vec()));
         if state.views.insert(view, data).is_some() {
-            return Err(wrong("views", format!("{view} is there twice")));
+            return Err(wrong("views", format!("{view} appears twice")));
         }
     }
     Ok(())
@@ -220,7 +221,7 @@ fn read_models(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsho
     let mut newest = 0;
     for _ in 0..reader.array("models")? {
         if reader.array("models")? != 3 {
-            return Err(wrong("models", "not the parts of a model"));
+            return Err(wrong("models", "expected an array of 3 parts"));
         }
         let id: ModelId = reader.next("models")?;
         let at: u16 = reader.next("models")?;
@@ -229,7 +230,7 @@ fn read_models(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsho
         }
         newest = id.0;
         let Some(definition) = definitions.0.definitions.get(usize::from(at)) else {
-            return Err(wrong("models", format!("{id} is of no type of the app")));
+            return Err(wrong("models", format!("the app does not declare the type of {id}")));
         };
         let object = (definition.read)(&mut reader.rest).map_err(|FieldError { field, why }| {
             wrong(&format!("model {id} ({}), field {field}", definition.id), why)
@@ -247,7 +248,7 @@ fn read_persisted(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snap
     match (reader.array("end")?, state.app.persists()) {
         (0, _) => return Ok(()),
         (1, Some(declared)) => {
-            // By hand, for it takes far less code.
+            // Without serde, because that takes far less code.
             let rest = &mut reader.rest;
             let parts = rmp::decode::read_array_len(rest).ok();
             let version: Option<u32> = rmp::decode::read_int(rest).ok();
@@ -263,7 +264,7 @@ fn read_persisted(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snap
         }
         _ => {}
     }
-    Err(wrong(PERSISTED, "it is not what the app persists"))
+    Err(wrong(PERSISTED, "the app does not persist data of this version"))
 }
 
 fn check_method(state: &State, model: ModelId, method: u16) -> bool {
@@ -279,12 +280,16 @@ fn read_subscriptions(reader: &mut Reader<'_>, state: &mut State) -> Result<(), 
             reader.next(PLACE)?;
         let in_order = order > newest && order < state.next_subscription;
         if !in_order || !check_method(state, model, method) {
-            return Err(wrong(PLACE, format!("that of {model} to {scope}/{event} is impossible")));
+            return Err(wrong(
+                PLACE,
+                format!("invalid subscription of {model} to {scope}/{event}"),
+            ));
         }
         newest = order;
         let subscription = Subscription { order, model, method };
         let topic = state.topics.subscribe(&scope, &event, subscription);
-        let topic = topic.ok_or_else(|| wrong(PLACE, format!("twice to {scope}/{event}")))?;
+        let topic = topic
+            .ok_or_else(|| wrong(PLACE, format!("duplicate subscription to {scope}/{event}")))?;
         if let Some(slot) = state.arena.get_mut(model) {
             slot.topics.push(topic);
         }
@@ -301,7 +306,7 @@ fn read_futures(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsh
         let (time, id, model, method, every, handle) = due;
         let in_order = (time, id) > newest && id < state.next_future && handle <= id;
         if !in_order || !check_method(state, model, method) {
-            return Err(wrong(PLACE, format!("that to {model} at {time} µs is impossible")));
+            return Err(wrong(PLACE, format!("invalid message to {model} at {time} µs")));
         }
         newest = (time, id);
         let payload = Payload::from_msgpack(&payload);
@@ -313,7 +318,7 @@ fn read_futures(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsh
     Ok(())
 }
 
-/// Reads a model's state.
+/// Reads the state of a model.
 pub(crate) fn read_state<M: ModelState>(bytes: &mut &[u8]) -> Result<M, FieldError> {
     let start = *bytes;
     let mut reader = rmp_serde::Deserializer::new(&mut *bytes);
@@ -327,8 +332,7 @@ pub(crate) fn read_state<M: ModelState>(bytes: &mut &[u8]) -> Result<M, FieldErr
     }
 }
 
-/// In which field of a model the reader has stopped after so many bytes, such as `history[3][1]`:
-/// the state is an array of fields.
+/// The field of a model, such as `history[3][1]`, in which a reader stopped after `stopped` bytes.
 fn locate(fields: &[(&str, &str)], start: &[u8], stopped: usize) -> String {
     let mut path = String::new();
     let mut value = start;
@@ -342,8 +346,8 @@ fn locate(fields: &[(&str, &str)], start: &[u8], stopped: usize) -> String {
     if path.is_empty() { "?".to_owned() } else { path }
 }
 
-/// The element of the array or map at the front of `value` in which so many bytes of `start` end;
-/// `value` and what is returned reach to the end of `start`.
+/// The element, of the array or map at the front of `value`, in which the first `end` bytes of `start` end.
+/// `value` and the element that is returned reach to the end of `start`.
 fn element_at<'a>(start: &'a [u8], value: &'a [u8], end: usize) -> Option<(usize, &'a [u8])> {
     let mut rest = value;
     let (count, parts) = match rmp::decode::read_array_len(&mut rest) {
@@ -373,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_field_in_which_the_reader_stopped_is_named() {
+    fn an_error_names_the_field_in_which_the_reader_stopped() {
         let fields = [("a", "u8"), ("b", "Vec<(u8, u8)>"), ("c", "u8")];
         let bytes = encode::to_bytes(&(1u8, [(1u8, 2u8), (3, 4)], 5u8)).expect("numbers");
         let expected =

@@ -17,7 +17,7 @@ use crate::time::Time;
 use crate::topics::{Subscription, TopicId, Topics};
 use crate::wheel::{Due, Wheel};
 
-/// Everything that all participants have alike, and a few things that are only theirs.
+/// The state that all participants share, and a few fields that are local to this client.
 pub(crate) struct State {
     pub(crate) app: App,
     pub(crate) session: SessionId,
@@ -32,20 +32,20 @@ pub(crate) struct State {
     pub(crate) random: Random,
     pub(crate) names: OrderedMap<String, ModelId>,
     pub(crate) views: OrderedMap<ViewId, Option<Arc<[u8]>>>,
-    /// What the root model has persisted last, in this session or in the one that it has it from.
+    /// The persisted data: what the root model has persisted last, or what the session started with.
     pub(crate) persisted: Option<PersistedData>,
-    /// What its `init` is to begin with; there is none afterwards.
+    /// The persisted data that `init` of the root model may ask for. `None` afterwards.
     pub(crate) inherited: Option<PersistedData>,
-    /// Events that models have published in this turn; empty between turns.
+    /// Events that models have published in this turn. Empty between turns.
     queue: VecDeque<Queued>,
     pub(crate) sender: Option<ViewId>,
-    /// A handler has failed in this turn.
+    /// Whether a handler has failed in this turn.
     pub(crate) failed: bool,
-    /// A handler is running.
+    /// Whether a handler is running.
     pub(crate) executing: bool,
-    /// For this client's views; not part of the state.
+    /// For the views of this client. Not part of the shared state.
     pub(crate) published: Vec<Published>,
-    /// Not part of the state.
+    /// Not part of the shared state.
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -54,14 +54,14 @@ struct Queued {
     payload: Payload,
 }
 
-/// An event that a model has published and a view of this client wants.
+/// An event that a model has published on a topic which this client [watches](crate::Vm::watch).
 #[derive(Debug, Clone)]
 pub struct Published {
     /// Scope of the topic.
     pub scope: Arc<str>,
     /// Event of the topic.
     pub event: Arc<str>,
-    /// What was published.
+    /// The payload.
     pub payload: Payload,
 }
 
@@ -92,12 +92,13 @@ impl State {
         }
     }
 
-    /// Lets one future message that is due by `until` pass without calling anybody.
+    /// Skips one future message that is due by `until`: its turn passes without a call. Returns false if none
+    /// is due.
     pub(crate) fn skip_future(&mut self, until: Time) -> bool {
         self.pass_future::<false>(until)
     }
 
-    /// Runs one future message that is due by `until`, with all that follows from it.
+    /// Runs the turn of one future message that is due by `until`. Returns false if none is due.
     #[inline]
     pub(crate) fn run_future(&mut self, until: Time) -> bool {
         self.pass_future::<true>(until)
@@ -130,7 +131,7 @@ impl State {
         true
     }
 
-    /// Calls a handler of a model, if it is there and not running.
+    /// Calls a handler of a model, unless the model does not exist or one of its handlers is running.
     #[inline]
     pub(crate) fn call(&mut self, model: ModelId, method: u16, payload: &Payload) {
         if let Some(object) = self.arena.get_mut(model).and_then(|slot| slot.object.take()) {
@@ -150,7 +151,7 @@ impl State {
         }
     }
 
-    /// Returns a model to its place, unless it was destroyed meanwhile.
+    /// Puts a model back into its slot, unless it was destroyed meanwhile.
     #[inline]
     pub(crate) fn put_back(&mut self, model: ModelId, object: Box<dyn Object>) {
         if let Some(slot) = self.arena.get_mut(model) {
@@ -160,7 +161,7 @@ impl State {
 
     #[cold]
     fn handler_failed(&mut self, model: ModelId, method: u16, error: HandlerError) {
-        // The payload was no turn of the handler yet.
+        // A payload that does not fit has changed nothing: the handler was not called.
         self.failed |= !matches!(error, HandlerError::Payload(_));
         let kind = match error {
             HandlerError::Payload(error) => FaultKind::Payload(error.to_string()),
@@ -192,8 +193,8 @@ impl State {
         });
     }
 
-    /// Publishes to models and to this client's views. Models get it when the running handler has
-    /// returned.
+    /// Publishes to models and to the views of this client. Models receive the event when the running handler
+    /// has returned.
     pub(crate) fn publish(&mut self, scope: &str, event: &str, payload: Payload) {
         let topics = self.topics.of_event(scope, event);
         if topics.iter().all(Option::is_none) {
@@ -209,8 +210,8 @@ impl State {
             };
             self.published.push(Published { scope, event, payload: payload.clone() });
         }
-        // Only what models listen to now counts: other topics may be in the table or not,
-        // depending on this client's views.
+        // Only topics with subscriptions of models, because which others are in the table depends on the
+        // views of this client.
         let topics = topics
             .map(|topic| topic.filter(|topic| !self.topics.get(*topic).subscriptions.is_empty()));
         if topics.iter().any(Option::is_some) {
@@ -218,7 +219,7 @@ impl State {
         }
     }
 
-    /// Delivers what models have published, first in first out, until nothing is left.
+    /// Delivers what models have published, first in, first out, until the queue is empty.
     #[inline]
     pub(crate) fn run_queue(&mut self) {
         if !self.queue.is_empty() {
@@ -241,7 +242,8 @@ impl State {
         }
     }
 
-    /// Calls those who listened when the event's turn came and still listen when theirs comes.
+    /// Calls the handlers that were subscribed when delivery of the event started, and still are when their
+    /// turn comes.
     fn deliver(&mut self, topic: TopicId, payload: &Payload) {
         let listeners = self.topics.get(topic).subscriptions.clone();
         for one in listeners.iter() {
@@ -262,7 +264,8 @@ impl State {
         Arc::ptr_eq(now, before) || now.contains(one)
     }
 
-    /// Calls those who listen to a topic with what their handler's argument asks for.
+    /// Calls the handlers of a topic with the payload that `payload_for` gives for each. It skips a handler
+    /// for which that is `None`.
     pub(crate) fn deliver_each(
         &mut self,
         scope: &str,
@@ -282,7 +285,7 @@ impl State {
         }
     }
 
-    /// Schedules a call of a model's handler. Returns its id, and where it is.
+    /// Schedules a call of a model's handler. Returns its id, and its index in the wheel.
     #[inline(always)]
     pub(crate) fn schedule(
         &mut self,
@@ -298,7 +301,7 @@ impl State {
         let due = Due { time, id, model, method, every, handle: id };
         match self.arena.get_mut(model) {
             Some(slot) => (id, self.wheel.insert(&mut slot.futures, due, payload)),
-            // It was destroyed in this very turn: nothing will be called.
+            // The model was destroyed in this turn: nothing will be called.
             None => (id, u32::MAX),
         }
     }
@@ -307,12 +310,12 @@ impl State {
     pub(crate) fn create(&mut self, definition: u16, options: &[u8]) -> Result<ModelId, String> {
         let id = ModelId(self.next_model);
         if id.0 + 1 >= MAX_MODEL_ID {
-            return Err("this session has made too many models".into());
+            return Err(format!("the session has made {MAX_MODEL_ID} models, the most it can"));
         }
         self.next_model += 1;
         self.arena.insert(id, definition);
         if id == ModelId::ROOT {
-            // Before its init, so that the models it makes find it.
+            // Before `init`, so that the models it makes can find the root model.
             self.names.insert(ROOT_NAME.to_owned(), id);
         }
         let app = self.app.clone();
@@ -331,7 +334,7 @@ impl State {
         }
     }
 
-    /// Persists something, if the root model says so.
+    /// Persists data of the root model.
     pub(crate) fn persist(
         &mut self,
         me: ModelId,
@@ -341,14 +344,14 @@ impl State {
             return Err(PersistError::NotRoot);
         }
         let data = data(&self.app)?;
-        // What is equal stays where it is, so that whoever compares is through at once.
+        // Equal data stays where it is: comparing the same allocation is fast.
         if self.persisted.as_ref() != Some(&data) {
             self.persisted = Some(data);
         }
         Ok(())
     }
 
-    /// Asks a query of a model, if it is there and none of its handlers runs.
+    /// Asks a query of a model. A model whose handler is running counts as unknown.
     pub(crate) fn query(
         &self,
         model: ModelId,
@@ -359,7 +362,7 @@ impl State {
         slot.ok_or(QueryError::UnknownModel(model))?.query(name, argument)
     }
 
-    /// Tells all models that they have been restored.
+    /// Runs the `restored` hook of all models.
     pub(crate) fn restored(&mut self) {
         let ids: Vec<_> = self.arena.iter().map(|(id, _)| id).collect();
         for id in ids {

@@ -1,9 +1,14 @@
-//! Finds what would make participants differ, before they do.
+//! A test that finds what would make participants differ.
 //!
-//! A [`SyncTest`] plays a session on one virtual machine, and the same on a twin that comes fresh
-//! from a snapshot. After every few inputs it compares the two, byte by byte, and starts a new
-//! twin. State that a snapshot does not hold, an order that a restore changes, a value that comes
-//! from outside the model: all of it makes the two differ, and the error says where.
+//! A [`SyncTest`] plays a session on two virtual machines: a veteran that goes on all the time, and a twin that
+//! was restored from a snapshot of the veteran. After every few inputs it compares the two byte by byte, and
+//! restores a new twin. They differ if
+//!
+//! - a model has state that a snapshot does not contain,
+//! - restoring a snapshot changes an order,
+//! - a handler uses a value from outside the model.
+//!
+//! The error names the place.
 //!
 //! ```
 //! # use teatime_vm::{App, Cx, Duration, ViewId, handlers, model};
@@ -38,15 +43,17 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::encode::{EncodeError, to_bytes};
+use crate::external::External;
 use crate::fault::Fault;
 use crate::id::{SessionId, ViewId};
 use crate::presence::ViewInfo;
 use crate::snapshot::SnapshotError;
 use crate::time::{Duration, Time};
 use crate::tree::Tree;
-use crate::vm::{External, OrderError, Vm, VmError};
+use crate::vm::{OrderError, Vm, VmError};
 
-/// Plays a session twice and compares.
+/// Plays a session on two virtual machines, and compares them.
+#[derive(Debug)]
 pub struct SyncTest {
     app: App,
     vm: Vm,
@@ -56,11 +63,11 @@ pub struct SyncTest {
     allow_faults: bool,
 }
 
-/// How a sync test failed.
+/// Why a sync test failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The two are not equal.
+    /// The two virtual machines differ.
     #[error("{0}")]
     Differs(Box<Difference>),
     /// A handler failed.
@@ -75,25 +82,25 @@ pub enum SyncError {
     /// An argument cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// Inputs came out of order.
+    /// Inputs are out of order.
     #[error(transparent)]
     Order(#[from] OrderError),
 }
 
-/// The first place at which a restored session differs from the one that went on.
+/// The first place at which the restored twin differs from the veteran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Session time at which they were compared.
+    /// Session time of the comparison.
     pub time: Time,
-    /// Sequence number of the newest event then.
+    /// Sequence number of the newest event at that time.
     pub seq: u64,
-    /// Which part of the state: a model by id and type, or something of the virtual machine.
+    /// The part of the state: a model by id and type, or a part of the virtual machine.
     pub place: String,
-    /// Which field of the model, if it is one.
+    /// The field of the model, if the part is a model.
     pub field: Option<String>,
-    /// What the session that went on has there.
+    /// The value of the veteran.
     pub veteran: String,
-    /// What the restored one has there.
+    /// The value of the restored twin.
     pub restored: String,
 }
 
@@ -110,62 +117,80 @@ impl fmt::Display for Difference {
 
 impl SyncTest {
     /// Starts a session of this app.
+    ///
+    /// # Errors
+    /// If the options cannot be encoded, or the session does not start.
     pub fn new(app: &App, options: &impl Serialize) -> Result<Self, SyncError> {
         Self::with_encoded_options(app, &to_bytes(options)?)
     }
 
-    /// The same with options that are MessagePack already.
+    /// Starts a session of this app with options that are MessagePack.
+    ///
+    /// # Errors
+    /// If the session does not start.
     pub fn with_encoded_options(app: &App, options: &[u8]) -> Result<Self, SyncError> {
         let vm = Vm::new(app, SessionId([0x5c; 32]), options)?;
         let twin = Vm::restore(app, &vm.snapshot()?)?;
         Ok(Self { app: app.clone(), vm, twin, every: 1, inputs: 0, allow_faults: false })
     }
 
-    /// Compares after every so many inputs; 1 if not said. A larger distance finds what shows only
-    /// later.
+    /// Sets after how many inputs to compare. The default is 1. A larger number finds differences that take
+    /// several inputs to show.
     #[must_use]
     pub fn every(mut self, inputs: u64) -> Self {
         self.every = inputs.max(1);
         self
     }
 
-    /// Goes on when a handler fails. Otherwise that is an error.
+    /// Goes on when a handler fails. By default that is an error.
     #[must_use]
     pub fn allow_faults(mut self) -> Self {
         self.allow_faults = true;
         self
     }
 
-    /// The session that goes on, to look at.
+    /// The veteran.
     pub fn vm(&self) -> &Vm {
         &self.vm
     }
 
     /// A view joins.
+    ///
+    /// # Errors
+    /// [`SyncError`], here and below.
     pub fn join(&mut self, view: ViewId) -> Result<(), SyncError> {
         let joined = [ViewInfo { view_id: view, view_data: None }];
         self.deliver(&External::Presence { exited: &[], joined: &joined })
     }
 
     /// A view exits.
+    ///
+    /// # Errors
+    /// [`SyncError`].
     pub fn exit(&mut self, view: ViewId) -> Result<(), SyncError> {
         let exited = [ViewInfo { view_id: view, view_data: None }];
         self.deliver(&External::Presence { exited: &exited, joined: &[] })
     }
 
     /// A view sends an event.
+    ///
+    /// # Errors
+    /// [`SyncError`].
     pub fn event(
         &mut self,
         sender: ViewId,
         scope: &str,
         event: &str,
-        data: &impl Serialize,
+        value: &impl Serialize,
     ) -> Result<(), SyncError> {
-        let payload = to_bytes(data)?;
+        let payload = to_bytes(value)?;
         self.deliver(&External::Event { sender, scope, event, payload: &payload })
     }
 
-    /// Anything comes from outside.
+    /// Delivers any input from outside.
+    ///
+    /// # Errors
+    /// [`SyncError`].
     pub fn deliver(&mut self, external: &External<'_>) -> Result<(), SyncError> {
         let (time, seq) = (self.vm.time(), self.vm.seq() + 1);
         self.vm.deliver(time, seq, external)?;
@@ -174,6 +199,9 @@ impl SyncTest {
     }
 
     /// Time passes.
+    ///
+    /// # Errors
+    /// [`SyncError`].
     pub fn pass(&mut self, span: Duration) -> Result<(), SyncError> {
         let to = self.vm.time() + span;
         for vm in [&mut self.vm, &mut self.twin] {
@@ -182,7 +210,10 @@ impl SyncTest {
         self.after_input()
     }
 
-    /// Compares once more.
+    /// Compares a last time.
+    ///
+    /// # Errors
+    /// [`SyncError`].
     pub fn finish(mut self) -> Result<(), SyncError> {
         self.compare()
     }
@@ -211,7 +242,7 @@ impl SyncTest {
     }
 }
 
-/// Where two snapshots differ first, and what both have there.
+/// The first place at which two snapshots differ, and the values of both.
 fn first_difference(app: &App, veteran: &[u8], restored: &[u8]) -> Found {
     let trees = (Tree::of_app(app, veteran), Tree::of_app(app, restored));
     if let (Ok(veteran), Ok(restored)) = trees
@@ -231,5 +262,5 @@ fn first_difference(app: &App, veteran: &[u8], restored: &[u8]) -> Found {
     ("the snapshot".into(), None, "one encoding".into(), "another".into())
 }
 
-/// The place, the field, and what there is.
+/// Place, field, value of the veteran, value of the twin.
 type Found = (String, Option<String>, String, String);

@@ -5,54 +5,67 @@ use std::ops::{Add, Sub};
 
 use serde::{Deserialize, Serialize};
 
-/// A point in the time of a session, in µs since it began. It stands still within a turn, and
-/// while nobody is connected.
+/// A point in the time of a session, in µs since the session began. Session time stands still within a turn,
+/// and while no client is connected.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Time(u64);
 
 /// A span of session time in µs.
+///
+/// This is not [`std::time::Duration`]. Models compute with this type, because it is a whole number of
+/// microseconds, has one encoding, and saturates instead of overflowing. Spans of real time, such as
+/// timeouts of a client, are `std::time::Duration`. Each converts into the other:
+///
+/// ```
+/// use teatime_vm::Duration;
+///
+/// let span = Duration::from_millis(1_500);
+/// assert_eq!(std::time::Duration::from(span), std::time::Duration::from_micros(1_500_000));
+/// assert_eq!(Duration::try_from(std::time::Duration::from_secs_f64(1.5))?, span);
+/// # Ok::<(), teatime_vm::DurationRangeError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Duration(u64);
 
 impl Time {
-    /// When the session began.
+    /// The beginning of the session.
     pub const ZERO: Self = Self(0);
-    /// Later than any session will live: 584,000 years.
+    /// The latest point: 584,000 years after the beginning.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// So many µs after the session began.
+    /// This number of µs after the session began.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// µs since the session began.
+    /// The number of µs since the session began.
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// The span from `earlier` to this; zero if `earlier` is later.
+    /// The span from `earlier` to this point. Zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
     }
 }
 
 impl Duration {
-    /// No time at all.
+    /// No time.
     pub const ZERO: Self = Self(0);
 
-    /// So many µs.
+    /// A span of this number of µs.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// So many ms; the longest span there is if that is more than it.
+    /// A span of this number of ms, at most the longest span.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000))
     }
 
-    /// So many seconds; the longest span there is if that is more than it.
+    /// A span of this number of seconds, at most the longest span.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
     }
@@ -68,7 +81,7 @@ impl Duration {
     }
 }
 
-/// Never beyond [`Time::MAX`].
+/// At most [`Time::MAX`].
 impl Add<Duration> for Time {
     type Output = Self;
 
@@ -77,7 +90,7 @@ impl Add<Duration> for Time {
     }
 }
 
-/// Never before [`Time::ZERO`].
+/// At least [`Time::ZERO`].
 impl Sub<Duration> for Time {
     type Output = Self;
 
@@ -86,12 +99,32 @@ impl Sub<Duration> for Time {
     }
 }
 
-/// Never more than the longest span.
+/// At most the longest span.
 impl Add for Duration {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
+    }
+}
+
+/// A span of real time that is too long for a span of session time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("invalid duration: expected at most {} µs", u64::MAX)]
+pub struct DurationRangeError;
+
+impl From<Duration> for std::time::Duration {
+    fn from(span: Duration) -> Self {
+        Self::from_micros(span.0)
+    }
+}
+
+/// Drops fractions of a µs.
+impl TryFrom<std::time::Duration> for Duration {
+    type Error = DurationRangeError;
+
+    fn try_from(span: std::time::Duration) -> Result<Self, DurationRangeError> {
+        u64::try_from(span.as_micros()).map(Self).map_err(|_| DurationRangeError)
     }
 }
 
@@ -114,5 +147,22 @@ impl fmt::Display for Time {
 impl fmt::Debug for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         show(f, self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_session_time_and_of_real_time_convert_into_each_other() {
+        for micros in [0, 1, 1_500_000, u64::MAX] {
+            let span = Duration::from_micros(micros);
+            assert_eq!(Duration::try_from(std::time::Duration::from(span)), Ok(span));
+        }
+        let fraction = std::time::Duration::from_nanos(1_999);
+        assert_eq!(Duration::try_from(fraction), Ok(Duration::from_micros(1)));
+        let too_long = std::time::Duration::from_micros(u64::MAX) + fraction;
+        assert_eq!(Duration::try_from(too_long), Err(DurationRangeError));
     }
 }

@@ -1,4 +1,4 @@
-//! Who listens to which topic: models, and the views of this client.
+//! The table of topics: which models subscribe to them, and which of them the views of this client watch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use crate::id::ModelId;
 /// Stands for every scope, or for every event.
 pub(crate) const WILDCARD: &str = "*";
 
-/// A topic by its place in the table; differs between participants.
+/// Index of a topic in the table. It differs between participants.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TopicId(u32);
 
 /// A model's subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Subscription {
-    /// Counts all subscriptions of a session.
+    /// Number of this subscription among all subscriptions of the session.
     pub(crate) order: u64,
     pub(crate) model: ModelId,
     pub(crate) method: u16,
@@ -24,9 +24,9 @@ pub(crate) struct Subscription {
 pub(crate) struct Topic {
     pub(crate) scope: Arc<str>,
     pub(crate) event: Arc<str>,
-    /// Shared with whoever is just delivering an event, and copied when it changes meanwhile.
+    /// Shared with a delivery in progress, and copied if it changes meanwhile.
     pub(crate) subscriptions: Arc<Vec<Subscription>>,
-    /// How often this client's views want it.
+    /// How many times the views of this client watch it.
     watched: u32,
 }
 
@@ -35,10 +35,10 @@ pub(crate) struct Topics {
     by_name: BTreeMap<Arc<str>, BTreeMap<Arc<str>, TopicId>>,
     topics: Vec<Topic>,
     free: Vec<TopicId>,
-    /// Topics that may have lost their last listener in this turn.
+    /// Topics that may have lost their last subscription in this turn.
     unused: Vec<TopicId>,
-    /// How many wildcard topics have subscriptions or are watched: mostly none, and then an event
-    /// is looked up once instead of four times.
+    /// Number of subscriptions to wildcard topics, and of times they are watched. If it is zero, as in most
+    /// sessions, an event takes one lookup instead of four.
     wildcards: u32,
 }
 
@@ -73,8 +73,7 @@ impl Topics {
         id
     }
 
-    /// The topics that an event goes to: the generic ones first (`*:*`, `scope:*`, `*:event`), then
-    /// its own.
+    /// The topics that an event belongs to, in the order of delivery: `*:*`, `scope:*`, `*:event`, and its own.
     pub(crate) fn of_event(&self, scope: &str, event: &str) -> [Option<TopicId>; 4] {
         let own = self.find(scope, event);
         if self.wildcards == 0 {
@@ -83,7 +82,7 @@ impl Topics {
         [self.find(WILDCARD, WILDCARD), self.find(scope, WILDCARD), self.find(WILDCARD, event), own]
     }
 
-    /// The topic, or nothing if this handler has subscribed to it already.
+    /// Subscribes a handler to a topic. `None` if it is already subscribed.
     pub(crate) fn subscribe(
         &mut self,
         scope: &str,
@@ -101,7 +100,7 @@ impl Topics {
         Some(id)
     }
 
-    /// Removes a model's subscriptions to a topic: of one handler or of all.
+    /// Removes a model's subscriptions to a topic: those of one handler, or of all if `method` is `None`.
     pub(crate) fn unsubscribe(&mut self, id: TopicId, model: ModelId, method: Option<u16>) {
         let topic = &mut self.topics[id.0 as usize];
         let goes = |one: &Subscription| {
@@ -115,9 +114,10 @@ impl Topics {
         }
     }
 
-    /// Between turns: forgets the topics that nobody listens to any more. Within a turn they stay,
-    /// because events under way name topics by id, and whether a view of this client happens to
-    /// watch one must make no difference.
+    /// Removes unused topics from the table, after a turn.
+    ///
+    /// Within a turn they stay, because queued events name topics by id. Otherwise it would make a difference
+    /// to models whether a view of this client watches a topic.
     #[inline]
     pub(crate) fn end_turn(&mut self) {
         if !self.unused.is_empty() {
@@ -161,7 +161,7 @@ impl Topics {
         }
     }
 
-    /// Watches what another table's views watch.
+    /// Watches the topics that are watched in another table.
     pub(crate) fn watch_as(&mut self, other: &Self) {
         for topic in &other.topics {
             for _ in 0..topic.watched {

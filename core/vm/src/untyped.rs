@@ -1,9 +1,10 @@
-//! The context of a running handler without the type of its model: what [`Cx`](crate::Cx) wraps,
-//! and what models written in another language get.
+//! The context of a handler without the type of its model. [`Cx`](crate::Cx) wraps it, and models in other
+//! languages use it directly.
 
+use std::fmt;
 use std::sync::Arc;
 
-use crate::cx::NameTaken;
+use crate::cx::NameTakenError;
 use crate::fault::FaultKind;
 use crate::id::{ModelId, Scope, SessionId, ViewId};
 use crate::model::QueryError;
@@ -14,10 +15,20 @@ use crate::state::State;
 use crate::time::{Duration, Time};
 use crate::topics::Subscription;
 
-/// What a model can do in its handlers, with handlers named by their index and models by their id.
+/// The context of a running handler, with handlers named by their index and models by their id.
 pub struct UntypedCx<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) me: ModelId,
+}
+
+impl fmt::Debug for UntypedCx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UntypedCx")
+            .field("me", &self.me)
+            .field("time", &self.state.time)
+            .field("sender", &self.state.sender)
+            .finish_non_exhaustive()
+    }
 }
 
 impl UntypedCx<'_> {
@@ -31,28 +42,28 @@ impl UntypedCx<'_> {
         self.me
     }
 
-    /// Identity of the session.
+    /// Id of the session.
     pub fn session_id(&self) -> SessionId {
         self.state.session
     }
 
-    /// Who sent the event of this turn; see [`Cx::sender`](crate::Cx::sender).
+    /// The view that sent the event of this turn; see [`Cx::sender`](crate::Cx::sender).
     pub fn sender(&self) -> Option<ViewId> {
         self.state.sender
     }
 
-    /// How many views there are.
+    /// The number of views in the session.
     pub fn view_count(&self) -> u32 {
         u32::try_from(self.state.views.len()).unwrap_or(u32::MAX)
     }
 
-    /// The views that there are, in the order in which they came.
+    /// The views in the session, in the order in which they joined.
     pub fn views(&self) -> impl Iterator<Item = ViewId> {
         self.state.views.keys().copied()
     }
 
-    /// Calls a handler of this model at every event of a topic; see
-    /// [`Cx::subscribe`](crate::Cx::subscribe). False if there is no such handler.
+    /// Calls a handler of this model at each event of a topic; see
+    /// [`Cx::subscribe`](crate::Cx::subscribe). Returns false if the model has no such handler.
     pub fn subscribe(&mut self, scope: impl Into<Scope>, event: &str, handler: u16) -> bool {
         if !self.has_handler(handler) {
             return false;
@@ -111,8 +122,8 @@ impl UntypedCx<'_> {
         self.state.publish(scope.as_ref(), event, payload);
     }
 
-    /// Schedules a future message to this model: after a span, and then every so often if `every`
-    /// is more than nothing. Returns its id; nothing if there is no such handler.
+    /// Schedules a future message to this model: after the span `after`, then again after each span `every`
+    /// unless that is zero. Returns its id, or `None` if the model has no such handler.
     pub fn future(
         &mut self,
         after: Duration,
@@ -137,8 +148,8 @@ impl UntypedCx<'_> {
         found.map(|at| self.state.wheel.take(&mut slot.futures, at)).is_some()
     }
 
-    /// Cancels all future messages to one handler of this model, repeating ones included. Returns
-    /// how many.
+    /// Cancels all future messages to one handler of this model, repeating ones included. Returns their
+    /// number.
     pub fn cancel_all(&mut self, handler: u16) -> u64 {
         let Some(slot) = self.state.arena.get_mut(self.me) else { return 0 };
         let wheel = &mut self.state.wheel;
@@ -150,8 +161,10 @@ impl UntypedCx<'_> {
         found.len() as u64
     }
 
-    /// Makes a model of the type with this id from its options (MessagePack); its `init` runs at
-    /// once. Says why if that failed, or if the app has no such type.
+    /// Makes a model of the type with this id from its options (MessagePack). Its `init` runs immediately.
+    ///
+    /// # Errors
+    /// Why `init` failed, or that the app has no such type.
     pub fn create(&mut self, model: &str, options: &[u8]) -> Result<ModelId, String> {
         let definitions = &self.state.app.0.definitions;
         let at = definitions.iter().position(|definition| definition.id == model);
@@ -165,7 +178,10 @@ impl UntypedCx<'_> {
         model != ModelId::ROOT && self.state.destroy(model)
     }
 
-    /// Asks a query of another model. One whose handler runs has no answer.
+    /// Asks a query of another model.
+    ///
+    /// # Errors
+    /// [`QueryError`]. A model whose handler is running counts as unknown.
     pub fn query(
         &self,
         model: ModelId,
@@ -175,11 +191,14 @@ impl UntypedCx<'_> {
         self.state.query(model, name, argument)
     }
 
-    /// Makes a model known by a name; see [`Cx::set_well_known`](crate::Cx::set_well_known).
-    pub fn set_well_known(&mut self, name: &str, model: ModelId) -> Result<(), NameTaken> {
+    /// Gives a model a well-known name; see [`Cx::set_well_known`](crate::Cx::set_well_known).
+    ///
+    /// # Errors
+    /// [`NameTakenError`] if another model has the name.
+    pub fn set_well_known(&mut self, name: &str, model: ModelId) -> Result<(), NameTakenError> {
         match self.state.names.get(name) {
             Some(other) if *other != model => {
-                Err(NameTaken { name: name.to_owned(), model: *other })
+                Err(NameTakenError { name: name.to_owned(), model: *other })
             }
             _ => {
                 if self.state.arena.get(model).is_some() {
@@ -190,7 +209,7 @@ impl UntypedCx<'_> {
         }
     }
 
-    /// The model that is known by a name.
+    /// The model with this well-known name.
     pub fn well_known(&self, name: &str) -> Option<ModelId> {
         self.state.names.get(name).copied()
     }
@@ -199,7 +218,7 @@ impl UntypedCx<'_> {
     /// [`Cx::persist`](crate::Cx::persist).
     ///
     /// # Errors
-    /// Why not; then what was persisted before stays.
+    /// Why the data cannot be persisted. The data persisted before then stays.
     pub fn persist(&mut self, msgpack: &[u8]) -> Result<(), PersistError> {
         self.state.persist(self.me, |app| match &app.0.persistence {
             Some(declared) if declared.type_id.is_none() => {
@@ -209,12 +228,12 @@ impl UntypedCx<'_> {
         })
     }
 
-    /// What the version of the app before has persisted, migrated to the layout that this one has declared, as
-    /// MessagePack; see [`Cx::persisted`](crate::Cx::persisted).
+    /// The persisted data as MessagePack, migrated to the layout that this version of the app has declared;
+    /// see [`Cx::persisted`](crate::Cx::persisted).
     ///
     /// # Errors
-    /// [`PersistError::NotDeclared`]: then the session should not begin, for it would begin without what was
-    /// persisted.
+    /// [`PersistError::NotDeclared`]. The session should then not start, because it would start without its
+    /// data.
     pub fn persisted(&self) -> Result<Option<Arc<[u8]>>, PersistError> {
         let declared = self.state.app.0.persistence.as_ref();
         if declared.is_none_or(|declared| declared.type_id.is_some()) {
@@ -224,18 +243,18 @@ impl UntypedCx<'_> {
         Ok(inherited.map(|data| data.bytes.clone()))
     }
 
-    /// 64 random bits, the same for all participants.
+    /// 64 random bits, the same on all participants.
     pub fn random_u64(&mut self) -> u64 {
         self.state.random.next_u64()
     }
 
-    /// A random number in 0..1 with 53 bits, the same for all participants.
+    /// A random number in 0..1 with 53 bits, the same on all participants.
     pub fn random(&mut self) -> f64 {
         self.state.random.next_f64()
     }
 
-    /// A random number below `limit`, each equally likely, the same for all participants; 0 for a
-    /// limit of 0.
+    /// A random number below `limit`, uniformly distributed, the same on all participants. 0 for a limit of
+    /// 0.
     pub fn random_below(&mut self, limit: u64) -> u64 {
         self.state.random.below(limit)
     }
@@ -261,7 +280,7 @@ impl UntypedCx<'_> {
             && self.in_session_scope(scope)
     }
 
-    /// Joins and exits have two names each; this is the one that is published.
+    /// Joins and exits have two names each. This is the name under which they are published.
     fn canonical<'e>(&self, scope: &Scope, event: &'e str) -> &'e str {
         match event {
             USER_ENTER if self.in_session_scope(scope) => VIEW_JOIN,

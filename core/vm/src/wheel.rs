@@ -1,10 +1,12 @@
 //! Future messages in the order in which they are due: a hierarchical timing wheel.
 //!
-//! Eleven levels of 64 slots cover every 64-bit time (Varghese and Lauck, "Hashed and hierarchical
-//! timing wheels"). A message lies on the level of the highest of its time's six-bit digits that
-//! differs from the wheel's own time. Whenever the wheel's time enters a slot of a higher level,
-//! everything in it moves down in order, and that happens before anything new can be put there
-//! directly; so messages of equal time leave in the order in which they came.
+//! Eleven levels of 64 slots cover all 64-bit times (Varghese and Lauck, "Hashed and hierarchical timing
+//! wheels"). Each level stands for one six-bit digit of a time. A message lies on the level of its highest
+//! digit that differs from the wheel's own time.
+//!
+//! When the wheel's time enters a slot of a higher level, all messages of that slot move down in order. That
+//! happens before a new message can go directly to the lower level. So messages of equal time leave in the
+//! order in which they were inserted.
 
 use crate::id::ModelId;
 use crate::payload::Payload;
@@ -16,19 +18,19 @@ const NONE: u32 = u32::MAX;
 /// A future message without its payload.
 #[derive(Clone, Copy)]
 pub(crate) struct Due {
-    /// When it is due, in µs.
+    /// The time at which it is due, in µs.
     pub(crate) time: u64,
-    /// Counts all messages of a session in the order of scheduling.
+    /// Number of this message among all messages of the session, in the order of scheduling.
     pub(crate) id: u64,
     pub(crate) model: ModelId,
     pub(crate) method: u16,
-    /// The span after which it comes again, in µs; 0 if it comes once.
+    /// The span after which it repeats, in µs. 0 if it does not repeat.
     pub(crate) every: u64,
-    /// The id of its first coming, by which it is cancelled.
+    /// The id under which it was first scheduled. Cancelling names it.
     pub(crate) handle: u64,
 }
 
-/// Two doubly linked lists run through the messages: that of a slot, and that of a model.
+/// A message in two doubly linked lists: one of its slot, one of its model.
 struct Node {
     due: Due,
     payload: Payload,
@@ -48,7 +50,7 @@ struct List {
 
 const EMPTY: List = List { first: NONE, last: NONE };
 
-/// Where the list of a model's messages begins; kept with the model.
+/// Head of the list of a model's messages. It is stored with the model.
 #[derive(Clone, Copy)]
 pub(crate) struct OwnFutures(u32);
 
@@ -61,7 +63,7 @@ pub(crate) struct Wheel {
     free: Vec<u32>,
     lists: Box<[List; LEVELS * SLOTS]>,
     occupied: [u64; LEVELS],
-    /// Never later than any message, nor than the session's time.
+    /// Not later than any message, nor than the session's time.
     time: u64,
     len: usize,
 }
@@ -76,8 +78,8 @@ impl Wheel {
         self.len
     }
 
-    /// Adds a message that is due now or later. Returns where it is, for
-    /// [`find`](Self::find) only: that differs between participants.
+    /// Adds a message that is due now or later. Returns its index, a hint for [`find`](Self::find). The index
+    /// differs between participants.
     #[inline(always)]
     pub(crate) fn insert(&mut self, own: &mut OwnFutures, due: Due, payload: Payload) -> u32 {
         debug_assert!(due.time >= self.time, "a message for the past");
@@ -85,8 +87,8 @@ impl Wheel {
             Some(at) => {
                 let node = &mut self.nodes[at as usize];
                 node.due = due;
-                // It was left empty when the message before was taken; most are, and to copy
-                // nothing is faster than to copy an empty payload.
+                // Taking the message before has left the payload empty. Most messages have no payload,
+                // and not copying it is faster.
                 if !payload.is_unit() {
                     node.payload = payload;
                 }
@@ -116,8 +118,8 @@ impl Wheel {
         at
     }
 
-    /// The message that is due next, if it is due by `until`, taken out of its slot. Its model
-    /// must then be told by [`take`](Self::take).
+    /// The next message and its model, if the message is due by `until`. The caller must then remove it by
+    /// [`take`](Self::take).
     pub(crate) fn pop(&mut self, until: u64) -> Option<(u32, ModelId)> {
         loop {
             if self.occupied[0] != 0 {
@@ -167,8 +169,8 @@ impl Wheel {
         (due, payload)
     }
 
-    /// The message of this model with this handle. `hint` is where it was put if that was in this
-    /// process; otherwise the model's own messages are searched.
+    /// The message of this model with this handle. `hint` is its index if this process has inserted it.
+    /// Without a valid hint the list of the model is searched.
     pub(crate) fn find(
         &self,
         own: OwnFutures,
@@ -269,7 +271,7 @@ mod tests {
     proptest! {
         /// The reference is a plain sorted list.
         #[test]
-        fn messages_leave_by_time_and_then_in_the_order_in_which_they_came(
+        fn messages_leave_by_time_then_in_the_order_of_insertion(
             steps in proptest::collection::vec((0u8..4, 0u32..64, any::<u64>()), 1..200)
         ) {
             let mut wheel = Wheel::new(0);

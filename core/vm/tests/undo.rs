@@ -1,4 +1,4 @@
-//! A turn in which a handler fails leaves no trace but the fault.
+//! A turn in which a handler fails leaves no trace except the fault.
 
 use std::panic;
 
@@ -11,7 +11,7 @@ use teatime_vm::{
 const SESSION: SessionId = SessionId([3; 32]);
 const SENDER: ViewId = ViewId([9; 16]);
 
-/// Changes everything that a handler can change, and then fails if it is told so.
+/// Changes everything that a handler can change, and fails afterwards in `fail`.
 #[model(id = "clumsy", version = 1)]
 struct Clumsy {
     numbers: OrderedMap<u64, u64>,
@@ -95,7 +95,7 @@ fn app() -> App {
 }
 
 fn start(fails_at: u64) -> Vm {
-    // What is meant to panic shall not fill the log.
+    // Expected panics must not fill the log.
     panic::set_hook(Box::new(|_| {}));
     Vm::new(&app(), SESSION, &to_bytes(&fails_at).expect("a number")).expect("it starts")
 }
@@ -112,7 +112,7 @@ fn tell(vm: &mut Vm, at: u64, what: Option<(&str, u64)>) {
 }
 
 #[test]
-fn an_event_whose_handler_panics_is_as_if_it_had_been_empty() {
+fn an_event_whose_handler_panics_changes_nothing() {
     let (mut vm, mut other) = (start(u64::MAX), start(u64::MAX));
     tell(&mut vm, 1_000, Some(("work", 1)));
     tell(&mut other, 1_000, Some(("work", 1)));
@@ -122,11 +122,11 @@ fn an_event_whose_handler_panics_is_as_if_it_had_been_empty() {
     assert_eq!(vm.hash(), other.hash());
     let mut published = Vec::new();
     vm.drain_published(&mut published);
-    assert!(published.is_empty(), "views do not hear of it");
+    assert!(published.is_empty(), "views receive nothing of the failed turn");
     let fault = vm.drain_faults().remove(0);
     assert_eq!(fault.kind, FaultKind::Panicked("2 is too much".into()));
     assert_eq!((fault.seq, fault.time, fault.sender), (2, Time::from_micros(12_345), Some(SENDER)));
-    // What views watch outlives it.
+    // Topics stay watched.
     tell(&mut vm, 20_000, Some(("work", 3)));
     tell(&mut other, 20_000, Some(("work", 3)));
     vm.drain_published(&mut published);
@@ -135,7 +135,7 @@ fn an_event_whose_handler_panics_is_as_if_it_had_been_empty() {
 }
 
 #[test]
-fn what_was_published_before_the_turn_and_not_taken_yet_stays() {
+fn events_published_before_the_failed_turn_stay() {
     let mut vm = start(u64::MAX);
     vm.watch("view", "told");
     tell(&mut vm, 1_000, Some(("work", 1)));
@@ -147,7 +147,7 @@ fn what_was_published_before_the_turn_and_not_taken_yet_stays() {
 }
 
 #[test]
-fn a_future_message_that_panics_passes_and_comes_again_if_it_repeats() {
+fn a_repeating_future_message_comes_again_after_a_panic() {
     let mut vm = start(30_000);
     tell(&mut vm, 15_000, Some(("work", 1)));
     vm.advance(Time::from_micros(95_000), u64::MAX);
@@ -158,7 +158,7 @@ fn a_future_message_that_panics_passes_and_comes_again_if_it_repeats() {
 }
 
 #[test]
-fn a_view_stays_though_its_joining_made_a_handler_panic() {
+fn a_view_joins_even_if_its_join_makes_a_handler_panic() {
     let mut vm = start(u64::MAX);
     let views = [ViewId([1; 16]), ViewId([13; 16])];
     let joined = views.map(|view_id| ViewInfo { view_id, view_data: None });
@@ -173,7 +173,7 @@ fn a_view_stays_though_its_joining_made_a_handler_panic() {
 }
 
 #[test]
-fn one_that_fails_all_the_time_does_not_slow_the_session_down_more_and_more() {
+fn a_handler_that_fails_all_the_time_does_not_make_each_turn_slower() {
     let mut vm = start(u64::MAX);
     for number in 0..2_000 {
         tell(
@@ -182,17 +182,17 @@ fn one_that_fails_all_the_time_does_not_slow_the_session_down_more_and_more() {
             Some((["fail", "work"][usize::from(number % 20 == 0)], number)),
         );
     }
-    assert_eq!(vm.drain_faults().len(), 1_000, "the most that are kept");
+    assert_eq!(vm.drain_faults().len(), 1_000, "the most that are stored");
     assert_eq!(vm.models().count(), 101);
     assert!(vm.well_known("child 40").is_some_and(|id| id > ModelId::ROOT));
     assert!(vm.well_known("child 41").is_none());
 }
 
 proptest! {
-    /// Whoever was there from the beginning, whoever made checkpoints in between, and whoever came from a
-    /// snapshot at any point: all undo the same.
+    /// Three participants undo the same turns: one from the beginning, one that made checkpoints in between,
+    /// and one restored from a snapshot at any point.
     #[test]
-    fn all_undo_alike_wherever_their_histories_begin(
+    fn participants_undo_the_same_wherever_their_histories_start(
         events in prop::collection::vec((0..4u8, 0..20_000u64), 1..40),
         snapshot_at in 0..40usize,
         checkpoint_every in 1..5usize,

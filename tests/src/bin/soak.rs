@@ -1,7 +1,7 @@
 //! Plays chats that come and go, in real time and with real sockets, and watches what that leaves behind: memory
 //! and open files must not grow. Prints JSON; ends with 1 if they do.
 //!
-//! `TEATIME_SOAK_MINUTES=N` plays so long instead of five minutes.
+//! `TEATIME_SOAK_MINUTES=N` plays for N minutes instead of five.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use teatime_tests::usage::{memory, open_files, slope};
 /// Rooms at once, and clients of each.
 const ROOMS: usize = 4;
 const CLIENTS: usize = 5;
-/// One event of each client in so many rounds, and how long a round is.
+/// How long a round is; each client sends an event in every fourth.
 const ROUND: Duration = Duration::from_millis(50);
-/// A room ends, and another begins, after so many rounds.
+/// Rounds after which a room ends and another begins.
 const ROOM_ROUNDS: u64 = 400;
 
 /// Most bytes per minute by which memory may grow after the warm-up: noise of the allocator in five minutes.
@@ -75,7 +75,6 @@ fn minutes() -> f64 {
 fn main() -> ExitCode {
     let data = std::env::temp_dir().join(format!("teatime-soak-{}", std::process::id()));
     let (played, points) = play(&data);
-    // Nobody needs it any more.
     let _ = std::fs::remove_dir_all(&data);
     // The first third is for what is filled once: caches, the allocator, threads.
     let settled = &points[points.len() / 3..];
@@ -105,7 +104,7 @@ fn main() -> ExitCode {
 /// Minutes, bytes, open files, twice a second.
 fn play(data: &std::path::Path) -> (Played, Vec<(f64, u64, usize)>) {
     let mut config = ServerConfig { workers: 1, ..ServerConfig::default() };
-    // So that there are many snapshots, and rooms that nobody is in any more are let go.
+    // So that there are many snapshots, and the server lets empty rooms go.
     config.reflector.snapshot_after_events = 200;
     config.reflector.max_idle_sessions = 8;
     let store = DiskStore::open_dir(data, StoreConfig::default()).expect("it can be written");
@@ -151,7 +150,7 @@ fn play_room(room: &mut [Participant], age: u64, played: &mut Played) {
             played.reconnects += 1;
         }
         if turn.is_multiple_of(61) {
-            // Not while there is no connection.
+            // Fails without a connection.
             let _ = one.driver.request_vote();
         }
         if turn.is_multiple_of(4) && one.driver.client().is_synced() {

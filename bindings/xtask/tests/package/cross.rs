@@ -39,9 +39,9 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The targets to build: all of them with TEATIME_ALL_TARGETS.
+/// The targets to build: all of them with TEATIME_RELEASE.
 pub(crate) fn targets<'a>(usual: &'a str, all: &[&'a str]) -> Vec<&'a str> {
-    if std::env::var_os("TEATIME_ALL_TARGETS").is_some() { all.to_vec() } else { vec![usual] }
+    if std::env::var_os("TEATIME_RELEASE").is_some() { all.to_vec() } else { vec![usual] }
 }
 
 /// Installs the tools to build for targets. Returns false if that is not possible, and fails with CI=true.

@@ -1,4 +1,4 @@
-//! What PROTOCOL.md says of blobs, computed here once more from the primitives that it names.
+//! The blobs of PROTOCOL.md, computed here again from the primitives that it names.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Chunk as sealed, manifest, handle.
+/// The sealed chunk, the manifest, and the handle of a blob.
 fn computed(password: Option<&str>, content: &[u8]) -> (Vec<u8>, Vec<u8>, String) {
     let size = content.len() as u64;
     computed_with(password, content, size, size)
 }
 
-/// The same if manifest and handle give some other size.
+/// The same with other sizes in manifest and handle.
 fn computed_with(
     password: Option<&str>,
     content: &[u8],
     in_manifest: u64,
     in_handle: u64,
 ) -> (Vec<u8>, Vec<u8>, String) {
-    // 92: an array of two; a1, a4: strings of so many bytes.
+    // 92: an array of two; a1, a4: strings of 1 and 4 bytes.
     let name = blake3::derive_key("teatime v1 room name", b"\x92\xa1a\xa4room");
     let mut master = name;
     if let Some(password) = password {
@@ -38,14 +38,14 @@ fn computed_with(
             .hash_password_into(password.as_bytes(), &name, &mut master)
             .expect("there is memory");
     }
-    let key = |what: &str| blake3::derive_key(&format!("teatime v1 data {what}"), &master);
-    let space = key("space");
+    let key = |what: &str| blake3::derive_key(&format!("teatime v1 {what}"), &master);
+    let space = key("room id");
     let mut chunk = content.to_vec();
     if password.is_some() {
-        let nonce = blake3::keyed_hash(&key("nonce"), content);
+        let nonce = blake3::keyed_hash(&key("blob nonce"), content);
         let nonce: [u8; 24] = nonce.as_bytes()[..24].try_into().expect("it is longer");
         let payload = Payload { msg: content, aad: &space };
-        let cipher = XChaCha20Poly1305::new(&key("chunk").into());
+        let cipher = XChaCha20Poly1305::new(&key("blob chunk").into());
         let sealed = cipher.encrypt(&nonce.into(), payload).expect("it is short");
         chunk = [&nonce[..], &sealed].concat();
     }
@@ -53,7 +53,7 @@ fn computed_with(
     let manifest = [b"TEABLOB1", &in_manifest.to_be_bytes()[..], id.as_bytes()].concat();
     let root = blake3::keyed_hash(&space, &manifest);
     let front = [&root.as_bytes()[..], &in_handle.to_be_bytes()].concat();
-    let mark = blake3::keyed_hash(&key("handle"), &front);
+    let mark = blake3::keyed_hash(&key("blob handle"), &front);
     let handle = format!("teatime-blob:{}{}", hex(&front), hex(&mark.as_bytes()[..16]));
     (chunk, manifest, handle)
 }
@@ -87,18 +87,18 @@ fn chunks_manifests_and_handles_are_as_the_protocol_page_says() {
 }
 
 #[test]
-fn the_handle_of_a_known_blob_stays_what_it_is() {
-    // Handles are in what users keep: they must resolve for ever.
+fn the_handle_of_a_known_blob_does_not_change() {
+    // Users store handles, so handles must resolve for ever.
     let (_, _, handle) = computed(Some("sesame"), b"a small photo");
     assert_eq!(handle, KNOWN);
     assert!(Space::new("a", "room", Some("sesame")).owns(&KNOWN.parse().expect("it is one")));
 }
 
-/// As it was computed when blobs were introduced.
-const KNOWN: &str = "teatime-blob:9a8346dc83c85043cf2d1e971e7471c07c841539557d66818776e4f050023e1a000000000000000d85156072e348c9438ed1e5dd3fa316e1";
+/// The handle as it was computed when the rules for blobs were last changed.
+const KNOWN: &str = "teatime-blob:6314f163508d4dd2d63a7174ec168985f38e8d7f19004fbb9637fb62210aca50000000000000000db3dbdb93194ce49ead7880c8218c9cc5";
 
 #[test]
-fn whoever_stored_a_blob_and_lied_about_its_size_is_found_out() {
+fn a_client_that_lied_about_the_size_of_a_blob_is_detected() {
     for password in [None, Some("sesame")] {
         let space = Arc::new(Space::new("a", "room", password));
         for (in_manifest, in_handle) in [(13, 12), (13, 14), (12, 12), (14, 14), (300_000, 13)] {
@@ -127,7 +127,7 @@ fn whoever_stored_a_blob_and_lied_about_its_size_is_found_out() {
 
 proptest! {
     #[test]
-    fn whatever_is_scanned_for_handles_gives_only_handles(
+    fn scanning_any_text_gives_only_handles_that_it_contains(
         text in "(teatime-blob:)?[0-9a-f:é]{0,130}(teatime-blob:[0-9a-f]{112})?[0-9a-f]{0,9}",
     ) {
         for handle in BlobHandle::scan(text.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Blobs on their way between a client and a server, both as state machines.
+//! Transfers of blobs between a client and a server, both as state machines.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use teatime_wire::{BlobReply, BlobRequest, CloseReason};
 
 type Lie = Box<dyn FnMut(&mut Vec<u8>)>;
 
-/// What is done to a content, given the one before.
+/// Changes a content, given the content before.
 type Change = fn(&mut Vec<u8>, &mut Vec<u8>);
 
-/// A server, and how often the connection to it breaks.
+/// A server with connections that break.
 struct Server<F = MemoryFiles> {
     vault: Vault<F>,
-    /// Each connection breaks after so many frames of the client: they arrive, the reply to the last
+    /// Frames of the client after which each connection breaks. The frames arrive; the reply to the last one
     /// does not.
     breaks_after: usize,
-    /// How many chunks have arrived.
+    /// Number of chunks that arrived.
     chunks: usize,
-    /// How often a piece was asked for.
+    /// Number of requests for a piece.
     gets: usize,
     connections: usize,
-    /// What it does to its replies.
+    /// Changes its replies.
     lie: Lie,
 }
 
@@ -42,7 +42,7 @@ impl<F: ChunkFiles> Server<F> {
         Self { vault, breaks_after: usize::MAX, chunks: 0, gets: 0, connections: 0, lie }
     }
 
-    /// Nothing if the connection breaks before the reply.
+    /// `None` if the connection breaks before the reply.
     fn answer(&mut self, line: &mut (Serving, usize), frame: &[u8]) -> Option<Vec<u8>> {
         self.chunks += usize::from(matches!(BlobRequest::decode(frame), Ok(BlobRequest::Chunk(_))));
         self.gets += usize::from(matches!(BlobRequest::decode(frame), Ok(BlobRequest::Get(_))));
@@ -58,7 +58,7 @@ impl<F: ChunkFiles> Server<F> {
         (Serving::default(), 0)
     }
 
-    /// A client that dies after so many frames.
+    /// Stores with a client that dies after this many frames.
     fn upload_some(
         &mut self,
         space: &Arc<Space>,
@@ -76,7 +76,7 @@ impl<F: ChunkFiles> Server<F> {
         Ok(stored.expect("it goes on until it is done"))
     }
 
-    /// With so many connections at most.
+    /// Stores over at most this many connections.
     fn store_until(
         &mut self,
         space: &Arc<Space>,
@@ -98,7 +98,7 @@ impl<F: ChunkFiles> Server<F> {
                     upload.push(rest.split_off(..wanted).expect("it wants what there is"));
                     continue;
                 }
-                let frame = upload.poll_send().expect("somebody has something to do");
+                let frame = upload.poll_send().expect("the client has a frame to send");
                 let Some(reply) = self.answer(&mut line, &frame) else { break };
                 upload.received(&reply)?;
             }
@@ -113,7 +113,7 @@ impl<F: ChunkFiles> Server<F> {
             let mut line = self.connect();
             download.connected();
             while !download.is_done() {
-                let frame = download.poll_send().expect("somebody has something to do");
+                let frame = download.poll_send().expect("the client has a frame to send");
                 let Some(reply) = self.answer(&mut line, &frame) else { break };
                 download.received(&reply)?;
                 while let Some(piece) = download.take() {
@@ -137,7 +137,7 @@ fn content(chunks: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_stored_is_fetched_with_and_without_password() {
+fn a_stored_blob_is_fetched_with_and_without_password() {
     for space in [space(None), space(Some("pw"))] {
         for content in [vec![], vec![7], vec![0; 5 * BLOB_CHUNK], content(1), content(40)] {
             let mut server = Server::new();
@@ -149,21 +149,21 @@ fn what_is_stored_is_fetched_with_and_without_password() {
 }
 
 #[test]
-fn a_server_sees_nothing_of_what_has_a_password() {
+fn a_server_cannot_read_blobs_of_a_room_with_a_password() {
     let mut server = Server::new();
-    let text = b"nobody shall read this".repeat(1000);
+    let text = b"secret content".repeat(1000);
     server.store(&space(Some("pw")), &text).expect("there is room");
     let mut files = server.vault.into_files();
     for (name, _) in files.list().expect("it is in memory") {
         let bytes = files.read(&name).expect("it is in memory");
-        assert!(!bytes.windows(6).any(|window| window == b"nobody"));
+        assert!(!bytes.windows(6).any(|window| window == b"secret"));
     }
 }
 
 #[test]
-fn a_cut_after_any_frame_loses_nothing_and_repeats_no_chunk_that_has_arrived() {
+fn a_broken_connection_loses_nothing_and_repeats_no_chunk_that_arrived() {
     let (space, content) = (space(Some("pw")), content(20));
-    // At one frame a connection dies before it has got anywhere.
+    // With fewer frames a connection breaks before it makes progress.
     for breaks_after in 3..60 {
         let mut server = Server { breaks_after, ..Server::new() };
         let handle = server.store(&space, &content).expect("it gets there");
@@ -176,7 +176,7 @@ fn a_cut_after_any_frame_loses_nothing_and_repeats_no_chunk_that_has_arrived() {
 }
 
 #[test]
-fn content_that_is_there_is_not_sent_again() {
+fn stored_content_is_not_sent_again() {
     let (space, mut content) = (space(Some("pw")), content(20));
     let mut server = Server::new();
     let handle = server.store(&space, &content).expect("there is room");
@@ -188,11 +188,11 @@ fn content_that_is_there_is_not_sent_again() {
 }
 
 #[test]
-fn a_server_that_changes_cuts_or_mixes_up_what_it_was_given_is_found_out() {
+fn a_server_that_changes_truncates_or_swaps_pieces_is_detected() {
     let (space, content) = (space(Some("pw")), content(5));
     let mut server = Server::new();
     let handle = server.store(&space, &content).expect("there is room");
-    // Of the contents it sends, the manifest is the first.
+    // The first content that it sends is the manifest.
     for victim in 0..6 {
         let lies: [Change; 5] = [
             |content, _| content[20] ^= 1,
@@ -222,7 +222,7 @@ fn a_server_that_changes_cuts_or_mixes_up_what_it_was_given_is_found_out() {
 }
 
 #[test]
-fn a_server_that_claims_to_keep_another_blob_is_found_out() {
+fn a_server_that_claims_to_have_stored_another_blob_is_detected() {
     let space = space(None);
     let mut server = Server::new();
     let other = server.store(&space, b"another").expect("there is room");
@@ -235,7 +235,7 @@ fn a_server_that_claims_to_keep_another_blob_is_found_out() {
 }
 
 #[test]
-fn replies_to_no_request_end_a_transfer() {
+fn a_reply_without_a_request_ends_a_transfer() {
     let handle = Server::new().store(&space(None), b"x").expect("there is room");
     let id = handle.root();
     let nonsense = [
@@ -272,7 +272,7 @@ fn unknown_and_foreign_handles_are_told_apart() {
 }
 
 #[test]
-fn what_is_too_large_is_told_before_anything_is_sent() {
+fn a_blob_that_is_too_large_is_refused_before_any_content_is_sent() {
     let limits = VaultLimits {
         max_blob: 10 * BLOB_CHUNK as u64,
         max_space: 12 * BLOB_CHUNK as u64,
@@ -290,7 +290,7 @@ fn what_is_too_large_is_told_before_anything_is_sent() {
     // Another room has room.
     let elsewhere = Arc::new(Space::new("org.example", "other room", None));
     server.store(&elsewhere, &other).expect("there is room");
-    // What is there already needs no room, nor does the end of what was cut off.
+    // A stored blob needs no room, nor does the rest of an interrupted one.
     server.store(&space, &content(9)).expect("it is there");
     assert_eq!(server.chunks, 18);
     let mut cut = Server::over(MemoryFiles::default(), limits);
@@ -304,11 +304,11 @@ fn what_is_too_large_is_told_before_anything_is_sent() {
 }
 
 #[test]
-fn no_more_than_the_window_is_held() {
+fn a_transfer_holds_at_most_the_window() {
     let (space, content) = (space(None), content(100));
     let mut upload = Upload::new(space.clone(), content.len() as u64).expect("it is small");
     upload.connected();
-    assert_eq!(upload.wants(), 0, "nobody has said that it is taken");
+    assert_eq!(upload.wants(), 0, "the server has not yet sent its limits");
     let mut server = Server::new();
     let mut line = server.connect();
     let hello = upload.poll_send().expect("it greets");
@@ -325,7 +325,7 @@ fn no_more_than_the_window_is_held() {
     download.connected();
     let mut line = server.connect();
     let mut asked = 0;
-    // Whoever takes nothing gets nothing more.
+    // A client that takes no pieces requests no more.
     while let Some(frame) = download.poll_send() {
         let reply = server.answer(&mut line, &frame).expect("it answers");
         download.received(&reply).expect("it is right");
@@ -335,12 +335,12 @@ fn no_more_than_the_window_is_held() {
 }
 
 #[test]
-fn what_is_nearby_is_not_asked_for_unless_it_is_damaged() {
+fn cached_pieces_are_not_requested_unless_they_are_damaged() {
     let (space, content) = (space(Some("pw")), content(6));
     let mut server = Server::new();
     let handle = server.store(&space, &content).expect("there is room");
     let mut nearby = std::collections::BTreeMap::<_, Vec<u8>>::new();
-    // The server is asked for the manifest and six chunks, for nothing, and for what is damaged.
+    // Requests in each round: the manifest and six chunks, none, and the damaged piece.
     for (round, from_server) in [(0, 7), (1, 0), (2, 1)] {
         let mut download = Download::new(space.clone(), handle).expect("it is ours");
         download.connected();
@@ -375,7 +375,7 @@ fn what_is_nearby_is_not_asked_for_unless_it_is_damaged() {
 }
 
 #[test]
-fn who_breaks_the_protocol_is_closed() {
+fn a_client_that_breaks_the_protocol_is_disconnected() {
     let mut vault = Vault::open(MemoryFiles::default(), VaultLimits::IN_MEMORY, 0).expect("empty");
     let hello = |version| {
         let space = space(None).id();

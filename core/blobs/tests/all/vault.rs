@@ -1,11 +1,13 @@
-//! What a server's vault does when files fail one by one, and how it bounds what it keeps.
+//! A vault whose files fail one by one, and how a vault bounds what it stores.
 
 use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use teatime_blobs::limits::{BLOB_CHUNK, counts_as};
-use teatime_blobs::{ChunkFiles, ChunkName, Kind, MemoryFiles, Vault, VaultLimits, check};
+use teatime_blobs::{
+    ChunkFiles, ChunkName, Completion, Kind, MemoryFiles, Vault, VaultLimits, check,
+};
 use teatime_wire::{BlobLimits, Digest, Holding, Refused, SessionId};
 
 const SPACE: Digest = Digest([5; 32]);
@@ -17,13 +19,13 @@ const LONG: u64 = VaultLimits::IN_MEMORY.unclaimed;
 struct Failing {
     files: Arc<Mutex<MemoryFiles>>,
     broken: Arc<Mutex<HashSet<ChunkName>>>,
-    /// So many times it works to make things durable.
+    /// Number of syncs that succeed before the first that fails. `None` if all succeed.
     syncs: Arc<Mutex<Option<usize>>>,
 }
 
 impl Failing {
     fn with<R>(&self, run: impl FnOnce(&mut MemoryFiles) -> R) -> R {
-        run(&mut self.files.lock().expect("nobody panics"))
+        run(&mut self.files.lock().expect("no test thread panics while it holds this"))
     }
 
     fn names(&self, kind: Kind) -> Vec<ChunkName> {
@@ -39,11 +41,12 @@ impl Failing {
     }
 
     fn break_down(&self, name: ChunkName) {
-        self.broken.lock().expect("nobody panics").insert(name);
+        self.broken.lock().expect("no test thread panics while it holds this").insert(name);
     }
 
     fn check(&self, name: &ChunkName) -> io::Result<()> {
-        let is_broken = self.broken.lock().expect("nobody panics").contains(name);
+        let is_broken =
+            self.broken.lock().expect("no test thread panics while it holds this").contains(name);
         if is_broken { Err(io::Error::other("broken")) } else { Ok(()) }
     }
 }
@@ -58,7 +61,7 @@ impl ChunkFiles for Failing {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        match &mut *self.syncs.lock().expect("nobody panics") {
+        match &mut *self.syncs.lock().expect("no test thread panics while it holds this") {
             Some(0) => Err(io::Error::other("broken")),
             Some(left) => {
                 *left -= 1;
@@ -83,7 +86,7 @@ fn open(files: &Failing) -> Vault<Failing> {
     Vault::open(files.clone(), VaultLimits::IN_MEMORY, 0).expect("it can be listed")
 }
 
-/// A blob of one chunk of so many bytes.
+/// The manifest of a blob of one chunk of this many bytes.
 fn manifest(chunk: Digest, size: u64) -> Vec<u8> {
     [&b"TEABLOB1"[..], &size.to_be_bytes(), &chunk.0].concat()
 }
@@ -91,30 +94,32 @@ fn manifest(chunk: Digest, size: u64) -> Vec<u8> {
 fn store<F: ChunkFiles>(vault: &mut Vault<F>, content: &[u8]) -> Result<Digest, Refused> {
     let chunk = vault.put(0, SPACE, content)?;
     let manifest = manifest(chunk, content.len() as u64);
-    let done = vault.complete(0, SPACE, &manifest).map_err(|error| error.expect("it is one"))?;
-    Ok(done.expect("the chunk is there"))
+    match vault.complete(0, SPACE, &manifest)? {
+        Completion::Stored(root) => Ok(root),
+        other => panic!("the chunk was just stored: {other:?}"),
+    }
 }
 
 #[test]
-fn what_cannot_be_made_durable_is_neither_told_to_be_there_nor_counted() {
+fn a_blob_that_cannot_be_made_durable_is_neither_confirmed_nor_counted() {
     let files = Failing::default();
     let mut vault = open(&files);
     let chunk = vault.put(0, SPACE, b"content").expect("there is room");
     let (before, room) = (vault.usage(), vault.limits_for(SPACE));
-    *files.syncs.lock().expect("nobody panics") = Some(0);
+    *files.syncs.lock().expect("no test thread panics while it holds this") = Some(0);
     for _ in 0..3 {
         let done = vault.complete(0, SPACE, &manifest(chunk, 7));
-        assert_eq!(done, Err(Some(Refused::Failed)));
+        assert_eq!(done, Err(Refused::Failed));
         assert_eq!((vault.usage(), vault.limits_for(SPACE)), (before, room));
         assert_eq!(files.bytes(), before.bytes);
     }
-    *files.syncs.lock().expect("nobody panics") = None;
+    *files.syncs.lock().expect("no test thread panics while it holds this") = None;
     store(&mut vault, b"content").expect("it works again");
     assert_eq!(files.bytes(), vault.usage().bytes);
 }
 
 #[test]
-fn one_file_that_cannot_be_removed_keeps_no_other_from_being_so() {
+fn a_file_that_cannot_be_removed_does_not_prevent_removing_others() {
     let files = Failing::default();
     let mut vault = open(&files);
     for content in [b"a", b"b", b"c"] {
@@ -124,18 +129,22 @@ fn one_file_that_cannot_be_removed_keeps_no_other_from_being_so() {
         files.break_down(files.names(kind)[1]);
     }
     assert!(vault.collect(LONG).is_err());
-    // What the manifest that is still there needs cannot be told, so all chunks are.
+    // The remaining manifest cannot be read and may need any chunk, so all chunks stay.
     assert_eq!(files.names(Kind::Manifest).len(), 1);
-    files.broken.lock().expect("nobody panics").retain(|name| name.kind == Kind::Chunk);
+    files
+        .broken
+        .lock()
+        .expect("no test thread panics while it holds this")
+        .retain(|name| name.kind == Kind::Chunk);
     assert!(vault.collect(LONG).is_err());
     assert_eq!((files.names(Kind::Manifest).len(), files.names(Kind::Chunk).len()), (0, 1));
-    files.broken.lock().expect("nobody panics").clear();
+    files.broken.lock().expect("no test thread panics while it holds this").clear();
     vault.collect(LONG).expect("it works again");
     assert_eq!((files.bytes(), vault.usage().bytes), (0, 0));
 }
 
 #[test]
-fn one_file_that_cannot_be_read_keeps_no_other_from_being_so() {
+fn a_file_that_cannot_be_read_does_not_prevent_reading_others() {
     let files = Failing::default();
     let mut vault = open(&files);
     vault.hear(0, SPACE, SESSION, Holding::Awake(vec![])).expect("it is in memory");
@@ -149,7 +158,7 @@ fn one_file_that_cannot_be_read_keeps_no_other_from_being_so() {
         let whole = roots.iter().filter(|root| matches!(again.get(0, SPACE, **root), Ok(Some(_))));
         let expected = if kind == Kind::Manifest { 1 } else { 2 };
         assert_eq!(whole.count(), expected, "{kind:?}");
-        // Of whom it is not known what he needs, he may need all.
+        // A session whose references are unknown may need all blobs.
         let _ = again.collect(LONG);
         assert_eq!(files.names(Kind::Manifest).len() + files.names(Kind::Chunk).len(), 4);
         let mut sound = 0;
@@ -161,12 +170,12 @@ fn one_file_that_cannot_be_read_keeps_no_other_from_being_so() {
         assert_eq!(found.damaged, [broken]);
         assert_eq!(found.incomplete.len(), usize::from(kind == Kind::Chunk));
         assert_eq!(sound, if kind == Kind::Chunk { 4 } else { 5 });
-        files.broken.lock().expect("nobody panics").clear();
+        files.broken.lock().expect("no test thread panics while it holds this").clear();
     }
 }
 
 #[test]
-fn however_small_pieces_are_they_use_up_the_room_that_there_is() {
+fn even_the_smallest_pieces_use_up_the_room() {
     let limits = VaultLimits { max_space: 1 << 20, max_total: 3 << 19, ..VaultLimits::IN_MEMORY };
     let mut vault = Vault::open(MemoryFiles::default(), limits, 0).expect("empty");
     let fill = |vault: &mut Vault<MemoryFiles>, space| {
@@ -183,7 +192,7 @@ fn however_small_pieces_are_they_use_up_the_room_that_there_is() {
 }
 
 #[test]
-fn lists_of_what_is_needed_use_up_room_too_and_none_is_longer_than_that() {
+fn lists_of_references_use_up_room_too_and_a_list_without_room_is_dropped() {
     let limits = VaultLimits { max_space: 1 << 20, ..VaultLimits::IN_MEMORY };
     let files = Failing::default();
     let mut vault = Vault::open(files.clone(), limits, 0).expect("empty");
@@ -199,7 +208,7 @@ fn lists_of_what_is_needed_use_up_room_too_and_none_is_longer_than_that() {
     vault.hear(LONG, SPACE, SESSION, list(1 << 20)).expect("it is in memory");
     let BlobLimits { room, .. } = vault.limits_for(SPACE);
     assert_eq!(room, before);
-    // Whatever it says, it may need all.
+    // The list was dropped, so the session may need all blobs.
     assert_eq!(vault.collect(90 * LONG).expect("it is in memory").blobs, 0);
     assert!(vault.get(0, SPACE, content).is_ok_and(|bytes| bytes.is_some()));
     assert!(files.bytes() < 10_000);

@@ -106,7 +106,7 @@ impl SharedBlobs {
         // Asked first: whoever stores sessions takes no time of those who store blobs.
         let sessions = self.sessions.as_ref().map(|sessions| sessions());
         let (mut vault, now) = (self.vault(), self.now());
-        let kept = sessions.map_or(Ok(()), |sessions| vault.keep_sessions(now, &sessions));
+        let kept = sessions.map_or(Ok(()), |sessions| vault.retain_sessions(now, &sessions));
         let gone = vault.collect(now);
         let gone = kept.and(gone);
         match &gone {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use teatime_base::{Binding, BrokenSeal, Seal};
+use teatime_base::{Binding, BrokenSealError, Seal};
 use teatime_blobs::Space;
 use teatime_vm::recording::{Head, Input, Recording};
 use teatime_vm::{External, MigrationError, SnapshotError, StateHash, Time, Vm, VmError};
@@ -48,7 +48,7 @@ pub enum ArchiveError {
     Start(#[from] VmError),
     /// The snapshot cannot be opened.
     #[error("the stored snapshot: {0}")]
-    Sealed(#[from] BrokenSeal),
+    Sealed(#[from] BrokenSealError),
     /// A stored message is not valid.
     #[error("the stored message after {after}: {why}")]
     Message {

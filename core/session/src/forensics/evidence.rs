@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use teatime_vm::recording::{Head, Mark, Recording, RecordingError, of_file, snapshot, to_file};
+use teatime_vm::recording::{Head, Mark, Recording, RecordingError, of_file, to_file};
 use teatime_vm::{StateHash, Time, ViewId};
 
 /// The first bytes of the file.
@@ -31,10 +31,10 @@ pub struct Evidence {
     /// How many participants were asked.
     pub of: u32,
     /// The state of this client at the vote, as a snapshot.
-    #[serde(with = "snapshot")]
+    #[serde(with = "teatime_vm::optional_bytes")]
     pub own: Option<Arc<[u8]>>,
     /// The right state, if the client got to know it.
-    #[serde(with = "snapshot")]
+    #[serde(with = "teatime_vm::optional_bytes")]
     pub right: Option<Arc<[u8]>>,
     /// The newest state that the client had in common with the others, and the events after it.
     pub recording: Option<Recording>,

@@ -222,7 +222,7 @@ fn a_session_that_began_with_what_was_persisted_plays_from_there() {
         let error = refused(&with(1, handed_in(6).1));
         assert_eq!(
             error.to_string(),
-            "what was persisted cannot be migrated from version 1 to version 2: it is a six"
+            "the persisted data cannot be migrated from version 1 to version 2: it is a six"
         );
         // With a password it cannot pass for the data of another version.
         let passed_off = refused_or_not(&second, &with(2, data));

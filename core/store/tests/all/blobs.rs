@@ -408,7 +408,7 @@ fn nothing_goes_while_it_is_not_known_any_more_what_a_session_refers_to() {
     awake(&mut rotten, 50 * GRACE, FIRST);
     refers(&mut rotten, 50 * GRACE, FIRST, &[]);
     assert_eq!(collected(&mut rotten, 50 * GRACE), 1);
-    rotten.keep_sessions(50 * GRACE, &HashSet::new()).expect("the disk works");
+    rotten.retain_sessions(50 * GRACE, &HashSet::new()).expect("the disk works");
     assert!(disk.files().is_empty());
 }
 
@@ -422,9 +422,9 @@ fn what_only_removed_sessions_referred_to_goes() {
         refers(&mut vault, 0, session, &[handle]);
     }
     // It may not be stored yet.
-    vault.keep_sessions(1, &HashSet::new()).expect("the disk works");
+    vault.retain_sessions(1, &HashSet::new()).expect("the disk works");
     sessions.into_iter().for_each(|session| hear(&mut vault, 1, session, Holding::AtRest));
-    vault.keep_sessions(1, &[FIRST].into()).expect("the disk works");
+    vault.retain_sessions(1, &[FIRST].into()).expect("the disk works");
     refers(&mut vault, GRACE, FIRST, &handles[..1]);
     assert_eq!(collected(&mut vault, GRACE), 0);
     refers(&mut vault, GRACE + 1, FIRST, &handles[..1]);

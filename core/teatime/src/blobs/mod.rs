@@ -24,7 +24,7 @@ mod part;
 mod transfer;
 
 use teatime_blobs::Space;
-pub use teatime_blobs::{BadHandle, BlobError, BlobHandle, Progress};
+pub use teatime_blobs::{BlobError, BlobHandle, InvalidHandleError, Progress};
 use teatime_net::blobs::{Remote, Watch, fetch, limits, store};
 use teatime_net::client::Waker;
 use teatime_net::tls::Trust;

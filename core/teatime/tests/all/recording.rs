@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use teatime::evidence::Evidence;
-use teatime::recording::{Cut, Recorded, Recording, Until, read};
+use teatime::recording::{Recorded, Recording, TruncatedError, Until, read};
 use teatime::server::{Server, ServerConfig};
 use teatime::{
     App, Config, Cx, FaultKind, Session, SessionEvent, View, ViewContext, handlers, model,
@@ -87,7 +87,7 @@ fn sum(session: &Session<Nothing>) -> u64 {
 }
 
 /// The sum at the end of a recording, after how many events that is, and how it ends.
-fn played(file: &Path) -> (u64, u64, Option<Cut>) {
+fn played(file: &Path) -> (u64, u64, Option<TruncatedError>) {
     let opened = read(file).expect("it is one");
     let vm = opened.recording.replay(&app(), Until::End).expect("it plays");
     (vm.root::<Sum>().expect("the root").sum, vm.seq(), opened.cut)
@@ -104,7 +104,10 @@ fn a_session_is_recorded_from_its_join_or_from_any_later_moment() {
     assert!(!later.exists());
     add(&mut session, 3);
     // Also while it goes on.
-    assert_eq!(played(&from_join), (3, session.vm().expect("it runs").seq(), Some(Cut::Open)));
+    assert_eq!(
+        played(&from_join),
+        (3, session.vm().expect("it runs").seq(), Some(TruncatedError::Open))
+    );
     let recorded = session.stop_recording().expect("it was written");
     let seq = session.vm().expect("it runs").seq();
     assert_eq!((recorded.events, recorded.until.1), (seq, seq));

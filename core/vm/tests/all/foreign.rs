@@ -1,4 +1,4 @@
-//! Models that are no Rust types keep the promises of those that are.
+//! Models in other languages keep the same promises as models in Rust.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -117,7 +117,7 @@ fn event(vm: &mut Vm, payload: &[u8]) {
 }
 
 #[test]
-fn a_foreign_and_a_rust_model_hear_each_other_and_survive_a_snapshot() {
+fn a_foreign_and_a_rust_model_exchange_events_and_survive_a_snapshot() {
     let mut vm = start();
     event(&mut vm, &to_bytes(&4u64).expect("a number"));
     let mut twin =
@@ -142,7 +142,7 @@ fn a_foreign_and_a_rust_model_hear_each_other_and_survive_a_snapshot() {
 }
 
 #[test]
-fn what_fails_in_a_foreign_model_is_a_fault_or_an_error_of_the_query() {
+fn a_failing_foreign_handler_is_a_fault_and_a_failing_query_an_error() {
     let mut vm = start();
     event(&mut vm, &to_bytes("x").expect("a text"));
     event(&mut vm, &to_bytes(&13u64).expect("a number"));
@@ -156,7 +156,7 @@ fn what_fails_in_a_foreign_model_is_a_fault_or_an_error_of_the_query() {
 }
 
 #[test]
-fn state_that_a_foreign_model_does_not_save_is_found_and_named() {
+fn a_sync_test_names_the_state_that_a_foreign_model_does_not_save() {
     static STRAY: AtomicU64 = AtomicU64::new(0);
     let play = |stray: bool| {
         let mut model = counter();
@@ -188,7 +188,7 @@ fn state_that_a_foreign_model_does_not_save_is_found_and_named() {
 }
 
 #[test]
-fn a_state_that_is_not_one_value_is_refused_when_the_session_starts() {
+fn a_foreign_state_that_is_not_one_value_starts_no_session() {
     struct Broken(&'static [u8]);
     impl ForeignObject for Broken {
         fn handle(&mut self, _: &mut UntypedCx<'_>, _: u16, _: &Payload) -> Result<(), String> {
@@ -221,7 +221,7 @@ fn options_have_one_form_and_an_app_needs_a_root() {
     let map = to_bytes(&[("b", 1u8)].into_iter().collect::<std::collections::BTreeMap<_, _>>());
     let map = map.expect("a map");
     assert_eq!(app().canonical_options(&map), Ok(map));
-    // An integer that is longer than it need be.
+    // An integer that is encoded longer than necessary.
     assert_eq!(app().canonical_options(&[0xcd, 0, 5]), Ok(vec![5]));
     assert!(app().canonical_options(&[0x91]).is_err());
     let none = App::builder_without_root("test.none").build();

@@ -1,16 +1,12 @@
-//! The lints for model crates refuse what could make participants differ.
+//! The lints for model crates refuse what would make participants differ.
 
-#![allow(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "this looks at models from outside"
-)]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is not a model")]
 
 use std::path::Path;
 use std::process::Command;
 
 #[test]
-fn every_way_out_of_a_model_is_refused_and_nothing_else() {
+fn the_lints_refuse_each_way_out_of_a_model_and_nothing_else() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(env!("CARGO"))
         .args(["clippy", "--offline", "--quiet", "--manifest-path"])
@@ -45,7 +41,7 @@ fn every_way_out_of_a_model_is_refused_and_nothing_else() {
 }
 
 #[test]
-fn the_chat_keeps_to_the_same_lints() {
+fn the_chat_uses_the_same_lints() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read_to_string(here.join(path)).expect("it is there");
     assert_eq!(read("clippy.toml"), read("../../core/chat/clippy.toml"));

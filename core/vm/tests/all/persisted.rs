@@ -1,4 +1,4 @@
-//! What a root model persists outlives the version of its app.
+//! Persisted data of a root model outlives the version of its app.
 
 use serde::{Deserialize, Serialize};
 use teatime_vm::limits::MAX_PERSISTED;
@@ -146,13 +146,13 @@ fn board(vm: &Vm) -> &Board {
 }
 
 #[test]
-fn a_session_begins_with_what_any_version_before_has_persisted() {
+fn a_session_starts_with_the_data_of_any_earlier_version() {
     let expected = vec![("one".to_owned(), 1), ("two".to_owned(), 2)];
     let second = SavedV2 { lines: vec!["one".into(), "two".into()] };
     for data in [first("one\ntwo"), saved(&second), saved(&SavedV3 { lines: expected.clone() })] {
         let mut vm = begin(Some(&data)).expect("it can be migrated");
         assert_eq!(board(&vm).begun_with.as_ref(), Some(&expected));
-        // Without persisting anything itself it carries on what it has, as its own version would have it.
+        // Until it persists something itself, it carries on the data in its own layout.
         let carried = saved(&SavedV3 { lines: expected.clone() });
         assert_eq!(vm.persisted(), Some(&carried));
         let restored = Vm::restore(&app(), &vm.snapshot().expect("it can be saved"));
@@ -167,7 +167,7 @@ fn a_session_begins_with_what_any_version_before_has_persisted() {
 }
 
 #[test]
-fn what_cannot_be_migrated_begins_no_session_and_says_from_where_to_where_and_why() {
+fn a_failed_migration_names_its_versions_and_the_reason_and_starts_no_session() {
     let failed = |data: &PersistedData| match begin(Some(data)) {
         Err(VmError::Migration(error)) => error,
         other => panic!("{:?}", other.map(|_| ())),
@@ -186,7 +186,7 @@ fn what_cannot_be_migrated_begins_no_session_and_says_from_where_to_where_and_wh
 }
 
 #[test]
-fn what_is_persisted_is_part_of_the_state_and_undone_with_it() {
+fn persisted_data_is_part_of_the_state_and_undone_with_a_turn() {
     let mut vm = begin(None).expect("it begins");
     let empty = vm.snapshot().expect("it can be saved");
     tell(&mut vm, "save", "a");
@@ -211,7 +211,7 @@ fn what_is_persisted_is_part_of_the_state_and_undone_with_it() {
 }
 
 #[test]
-fn only_the_root_model_persists_only_what_is_declared_and_not_too_large() {
+fn only_the_root_model_persists_and_only_the_declared_type_of_limited_size() {
     let mut vm = begin(None).expect("it begins");
     tell(&mut vm, "save", "good");
     let good = vm.persisted().cloned();
@@ -222,14 +222,14 @@ fn only_the_root_model_persists_only_what_is_declared_and_not_too_large() {
     let note = vm.get(root.note).expect("it is there");
     assert_eq!(note.result.as_deref(), Some("only the root model may persist data"));
     let too_large =
-        format!("{} bytes cannot be persisted, {MAX_PERSISTED} at most", MAX_PERSISTED + 9);
-    let not_declared = "this is not what the app has declared that it persists";
+        format!("{} bytes cannot be persisted, at most {MAX_PERSISTED}", MAX_PERSISTED + 9);
+    let not_declared = "this is not the type that the app has declared to persist";
     assert_eq!(root.errors, [not_declared.to_owned(), too_large]);
     assert_eq!(vm.persisted().cloned(), good);
     assert_eq!(vm.drain_faults(), []);
 }
 
-/// Loses its field on the way.
+/// Loses its field when it is encoded.
 #[derive(Debug, Serialize, Deserialize)]
 struct Forgetful {
     #[serde(skip_serializing)]
@@ -246,7 +246,7 @@ impl Persisted for Forgetful {
     }
 }
 
-/// Not less than the one after it.
+/// Its version is not lower than that of the type after it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Descending;
 
@@ -260,30 +260,30 @@ impl Persisted for Descending {
 }
 
 #[test]
-fn what_could_not_be_read_again_is_refused_and_versions_must_go_up() {
+fn data_that_cannot_be_read_again_is_refused_and_versions_must_go_up() {
     let forgetful = persisted::write(&Forgetful { text: "x".into() });
     assert!(matches!(forgetful, Err(PersistError::Encoding(_))), "{forgetful:?}");
     let built = App::builder::<Board>(APP).persists::<Forgetful>().build().map(|_| ());
     assert_eq!(built, Err(AppError::PersistedVersion { newer: 2, older: 2 }));
-    // A new layout in an app with the old number: the old build would overwrite what it persists.
+    // A new layout under the old version of the app: old builds would overwrite its data.
     let built = App::builder::<Board>(APP).version(1).persists::<SavedV2>().build().map(|_| ());
     assert_eq!(built, Err(AppError::AppVersion { layout: 2, app: 1 }));
 }
 
 #[test]
-fn whoever_asks_for_what_is_not_declared_gets_no_session() {
+fn asking_for_a_type_that_is_not_declared_starts_no_session() {
     for app in [
         App::builder::<Board>(APP).model::<Note>(),
         App::builder::<Board>(APP).model::<Note>().version(2).persists::<SavedV2>(),
     ] {
         let started = Vm::new(&app.build().expect("it is sound"), SESSION, &[0xc0]);
         let error = started.map(|_| ()).expect_err("it would begin without its data");
-        assert!(error.to_string().contains("SavedV3 is not what"), "{error}");
+        assert!(error.to_string().contains("SavedV3 is not the type"), "{error}");
     }
 }
 
 #[test]
-fn the_version_of_what_is_persisted_is_part_of_the_apps_version() {
+fn the_version_of_the_layout_is_part_of_the_version_hash() {
     let build = |app: teatime_vm::AppBuilder| app.build().expect("it is sound").version_hash();
     let app = || App::builder::<Board>(APP).version(2);
     let hashes =
@@ -292,11 +292,11 @@ fn the_version_of_what_is_persisted_is_part_of_the_apps_version() {
 }
 
 #[test]
-fn bytes_that_claim_to_be_persisted_are_refused_where_nothing_of_the_kind_is_declared() {
+fn a_snapshot_with_persisted_data_of_another_version_is_refused() {
     let mut vm = begin(None).expect("it begins");
     tell(&mut vm, "save", "a");
     let snapshot = vm.snapshot().expect("it can be saved");
-    // Version 3 in front of the only data of that length.
+    // The version, 3, in front of the data.
     let at = snapshot.windows(3).rposition(|part| part == [0x91, 0x92, 0x03]).expect("it is there");
     let mut other = snapshot;
     other[at + 2] = 4;
@@ -365,7 +365,7 @@ fn persistence(version: u32, from: &[u32]) -> ForeignPersistence {
 }
 
 #[test]
-fn models_of_other_languages_persist_and_migrate_bytes() {
+fn models_in_other_languages_persist_and_migrate_bytes() {
     let app = foreign(Some(persistence(5, &[1, 2, 4]))).expect("it is sound");
     let text = |version, text: &str| PersistedData {
         version,
@@ -399,10 +399,10 @@ fn models_of_other_languages_persist_and_migrate_bytes() {
 }
 
 #[test]
-fn without_a_declaration_a_model_of_another_language_does_not_begin_without_what_was_persisted() {
+fn a_foreign_model_that_declares_no_persisted_data_does_not_start_if_there_is_some() {
     let app = foreign(None).expect("it is sound");
     let before = PersistedData { version: 1, bytes: to_bytes("work").expect("a text").into() };
     let begun = Vm::begin(&app, SESSION, &[0xc0], Some(&before)).map(|_| ());
     let refused = begun.expect_err("its users' work would be missing").to_string();
-    assert!(refused.contains("not what the app has declared"), "{refused}");
+    assert!(refused.contains("not the type that the app has declared"), "{refused}");
 }

@@ -1,6 +1,6 @@
-//! Recordings: played again they give the same state, and what is none is refused.
+//! Recordings: replaying one gives the same state, and invalid files are refused.
 
-use teatime_vm::recording::{Cut, Encoder, Recording, RecordingError, Until};
+use teatime_vm::recording::{Encoder, Recording, RecordingError, TruncatedError, Until};
 use teatime_vm::tree::{Node, Tree};
 use teatime_vm::{
     App, Cx, Duration, External, SessionId, Time, VIEW_JOIN, ViewId, ViewInfo, Vm, handlers, model,
@@ -55,7 +55,7 @@ fn write(vm: &mut Vm, text: &str) {
     vm.deliver(time, seq, &event).expect("it is in order");
 }
 
-/// A session with everything that there can be in one.
+/// A session with each kind of input.
 fn session() -> Vm {
     let mut vm = Vm::new(&app(), SessionId([3; 32]), &options()).expect("it starts");
     let joined = [ViewInfo { view_id: ME, view_data: Some([0xc0][..].into()) }];
@@ -73,7 +73,7 @@ fn recording(vm: &Vm) -> Recording {
 }
 
 #[test]
-fn what_is_played_again_from_a_file_has_the_same_state_at_every_point() {
+fn replaying_a_file_gives_the_same_state_at_each_point() {
     let mut vm = session();
     assert!(vm.advance(vm.time() + Duration::from_millis(40), u64::MAX));
     let file = recording(&vm).encode();
@@ -81,9 +81,9 @@ fn what_is_played_again_from_a_file_has_the_same_state_at_every_point() {
     assert_eq!(read, recording(&vm));
     let again = read.replay(&app(), Until::End).expect("it plays");
     assert_eq!(again.hash(), vm.hash());
-    // Without a snapshot it begins anew: the same.
-    let anew = Recording { base: None, ..read.clone() };
-    assert_eq!(anew.replay(&app(), Until::End).expect("it plays").hash(), vm.hash());
+    // Without a base it starts from scratch, and gives the same.
+    let from_scratch = Recording { base: None, ..read.clone() };
+    assert_eq!(from_scratch.replay(&app(), Until::End).expect("it plays").hash(), vm.hash());
     let pages = |until| {
         let vm = read.replay(&app(), until).expect("it plays");
         (vm.seq(), vm.root::<Diary>().expect("the root").pages.len())
@@ -97,15 +97,15 @@ fn what_is_played_again_from_a_file_has_the_same_state_at_every_point() {
 }
 
 #[test]
-fn it_begins_at_the_newest_state_that_is_believed() {
+fn a_recording_starts_at_the_newest_trusted_state() {
     let mut vm = session();
     let snapshot = vm.checkpoint().expect("it can be saved");
     write(&mut vm, "Wednesday");
-    // A state of one's own is none that one may begin from.
+    // A checkpoint that only this client vouches for is not trusted.
     assert_eq!((recording(&vm).from, recording(&vm).inputs.len()), (0, 6));
     vm.believe(5, snapshot.clone());
     assert_eq!((recording(&vm).from, recording(&vm).inputs.len()), (5, 1));
-    // A turn that is undone makes another checkpoint, and changes nothing about it.
+    // Undoing a turn makes another checkpoint, which does not become the trusted state.
     write(&mut vm, "blot");
     write(&mut vm, "Thursday");
     let until = recording(&vm);
@@ -117,7 +117,7 @@ fn it_begins_at_the_newest_state_that_is_believed() {
     assert!(vm.recording(&options(), (Time::ZERO, 99)).is_none());
 }
 
-/// A file as somebody writes it who writes down every event as it comes; and how long it was after each.
+/// A file that was written event by event, and its length after each event.
 fn streamed(recording: &Recording) -> (Vec<u8>, Vec<usize>) {
     let mut file = Vec::new();
     let Recording { head, base, from, inputs, until } = recording;
@@ -132,12 +132,12 @@ fn streamed(recording: &Recording) -> (Vec<u8>, Vec<usize>) {
     (file, lengths)
 }
 
-/// What is left of a file is the beginning of the recording, or nothing.
+/// Only the beginning of the recording may be read from a damaged file, or nothing.
 fn assert_is_refused_or_a_part(file: &[u8], whole: &Recording) {
     let strict = Recording::decode(file).expect_err("it is not what was written");
     match Recording::decode_part(file) {
         Ok((part, cut)) => {
-            assert_eq!(Some(strict), cut.map(RecordingError::Cut));
+            assert_eq!(Some(strict), cut.map(RecordingError::Truncated));
             assert_eq!(part.inputs[..], whole.inputs[..part.inputs.len()]);
             assert_eq!((&part.head, &part.base), (&whole.head, &whole.base));
         }
@@ -150,7 +150,7 @@ fn assert_is_refused_or_a_part(file: &[u8], whole: &Recording) {
 }
 
 #[test]
-fn of_a_file_that_was_cut_or_changed_nothing_is_used_but_what_is_right_and_that_is_told() {
+fn a_truncated_or_changed_file_gives_its_intact_beginning_and_an_error() {
     let whole = recording(&session());
     let (file, lengths) = streamed(&whole);
     assert_eq!(Recording::decode(&file).as_ref(), Ok(&whole));
@@ -164,7 +164,7 @@ fn of_a_file_that_was_cut_or_changed_nothing_is_used_but_what_is_right_and_that_
             assert_is_refused_or_a_part(&flipped, &whole);
         }
     }
-    // Nothing is lost but what was not written yet, or not to its end.
+    // Only the block is lost that was not written, or not to its end.
     for (events, length) in lengths.iter().enumerate() {
         let cut = |length: usize| {
             let (part, cut) = Recording::decode_part(&file[..length]).expect("a part is there");
@@ -174,17 +174,17 @@ fn of_a_file_that_was_cut_or_changed_nothing_is_used_but_what_is_right_and_that_
             assert_eq!((vm.seq(), vm.hash()), (seq, same.hash()));
             (part.inputs.len(), cut)
         };
-        assert_eq!(cut(*length), (events, Some(Cut::Open)));
-        assert_eq!(cut(length + 1), (events, Some(Cut::Torn { at: *length })));
+        assert_eq!(cut(*length), (events, Some(TruncatedError::Open)));
+        assert_eq!(cut(length + 1), (events, Some(TruncatedError::Torn { at: *length })));
     }
-    // A wrong length is no reason to believe that only the end is missing.
+    // A wrong length must not look like a file whose end is missing.
     for at in lengths[1]..lengths[1] + 9 {
         let mut flipped = file.clone();
         flipped[at] ^= 0x40;
         let cut = Recording::decode_part(&flipped).expect("a part is there").1;
-        assert_eq!(cut, Some(Cut::Damaged { at: lengths[1] }));
+        assert_eq!(cut, Some(TruncatedError::Damaged { at: lengths[1] }));
     }
-    // An event that was left out, and two in another order.
+    // An event left out, and two events in another order.
     let without = [&file[..lengths[1]], &file[lengths[2]..]].concat();
     assert_is_refused_or_a_part(&without, &whole);
     let (first, second) = (&file[lengths[1]..lengths[2]], &file[lengths[2]..lengths[3]]);
@@ -192,12 +192,12 @@ fn of_a_file_that_was_cut_or_changed_nothing_is_used_but_what_is_right_and_that_
     assert_is_refused_or_a_part(&swapped, &whole);
     let longer = [&file[..], &[0]].concat();
     let cut = Recording::decode_part(&longer).expect("all of it is there").1;
-    assert_eq!(cut, Some(Cut::Damaged { at: file.len() }));
+    assert_eq!(cut, Some(TruncatedError::Damaged { at: file.len() }));
 }
 
-/// The checksum says only that nothing was lost on the way: whoever makes files can make any.
+/// A checksum proves only that nothing was lost. Anyone can make a file with a valid checksum.
 #[test]
-fn what_makes_no_sense_is_refused_though_its_checksum_is_right() {
+fn invalid_content_is_refused_even_if_its_checksum_is_right() {
     let good = recording(&session());
     let mut wrong = good.clone();
     wrong.from = 1;
@@ -215,22 +215,22 @@ fn what_makes_no_sense_is_refused_though_its_checksum_is_right() {
     assert!(matches!(read.player(&app()).err(), Some(RecordingError::Content(_))));
     let mut newer = recording(&session()).encode();
     newer[8] += 1;
-    let error = Recording::decode(&newer).expect_err("nobody knows it");
+    let error = Recording::decode(&newer).expect_err("the format is newer");
     assert!(error.to_string().contains("a newer version"), "{error}");
     newer[8] -= 2;
-    let error = Recording::decode(&newer).expect_err("nobody knows it any more");
+    let error = Recording::decode(&newer).expect_err("the format is older");
     assert!(error.to_string().contains("an older version"), "{error}");
 }
 
 #[test]
-fn another_session_can_begin_with_the_state_of_one() {
+fn another_session_can_start_from_a_state_of_this_one() {
     let mut vm = session();
     let other = SessionId([4; 32]);
     let snapshot = vm.snapshot_for(other).expect("it can be saved");
     let mut branch = Vm::restore(&app(), &snapshot).expect("it is a state of that session");
     assert_eq!((branch.session_id(), branch.seq(), branch.time()), (other, vm.seq(), vm.time()));
     assert_eq!(branch.view_infos().collect::<Vec<_>>(), vm.view_infos().collect::<Vec<_>>());
-    // It hears who comes: that is said in the scope of the session.
+    // Subscriptions to the scope of the session follow.
     let you = [ViewInfo { view_id: ViewId([8; 16]), view_data: None }];
     for vm in [&mut vm, &mut branch] {
         let joins = External::Presence { exited: &[], joined: &you };
@@ -264,7 +264,7 @@ fn a_state_is_a_tree_with_names_and_its_differences_have_places() {
     let tree = Tree::read(&schema, &vm.snapshot().expect("it can be saved")).expect("it is one");
     let text = tree.to_string();
     assert!(text.contains("sequence number: 5\n"), "{text}");
-    // What is short stands on one line, and parts of the session have names too.
+    // Short values stand on one line, and parts of the session have names too.
     assert!(text.contains("M1 diary:\n  pages:\n    [0]: ["), "{text}");
     assert!(text.contains(", \"Tuesday\"]\n"), "{text}");
     assert!(text.contains("counters: {next model: 2, next future message: "), "{text}");
@@ -306,7 +306,7 @@ fn a_state_is_a_tree_with_names_and_its_differences_have_places() {
     assert_eq!((tree.get(&place).is_none(), longer.get(&place).is_some()), (true, true));
     assert_eq!(longer.first_difference(&tree), Some(place));
     for end in 0..200 {
-        // Whatever it is, it is told.
+        // Truncated snapshots give an error.
         assert!(Tree::read(&schema, &vm.snapshot().expect("saved")[..end.min(100)]).is_err());
     }
 }

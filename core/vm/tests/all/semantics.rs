@@ -7,14 +7,14 @@
 )]
 
 use teatime_vm::{
-    App, Cx, Duration, External, FaultKind, FutureHandle, Handle, ModelId, NotInModel, OrderedMap,
-    SessionId, Time, ViewId, Vm, handlers, math, model, to_bytes,
+    App, Cx, Duration, External, FaultKind, FutureHandle, Handle, ModelId, NotInModelError,
+    OrderedMap, SessionId, Time, ViewId, Vm, handlers, math, model, to_bytes,
 };
 
 const SESSION: SessionId = SessionId([3; 32]);
 const SENDER: ViewId = ViewId([9; 16]);
 
-/// Writes down what happens to it, and does what it is told.
+/// Writes down what happens to it, and carries out orders.
 #[model(id = "diary", version = 1)]
 struct Diary {
     entries: Vec<String>,
@@ -129,7 +129,7 @@ impl Diary {
     }
 }
 
-/// Has everything that must go with it.
+/// A model with subscriptions, a future message and a name.
 #[model(id = "other", version = 1)]
 struct Other {
     count: u64,
@@ -142,7 +142,7 @@ impl Other {
         cx.subscribe("*", "*", Self::count);
         cx.every(Duration::from_millis(1)).call(Self::count, ());
         let me = cx.me();
-        cx.set_well_known("it", me).expect("nobody else has the name");
+        cx.set_well_known("it", me).expect("the name is free");
         Self { count: *count }
     }
 
@@ -258,7 +258,7 @@ fn a_repeating_future_can_be_cancelled_by_its_handle_after_it_has_come_and_after
 }
 
 #[test]
-fn models_hear_in_order_of_publishing_generic_before_specific_after_the_handler_has_returned() {
+fn models_receive_events_in_order_after_the_handler_has_returned_wildcards_first() {
     let mut session = Session::new();
     session.tell("speak");
     let expected = ["spoken", "talk/* first", "*/loud first", "talk/loud first", "talk/* second"];
@@ -272,15 +272,15 @@ fn destroying_a_model_removes_all_that_belongs_to_it() {
     session.pass_until(2_500);
     assert_eq!(session.vm.future_count(), 1);
     assert_eq!(session.vm.well_known("it"), Some(ModelId(2)));
-    // Five, two ticks, and this event heard as a generic one; as a specific one it comes later.
+    // Five, two ticks, and this event by the wildcard. By its own topic it comes later.
     session.tell("update");
     assert_eq!(session.diary().entries, ["Some(8) Some(8)"]);
     let before = session.vm.models().count();
     session.tell("destroy");
     assert_eq!(session.diary().entries[1], "destroyed true false");
     assert_eq!((before, session.vm.models().count(), session.vm.future_count()), (2, 1, 0));
-    // What is left does not differ from a session in which the model has never been but in the
-    // counters: nothing listens, nothing waits, no name is taken.
+    // Only counters differ from a session that never had the model: it left no subscription, future
+    // message or name.
     session.tell("nothing");
     session.tell("destroy");
     assert_eq!(session.diary().entries[2], "destroyed false false");
@@ -300,7 +300,7 @@ fn ids_of_models_are_never_reused() {
 }
 
 #[test]
-fn a_panic_is_told_with_its_position_and_the_session_goes_on() {
+fn a_panic_is_a_fault_with_its_position_and_the_session_goes_on() {
     let mut session = Session::new();
     session.tell("nothing");
     session.tell_at(1_234, "panic");
@@ -313,7 +313,7 @@ fn a_panic_is_told_with_its_position_and_the_session_goes_on() {
 }
 
 #[test]
-fn endless_futures_and_endless_events_are_cut_off_and_told() {
+fn endless_futures_and_endless_events_are_cut_off_with_a_fault() {
     let mut session = Session::new();
     session.tell("spin");
     session.pass_until(1);
@@ -325,7 +325,7 @@ fn endless_futures_and_endless_events_are_cut_off_and_told() {
 }
 
 #[test]
-fn forged_joins_and_double_subscriptions_are_refused_and_told() {
+fn forged_joins_and_double_subscriptions_are_refused_with_a_fault() {
     let mut session = Session::new();
     session.tell("forge");
     session.tell("twice");
@@ -344,7 +344,7 @@ fn forged_joins_and_double_subscriptions_are_refused_and_told() {
 }
 
 #[test]
-fn a_payload_that_does_not_fit_is_told_and_the_handler_not_called() {
+fn a_payload_that_does_not_fit_is_a_fault_and_the_handler_is_not_called() {
     let mut session = Session::new();
     for (seq, payload) in [(1, &[0xc1][..]), (2, &[]), (3, &[0x93, 1]), (4, &[5, 5])] {
         let event = External::Event { sender: SENDER, scope: "do", event: "order", payload };
@@ -367,11 +367,11 @@ fn events_out_of_order_are_refused_and_change_nothing() {
 
 #[test]
 fn acceptance_40_model_only_fails_outside_of_handlers() {
-    // That it passes in init, handlers and timers is asserted in those of the diary.
+    // The diary asserts in its init, handlers and timers that it passes there.
     let mut session = Session::new();
     session.tell("timers");
     session.pass_until(100);
-    assert_eq!(session.vm.model_only(), Err(NotInModel));
+    assert_eq!(session.vm.model_only(), Err(NotInModelError));
     assert_eq!(session.faults(), []);
 }
 
@@ -429,7 +429,7 @@ fn the_functions_of_math_are_right_and_have_the_same_bits_everywhere() {
             hasher.update(&value.to_bits().to_be_bytes());
         }
     }
-    // Computed on x86-64; whoever gets another value cannot take part in a session with those.
+    // Computed on x86-64. A platform with another value would compute other states.
     assert_eq!(hasher.finalize().to_hex().as_str(), MATH_DIGEST);
 }
 
@@ -472,14 +472,16 @@ fn every_cut_and_every_changed_byte_of_a_snapshot_is_refused_or_harmless() {
 }
 
 #[test]
-fn a_snapshot_that_does_not_decode_names_model_and_field() {
+fn the_error_of_an_invalid_snapshot_names_model_and_field() {
     let session = Session::new();
     let mut snapshot = session.vm.snapshot().expect("it can be saved");
     // The diary's first field, an empty array, directly follows its id and type.
     let fields = [0x93, 0x01, 0x00, 0x94, 0x90];
     let at = snapshot.windows(5).position(|bytes| bytes == fields).expect("the diary is there");
     snapshot[at + 4] = 0x07;
-    let error = Vm::restore(session.vm.app(), &snapshot).map(|_| ()).expect_err("it is no list");
+    let error = Vm::restore(session.vm.app(), &snapshot)
+        .map(|_| ())
+        .expect_err("a number where an array must be");
     assert_eq!(error.place, "model M1 (diary), field entries");
     assert!(error.why.contains("invalid type"), "{error}");
 }
@@ -498,7 +500,7 @@ fn another_version_of_the_app_is_refused_readably() {
     let error = Vm::restore(&app(2), &session.vm.snapshot().expect("it can be saved"))
         .map(|_| ())
         .expect_err("another version");
-    assert_eq!(error.to_string(), "version: it was made by another version of the app's models");
+    assert_eq!(error.to_string(), "version: another version of the app's models has made it");
     let without = App::builder::<Diary>("test.diary").build().expect("sound");
     assert_ne!(without.version_hash(), app(1).version_hash());
 }

@@ -1,4 +1,4 @@
-//! The sync test finds planted bugs and names their place.
+//! A sync test finds planted bugs and names their places.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,7 +27,7 @@ fn difference(result: Result<(), SyncError>) -> (String, Option<String>) {
     }
 }
 
-/// Nothing is wrong with this one.
+/// A model without bugs.
 #[model(id = "clean")]
 struct Clean {
     sum: u64,
@@ -47,7 +47,7 @@ impl Clean {
         if number > 0 {
             cx.future(Duration::from_millis(number)).call(Self::add, number / 2);
         }
-        // Without the canonical encoding the sign of this would show.
+        // Without the canonical encoding the sign of this NaN would show.
         self.noise = -f64::NAN * cx.random();
     }
 
@@ -56,7 +56,7 @@ impl Clean {
     }
 }
 
-/// What it counts is not in a snapshot.
+/// Its count is not in a snapshot.
 #[model(id = "forgetful")]
 struct Forgetful {
     sum: u64,
@@ -81,7 +81,7 @@ impl Forgetful {
 
 static OUTSIDE: AtomicU64 = AtomicU64::new(0);
 
-/// What it counts is not even in the model.
+/// Its count is not even in the model.
 #[model(id = "leaky")]
 struct Leaky {
     count: u64,
@@ -99,7 +99,7 @@ impl Leaky {
     }
 }
 
-/// Draws more or fewer random numbers, depending on what a snapshot does not hold.
+/// Draws random numbers depending on a field that snapshots do not contain.
 #[model(id = "gambler")]
 struct Gambler {
     #[serde(skip)]
@@ -121,7 +121,7 @@ impl Gambler {
     }
 }
 
-/// Fails.
+/// Its handler panics.
 #[model(id = "clumsy")]
 struct Clumsy {}
 
@@ -165,7 +165,7 @@ fn a_difference_outside_the_models_is_named_too() {
 
 #[test]
 fn a_handler_that_panics_is_an_error_with_its_place() {
-    let Err(SyncError::Fault(fault)) = play::<Clumsy>(1) else { panic!("the fault is not told") };
+    let Err(SyncError::Fault(fault)) = play::<Clumsy>(1) else { panic!("no fault was found") };
     assert_eq!((fault.handler.as_str(), fault.seq), ("clumsy.add", 5));
     assert!(fault.to_string().contains("three is too much"));
 }
