@@ -3,9 +3,9 @@
 import PackageDescription
 
 #if canImport(Darwin)
-  // Made on a Mac: one static library for each platform, with its header.
+  // `cargo xtask package ios` makes it on a Mac: one static library for each platform, with its header.
   let library: Target = .binaryTarget(name: "TeatimeFFIFFI", path: "native/Teatime.xcframework")
-  // What Apple wants to be told of what the library calls.
+  // The reasons that Apple demands for some calls of the library.
   let (resources, excluded): ([Resource], [String]) = ([.copy("PrivacyInfo.xcprivacy")], [])
 #else
   // The static library of this machine; PKG_CONFIG_PATH must name the folder `native`.
@@ -22,7 +22,7 @@ let package = Package(
   ],
   targets: [
     library,
-    // Generated: not meant to be called by apps.
+    // Generated code. Apps do not call it.
     .target(
       name: "TeatimeFFI",
       dependencies: ["TeatimeFFIFFI"],
@@ -36,7 +36,7 @@ let package = Package(
       exclude: excluded,
       resources: resources
     ),
-    // What the Observation library of Swift 6.0 for Linux lacks.
+    // A function that the Observation library of Swift 6.0 for Linux needs.
     .target(name: "ObservationLink"),
     .executableTarget(name: "TeatimeBench", dependencies: ["Teatime"]),
     .testTarget(name: "TeatimeTests", dependencies: ["Teatime", "TeatimeFFI"]),
@@ -44,7 +44,7 @@ let package = Package(
   swiftLanguageModes: [.v6]
 )
 
-// Tests with models of their own need a library that has them: `cargo xtask swift --crate tests/app`.
+// Tests with models of their own need a library with these models: `cargo xtask swift --crate tests/app`.
 if Context.environment["TEATIME_TEST_APP"] != nil {
   package.targets.append(.testTarget(name: "TestAppTests", dependencies: ["Teatime"]))
 }

@@ -11,7 +11,7 @@ let package = Package(
     .executable(name: "teatime-chat", targets: ["teatime-chat"]),
   ],
   dependencies: [
-    // A link to bindings/swift: packages are told apart by the last part of their path.
+    // A link to bindings/swift, because packages are identified by the last part of their path.
     .package(path: "teatime")
   ],
   targets: [

@@ -1,3 +1,3 @@
-//! The library for Swift and Kotlin. All that it exports comes from `teatime-ffi`.
+//! The library for Swift and Kotlin. All its exports come from `teatime-ffi`.
 
 teatime_ffi::uniffi_reexport_scaffolding!();

@@ -1,17 +1,19 @@
-//! Measures what calls of the C library cost, and how large it is.
+//! Measures the time of calls of the C library, and its size.
 
 use std::process::Command;
 
-use crate::files::{at, run};
-use crate::{Result, c_library, install, root, target_folder};
+use crate::files::{Result, at, run};
+use crate::install;
+use crate::library::Library;
+use crate::workspace::{root, target_folder};
 
-/// Installs the library, twice, into the build folder, builds the benchmark in C against it, runs it, and
-/// prints its one line of JSON with the sizes of the stripped library added, without and with TLS.
+/// Installs the library without and with TLS into the build folder, and runs the benchmark in C against it.
+/// Prints the benchmark's line of JSON, with the sizes of both stripped libraries added.
 pub(crate) fn bench(profile: &str) -> Result<()> {
     let target = target_folder();
     let (prefix, with_tls) = (target.join("bench-c"), target.join("bench-c-tls"));
-    install::install(&with_tls, &c_library(profile))?;
-    install::install(&prefix, &c_library(profile).with(&["--no-default-features"]))?;
+    install::install(&with_tls, &Library::for_c(profile))?;
+    install::install(&prefix, &Library::for_c(profile).with(&["--no-default-features"]))?;
     let (lib, program) = (prefix.join("lib"), prefix.join("bench"));
     run(Command::new("cc")
         .args(["-O2", "-std=c11", "-o"])

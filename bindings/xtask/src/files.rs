@@ -4,14 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::Result;
+/// What can fail; the error is a message for people.
+pub(crate) type Result<T> = std::result::Result<T, String>;
 
-/// Says which file an error belongs to.
+/// Names the file in an error.
 pub(crate) fn at<T>(path: &Path, result: std::io::Result<T>) -> Result<T> {
     result.map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Puts a new file in the place of the old one, so that programs that use that one go on.
+/// Replaces a file instead of writing into it, so that programs that use the old one go on.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     remove(to)?;
     at(from, fs::copy(from, to)).map(|_| ())
@@ -21,7 +22,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     at(path, fs::write(path, text))
 }
 
-/// Removes a file, if it is there.
+/// Removes a file if it exists.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => at(path, Err(error)),

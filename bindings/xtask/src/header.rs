@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::files::at;
-use crate::{Result, root};
+use crate::files::{Result, at};
+use crate::workspace::root;
 
-/// Where the header of the library is kept.
+/// The committed header of the library.
 pub(crate) fn path() -> PathBuf {
     root().join("bindings/c/include/teatime.h")
 }
 
-/// Where the header of what the library for tests has besides is kept.
+/// The committed header of what only the library for tests has.
 pub(crate) fn testing_path() -> PathBuf {
     root().join("bindings/c-testing/include/teatime_testing.h")
 }
@@ -24,12 +24,12 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// Fails if a header that is there is not the one that would be generated.
+/// Fails if a committed header differs from the generated one.
 pub(crate) fn check() -> Result<()> {
     for (path, header) in generated()? {
         if at(&path, fs::read(&path))? != header {
             let path = path.display();
-            return Err(format!("{path} is not what ffi/src says: run `cargo xtask header`"));
+            return Err(format!("{path} does not match ffi/src: run `cargo xtask header`"));
         }
     }
     Ok(())
@@ -38,7 +38,7 @@ pub(crate) fn check() -> Result<()> {
 fn generated() -> Result<[(PathBuf, Vec<u8>); 2]> {
     let library = root().join("ffi");
     let all = cbindgen::Builder::new().with_crate(&library);
-    // Alone, so that the types of the other header are taken as they are.
+    // From this file alone: the types of the other header are declared there.
     let testing = cbindgen::Builder::new().with_src(library.join("src/simulate.rs"));
     Ok([
         (path(), generate(all, "cbindgen.toml")?),

@@ -1,23 +1,23 @@
-//! Builds the C library and installs it as C and C++ programs expect it.
+//! Builds the C library and installs it in the layout that C and C++ programs expect.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::files::{at, copy, remove, run, write};
+use crate::files::{Result, at, copy, remove, run, write};
+use crate::header;
 use crate::library::Library;
-use crate::{Result, header};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What a program that links the static library must link besides: Rust's standard library says so.
+/// What a program that links the static library must link as well: the needs of Rust's standard library.
 const NATIVE_LIBRARIES: &str = if cfg!(target_vendor = "apple") {
     "-liconv -lSystem -lc -lm"
 } else {
     "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc"
 };
 
-/// The library that programs are shipped with.
+/// Installs the library that programs ship with.
 pub(crate) fn install(prefix: &Path, library: &Library) -> Result<()> {
     let prefix = &install_library(prefix, library, "teatime")?;
     let lib = prefix.join("lib");
@@ -26,13 +26,13 @@ pub(crate) fn install(prefix: &Path, library: &Library) -> Result<()> {
     write(&lib.join("cmake/teatime/teatime-config-version.cmake"), &cmake_version())
 }
 
-/// The library that tests link in its place, beside it.
+/// Installs, beside it, the library that tests link in its place.
 pub(crate) fn install_testing(prefix: &Path, library: &Library) -> Result<()> {
     let prefix = &install_library(prefix, library, "teatime-testing")?;
     copy(&header::testing_path(), &prefix.join("include/teatime_testing.h"))
 }
 
-/// Both kinds of a library and its pkg-config files. Returns the whole path of the prefix.
+/// Installs both kinds of a library and the pkg-config files. Returns the absolute path of the prefix.
 fn install_library(prefix: &Path, library: &Library, name: &str) -> Result<PathBuf> {
     let built = library.build()?;
     at(prefix, fs::create_dir_all(prefix))?;
@@ -52,7 +52,7 @@ fn install_library(prefix: &Path, library: &Library, name: &str) -> Result<PathB
     Ok(prefix)
 }
 
-/// The shared library, under its full version and the names that lead to it.
+/// Installs the shared library under its full version, and the links to it.
 fn install_shared(built: &Path, lib: &Path, name: &str, stripped: bool) -> Result<()> {
     if built.extension().is_some_and(|extension| extension == "dylib") {
         return copy(built, &lib.join(format!("lib{name}.dylib")));
@@ -69,8 +69,8 @@ fn install_shared(built: &Path, lib: &Path, name: &str, stripped: bool) -> Resul
     link(&so_name, &lib.join(format!("lib{name}.so")))
 }
 
-/// The static library as one object in which only the exports are visible: two libraries written in
-/// Rust can then be linked into one program.
+/// Installs the static library as one object in which only the exports are visible. So a program can link two
+/// libraries that are written in Rust.
 fn install_archive(built: &Path, lib: &Path, name: &str) -> Result<()> {
     let archive = lib.join(format!("lib{name}.a"));
     if cfg!(target_vendor = "apple") {
@@ -79,7 +79,7 @@ fn install_archive(built: &Path, lib: &Path, name: &str) -> Result<()> {
     let object = lib.join(format!("{name}.o"));
     let whole = ["-r", "--whole-archive", "-o"];
     run(Command::new("ld").args(whole).arg(&object).arg(built))?;
-    // The bitcode in Rust's standard library is of no use here, and older tools stumble over it.
+    // Older tools fail on the bitcode in Rust's standard library, and no linker of C needs it.
     let visible = ["--wildcard", "--keep-global-symbol=tea_*", "--strip-debug"];
     let bitcode = ["--remove-section=.llvmbc", "--remove-section=.llvmcmd"];
     run(Command::new("objcopy").args(visible).args(bitcode).arg(&object))?;
@@ -99,8 +99,8 @@ fn pkg_config(libs: &str, how: &str) -> String {
 fn cmake_package() -> String {
     let shared = if cfg!(target_vendor = "apple") { "dylib" } else { "so" };
     format!(
-        "# Gives the targets teatime::teatime (shared) and teatime::teatime-static; and, where the library for\n\
-         # tests is installed as well, teatime::teatime-testing and teatime::teatime-testing-static.\n\
+        "# Defines the targets teatime::teatime (shared) and teatime::teatime-static. If the library for tests is\n\
+         # installed as well: teatime::teatime-testing and teatime::teatime-testing-static.\n\
          get_filename_component(_teatime_prefix \"${{CMAKE_CURRENT_LIST_DIR}}/../../..\" ABSOLUTE)\n\
          foreach(_teatime_library teatime teatime-testing)\n\
          foreach(_teatime_kind SHARED STATIC)\n  \
@@ -129,7 +129,7 @@ fn cmake_package() -> String {
 
 fn cmake_version() -> String {
     format!(
-        "# Before 1.0 every minor version may change what programs see.\n\
+        "# Before 1.0 a minor version may change the interface.\n\
          set(PACKAGE_VERSION {VERSION})\n\
          if(PACKAGE_FIND_VERSION VERSION_LESS_EQUAL PACKAGE_VERSION\n   \
          AND PACKAGE_FIND_VERSION_MAJOR EQUAL {major}\n   \

@@ -1,30 +1,30 @@
-//! Has cargo build libraries, and learns from it where they are.
+//! Builds libraries with cargo, and asks it where they are.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::files::at;
-use crate::{Result, root};
+use crate::files::{Result, at};
+use crate::workspace::root;
 
 /// A crate that makes libraries, and how they are built.
 #[derive(Clone)]
 pub(crate) struct Library {
-    /// Where its Cargo.toml is.
+    /// Its Cargo.toml.
     pub(crate) manifest: PathBuf,
     pub(crate) profile: String,
-    /// Arguments of cargo besides the usual ones.
+    /// More arguments of cargo.
     pub(crate) arguments: Vec<String>,
-    /// Another cargo than the one that runs this.
+    /// The cargo to use, if not the one that runs this.
     pub(crate) cargo: Option<PathBuf>,
-    /// Environment of cargo.
+    /// More environment variables of cargo.
     pub(crate) environment: Vec<(String, OsString)>,
-    /// The only kind to build, such as staticlib, and arguments of the compiler for it.
+    /// Builds only this kind, such as staticlib, with these arguments of the compiler.
     pub(crate) only: Option<(&'static str, Vec<String>)>,
 }
 
-/// The libraries as cargo leaves them.
+/// The libraries where cargo has put them.
 pub(crate) struct Built {
     pub(crate) shared: Option<PathBuf>,
     pub(crate) archive: Option<PathBuf>,
@@ -43,6 +43,11 @@ impl Library {
         }
     }
 
+    /// The library for C.
+    pub(crate) fn for_c(profile: &str) -> Self {
+        Self::new(&root().join("bindings/c"), profile)
+    }
+
     pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
@@ -54,11 +59,16 @@ impl Library {
     }
 
     pub(crate) fn build(&self) -> Result<Built> {
-        // Messages about the crates that it needs come before.
+        // Its own message is the last: those about its dependencies come before.
         let built = artifacts(self.command()?)?
             .into_iter()
             .rfind(|message| is_library(&message["target"]))
-            .ok_or_else(|| format!("{} has no library", self.manifest.display()))?;
+            .ok_or_else(|| {
+                format!(
+                    "{}: expected a crate with crate-type cdylib or staticlib",
+                    self.manifest.display()
+                )
+            })?;
         let names = built["filenames"].as_array().into_iter().flatten();
         let files: Vec<_> = names.filter_map(|name| name.as_str().map(PathBuf::from)).collect();
         let find = |wanted: &[&str]| {
@@ -75,7 +85,7 @@ impl Library {
         let is_ours = self.manifest.starts_with(root());
         command
             .arg(if self.only.is_some() { "rustc" } else { "build" })
-            // An app's own crate has versions of its own.
+            // An app's own crate has a lock file of its own.
             .args(is_ours.then_some("--locked"))
             .args(self.packages(is_ours)?)
             .args(["--lib", "--manifest-path"])
@@ -83,7 +93,7 @@ impl Library {
             .args(["--profile", &self.profile])
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            // An app's own settings of cargo are found from there.
+            // Cargo finds an app's own settings from there.
             .current_dir(self.manifest.parent().unwrap_or(&self.manifest));
         if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
             let target = std::path::absolute(target).unwrap_or_default();
@@ -96,7 +106,7 @@ impl Library {
         Ok(command)
     }
 
-    /// Names the packages to build, if there are others besides this one. A release has the features of its own crate
+    /// Names all packages to build, if TEATIME_ALONG adds some to this one. A release has the features of its own crate
     /// only, an app's crate is in another workspace, and `cargo rustc` builds one package.
     fn packages(&self, is_ours: bool) -> Result<Vec<String>> {
         let along = along();
@@ -112,29 +122,33 @@ impl Library {
 
 impl Built {
     pub(crate) fn shared(&self) -> Result<&Path> {
-        self.shared.as_deref().ok_or_else(|| "cargo has built no shared library".into())
+        self.shared.as_deref().ok_or_else(|| {
+            "cargo did not build a shared library: expected crate-type cdylib".into()
+        })
     }
 
     pub(crate) fn archive(&self) -> Result<&Path> {
-        self.archive.as_deref().ok_or_else(|| "cargo has built no static library".into())
+        self.archive.as_deref().ok_or_else(|| {
+            "cargo did not build a static library: expected crate-type staticlib".into()
+        })
     }
 }
 
-/// Has cargo build a program of the workspace.
+/// Builds a program of the workspace. Returns its path.
 pub(crate) fn program(package: &str) -> Result<PathBuf> {
     let mut command = cargo();
     command.current_dir(root()).args(["build", "--quiet", "--locked", "--bins"]);
     command.args(["--package", package]).args(along()).args(MESSAGES);
     let built = artifacts(command)?;
-    let of_it = built.iter().find(|message| message["target"]["name"] == package);
-    let path = of_it.and_then(|message| message["executable"].as_str());
-    path.map(PathBuf::from).ok_or_else(|| format!("cargo has built no program {package}"))
+    let program = built.iter().find(|message| message["target"]["name"] == package);
+    let path = program.and_then(|message| message["executable"].as_str());
+    path.map(PathBuf::from).ok_or_else(|| format!("cargo did not build a program {package}"))
 }
 
-/// Has cargo say what it builds, one JSON object a line.
+/// Makes cargo describe each artifact in one line of JSON.
 const MESSAGES: [&str; 2] = ["--message-format", "json-render-diagnostics"];
 
-/// Runs cargo, and returns what it says of everything that it has built, in this order.
+/// Runs cargo, and returns its descriptions of the artifacts in the order of the builds.
 fn artifacts(mut command: Command) -> Result<Vec<serde_json::Value>> {
     let mut child =
         command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo: {error}"))?;
@@ -155,16 +169,16 @@ fn is_library(target: &serde_json::Value) -> bool {
     kinds.into_iter().any(|kind| kind == "cdylib" || kind == "staticlib")
 }
 
-/// Arguments that make cargo build other packages of the workspace in the same run: those that `TEATIME_ALONG` names.
-/// Cargo then gives every crate the features that these packages ask for as well, so that crates which the tests have
-/// compiled with those features are not compiled again.
+/// Arguments that make cargo build the packages in `TEATIME_ALONG` in the same run. Each crate then gets the features
+/// that these packages request, too. So cargo does not compile crates again that the tests have compiled with those
+/// features.
 pub(crate) fn along() -> Vec<String> {
     let names = std::env::var("TEATIME_ALONG").unwrap_or_default();
     names.split_whitespace().flat_map(|name| ["--package".to_owned(), name.to_owned()]).collect()
 }
 
-/// The cargo that runs this, without what it has told of this crate: build scripts that look at it would
-/// run again, and cargo would compile crates again that are built already.
+/// The cargo that runs this, without the variables that describe this crate. Build scripts that read them would
+/// run again, and cargo would build their crates again.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {

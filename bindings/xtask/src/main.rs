@@ -5,16 +5,18 @@ mod files;
 mod header;
 mod install;
 mod library;
-mod mobile;
 mod package;
+mod workspace;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use files::Result;
 use library::Library;
-use package::Platform;
+use package::{Platform, host};
+use workspace::root;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", version, about)]
@@ -25,45 +27,45 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Generates the C header from the crate behind it.
+    /// Generates the C header from the crate `ffi`.
     Header {
-        /// Only compares: fails if the header that is there differs.
+        /// Compares only: fails if the committed header differs.
         #[arg(long)]
         check: bool,
     },
-    /// Builds the library for Swift on this machine and generates the code that calls it, both into
-    /// the Swift package; for an app of its own, into a copy of it.
+    /// Builds the library for Swift on this machine and generates the code that calls it. Both go into
+    /// the Swift package, or into an app's own copy of it.
     Swift(Mobile),
-    /// Builds the library for Kotlin on this machine and generates the code that calls it, both into
-    /// the Kotlin package; for an app of its own, the library goes into its project.
+    /// Builds the library for Kotlin on this machine and generates the code that calls it. Both go into
+    /// the Kotlin package; an app's own library goes into the app's project.
     Kotlin(Mobile),
-    /// Makes what apps for phones take in, for all their architectures.
+    /// Makes the packages that apps for phones depend on, for all architectures.
     Package {
         #[command(subcommand)]
         platform: Platform,
     },
-    /// Measures what calls of the C library cost, and how large it is; prints one line of JSON.
+    /// Measures the time of calls of the C library, and its size. Prints one line of JSON.
     Bench {
-        /// The build profile: release, or dev to see that the benchmark works.
+        /// The build profile: release, or dev to check that the benchmark works.
         #[arg(long, default_value = "release")]
         profile: String,
     },
     /// Builds the C library and installs it: header, shared and static library, pkg-config files,
     /// CMake package.
     Install {
-        /// Where to, such as /usr/local.
+        /// The folder to install to, such as /usr/local.
         #[arg(long, value_name = "DIR")]
         prefix: PathBuf,
         /// The build profile: release, or dev for a quick one with checks.
         #[arg(long, default_value = "release")]
         profile: String,
-        /// Features of the library besides the usual ones.
+        /// More features of the library.
         #[arg(long, value_name = "LIST", default_value = "")]
         features: String,
-        /// Leaves wss:// out, for a smaller library.
+        /// Builds a smaller library without wss://.
         #[arg(long)]
         without_tls: bool,
-        /// Installs the library for tests as well: the same with the simulator.
+        /// Installs the library for tests as well: the same library with the simulator.
         #[arg(long)]
         testing: bool,
     },
@@ -74,7 +76,7 @@ struct Mobile {
     /// The crate of the library, for an app that has models of its own.
     #[arg(long = "crate", value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Where to, for an app that has models of its own.
+    /// The folder to write to, for an app that has models of its own.
     #[arg(long, value_name = "DIR", requires = "folder")]
     into: Option<PathBuf>,
     /// The build profile: release, or dev for a quick one with checks.
@@ -84,15 +86,12 @@ struct Mobile {
 
 impl Mobile {
     fn run(self, make: fn(&Library, Option<&Path>) -> Result<()>) -> Result<()> {
-        let library = mobile::library(self.folder, &self.profile)?;
+        let library = package::library::library(self.folder, &self.profile)?;
         let Some(into) = self.into else { return make(&library, None) };
         files::at(&into, std::fs::create_dir_all(&into))?;
         make(&library, Some(&files::at(&into, into.canonicalize())?))
     }
 }
-
-/// What went wrong, for people.
-type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
@@ -105,14 +104,14 @@ fn main() -> ExitCode {
                 if without_tls { library.with(&["--no-default-features"]) } else { library }
             };
             let folder = root().join("bindings/c-testing");
-            install::install(&prefix, &with(c_library(&profile))).and_then(|()| {
+            install::install(&prefix, &with(Library::for_c(&profile))).and_then(|()| {
                 let library = with(Library::new(&folder, &profile));
                 if testing { install::install_testing(&prefix, &library) } else { Ok(()) }
             })
         }
-        Task::Kotlin(how) => how.run(mobile::kotlin),
+        Task::Kotlin(how) => how.run(host::make_kotlin),
         Task::Package { platform } => package::make(platform),
-        Task::Swift(how) => how.run(mobile::swift),
+        Task::Swift(how) => how.run(host::make_swift),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -121,21 +120,4 @@ fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
-}
-
-/// The library for C.
-fn c_library(profile: &str) -> Library {
-    Library::new(&root().join("bindings/c"), profile)
-}
-
-/// The folder in which cargo builds.
-fn target_folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(|target| root().join(target));
-    target.unwrap_or_else(|| root().join("target"))
-}
-
-/// The top of the workspace.
-fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here)
 }

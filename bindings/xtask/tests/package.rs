@@ -1,6 +1,5 @@
-//! The packages for phones are what they say they are. Where the tools to build them cannot be had these
-//! tests do nothing, except in continuous integration (CI=true): there they fail. With
-//! TEATIME_RELEASE they build for every target, which takes minutes.
+//! Tests the packages for phones. If the tools to build them cannot be installed, these tests are skipped; with
+//! CI=true they fail. With TEATIME_RELEASE they build for every target, which takes minutes.
 
 #[path = "package/android.rs"]
 mod android;

@@ -6,7 +6,7 @@ let package = Package(
   name: "tally",
   platforms: [.iOS(.v16), .macOS(.v13)],
   dependencies: [
-    // Made by ../build: Teatime, with the library that holds the models of this app.
+    // ../build makes it: Teatime, with the library with the models of this app.
     .package(path: "Teatime")
   ],
   targets: [

@@ -9,10 +9,10 @@ use super::session::{Session, Waker, callback};
 use super::{JoinOptions, Result};
 use crate::transfer::{Job, SharedTransfer, handle_of};
 
-/// What a cache of pieces of blobs may hold if nothing is said.
+/// The default size of the cache for pieces of blobs.
 const CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// The blobs of a session's room: their keys are derived when they are used for the first time.
+/// The blobs of a session's room. The first use derives their keys.
 pub(super) struct Blobs(Mutex<State>);
 
 enum State {
@@ -53,12 +53,12 @@ impl Blobs {
 
 #[uniffi::export]
 impl Session {
-    /// Starts to store bytes.
+    /// Starts to store bytes as a blob.
     pub fn store_bytes(&self, content: &[u8]) -> Result<Arc<Transfer>> {
         self.blobs.start(Job::Store(content.to_vec()))
     }
 
-    /// Starts to store a file, of which only a few pieces are in memory at a time.
+    /// Starts to store a file as a blob. Only a few pieces of it are in memory at a time.
     pub fn store_file(&self, file: &str) -> Result<Arc<Transfer>> {
         self.blobs.start(Job::StoreFile(file.into()))
     }
@@ -68,55 +68,55 @@ impl Session {
         self.blobs.start(Job::Fetch(handle_of(handle)?))
     }
 
-    /// Starts to fetch the blob with this handle into a file, which is there whole in the end, or as it
-    /// was before. What has arrived when it ends early stays beside it, in a file of its name, some
-    /// digits and `.part`: who fetches the same blob into the same file goes on there, or waits while
-    /// somebody else does that. It is removed if nobody can ever go on.
+    /// Starts to fetch the blob with this handle into a file. At the end the file is complete, or unchanged.
+    /// If the transfer ends early, the pieces that have arrived stay beside the file, in a file with its
+    /// name, some digits and `.part`. A later fetch of the same blob into the same file continues there; a
+    /// concurrent one waits. The library removes the partial file when it can never be continued.
     pub fn fetch_file(&self, handle: &str, file: &str) -> Result<Arc<Transfer>> {
         self.blobs.start(Job::FetchFile(handle_of(handle)?, file.into()))
     }
 
-    /// Whether a handle belongs to the session's room, and to its password.
+    /// Whether a handle belongs to the session's room and password.
     pub fn owns_blob(&self, handle: &str) -> Result<bool> {
         let handle: BlobHandle = handle_of(handle)?;
         Ok(self.blobs.of_room()?.owns(&handle))
     }
 }
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
 pub struct TransferProgress {
-    /// Bytes of the blob that are where they shall be.
+    /// Bytes of the blob that have been transferred.
     pub done: u64,
-    /// Bytes of the blob; 0 as long as nothing has begun.
+    /// Size of the blob in bytes; 0 before the transfer has begun.
     pub total: u64,
 }
 
-/// A blob on its way. It is cancelled when nobody holds this any more.
+/// The transfer of a blob. Dropping the last reference cancels it.
 #[derive(uniffi::Object)]
 pub struct Transfer(SharedTransfer);
 
 #[uniffi::export]
 impl Transfer {
-    /// Sets who is told that there is progress, and that it is over. He is told once at once.
+    /// Sets the waker to call on progress and at the end. Calls it once immediately.
     pub fn set_waker(&self, waker: Option<Box<dyn Waker>>) -> Result<()> {
         self.0.set_callback(callback(waker));
         Ok(())
     }
 
-    /// How far it is.
+    /// The progress so far.
     pub fn progress(&self) -> Result<TransferProgress> {
         let progress = self.0.progress();
         Ok(TransferProgress { done: progress.done, total: progress.total })
     }
 
-    /// What has come of it, if it is over: the text of the handle of what was stored, or what was
-    /// fetched, nothing if that is in a file.
+    /// The result, once the transfer is over: the text of the stored blob's handle, or the fetched bytes.
+    /// Empty if the bytes went to a file.
     pub fn result(&self) -> Result<Option<Vec<u8>>> {
         Ok(self.0.result().transpose()?.map(<[u8]>::to_vec))
     }
 
-    /// Ends it soon, unless it has come to its end just now.
+    /// Ends the transfer soon, unless it has already ended.
     pub fn cancel(&self) -> Result<()> {
         self.0.cancel();
         Ok(())

@@ -1,4 +1,4 @@
-//! What a session tells.
+//! Events of a session, as records.
 
 use teatime::{Delivery, NotPersisted, SessionEvent};
 
@@ -7,36 +7,36 @@ use crate::session::tea_connection;
 use crate::status::{of_disconnect, tea_status};
 use crate::value::append_payload;
 
-/// What a session tells.
+/// An event of a session.
 #[derive(Debug, Clone, uniffi::Enum)]
 pub enum Event {
-    /// Somebody published on a topic that was subscribed to.
+    /// A model or a view published on a subscribed topic.
     Published {
-        /// What subscribing gave.
+        /// The number that subscribing returned.
         subscription: u64,
         /// Scope of the topic.
         scope: String,
         /// Event of the topic.
         event: String,
-        /// What was published, in the format that was asked for.
-        data: Vec<u8>,
+        /// The published payload, in the format of the call of `poll`.
+        payload: Vec<u8>,
     },
-    /// The connection changed its state; with a reason if it got worse.
+    /// The connection changed its state; with a reason if it broke or was refused.
     Connection {
-        /// How it stands.
+        /// The new state.
         state: tea_connection,
         /// The code of the reason.
         status: Option<tea_status>,
-        /// The reason for people.
-        why: Option<String>,
+        /// The reason, for people.
+        message: Option<String>,
     },
-    /// Build the view from the model as it stands now, before the next step.
+    /// The app can build a view: from the model as it is now, before the next step.
     ViewReady,
-    /// The model is gone: what is known of it is stale until the next `ViewReady`.
+    /// The model is gone. What the view shows is stale until the next `ViewReady`.
     ViewLost,
     /// The model caught up with the reflector, or fell behind.
     Synced {
-        /// Whether it is up to date.
+        /// Whether the model is up to date.
         synced: bool,
     },
     /// The hash of this client's state at the point of a vote.
@@ -54,28 +54,28 @@ pub enum Event {
         seq: u64,
         /// The majority's hash as hexadecimal text, if it is known.
         hash: Option<String>,
-        /// How many agreed.
+        /// The number of participants that agreed.
         agreed: u32,
-        /// How many were asked.
+        /// The number of participants that were asked.
         of: u32,
     },
-    /// A handler failed, on every participant alike, and its turn was undone.
+    /// A handler failed on every participant, and its turn was undone.
     Fault {
-        /// Sequence number of the newest event then.
+        /// Sequence number of the newest event at that point.
         seq: u64,
         /// Session time in µs.
         time_us: u64,
-        /// Who sent the event that led to it, as hexadecimal text.
+        /// The view that sent the event that led to the failure, as hexadecimal text.
         sender: Option<String>,
         /// What happened, for people.
-        why: String,
+        message: String,
     },
-    /// The reflector asks senders to pause, or lets them go on.
+    /// The reflector asks senders to pause, or to go on.
     Held {
         /// Whether they should pause.
         held: bool,
     },
-    /// This client's state was not the right one, and has been replaced.
+    /// This client's state differed from the majority's, and has been replaced.
     Diverged {
         /// Sequence number of the vote that found it.
         seq: u64,
@@ -83,39 +83,39 @@ pub enum Event {
         time_us: u64,
         /// The wrong state's hash as hexadecimal text.
         hash: String,
-        /// The file of evidence, if one was asked for and could be written.
+        /// The file of evidence, if the options asked for one.
         evidence: Option<String>,
-        /// Why it could not be written, for people.
-        why: Option<String>,
+        /// Why the file could not be written, for people.
+        message: Option<String>,
     },
-    /// What the root model has persisted is stored.
+    /// The persisted data of the root model is stored.
     Persisted {
-        /// Sequence number of the vote that it was part of.
+        /// Sequence number of the vote that agreed on it.
         seq: u64,
     },
-    /// A newer version of the app is used in this room, or has been, in a session of its own.
+    /// A newer version of the app is or was in use in this room, in a session of its own.
     NewerVersion {
-        /// Its version.
+        /// The newer version.
         version: u32,
-        /// What to tell people.
-        why: String,
+        /// What to show the user.
+        message: String,
     },
-    /// What the root model has persisted is not stored.
+    /// The persisted data of the root model is not stored.
     NotPersisted {
-        /// Why the reflector cannot store it, for now. Without one newer versions have persisted.
+        /// Why the reflector cannot store it for now. Absent if newer versions have persisted instead.
         status: Option<tea_status>,
-        /// What to tell people.
-        why: String,
+        /// What to show the user.
+        message: String,
     },
 }
 
-/// What concerns the session.
+/// The record of an event about the session itself.
 pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
     Some(match event {
         SessionEvent::Connection(state, reason) => Event::Connection {
             state: state.into(),
             status: reason.as_ref().map(of_disconnect),
-            why: reason.map(|reason| reason.to_string()),
+            message: reason.map(|reason| reason.to_string()),
         },
         SessionEvent::ViewReady => Event::ViewReady,
         SessionEvent::ViewLost => Event::ViewLost,
@@ -130,42 +130,42 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
             seq: fault.seq,
             time_us: fault.time.as_micros(),
             sender: fault.sender.map(|sender| sender.to_string()),
-            why: fault.to_string(),
+            message: fault.to_string(),
         },
         SessionEvent::Held(held) => Event::Held { held },
         SessionEvent::Diverged(divergence) => {
-            let (evidence, why) = match divergence.file {
+            let (evidence, message) = match divergence.file {
                 Some(Ok(path)) => (Some(path.display().to_string()), None),
                 Some(Err(why)) => (None, Some(why)),
                 None => (None, None),
             };
             let (seq, time_us) = (divergence.seq, divergence.time.as_micros());
-            Event::Diverged { seq, time_us, hash: divergence.hash.to_string(), evidence, why }
+            Event::Diverged { seq, time_us, hash: divergence.hash.to_string(), evidence, message }
         }
         SessionEvent::Persisted { seq } => Event::Persisted { seq },
         SessionEvent::NewerVersion(newer) => {
-            Event::NewerVersion { version: newer.newer, why: newer.to_string() }
+            Event::NewerVersion { version: newer.newer, message: newer.to_string() }
         }
-        SessionEvent::NotPersisted(told) => {
-            let is_failure = matches!(told, NotPersisted::NotStored(_));
+        SessionEvent::NotPersisted(reason) => {
+            let is_failure = matches!(reason, NotPersisted::NotStored(_));
             let status = is_failure.then_some(tea_status::NotStored);
-            Event::NotPersisted { status, why: told.to_string() }
+            Event::NotPersisted { status, message: reason.to_string() }
         }
-        // What this version does not know it does not make.
+        // The enum is open for later versions; this version has no other events.
         _ => return None,
     })
 }
 
-/// What was published; data that the format cannot express is left out.
+/// The record of a published event. Its payload is empty if the format cannot express it.
 pub(super) fn published(delivery: &Delivery, format: tea_format) -> Event {
-    let mut data = Vec::new();
-    if append_payload(&mut data, &delivery.payload, format).is_err() {
-        data.clear();
+    let mut payload = Vec::new();
+    if append_payload(&mut payload, &delivery.payload, format).is_err() {
+        payload.clear();
     }
     Event::Published {
         subscription: delivery.subscription.0,
         scope: delivery.scope.to_string(),
         event: delivery.event.to_string(),
-        data,
+        payload,
     }
 }

@@ -7,10 +7,10 @@ use teatime::{JoinLink, QrCode};
 use super::Result;
 use crate::status::{Failure, tea_status};
 
-/// A join link, taken apart.
+/// The parts of a join link.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Link {
-    /// Where the reflector listens, such as `ws://127.0.0.1:9090`.
+    /// The reflector's address, such as `ws://127.0.0.1:9090`.
     pub reflector: String,
     /// Id of the app.
     pub app: String,
@@ -31,7 +31,7 @@ pub struct QrModules {
     pub modules: Vec<u8>,
 }
 
-/// Takes a join link apart.
+/// Parses a join link.
 #[uniffi::export]
 pub fn parse_link(link: &str) -> Result<Link> {
     let link: JoinLink = link.parse().map_err(Failure::from)?;
@@ -44,11 +44,11 @@ pub fn parse_link(link: &str) -> Result<Link> {
     })
 }
 
-/// Makes a join link of its parts.
+/// Makes a join link from its parts.
 #[uniffi::export]
 pub fn make_link(link: Link) -> Result<String> {
     let mut options: Vec<_> = link.options.into_iter().collect();
-    // The same parts make the same link.
+    // Equal parts must make equal links, and the order of a map is random.
     options.sort();
     let made = JoinLink {
         reflector: teatime::reflector_address(&link.reflector).map_err(Failure::from)?,
@@ -58,7 +58,7 @@ pub fn make_link(link: Link) -> Result<String> {
         password: link.password,
     };
     let text = made.to_string();
-    // What cannot be read back is no link.
+    // A link that does not parse is not valid.
     text.parse::<JoinLink>().map_err(Failure::from)?;
     Ok(text)
 }
@@ -66,7 +66,7 @@ pub fn make_link(link: Link) -> Result<String> {
 /// The QR code of a text.
 #[uniffi::export]
 pub fn qr_code(text: &str) -> Result<QrModules> {
-    let too_long = || Failure::new(tea_status::TooLong, "the text has more than 2,953 bytes");
+    let too_long = || Failure::new(tea_status::TooLong, "the text is too long: a QR code holds at most 2,953 bytes");
     let code = QrCode::new(text).ok_or_else(too_long)?;
     let modules = code.modules.iter().map(|dark| u8::from(*dark)).collect();
     let side = u32::try_from(code.side).map_err(|_| too_long())?;

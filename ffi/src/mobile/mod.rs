@@ -1,8 +1,8 @@
-//! The same sessions for Swift and Kotlin, through uniffi: objects, records, exceptions.
+//! Sessions for Swift and Kotlin through uniffi: objects, records, exceptions.
 //!
-//! What is generated of this is not meant to be called by apps: a package wraps it for each language.
-//! Every function returns a `Result`, because a panic in one that does not would end a Swift app.
-//! Data crosses as bytes, MessagePack or JSON as the caller says.
+//! Apps do not call the code that uniffi generates from this: a package for each language wraps it.
+//! Every function returns a `Result`, because a panic in any other function would end a Swift app.
+//! Payloads cross as bytes, in MessagePack or JSON; the caller chooses.
 
 mod blobs;
 mod event;
@@ -10,11 +10,11 @@ mod link;
 mod reflector;
 mod session;
 
-pub use blobs::*;
-pub use event::*;
-pub use link::*;
-pub use reflector::*;
-pub use session::*;
+pub use blobs::{Transfer, TransferProgress};
+pub use event::Event;
+pub use link::{Link, QrModules, make_link, parse_link, qr_code};
+pub use reflector::Reflector;
+pub use session::{App, JoinOptions, Session, Waker};
 
 use crate::payload::tea_format;
 use crate::status::{Failure, tea_status};
@@ -22,14 +22,14 @@ use crate::status::{Failure, tea_status};
 /// A call that failed.
 #[derive(Debug, thiserror::Error, uniffi::Error)]
 pub enum CallError {
-    /// With the code that all languages share, and a message for people.
+    /// A failure with the code that all languages share, and a message for people.
     #[error("{why}")]
     Failed {
         /// The code.
         status: tea_status,
-        /// Its name in logs and JSON, such as `WRONG_PASSWORD`.
+        /// The code's name in logs and JSON, such as `WRONG_PASSWORD`.
         name: String,
-        /// The message.
+        /// The message. Not called `message`, because exceptions in Kotlin have a member of that name.
         why: String,
     },
 }
@@ -42,9 +42,9 @@ impl From<Failure> for CallError {
 
 pub(crate) type Result<T> = std::result::Result<T, CallError>;
 
-/// Data as MessagePack; no bytes stand for nil.
-fn to_msgpack(data: &[u8], format: tea_format) -> crate::status::Result<Vec<u8>> {
-    crate::value::canonical(crate::payload::tea_payload::borrow(data, format))
+/// A payload as MessagePack. No bytes stand for nil.
+fn to_msgpack(payload: &[u8], format: tea_format) -> crate::status::Result<Vec<u8>> {
+    crate::value::canonical(crate::payload::tea_payload::borrow(payload, format))
 }
 
 /// The version of the library, such as 0.1.0.
@@ -53,16 +53,16 @@ pub fn library_version() -> Result<String> {
     Ok(env!("CARGO_PKG_VERSION").to_owned())
 }
 
-/// Data from one format to the other.
+/// Converts a payload from one format to the other.
 #[uniffi::export]
-pub fn convert(data: &[u8], from: tea_format, to: tea_format) -> Result<Vec<u8>> {
-    let payload = teatime::Payload::from_msgpack(&to_msgpack(data, from)?);
+pub fn convert(payload: &[u8], from: tea_format, to: tea_format) -> Result<Vec<u8>> {
+    let payload = teatime::Payload::from_msgpack(&to_msgpack(payload, from)?);
     let mut bytes = Vec::new();
     crate::value::append_payload(&mut bytes, &payload, to)?;
     Ok(bytes)
 }
 
-/// The text of a line of the chat's history: without its tags, with its escapes resolved.
+/// The text of a line of the chat's history, without tags and with resolved escapes.
 #[uniffi::export]
 pub fn chat_plain_text(html: &str) -> Result<String> {
     Ok(teatime_chat::plain_text(html))

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Result;
 
-/// A reflector that this process hosts, or has found.
+/// A reflector that this process hosts or has found.
 #[derive(uniffi::Object)]
 pub struct Reflector {
     url: String,
@@ -19,26 +19,25 @@ impl Reflector {
 
 #[uniffi::export]
 impl Reflector {
-    /// Hosts a reflector that listens at an address such as `127.0.0.1:9090`; port 0 picks a free
-    /// one.
+    /// Hosts a reflector that listens at an address such as `127.0.0.1:9090`. Port 0 picks a free port.
     #[uniffi::constructor]
     pub fn start(listen: &str) -> Result<Arc<Self>> {
         Ok(Self::new(crate::reflector::Reflector::start(listen)?))
     }
 
-    /// Finds the reflector of this machine; if there is none this process hosts it, reachable from
-    /// this machine only.
+    /// Finds the reflector of this machine. If none runs, this process hosts one that only this machine
+    /// can reach.
     #[uniffi::constructor]
     pub fn local() -> Result<Arc<Self>> {
         Ok(Self::new(crate::reflector::Reflector::local()?))
     }
 
-    /// The address by which sessions are joined.
+    /// The address at which clients join sessions.
     pub fn url(&self) -> Result<String> {
         Ok(self.url.clone())
     }
 
-    /// Ends it, if this process hosts it: its clients are told to come back later. Takes up to two
+    /// Stops the reflector if this process hosts it. Asks its clients to come back later. Takes up to two
     /// seconds.
     pub fn stop(&self) -> Result<()> {
         let host = self.host.write().unwrap_or_else(PoisonError::into_inner).take();

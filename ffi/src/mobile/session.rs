@@ -17,7 +17,7 @@ use crate::stats::tea_stats;
 use crate::status::{Failure, of_disconnect, tea_status};
 use crate::value::append_payload;
 
-/// An app: the models that its sessions are made of.
+/// An app: the models of its sessions.
 #[derive(uniffi::Object)]
 pub struct App(teatime::App);
 
@@ -29,19 +29,20 @@ impl App {
         Ok(Arc::new(Self(teatime_chat::app())))
     }
 
-    /// The app that an exported function returned, as the address that it is: one with models of its
-    /// own in Rust has such a function, see `export_app`. The address is used up.
+    /// The app at an address that an exported function returned. A library with models of its own exports such a
+    /// function, see `export_app`. The address is not valid afterwards.
     #[uniffi::constructor]
     pub fn adopt(address: u64) -> Result<Arc<Self>> {
-        let no_app = || Failure::new(tea_status::WrongHandle, "this address is no app");
-        let address = usize::try_from(address).map_err(|_| no_app())?;
+        let not_an_app =
+            || Failure::new(tea_status::WrongHandle, "not the address of an app, or already used");
+        let address = usize::try_from(address).map_err(|_| not_an_app())?;
         let handle = std::ptr::without_provenance_mut::<tea_app>(address);
         let app = crate::app::App::with(handle, crate::app::App::build)?;
         crate::app::App::free(handle)?;
         Ok(Arc::new(Self(app)))
     }
 
-    /// Its id.
+    /// The app's id.
     pub fn id(&self) -> Result<String> {
         Ok(self.0.id().to_owned())
     }
@@ -50,39 +51,40 @@ impl App {
 /// Which session to join, and how.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct JoinOptions {
-    /// Where the reflector listens, such as `ws://127.0.0.1:9090` or `wss://example.org`.
+    /// The reflector's address, such as `ws://127.0.0.1:9090` or `wss://example.org`.
     pub reflector: String,
     /// Name of the room, 1 to 128 bytes of UTF-8.
     pub name: String,
-    /// With a password everything is encrypted end to end.
+    /// The password. With one, everything is encrypted end to end.
     pub password: Option<String>,
-    /// The root model's options as JSON; part of the session's identity. Nothing stands for nil.
+    /// The root model's options as JSON; part of the session's identity. `None` stands for nil.
     pub options: Option<String>,
-    /// Given to all models when this view joins and exits, as JSON.
+    /// Passed to all models when this view joins and exits, as JSON.
     pub view_data: Option<String>,
-    /// Ticks per second that the session's first client asks for, 1 to 60; 20 if not said.
+    /// Ticks per second that the session's first client asks for: 1 to 60, by default 20.
     pub ticks_per_second: Option<u16>,
-    /// Certificates (PEM) that are trusted besides those that the platform trusts.
+    /// Certificates (PEM) to trust in addition to the platform's.
     pub trusted_certificates: Option<String>,
     /// Name and version of the program, for the reflector's log.
     pub agent: String,
-    /// The directory for a file of evidence if this client diverges; plain, also if the session has a
-    /// password.
+    /// The directory for a file of evidence if this client diverges. The file is not encrypted, even if the
+    /// session has a password.
     pub evidence_dir: Option<String>,
-    /// The directory for pieces of blobs that were fetched, encrypted if there is a password.
+    /// The directory for a cache of fetched pieces of blobs. With a password they are encrypted.
     pub blob_cache_dir: Option<String>,
-    /// How many bytes it may have; 256 MiB if not said.
+    /// The size limit of the cache in bytes, by default 256 MiB.
     pub blob_cache_bytes: Option<u64>,
 }
 
-/// Is told, on a background thread, that a step has become worthwhile. It must only pass that on.
+/// A callback for when a step becomes worthwhile. The library calls it on a background thread; it must only pass
+/// the call on.
 #[uniffi::export(callback_interface)]
 pub trait Waker: Send + Sync {
-    /// Called then.
+    /// Called when a step becomes worthwhile.
     fn wake(&self);
 }
 
-/// A session that has been joined, or is on the way to it.
+/// A session that this client has joined or is joining.
 #[derive(uniffi::Object)]
 pub struct Session {
     shared: SharedSession,
@@ -117,12 +119,12 @@ fn config(app: &App, options: &JoinOptions) -> crate::status::Result<Config> {
 }
 
 fn no_model() -> Failure {
-    Failure::new(tea_status::NotJoined, "there is no model: the session is not joined")
+    Failure::new(tea_status::NotJoined, "no model yet: the session has not joined")
 }
 
 #[uniffi::export]
 impl Session {
-    /// Starts to join; the first steps connect, catch up, and bring a `ViewReady`.
+    /// Starts to join. The first steps connect, catch up, and lead to a `ViewReady`.
     #[uniffi::constructor]
     pub fn join(app: &App, options: &JoinOptions) -> Result<Arc<Self>> {
         let config = config(app, options)?;
@@ -132,34 +134,34 @@ impl Session {
         Ok(Arc::new(Self { shared, badge: Badge::of(&id).to_string(), blobs }))
     }
 
-    /// Sets who is told that a step is worthwhile. He is told once at once.
+    /// Sets the waker to call when a step is worthwhile. Calls it once immediately.
     pub fn set_waker(&self, waker: Option<Box<dyn Waker>>) -> Result<()> {
         self.shared.wake.set_callback(callback(waker));
         self.shared.wake.signal();
         Ok(())
     }
 
-    /// Takes in what has arrived and simulates it, for at most about so many µs. Never goes past a
-    /// `ViewReady` that was not pulled.
+    /// Takes in the events that have arrived and simulates them, for about `budget_us` µs at most. Stops at a
+    /// `ViewReady` until the caller has pulled it.
     pub fn step(&self, budget_us: u64) -> Result<()> {
         Ok(self.shared.step(Duration::from_micros(budget_us), || ())?)
     }
 
-    /// In how many µs a step is worthwhile even if nothing arrives.
+    /// The time in µs after which a step is worthwhile even if nothing arrives.
     pub fn next_due_us(&self) -> Result<Option<u64>> {
         let due = self.shared.with(|driver| Ok(driver.next_due()))?;
         Ok(due.map(|due| u64::try_from(due.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    /// Pulls what has happened, oldest first, at most so many.
+    /// Pulls at most `most` events, oldest first.
     pub fn poll(&self, format: tea_format, most: u32) -> Result<Vec<Event>> {
         let events = self.shared.with(|driver| {
             let mut events = Vec::new();
             let most = most as usize;
             while events.len() < most
-                && let Some(told) = driver.poll_event()
+                && let Some(event) = driver.poll_event()
             {
-                events.extend(of_session(told));
+                events.extend(of_session(event));
             }
             for handling in [Handling::Queued, Handling::OncePerFrame] {
                 while events.len() < most
@@ -171,22 +173,22 @@ impl Session {
             Ok(events)
         })?;
         if events.iter().any(|event| matches!(event, Event::ViewReady)) {
-            // The model may go on now, and another thread may be the one that steps.
+            // The model may go on now, and another thread may be the stepping one.
             self.shared.wake.signal();
         }
         Ok(events)
     }
 
-    /// Sends an event to the models of all participants; gives a receipt.
+    /// Sends an event to the models of all participants. Returns a receipt.
     pub fn publish(
         &self,
         scope: &str,
         event: &str,
-        data: &[u8],
+        payload: &[u8],
         format: tea_format,
     ) -> Result<u64> {
-        let data = to_msgpack(data, format)?;
-        Ok(self.shared.publish(scope, event, &data)?.0)
+        let payload = to_msgpack(payload, format)?;
+        Ok(self.shared.publish(scope, event, &payload)?.0)
     }
 
     /// Sends an event to the subscriptions of this session object only.
@@ -194,10 +196,10 @@ impl Session {
         &self,
         scope: &str,
         event: &str,
-        data: &[u8],
+        payload: &[u8],
         format: tea_format,
     ) -> Result<()> {
-        let payload = Payload::from_msgpack(&to_msgpack(data, format)?);
+        let payload = Payload::from_msgpack(&to_msgpack(payload, format)?);
         Ok(self.shared.with(|driver| Ok(driver.publish_to_views(scope, event, payload)?))?)
     }
 
@@ -206,7 +208,7 @@ impl Session {
         Ok(self.shared.with(|driver| Ok(driver.is_applied(Receipt(receipt))))?)
     }
 
-    /// Listens to a topic, to every event or only to the newest of a frame.
+    /// Subscribes to a topic: to every event, or to the newest of each frame.
     pub fn subscribe(&self, scope: &str, event: &str, newest_only: bool) -> Result<u64> {
         let handling = if newest_only { Handling::OncePerFrame } else { Handling::Queued };
         Ok(self.shared.with(|driver| Ok(driver.subscribe(scope, event, handling).0))?)
@@ -220,7 +222,7 @@ impl Session {
         })?)
     }
 
-    /// Asks a named query of a model, 1 for the root model. Nil is no bytes.
+    /// Calls a named query of a model; 1 is the root model. No bytes stand for nil.
     pub fn query(
         &self,
         model: u64,
@@ -237,7 +239,7 @@ impl Session {
         Ok(answer)
     }
 
-    /// The model that is known by a name.
+    /// The model with a well-known name.
     pub fn well_known(&self, name: &str) -> Result<Option<u64>> {
         Ok(self.shared.with(|driver| {
             let model = driver.vm().ok_or_else(no_model)?;
@@ -250,7 +252,7 @@ impl Session {
         Ok(self.shared.with(|driver| Ok(driver.request_vote()?))?)
     }
 
-    /// The hash of this client's state as it stands, as hexadecimal text.
+    /// The hash of this client's current state, as hexadecimal text.
     pub fn state_hash(&self) -> Result<String> {
         Ok(self.shared.with(|driver| {
             let hash = driver.vm().ok_or_else(no_model)?.hash();
@@ -259,17 +261,17 @@ impl Session {
         })?)
     }
 
-    /// The session time in µs up to which the model has been simulated.
+    /// The session time in µs that the simulation has reached.
     pub fn now_us(&self) -> Result<u64> {
         Ok(self.shared.with(|driver| Ok(driver.now().as_micros()))?)
     }
 
-    /// The newest session time in µs that the reflector has told.
+    /// The newest session time in µs from the reflector.
     pub fn external_now_us(&self) -> Result<u64> {
         Ok(self.shared.with(|driver| Ok(driver.external_now().as_micros()))?)
     }
 
-    /// An estimate of the session time in µs at this moment.
+    /// An estimate of the current session time in µs.
     pub fn extrapolated_now_us(&self) -> Result<u64> {
         Ok(self.shared.with(|driver| Ok(driver.extrapolated_now().as_micros()))?)
     }
@@ -289,12 +291,12 @@ impl Session {
         Ok(self.badge.clone())
     }
 
-    /// How the session stands with its reflector.
+    /// The state of the connection to the reflector.
     pub fn connection(&self) -> Result<tea_connection> {
         Ok(self.shared.with(|driver| Ok(driver.connection_state().into()))?)
     }
 
-    /// Fails with the reason why the session has given up, if it has.
+    /// Fails if the session has given up, with the reason.
     pub fn check(&self) -> Result<()> {
         Ok(self.shared.with(|driver| match driver.failure() {
             Some(reason) => Err(Failure::new(of_disconnect(reason), reason)),
@@ -302,27 +304,27 @@ impl Session {
         })?)
     }
 
-    /// How far the catch-up is, from 0 to 1.
+    /// The progress of the catch-up, from 0 to 1.
     pub fn progress(&self) -> Result<f32> {
         Ok(self.shared.with(|driver| Ok(driver.progress()))?)
     }
 
     /// Whether the model is up to date with the reflector.
-    pub fn synced(&self) -> Result<bool> {
+    pub fn is_synced(&self) -> Result<bool> {
         Ok(self.shared.with(|driver| Ok(driver.is_synced()))?)
     }
 
-    /// Whether the root model has persisted something that the reflector has not stored yet.
+    /// Whether the root model has persisted data that the reflector has not stored yet.
     pub fn has_unpersisted(&self) -> Result<bool> {
         Ok(self.shared.with(|driver| Ok(driver.has_unpersisted()))?)
     }
 
-    /// The newest version of the app that is known to be used in this room, if it is newer than this one.
+    /// The newest version of the app that is or was in use in this room, if it is newer than this one.
     pub fn newer_version(&self) -> Result<Option<u32>> {
         Ok(self.shared.with(|driver| Ok(driver.newer_version()))?)
     }
 
-    /// The views that there are, in the order in which they came, as hexadecimal text.
+    /// The current views as hexadecimal text, in the order of their joins.
     pub fn views(&self) -> Result<Vec<String>> {
         Ok(self.shared.with(|driver| {
             let model = driver.vm().ok_or_else(no_model)?;
@@ -330,22 +332,22 @@ impl Session {
         })?)
     }
 
-    /// 64 random bits of this client, which no model sees.
+    /// 64 random bits of this client, independent of the models' random numbers.
     pub fn random_u64(&self) -> Result<u64> {
         Ok(self.shared.with(|driver| Ok(driver.random_u64()))?)
     }
 
-    /// Statistics.
+    /// Statistics of the session.
     pub fn stats(&self) -> Result<tea_stats> {
         Ok(self.shared.with(|driver| Ok(tea_stats::of(driver)))?)
     }
 
-    /// Makes a new connection at once, for who knows that the line is dead.
+    /// Makes a new connection immediately, when the caller knows that the line is dead.
     pub fn reconnect(&self) -> Result<()> {
         Ok(self.shared.reconnect()?)
     }
 
-    /// Leaves for good; the others see it at once.
+    /// Leaves for good. The other participants see it at once.
     pub fn leave(&self) -> Result<()> {
         Ok(self.shared.leave()?)
     }

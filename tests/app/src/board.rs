@@ -4,28 +4,27 @@ use serde::{Deserialize, Serialize};
 use teatime::persisted::{NoPrevious, Persisted};
 use teatime::{Cx, handlers, model};
 
-/// What all versions show.
+/// The state that all versions show.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Shown {
-    /// Its title.
+    /// The board's title.
     pub title: String,
-    /// Each version gives as many for a new title as its number.
+    /// The board's stars. For a new title each version adds its own number.
     pub stars: u64,
 }
 
-/// What the first version persists.
+/// The persisted data of the first version.
 #[derive(Serialize, Deserialize)]
 pub struct First(String);
 
-/// What the second version persists.
+/// The persisted data of the second version.
 #[derive(Serialize, Deserialize)]
 pub struct Second {
     title: String,
     stars: u64,
 }
 
-/// What the third version persists. There is a bug in how it is made of the second, and a release without
-/// it.
+/// The persisted data of the third version. The migration from the second has a bug; a later release fixes it.
 #[derive(Serialize, Deserialize)]
 pub struct Third<const BUG: bool> {
     titles: Vec<String>,
@@ -100,7 +99,7 @@ impl<const BUG: bool> From<Third<BUG>> for Shown {
 
 macro_rules! board {
     ($name:ident, $layout:ty) => {
-        /// The root model of a version. It listens to `board/rename`, and publishes `board/renamed`.
+        /// The root model of a version. It subscribes to `board/rename` and publishes `board/renamed`.
         #[model(id = "board", version = 1)]
         pub struct $name {
             shown: Shown,
@@ -121,7 +120,7 @@ macro_rules! board {
                 cx.publish("board", "renamed", ());
             }
 
-            /// What it shows.
+            /// The state to show.
             #[query]
             fn board(&self) -> Shown {
                 self.shown.clone()

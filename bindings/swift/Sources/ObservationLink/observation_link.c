@@ -1,7 +1,7 @@
 /*
- * Swift 6.0 for Linux has an Observation library that refers to a function of the runtime which no
- * library exports, so that nothing that imports Observation links. It is called when a lock is used
- * wrongly, and must not return. Weak: where the function exists that one is taken.
+ * The Observation library of Swift 6.0 for Linux refers to a function that no library exports, so programs that
+ * import Observation do not link. The runtime calls the function when a lock is misused; it must not return. It is
+ * weak, so that a library that does export the function takes precedence.
  */
 #include <stdlib.h>
 

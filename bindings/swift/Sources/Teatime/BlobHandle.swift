@@ -1,20 +1,20 @@
-/// Stands for a blob in models and events: data that is too large for an event, stored beside the session
-/// by ``Session/store(data:progress:)``.
+/// Stands for a blob in models and events. A blob holds bytes that are too large for an event;
+/// ``Session/store(bytes:progress:)`` stores it beside the session.
 ///
-/// However it is coded it is a text, `teatime-blob:` and 112 digits, and a model keeps it as a text: so
-/// what refers to a blob is seen by everybody who looks after blobs. A blob stays as long as the state of
-/// a model has its handle, and a while longer. A handle is bound to app, room and password.
+/// Every coder gets the handle as text: `teatime-blob:` and 112 hexadecimal digits. Models hold it as text, too,
+/// so that reflectors and tools find the blobs that a state refers to. The reflector deletes a blob some time
+/// after the last state with its handle. A handle is bound to app, room and password.
 public struct BlobHandle: Sendable, Hashable, Codable, LosslessStringConvertible {
-  /// The text.
+  /// The handle as text.
   public let description: String
-  /// How many bytes the blob has.
+  /// The size of the blob in bytes.
   public let size: Int
 
   private static let prefix = "teatime-blob:"
-  /// The digits of what it is known by, of its size, and of the mark of its room.
+  /// The number of digits of the blob's name, of its size, and of the mark of its room.
   private static let digits = (name: 64, size: 16, mark: 32)
 
-  /// Fails if the text is none: then it was cut, or has been something else all the time.
+  /// Fails if the text is not a complete handle.
   public init?(_ description: String) {
     let text = description.utf8
     let isDigit = { (digit: UInt8) in
@@ -36,7 +36,8 @@ public struct BlobHandle: Sendable, Hashable, Codable, LosslessStringConvertible
     let container = try decoder.singleValueContainer()
     guard let handle = Self(try container.decode(String.self)) else {
       throw DecodingError.dataCorruptedError(
-        in: container, debugDescription: "this is no handle of a blob")
+        in: container,
+        debugDescription: "not a valid blob handle: expected teatime-blob: and 112 hexadecimal digits")
     }
     self = handle
   }
@@ -45,15 +46,4 @@ public struct BlobHandle: Sendable, Hashable, Codable, LosslessStringConvertible
     var container = encoder.singleValueContainer()
     try container.encode(description)
   }
-}
-
-/// How far a blob is on its way.
-public struct TransferProgress: Sendable, Hashable {
-  /// Bytes of the blob that are where they shall be.
-  public let done: Int
-  /// Bytes of the blob; 0 as long as nothing has begun.
-  public let total: Int
-
-  /// From 0 to 1.
-  public var fraction: Double { total == 0 ? 0 : Double(done) / Double(total) }
 }

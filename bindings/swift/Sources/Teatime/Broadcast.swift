@@ -1,7 +1,7 @@
-/// Tells any number of consumers the same.
+/// Sends the same elements to any number of consumers.
 final class Broadcast<Element: Sendable>: Sendable {
   private struct State {
-    /// What a new consumer is told first, if anything.
+    /// The first element for a new consumer, if there is one.
     var current: Element?
     var ended = false
     var next = 0
@@ -11,13 +11,13 @@ final class Broadcast<Element: Sendable>: Sendable {
   private let state: Locked<State>
   private let remembers: Bool
 
-  /// One that remembers what it said last starts with `first`.
+  /// With `first`, new consumers begin with the last element; without it, with the next one.
   init(startingWith first: Element? = nil) {
     state = Locked(State(current: first))
     remembers = first != nil
   }
 
-  /// What it said last, if it remembers.
+  /// The last element, if it is remembered.
   var current: Element? { state.with { $0.current } }
 
   var hasConsumers: Bool { state.with { !$0.consumers.isEmpty } }
@@ -30,7 +30,7 @@ final class Broadcast<Element: Sendable>: Sendable {
     }
   }
 
-  /// Ends all sequences; a later one tells what was said last, and ends.
+  /// Ends all sequences. A later sequence has the remembered element, and ends.
   func end() {
     let consumers = state.with { state in
       state.ended = true
@@ -41,9 +41,9 @@ final class Broadcast<Element: Sendable>: Sendable {
     for consumer in consumers.values { consumer.finish() }
   }
 
-  /// Everything from now on.
+  /// All elements from now on, with a bound on those that wait.
   func sequence(
-    keeping policy: AsyncStream<Element>.Continuation.BufferingPolicy = .unbounded
+    buffering policy: AsyncStream<Element>.Continuation.BufferingPolicy
   ) -> AsyncStream<Element> {
     let (stream, continuation) = AsyncStream.makeStream(of: Element.self, bufferingPolicy: policy)
     let number: Int? = state.with { state in
@@ -62,7 +62,7 @@ final class Broadcast<Element: Sendable>: Sendable {
   }
 
   private func forget(_ number: Int) {
-    // What is forgotten is dropped without the lock.
+    // The continuation is dropped after the lock.
     _ = state.with { $0.consumers.removeValue(forKey: number) }
   }
 }

@@ -1,15 +1,15 @@
 internal import TeatimeFFI
 
-/// What front ends of the chat need besides its session. The app is ``App/chat``.
+/// Types and helpers for front ends of the chat. The app is ``App/chat``.
 public enum Chat {
-  /// What all participants must agree on: the options of the root model.
+  /// The options of the root model. They are part of the session's identity.
   public struct Options: Sendable, Hashable, Codable {
-    /// After so many seconds without a post the chat clears itself.
+    /// The chat clears itself after this many seconds without a post.
     public var inactivitySeconds: UInt32
-    /// Whether a line tells who has entered or exited.
+    /// Whether the chat adds a line when a participant enters or exits.
     public var announce: Bool
 
-    /// Twenty minutes and no such lines, if nothing else is said.
+    /// The default is twenty minutes, without such lines.
     public init(inactivitySeconds: UInt32 = 20 * 60, announce: Bool = false) {
       self.inactivitySeconds = inactivitySeconds
       self.announce = announce
@@ -21,14 +21,14 @@ public enum Chat {
     }
   }
 
-  /// A line of the history, as the query `history` answers them.
+  /// A line of the history, as in the answer of the query `history`.
   public struct Line: Sendable, Hashable, Codable {
-    /// Who wrote it; nobody if it comes from the chat itself.
+    /// The view that wrote the line; nil if the chat itself wrote it.
     public let viewID: ViewID?
-    /// The line as HTML, with everything that somebody typed escaped.
+    /// The line as HTML, with all typed text escaped.
     public let html: String
 
-    /// Nobody is written as null.
+    /// Writes an absent view as null.
     public func encode(to encoder: any Encoder) throws {
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(viewID, forKey: .viewID)
@@ -41,12 +41,12 @@ public enum Chat {
     }
   }
 
-  /// The id of the app, as it stands in links.
+  /// The id of the app, as links have it.
   public static let appID = "teatime.chat"
 
-  /// What is published as `input/newPost`.
+  /// The payload of `input/newPost`.
   public struct Post: Sendable, Hashable, Codable {
-    /// As it was typed.
+    /// The text as the user typed it.
     public var text: String
 
     /// A post.
@@ -55,7 +55,7 @@ public enum Chat {
     }
   }
 
-  /// The text of a line of the history: without its tags, with its escapes resolved.
+  /// The text of a line of the history, without tags and with resolved escapes.
   public static func plainText(ofHTML html: String) throws(TeatimeError) -> String {
     try call { try chatPlainText(html: html) }
   }

@@ -1,26 +1,26 @@
 internal import TeatimeFFI
 
-/// How a session stands with its reflector.
+/// The connection of a session to its reflector.
 public struct Connection: Sendable, Hashable {
-  /// The states.
+  /// The states of a connection.
   public enum State: String, Sendable, CaseIterable {
-    /// It tries to reach the reflector for the first time.
+    /// The session tries to reach the reflector for the first time.
     case connecting
-    /// It has been let in and loads the session.
+    /// The reflector has let the client in, and the client loads the session.
     case catchingUp = "catching_up"
-    /// The model runs, and a view can be built from it.
+    /// The model runs, and the app can build a view from it.
     case live
-    /// The connection broke; the model stands still until it is back.
+    /// The connection broke. The model stands still until the connection is back.
     case reconnecting
-    /// It has left.
+    /// The app left the session.
     case left
-    /// It has given up: trying again would end the same way.
+    /// The session has given up, because another attempt would fail in the same way.
     case failed
   }
 
   /// The state.
   public let state: State
-  /// Why it has become worse, if it has.
+  /// Why the connection broke or an attempt failed, if one did.
   public let reason: TeatimeError?
 
   init(_ state: State, reason: TeatimeError? = nil) {
@@ -30,7 +30,7 @@ public struct Connection: Sendable, Hashable {
 }
 
 extension Connection.State {
-  /// Whether nothing will happen any more.
+  /// Whether this is a final state.
   public var isOver: Bool { self == .left || self == .failed }
 
   init(_ state: TeaConnection) {

@@ -1,33 +1,33 @@
 import Foundation
 
-/// Something that was published on a topic.
+/// An event that a model or a view published.
 public struct Event: Sendable, Hashable {
   /// Scope of the topic.
   public let scope: String
   /// Event of the topic.
   public let event: String
-  /// What was published, as JSON.
-  public let data: Data
+  /// The payload as JSON. Empty if JSON cannot express it.
+  public let payload: Data
 
-  /// What was published, as a Swift value.
+  /// The payload as a Swift value.
   ///
-  /// - Throws: ``TeatimeError/Code/wrongType`` if it is none of this type.
+  /// - Throws: ``TeatimeError/Code/wrongType`` if the payload is of another type.
   public func decode<Value: Decodable>(as type: Value.Type = Value.self) throws(TeatimeError)
     -> Value
   {
-    try JSON.decode(type, from: data)
+    try JSON.decode(type, from: payload)
   }
 }
 
-/// Which events a subscription brings.
+/// Which events a subscription delivers.
 public enum Handling: Sendable {
-  /// All of them, in order. What is not taken waits, without a limit.
+  /// All events, in order. At most 65,536 events wait; then the sequence ends behind them.
   case queued
-  /// Only the newest that was not taken yet: for what is shown on a screen.
+  /// The newest event only. It replaces an event that was not taken. Enough for a screen.
   case latest
 }
 
-/// A send that the reflector will order: see ``Session/applied(_:)``.
+/// The result of publishing. With ``Session/applied(_:)`` the caller waits until the model has handled the event.
 public struct Receipt: Sendable, Hashable {
   let number: UInt64
 }

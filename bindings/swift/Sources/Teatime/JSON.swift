@@ -1,29 +1,29 @@
 import Foundation
 
-/// Data crosses into the library and back as JSON.
+/// Payloads cross into the library and back as JSON.
 enum JSON {
-  /// - Throws: ``TeatimeError/Code/encoding`` for what JSON cannot express, such as a NaN.
+  /// - Throws: ``TeatimeError/Code/encoding`` if JSON cannot express the value, such as a NaN.
   static func encode(_ value: some Encodable) throws(TeatimeError) -> Data {
     do {
       return try JSONEncoder().encode(value)
     } catch {
-      throw TeatimeError(.encoding, "this cannot be expressed in JSON: \(error)")
+      throw TeatimeError(.encoding, "JSON cannot express the value: \(error)")
     }
   }
 
-  /// Nothing stands for null.
-  /// - Throws: ``TeatimeError/Code/wrongType`` for what is of another type.
+  /// No bytes stand for null.
+  /// - Throws: ``TeatimeError/Code/wrongType`` if the value is of another type.
   static func decode<Value: Decodable>(
-    _ type: Value.Type, from data: Data
+    _ type: Value.Type, from payload: Data
   ) throws(TeatimeError) -> Value {
     do {
-      return try JSONDecoder().decode(type, from: data.isEmpty ? Data("null".utf8) : data)
+      return try JSONDecoder().decode(type, from: payload.isEmpty ? Data("null".utf8) : payload)
     } catch {
-      throw TeatimeError(.wrongType, "this is no \(type): \(error)")
+      throw TeatimeError(.wrongType, "not a valid \(type): \(error)")
     }
   }
 
-  /// As text.
+  /// The value as text.
   static func text(of value: (any Encodable)?) throws(TeatimeError) -> String? {
     guard let value else { return nil }
     return String(decoding: try encode(value), as: UTF8.self)

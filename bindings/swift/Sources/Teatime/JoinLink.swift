@@ -1,10 +1,9 @@
-import Foundation
 internal import TeatimeFFI
 
-/// A join link, taken apart: whoever opens it joins the same session. The password stands in its
-/// fragment, which is never sent to a server.
+/// The parts of a join link, which leads to a session. The password is in the link's fragment, which programs
+/// never send to a server.
 public struct JoinLink: Sendable, Hashable {
-  /// Where the reflector listens, such as `ws://127.0.0.1:9090`.
+  /// The reflector's address, such as `ws://127.0.0.1:9090`.
   public var reflector: String
   /// Id of the app.
   public var app: String
@@ -15,7 +14,7 @@ public struct JoinLink: Sendable, Hashable {
   /// The password, if the session has one.
   public var password: String?
 
-  /// A link of its parts.
+  /// A link with these parts.
   public init(
     reflector: String, app: String, name: String, options: [String: String] = [:],
     password: String? = nil
@@ -27,7 +26,7 @@ public struct JoinLink: Sendable, Hashable {
     self.password = password
   }
 
-  /// Takes a link apart.
+  /// Parses a link.
   ///
   /// - Throws: ``TeatimeError/Code/badLink`` or ``TeatimeError/Code/badAddress``.
   public init(parsing text: String) throws(TeatimeError) {
@@ -37,10 +36,10 @@ public struct JoinLink: Sendable, Hashable {
       password: link.password)
   }
 
-  /// The link as text, such as `teatime://host:9090/app/room#password`. The same parts make the same
-  /// text.
+  /// The link as text, such as `teatime://host:9090/app/room#password`. Equal parts make equal texts.
   ///
-  /// - Throws: ``TeatimeError/Code/badLink`` or ``TeatimeError/Code/badAddress`` if that would be none.
+  /// - Throws: ``TeatimeError/Code/badLink`` or ``TeatimeError/Code/badAddress`` if the parts do not make a valid
+  ///   link.
   public var text: String {
     get throws(TeatimeError) {
       try call {
@@ -49,27 +48,5 @@ public struct JoinLink: Sendable, Hashable {
             reflector: reflector, app: app, name: name, options: options, password: password))
       }
     }
-  }
-}
-
-/// A QR code as a square of modules.
-public struct QRCode: Sendable, Hashable {
-  /// Modules per side, without the quiet zone of four modules that must surround it.
-  public let side: Int
-  private let modules: Data
-
-  /// The QR code of a text.
-  ///
-  /// - Throws: ``TeatimeError/Code/tooLong`` above 2,953 bytes.
-  public init(_ text: String) throws(TeatimeError) {
-    let code = try call { try qrCode(text: text) }
-    side = Int(code.side)
-    modules = code.modules
-  }
-
-  /// Whether the module is dark. All outside is light.
-  public subscript(row row: Int, column column: Int) -> Bool {
-    guard (0..<side).contains(row), (0..<side).contains(column) else { return false }
-    return modules[modules.startIndex + row * side + column] == 1
   }
 }

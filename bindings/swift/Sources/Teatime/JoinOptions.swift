@@ -1,37 +1,36 @@
 internal import TeatimeFFI
 
 /// Which session to join, and how. App, name, ``options`` and the version of the models are the
-/// session's identity: whoever differs in one of them is in another session.
+/// session's identity: participants that differ in one of them are in different sessions.
 public struct JoinOptions: Sendable {
   /// The models.
   public var app: App
-  /// Where the reflector listens, such as `ws://127.0.0.1:9090` or `wss://example.org`.
+  /// The reflector's address, such as `ws://127.0.0.1:9090` or `wss://example.org`.
   public var reflector: String
   /// Name of the room, 1 to 128 bytes of UTF-8.
   public var name: String
-  /// With a password everything is encrypted end to end.
+  /// The password. With one, everything is encrypted end to end.
   public var password: String?
-  /// The root model's options: what its `init` takes, as something that becomes JSON. Nothing stands
-  /// for null.
+  /// The root model's options: the argument of its `init`, as a value that becomes JSON. Nil becomes null.
   public var options: (any Encodable & Sendable)?
-  /// Given to all models when this view joins and exits.
+  /// Passed to all models when this view joins and exits.
   public var viewData: (any Encodable & Sendable)?
-  /// Ticks per second that the session's first client asks for, 1 to 60; 20 if not said.
+  /// Ticks per second that the session's first client asks for: 1 to 60, by default 20.
   public var ticksPerSecond: Int?
-  /// Certificates (PEM) that are trusted besides those that the platform trusts.
+  /// Certificates (PEM) to trust in addition to the platform's.
   public var trustedCertificates: String?
   /// Name and version of the program, for the reflector's log; at most 64 bytes.
   public var agent: String = "teatime-swift"
-  /// The directory for a file of evidence if this client diverges. What is in it is plain, also if there
-  /// is a password.
+  /// The directory for a file of evidence if this client diverges. The file is not encrypted, even with a
+  /// password.
   public var evidenceDirectory: String?
-  /// The directory for pieces of blobs that were fetched, so that they need not be fetched again: one of
-  /// the app's caches, say. What is in it is encrypted if there is a password.
+  /// The directory for a cache of fetched pieces of blobs, such as one of the app's caches. With a password the
+  /// pieces are encrypted.
   public var blobCacheDirectory: String?
-  /// How many bytes that may have; 256 MiB if not said. What was not used for longest goes first.
+  /// The size limit of the cache in bytes, by default 256 MiB. The least recently used pieces are removed first.
   public var blobCacheBytes: Int?
 
-  /// The session of this name.
+  /// Options to join the session with this name.
   public init(
     app: App, reflector: String, name: String, password: String? = nil,
     options: (any Encodable & Sendable)? = nil
@@ -43,15 +42,15 @@ public struct JoinOptions: Sendable {
     self.options = options
   }
 
-  /// The session that a link leads to. How an app writes its options into links is its own matter:
-  /// it reads ``JoinLink/options`` and says here what its root model takes.
+  /// Options to join the session that a link leads to. Each app has its own way to write options into links: it
+  /// reads ``JoinLink/options``, and passes its root model's options here.
   ///
   /// - Throws: ``TeatimeError/Code/badLink`` if the link leads to another app.
   public init(
     app: App, link: JoinLink, options: (any Encodable & Sendable)? = nil
   ) throws(TeatimeError) {
     guard try link.app == app.id else {
-      throw TeatimeError(.badLink, "the link leads to another app: \(link.app)")
+      throw TeatimeError(.badLink, "the link leads to another app: expected \(try app.id), found \(link.app)")
     }
     self.init(
       app: app, reflector: link.reflector, name: link.name, password: link.password,
@@ -65,7 +64,7 @@ extension JoinOptions {
     get throws(TeatimeError) {
       let ticks = try ticksPerSecond.map { number throws(TeatimeError) in
         guard let ticks = UInt16(exactly: number) else {
-          throw TeatimeError(.badTicks, "the ticks per second must be 1 to 60")
+          throw TeatimeError(.badTicks, "\(number) ticks per second: expected 1 to 60")
         }
         return ticks
       }

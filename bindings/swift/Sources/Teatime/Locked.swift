@@ -3,7 +3,7 @@ import Foundation
 /// A value that one thread at a time may use. (`Mutex` of the standard library is too new for the
 /// systems that this package supports.)
 ///
-/// Sendable although the compiler cannot see it: `value` is only touched while `lock` is held.
+/// Sendable, although the compiler cannot see it: `value` is only used while `lock` is held.
 final class Locked<Value>: @unchecked Sendable {
   private let lock = NSLock()
   private var value: Value
@@ -12,7 +12,7 @@ final class Locked<Value>: @unchecked Sendable {
     self.value = value
   }
 
-  /// Runs something with the value. It must not call anything that uses the same value again.
+  /// Calls `body` with the value. `body` must not use this object again.
   func with<Answer, Failure: Error>(
     _ body: (inout Value) throws(Failure) -> Answer
   ) throws(Failure) -> Answer {

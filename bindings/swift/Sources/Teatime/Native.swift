@@ -1,15 +1,15 @@
 import Dispatch
 internal import TeatimeFFI
 
-/// Holds the library's session until it is over. Freeing it waits for the connection to close, half a
-/// second at most on a dead line; so that happens elsewhere.
+/// Holds the library's session until the session is over. Freeing waits for the connection to close, for up to
+/// half a second on a dead line; so a queue of its own does that.
 final class Native: Sendable {
   private struct State {
     var session: TeatimeFFI.Session?
     var isOver = false
   }
 
-  /// One thread for all sessions of the process: many may end at once.
+  /// One thread for all sessions of the process, because many may end at the same time.
   private static let closing = DispatchQueue(label: "teatime.closing", qos: .utility)
 
   private let state: Locked<State>
@@ -19,7 +19,9 @@ final class Native: Sendable {
     state = Locked(State(session: session))
   }
 
-  /// There until it is over.
+  /// The library's session.
+  ///
+  /// - Throws: ``TeatimeError/Code/over`` when it is over.
   var session: TeatimeFFI.Session {
     get throws(TeatimeError) {
       let session = state.with { $0.isOver ? nil : $0.session }
@@ -28,11 +30,11 @@ final class Native: Sendable {
     }
   }
 
-  /// To be called once, when it is over.
+  /// Call this once, when the session is over.
   func free() {
     state.with { $0.isOver = true }
     Self.closing.async {
-      // Dropped here, without the lock.
+      // Dropped here, after the lock.
       _ = self.state.with { state in
         defer { state.session = nil }
         return state.session
@@ -41,8 +43,8 @@ final class Native: Sendable {
     }
   }
 
-  /// Waits until it is freed.
-  func wasFreed() async {
-    for await _ in freed.sequence() {}
+  /// Waits until the session is freed.
+  func waitUntilFreed() async {
+    for await _ in freed.sequence(buffering: .bufferingNewest(1)) {}
   }
 }

@@ -1,16 +1,16 @@
 #if canImport(Observation)
   import Observation
 
-  /// What a screen shows of a session, observable. It follows the session as long as it exists.
+  /// The observable state of a session, for a screen. It follows the session while it exists.
   @available(macOS 14, iOS 17, tvOS 17, watchOS 10, visionOS 1, *)
   @MainActor
   @Observable
   public final class ObservableSession {
     /// The session.
     public let session: Session
-    /// How it stands with its reflector.
+    /// The connection to the reflector.
     public private(set) var connection: Connection
-    /// How far the catch-up is, from 0 to 1.
+    /// The progress of the catch-up, from 0 to 1.
     public private(set) var progress = 0.0
     /// Whether the model is up to date with the reflector.
     public private(set) var isSynced = false
@@ -23,7 +23,7 @@
       follow(session.connectionStates) { $0.connection = $1 }
       follow(session.progress) { $0.progress = $1 }
       follow(session.notices) { if case .synced(let synced) = $1 { $0.isSynced = synced } }
-      // What was told before it follows.
+      // For a notice from before.
       isSynced = (try? session.isSynced) ?? false
     }
 

@@ -1,10 +1,10 @@
 import Dispatch
 internal import TeatimeFFI
 
-/// A reflector on this machine: hosted by this process, or found.
+/// A reflector on this machine, which this process hosts or has found.
 public final class Reflector: Sendable {
   private let ffi: TeatimeFFI.Reflector
-  /// The address by which sessions are joined, such as `ws://127.0.0.1:9090`.
+  /// The address at which clients join sessions, such as `ws://127.0.0.1:9090`.
   public let url: String
 
   private init(_ ffi: TeatimeFFI.Reflector) throws {
@@ -12,23 +12,23 @@ public final class Reflector: Sendable {
     url = try ffi.url()
   }
 
-  /// Hosts a reflector that listens at an address such as `127.0.0.1:9090`; port 0 picks a free one.
+  /// Hosts a reflector that listens at an address such as `127.0.0.1:9090`. Port 0 picks a free port.
   ///
-  /// - Throws: ``TeatimeError/Code/io`` if nothing can listen there.
+  /// - Throws: ``TeatimeError/Code/io`` if it cannot listen there.
   public static func start(listening address: String) throws(TeatimeError) -> Reflector {
     try call { try Reflector(TeatimeFFI.Reflector.start(listen: address)) }
   }
 
-  /// Finds the reflector of this machine; if there is none this process hosts it, reachable from this
-  /// machine only. `TEATIME_PORT` in the environment names another port than the usual one.
+  /// Finds the reflector of this machine. If none runs, this process hosts one that only this machine can reach.
+  /// The environment variable `TEATIME_PORT` names a port other than the default.
   public static func local() throws(TeatimeError) -> Reflector {
     try call { try Reflector(TeatimeFFI.Reflector.local()) }
   }
 
-  /// Ends it, if this process hosts it: its clients are told to come back later. Takes up to two
-  /// seconds; the second time it does nothing. What is not stopped ends with the object.
+  /// Stops the reflector if this process hosts it, and asks its clients to come back later. Takes up to two
+  /// seconds. A second call does nothing. Without a call the reflector stops when this object is dropped.
   public func stop() async throws(TeatimeError) {
-    // Not on a thread of the pool that tasks share.
+    // On another thread, because it would block one of the pool that tasks share.
     let failure: TeatimeError? = await withCheckedContinuation { continuation in
       DispatchQueue.global().async { [ffi] in
         do {

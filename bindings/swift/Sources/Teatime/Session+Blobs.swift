@@ -3,30 +3,30 @@ import Foundation
 internal import TeatimeFFI
 
 extension Session {
-  /// Is told how far a blob is: at most some ten times a second, one call after the other, and never
-  /// after the end.
+  /// Called with the progress of a transfer: at most about ten times a second, one call after the other, and
+  /// never after the end.
   public typealias ProgressHandler = @Sendable (TransferProgress) -> Void
 
-  /// Stores data beside the session, and returns what stands for it in models and events. It goes on
-  /// through short outages, also when the session is left meanwhile; equal data is stored once. Cancelling
-  /// the task ends it; what has arrived by then is not sent again the next time.
+  /// Stores bytes as a blob beside the session. Returns its handle, for models and events. Equal content is
+  /// stored once. The transfer continues through short outages, and after the app has left the session.
+  /// Cancelling the task cancels it; the next attempt does not send again what has arrived.
   ///
-  /// - Throws: ``TeatimeError/Code/blobTooLarge`` before anything is sent; others of its hundred;
+  /// - Throws: ``TeatimeError/Code/blobTooLarge`` before anything is sent, and other codes of its hundred;
   ///   ``TeatimeError/Code/unreachable``, ``TeatimeError/Code/notStored``,
   ///   ``TeatimeError/Code/over``; `CancellationError`.
-  public func store(data: Data, progress: ProgressHandler? = nil) async throws -> BlobHandle {
-    try await handle(of: transfer({ try $0.storeBytes(content: data) }, progress))
+  public func store(bytes: Data, progress: ProgressHandler? = nil) async throws -> BlobHandle {
+    try await handle(of: transfer({ try $0.storeBytes(content: bytes) }, progress))
   }
 
-  /// The same with a file, of which only a few pieces are in memory at a time.
+  /// The same with a file. Only a few pieces of it are in memory at a time.
   ///
-  /// - Throws: The same, and ``TeatimeError/Code/io`` if the file cannot be read.
+  /// - Throws: The same, and ``TeatimeError/Code/io`` if reading the file fails.
   public func store(file: URL, progress: ProgressHandler? = nil) async throws -> BlobHandle {
     let path = file.path
     return try await handle(of: transfer({ try $0.storeFile(file: path) }, progress))
   }
 
-  /// Fetches a blob whole. Wrong bytes are never given out.
+  /// Fetches a whole blob. The library checks all bytes, and never returns wrong ones.
   ///
   /// - Throws: ``TeatimeError/Code/unknownBlob``, ``TeatimeError/Code/otherSession``,
   ///   ``TeatimeError/Code/wrongBytes``; ``TeatimeError/Code/unreachable``,
@@ -35,14 +35,14 @@ extension Session {
     try await transfer({ try $0.fetchBytes(handle: blob.description) }, progress)
   }
 
-  /// Fetches a blob into a file, which is there whole in the end, or as it was before.
+  /// Fetches a blob into a file. At the end the file is complete, or unchanged.
   ///
-  /// What has arrived when it ends early, also when the task is cancelled, stays beside it, in a file of
-  /// its name, some digits and `.part`: who fetches the same blob into the same file goes on there, or
-  /// waits while somebody else does that. It is removed if nobody can ever go on; remove the files
-  /// `FILE.*.part` of blobs that are not wanted any more.
+  /// If the transfer ends early or is cancelled, the pieces that have arrived stay beside the file, in a file
+  /// with its name, some digits and `.part`. A later fetch of the same blob into the same file continues there; a
+  /// concurrent one waits. The library removes the partial file when it can never be continued. The app removes
+  /// the files `FILE.*.part` of blobs that it no longer needs.
   ///
-  /// - Throws: The same, and ``TeatimeError/Code/io`` if the file cannot be written.
+  /// - Throws: The same, and ``TeatimeError/Code/io`` if writing the file fails.
   public func fetch(
     _ blob: BlobHandle, into file: URL, progress: ProgressHandler? = nil
   ) async throws {
@@ -51,20 +51,20 @@ extension Session {
       { try $0.fetchFile(handle: blob.description, file: path) }, progress)
   }
 
-  /// Whether a handle belongs to this session's app and room, and to its password. Nobody is asked.
-  /// With a password the first use of blobs takes some 30 ms.
+  /// Whether a handle belongs to this session's app, room and password. Does not use the network. With a
+  /// password the first use of blobs takes about 30 ms.
   public func owns(_ blob: BlobHandle) throws(TeatimeError) -> Bool {
     try call { try ffi.ownsBlob(handle: blob.description) }
   }
 
   private func handle(of text: Data) throws -> BlobHandle {
     guard let handle = BlobHandle(String(decoding: text, as: UTF8.self)) else {
-      throw TeatimeError(.panic, "the library made a handle that is none")
+      throw TeatimeError(.panic, "the library returned an invalid blob handle")
     }
     return handle
   }
 
-  /// Starts something and waits until it is over.
+  /// Starts a transfer and waits for its end.
   private func transfer(
     _ start: @escaping @Sendable (TeatimeFFI.Session) throws -> Transfer,
     _ progress: ProgressHandler?
@@ -75,13 +75,13 @@ extension Session {
     let (bells, continuation) = AsyncStream.makeStream(
       of: Void.self, bufferingPolicy: .bufferingNewest(1))
     try call { try transfer.setWaker(waker: TransferBell(continuation)) }
-    var told = TransferProgress(done: 0, total: 0)
-    // It ends when the task is cancelled.
+    var last = TransferProgress(done: 0, total: 0)
+    // Cancelling the task ends this loop.
     for await _ in bells {
       let result = try call { try transfer.result() }
       let now = TransferProgress(try call { try transfer.progress() })
-      if now != told {
-        told = now
+      if now != last {
+        last = now
         progress?(now)
       }
       if let result { return result }
@@ -90,7 +90,7 @@ extension Session {
     throw CancellationError()
   }
 
-  /// Deriving keys and copying take their time: not on a thread of the pool that tasks share.
+  /// Runs on another thread, because deriving keys and copying would block one of the pool that tasks share.
   private static func starting(
     _ start: @escaping @Sendable () throws -> Transfer
   ) async throws -> Transfer {
@@ -102,13 +102,7 @@ extension Session {
   }
 }
 
-extension TransferProgress {
-  init(_ progress: TeatimeFFI.TransferProgress) {
-    self.init(done: Int(clamping: progress.done), total: Int(clamping: progress.total))
-  }
-}
-
-/// Passes on that a transfer has something to tell.
+/// Wakes the task that waits for a transfer.
 private final class TransferBell: TeatimeFFI.Waker {
   private let continuation: AsyncStream<Void>.Continuation
 

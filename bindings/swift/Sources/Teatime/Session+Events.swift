@@ -1,16 +1,15 @@
 internal import TeatimeFFI
 
 extension Session {
-  /// What is published on a topic from now on, by models and by ``publishToViews(_:_:_:)``. `*` matches
+  /// The events that models, or calls of ``publishToViews(_:_:_:)``, publish on a topic from now on. `*` matches
   /// every scope or event.
   ///
-  /// The subscription is made by this call, so that nothing is missed between it and the first turn
-  /// of the loop. It ends with the session, when the task that iterates is cancelled, and when the
-  /// sequence and its iterator are dropped. It has one consumer; who wants more subscribes more often.
-  /// While there is no view nothing comes; it goes on with the next one.
+  /// The subscription begins with this call, so that the loop misses no event. It ends with the session, when the
+  /// iterating task is cancelled, or when the sequence and its iterator are dropped. A sequence has one consumer;
+  /// subscribe again for another. Between two views no events come.
   ///
-  /// At most 65,536 events wait to be taken. Who lets more gather is told by the end of the sequence, behind those
-  /// that wait, while the session goes on: ``connection`` is not over then.
+  /// At most 65,536 events wait. If the consumer falls further behind, the sequence ends behind those that wait.
+  /// The session goes on: ``connection`` is not over then.
   public func events(
     _ scope: String, _ event: String, handling: Handling = .queued
   ) -> AsyncStream<Event> {
@@ -19,11 +18,11 @@ extension Session {
       of: Event.self,
       bufferingPolicy: isLatest ? .bufferingNewest(1) : .bufferingOldest(Self.mostWaiting))
     let subscription: UInt64? = state.with { state in
-      // It only fails if the library has a bug; the session notices.
+      // Subscribing fails only by a bug of the library, which ends the session anyway.
       guard state.ended == nil,
         let number = try? ffi.subscribe(scope: scope, event: event, newestOnly: isLatest)
       else { return nil }
-      // Still locked: the first event may arrive at once.
+      // Still locked, because the first event may arrive immediately.
       state.subscriptions[number] = Consumer(continuation: continuation, isLatest: isLatest)
       return number
     }
@@ -35,37 +34,35 @@ extension Session {
     return stream
   }
 
-  /// As many as the library lets wait to be pulled.
+  /// The same number that may wait in the library.
   private static let mostWaiting = 65_536
 
   private func unsubscribe(_ subscription: UInt64) {
     let consumer = state.with { $0.subscriptions.removeValue(forKey: subscription) }
     guard consumer != nil else { return }
-    // Not here: whoever ends a sequence does not wait for a step.
+    // On the queue, so that the caller does not wait for a step.
     scheduler.queue.async { [weak self] in try? self?.ffi.unsubscribe(subscription: subscription) }
   }
 
-  /// Sends an event to the models of all participants, this one's included: it comes back with its
-  /// place in the order, and no model changes before. While the connection is broken it is kept and
-  /// sent later.
+  /// Sends an event to the models of all participants, including this one. Models change only when the event
+  /// comes back with its place in the order. During an outage the event waits, and is sent later.
   ///
-  /// - Throws: ``TeatimeError/Code/tooFast`` and ``TeatimeError/Code/notJoined``: try again later.
-  ///   ``TeatimeError/Code/tooLarge``, ``TeatimeError/Code/over``,
-  ///   ``TeatimeError/Code/encoding``: it will never be sent.
+  /// - Throws: After ``TeatimeError/Code/tooFast`` and ``TeatimeError/Code/notJoined`` try again later; after
+  ///   ``TeatimeError/Code/tooLarge``, ``TeatimeError/Code/over`` and ``TeatimeError/Code/encoding`` do not.
   @discardableResult
   public func publish(
-    _ scope: String, _ event: String, _ data: some Encodable
+    _ scope: String, _ event: String, _ payload: some Encodable
   ) throws(TeatimeError) -> Receipt {
-    let data = try JSON.encode(data)
+    let payload = try JSON.encode(payload)
     let number = try call {
-      try ffi.publish(scope: scope, event: event, data: data, format: .json)
+      try ffi.publish(scope: scope, event: event, payload: payload, format: .json)
     }
-    // It may wait for its turn to be sent, and the alarm was set before.
+    // A step may be due before the timer, to send the event.
     scheduler.wake()
     return Receipt(number: number)
   }
 
-  /// The same without data.
+  /// The same without a payload.
   @discardableResult
   public func publish(_ scope: String, _ event: String) throws(TeatimeError) -> Receipt {
     try publish(scope, event, String?.none)
@@ -73,20 +70,19 @@ extension Session {
 
   /// Sends an event to the subscriptions of this session object only.
   public func publishToViews(
-    _ scope: String, _ event: String, _ data: some Encodable
+    _ scope: String, _ event: String, _ payload: some Encodable
   ) throws(TeatimeError) {
-    let data = try JSON.encode(data)
+    let payload = try JSON.encode(payload)
     try call {
-      try ffi.publishToViews(scope: scope, event: event, data: data, format: .json)
+      try ffi.publishToViews(scope: scope, event: event, payload: payload, format: .json)
     }
     scheduler.wake()
   }
 
-  /// Asks for a vote of all participants on their state hash. The answers are
-  /// ``Notice/state(seq:time:hash:)`` and ``Notice/verdict(seq:hash:agreed:of:)`` among the
-  /// ``notices``.
+  /// Asks for a vote of all participants on their state hash. ``Notice/state(seq:time:hash:)`` and
+  /// ``Notice/verdict(seq:hash:agreed:of:)`` among the ``notices`` have the results.
   ///
-  /// - Throws: ``TeatimeError/Code/notJoined`` while there is no connection,
+  /// - Throws: ``TeatimeError/Code/notJoined`` without a connection,
   ///   ``TeatimeError/Code/over``.
   public func requestVote() throws(TeatimeError) {
     try call { try ffi.requestVote() }

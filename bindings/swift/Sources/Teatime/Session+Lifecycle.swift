@@ -1,15 +1,15 @@
 extension Session {
-  /// After this long in the background a connection is not trusted any more: the system may have cut
-  /// it, and it would take ten seconds to notice.
+  /// After a longer time in the background the system may have cut the connection, and noticing that would take
+  /// ten seconds.
   private static let trustedAbsence: Duration = .seconds(2)
 
-  /// To be called when the system is about to suspend the app.
+  /// Call this when the system is about to suspend the app.
   public func didEnterBackground() {
     leftForeground.with { $0 = .now }
   }
 
-  /// To be called when the app is back: makes a new connection at once if it was away for longer than
-  /// two seconds, by a clock that goes on while the device sleeps.
+  /// Call this when the app is back in the foreground. If it was away for longer than two seconds, the session
+  /// makes a new connection immediately. The clock for this goes on while the device sleeps.
   public func willEnterForeground() {
     let left = leftForeground.with { left in
       defer { left = nil }
@@ -23,18 +23,17 @@ extension Session {
   import UIKit
 
   extension Session {
-    /// Has the session follow the app to the background and back. Returns what must be kept as long as
-    /// it should.
+    /// Makes the session follow the app to the background and back, while the app holds the returned observer.
     @MainActor
     public func followAppLifecycle() -> AppLifecycleObserver {
       AppLifecycleObserver(self)
     }
   }
 
-  /// Tells a session when the app goes to the background and when it is back.
+  /// Calls a session when the app goes to the background, and when it is back.
   @MainActor
   public final class AppLifecycleObserver {
-    // Safe although it is no constant for the compiler: it is written once and read at the end.
+    // Safe, although the compiler cannot see it: it is written once, and read at the end.
     private nonisolated(unsafe) let tokens: [any NSObjectProtocol]
 
     init(_ session: Session) {

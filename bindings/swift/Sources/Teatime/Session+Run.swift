@@ -1,49 +1,49 @@
 internal import TeatimeFFI
 
 extension Session {
-  /// What is known of the session, and who waits for what.
+  /// The state of the session, its subscriptions and its waiting callers.
   struct State {
-    /// A view can be read.
+    /// Whether the view is ready.
     var isReady = false
-    /// Set once it is over: what whoever waits is told.
+    /// Set when the session is over: the failure of all callers that wait.
     var ended: (any Error)?
     var subscriptions: [UInt64: Consumer] = [:]
     var waiters: [UInt64: Waiter] = [:]
     var nextWaiter: UInt64 = 0
   }
 
-  /// Who has subscribed.
+  /// The consumer of a subscription.
   struct Consumer {
     let continuation: AsyncStream<Event>.Continuation
-    /// Wants the newest event only.
+    /// Whether the consumer gets the newest event only.
     let isLatest: Bool
 
     func take(_ event: Event) {
       if case .dropped = continuation.yield(event), !isLatest {
-        // With a gap nobody could rely on what follows.
+        // Too far behind. With a gap the app could not rely on later events.
         continuation.finish()
       }
     }
   }
 
-  /// Waits until a view is ready, or until a receipt is applied.
+  /// A caller that waits until the view is ready, or until a receipt is applied.
   struct Waiter {
     let receipt: Receipt?
     let continuation: AsyncThrowingStream<Never, any Error>.Continuation
   }
 
-  /// How long a step may simulate: whoever reads the model meanwhile waits.
+  /// The longest simulation of one step: calls that read the model wait for it.
   private static let budgetMicroseconds: UInt64 = 10_000
-  /// How many events are pulled at once. A call costs some µs, and all of them are in memory.
+  /// Events of one pull. A call costs some µs, and all events of a pull are in memory.
   private static let batch: UInt32 = 256
 
-  /// One step, and everything that it brings. The scheduler calls it.
+  /// Steps once and delivers all events. The scheduler calls it.
   func run() {
     if state.with({ $0.ended != nil }) { return }
     do {
       try ffi.step(budgetUs: Self.budgetMicroseconds)
       try pull()
-      try tellProgress()
+      try sendProgress()
       try resumeApplied()
       switch try ffi.nextDueUs() {
       case 0: scheduler.wake()
@@ -64,16 +64,16 @@ extension Session {
 
   private func handle(_ event: TeatimeFFI.Event) throws {
     switch event {
-    case .published(let subscription, let scope, let event, let data):
+    case .published(let subscription, let scope, let event, let payload):
       let consumer = state.with { $0.subscriptions[subscription] }
-      consumer?.take(Event(scope: scope, event: event, data: data))
+      consumer?.take(Event(scope: scope, event: event, payload: payload))
       return
-    case .connection(let state, let status, let why):
+    case .connection(let state, let status, let message):
       handle(
         Connection(
-          .init(state), reason: status.map { TeatimeError(.init($0), why ?? "") }))
+          .init(state), reason: status.map { TeatimeError(.init($0), message ?? "") }))
     case .viewReady:
-      // The event that says so follows.
+      // The library's own event for this state follows.
       handle(Connection(.live))
       try onReady?(self)
       becomeReady()
@@ -96,7 +96,7 @@ extension Session {
 
   private func becomeReady() {
     let ready = state.with { state in
-      // Whoever built the view may have left.
+      // The app may have left while it built the view.
       state.isReady = state.ended == nil
       let ready = state.waiters.filter { $0.value.receipt == nil }
       for number in ready.keys { state.waiters[number] = nil }
@@ -106,7 +106,7 @@ extension Session {
     for waiter in ready { waiter.continuation.finish() }
   }
 
-  private func tellProgress() throws {
+  private func sendProgress() throws {
     let progress = Double(try ffi.progress())
     if progress != progresses.current { progresses.send(progress) }
   }
@@ -121,13 +121,13 @@ extension Session {
     }
   }
 
-  /// The library has a bug, or the view could not be built.
+  /// Ends the session after a bug of the library, or if the app failed to build the view.
   private func fail(_ error: any Error) {
     try? ffi.leave()
     end(Connection(.failed, reason: error as? TeatimeError ?? TeatimeError(error)), throwing: error)
   }
 
-  /// Tells everybody that it is over. Does nothing the second time.
+  /// Ends all sequences and waits, because the session is over. A second call does nothing.
   func end(_ connection: Connection, throwing error: any Error) {
     let last: State? = state.with { state in
       if state.ended != nil { return nil }

@@ -1,21 +1,20 @@
 internal import TeatimeFFI
 
 extension Session {
-  /// Whether a view can be read: it has been built, and is not lost. A short outage does not lose it.
+  /// Whether the view is ready: the app has built it, and the model is not lost. A short outage does not change
+  /// this.
   public var isReady: Bool { state.with { $0.isReady } }
 
-  /// Waits until a view can be built from the model; returns at once while it can. Cancelling it only
-  /// ends the wait.
+  /// Waits until the view is ready; returns immediately while it is. Cancelling the task only ends the wait.
   ///
-  /// - Throws: Why there will be no view: the session was left, or has failed. `CancellationError`.
+  /// - Throws: The reason for the end of the session if it was left or has failed; `CancellationError`.
   public func ready() async throws {
     try await wait(for: nil)
   }
 
-  /// Waits until the model has handled a published event, whatever it did with it. It lasts as long as
-  /// the connection is broken.
+  /// Waits until the model has handled a published event. During an outage it goes on waiting.
   ///
-  /// - Throws: Why that will not be: the session was left, or has failed. `CancellationError`.
+  /// - Throws: The reason for the end of the session if it was left or has failed; `CancellationError`.
   public func applied(_ receipt: Receipt) async throws {
     try await wait(for: receipt)
   }
@@ -38,10 +37,10 @@ extension Session {
     }
     if let number {
       continuation.onTermination = { [weak self] _ in self?.forgetWaiter(number) }
-      // A receipt may have been applied already.
+      // The event may have been applied before the waiter was registered.
       scheduler.wake()
     }
-    // A cancelled task gets nothing more.
+    // In a cancelled task the loop ends without an error.
     for try await _ in stream {}
     try Task.checkCancellation()
   }

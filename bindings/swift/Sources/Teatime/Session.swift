@@ -1,21 +1,20 @@
 internal import TeatimeFFI
 
-/// A session that has been joined, or is on the way to it. All of it may be used from any thread and
-/// any task; calls take turns.
+/// A session that this client has joined or is joining. Any thread and any task may use all of it; calls take
+/// turns.
 ///
-/// It runs by itself, on a queue of its own, until it is left: by ``leave()``, or when the last
-/// reference to it is gone. Whatever reads the model may wait for a step of the simulation that is
-/// under way, 10 ms at most.
+/// It runs on a queue of its own until the app leaves: by ``leave()``, or when the app drops the last reference.
+/// A call that reads the model may wait for a step of the simulation, at most 10 ms.
 public final class Session: Sendable {
-  /// Builds the view, or builds it anew: see ``start(_:onReady:)``.
+  /// Builds the view, each time one is ready: see ``start(_:onReady:)``.
   public typealias ViewBuilder = @Sendable (Session) throws -> Void
 
-  /// Identity of the session as 64 hexadecimal digits.
+  /// The id of the session as 64 hexadecimal digits, the same for all participants.
   public let id: String
-  /// Identity of this view.
+  /// The id of this view.
   public let viewID: ViewID
-  /// The badge of the session, such as `#a0b1c2/#d3e4f5 tokim`: two colours and a word, the same for
-  /// all who are in it.
+  /// The badge of the session, such as `#a0b1c2/#d3e4f5 tokim`: two colours and a word, the same for all
+  /// participants.
   public let badge: String
 
   let native: Native
@@ -25,7 +24,7 @@ public final class Session: Sendable {
   let connections = Broadcast(startingWith: Connection(.connecting))
   let progresses = Broadcast(startingWith: 0.0)
   let noticed = Broadcast<Notice>()
-  /// When the app went to the background.
+  /// The time when the app went to the background.
   let leftForeground = Locked<ContinuousClock.Instant?>(nil)
 
   private init(_ options: JoinOptions, onReady: ViewBuilder?) throws(TeatimeError) {
@@ -33,24 +32,23 @@ public final class Session: Sendable {
     (native, id, viewID, badge) = try call {
       let ffi = try TeatimeFFI.Session.join(app: options.app.ffi, options: given)
       guard let viewID = ViewID(try ffi.viewId()) else {
-        throw TeatimeError(.panic, "the library made a view id that is none")
+        throw TeatimeError(.panic, "the library returned an invalid view id")
       }
       return (Native(ffi), try ffi.sessionId(), viewID, try ffi.badge())
     }
     self.onReady = onReady
   }
 
-  /// Starts to join, and returns at once, or after some 30 ms if there is a password: the keys are
-  /// derived from it. A reflector that cannot be reached is tried again and again.
+  /// Starts to join, and returns immediately. With a password it first derives keys, for about 30 ms. It tries to
+  /// reach the reflector until it succeeds or the app leaves.
   ///
   /// - Parameters:
-  ///   - options: Which session, and how.
-  ///   - onReady: Called whenever a view can be built from the model: once this view has joined, and
-  ///     again when a reconnect was not seamless and the model is another. The model stands still
-  ///     meanwhile, on a background thread, so that what is read in here and what is subscribed to in
-  ///     here leave no gap. It must be quick. If it throws the session is left, and ``ready()`` throws
-  ///     the same.
-  /// - Throws: What is wrong with the options.
+  ///   - options: Which session to join, and how.
+  ///   - onReady: Builds the view. Called on a background thread, when the model has processed this view's join,
+  ///     and again with the new model when a reconnect was not seamless. The model stands still meanwhile, so
+  ///     that its subscriptions miss no change of what it reads. It must be quick. If it throws, the
+  ///     session is left, and ``ready()`` throws the same error.
+  /// - Throws: Which option is invalid.
   public static func start(
     _ options: JoinOptions, onReady: ViewBuilder? = nil
   ) throws(TeatimeError) -> Session {
@@ -60,12 +58,12 @@ public final class Session: Sendable {
     return session
   }
 
-  /// Joins a session, and returns when a view can be built from the model. That lasts as long as no
-  /// reflector can be reached: who wants to show that uses ``start(_:onReady:)`` and then
-  /// ``ready()``. Cancelling the task leaves the session.
+  /// Joins a session, and returns when the view is ready. If no reflector can be reached this waits without limit;
+  /// to show that to the user call ``start(_:onReady:)`` and then ``ready()``. Cancelling the task leaves the
+  /// session.
   ///
-  /// - Throws: What is wrong with the options; why joining has failed for good, such as
-  ///   ``TeatimeError/Code/wrongPassword``; `CancellationError`; and what `onReady` throws.
+  /// - Throws: Which option is invalid; why joining has failed for good, such as
+  ///   ``TeatimeError/Code/wrongPassword``; `CancellationError`; and the errors of `onReady`.
   public static func join(
     _ options: JoinOptions, onReady: ViewBuilder? = nil
   ) async throws -> Session {
@@ -80,24 +78,24 @@ public final class Session: Sendable {
     }
   }
 
-  /// Leaves for good; the others see it at once. Ends all sequences. Does nothing the second time.
+  /// Leaves for good. The other participants see it at once. Ends all sequences. A second call does nothing.
   public func leave() {
-    // It fails if it is over already.
+    // Fails if the session is already over.
     try? ffi.leave()
     end(Connection(.left), throwing: TeatimeError.over)
   }
 
-  /// Waits until it is over and the farewell has been sent, at most half a second after ``leave()``:
-  /// for a program that is about to end. Cancelling it only ends the wait.
+  /// Waits until the session is over and the reflector knows it, at most half a second after ``leave()``. Call it
+  /// before the program ends. Cancelling the task only ends the wait.
   public func left() async {
-    await native.wasFreed()
+    await native.waitUntilFreed()
   }
 
   deinit {
     leave()
   }
 
-  /// The library's side of it.
+  /// The library's session.
   var ffi: TeatimeFFI.Session {
     get throws(TeatimeError) { try native.session }
   }

@@ -2,21 +2,21 @@ internal import TeatimeFFI
 
 /// Statistics of a session.
 public struct Statistics: Sendable, Hashable {
-  /// How many of the last hundred round trips to the reflector were measured.
+  /// The number of measured round trips to the reflector, at most the last hundred.
   public let roundTrips: Int
   /// The newest round trip.
   public let roundTripLast: Duration
   /// The median of the round trips.
   public let roundTripMedian: Duration
-  /// Only one round trip in a hundred took longer.
+  /// The 99th percentile of the round trips.
   public let roundTripP99: Duration
-  /// Sequence number of the newest event that was simulated.
+  /// Sequence number of the newest simulated event.
   public let seq: UInt64
-  /// How many models there are.
+  /// The number of models.
   public let models: Int
-  /// How many future messages wait.
+  /// The number of scheduled future messages.
   public let futures: Int
-  /// For how long the connection has been broken; zero while it is not.
+  /// How long the connection has been broken; zero while it is not broken.
   public let reconnecting: Duration
 
   init(_ stats: TeaStats) {

@@ -1,48 +1,48 @@
 internal import TeatimeFFI
 
 extension TeatimeError {
-  /// What was wrong. Numbers and names are the same in every language, and are never reused; hundreds
-  /// group them.
+  /// How a call ended, or why a connection broke. Names and numbers are the same in every language, and are
+  /// never reused. The hundreds group them by kind.
   public enum Code: Int32, Sendable, CaseIterable {
-    /// It went well.
+    /// The call succeeded.
     case ok = 0
 
-    /// A pointer is NULL that must not be.
+    /// A required pointer is NULL.
     case nullPointer = 100
-    /// A text is no UTF-8.
+    /// The text is not valid UTF-8.
     case invalidUtf8 = 101
-    /// A handle was freed, or belongs to another type, or was never given out.
+    /// The handle was freed, is of another type, or never came from this library.
     case wrongHandle = 102
-    /// A session was used by a callback that it called itself.
+    /// A callback used the session that called it.
     case reentrant = 103
-    /// The caller's buffer is too small; the message says how large it must be.
+    /// The caller's buffer is too small. The message states the required size.
     case bufferTooSmall = 104
-    /// An argument is out of its range.
+    /// An argument is out of range.
     case invalidArgument = 105
-    /// A context was used after its callback had returned, by another thread, or from within a
-    /// callback that it had led to.
+    /// A context was used outside its callback: after the callback returned, on another thread, or
+    /// inside a nested callback.
     case notInModel = 106
-    /// This platform or build does not have it.
+    /// This platform or this build does not support the operation.
     case unsupported = 107
 
-    /// The bytes are not the format that they should be.
+    /// The bytes are not in the expected format.
     case badFormat = 200
-    /// The value has another type.
+    /// The value is of another type.
     case wrongType = 201
-    /// There is no such element.
+    /// The requested element does not exist.
     case notFound = 202
-    /// The value lacks elements that an array or a map has announced.
+    /// The value has fewer elements than its array or map announced.
     case valueIncomplete = 203
-    /// The value has everything already.
+    /// The value is complete and takes no more elements.
     case valueComplete = 204
-    /// The value cannot be expressed in this format.
+    /// This format cannot express the value.
     case encoding = 205
 
     /// The name of the room is empty or too long.
     case badName = 300
     /// The password is empty or too long.
     case badPassword = 301
-    /// The model does not take these options.
+    /// The model rejects these options.
     case badOptions = 302
     /// The view data is too large.
     case badViewData = 303
@@ -50,132 +50,132 @@ extension TeatimeError {
     case badTicks = 304
     /// The name of the program is too long.
     case badAgent = 305
-    /// The text is no join link.
+    /// The text is not a valid join link.
     case badLink = 306
-    /// The text is no address of a reflector.
+    /// The text is not a valid address of a reflector.
     case badAddress = 307
-    /// The app is not declared properly: ids, names or the root model.
+    /// The app's declaration is invalid: its ids, names or root model.
     case badApp = 308
-    /// The link is longer than a QR code can hold.
+    /// The link is too long for a QR code.
     case tooLong = 309
-    /// The text is no certificates in PEM, or this build has no TLS.
+    /// The text contains no PEM certificates, or this build has no TLS.
     case badCertificates = 310
 
-    /// The event is larger than an event may be.
+    /// The event is larger than the limit for events.
     case tooLarge = 400
-    /// Too much is waiting, to be sent or to be pulled: publish less, or later.
+    /// Too many events wait, to be sent or to be read. Publish fewer, or publish later.
     case tooFast = 401
-    /// The session has not been joined yet.
+    /// The session has not joined yet.
     case notJoined = 402
     /// The session was left, or has failed.
     case over = 403
 
-    /// No reflector can be reached; it is tried again.
+    /// The client cannot reach a reflector. It tries again.
     case unreachable = 500
-    /// The connection broke; it is tried again.
+    /// The connection broke. The client tries again.
     case lost = 501
-    /// Nothing was heard for too long; it is tried again.
+    /// The reflector was silent for too long. The client tries again.
     case silent = 502
-    /// The other side broke the protocol; it is tried again.
+    /// The other side broke the protocol. The client tries again.
     case `protocol` = 503
-    /// This client's state was not the majority's; it loads theirs.
+    /// This client's state differs from the majority's. The client loads theirs.
     case diverged = 504
-    /// This client is too slow; it starts anew from a newer state.
+    /// This client is too slow. It starts again from a newer state.
     case tooSlow = 505
-    /// The reflector is going down; it is tried again.
+    /// The reflector shuts down. The client tries again.
     case goingAway = 506
-    /// The reflector has no room for another client; it is tried again.
+    /// The reflector has no place for another client. The client tries again.
     case full = 507
     /// This client left.
     case left = 508
-    /// The reflector's certificate is not to be trusted; the message says why. It is tried again:
-    /// somebody else may have answered.
+    /// The client does not trust the reflector's certificate; the message says why. It tries again,
+    /// because another server may have answered.
     case badCertificate = 509
-    /// The reflector cannot store the session, its disk is full perhaps; it is tried again, and what
-    /// was published and has not come back yet is sent again then. Or it cannot store or read blobs.
+    /// The reflector cannot store the session, perhaps because its disk is full. The client tries
+    /// again, and then sends the events again that have not come back. Or: the reflector cannot store
+    /// or read blobs.
     case notStored = 510
-    /// The password is not the one that the session was started with.
+    /// The password differs from the session's.
     case wrongPassword = 520
-    /// The session's snapshot cannot be used.
+    /// The session's snapshot is unusable.
     case badSnapshot = 521
-    /// The root model could not be made.
+    /// Creating the root model failed.
     case model = 522
     /// The reflector speaks another version of the protocol.
     case version = 523
-    /// The reflector took a frame of this client for no message.
+    /// The reflector could not decode a message of this client.
     case malformed = 524
-    /// The reflector got a message that may not come at that point.
+    /// The reflector got a message that is not allowed at that point.
     case outOfOrder = 525
-    /// The same view has connected again from elsewhere.
+    /// The same view has connected from elsewhere.
     case replaced = 526
-    /// What another version of the app has persisted cannot be migrated; it stays as it is. The message
-    /// says from which version to which, and why.
+    /// The data that another version of the app has persisted cannot be migrated; it stays unchanged.
+    /// The message names both versions and the cause.
     case migration = 527
 
-    /// There is no such model (any more).
+    /// The model does not exist, or was destroyed.
     case unknownModel = 600
-    /// The model has no such query.
+    /// The model does not have this query.
     case unknownQuery = 601
-    /// The argument is not what the query takes.
+    /// The query does not accept this argument.
     case queryArgument = 602
     /// The query failed.
     case queryFailed = 603
-    /// The model has no such handler.
+    /// The model does not have this handler.
     case unknownHandler = 604
-    /// The app has no such model, or its init failed.
+    /// The app does not have this model, or its `init` failed.
     case createFailed = 605
     /// Another model has this name.
     case nameTaken = 606
 
     /// The sync test found a difference; the message names model and field.
     case syncDiffers = 700
-    /// A handler failed in a sync test, or on every participant of a session alike.
+    /// A handler failed: in a sync test, or on every participant of a session.
     case fault = 701
-    /// A simulation found something else wrong than that participants differ or a handler fails; the message
-    /// says what.
+    /// A simulation found an error other than a difference or a failed handler; the message says which.
     case checkFailed = 702
     /// Only the root model may persist data.
     case notRoot = 703
-    /// This is not what the app has declared that it persists.
+    /// The app has not declared that it persists this type.
     case notDeclared = 704
-    /// The data is larger than what may be persisted.
+    /// The value is larger than the limit for persisted data.
     case persistedTooLarge = 705
 
-    /// The text is no handle of a blob.
+    /// The text is not a valid blob handle.
     case badBlobHandle = 800
-    /// The blob is larger than the reflector takes; nothing of it was sent. The message has both
-    /// sizes.
+    /// The blob is larger than the reflector's limit. Nothing was sent. The message has both sizes.
     case blobTooLarge = 801
-    /// The reflector has no room for the blob: what the room may have is used up, or all that it has.
+    /// The reflector has no space for the blob: the space of the room, or of all rooms, is used up.
     case noRoom = 802
-    /// The disk of the reflector is full.
+    /// The reflector's disk is full.
     case serverDiskFull = 803
-    /// The reflector has no such blob: it was never there, or no model has had its handle for long.
+    /// The reflector does not have this blob: it was never stored, or no model has had its handle for
+    /// long.
     case unknownBlob = 804
-    /// The handle is one of another app or room, or of another password.
+    /// The handle belongs to another app or room, or to another password.
     case otherSession = 805
-    /// The reflector handed out wrong bytes. None of them was passed on.
+    /// The reflector sent wrong bytes. The client passed none of them on.
     case wrongBytes = 806
-    /// The reflector lost a part of the blob while it was on its way: store it again.
+    /// The reflector lost a part of the blob during the transfer. Store the blob again.
     case forgotten = 807
-    /// The file changed its size while it was read.
+    /// The size of the file changed while the client read it.
     case wrongSize = 808
     /// The reflector ended the transfer for good; the message says why.
     case closed = 809
     /// The transfer was cancelled.
     case cancelled = 810
-    /// The reflector has too many transfers at once: try again later.
+    /// The reflector has too many transfers at once. Try again later.
     case busy = 811
 
-    /// A bug of the library: it panicked. The object is as good as lost, the process is not.
+    /// The library panicked, which is a bug. Discard the object; the process may go on.
     case panic = 900
-    /// The operating system refused what is needed.
+    /// The operating system refused an operation; the message says which.
     case io = 901
   }
 }
 
 extension TeatimeError.Code {
-  /// The number.
+  /// The number, as logs show it.
   public var number: Int { Int(rawValue) }
 
   /// The name in logs and JSON, such as `WRONG_PASSWORD`.
@@ -260,7 +260,7 @@ extension TeatimeError.Code {
     }
   }
 
-  /// A code that the library has and this table lacks does not compile.
+  /// Exhaustive: a new code of the library does not compile before it stands in the table above.
   init(_ status: TeaStatus) {
     switch status {
     case .ok: self = .ok

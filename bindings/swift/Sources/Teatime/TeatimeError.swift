@@ -1,14 +1,14 @@
 import Foundation
 internal import TeatimeFFI
 
-/// Why a call failed, or a connection broke: a code to switch on, and a message for people.
+/// The reason why a call failed or a connection broke: a code to switch on, and a message for people.
 public struct TeatimeError: Error, Sendable, Hashable {
-  /// What was wrong.
+  /// The code.
   public let code: Code
   /// One line for people, in English.
   public let message: String
 
-  /// An error of an app's own that looks like those of the library.
+  /// An error of the app in the form of the library's errors.
   public init(_ code: Code, _ message: String) {
     self.code = code
     self.message = message
@@ -16,7 +16,7 @@ public struct TeatimeError: Error, Sendable, Hashable {
 }
 
 extension TeatimeError {
-  /// What the library throws. Whatever is none of its own failures is a bug of it.
+  /// The error for what the library throws. Anything but its declared failures is a bug of the library.
   init(_ error: any Error) {
     switch error {
     case let error as TeatimeError: self = error
@@ -33,7 +33,7 @@ extension TeatimeError: LocalizedError, CustomStringConvertible {
   public var description: String { "\(code.name): \(message)" }
 }
 
-/// Calls the library; all that it throws are ``TeatimeError``s.
+/// Calls the library, and turns its failures into ``TeatimeError``s.
 func call<Answer>(_ body: () throws -> Answer) throws(TeatimeError) -> Answer {
   do { return try body() } catch { throw TeatimeError(error) }
 }

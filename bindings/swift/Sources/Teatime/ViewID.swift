@@ -1,4 +1,4 @@
-/// Names a view: one participant of a session. Random and unique; it stays the same over reconnects.
+/// The id of a view, and so of a participant. Random and unique; it stays the same over reconnects.
 /// In JSON it is a string.
 public struct ViewID: Sendable, Hashable, Codable, CustomStringConvertible {
   /// 32 hexadecimal digits.
@@ -18,7 +18,7 @@ public struct ViewID: Sendable, Hashable, Codable, CustomStringConvertible {
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     guard let id = Self(try container.decode(String.self)) else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "this is no view id")
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a valid view id: expected 32 hexadecimal digits")
     }
     self = id
   }
@@ -27,18 +27,4 @@ public struct ViewID: Sendable, Hashable, Codable, CustomStringConvertible {
     var container = encoder.singleValueContainer()
     try container.encode(description)
   }
-}
-
-/// Names a model of a session.
-public struct ModelID: Sendable, Hashable, Codable, RawRepresentable {
-  /// Its number, the same for all participants.
-  public let rawValue: UInt64
-
-  /// The model with this number.
-  public init(rawValue: UInt64) {
-    self.rawValue = rawValue
-  }
-
-  /// The root model: the first that was made; it leads to the others.
-  public static let root = ModelID(rawValue: 1)
 }

@@ -1,8 +1,8 @@
 import Foundation
 import Teatime
 
-/// Measures what an app feels, with a reflector on loopback in the same process, and prints one line of
-/// JSON. To be built with optimization.
+/// Measures the times that a user notices, with a reflector on loopback in the same process. Prints one line of
+/// JSON. Build it with optimization.
 @main
 struct Bench {
   private let reflector: Reflector
@@ -24,8 +24,8 @@ struct Bench {
     JoinOptions(app: try .chat, reflector: reflector.url, name: room, options: Chat.Options())
   }
 
-  /// From nothing to the first history, in rooms of their own. The reflector gathers those who come
-  /// within 200 ms, so it is never less.
+  /// From the start to the first history, each time in a new room. Never less than 200 ms, because the reflector
+  /// gathers joins for that long.
   private func joins(_ count: Int) async throws -> Times {
     var times = Times()
     for number in 0..<count {
@@ -38,7 +38,7 @@ struct Bench {
     return times
   }
 
-  /// From publishing a post until the event of the model that it leads to is there, one by one.
+  /// From publishing a post to the model's event that follows, one post at a time.
   private func roundTrips(_ count: Int) async throws -> Times {
     let session = try await Session.join(options("trips"))
     var refreshes = session.events("history", "refresh").makeAsyncIterator()
@@ -48,14 +48,14 @@ struct Bench {
       try session.publish("input", "newPost", Chat.Post(text: "a line of usual length"))
       _ = await refreshes.next()
       times.add(start)
-      // Below what the reflector lets a sender send.
+      // Below the reflector's rate limit.
       try await Task.sleep(for: .milliseconds(1))
     }
     session.leave()
     return times
   }
 
-  /// From the moment from which on a thousand events wait, until the last of them was taken.
+  /// From the moment when a thousand events wait until the last of them is taken.
   private func pulls(_ count: Int) async throws -> Times {
     var times = Times()
     for number in 0..<count {
@@ -81,7 +81,7 @@ struct Bench {
   }
 }
 
-/// Times that were measured, in µs.
+/// Measured times in µs.
 struct Times {
   private var all: [Int64] = []
 
@@ -89,7 +89,7 @@ struct Times {
     all.append(Int64(start.duration(to: end) / .microseconds(1)))
   }
 
-  /// So many in a hundred took no longer.
+  /// The time that this percentage of the measurements did not exceed.
   func percentile(_ percent: Int) -> Int64 {
     all.sorted()[min(all.count - 1, all.count * percent / 100)]
   }

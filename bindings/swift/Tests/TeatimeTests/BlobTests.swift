@@ -18,7 +18,7 @@ final class BlobTests: SessionTestCase {
     try FileManager.default.removeItem(at: folder)
   }
 
-  /// Bytes that no two pieces of are alike.
+  /// Bytes in which no two pieces are equal.
   private func content(_ count: Int = large) -> Data {
     var random: UInt32 = 1
     return Data(
@@ -34,7 +34,7 @@ final class BlobTests: SessionTestCase {
       let (mine, theirs) = try await (join(room, password: password), join(room, password: password))
       let (up, down) = (Seen<TransferProgress>(), Seen<TransferProgress>())
       let blob = try await inTime("store") {
-        try await mine.store(data: content) { up.add($0) }
+        try await mine.store(bytes: content) { up.add($0) }
       }
       XCTAssertEqual(blob.size, Self.large)
       XCTAssertTrue(try theirs.owns(blob))
@@ -42,14 +42,14 @@ final class BlobTests: SessionTestCase {
         try await theirs.fetch(blob) { down.add($0) }
       }
       XCTAssertEqual(fetched, content)
-      for told in [up.all, down.all] {
-        XCTAssertEqual(told.map(\.done), told.map(\.done).sorted())
-        XCTAssertEqual(told.last, TransferProgress(done: Self.large, total: Self.large))
-        XCTAssertEqual(told.last?.fraction, 1)
+      for steps in [up.all, down.all] {
+        XCTAssertEqual(steps.map(\.done), steps.map(\.done).sorted())
+        XCTAssertEqual(steps.last, TransferProgress(done: Self.large, total: Self.large))
+        XCTAssertEqual(steps.last?.fraction, 1)
       }
-      let again = try await theirs.store(data: content)
+      let again = try await theirs.store(bytes: content)
       XCTAssertEqual(again, blob)
-      let nothing = try await mine.fetch(mine.store(data: Data()))
+      let nothing = try await mine.fetch(mine.store(bytes: Data()))
       XCTAssertEqual(nothing, Data())
     }
   }
@@ -66,42 +66,42 @@ final class BlobTests: SessionTestCase {
     await expect(.io) { try await session.fetch(blob, into: nowhere) }
   }
 
-  func testABlobThatIsTooLargeIsToldBeforeAnythingIsSent() async throws {
+  func testABlobThatIsTooLargeFailsBeforeAnythingIsSent() async throws {
     let session = try await join()
     let sparse = folder.appendingPathComponent("sparse")
     XCTAssertTrue(FileManager.default.createFile(atPath: sparse.path, contents: nil))
     let file = try FileHandle(forWritingTo: sparse)
-    // The reflector in memory takes 64 MiB; nothing stands in this file.
+    // The limit of a reflector in memory is 64 MiB. The file is sparse.
     try file.truncate(atOffset: 64 * 1024 * 1024 + 1)
     try file.close()
-    let told = Seen<TransferProgress>()
-    let error = await failure { try await session.store(file: sparse) { told.add($0) } }
+    let steps = Seen<TransferProgress>()
+    let error = await failure { try await session.store(file: sparse) { steps.add($0) } }
     XCTAssertEqual((error as? TeatimeError)?.code, .blobTooLarge)
     XCTAssertTrue((error as? TeatimeError)?.message.contains("67108864") ?? false, "\(error as Any)")
-    XCTAssertEqual(told.all.map(\.done).max() ?? 0, 0)
+    XCTAssertEqual(steps.all.map(\.done).max() ?? 0, 0)
   }
 
   func testCancellingTheTaskEndsATransfer() async throws {
-    // Nobody answers there, so it would be tried for six seconds.
+    // Nothing listens there, so the transfer would try for six seconds.
     let session = try Session.start(
       JoinOptions(app: try .chat, reflector: nowhere, name: "cancel", options: Chat.Options()))
     let content = content(1000)
-    let task = Task { try await session.store(data: content) }
+    let task = Task { try await session.store(bytes: content) }
     try await Task.sleep(for: .milliseconds(20))
     task.cancel()
     let started = ContinuousClock.now
     let error = await failure { try await task.value }
     XCTAssertTrue(error is CancellationError, "\(error as Any)")
     XCTAssertLessThan(started.duration(to: .now), .seconds(3))
-    await expect(.unreachable) { try await session.store(data: content) }
+    await expect(.unreachable) { try await session.store(bytes: content) }
     session.leave()
-    await expect(.over) { try await session.store(data: content) }
+    await expect(.over) { try await session.store(bytes: content) }
   }
 
-  func testHandlesThatAreUnknownOrForeignAreToldApart() async throws {
+  func testUnknownHandlesAndForeignHandlesHaveDifferentErrors() async throws {
     let session = try await join("handles", password: "secret")
-    let blob = try await session.store(data: content(1000))
-    // Nobody has to be asked.
+    let blob = try await session.store(bytes: content(1000))
+    // This needs no reflector.
     let other = try Session.start(
       JoinOptions(
         app: try .chat, reflector: nowhere, name: "handles", password: "guessed",
@@ -141,16 +141,16 @@ final class BlobTests: SessionTestCase {
     var photo: BlobHandle
   }
 
-  func testAHandleInAnEventAndInAModelLeadsALateJoinerToTheBlob() async throws {
+  func testALateJoinerFetchesABlobByTheHandleInTheModel() async throws {
     let session = try await join()
     let content = content()
-    let blob = try await session.store(data: content)
+    let blob = try await session.store(bytes: content)
     let shown = session.events("show", "photo")
     try session.publishToViews("show", "photo", Photo(text: "me", photo: blob))
     let event = try await shown.first("photo")
     XCTAssertEqual(try event.decode(as: Photo.self).photo, blob)
-    try await session.isApplied(session.post(blob.description))
-    // The model is part of a snapshot from now on.
+    try await session.waitUntilApplied(session.post(blob.description))
+    // From now on a snapshot contains the model.
     let notices = session.notices
     try session.requestVote()
     try await notices.first("verdict") { if case .verdict = $0 { true } else { false } }
@@ -163,12 +163,12 @@ final class BlobTests: SessionTestCase {
     XCTAssertEqual(fetched, content)
   }
 
-  func testWhatIsNearbyNeedsNoReflectorAndIsNotTrusted() async throws {
+  func testTheCacheNeedsNoReflectorAndItsBytesAreChecked() async throws {
     var options = try options("cache", password: "secret")
     options.blobCacheDirectory = folder.appendingPathComponent("cache").path
     let session = try await join(options)
     let content = content()
-    let blob = try await session.store(data: content)
+    let blob = try await session.store(bytes: content)
     _ = try await session.fetch(blob)
     options.reflector = nowhere
     let offline = try Session.start(options)

@@ -2,9 +2,9 @@
   import Foundation
   import XCTest
 
-  /// What the compiler refuses. The compiler and the package as it was built for these tests are used.
+  /// Tests what the compiler refuses, with the package as it was built for these tests.
   final class CompilerTests: XCTestCase {
-    /// What the compiler says of a function that is given a session; nothing if it takes it.
+    /// The compiler's output for the body of a function with a session; nil if it compiles.
     private func complaint(about body: String) throws -> String? {
       let built = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
       let header = URL(fileURLWithPath: #filePath + "/../../../Sources/TeatimeFFIFFI").standardized
@@ -29,9 +29,9 @@
       compiler.standardOutput = output
       compiler.standardError = output
       try compiler.run()
-      let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+      let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
       compiler.waitUntilExit()
-      return compiler.terminationStatus == 0 ? nil : said
+      return compiler.terminationStatus == 0 ? nil : text
     }
 
     func testAcceptance39_AViewCannotWrite() throws {
@@ -54,23 +54,23 @@
         ("session.ffi.step(budgetUs: 1)", "is inaccessible"),
       ]
       for (write, why) in writes {
-        let said = try XCTUnwrap(try complaint(about: write), "it compiles: \(write)")
-        XCTAssertTrue(said.contains(why), said)
+        let output = try XCTUnwrap(try complaint(about: write), "it compiles: \(write)")
+        XCTAssertTrue(output.contains(why), output)
       }
     }
 
-    func testAcceptance40_AViewHasNoneOfWhatOnlyModelsMayDo() throws {
+    func testAcceptance40_AViewDoesNotHaveTheFunctionsOfModels() throws {
       for call in [
         "future(.seconds(1))", "create(\"Chat\")", "subscribe(\"a\", \"b\")", "destroy()",
       ] {
-        let said = try XCTUnwrap(try complaint(about: "session.\(call)"), "it compiles: \(call)")
-        XCTAssertTrue(said.contains("has no member"), said)
+        let output = try XCTUnwrap(try complaint(about: "session.\(call)"), "it compiles: \(call)")
+        XCTAssertTrue(output.contains("has no member"), output)
       }
     }
 
-    func testWhatIsGeneratedIsNotSeen() throws {
-      let said = try XCTUnwrap(try complaint(about: "let _: CallError? = nil"))
-      XCTAssertTrue(said.contains("cannot find type 'CallError'"), said)
+    func testGeneratedTypesAreNotVisible() throws {
+      let output = try XCTUnwrap(try complaint(about: "let _: CallError? = nil"))
+      XCTAssertTrue(output.contains("cannot find type 'CallError'"), output)
     }
   }
 #endif

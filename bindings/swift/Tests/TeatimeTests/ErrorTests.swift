@@ -23,7 +23,7 @@ final class ErrorTests: XCTestCase {
     }
   }
 
-  func testWhatTheLibraryThrowsIsOneOfTheTable() {
+  func testErrorsOfTheLibraryBecomeCodesOfTheTable() {
     struct Unknown: Error {}
     let thrown = CallError.Failed(status: .wrongPassword, name: "WRONG_PASSWORD", why: "no")
     XCTAssertEqual(TeatimeError(thrown), TeatimeError(.wrongPassword, "no"))

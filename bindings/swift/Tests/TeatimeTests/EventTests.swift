@@ -12,7 +12,7 @@ final class EventTests: SessionTestCase {
       for writer in writers {
         group.addTask {
           for number in 0..<2_000 { try await writer.post("\(number)") }
-          try await writer.isApplied(writer.publish("input", "other"))
+          try await writer.waitUntilApplied(writer.publish("input", "other"))
         }
       }
       try await group.waitForAll()
@@ -24,7 +24,7 @@ final class EventTests: SessionTestCase {
         if count == 10_000 { break }
       }
     }
-    try await watcher.isApplied(watcher.publish("input", "other"))
+    try await watcher.waitUntilApplied(watcher.publish("input", "other"))
     watcher.leave()
     let more = try await refreshes.all()
     XCTAssertEqual(more, [])
@@ -45,7 +45,7 @@ final class EventTests: SessionTestCase {
     XCTAssertEqual(got, Array(0..<10_000))
   }
 
-  func testWhoLetsTooManyEventsGatherIsToldByTheEnd() async throws {
+  func testTheSequenceOfAConsumerThatIsTooFarBehindEnds() async throws {
     let session = try await join()
     let numbers = session.events("a", "number")
     let end = session.events("a", "end", handling: .latest)
@@ -66,7 +66,7 @@ final class EventTests: SessionTestCase {
     XCTAssertEqual(left.count, 65_536)
     XCTAssertEqual(try left.last?.decode(as: Int.self), 65_535)
     XCTAssertFalse(session.connection.state.isOver)
-    // Nothing else ends with it.
+    // The session and other subscriptions go on.
     let more = session.events("a", "number", handling: .latest)
     try session.publishToViews("a", "number", 7)
     try await more.first("number")
@@ -84,10 +84,10 @@ final class EventTests: SessionTestCase {
     XCTAssertEqual(try left.map { try $0.decode(as: Int.self) }, [1_000])
   }
 
-  func testASubscriptionIsMadeByTheCall() async throws {
+  func testASubscriptionBeginsWithTheCall() async throws {
     let session = try await join()
     let events = session.events("history", "refresh")
-    try await session.isApplied(session.post("before anybody looks"))
+    try await session.waitUntilApplied(session.post("before the loop"))
     session.leave()
     let seen = try await events.all()
     XCTAssertEqual(seen.count, 1)
@@ -115,7 +115,7 @@ final class EventTests: SessionTestCase {
 
   func testAcceptance19_APostChangesNothingBeforeItIsBack() async throws {
     let session = try await join()
-    try await session.isApplied(session.post("first"))
+    try await session.waitUntilApplied(session.post("first"))
     try await reflector.stop()
     try await session.connectionStates.first("loss") { $0.state == .reconnecting }
     let stood = try session.stateHash
@@ -133,7 +133,7 @@ final class EventTests: SessionTestCase {
       for (number, session) in sessions.enumerated() {
         group.addTask {
           for post in 0..<40 { try await session.post("\(number) \(post)") }
-          try await session.isApplied(session.publish("input", "other"))
+          try await session.waitUntilApplied(session.publish("input", "other"))
         }
       }
       try await group.waitForAll()
@@ -158,8 +158,8 @@ final class EventTests: SessionTestCase {
     let victim = try await join()
     let forger = try await join()
     let forged = Forged(text: "I am you", viewID: victim.viewID, sender: victim.viewID)
-    try await forger.isApplied(forger.publish("input", "newPost", forged))
-    try await forger.isApplied(forger.post("It is me"))
+    try await forger.waitUntilApplied(forger.publish("input", "newPost", forged))
+    try await forger.waitUntilApplied(forger.post("It is me"))
     let nickname = try XCTUnwrap(try forger.nickname(of: forger.viewID))
     for line in try forger.history {
       XCTAssertEqual(line.viewID, forger.viewID)
@@ -168,7 +168,7 @@ final class EventTests: SessionTestCase {
     XCTAssertEqual(try forger.texts.last, "\(nickname): It is me")
   }
 
-  func testAcceptance21_EverythingThatIsTypedIsShownLiterally() async throws {
+  func testAcceptance21_AllTypedTextIsShownLiterally() async throws {
     let session = try await join()
     let other = try await join()
     let nickname = try XCTUnwrap(try session.nickname(of: session.viewID))
@@ -177,7 +177,7 @@ final class EventTests: SessionTestCase {
       "\u{202e}abc\u{2028}", "\\u0041\n\r\t\"", "\u{10FFFF}\u{FEFF}",
       String(repeating: "茶", count: 10_000),
     ]
-    for text in texts { try await session.isApplied(session.post(text)) }
+    for text in texts { try await session.waitUntilApplied(session.post(text)) }
     try await other.wait(for: "all lines") { try $0.history.count == texts.count }
     XCTAssertEqual(try other.texts, texts.map { "\(nickname): \($0)" })
     for line in try other.history {
@@ -205,7 +205,7 @@ final class EventTests: SessionTestCase {
     XCTAssertEqual(back, Everything())
   }
 
-  func testWhatIsTooMuchOrNoneIsThrown() async throws {
+  func testInvalidPayloadsAreThrown() async throws {
     let session = try await join()
     await expect(.tooLarge) {
       try session.publish("input", "newPost", String(repeating: "x", count: 1 << 20))
@@ -216,11 +216,11 @@ final class EventTests: SessionTestCase {
     try session.publishToViews("a", "b", "text")
     let event = try await events.first("text")
     await expect(.wrongType) { try event.decode(as: Int.self) }
-    // What no model understands does no harm.
-    try await session.isApplied(session.publish("input", "newPost", [1, 2, 3]))
-    try await session.isApplied(session.publish("", "", Data(count: 1000)))
-    try await session.isApplied(session.publish("*", "*"))
-    try await session.isApplied(session.post("still here"))
+    // Payloads that the model cannot decode do no harm.
+    try await session.waitUntilApplied(session.publish("input", "newPost", [1, 2, 3]))
+    try await session.waitUntilApplied(session.publish("", "", Data(count: 1000)))
+    try await session.waitUntilApplied(session.publish("*", "*"))
+    try await session.waitUntilApplied(session.post("still here"))
     XCTAssertEqual(try session.texts.count, 1)
   }
 
@@ -232,8 +232,8 @@ final class EventTests: SessionTestCase {
           for number in 0..<50 {
             let receipt = try await session.post("\(task) \(number)")
             _ = try session.history
-            for await _ in session.events("nobody", "nothing").prefix(0) {}
-            try await session.isApplied(receipt)
+            for await _ in session.events("a", "nothing").prefix(0) {}
+            try await session.waitUntilApplied(receipt)
           }
         }
       }

@@ -15,7 +15,7 @@ final class JoiningTests: SessionTestCase {
     XCTAssertEqual(try another.participants, 1)
   }
 
-  func testAcceptance1_AWrongPasswordIsThrownAndNobodyNotices() async throws {
+  func testAcceptance1_AWrongPasswordIsThrownAndNotVisibleToOthers() async throws {
     let owner = try await join(password: "right")
     let changes = owner.events("viewInfo", "refresh")
     for wrong in ["wrong", nil] {
@@ -26,7 +26,7 @@ final class JoiningTests: SessionTestCase {
     XCTAssertEqual(try owner.views, [owner.viewID, friend.viewID])
   }
 
-  func testAFailedSessionSaysWhyEverywhere() async throws {
+  func testEveryCallOfAFailedSessionHasTheReason() async throws {
     let owner = try await join(password: "right")
     let session = try Session.start(options(password: "wrong"))
     let states = try await session.connectionStates.all()
@@ -38,7 +38,7 @@ final class JoiningTests: SessionTestCase {
     XCTAssertEqual(owner.connection.state, .live)
   }
 
-  func testAcceptance2_WhoOpensTheLinkIsInTheSameSession() async throws {
+  func testAcceptance2_TheLinkLeadsToTheSameSession() async throws {
     let host = try await join("Tea & cake/#1", password: "p w#ü")
     let link = JoinLink(
       reflector: reflector.url, app: try App.chat.id, name: "Tea & cake/#1", password: "p w#ü")
@@ -87,7 +87,7 @@ final class JoiningTests: SessionTestCase {
     XCTAssertEqual(Set(draws).count, 16)
   }
 
-  func testAcceptance35_36_TheViewIsBuiltAfterItsJoinAndDoesNotHearOfIt() async throws {
+  func testAcceptance35_36_TheViewIsBuiltAfterItsJoinAndGetsNoEventOfIt() async throws {
     let found = Seen<(views: [ViewID], nickname: String?, changes: AsyncStream<Event>)>()
     let session = try await join(options()) { session in
       found.add(
@@ -99,7 +99,7 @@ final class JoiningTests: SessionTestCase {
     XCTAssertEqual(found.all.count, 1)
     XCTAssertEqual(found.all[0].views, [session.viewID])
     XCTAssertNotEqual(found.all[0].nickname ?? "", "")
-    // What comes first is of somebody else.
+    // The first event is about another participant.
     let other = try await join()
     try await found.all[0].changes.first("change") { _ in
       XCTAssertEqual(try session.views.last, other.viewID)
@@ -143,7 +143,7 @@ final class JoiningTests: SessionTestCase {
     await expect(.over) { try await self.join(self.options()) { $0.leave() } }
   }
 
-  func testWhatIsWrongWithTheOptionsIsThrownAtOnce() async throws {
+  func testInvalidOptionsAreThrownImmediately() async throws {
     let wrong: [(TeatimeError.Code, (inout JoinOptions) -> Void)] = [
       (.badName, { $0.name = "" }),
       (.badName, { $0.name = String(repeating: "🫖", count: 33) }),
@@ -172,7 +172,7 @@ final class JoiningTests: SessionTestCase {
     await expect(.io) { try Reflector.start(listening: "nowhere") }
   }
 
-  func testAnAppThatIsNoneIsRefused() async throws {
+  func testAPointerThatDoesNotLeadToAnAppIsRefused() async throws {
     let bytes = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8)
     defer { bytes.deallocate() }
     await expect(.wrongHandle) { try App(exportedBy: bytes) }

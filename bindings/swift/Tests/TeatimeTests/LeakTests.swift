@@ -4,7 +4,7 @@
   import XCTest
 
   final class LeakTests: SessionTestCase {
-    /// A number of /proc/self/status: a count, or KiB.
+    /// A number in /proc/self/status: a count, or KiB.
     private func status(_ field: String) throws -> Int {
       let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
       let line = status.split(separator: "\n").first { $0.hasPrefix("\(field):") }
@@ -12,8 +12,8 @@
       return try XCTUnwrap(Int(words[1]))
     }
 
-    /// Fifty at once, because a join takes 200 ms, in a room of their own, because a room that lives on
-    /// remembers what was published.
+    /// Joins and leaves fifty times. Concurrently, because a join takes 200 ms; in a room of their own, because the
+    /// model of a room remembers all posts.
     private func joinAndLeave(_ room: Int) async throws {
       let options = try options("\(room)")
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -22,7 +22,7 @@
             let session = try await inTime("join") { try await Session.join(options) }
             let events = session.events("history", "refresh")
             try session.publish("input", "newPost", Chat.Post(text: "\(number)"))
-            // Half of them are only dropped.
+            // Half of the sessions are only dropped.
             if number.isMultiple(of: 2) { session.leave() }
             _ = events
           }
@@ -42,7 +42,7 @@
     }
 
     func testAThousandJoinsAndLeavesLeaveNothingBehind() async throws {
-      // Those of the reflector, and those that Dispatch and tasks share, by the number of cores.
+      // The threads of the reflector, and those of Dispatch and tasks, which depend on the number of cores.
       let threads = 24 + 4 * ProcessInfo.processInfo.activeProcessorCount
       for room in 0..<4 { try await joinAndLeave(room) }
       try await waitForThreads(threads)

@@ -21,7 +21,7 @@ final class LeavingTests: SessionTestCase {
     try await stays.wait(forParticipants: 1)
   }
 
-  func testAfterLeavingEverythingSaysSo() async throws {
+  func testAfterLeavingEveryCallFails() async throws {
     let session = try await join()
     let receipt = try session.publish("input", "reset", "x")
     session.leave()
@@ -41,7 +41,7 @@ final class LeavingTests: SessionTestCase {
     XCTAssertEqual(session.connection.state, .left)
   }
 
-  func testWhoDropsASessionLeavesIt() async throws {
+  func testDroppingASessionLeavesIt() async throws {
     let stays = try await join()
     weak var dropped: Session?
     let events: AsyncStream<Event>
@@ -63,7 +63,7 @@ final class LeavingTests: SessionTestCase {
     let changes = stays.events("viewInfo", "refresh")
     leaves.leave()
     try await stays.wait(forParticipants: 1)
-    try await stays.isApplied(stays.post("after"))
+    try await stays.waitUntilApplied(stays.post("after"))
     stays.leave()
     let seen = try await changes.all()
     XCTAssertEqual(seen.count, 1)
@@ -89,7 +89,7 @@ final class LeavingTests: SessionTestCase {
     try await stays.wait(forParticipants: 1)
   }
 
-  func testAJoinThatNobodyWaitsForDoesNotEvenStart() async throws {
+  func testACancelledTaskDoesNotStartToJoin() async throws {
     var options = try options()
     options.reflector = nowhere
     let unreached = options
@@ -101,7 +101,7 @@ final class LeavingTests: SessionTestCase {
     XCTAssert(error is CancellationError, "\(String(describing: error))")
   }
 
-  func testAWaitThatIsCancelledEndsAndTheSessionGoesOn() async throws {
+  func testACancelledWaitEndsAndTheSessionGoesOn() async throws {
     let started = AsyncStream.makeStream(of: Session.self)
     var options = try options()
     options.reflector = nowhere
@@ -114,12 +114,12 @@ final class LeavingTests: SessionTestCase {
     waiting.cancel()
     let error = await failure { try await inTime("end of the wait") { try await waiting.value } }
     XCTAssert(error is CancellationError, "\(String(describing: error))")
-    // Only the wait has ended, and nobody is remembered.
+    // Only the wait has ended, and its waiter is forgotten.
     XCTAssertFalse(session.connection.state.isOver)
     XCTAssertEqual(session.state.with { $0.waiters.count }, 0)
   }
 
-  func testWhoWaitsIsToldOfTheEnd() async throws {
+  func testLeavingEndsAllWaits() async throws {
     let session = try await join()
     try await reflector.stop()
     try await session.connectionStates.first("loss") { $0.state == .reconnecting }

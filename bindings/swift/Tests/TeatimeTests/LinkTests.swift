@@ -5,13 +5,13 @@ final class LinkTests: XCTestCase {
   private let link = JoinLink(
     reflector: "ws://h:1", app: "a", name: "Tea /", options: ["x": "1", "b": "2"], password: "p w")
 
-  func testALinkIsMadeAndTakenApart() throws {
+  func testALinkIsMadeAndParsed() throws {
     let text = "teatime://h:1/a/Tea%20%2F?b=2&x=1#p%20w"
     XCTAssertEqual(try link.text, text)
     XCTAssertEqual(try JoinLink(parsing: text), link)
   }
 
-  func testWhatIsNoLinkIsRefused() async throws {
+  func testInvalidLinksAreRefused() async throws {
     for text in ["", "x", "teatime://", "http://h/a/b", "teatime://h:1/a", "\0", "🫖"] {
       await expect(.badLink) { try JoinLink(parsing: text) }
     }
@@ -49,7 +49,7 @@ final class LinkTests: XCTestCase {
     XCTAssertThrowsError(try JSONDecoder().decode(ViewID.self, from: Data("\"x\"".utf8)))
   }
 
-  func testTheLibrarySaysWhatItIs() throws {
+  func testTheLibraryHasAVersion() throws {
     XCTAssertEqual(try Library.version.split(separator: ".").count, 3)
     XCTAssertEqual(try App.chat.id, "teatime.chat")
     XCTAssertEqual(try Chat.plainText(ofHTML: "<b>a:</b> x &lt; y"), "a: x < y")

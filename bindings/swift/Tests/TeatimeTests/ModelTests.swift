@@ -20,7 +20,7 @@ final class ModelTests: SessionTestCase {
   func testAcceptance37_TheViewGetsTheRootModel() async throws {
     let session = try await join()
     XCTAssertEqual(try session.wellKnown("modelRoot"), .root)
-    XCTAssertNil(try session.wellKnown("nobody"))
+    XCTAssertNil(try session.wellKnown("unknown"))
     XCTAssertEqual(try session.read("participants", of: .root, as: Int.self), 1)
     await expect(.unknownModel) {
       try session.read("participants", of: ModelID(rawValue: 99), as: Int.self)
@@ -30,7 +30,7 @@ final class ModelTests: SessionTestCase {
   func testAcceptance38_ReadingNeverChangesTheState() async throws {
     let hashes = Seen<String>()
     let session = try await join(options()) { session in
-      // The model stands still in here, so that nothing but reading could change it.
+      // The model stands still in here, so only reading could change it.
       hashes.add(try session.stateHash)
       for _ in 0..<100 {
         _ = try session.history
@@ -44,32 +44,32 @@ final class ModelTests: SessionTestCase {
     }
     XCTAssertEqual(hashes.all.count, 2)
     XCTAssertEqual(hashes.all[0], hashes.all[1])
-    // It would have been noticed.
-    try await session.isApplied(session.post("a change"))
+    // A change does change the hash.
+    try await session.waitUntilApplied(session.post("a change"))
     XCTAssertNotEqual(try session.stateHash, hashes.all[0])
   }
 
-  func testAcceptance40_WhatOnlyModelsMayDoFailsForAView() async throws {
+  func testAcceptance40_AViewCannotActAsAModel() async throws {
     let session = try await join()
     let other = try await join()
     try await other.wait(forParticipants: 2)
-    // The root model hears of those who come and go from the session, and from nobody else.
+    // Only the session itself can announce joins and exits to the root model.
     let stranger = String(repeating: "0", count: 32)
     for event in ["view-join", "view-exit", "user-enter", "user-exit"] {
       for scope in [session.id, "session", "_session"] {
-        try await session.isApplied(session.publish(scope, event, stranger))
-        try await session.isApplied(session.publish(scope, event, other.viewID))
+        try await session.waitUntilApplied(session.publish(scope, event, stranger))
+        try await session.waitUntilApplied(session.publish(scope, event, other.viewID))
       }
     }
     XCTAssertEqual(try session.participants, 2)
     XCTAssertEqual(try session.views, [session.viewID, other.viewID])
-    // A handler is no query: what it does cannot be called.
+    // A handler is not a query, so a view cannot call it.
     for handler in ["new_post", "reset", "newPost", "init", "view_exit"] {
       await expect(.unknownQuery) { try session.read(handler, as: Int.self) }
     }
   }
 
-  func testWhatAQueryCannotAnswerIsThrown() async throws {
+  func testInvalidQueriesAreThrown() async throws {
     let session = try await join()
     await expect(.unknownQuery) { try session.read("", as: Int.self) }
     await expect(.queryArgument) { try session.read("nickname", 7, as: String?.self) }
@@ -79,7 +79,7 @@ final class ModelTests: SessionTestCase {
     await expect(.wrongType) { try session.read("history", as: Int.self) }
   }
 
-  func testAcceptance43_VeteranJoinerAndWhoWasAwayHaveOneHash() async throws {
+  func testAcceptance43_VeteranLateJoinerAndRejoinedHaveOneHash() async throws {
     var all = [try await join(password: "sesame")]
     for number in 0..<50 { try await all[0].post("post \(number)") }
     try await all[0].wait(forLine: "post 49")
@@ -108,7 +108,7 @@ final class ModelTests: SessionTestCase {
   func testSessionTimeGoesOn() async throws {
     let session = try await join()
     let before = try session.now
-    try await session.isApplied(session.post("later"))
+    try await session.waitUntilApplied(session.post("later"))
     XCTAssertGreaterThan(try session.now, before)
     XCTAssertGreaterThanOrEqual(try session.externalNow, try session.now - .seconds(1))
     XCTAssertGreaterThanOrEqual(try session.extrapolatedNow, before)

@@ -9,11 +9,11 @@
       try await Self.follow(options())
     }
 
-    func testWhoDropsItLeavesTheSession() async throws {
+    func testDroppingItLeavesTheSession() async throws {
       try await Self.drop(options())
     }
 
-    /// Waits for changes of what is observed until it is as wanted.
+    /// Waits until `wanted` accepts the observed session.
     @MainActor
     private static func wait(
       for what: String, in observed: ObservableSession,
@@ -28,7 +28,7 @@
         }
         if holds { return }
         try await changed.stream.first(what)
-        // It is told before the change is made.
+        // The callback comes before the change is made.
         await Task.yield()
       }
     }

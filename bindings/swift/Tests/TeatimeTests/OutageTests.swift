@@ -10,7 +10,7 @@ final class OutageTests: SessionTestCase {
     let notices = phone.notices
     let states = phone.connectionStates
     phone.reconnect()
-    // While the line is down both of them say something.
+    // Both of them post while the connection is down.
     try await phone.post("from here")
     try await other.post("from there")
     try await states.first("loss") { $0.state == .reconnecting }
@@ -23,12 +23,12 @@ final class OutageTests: SessionTestCase {
     phone.leave()
     try await other.wait(forParticipants: 1)
     other.leave()
-    let (seen, told) = (try await changes.all(), try await notices.all())
+    let (seen, all) = (try await changes.all(), try await notices.all())
     XCTAssertEqual(seen.count, 1, "only the leave at the end: \(seen)")
-    XCTAssertFalse(told.contains(.viewLost), "\(told)")
+    XCTAssertFalse(all.contains(.viewLost), "\(all)")
   }
 
-  func testAcceptance12_ABackgroundOfSecondsIsSeenByNobody() async throws {
+  func testAcceptance12_SecondsInTheBackgroundAreNotVisibleToOthers() async throws {
     let phone = try await join()
     let other = try await join()
     try await other.wait(forParticipants: 2)
@@ -36,7 +36,7 @@ final class OutageTests: SessionTestCase {
     let states = phone.connectionStates
     phone.didEnterBackground()
     try await other.post("meanwhile")
-    // What is measured is time itself.
+    // The test is about this time: no event marks its end.
     try await Task.sleep(for: .seconds(2.1))
     phone.willEnterForeground()
     try await states.first("new connection") { $0.state == .reconnecting }
@@ -52,15 +52,15 @@ final class OutageTests: SessionTestCase {
     let states = phone.connectionStates
     phone.didEnterBackground()
     phone.willEnterForeground()
-    // Without having been away at all, too.
+    // Also without an absence.
     phone.willEnterForeground()
-    try await phone.isApplied(phone.post("still here"))
+    try await phone.waitUntilApplied(phone.post("still here"))
     phone.leave()
     let seen = try await states.all()
     XCTAssertEqual(seen.map(\.state), [.live, .left])
   }
 
-  func testAReflectorThatVanishesIsToldAndANewOneAtTheSamePlaceIsFound() async throws {
+  func testTheSessionReportsALostReflectorAndFindsANewOneAtItsAddress() async throws {
     let built = Seen<[String]>()
     let session = try await join(options()) { session in
       built.add(try session.texts)
@@ -73,14 +73,14 @@ final class OutageTests: SessionTestCase {
     XCTAssertEqual(lost.reason?.code, .goingAway)
     let unreached = try await states.first("attempt") { $0.reason?.code == .unreachable }
     XCTAssertEqual(unreached.state, .reconnecting)
-    // What is said meanwhile waits.
+    // A post from meanwhile waits.
     let receipt = try await session.post("meanwhile")
     let address = String(reflector.url.dropFirst("ws://".count))
     let again = try Reflector.start(listening: address)
     try await states.first("line") { $0.state == .live }
-    try await session.isApplied(receipt)
+    try await session.waitUntilApplied(receipt)
     try await session.wait(forLine: "meanwhile")
-    // It keeps nothing over a restart: the model is another, and the view was built anew.
+    // A reflector in memory loses all sessions in a restart, so there is a new model, and a new view.
     try await notices.first("end of the view") { $0 == .viewLost }
     try await notices.first("view") { $0 == .viewReady }
     XCTAssertEqual(built.all, [[], []])
@@ -88,7 +88,7 @@ final class OutageTests: SessionTestCase {
     try await again.stop()
   }
 
-  func testAnUnreachableReflectorIsToldAndTriedAgain() async throws {
+  func testTheSessionReportsAnUnreachableReflectorAndTriesAgain() async throws {
     var options = try options()
     options.reflector = nowhere
     let session = try Session.start(options)

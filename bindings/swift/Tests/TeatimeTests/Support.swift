@@ -2,18 +2,18 @@ import Foundation
 import Teatime
 import XCTest
 
-/// Longer than anything here takes, on a machine that is busy with other tests.
+/// Longer than any step of the tests takes, even on a busy machine.
 let patience: Duration = .seconds(120)
 
-/// Nobody can be reached there.
+/// An address where no reflector listens.
 let nowhere = "ws://127.0.0.1:1"
 
-/// Something did not happen in time.
+/// An expected event did not happen in time.
 struct TimedOut: Error, CustomStringConvertible {
   let description: String
 }
 
-/// Runs something, for so long at most.
+/// Runs something, and fails if it takes longer than `patience`.
 func inTime<Answer: Sendable>(
   _ what: String, _ run: @escaping @Sendable () async throws -> Answer
 ) async throws -> Answer {
@@ -30,7 +30,7 @@ func inTime<Answer: Sendable>(
 }
 
 extension AsyncStream where Element: Sendable {
-  /// The next element that is wanted; fails with those that were seen.
+  /// The next element that `wanted` accepts. A failure shows the elements before.
   @discardableResult
   func first(
     _ what: String, where wanted: @escaping @Sendable (Element) throws -> Bool = { _ in true }
@@ -49,7 +49,7 @@ extension AsyncStream where Element: Sendable {
     }
   }
 
-  /// All that comes until it ends.
+  /// All elements until the end.
   func all() async throws -> [Element] {
     try await inTime("end of the sequence") {
       var all: [Element] = []
@@ -59,9 +59,9 @@ extension AsyncStream where Element: Sendable {
   }
 }
 
-/// What was seen so far, by several tasks.
+/// Elements that several tasks have seen so far.
 final class Seen<Element: Sendable>: @unchecked Sendable {
-  // Safe: only touched while locked.
+  // Safe: only used while locked.
   private var elements: [Element] = []
   private let lock = NSLock()
 
@@ -108,7 +108,7 @@ extension Session {
 
   func nickname(of view: ViewID) throws -> String? { try read("nickname", view) }
 
-  /// Sends a post, as soon as there is room for it.
+  /// Sends a post as soon as the rate limit allows it.
   @discardableResult
   func post(_ text: String) async throws -> Receipt {
     try await inTime("room for a post") {
@@ -122,11 +122,11 @@ extension Session {
     }
   }
 
-  func isApplied(_ receipt: Receipt) async throws {
+  func waitUntilApplied(_ receipt: Receipt) async throws {
     try await inTime("echo") { try await self.applied(receipt) }
   }
 
-  /// Waits until its model is as wanted; it changes with the events that it publishes.
+  /// Waits until `wanted` accepts the session. Looks again after every event.
   func wait(
     for what: String, until wanted: @escaping @Sendable (Session) throws -> Bool
   ) async throws {
@@ -148,20 +148,20 @@ extension Session {
   }
 }
 
-/// The error that something throws.
+/// The error of something that must fail.
 func failure<Answer>(
   of run: () async throws -> Answer, file: StaticString = #filePath, line: UInt = #line
 ) async -> (any Error)? {
   do {
     let answer = try await run()
-    XCTFail("it gave \(answer)", file: file, line: line)
+    XCTFail("it did not fail: \(answer)", file: file, line: line)
     return nil
   } catch {
     return error
   }
 }
 
-/// Whether something throws a failure with this code, and a message.
+/// Checks that something fails with this code, and with a message.
 func expect<Answer>(
   _ code: TeatimeError.Code, _ run: () async throws -> Answer, file: StaticString = #filePath,
   line: UInt = #line

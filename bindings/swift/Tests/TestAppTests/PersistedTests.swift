@@ -6,7 +6,7 @@ import XCTest
 @_silgen_name("tea_test_board_3") private func board3() -> UnsafeMutableRawPointer
 @_silgen_name("tea_test_board_3_mended") private func board3Mended() -> UnsafeMutableRawPointer
 
-/// Three versions of an app: each begins with what the one before has persisted.
+/// Tests three versions of an app. Each begins with the persisted data of the version before.
 final class PersistedTests: XCTestCase {
   private struct Board: Decodable, Equatable {
     var title: String
@@ -62,7 +62,7 @@ final class PersistedTests: XCTestCase {
     }
   }
 
-  func testANewVersionBeginsWithWhatTheOldOnePersisted() async throws {
+  func testANewVersionBeginsWithThePersistedDataOfTheOldOne() async throws {
     for (room, password) in [("open", nil), ("closed", "secret")] {
       let first = try await join(board1, room, password)
       XCTAssertEqual(try first.read("board"), Board(title: "new", stars: 0))
@@ -70,11 +70,11 @@ final class PersistedTests: XCTestCase {
       let notices = first.notices
       let second = try await join(board2, room, password)
       XCTAssertEqual(try second.read("board"), Board(title: "tea", stars: 40))
-      let told = try await inTime("word of it") {
+      let notice = try await inTime("notice") {
         await notices.first { if case .newerVersion = $0 { true } else { false } }
       }
-      guard case .newerVersion(2, let message) = told else {
-        return XCTFail("\(told as Any)")
+      guard case .newerVersion(2, let message) = notice else {
+        return XCTFail("\(notice as Any)")
       }
       XCTAssertTrue(message.contains("version"), message)
       try await rename(second, "coffee")
@@ -84,7 +84,7 @@ final class PersistedTests: XCTestCase {
     }
   }
 
-  func testWhatTwoNewerVersionsHaveReplacedIsNotStoredAndThatIsTold() async throws {
+  func testPersistedDataThatTwoNewerVersionsHaveReplacedIsNotStoredAndReported() async throws {
     let first = try await join(board1, "three")
     try await rename(first, "tea")
     XCTAssertFalse(try first.hasUnpersisted)
@@ -96,11 +96,11 @@ final class PersistedTests: XCTestCase {
     }
     let notices = first.notices
     try first.publish("board", "rename", "late")
-    let told = try await inTime("word of it") {
+    let notice = try await inTime("notice") {
       await notices.first { if case .notPersisted = $0 { true } else { false } }
     }
-    guard case .notPersisted(nil, let message) = told else {
-      return XCTFail("\(told as Any)")
+    guard case .notPersisted(nil, let message) = notice else {
+      return XCTFail("\(notice as Any)")
     }
     XCTAssertTrue(message.contains("stays in the session of this version"), message)
     XCTAssertTrue(try first.hasUnpersisted)
@@ -110,18 +110,18 @@ final class PersistedTests: XCTestCase {
     XCTAssertThrowsError(try first.newerVersion)
   }
 
-  func testAMigrationThatFailsIsThrownAndLosesNothing() async throws {
+  func testAFailedMigrationIsThrownAndLosesNothing() async throws {
     let second = try await join(board2, "cursed")
     try await rename(second, "cursed")
     do {
       _ = try await join(board3, "cursed")
-      XCTFail("it was migrated")
+      XCTFail("the migration did not fail")
     } catch let error as TeatimeError {
       XCTAssertEqual(error.code, .migration)
       XCTAssertTrue(error.message.contains("from version 2 to version 3"), error.message)
     }
     XCTAssertEqual(try second.read("board"), Board(title: "cursed", stars: 2))
-    // With the bug out of it, it begins with what was persisted.
+    // The version without the bug begins with the persisted data.
     let third = try await join(board3Mended, "cursed")
     XCTAssertEqual(try third.read("board"), Board(title: "cursed", stars: 2))
   }

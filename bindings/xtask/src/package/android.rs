@@ -1,21 +1,23 @@
-//! The AAR: shared libraries for Android's architectures and the Kotlin code, as apps take them in.
+//! The AAR that Android apps depend on: shared libraries for each architecture, and the Kotlin code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Package, checksums, folder, rust, stand_in, zip};
-use crate::files::{at, copy, run, write};
+use super::library::NAME;
+use super::order::Package;
+use super::{checksums, folder, rust, stand_in, zip};
+use crate::files::{Result, at, copy, run, write};
 use crate::library::Library;
-use crate::{Result, mobile, root};
+use crate::workspace::root;
 
-/// A target of Rust, and what Android calls it.
+/// A target of Rust, and Android's name for it.
 pub(super) struct Target {
     pub(super) triple: &'static str,
     abi: &'static str,
-    /// As the compilers of the NDK name it.
+    /// The name in the compilers of the NDK.
     clang: &'static str,
-    /// As other headers for Linux name it.
+    /// The name in the folders of ziglang's headers.
     arch: &'static str,
 }
 
@@ -41,7 +43,7 @@ pub(super) const TARGETS: [Target; 4] = [
     Target { triple: "i686-linux-android", abi: "x86", clang: "i686-linux-android", arch: "x86" },
 ];
 
-/// Android 8.0, the oldest that the library runs on.
+/// The API level of Android 8.0, the oldest version that the library runs on.
 const OLDEST: u32 = 26;
 
 pub(super) fn package(package: &Package, targets: &[&Target]) -> Result<()> {
@@ -51,7 +53,7 @@ pub(super) fn package(package: &Package, targets: &[&Target]) -> Result<()> {
     }
 }
 
-/// The static libraries, which is as far as one gets without Android's linker and libraries.
+/// Makes the static libraries: without Android's linker and libraries no more is possible.
 fn static_only(package: &Package, targets: &[&Target]) -> Result<()> {
     let mut names = Vec::new();
     let top = package.into.join("static");
@@ -62,7 +64,7 @@ fn static_only(package: &Package, targets: &[&Target]) -> Result<()> {
         let mut library = stand_in::android(library, target.triple, &clang, target.arch)?;
         library.only = Some(("staticlib", Vec::new()));
         let built = library.build()?;
-        let name = format!("static/{}/lib{}.a", target.abi, mobile::NAME);
+        let name = format!("static/{}/lib{}.a", target.abi, NAME);
         let to = package.into.join(&name);
         at(&to, fs::create_dir_all(top.join(target.abi)))?;
         copy(built.archive()?, &to)?;
@@ -71,13 +73,13 @@ fn static_only(package: &Package, targets: &[&Target]) -> Result<()> {
     checksums::write_checksums(&package.into, &names)?;
     println!("{}", top.display());
     eprintln!(
-        "xtask: these are static libraries. The shared ones and the AAR need the Android NDK: set \
+        "xtask: made static libraries only. The shared libraries and the AAR need the Android NDK: set \
          ANDROID_NDK_HOME to its folder"
     );
     Ok(())
 }
 
-/// The shared libraries, and the AAR with them.
+/// Makes the AAR with the shared libraries.
 fn whole(package: &Package, targets: &[&Target], programs: &Path) -> Result<()> {
     let content = package.into.join("aar");
     folder::renew(&content)?;
@@ -85,7 +87,7 @@ fn whole(package: &Package, targets: &[&Target], programs: &Path) -> Result<()> 
         let built = shared(package, target, programs)?.build()?;
         let folder = content.join("jni").join(target.abi);
         at(&folder, fs::create_dir_all(&folder))?;
-        let library = folder.join(format!("lib{}.so", mobile::NAME));
+        let library = folder.join(format!("lib{}.so", NAME));
         copy(built.shared()?, &library)?;
         if package.is_release() {
             let strip = programs.join("llvm-strip");
@@ -101,7 +103,7 @@ fn whole(package: &Package, targets: &[&Target], programs: &Path) -> Result<()> 
     checksums::write_checksums(&package.into, &[name])
 }
 
-/// A shared library, built and linked with the NDK.
+/// A shared library that the NDK compiles and links.
 fn shared(package: &Package, target: &Target, programs: &Path) -> Result<Library> {
     let clang = programs.join(format!("{}{OLDEST}-clang", target.clang));
     let suffix = target.triple.replace('-', "_");
@@ -109,8 +111,8 @@ fn shared(package: &Package, target: &Target, programs: &Path) -> Result<Library
         .with_environment(&format!("CC_{suffix}"), &clang)
         .with_environment(&format!("AR_{suffix}"), programs.join("llvm-ar"))
         .with_environment(&format!("CARGO_TARGET_{}_LINKER", suffix.to_uppercase()), &clang);
-    let name = format!("-Clink-arg=-Wl,-soname,lib{}.so", mobile::NAME);
-    // Newer phones have memory pages of 16 KB, and cannot load what is laid out for smaller ones.
+    let name = format!("-Clink-arg=-Wl,-soname,lib{}.so", NAME);
+    // Newer phones have memory pages of 16 KB, and cannot load a library that is aligned to smaller ones.
     let pages = "-Clink-arg=-Wl,-z,max-page-size=16384".to_owned();
     library.only = Some(("cdylib", vec![name, pages]));
     Ok(library)
@@ -120,11 +122,13 @@ fn shared(package: &Package, target: &Target, programs: &Path) -> Result<Library
 fn programs(ndk: &Path) -> Result<PathBuf> {
     let hosts = ndk.join("toolchains/llvm/prebuilt");
     let mut found = at(&hosts, fs::read_dir(&hosts))?;
-    let host = found.next().ok_or_else(|| format!("{}: empty", hosts.display()))?;
+    let host = found.next().ok_or_else(|| {
+        format!("{}: expected a folder with compilers, found none", hosts.display())
+    })?;
     Ok(at(&hosts, host)?.path().join("bin"))
 }
 
-/// The files of an AAR that say what it is.
+/// Writes the files that describe an AAR.
 fn describe(content: &Path) -> Result<()> {
     let manifest = format!(
         "<manifest xmlns:android=\"http://schemas.android.com/apk/res/android\" \
@@ -134,20 +138,20 @@ fn describe(content: &Path) -> Result<()> {
          </manifest>\n"
     );
     write(&content.join("AndroidManifest.xml"), &manifest)?;
-    // There are no resources; the build of an app wants the list of them all the same.
+    // The build of an app demands the list of resources, even if it is empty.
     write(&content.join("R.txt"), "")?;
     write(&content.join("proguard.txt"), KEEP)
 }
 
-/// What must keep its name in an app that is shrunk: native code looks for it by name.
+/// What a shrinker must not rename, because native code looks for it by name.
 const KEEP: &str = include_str!("../../../kotlin/src/main/resources/META-INF/proguard/teatime.pro");
 
-/// The Kotlin code, without the libraries for other systems that its jar carries.
+/// Copies the Kotlin classes from its jar, without any native libraries in it.
 fn classes(to: &Path) -> Result<()> {
     let jar = format!("bindings/kotlin/target/teatime-{}.jar", env!("CARGO_PKG_VERSION"));
     let jar = root().join(jar);
     if !jar.exists() {
-        eprintln!("xtask: {}: not there, so the AAR has no Kotlin code in it", jar.display());
+        eprintln!("xtask: {}: not found, so the AAR is without Kotlin code", jar.display());
         return Ok(());
     }
     zip::filter(&jar, to, |name| ![".so", ".dylib", ".dll"].iter().any(|end| name.ends_with(end)))

@@ -1,15 +1,16 @@
-//! The XCFramework: a folder with a static library for each of Apple's systems, and what it declares.
+//! The XCFramework: a folder with a static library and its header for each of Apple's systems.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Package, checksums, folder, rust, stand_in, swift, zip};
-use crate::files::{at, copy, remove, run, write};
+use super::library::NAME;
+use super::order::Package;
+use super::{checksums, folder, rust, stand_in, swift, zip};
+use crate::files::{Result, at, copy, remove, run, write};
 use crate::library::Library;
-use crate::{Result, mobile};
 
-/// A target of Rust, and what Apple calls it.
+/// A target of Rust, and Apple's names for it.
 pub(super) struct Target {
     pub(super) triple: &'static str,
     arch: &'static str,
@@ -31,13 +32,13 @@ pub(super) const TARGETS: [Target; 5] = [
     Target { triple: "x86_64-apple-darwin", arch: "x86_64", system: System::Mac },
 ];
 
-/// The oldest systems that the library runs on: those of the Swift package.
+/// The oldest systems that the library runs on; the Swift package names the same.
 const OLDEST: [(&str, &str); 2] =
     [("IPHONEOS_DEPLOYMENT_TARGET", "16.0"), ("MACOSX_DEPLOYMENT_TARGET", "13.0")];
 
 const FRAMEWORK: &str = "Teatime.xcframework";
 
-/// A static library for one system, for one architecture or more.
+/// A static library for one system, with one or more architectures.
 struct Slice {
     system: System,
     architectures: Vec<&'static str>,
@@ -60,7 +61,8 @@ pub(super) fn package(package: &Package, targets: &[&Target]) -> Result<()> {
             }),
         }
     }
-    let first = slices.first().and_then(|slice| slice.libraries.first()).ok_or("no target")?;
+    let first =
+        slices.first().and_then(|slice| slice.libraries.first()).ok_or("no target to build for")?;
     let swift = package.into.join("teatime-swift");
     let headers = swift::sources(first, &swift)?;
     let framework = swift.join("native").join(FRAMEWORK);
@@ -101,11 +103,11 @@ fn write_framework(
 }
 
 fn library_file() -> String {
-    format!("lib{}.a", mobile::NAME)
+    format!("lib{NAME}.a")
 }
 
 impl Slice {
-    /// The name of its folder, as Xcode forms it.
+    /// The name of its folder, in Xcode's form.
     fn identifier(&self) -> String {
         let architectures = self.architectures.join("_");
         match self.system {
@@ -174,11 +176,11 @@ fn property_list(slices: &[Slice]) -> String {
     )
 }
 
-/// Takes away what only a debugger wants, if that is wished, and the bitcode in Rust's standard library: it
-/// is of no use here, and older tools stumble over it.
+/// Removes the debug information, if asked to, and the bitcode in Rust's standard library: older tools fail on
+/// bitcode, and no linker needs it here.
 fn slim(library: &Path, stripped: bool) -> Result<()> {
     if cfg!(target_vendor = "apple") {
-        // Xcode's tools do not look at bitcode.
+        // Xcode's tools ignore bitcode.
         return if stripped { run(Command::new("strip").arg("-S").arg(library)) } else { Ok(()) };
     }
     let mut command = Command::new(tool("objcopy"));
@@ -191,7 +193,7 @@ fn slim(library: &Path, stripped: bool) -> Result<()> {
     run(command.arg(library))
 }
 
-/// A tool for Apple's files: Xcode's, or LLVM's by the name that it has in Debian.
+/// A tool for Apple's files: Xcode's own, or LLVM's under its name in Debian.
 fn tool(name: &str) -> String {
     if cfg!(target_vendor = "apple") { name.to_owned() } else { format!("llvm-{name}-19") }
 }

@@ -1,5 +1,5 @@
-//! SHA-256 of what is handed out, in the format of `sha256sum -c`. Swift packages that name a file
-//! of the network want the same sum.
+//! SHA-256 of the files of a release, in the format of `sha256sum -c`. A Swift package that downloads a
+//! library needs the same sum.
 
 use std::fs::File;
 use std::io;
@@ -7,10 +7,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::Result;
-use crate::files::{at, write};
+use crate::files::{Result, at, write};
 
-/// Writes the file SHA256SUMS for files in a folder, named relative to it.
+/// Writes SHA256SUMS for files in a folder; `names` are relative to the folder.
 pub(crate) fn write_checksums(folder: &Path, names: &[String]) -> Result<()> {
     let mut text = String::new();
     for name in names {

@@ -1,12 +1,11 @@
-//! Folders that are filled anew.
+//! Folders that are emptied and filled.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
-use crate::files::at;
+use crate::files::{Result, at};
 
-/// Makes an empty folder in the place of what is there.
+/// Makes an empty folder, and removes what was there.
 pub(crate) fn renew(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => at(folder, Err(error))?,
@@ -15,7 +14,7 @@ pub(crate) fn renew(folder: &Path) -> Result<()> {
     at(folder, fs::create_dir_all(folder))
 }
 
-/// All files below a folder, sorted, so that what is made of them does not depend on the disk.
+/// All files below a folder, sorted, so that the order on the disk does not matter.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in at(folder, fs::read_dir(folder))? {

@@ -1,9 +1,9 @@
-//! Which Rust builds for a target: one that has its standard library, or one that has the source.
+//! Finds a Rust that builds for a target: one with the standard library of the target, or with its source.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::Result;
+use crate::files::Result;
 use crate::library::Library;
 
 /// Debian's packages rustc-web, cargo-web and rust-web-src.
@@ -11,7 +11,7 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 
-/// Has a library built for a target.
+/// A library, to be built for a target.
 pub(crate) fn for_target(library: Library, triple: &str) -> Result<Library> {
     let library = library.with(&["--target", triple]);
     if is_installed(triple) {
@@ -21,12 +21,12 @@ pub(crate) fn for_target(library: Library, triple: &str) -> Result<Library> {
         return Ok(from_source(library));
     }
     Err(format!(
-        "Rust's standard library for {triple} is missing: run `rustup target add {triple}`, or on \
-         Debian tests/cross-setup"
+        "Rust's standard library for {triple} is missing: run `rustup target add {triple}`, or \
+         tests/cross-setup on Debian"
     ))
 }
 
-/// True if the compiler has the standard library of a target.
+/// Whether the compiler has the standard library of a target.
 fn is_installed(triple: &str) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output =
@@ -37,8 +37,8 @@ fn is_installed(triple: &str) -> bool {
     })
 }
 
-/// Builds the standard library too. A stable compiler does so only if it is told to behave like an
-/// unstable one. It unwinds, for the library catches panics.
+/// Builds the standard library too; RUSTC_BOOTSTRAP lets a stable compiler do so. It unwinds, because the library
+/// catches panics.
 fn from_source(library: Library) -> Library {
     let mut library = library
         .with(&["-Zbuild-std=std,panic_unwind"])

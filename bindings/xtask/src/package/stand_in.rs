@@ -1,25 +1,25 @@
-//! Stands in for Xcode and the NDK where they are not: clang with headers from the package ziglang,
-//! both installed by tests/cross-setup. That is enough for what is written in C, but not to link.
+//! Replaces Xcode and the NDK where they are missing, by clang with headers from the package ziglang. Both are
+//! installed by tests/cross-setup. That is enough to compile the parts in C, but not to link.
 
 use std::path::PathBuf;
 
-use crate::Result;
+use crate::files::Result;
 use crate::library::Library;
 
-/// The compiler, by the name that it has in Debian; older ones do not know today's headers.
+/// The compiler, under its name in Debian. Older versions cannot read these headers.
 const CLANG: &str = "clang-19";
 const AR: &str = "llvm-ar-19";
 
-/// The release of ziglang; tests/cross-setup names the folder in the same way.
+/// The folder of this release of ziglang; tests/cross-setup uses the same name.
 const HEADERS: &str = "teatime/ziglang-0.17.0";
 
-/// C for Apple's systems.
+/// Sets up the C compiler for Apple's systems.
 pub(crate) fn apple(library: Library, triple: &str) -> Result<Library> {
     Ok(tools(library, triple).with_environment("SDKROOT", headers()?.join("apple-sdk")))
 }
 
-/// C for Android: its own headers are in the NDK, those of another libc for Linux will do for the
-/// little that the library takes from them.
+/// Sets up the C compiler for Android. Its own headers are in the NDK; the library needs so little of them that
+/// those of another libc for Linux are enough.
 pub(crate) fn android(library: Library, triple: &str, clang: &str, arch: &str) -> Result<Library> {
     let headers = headers()?.join("include");
     let mut flags = format!("--target={clang} -nostdlibinc");
@@ -50,7 +50,7 @@ fn headers() -> Result<PathBuf> {
         return Ok(folder);
     }
     Err(format!(
-        "{}: not there; run tests/cross-setup, or take a machine with Xcode or an NDK",
+        "{}: not found: run tests/cross-setup, or build on a machine with Xcode or an NDK",
         folder.display()
     ))
 }

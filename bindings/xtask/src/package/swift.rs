@@ -1,31 +1,32 @@
-//! The Swift package as it is handed out: what bindings/swift holds, with the code that is generated
-//! from the library at hand.
+//! The Swift package as apps get it: the content of bindings/swift, and the code that is generated from the
+//! library.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::folder;
-use crate::files::{at, copy, remove, write};
-use crate::{Result, mobile, root};
+use super::library::generate_swift;
+use crate::files::{Result, at, copy, remove, write};
+use crate::workspace::root;
 
-/// Writes the package, without a library, and returns the folder in it with the header of the
-/// library, to be moved to where that is.
+/// Writes the package without a library. Returns the folder in it with the library's header: the caller moves it
+/// to the library.
 pub(super) fn sources(library: &Path, into: &Path) -> Result<PathBuf> {
-    written_by_hand(into)?;
+    copy_written_by_hand(into)?;
     let (code, unused) = (into.join("Sources/TeatimeFFI"), into.join("Sources/TeatimeFFIFFI"));
     folder::renew(&code)?;
     folder::renew(&unused)?;
     at(&unused, fs::remove_dir(&unused))?;
     let headers = into.join("headers");
-    // A folder of its own: Xcode puts the headers of all libraries of an app into one.
+    // A folder of its own, because Xcode puts the headers of all libraries of an app into one folder.
     let module = headers.join("TeatimeFFIFFI");
-    mobile::swift_code(library, &code, &module)?;
+    generate_swift(library, &code, &module)?;
     link_frameworks(&module.join("module.modulemap"))?;
     Ok(headers)
 }
 
-/// Writes what bindings/swift holds.
-pub(crate) fn written_by_hand(into: &Path) -> Result<()> {
+/// Copies the content of bindings/swift.
+pub(super) fn copy_written_by_hand(into: &Path) -> Result<()> {
     folder::renew(into)?;
     let from = root().join("bindings/swift");
     copy(&from.join("Package.swift"), &into.join("Package.swift"))?;
@@ -38,10 +39,11 @@ pub(crate) fn written_by_hand(into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Has whoever imports the module link what the static library needs of the system.
+/// Links the system's frameworks that the static library needs into each program that imports the module.
 fn link_frameworks(map: &Path) -> Result<()> {
     let text = at(map, fs::read_to_string(map))?;
-    let body = text.trim_end().strip_suffix('}').ok_or("the module map has no end")?;
+    let body =
+        text.trim_end().strip_suffix('}').ok_or("the module map does not end with a brace")?;
     let links =
         ["CoreFoundation", "Security"].map(|name| format!("    link framework \"{name}\"\n"));
     remove(map)?;

@@ -1,4 +1,4 @@
-//! Archives that are the same, byte for byte, whenever they are made of the same files.
+//! Archives that depend on the content of their files only, byte for byte.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -8,10 +8,10 @@ use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipArchive, ZipWriter};
 
 use super::folder;
-use crate::Result;
-use crate::files::at;
+use crate::files::{Result, at};
 
-/// Packs a folder; its files have names that begin with its own name, or else are relative to it.
+/// Packs a folder. If `named`, the name of each file begins with the folder's name; otherwise it is relative to
+/// the folder.
 pub(crate) fn pack(from: &Path, to: &Path, named: bool) -> Result<()> {
     let base = if named { from.parent().unwrap_or(from) } else { from };
     let mut zip = ZipWriter::new(at(to, File::create(to))?);
@@ -22,7 +22,7 @@ pub(crate) fn pack(from: &Path, to: &Path, named: bool) -> Result<()> {
     finish(zip, to)
 }
 
-/// Copies the entries of an archive whose names are wanted.
+/// Copies the entries of an archive that `wanted` accepts.
 pub(crate) fn filter(from: &Path, to: &Path, wanted: fn(&str) -> bool) -> Result<()> {
     let error = |error: zip::result::ZipError| format!("{}: {error}", from.display());
     let mut source = ZipArchive::new(at(from, File::open(from))?).map_err(error)?;
@@ -52,7 +52,7 @@ fn finish(zip: ZipWriter<File>, path: &Path) -> Result<()> {
     zip.finish().map(drop).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// A path as it is written in archives on every system.
+/// A path with slashes, as archives have it on every system.
 fn slashes(path: &Path) -> String {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")

@@ -1,5 +1,5 @@
-//! Static libraries for Android, and the AAR. It is linked with a stand-in for the NDK: that proves what
-//! the packaging does, and nothing about Android.
+//! Static libraries for Android, and the AAR. A stand-in for the NDK links it: that tests the packaging, and
+//! nothing about Android.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::{Architecture, Endianness};
 
 use crate::binary::{check_needed, declared, defined, linked, members};
-use crate::cross::{build_folder, check_checksums, folder, is_ready, package, succeed, targets};
+use crate::cross::{build_folder, check_checksums, folder, package, prepare, succeed, targets};
 use crate::ndk;
 
 const ALL: [&str; 4] = [
@@ -20,7 +20,7 @@ const ALL: [&str; 4] = [
     "i686-linux-android",
 ];
 
-/// What Android calls a target.
+/// Android's name for a target, and its architecture.
 fn abi(target: &str) -> (&'static str, Architecture) {
     match target {
         "aarch64-linux-android" => ("arm64-v8a", Architecture::Aarch64),
@@ -31,16 +31,17 @@ fn abi(target: &str) -> (&'static str, Architecture) {
     }
 }
 
-/// Without the NDK there are static libraries, with all that is called, and word that this is not all.
+/// Without the NDK packaging makes static libraries that define all functions that Kotlin calls, and tells the
+/// user how to get the rest.
 #[test]
-fn static_libraries_for_android_are_whole() {
+fn static_libraries_for_android_are_complete() {
     let wanted = targets(ALL[0], &ALL);
-    if !is_ready(&wanted) {
+    if !prepare(&wanted) {
         return;
     }
     let into = folder("package-android-static");
-    let said = package("android", &wanted, &into, &build_folder("clang"), None);
-    assert!(said.contains("ANDROID_NDK_HOME"), "{said}");
+    let output = package("android", &wanted, &into, &build_folder("clang"), None);
+    assert!(output.contains("ANDROID_NDK_HOME"), "{output}");
     let names: Vec<_> =
         wanted.iter().map(|one| format!("static/{}/libteatime_mobile.a", abi(one).0)).collect();
     check_checksums(&into, &names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -54,12 +55,12 @@ fn static_libraries_for_android_are_whole() {
     }
 }
 
-/// The AAR has what the build of an app looks for, with a library that loads on phones with large pages,
-/// exports all that is called, and wants nothing that Android lacks.
+/// The AAR has all that the build of an app needs. Its library loads on phones with large pages, exports all
+/// functions that Kotlin calls, and imports only functions that Android has.
 #[test]
-fn aar_is_whole() {
+fn aar_is_complete() {
     let wanted = targets(ALL[0], &ALL);
-    if !is_ready(&wanted) {
+    if !prepare(&wanted) {
         return;
     }
     let build = build_folder("ndk");
@@ -89,7 +90,7 @@ fn aar_is_whole() {
     assert_eq!(libraries, wanted.len());
 }
 
-/// The classes of the Kotlin API, and no library of another system.
+/// The jar has the classes of the Kotlin API, and no native libraries.
 fn check_classes(jar: Vec<u8>) {
     let jar = zip::ZipArchive::new(std::io::Cursor::new(jar)).expect("a jar");
     let names = names(&jar);
@@ -110,12 +111,12 @@ fn check_shared(path: &Path, architecture: Architecture) {
     let missing: Vec<_> = called(path).difference(&exports).cloned().collect();
     assert!(missing.is_empty(), "called, but not exported: {missing:?}");
     check_needed(&needed, &["android"]);
-    let said = crate::cross::run(
+    let table = crate::cross::run(
         std::process::Command::new("llvm-readelf-19").arg("--dynamic-table").arg(path),
     );
-    let said = String::from_utf8_lossy(&said.stdout);
-    assert!(said.contains("soname: [libteatime_mobile.so]"), "{said}");
-    let libraries: BTreeSet<_> = said
+    let table = String::from_utf8_lossy(&table.stdout);
+    assert!(table.contains("soname: [libteatime_mobile.so]"), "{table}");
+    let libraries: BTreeSet<_> = table
         .lines()
         .filter_map(|line| line.split_once("Shared library: "))
         .map(|one| one.1)
@@ -124,7 +125,7 @@ fn check_shared(path: &Path, architecture: Architecture) {
     assert!(libraries.contains("[libc.so]") && libraries.is_subset(&known), "{libraries:?}");
 }
 
-/// What is loaded begins at pages of 16 KB.
+/// The segments that are loaded are aligned to pages of 16 KB.
 fn check_layout<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>) {
     let loaded: Vec<u64> = file
         .elf_program_headers()
@@ -135,7 +136,7 @@ fn check_layout<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>) {
     assert!(!loaded.is_empty() && loaded.iter().all(|align| align % 16384 == 0), "{loaded:?}");
 }
 
-/// The functions that the Kotlin code calls which is generated from a library.
+/// The functions that the Kotlin code generated from a library calls.
 fn called(library: &Path) -> BTreeSet<String> {
     let into = folder("kotlin-of-android");
     let cargo = std::env::var_os("CARGO").expect("cargo runs this");

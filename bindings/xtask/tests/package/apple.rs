@@ -10,7 +10,7 @@ use object::read::macho::{LoadCommandVariant, MachOFile64};
 
 use crate::binary::{check_needed, declared, defined, linked, members};
 use crate::cross::{
-    build_folder, check_checksums, folder, is_ready, package, root, succeed, targets,
+    build_folder, check_checksums, folder, package, prepare, root, succeed, targets,
 };
 
 const ALL: [&str; 5] = [
@@ -21,7 +21,7 @@ const ALL: [&str; 5] = [
     "x86_64-apple-darwin",
 ];
 
-/// The oldest systems, as files and as the linker name them.
+/// The oldest systems: their number in files, and their name for the linker.
 const IOS: Platform = Platform { number: object::macho::PLATFORM_IOS, name: "ios", oldest: "16.0" };
 const SIMULATOR: Platform = Platform {
     number: object::macho::PLATFORM_IOSSIMULATOR,
@@ -37,7 +37,7 @@ struct Platform {
     oldest: &'static str,
 }
 
-/// A library in the XCFramework, as its property list tells.
+/// A library in the XCFramework, as its property list describes it.
 struct Slice {
     library: PathBuf,
     headers: PathBuf,
@@ -45,12 +45,12 @@ struct Slice {
     architectures: Vec<String>,
 }
 
-/// The Swift package holds a library for each system that was asked for, and each has all that the Swift
-/// code calls and wants nothing that the system lacks.
+/// The Swift package has a library for each requested system. Each library defines all functions that the Swift
+/// code calls, and imports only functions that the system has.
 #[test]
-fn package_for_ios_is_whole() {
+fn package_for_ios_is_complete() {
     let wanted = targets(ALL[0], &ALL);
-    if !is_ready(&wanted) {
+    if !prepare(&wanted) {
         return;
     }
     let into = folder("package-ios");
@@ -75,10 +75,10 @@ fn package_for_ios_is_whole() {
     check_archives(&into, &framework);
 }
 
-/// Apple wants reasons for calls by which devices could be recognized: the Swift package gives them for those that
-/// the library may need, and for no others.
+/// Apple demands reasons for calls that could identify a device. The Swift package gives reasons for exactly the
+/// calls that the library may make.
 #[test]
-fn what_apple_wants_reasons_for_is_declared() {
+fn calls_that_need_a_reason_for_apple_are_declared() {
     let calls = [
         (
             "NSPrivacyAccessedAPICategoryFileTimestamp",
@@ -92,8 +92,8 @@ fn what_apple_wants_reasons_for_is_declared() {
     ];
     let needed: BTreeSet<_> =
         include_str!("apple.symbols").lines().skip(1).flat_map(str::split_whitespace).collect();
-    let of_it = calls.iter().filter(|(_, calls)| calls.split(' ').any(|one| needed.contains(one)));
-    let wanted: Vec<_> = of_it.map(|(category, _)| *category).collect();
+    let made = calls.iter().filter(|(_, calls)| calls.split(' ').any(|one| needed.contains(one)));
+    let wanted: Vec<_> = made.map(|(category, _)| *category).collect();
     let file = root().join("bindings/swift/Sources/Teatime/PrivacyInfo.xcprivacy");
     let list = plist::Value::from_file(file).expect("a property list");
     let list = list.as_dictionary().expect("a dictionary");
@@ -111,7 +111,7 @@ fn what_apple_wants_reasons_for_is_declared() {
     assert_eq!(declared, wanted);
 }
 
-/// What the property list of an XCFramework says, all of which must be there.
+/// The libraries that the property list of an XCFramework names.
 fn slices(framework: &Path) -> Vec<Slice> {
     let list = plist::Value::from_file(framework.join("Info.plist")).expect("a property list");
     let list = list.as_dictionary().expect("a dictionary");
@@ -150,8 +150,8 @@ fn text<'a>(dictionary: &'a plist::Dictionary, key: &str) -> &'a str {
     value.as_string().unwrap_or_else(|| panic!("{key} is not text"))
 }
 
-/// The library is for the architecture and the system, defines what is declared, and wants only what the
-/// system has once what is not used is left out.
+/// The library is for the architecture and the system, and defines all declared functions. Linked into an app, it
+/// imports only functions that the system has.
 fn check_library(slice: &Slice, architecture: &str, declared: &BTreeSet<String>, scratch: &Path) {
     let bytes = fs::read(&slice.library).expect("the library");
     let wanted = match architecture {
@@ -175,21 +175,21 @@ fn check_library(slice: &Slice, architecture: &str, declared: &BTreeSet<String>,
             .arg(&slice.library),
     );
     let (exports, needed) = linked(&fs::read(&app).expect("what was linked"));
-    assert!(declared.is_subset(&exports), "not all that is declared is exported");
+    assert!(declared.is_subset(&exports), "some declared functions are not exported");
     check_needed(&needed, if name == "macos" { &["apple", "macos"] } else { &["apple"] });
 }
 
-/// All objects are for the system, none for a later version of it, and ours for the oldest.
+/// All objects are for the system, and the newest is for its oldest supported version.
 fn check_system(objects: &[&[u8]], platform: &Platform) {
     let mut latest = 0;
     let mut versioned = 0;
     for data in objects {
         let file: MachOFile64<object::Endianness> = MachOFile64::parse(*data).expect("an object");
         let bitcode = object::Object::section_by_name(&file, "__bitcode");
-        assert!(bitcode.is_none(), "bitcode, which older tools stumble over");
+        assert!(bitcode.is_none(), "found bitcode, which older tools cannot read");
         let mut commands = file.macho_load_commands().expect("load commands");
         while let Some(command) = commands.next().expect("a load command") {
-            // Objects with the older command are for systems before there was a simulator on ARM.
+            // Objects with the older command are for systems that are older than the simulator on ARM.
             let LoadCommandVariant::BuildVersion(version) = command.variant().expect("known")
             else {
                 continue;
@@ -199,11 +199,11 @@ fn check_system(objects: &[&[u8]], platform: &Platform) {
             versioned += 1;
         }
     }
-    assert!(versioned > 10, "only {versioned} objects tell their system");
+    assert!(versioned > 10, "only {versioned} objects name their system");
     assert_eq!(format!("{}.{}", latest >> 16, latest >> 8 & 0xff), platform.oldest);
 }
 
-/// A compiler finds the module, and a function in it.
+/// A compiler finds the module and a function in it.
 fn check_module(slice: &Slice) {
     let source = slice.headers.join("test.m");
     let text = "@import TeatimeFFIFFI;\nvoid *it = &ffi_teatime_ffi_uniffi_contract_version;\n";
@@ -219,15 +219,15 @@ fn check_module(slice: &Slice) {
     fs::remove_file(source).expect("it was written");
 }
 
-/// The Swift package and the libraries in it are for the same systems.
+/// The Swift package and its libraries are for the same systems.
 fn check_oldest(package: &Path) {
     let text = fs::read_to_string(package).expect("the package");
     for platform in [".iOS(.v16)", ".macOS(.v13)"] {
-        assert!(text.contains(platform), "the package is not for {platform}");
+        assert!(text.contains(platform), "the package does not support {platform}");
     }
 }
 
-/// The archives hold what the folders hold; the name of the first entry leads to the package.
+/// The archives have the content of the folders, under a folder with the name of the package.
 fn check_archives(into: &Path, framework: &Path) {
     let list = fs::read(framework.join("Info.plist")).expect("a property list");
     for (archive, name) in [

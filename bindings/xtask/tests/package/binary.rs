@@ -1,4 +1,4 @@
-//! Looks into libraries.
+//! Reads the symbols of libraries.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ pub(crate) fn declared(file: &Path) -> BTreeSet<String> {
     let functions = words.filter_map(|word| Some(word.split_once("(")?.0));
     let ours = |name: &&str| ["uniffi_", "ffi_"].iter().any(|start| name.starts_with(start));
     let found: BTreeSet<_> = functions.filter(ours).map(str::to_owned).collect();
-    assert!(found.len() > 50, "it names only {found:?}");
+    assert!(found.len() > 50, "the file names only {found:?}");
     found
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn defined(objects: &[&[u8]]) -> BTreeSet<String> {
     names
 }
 
-/// The names that a shared library gives, and those that it takes from elsewhere and cannot do without.
+/// The exports of a shared library, and its imports that are not weak.
 pub(crate) fn linked(library: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
     let file = object::File::parse(library).expect("a shared library");
     let exports = file.exports().expect("exports").into_iter();
@@ -73,14 +73,14 @@ pub(crate) fn linked(library: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
     (exports.collect(), needed.filter(|name| !name.is_empty()).collect())
 }
 
-/// Fails if something is taken from elsewhere that the lists of the platform do not name.
+/// Fails if a library imports a name that the lists of the platform do not have.
 pub(crate) fn check_needed(needed: &BTreeSet<String>, lists: &[&str]) {
     let known: BTreeSet<_> = lists.iter().flat_map(|list| known(list)).collect();
     let strangers: Vec<_> = needed.difference(&known).collect();
     assert!(strangers.is_empty(), "not in the lists {lists:?}: {strangers:?}");
 }
 
-/// The names that a platform is known to have, among those that the library may need.
+/// The names that a platform has, among those that the library may need.
 pub(crate) fn known(platform: &str) -> BTreeSet<String> {
     let path = root().join(format!("bindings/xtask/tests/package/{platform}.symbols"));
     let text = fs::read_to_string(path).expect("the list of the platform's functions");
@@ -92,7 +92,7 @@ fn name<'data>(file: &object::File<'data>, symbol: &impl ObjectSymbol<'data>) ->
     plain(file, symbol.name().expect("a symbol has a name"))
 }
 
-/// A name as it is in C; Apple's files put an underscore before it.
+/// A name as in C; Apple's files put an underscore before it.
 fn plain(file: &object::File<'_>, name: &str) -> String {
     match file.format() {
         object::BinaryFormat::MachO => name.strip_prefix('_').unwrap_or(name).to_owned(),

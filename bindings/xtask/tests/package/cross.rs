@@ -1,11 +1,11 @@
-//! Runs the packaging, with what tests/cross-setup installs.
+//! Runs the packaging with the tools that tests/cross-setup installs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
-/// Compiles fast: what is proved of a library does not depend on how fast it runs.
+/// Settings to compile fast: these tests do not depend on the speed of the library.
 const QUICK: [&str; 8] = [
     "--config",
     "profile.dev.package.\"*\".opt-level=0",
@@ -25,7 +25,7 @@ pub(crate) fn root() -> PathBuf {
 /// A folder in cargo's target folder that stays from run to run.
 pub(crate) fn build_folder(name: &str) -> PathBuf {
     let target =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
+        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder inside the target folder");
     target.join("cross").join(name)
 }
 
@@ -33,21 +33,20 @@ pub(crate) fn build_folder(name: &str) -> PathBuf {
 pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if folder.exists() {
-        fs::remove_dir_all(&folder).expect("a folder of the run before goes");
+        fs::remove_dir_all(&folder).expect("the folder of the last run can be removed");
     }
     fs::create_dir_all(&folder).expect("a folder");
     folder
 }
 
-/// The targets that are built: all of them if that is wanted.
+/// The targets to build: all of them with TEATIME_RELEASE.
 pub(crate) fn targets<'a>(usual: &'a str, all: &[&'a str]) -> Vec<&'a str> {
     if std::env::var_os("TEATIME_RELEASE").is_some() { all.to_vec() } else { vec![usual] }
 }
 
-/// Installs what building takes. False if that is not possible, which is a failure in continuous
-/// integration.
-pub(crate) fn is_ready(targets: &[&str]) -> bool {
-    // Two tests at once would install twice.
+/// Installs the tools to build for targets. Returns false if that is not possible, and fails with CI=true.
+pub(crate) fn prepare(targets: &[&str]) -> bool {
+    // Two tests at once would both install.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let output = Command::new(root().join("tests/cross-setup")).args(targets).output();
@@ -63,8 +62,8 @@ pub(crate) fn is_ready(targets: &[&str]) -> bool {
     }
 }
 
-/// Runs `cargo xtask package` for targets, without the NDK that may be on the machine, and demands
-/// success. Returns what it said to people.
+/// Runs `cargo xtask package` for targets, with this NDK or with none, and expects success. Returns its standard
+/// error.
 pub(crate) fn package(
     platform: &str,
     targets: &[&str],
@@ -82,9 +81,9 @@ pub(crate) fn package(
         None => command.env_remove("ANDROID_NDK_HOME"),
     };
     let output = run(command.arg("--").args(QUICK).arg("--target-dir").arg(build));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{}: {said}", output.status);
-    said
+    let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}: {messages}", output.status);
+    messages
 }
 
 /// The program under test.
@@ -98,14 +97,14 @@ pub(crate) fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// Runs a program that must succeed.
+/// Runs a program and expects success.
 pub(crate) fn succeed(command: &mut Command) {
     let output = run(command);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {said}", output.status);
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}: {messages}", output.status);
 }
 
-/// Has `sha256sum` look at the checksums in a folder, which must be those of exactly these files.
+/// Checks the checksums in a folder with `sha256sum`. They must be those of exactly these files.
 pub(crate) fn check_checksums(folder: &Path, names: &[&str]) {
     let text = fs::read_to_string(folder.join("SHA256SUMS")).expect("checksums");
     let named: Vec<_> = text.lines().filter_map(|line| Some(line.split_once("  ")?.1)).collect();

@@ -1,5 +1,5 @@
-//! A stand-in for the NDK: its programs by their names, and libraries that define the names of Android's
-//! functions without doing anything. What is linked with it never runs.
+//! A stand-in for the NDK: programs under the NDK's names, and libraries with empty functions under Android's
+//! names. Its output never runs.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::binary::known;
 use crate::cross::succeed;
 
-/// The compilers, and the folders of headers for each.
+/// The compilers, and the name in the folders of headers for each.
 const COMPILERS: [(&str, &str); 4] = [
     ("aarch64-linux-android26", "aarch64"),
     ("armv7a-linux-androideabi26", "arm"),
@@ -17,7 +17,7 @@ const COMPILERS: [(&str, &str); 4] = [
     ("i686-linux-android26", "x86"),
 ];
 
-/// Makes it in a folder, which is returned.
+/// Makes the stand-in in a folder, and returns the folder.
 pub(crate) fn stand_in(folder: &Path) -> PathBuf {
     let programs = folder.join("toolchains/llvm/prebuilt/none/bin");
     fs::create_dir_all(&programs).expect("a folder");
@@ -35,7 +35,7 @@ pub(crate) fn stand_in(folder: &Path) -> PathBuf {
     folder.to_owned()
 }
 
-/// Calls clang for Android, with other headers and these libraries.
+/// Writes a script that calls clang for Android, with ziglang's headers and these libraries.
 fn write_compiler(path: &Path, clang: &str, arch: &str, libraries: &Path) {
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|folder| !folder.is_empty());
     let home = || format!("{}/.cache", std::env::var("HOME").expect("a home"));
@@ -52,7 +52,7 @@ fn write_compiler(path: &Path, clang: &str, arch: &str, libraries: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it can be run");
 }
 
-/// Libraries that are linked with, but never loaded.
+/// Writes libraries to link with; they are never loaded.
 fn write_libraries(folder: &Path, clang: &str) {
     fs::create_dir_all(folder).expect("a folder");
     // The unwinder of the NDK is a static library.
@@ -73,7 +73,7 @@ fn write_libraries(folder: &Path, clang: &str) {
     }
 }
 
-/// An object that defines functions, all of them empty.
+/// Makes an object with empty functions.
 fn assemble(folder: &Path, name: &str, clang: &str, symbols: &[String]) -> PathBuf {
     let source = folder.join(format!("{name}.s"));
     let define = |name: &String| format!(".globl {name}\n.type {name}, %function\n{name}:\n");

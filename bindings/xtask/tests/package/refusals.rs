@@ -1,17 +1,20 @@
-//! What packaging says where it cannot go on.
+//! Error messages of the packaging.
 
 use crate::cross::{folder, run, xtask};
 
-/// A target that there is no package for is told, with those that there are.
+/// The message names the unknown target, and the targets of the package.
 #[test]
 fn unknown_target_is_refused() {
     let output = run(xtask().args(["package", "ios", "--target", "aarch64-linux-android"]));
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("aarch64-linux-android") && said.contains("aarch64-apple-ios"), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        message.contains("aarch64-linux-android") && message.contains("aarch64-apple-ios"),
+        "{message}"
+    );
 }
 
-/// A folder that is not an NDK is named.
+/// The message names a folder that is not an NDK.
 #[test]
 fn wrong_ndk_is_named() {
     let into = folder("wrong-ndk");
@@ -20,6 +23,6 @@ fn wrong_ndk_is_named() {
         .arg(&into)
         .env("ANDROID_NDK_HOME", &into));
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("wrong-ndk/toolchains"), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("wrong-ndk/toolchains"), "{message}");
 }

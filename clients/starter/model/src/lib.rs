@@ -1,14 +1,14 @@
-//! The models of tally, and the library that brings them to Swift, Kotlin and C.
+//! The models of tally, and the library with them for Swift, Kotlin and C.
 
 mod model;
 
 pub use model::{Count, Tally};
 use teatime_ffi::{export_app, tea_app};
 
-// All that the packages for Swift and Kotlin call.
+// The functions that the packages for Swift and Kotlin call.
 teatime_ffi::uniffi_reexport_scaffolding!();
 
-/// The app: its id, and the model that every session begins with.
+/// The app: its id and its root model.
 pub fn app() -> teatime::App {
     teatime::App::builder::<Tally>("org.example.tally").build().expect("one model, a valid id")
 }

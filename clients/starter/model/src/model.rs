@@ -1,18 +1,18 @@
-//! Counts how often everybody has tapped.
+//! Counts the taps of each participant.
 
 use serde::{Deserialize, Serialize};
 use teatime::{Cx, OrderedMap, VIEW_EXIT, ViewId, handlers, model};
 
-/// How often somebody has tapped.
+/// The taps of a participant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// Who.
+    /// The participant's view.
     pub view: ViewId,
-    /// How often.
+    /// The number of taps.
     pub taps: u32,
 }
 
-/// The root model. It listens to `tally/add`, and publishes `tally/changed`.
+/// The root model. It subscribes to `tally/add` and publishes `tally/changed`.
 #[model(id = "tally", version = 1)]
 pub struct Tally {
     taps: OrderedMap<ViewId, u32>,
@@ -27,7 +27,7 @@ impl Tally {
     }
 
     fn add(&mut self, cx: &mut Cx<Self>) {
-        // The reflector says who it was: nobody can tap for others.
+        // The reflector stamps the sender, so a participant can only tap for themselves.
         let Some(view) = cx.sender() else { return };
         let taps = self.taps.get_or_insert_with(view, || 0);
         *taps = taps.saturating_add(1);
@@ -40,13 +40,13 @@ impl Tally {
         }
     }
 
-    /// Who has tapped, in the order in which they began.
+    /// The taps of each participant, in the order of the first taps.
     #[query]
     fn counts(&self) -> Vec<Count> {
         self.taps.iter().map(|(view, taps)| Count { view: *view, taps: *taps }).collect()
     }
 
-    /// All taps of those who are here.
+    /// The sum of the taps of all participants who are present.
     #[query]
     fn total(&self) -> u64 {
         self.taps.iter().map(|(_, taps)| u64::from(*taps)).sum()

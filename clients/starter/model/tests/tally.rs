@@ -1,12 +1,12 @@
-//! Plays a session on two machines, one of which comes fresh from a snapshot after every input; then whole
-//! sessions, with all that can go wrong in them.
+//! Plays a session on two machines, one of which is restored from a snapshot after every input. Then plays whole
+//! sessions with faults.
 
 use tally::app;
 use teatime::testing::{Failure, Simulation, SyncTest};
 use teatime::{Duration, ModelId, ViewId};
 
 #[test]
-fn everybody_counts_the_same_and_who_leaves_is_forgotten() {
+fn both_machines_count_the_same_and_the_taps_of_a_view_that_left_are_removed() {
     let (one, two) = (ViewId([1; 16]), ViewId([2; 16]));
     let play = || -> Result<u64, Box<dyn std::error::Error>> {
         let mut test = SyncTest::new(&app(), &())?;
@@ -21,16 +21,16 @@ fn everybody_counts_the_same_and_who_leaves_is_forgotten() {
         test.finish()?;
         Ok(total)
     };
-    assert_eq!(play().expect("nothing differs"), 2);
+    assert_eq!(play().expect("the machines do not differ"), 2);
 }
 
-/// Several users who come and go on bad lines, a reflector that crashes: `TEATIME_SEEDS=1000` plays more of it.
+/// Users come and go on bad connections, and the reflector crashes. `TEATIME_SEEDS=1000` plays more sessions.
 #[test]
 fn no_seed_makes_participants_differ() -> Result<(), Failure> {
     Simulation::of(app())
         .action(1, |_, user| user.publish("tally", "add", &()))
         .check(|end| {
-            let total = end.query("total", &[]).expect("there is such a query");
+            let total = end.query("total", &[]).expect("the model has this query");
             assert!(total.get::<u64>().expect("a number") <= end.count("tally", "add"));
         })
         .seeds(20)

@@ -1,58 +1,57 @@
 import Observation
 import Teatime
 
-/// The chat as a screen shows it: what stands there, and what a user can do. The terminal program and
-/// the SwiftUI screen share it.
+/// The chat for a screen: its content, and the actions of the user. The terminal program and the SwiftUI
+/// screen share it.
 @MainActor
 @Observable
 public final class ChatModel {
-  /// Something that has changed.
+  /// A change.
   public enum Update: Sendable {
-    /// The view has been built: everything. With what it was built from.
+    /// The app has built a view, and everything may have changed.
     case joined(ChatView)
-    /// The lines; with those that are new.
+    /// The lines changed. Contains the new lines.
     case history(ArraySlice<Line>)
-    /// Own nickname and the number of participants.
+    /// The user's nickname or the number of participants changed.
     case viewInfo
-    /// How the session stands with its reflector.
+    /// The connection changed its state.
     case connection(Connection)
-    /// Something else that the session tells.
+    /// Another notice of the session.
     case notice(Notice)
   }
 
   /// The lines, oldest first.
   public var lines: [Line] { history.lines }
-  /// The lines as the model has them.
+  /// The lines in the form of the model.
   public var items: [Chat.Line] { history.known }
-  /// The nickname of this user; empty before the room has been entered.
+  /// The nickname of this user; empty before the first view.
   public private(set) var nickname = ""
-  /// How many are here.
+  /// The number of participants.
   public private(set) var participants = 0
-  /// How it stands with its reflector.
+  /// The connection to the reflector.
   public private(set) var connection: Connection
-  /// What is being typed.
+  /// The text that the user is typing.
   public var draft = ""
-  /// Why the last thing to send was not sent, for people.
+  /// Why the last text was not sent, for people.
   public private(set) var notice: String?
   /// The link by which others join.
   public let link: String
-  /// The badge of the session, the same for all who are here.
+  /// The badge of the session, the same for all participants.
   public var badge: String { session.badge }
   /// The session.
   public let session: Session
 
   private var history = History()
-  /// Is told of every change, after it.
+  /// Called after every change.
   @ObservationIgnored private let onUpdate: (@MainActor (ChatModel, Update) -> Void)?
   @ObservationIgnored private var lastSent: Receipt?
   @ObservationIgnored private var settling: [CheckedContinuation<Void, Never>] = []
   @ObservationIgnored private var tasks: [Task<Void, Never>] = []
 
-  /// Enters a room. It is there when ``connection`` is live, and tries again for as long as there is no
-  /// reflector.
+  /// Enters a room. The user is in the room when ``connection`` is live. Until then it tries to reach the reflector.
   ///
-  /// - Parameter onUpdate: Is told of every change, after it: for who does not observe.
-  /// - Throws: What is wrong with the room.
+  /// - Parameter onUpdate: Called after every change, for front ends that do not observe this object.
+  /// - Throws: Which option of the room is invalid.
   public init(
     _ room: Room, onUpdate: (@MainActor (ChatModel, Update) -> Void)? = nil
   ) throws(TeatimeError) {
@@ -60,14 +59,14 @@ public final class ChatModel {
     session = try Session.start(room.joinOptions) { session in try ChatView.build(session) }
     connection = session.connection
     self.onUpdate = onUpdate
-    // One subscription for all topics, so that their order is kept.
+    // One subscription for all topics, so that events of different topics come in order.
     follow(session.events("*", "*")) {
       $0.take($1)
     } end: {
       $0.settleAll()
     }
     follow(session.connectionStates) { $0.take($1) }
-    follow(session.notices) { $0.tell(.notice($1)) }
+    follow(session.notices) { $0.send(.notice($1)) }
   }
 
   /// Leaves the room for good.
@@ -80,10 +79,10 @@ public final class ChatModel {
   }
 }
 
-// What a user does.
+// The actions of the user.
 extension ChatModel {
-  /// Sends what was typed, and clears it: exactly `/reset` resets the chat, everything else is a post.
-  /// What cannot be sent stays where it is.
+  /// Sends the draft and clears it. Exactly `/reset` resets the chat; every other text is a post. The draft stays if
+  /// it cannot be sent.
   public func send() {
     do {
       try say(draft)
@@ -94,7 +93,7 @@ extension ChatModel {
     }
   }
 
-  /// Sends a line: exactly `/reset` resets the chat, everything else is a post.
+  /// Sends a line. Exactly `/reset` resets the chat; every other line is a post.
   public func say(_ line: String) throws(TeatimeError) {
     if line == "/reset" { try reset() } else { try post(line) }
   }
@@ -104,20 +103,20 @@ extension ChatModel {
     lastSent = try publish("newPost", Chat.Post(text: text))
   }
 
-  /// Clears the chat for everybody.
+  /// Clears the chat for all participants.
   public func reset() throws(TeatimeError) {
     lastSent = try publish("reset", "at user request")
   }
 
-  private func publish(_ event: String, _ data: some Encodable) throws(TeatimeError) -> Receipt {
-    // What is said before the view is built would stand before the reset that may come with it.
+  private func publish(_ event: String, _ payload: some Encodable) throws(TeatimeError) -> Receipt {
+    // Building the view may publish a reset, which would delete earlier posts.
     guard session.isReady || session.connection.state.isOver else {
-      throw TeatimeError(.notJoined, "the room has not been entered yet")
+      throw TeatimeError(.notJoined, "not in the room yet")
     }
-    return try session.publish("input", event, data)
+    return try session.publish("input", event, payload)
   }
 
-  /// Waits until everything that was sent has come back and is shown, or the session is over.
+  /// Waits until all sent events have come back and are shown, or the session is over.
   public func settle() async {
     if let lastSent { try? await session.applied(lastSent) }
     guard (try? session.publishToViews(ChatView.Own.scope, ChatView.Own.settled, true)) != nil
@@ -125,13 +124,13 @@ extension ChatModel {
       return
     }
     await withCheckedContinuation { waiting in
-      // It may have ended in the meantime, and then nobody would be told.
+      // If the session has ended meanwhile, no event will resume this caller.
       if session.connection.state.isOver { waiting.resume() } else { settling.append(waiting) }
     }
   }
 }
 
-// What the session tells.
+// The events of the session.
 extension ChatModel {
   private func follow<Element: Sendable>(
     _ sequence: AsyncStream<Element>,
@@ -148,13 +147,13 @@ extension ChatModel {
       })
   }
 
-  private func tell(_ update: Update) {
+  private func send(_ update: Update) {
     onUpdate?(self, update)
   }
 
   private func take(_ connection: Connection) {
     self.connection = connection
-    tell(.connection(connection))
+    send(.connection(connection))
   }
 
   private func take(_ event: Event) {
@@ -162,12 +161,12 @@ extension ChatModel {
       switch (event.scope, event.event) {
       case (ChatView.Own.scope, ChatView.Own.built): try take(try event.decode(as: ChatView.self))
       case (ChatView.Own.scope, ChatView.Own.settled): settleFirst()
-      case ("history", "refresh"): tell(.history(try history.take(try session.read("history"))))
+      case ("history", "refresh"): send(.history(try history.take(try session.read("history"))))
       case ("viewInfo", "refresh"): try takeViewInfo()
       default: break
       }
     } catch {
-      // The model is gone; the next view brings everything anew.
+      // The model is gone. The next view brings everything again.
       notice = error.message
     }
   }
@@ -177,15 +176,15 @@ extension ChatModel {
     participants = view.participants
     let new = try history.take(view.history)
     notice = nil
-    tell(.joined(view))
-    tell(.history(new))
-    tell(.viewInfo)
+    send(.joined(view))
+    send(.history(new))
+    send(.viewInfo)
   }
 
   private func takeViewInfo() throws(TeatimeError) {
     nickname = try session.chatNickname
     participants = try session.read("participants")
-    tell(.viewInfo)
+    send(.viewInfo)
   }
 
   private func settleFirst() {

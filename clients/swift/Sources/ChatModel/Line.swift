@@ -1,24 +1,24 @@
 import Teatime
 
-/// A line of the chat as a screen shows it.
+/// A line of the chat for a screen.
 public struct Line: Sendable, Hashable, Identifiable {
-  /// The same as long as the line is there, and larger than those of all lines before.
+  /// An id that never changes, larger than the ids of all lines before.
   public let id: Int
-  /// Who wrote it; nobody if it comes from the chat itself.
+  /// The view that wrote the line; nil if the chat itself did.
   public let writer: ViewID?
   /// The line as text, with the nickname in front.
   public let text: String
 }
 
-/// The lines that are there, held together with those that were there before.
+/// The lines of the chat, with stable ids.
 struct History {
   private(set) var lines: [Line] = []
-  /// The same as the model has them.
+  /// The same lines in the form of the model.
   private(set) var known: [Chat.Line] = []
   private var next = 0
 
-  /// Takes the history as it is now. It only grows at its end and shrinks at its front, or is replaced
-  /// by a reset: what is still there keeps its identity. Returns what is new.
+  /// Takes the current history, and returns the new lines. A history grows at its end and shrinks at its front; a
+  /// reset replaces it. Lines that are still there keep their ids.
   mutating func take(_ now: [Chat.Line]) throws(TeatimeError) -> ArraySlice<Line> {
     let longest = min(known.count, now.count)
     let common = (0...longest).last { known.suffix($0).elementsEqual(now.prefix($0)) } ?? 0

@@ -1,25 +1,25 @@
 import Teatime
 
-/// A chat room: where it is, and what makes it the room that it is.
+/// A chat room: its reflector and its identity.
 public struct Room: Sendable, Hashable {
-  /// Where the reflector listens, such as `ws://127.0.0.1:9090`.
+  /// The reflector's address, such as `ws://127.0.0.1:9090`.
   public var reflector: String
-  /// Its name.
+  /// The name of the room.
   public var name: String
-  /// With a password everything is encrypted end to end.
+  /// The password. With one, everything is encrypted end to end.
   public var password: String?
-  /// After so many seconds without a post the chat clears itself. Rooms that differ in this are
-  /// different rooms.
+  /// The chat clears itself after this many seconds without a post. Rooms with different values are different
+  /// rooms.
   public var inactivitySeconds: UInt32
-  /// Certificates (PEM) that are trusted besides those that the platform trusts. Not in links.
+  /// Certificates (PEM) to trust in addition to the platform's. Links do not contain them.
   public var trustedCertificates: String?
-  /// Where a file of evidence goes if this client diverges; what is in it is plain.
+  /// The directory for a file of evidence if this client diverges. The file is not encrypted.
   public var evidenceDirectory: String?
 
-  /// The name of the room if nothing is said.
+  /// The default name of the room.
   public static let defaultName = "lobby"
 
-  /// The option's name in links; it is left out while it is the usual one.
+  /// The option's name in links. Links leave it out if it has its default value.
   private static let inactivity = "inactivity"
 
   /// A room.
@@ -33,13 +33,13 @@ public struct Room: Sendable, Hashable {
     self.inactivitySeconds = inactivitySeconds
   }
 
-  /// The room that a link leads to.
+  /// The room of a link.
   ///
   /// - Throws: ``TeatimeError/Code/badLink`` or ``TeatimeError/Code/badAddress``.
   public init(link text: String) throws(TeatimeError) {
     let link = try JoinLink(parsing: text)
     guard link.app == Chat.appID else {
-      throw TeatimeError(.badLink, "the link leads to \(link.app), which is no chat")
+      throw TeatimeError(.badLink, "the link does not lead to a chat: expected \(Chat.appID), found \(link.app)")
     }
     self.init(reflector: link.reflector, name: link.name, password: link.password)
     if let seconds = link.options[Self.inactivity] {
@@ -47,12 +47,12 @@ public struct Room: Sendable, Hashable {
     }
   }
 
-  /// A number of seconds as it is typed.
+  /// Parses a number of seconds.
   ///
   /// - Throws: ``TeatimeError/Code/badLink``.
   public static func seconds(_ text: String) throws(TeatimeError) -> UInt32 {
     guard let seconds = UInt32(text), text.utf8.allSatisfy({ $0 != UInt8(ascii: "+") }) else {
-      throw TeatimeError(.badLink, "\(text) is no number of seconds")
+      throw TeatimeError(.badLink, "invalid number of seconds: \(text)")
     }
     return seconds
   }
@@ -68,7 +68,7 @@ public struct Room: Sendable, Hashable {
     }
   }
 
-  /// How it is joined.
+  /// The options to join the room.
   var joinOptions: JoinOptions {
     get throws(TeatimeError) {
       var options = JoinOptions(

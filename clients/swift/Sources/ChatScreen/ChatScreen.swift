@@ -3,7 +3,7 @@
   import SwiftUI
   import Teatime
 
-  /// The chat: header, lines, and an input that Enter sends.
+  /// The chat: a header, the lines, and a text field.
   public struct ChatScreen: View {
     @State private var model: ChatModel
     @State private var isSharing = false
@@ -34,7 +34,7 @@
     }
   }
 
-  /// Who is here, and how the session stands.
+  /// The participants and the state of the connection.
   struct ChatHeader: View {
     let model: ChatModel
     @Binding var isSharing: Bool
@@ -53,7 +53,7 @@
     }
   }
 
-  /// The lines; the last one stays in sight.
+  /// The lines, scrolled to the last one.
   struct ChatLines: View {
     let model: ChatModel
 
@@ -77,7 +77,7 @@
     }
   }
 
-  /// What is being typed.
+  /// The text field.
   struct ChatInput: View {
     @Bindable var model: ChatModel
 
@@ -89,7 +89,7 @@
     }
   }
 
-  /// The link as a QR code, and to pass on.
+  /// The link as a QR code, and a button to share it.
   struct ShareRoom: View {
     let link: String
 
@@ -104,7 +104,7 @@
 
   /// A QR code with its quiet zone.
   struct QRCodeView: View {
-    /// Modules around the code that must be light.
+    /// The number of light modules around the code.
     private static let quiet = 4
     let code: QRCode
 

@@ -3,7 +3,7 @@ import Dispatch
 import Foundation
 import Teatime
 
-/// Chats until the user leaves, a signal comes, or the session fails.
+/// Chats until the user leaves, a signal arrives, or the session fails.
 @MainActor
 final class Client {
   private let frontEnd: any FrontEnd
@@ -24,7 +24,7 @@ final class Client {
     }
   }
 
-  /// The exit status.
+  /// Chats, and returns the exit status.
   func run() async -> Int32 {
     let signals = [SIGINT, SIGTERM].map { Signal($0) { [model] in model.leave() } }
     let obeying = Task { await obey() }
@@ -36,7 +36,7 @@ final class Client {
 
   private func obey() async {
     for await line in Input.lines() {
-      // What is said before the room has been entered waits.
+      // Input from before the first view waits.
       guard (try? await model.session.ready()) != nil else { return }
       guard let command = frontEnd.command(line) else { continue }
       if case .leave = command { break }
@@ -47,7 +47,7 @@ final class Client {
     model.leave()
   }
 
-  /// Does it as soon as it is possible.
+  /// Executes a command as soon as possible.
   private func perform(_ command: Command) async {
     while true {
       do {
@@ -55,7 +55,7 @@ final class Client {
       } catch {
         switch error.code {
         case .tooFast: await model.settle()
-        case .notJoined: await model.session.isLiveOrOver()
+        case .notJoined: await model.session.waitUntilLiveOrOver()
         case .over: return
         default: return frontEnd.complain(error)
         }
@@ -74,29 +74,29 @@ final class Client {
   }
 }
 
-/// Says what is wrong with the connection: a failure, and once that no reflector was reached, because
-/// that is tried again and again.
+/// Reports problems of the connection: a failure, and the first of many attempts to reach the reflector.
 @MainActor
 private final class Complaints {
   private let frontEnd: any FrontEnd
-  private var hasTold = false
+  private var hasReported = false
 
   init(_ frontEnd: any FrontEnd) {
     self.frontEnd = frontEnd
   }
 
   func take(_ connection: Connection) {
-    if connection.state == .live { hasTold = false }
+    if connection.state == .live { hasReported = false }
     guard let reason = connection.reason else { return }
     let isUnreached = [.unreachable, .badCertificate, .notStored].contains(reason.code)
-    if connection.state == .failed || (isUnreached && !hasTold) {
+    if connection.state == .failed || (isUnreached && !hasReported) {
       frontEnd.complain(reason)
-      hasTold = true
+      hasReported = true
     }
   }
 }
 
-/// Calls something when a signal comes, instead of ending the program.
+/// Calls a function when a signal arrives, instead of ending the program. Also for a signal that was ignored when
+/// the program started, as SIGINT is after nohup.
 @MainActor
 private final class Signal {
   private let source: any DispatchSourceSignal
@@ -110,9 +110,9 @@ private final class Signal {
 }
 
 extension Session {
-  /// Waits until there is a connection, or will be none any more.
-  fileprivate func isLiveOrOver() async {
-    // What is known of the connection may be older than what was tried.
+  /// Waits until the session is connected or over.
+  fileprivate func waitUntilLiveOrOver() async {
+    // Lets the session announce the change that made the caller's attempt fail.
     await Task.yield()
     for await connection in connectionStates {
       if connection.state == .live || connection.state.isOver { return }

@@ -2,9 +2,9 @@ import ChatModel
 import Foundation
 import Teatime
 
-/// How the program is told what to do.
+/// The arguments of the command line.
 struct Flags {
-  /// What it speaks.
+  /// The form of input and output.
   enum Form {
     /// Lines of text.
     case plain
@@ -12,7 +12,7 @@ struct Flags {
     case json
   }
 
-  /// The user has asked for something that is not there.
+  /// The command line is invalid.
   struct Misuse: Error {
     let message: String
   }
@@ -47,9 +47,9 @@ struct Flags {
           throw Misuse(message: "\(flag) needs a value")
         }
         values[flag] = value
-      case _ where flag.hasPrefix("-"): throw Misuse(message: "there is no flag \(argument)")
+      case _ where flag.hasPrefix("-"): throw Misuse(message: "unknown flag \(argument)")
       case _ where link == nil: link = argument
-      default: throw Misuse(message: "one link is enough")
+      default: throw Misuse(message: "more than one link")
       }
     }
     guard forms.count < 2 else { throw Misuse(message: "--plain and --json exclude each other") }
@@ -64,8 +64,8 @@ struct Flags {
     return (String(argument[..<equals]), String(argument[argument.index(after: equals)...]))
   }
 
-  /// The room that is meant; flags override the link. Without either it is on this machine: `host`
-  /// finds the reflector there, or is one.
+  /// The room of the command line. Flags override the link. Without either, `host` finds or hosts the reflector of
+  /// this machine.
   func room(host: () throws -> String) throws -> Room {
     let linked = try link.map { try Room(link: $0) }
     var room = try linked ?? Room(reflector: values["--reflector"] ?? host())
@@ -75,7 +75,7 @@ struct Flags {
     if let seconds = values["--inactivity"] { room.inactivitySeconds = try Room.seconds(seconds) }
     if let file = values["--ca"] {
       guard let pem = try? String(contentsOfFile: file, encoding: .utf8) else {
-        throw Misuse(message: "\(file) cannot be read")
+        throw Misuse(message: "cannot read \(file)")
       }
       room.trustedCertificates = pem
     }

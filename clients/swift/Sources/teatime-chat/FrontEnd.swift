@@ -1,20 +1,20 @@
 import ChatModel
 import Teatime
 
-/// One of the forms that the program has.
+/// A front end: plain text or JSON.
 @MainActor
 protocol FrontEnd {
-  /// Shows what has changed.
+  /// Shows a change.
   func show(_ update: ChatModel.Update, of model: ChatModel)
 
-  /// Says what went wrong.
+  /// Shows an error.
   func complain(_ error: TeatimeError)
 
-  /// What a line of input asks for; nothing if it has been dealt with.
+  /// The command in a line of input; nil if the line is invalid, which this reports.
   func command(_ line: String) -> Command?
 }
 
-/// What a user can ask for.
+/// A command of the user.
 enum Command {
   case say(String)
   case post(String)

@@ -2,8 +2,8 @@ import Foundation
 
 /// Standard input, line by line.
 enum Input {
-  /// The lines, without their ends; ends with the input. Read on a thread of its own, because reading
-  /// blocks, and not by the C library, whose `exit` would wait for it.
+  /// The lines, without their line ends. A thread of its own reads them, because reading blocks. It does not read
+  /// by the C library, whose `exit` would wait for it.
   static func lines() -> AsyncStream<String> {
     AsyncStream { continuation in
       Thread.detachNewThread {
@@ -14,7 +14,7 @@ enum Input {
             continuation.yield(line(rest[..<end]))
             rest = rest[rest.index(after: end)...]
           }
-          // Otherwise it would keep what has been read.
+          // A copy, because a slice would hold all earlier input in memory.
           rest = Data(rest)
         }
         if !rest.isEmpty { continuation.yield(line(rest)) }

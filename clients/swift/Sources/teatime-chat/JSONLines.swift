@@ -83,7 +83,7 @@ final class JSONLines: FrontEnd {
       if let text = members["text"] { return .post(text) }
     default: break
     }
-    complain(code: "BAD_COMMAND", "neither post with text, nor reset, vote, leave")
+    complain(code: "BAD_COMMAND", "unknown command: expected post with text, reset, vote or leave")
     return nil
   }
 }

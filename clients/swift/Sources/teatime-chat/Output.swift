@@ -1,22 +1,22 @@
 import Foundation
 
-/// Standard output and standard error, a line at a time, at once.
+/// Writes lines to standard output and standard error, without a buffer.
 enum Output {
   static func print(_ line: String) {
-    // If nobody reads any more there is nothing left to do.
+    // The reader of the output is gone.
     if !write(line, to: .standardOutput) { exit(1) }
   }
 
   static func print(json members: [String: Any]) {
     let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
     guard let line = try? JSONSerialization.data(withJSONObject: members, options: options) else {
-      preconditionFailure("strings, numbers and null can be expressed in JSON")
+      preconditionFailure("JSON can express strings, numbers and null")
     }
     print(String(decoding: line, as: UTF8.self))
   }
 
   static func complain(_ message: String) {
-    // Who closed standard error does not want to know.
+    // A failure cannot be reported if standard error is closed.
     _ = write("teatime-chat: \(message)", to: .standardError)
   }
 

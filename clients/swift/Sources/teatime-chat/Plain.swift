@@ -1,7 +1,7 @@
 import ChatModel
 import Teatime
 
-/// The history as text as it grows, a post for each line typed.
+/// Prints new lines of the history as text. Every typed line is a post, except `/reset`.
 struct Plain: FrontEnd {
   func show(_ update: ChatModel.Update, of model: ChatModel) {
     switch update {
@@ -10,7 +10,7 @@ struct Plain: FrontEnd {
     case .notice(.fault(_, _, _, let message)): Output.complain(message)
     case .notice(.diverged(_, _, _, let evidence, let message)):
       let more = (evidence.map { "see: teatime diff \($0)" } ?? message).map { "; \($0)" } ?? ""
-      Output.complain("this client's state was not the right one and has been replaced\(more)")
+      Output.complain("this client's state differed from the majority's and has been replaced\(more)")
     case .notice(.newerVersion(_, let message)), .notice(.notPersisted(_, let message)):
       Output.complain(message)
     case .joined, .viewInfo, .connection, .notice: break

@@ -4,14 +4,14 @@ import ChatModel
 import Foundation
 import Teatime
 
-/// Ends the program because of how it was called.
+/// Ends the program because the command line is invalid.
 func misused(_ message: String) -> Never {
   Output.complain(message)
   Output.complain(Flags.usage)
   exit(2)
 }
 
-// Who reads the output may be gone: writing fails then, and says so.
+// If the reader of the output is gone, writing must fail instead of ending the program.
 signal(SIGPIPE, SIG_IGN)
 
 var reflector: Reflector?

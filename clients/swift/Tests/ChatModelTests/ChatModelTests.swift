@@ -2,8 +2,7 @@ import ChatModel
 import Teatime
 import XCTest
 
-/// The chat as a screen shows it, without a screen. Each test is a function of the main actor, where
-/// screens are.
+/// Tests the chat's view model without a screen. Each test runs on the main actor, as screens do.
 final class ChatModelTests: XCTestCase {
   private var reflector: Reflector!
 
@@ -19,7 +18,7 @@ final class ChatModelTests: XCTestCase {
     try await test(Room(reflector: reflector.url, name: "room"))
   }
 
-  func testAScreenShowsWhoIsHereAndWhatWasSaid() async throws {
+  func testTheModelHasTheParticipantsAndTheLines() async throws {
     try await run { room in
       let one = try await ChatModel(room).entered()
       let two = try await ChatModel(room).entered()
@@ -49,7 +48,7 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testAcceptance25_TheLastLineIsAtTheEndAndLinesKeepTheirIdentity() async throws {
+  func testAcceptance25_TheLastLineIsAtTheEndAndLinesKeepTheirIDs() async throws {
     try await run { room in
       let model = try await ChatModel(room).entered()
       for number in 0..<99 { try model.post("\(number)") }
@@ -64,7 +63,7 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testAcceptance26_OnlyExactlyResetResets() async throws {
+  func testAcceptance26_OnlyResetResets() async throws {
     try await run { room in
       let model = try await ChatModel(room).entered()
       for post in ["/reset ", " /reset", "/Reset", "/reset\n", "reset"] {
@@ -80,12 +79,12 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testAcceptance27_WhoComesAloneAndFindsNothingOfHisOwnResets() async throws {
+  func testAcceptance27_AUserWhoComesAloneAndHasNoLineResets() async throws {
     try await run { room in
       let first = try await ChatModel(room).entered()
       try await first.wait(forLine: "chat reset for new participants")
-      try first.post("nobody shall read this")
-      try await first.wait(forLine: "nobody shall read this")
+      try first.post("for the first user only")
+      try await first.wait(forLine: "for the first user only")
       first.leave()
       await first.session.left()
       let second = try await ChatModel(room).entered()
@@ -95,7 +94,7 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testAcceptance28_WhoIsNotAloneDoesNotReset() async throws {
+  func testAcceptance28_AUserWhoIsNotAloneDoesNotReset() async throws {
     try await run { room in
       let first = try await ChatModel(room).entered()
       try first.post("still here")
@@ -108,7 +107,7 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testWhatCannotBeSentStaysWhereItIs() async throws {
+  func testADraftThatCannotBeSentStays() async throws {
     try await run { room in
       let model = try ChatModel(room)
       model.draft = "too early"
@@ -132,7 +131,7 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testAScreenSaysWhyTheRoomCannotBeEntered() async throws {
+  func testTheModelHasTheReasonOfAFailedJoin() async throws {
     try await run { room in
       var right = room
       right.password = "right"
@@ -144,7 +143,7 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testAfterARestartOfTheReflectorTheRoomIsBuiltAnew() async throws {
+  func testAfterARestartOfTheReflectorTheRoomStartsEmpty() async throws {
     let address = String(reflector.url.dropFirst("ws://".count))
     let reflector = self.reflector!
     try await run { room in
@@ -162,7 +161,7 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testWhoDropsTheModelLeavesTheRoom() async throws {
+  func testDroppingTheModelLeavesTheRoom() async throws {
     try await run { room in
       let stays = try await ChatModel(room).entered()
       weak var dropped: ChatModel?
@@ -176,7 +175,7 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testSettlingWaitsForWhatWasSent() async throws {
+  func testSettlingWaitsForAllSentPosts() async throws {
     try await run { room in
       let model = try await ChatModel(room).entered()
       for number in 0..<50 { try model.post("\(number)") }

@@ -2,9 +2,9 @@
   import Foundation
   import XCTest
 
-  /// A program that speaks JSON or text, one line after the other.
+  /// The program in a process of its own.
   final class Program: @unchecked Sendable {
-    // Safe: `lines` is only touched while locked, everything else is only used by the test.
+    // Safe: `lines` and `rest` are only used while locked, everything else only by the test.
     private let process = Process()
     private let input = Pipe()
     private let output = Pipe()
@@ -56,13 +56,13 @@
     private static func object(_ line: String) -> [String: Any] {
       let object = try? JSONSerialization.jsonObject(with: Data(line.utf8))
       guard let object = object as? [String: Any] else {
-        XCTFail("this is no JSON: \(line)")
+        XCTFail("not a JSON object: \(line)")
         return [:]
       }
       return object
     }
 
-    /// The first line that is wanted, among those that came after the first so many.
+    /// The first line that `wanted` accepts, after the first `count` lines.
     func wait(
       _ what: String, after count: Int = 0,
       where wanted: @escaping @Sendable ([String: Any]) -> Bool
@@ -83,7 +83,7 @@
       return Self.object(line)
     }
 
-    /// Fails with what was printed last.
+    /// Runs something; its failure shows the last lines of the program.
     private func seeing<Answer: Sendable>(
       _ what: String, _ run: @escaping @Sendable () async throws -> Answer
     ) async throws -> Answer {
@@ -94,7 +94,7 @@
       }
     }
 
-    /// False if there will be none.
+    /// Waits for more output. Returns false after the last.
     private func waitForNews() async throws -> Bool {
       for await _ in news { return true }
       try Task.checkCancellation()
@@ -111,7 +111,7 @@
       }
     }
 
-    /// A line of the history as HTML, and who wrote it.
+    /// A line of the history as HTML, and the view that wrote it.
     typealias Line = (writer: String?, html: String)
 
     func wait(forLine text: String) async throws {
@@ -155,7 +155,7 @@
         for await code in end { return code }
         throw CancellationError()
       }
-      // What it printed last may still be on its way.
+      // The last lines may still be on their way.
       try await inTime("end of its output") { [self] in while try await waitForNews() {} }
       return code
     }

@@ -3,7 +3,7 @@
   import Teatime
   import XCTest
 
-  /// The real program, driven through its pipes.
+  /// Tests the program through its pipes.
   final class ProgramTests: XCTestCase {
     private var reflector: Reflector!
     private var programs: [Program] = []
@@ -23,7 +23,7 @@
       return program
     }
 
-    /// A chat in JSON that has joined.
+    /// Starts a chat in JSON, and waits until it has joined.
     private func chat(_ arguments: String...) async throws -> Program {
       let program = try Program(["--json", "--reflector", reflector.url] + arguments)
       programs.append(program)
@@ -62,7 +62,7 @@
       try await all[1].wait(forParticipants: 2)
     }
 
-    func testAcceptance2_WhoOpensTheLinkIsInTheSameSession() async throws {
+    func testAcceptance2_TheLinkLeadsToTheSameSession() async throws {
       let host = try await chat("--name", "Tea /#1", "--password", "p w", "--inactivity", "99")
       let joined = try await host.wait(for: "joined")
       let guest = try start("--json", try XCTUnwrap(joined["link"] as? String))
@@ -72,14 +72,14 @@
       }
     }
 
-    func testAcceptance12_AnAbsenceOfSecondsIsSeenByNobody() async throws {
+    func testAcceptance12_AnAbsenceOfSecondsIsNotVisibleToOthers() async throws {
       let watcher = try await chat()
       let phone = try await chat()
       try await watcher.wait(forParticipants: 2)
       phone.signal(SIGSTOP)
       try watcher.say(["do": "post", "text": "meanwhile"])
       try await watcher.wait(forLine: "meanwhile")
-      // What is measured is time itself.
+      // The test is about this time: no event marks its end.
       try await Task.sleep(for: .seconds(3))
       phone.signal(SIGCONT)
       try await phone.wait(forLine: "meanwhile")
@@ -89,7 +89,7 @@
       XCTAssertEqual(infos.map { $0["participants"] as? Int }, [1, 2])
     }
 
-    func testAWrongPasswordIsToldAndEndsTheProgram() async throws {
+    func testAWrongPasswordGivesAnErrorAndEndsTheProgram() async throws {
       _ = try await chat("--password", "right")
       let intruder = try start("--json", "--reflector", reflector.url, "--password", "wrong")
       let error = try await intruder.wait(for: "error")
@@ -98,7 +98,7 @@
       XCTAssertEqual(code, 1)
     }
 
-    func testWhoCallsItWronglyIsToldHow() async throws {
+    func testAnInvalidCommandLineEndsTheProgram() async throws {
       for wrong in [
         ["--nothing"], ["--name"], ["no link"], ["--name", ""], ["--reflector", "http://x"],
       ] {
@@ -109,7 +109,7 @@
       }
     }
 
-    func testBadLinesAreToldAndTheProgramGoesOn() async throws {
+    func testABadLineGivesAnErrorAndTheProgramGoesOn() async throws {
       let program = try await chat()
       for bad in [
         "nonsense", "{}", "{\"do\":\"dance\"}", "[1]", "{\"do\":\"post\"}", "", "\u{7}",
@@ -153,7 +153,7 @@
       }
     }
 
-    func testWithoutAReflectorItSaysSoOnceAndStopsOnASignal() async throws {
+    func testWithoutAReflectorTheProgramReportsItOnceAndASignalEndsIt() async throws {
       let program = try start("--json", "--reflector", "127.0.0.1:1")
       let error = try await program.wait(for: "error")
       XCTAssertEqual(error["code"] as? String, "UNREACHABLE")
@@ -163,7 +163,7 @@
       XCTAssertEqual(program.seen.count, 2)
     }
 
-    func testAReflectorThatVanishesIsFoundAgain() async throws {
+    func testTheProgramReconnectsToARestartedReflector() async throws {
       let address = String(reflector.url.dropFirst("ws://".count))
       let program = try await chat()
       try await reflector.stop()

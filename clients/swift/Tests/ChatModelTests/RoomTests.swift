@@ -12,7 +12,7 @@ final class RoomTests: XCTestCase {
     try Flags(arguments).room { "ws://here" }
   }
 
-  func testAcceptance2_ALinkLeadsToTheRoomThatItIsOf() throws {
+  func testAcceptance2_ALinkLeadsToItsRoom() throws {
     XCTAssertEqual(try Room(link: room.link), room)
     XCTAssertFalse(try Room(reflector: "ws://h:1").link.contains("inactivity"))
     for wrong in [
@@ -36,7 +36,7 @@ final class RoomTests: XCTestCase {
     XCTAssertEqual(try Flags(flags + [try room.link]).room { "" }, other)
   }
 
-  func testWhatIsNoFlagIsRefused() throws {
+  func testInvalidFlagsAreRefused() throws {
     for wrong in [
       ["--nothing"], ["-x"], ["--name"], ["a", "b"], ["--plain", "--json"], ["--json=1"],
     ] {

@@ -4,15 +4,15 @@ import Observation
 import Teatime
 import XCTest
 
-/// Longer than anything here takes, on a machine that is busy with other tests.
+/// Longer than any step of the tests takes, even on a busy machine.
 let patience: Duration = .seconds(120)
 
-/// Something did not happen in time.
+/// An expected event did not happen in time.
 struct TimedOut: Error, CustomStringConvertible {
   let description: String
 }
 
-/// Runs something, for so long at most.
+/// Runs something, and fails if it takes longer than `patience`.
 func inTime<Answer: Sendable>(
   _ what: String, _ run: @escaping @Sendable () async throws -> Answer
 ) async throws -> Answer {
@@ -29,7 +29,7 @@ func inTime<Answer: Sendable>(
 }
 
 extension ChatModel {
-  /// Waits until what a screen would show is as wanted.
+  /// Waits until `wanted` accepts the model.
   func wait(for what: String, until wanted: @MainActor @Sendable (ChatModel) -> Bool) async throws {
     while true {
       let (changes, changed) = AsyncStream.makeStream(of: Void.self)
@@ -44,7 +44,7 @@ extension ChatModel {
       } catch let error as TimedOut {
         throw TimedOut(description: "\(error): \(texts), \(participants), \(connection)")
       }
-      // It is told before the change is made.
+      // The callback comes before the change is made.
       await Task.yield()
     }
   }

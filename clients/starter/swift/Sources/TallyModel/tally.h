@@ -1,4 +1,4 @@
-/* What the library of this app exports besides Teatime itself. */
+/* The functions of this app in the library. */
 #pragma once
 
 void *_Nonnull tally_app(void);

@@ -3,7 +3,7 @@ package teatime
 import android.os.SystemClock
 import kotlin.math.abs
 
-/** For how long an app was in the background. */
+/** Measures how long an app was in the background. */
 internal class Absence(private val clockMs: () -> Long = SleepingClock::nowMs) {
     private var since: Long? = null
 
@@ -12,12 +12,12 @@ internal class Absence(private val clockMs: () -> Long = SleepingClock::nowMs) {
         if (since == null) since = clockMs()
     }
 
-    /** Ends it; whether it was so long that connections may have died. */
+    /** Ends the absence. Returns whether it was long enough for connections to die. */
     @Synchronized
     fun end(): Boolean {
         val began = since ?: return false
         since = null
-        // A clock that was set back says nothing: better one connection too many.
+        // If the clock was set back the length is unknown: an unneeded connection does less harm.
         return abs(clockMs() - began) > HARMLESS_MS
     }
 
@@ -30,6 +30,6 @@ internal class Absence(private val clockMs: () -> Long = SleepingClock::nowMs) {
 internal object SleepingClock {
     private val onAndroid = System.getProperty("java.vm.name") == "Dalvik"
 
-    /** On other machines only the clock on the wall goes on, though it can be set. */
+    /** Other systems have only the wall clock for this, although users can set it. */
     fun nowMs(): Long = if (onAndroid) SystemClock.elapsedRealtime() else System.currentTimeMillis()
 }

@@ -3,36 +3,36 @@ package teatime
 import com.sun.jna.Pointer
 import teatime.ffi.App as NativeApp
 
-/** An app: the models that its sessions are made of. It may be used for any number of sessions. */
+/** An app: the models of its sessions. Any number of sessions may use it. */
 public class App private constructor(internal val native: NativeApp) {
-    /** Its id, such as `teatime.chat`. */
+    /** The app's id, such as `teatime.chat`. */
     public val id: String = call { native.id() }
 
     override fun toString(): String = id
 
-    /** Where apps come from. */
+    /** Finds apps in the native library. */
     public companion object {
         /**
-         * The chat that comes with the library.
+         * The chat that is built into the library.
          *
-         * @throws TeatimeException.LibraryUnavailable if the native library is missing or another one
+         * @throws TeatimeException.LibraryUnavailable if the native library is missing, or is of another version
          */
         public fun chat(): App = firstCall { App(NativeApp.chat()) }
 
         /**
-         * The app whose models an own build of the native library contains: [symbol] is the function that it
-         * exports for that, which takes nothing and returns what `export_app` of the Rust crate gives.
+         * The app of a native library with models of its own. The library exports the function [symbol]: it has
+         * no arguments and returns the result of `export_app` of the Rust crate.
          *
-         * Nothing can check that the function is of that kind: any other one may end the process.
+         * The library cannot check the function: a function of another kind may end the process.
          *
-         * @throws TeatimeException [ErrorCode.NOT_FOUND] if the library exports no such function,
-         *   [ErrorCode.WRONG_HANDLE] if it returned no app, [ErrorCode.UNSUPPORTED] if the library is missing
+         * @throws TeatimeException [ErrorCode.NOT_FOUND] if the library does not export the function,
+         *   [ErrorCode.WRONG_HANDLE] if the result is not an app, [ErrorCode.UNSUPPORTED] if the library is missing
          */
         public fun exported(symbol: String): App {
             val function = try {
                 NativeCode.load().getFunction(symbol)
             } catch (error: UnsatisfiedLinkError) {
-                val message = "the native library exports no function $symbol"
+                val message = "the native library does not export a function $symbol"
                 throw TeatimeException.of(ErrorCode.NOT_FOUND, message, error)
             }
             return adopt(Pointer.nativeValue(function.invokePointer(emptyArray())))

@@ -4,7 +4,7 @@ import java.nio.charset.CharacterCodingException
 import teatime.ffi.CallException
 import teatime.ffi.InternalException
 
-/** A call of an object of the native library, with the failures that apps know. */
+/** Calls the native library, and turns its failures into [TeatimeException]s. */
 internal inline fun <T> call(block: () -> T): T = try {
     block()
 } catch (failed: CallException.Failed) {
@@ -12,13 +12,13 @@ internal inline fun <T> call(block: () -> T): T = try {
 } catch (panic: InternalException) {
     throw TeatimeException.of(ErrorCode.PANIC, panic.message ?: "the library panicked", panic)
 } catch (text: CharacterCodingException) {
-    throw TeatimeException.of(ErrorCode.INVALID_UTF8, "the text has half a surrogate pair", text)
+    throw TeatimeException.of(ErrorCode.INVALID_UTF8, "not valid UTF-8: the text has half a surrogate pair", text)
 } catch (_: IllegalStateException) {
-    // All that the generated code means by this: the object has been freed.
+    // The generated code throws this only if the object was freed.
     throw TeatimeException.over()
 }
 
-/** The same where it may be the first call of all: the library is loaded. */
+/** The same for calls that may be the first of the process: loads the library. */
 internal inline fun <T> firstCall(block: () -> T): T {
     NativeCode.load()
     return call(block)

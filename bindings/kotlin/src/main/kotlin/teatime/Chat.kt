@@ -1,10 +1,10 @@
 package teatime
 
-/** What the chat that comes with the library offers besides its model. */
+/** Helpers for front ends of the chat that is built into the library. */
 public object Chat {
-    /** The id of the chat as an app, as it stands in links. */
+    /** The id of the chat as an app, as links have it. */
     public const val APP_ID: String = "teatime.chat"
 
-    /** The text of a line of the history: without its tags, with its escapes resolved. */
+    /** The text of a line of the history, without tags and with resolved escapes. */
     public fun plainText(html: String): String = firstCall { teatime.ffi.chatPlainText(html) }
 }

@@ -3,35 +3,35 @@ package teatime
 import teatime.ffi.TeaConnection
 import teatime.ffi.TeaStatus
 
-/** How a session stands with its reflector. */
+/** The state of the connection to the reflector. */
 public sealed interface ConnectionState {
     /**
-     * It tries to reach the reflector for the first time.
+     * The session tries to reach the reflector for the first time.
      *
-     * @property reason why the newest attempt failed, if there was one
+     * @property reason why the newest attempt failed, if one has failed
      */
     public data class Connecting(val reason: TeatimeException?) : ConnectionState
 
-    /** It has been let in and loads the session. */
+    /** The reflector has let the client in, and the client loads the session. */
     public data object CatchingUp : ConnectionState
 
-    /** The model runs, and a view can be built from it. */
+    /** The model runs, and the app can build a view from it. */
     public data object Live : ConnectionState
 
     /**
-     * The connection broke; the model stands still until it is back.
+     * The connection broke. The model stands still until the connection is back.
      *
-     * @property reason why it broke, or why the newest attempt to heal it failed
+     * @property reason why it broke, or why the newest attempt to reconnect failed
      */
     public data class Reconnecting(val reason: TeatimeException?) : ConnectionState
 
-    /** It was left. */
+    /** The app left the session. */
     public data object Left : ConnectionState
 
     /**
-     * It has given up: trying again would end the same way.
+     * The session has given up, because another attempt would fail in the same way.
      *
-     * @property reason why
+     * @property reason why it failed
      */
     public data class Failed(val reason: TeatimeException) : ConnectionState
 }

@@ -18,7 +18,7 @@ import teatime.ffi.Session as NativeSession
 import teatime.ffi.TeaFormat
 import teatime.ffi.Waker
 
-/** Steps a session when that is worthwhile, and passes on what it tells. */
+/** Steps a session when a step is worthwhile, and delivers its events. */
 internal class Driver(val native: NativeSession, private val build: (CoroutineContext) -> View) {
     val connection = MutableStateFlow<ConnectionState>(ConnectionState.Connecting(null))
     val progress = MutableStateFlow(0f)
@@ -31,20 +31,20 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
     private val over = AtomicBoolean(false)
     private var view: View? = null
 
-    /** A step is worthwhile. */
+    /** Wakes the driver, because a step is worthwhile. */
     fun ring() {
         bell.trySend(Unit)
     }
 
-    /** What whoever calls a session that is over is told; nothing while it is not. */
-    fun end(): TeatimeException? {
+    /** The failure of every call after the end of the session; null before the end. */
+    fun endReason(): TeatimeException? {
         if (!over.get()) return null
         return (connection.value as? ConnectionState.Failed)?.reason ?: TeatimeException.over()
     }
 
-    /** The code of what ended the session, also where that was not told yet; nothing while it goes on. */
+    /** The code of the reason for the end, even before the end is announced; null while the session goes on. */
     fun endCode(): ErrorCode? {
-        end()?.let { return it.code }
+        endReason()?.let { return it.code }
         return try {
             call { native.check() }
             null
@@ -53,15 +53,15 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
         }
     }
 
-    /** Asks the session something, as long as it is not over. */
+    /** Calls the native session, unless it is over. */
     fun <T> ask(question: (NativeSession) -> T): T {
-        end()?.let { throw it }
+        endReason()?.let { throw it }
         try {
             return call { question(native) }
         } catch (failure: TeatimeException.NotSent) {
             if (failure.code != ErrorCode.OVER) throw failure
-            // It may have failed so recently that it was not told yet: the reason says more.
-            throw end() ?: reason(failure)
+            // The session may have failed without announcing it yet. Its reason says more than this failure.
+            throw endReason() ?: reason(failure)
         }
     }
 
@@ -72,70 +72,70 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
         reason
     }
 
-    /** Leaves; what has happened until then is still told. */
+    /** Leaves. Events from before are still delivered. */
     fun leave() {
         if (over.getAndSet(true)) return
         quietly { call { native.leave() } }
         ring()
     }
 
-    /** Runs until the session was left or has failed; then everything is freed. */
+    /** Runs until the session is left or fails, and then frees everything. */
     suspend fun run() {
         try {
             call { native.setWaker(Bell(bell)) }
-            while (stepped()) pause()
+            while (step()) pause()
         } catch (cancelled: CancellationException) {
             throw cancelled
         } catch (bug: TeatimeException.Internal) {
-            // Of the library: it must not end the app.
-            changed(ConnectionState.Failed(bug))
-            notices.tell(Notice.Connection(connection.value))
+            // A bug of the library must not end the app.
+            change(ConnectionState.Failed(bug))
+            notices.send(Notice.Connection(connection.value))
         } catch (failure: Throwable) {
-            // Who waits for the first view hears of it; otherwise it is a failure of this coroutine.
+            // Callers of `ready` get it. If the view was ready before, this coroutine fails with it.
             if (!ready.completeExceptionally(failure)) throw failure
         } finally {
             finish()
         }
     }
 
-    /** False when there will be nothing more. */
-    private suspend fun stepped(): Boolean {
+    /** Steps once and delivers all events. Returns false after the last step. */
+    private suspend fun step(): Boolean {
         call { native.step(BUDGET_US) }
         do {
             val events = subscriptions.pulling { call { native.poll(TeaFormat.JSON, MOST) } }
-            events.forEach { told(it) }
+            events.forEach { deliver(it) }
         } while (events.size == MOST.toInt())
         if (connection.value != ConnectionState.Live) progress.value = call { native.progress() }
         waiters.settle()
         return connection.value.let { it != ConnectionState.Left && it !is ConnectionState.Failed }
     }
 
-    private suspend fun told(event: NativeEvent) {
+    private suspend fun deliver(event: NativeEvent) {
         val notice = when (event) {
             is NativeEvent.Published -> return subscriptions.deliver(event)
             else -> notice(event) ?: return
         }
         when (notice) {
-            is Notice.Connection -> changed(notice.state)
-            is Notice.ViewLost -> lose()
+            is Notice.Connection -> change(notice.state)
+            is Notice.ViewLost -> endView()
             is Notice.ViewReady -> {
-                lose()
+                endView()
                 view = build(coroutineContext)
             }
             else -> {}
         }
-        notices.tell(notice)
-        // That the connection is live is told right after the view.
+        notices.send(notice)
+        // The state Live follows directly after the view.
         if (view != null && connection.value == ConnectionState.Live) ready.complete(Unit)
     }
 
-    private fun changed(state: ConnectionState) {
+    private fun change(state: ConnectionState) {
         if (state == ConnectionState.Live) progress.value = 1f
         connection.value = state
         if (state is ConnectionState.Failed) over.set(true)
     }
 
-    private fun lose() {
+    private fun endView() {
         view?.end()
         view = null
     }
@@ -152,11 +152,11 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
 
     private suspend fun finish() = withContext(NonCancellable) {
         over.set(true)
-        lose()
-        // On a dead line this takes up to half a second: not on the threads that step sessions.
+        endView()
+        // On a dead line this takes up to half a second, so the threads that step sessions must not do it.
         withContext(Dispatchers.IO) { free() }
         if (connection.value !is ConnectionState.Failed) connection.value = ConnectionState.Left
-        val reason = end() ?: TeatimeException.over()
+        val reason = endReason() ?: TeatimeException.over()
         ready.completeExceptionally(reason)
         waiters.end(reason)
         subscriptions.end()
@@ -170,7 +170,7 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
         native.destroy()
     }
 
-    /** Knows nothing but the bell, so that native code keeps nothing else alive. */
+    /** Refers to the bell only, because native code keeps alive whatever this refers to. */
     class Bell(private val bell: Channel<Unit>) : Waker {
         override fun wake() {
             bell.trySend(Unit)
@@ -178,14 +178,14 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
     }
 
     companion object {
-        /** Shared by all sessions, and apart from the threads on which apps may block. */
+        /** Threads that all sessions share, apart from the threads on which apps may block. */
         val dispatcher: CoroutineDispatcher =
             Dispatchers.IO.limitedParallelism(Runtime.getRuntime().availableProcessors().coerceAtLeast(2), "teatime")
 
-        /** Other calls of a session wait so long at most: about a frame. */
+        /** The longest wait of other calls of a session: about a frame. */
         private const val BUDGET_US = 15_000uL
 
-        /** A call costs tens of µs, so one brings many events; but all of a batch are in memory at once. */
+        /** Events of one batch. A call costs tens of µs, so it brings many; all events of a batch are in memory. */
         private const val MOST = 256u
     }
 }

@@ -4,41 +4,41 @@ import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.serializer
 
 /**
- * Something that was published, by a model or a view.
+ * An event that a model or a view published.
  *
  * @property scope the scope of the topic
- * @property name the event of the topic
+ * @property event the event of the topic
  */
 public class Event internal constructor(
     public val scope: String,
-    public val name: String,
-    private val data: ByteArray,
+    public val event: String,
+    private val payload: ByteArray,
 ) {
-    /** What was published, as the text of a JSON value; empty if JSON cannot express it. */
-    public val text: String get() = data.decodeToString()
+    /** The payload as the text of a JSON value. Empty if JSON cannot express it. */
+    public val text: String get() = payload.decodeToString()
 
     /**
-     * What was published, as a JSON value.
+     * The payload as a JSON value.
      *
      * @throws TeatimeException [ErrorCode.WRONG_TYPE] if JSON cannot express it
      */
     public val json: JsonElement get() = decode()
 
-    override fun toString(): String = "$scope/$name $text"
+    override fun toString(): String = "$scope/$event $text"
 }
 
 /**
- * What was published, as a serializable type.
+ * The payload as a value of a serializable type.
  *
- * @throws TeatimeException [ErrorCode.WRONG_TYPE] if it is something else
+ * @throws TeatimeException [ErrorCode.WRONG_TYPE] if the payload is of another type
  */
 public inline fun <reified T> Event.decode(): T = decode(serializer<T>(), text)
 
-/** Which events a subscription gives. */
+/** Which events a subscription delivers. */
 public enum class Handling {
-    /** Every event, in order, however slowly they are collected. */
+    /** Every event, in order. At most 65,536 events wait for the collector; then the session stands still. */
     QUEUED,
 
-    /** The newest: what was not collected before the next came is left out. */
+    /** The newest event only. It replaces an event that was not collected. */
     LATEST,
 }

@@ -4,9 +4,9 @@ import kotlin.jvm.JvmInline
 import kotlinx.serialization.Serializable
 
 /**
- * The id of a view: of one participant's side of a session.
+ * The id of a view, and so of a participant.
  *
- * @property hex the id as hexadecimal text, as it crosses in JSON
+ * @property hex the id as hexadecimal text, as in JSON
  */
 @JvmInline
 @Serializable
@@ -17,14 +17,14 @@ public value class ViewId(public val hex: String) {
 /**
  * The id of a model within its session.
  *
- * @property number the number that it is
+ * @property number the id as a number
  */
 @JvmInline
 @Serializable
 public value class ModelId(public val number: ULong) {
     override fun toString(): String = number.toString()
 
-    /** The model that every session begins with. */
+    /** The id that every session has. */
     public companion object {
         /** The root model. */
         public val ROOT: ModelId = ModelId(1uL)
@@ -32,9 +32,9 @@ public value class ModelId(public val number: ULong) {
 }
 
 /**
- * What publishing gives, to ask whether the model has handled the event.
+ * The result of publishing. With it the caller can wait until the model has handled the event.
  *
- * @property number later events of a session have larger ones
+ * @property number later events of a session have larger numbers
  */
 @JvmInline
 public value class Receipt internal constructor(internal val number: ULong) {

@@ -3,14 +3,14 @@ package teatime
 import teatime.ffi.Link
 
 /**
- * A link that leads into a session. Whoever has it can join: it contains the password.
+ * A link to a session. Everyone with the link can join, because it contains the password.
  *
- * @property reflector where the reflector listens, such as `ws://127.0.0.1:9090`
+ * @property reflector the reflector's address, such as `ws://127.0.0.1:9090`
  * @property app the id of the app
  * @property name the name of the room
  * @property options options of the app's model, as the app writes them into links
  * @property password the password, if the session has one
- * @throws TeatimeException [ErrorCode.BAD_ADDRESS] or [ErrorCode.BAD_LINK] if there is no such link
+ * @throws TeatimeException [ErrorCode.BAD_ADDRESS] or [ErrorCode.BAD_LINK] if the parts do not make a valid link
  */
 public data class JoinLink(
     val reflector: String,
@@ -21,15 +21,15 @@ public data class JoinLink(
 ) {
     private val text: String = firstCall { teatime.ffi.makeLink(Link(reflector, app, name, options, password)) }
 
-    /** The link itself, as it is passed on. */
+    /** The link as text. */
     override fun toString(): String = text
 
-    /** Takes links apart. */
+    /** Parses links. */
     public companion object {
         /**
-         * Takes a link apart.
+         * Parses a link.
          *
-         * @throws TeatimeException [ErrorCode.BAD_LINK] if the text is none
+         * @throws TeatimeException [ErrorCode.BAD_LINK] if the text is not a valid link
          */
         public fun parse(link: String): JoinLink {
             val parts = firstCall { teatime.ffi.parseLink(link) }

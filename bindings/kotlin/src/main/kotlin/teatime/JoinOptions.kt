@@ -9,21 +9,21 @@ import teatime.ffi.JoinOptions as NativeOptions
  * identity: participants who differ in one of them are in different sessions.
  *
  * @property app the models
- * @property reflector where the reflector listens, such as `ws://127.0.0.1:9090` or `wss://example.org`
+ * @property reflector the reflector's address, such as `ws://127.0.0.1:9090` or `wss://example.org`
  * @property name the name of the room, 1 to 128 bytes of UTF-8
- * @property password with one everything is encrypted end to end
- * @property options the root model's options; [toJson] makes them of a serializable value
- * @property viewData given to all models when this view joins and exits
- * @property ticksPerSecond how often the session's time goes on while nothing happens, 1 to 60, if this is
- *   the session's first participant; 20 if not said
- * @property trustedCertificates certificates (PEM) that are trusted besides those that the platform trusts
+ * @property password the password; with one, everything is encrypted end to end
+ * @property options the root model's options; [toJson] makes them from a serializable value
+ * @property viewData passed to all models when this view joins and exits
+ * @property ticksPerSecond how often the session's time advances while nothing happens: 1 to 60, by default 20.
+ *   Only the session's first participant decides this
+ * @property trustedCertificates certificates (PEM) to trust in addition to the platform's
  * @property agent name and version of the program, for the reflector's log
- * @property evidenceDirectory where a file of evidence goes if this participant diverges; what is in it is
- *   plain, also if there is a password
- * @property blobCacheDirectory where pieces of blobs go that were fetched, so that they need not be fetched again:
- *   a folder of the app's caches, say; what is in it is encrypted if there is a password
- * @property blobCacheBytes how many bytes that may have; 256 MiB if not said; what was not used for longest goes
- *   first
+ * @property evidenceDirectory the directory for a file of evidence if this participant diverges; the file is not
+ *   encrypted, even with a password
+ * @property blobCacheDirectory the directory for a cache of fetched pieces of blobs, such as a folder of the app's
+ *   caches; with a password the pieces are encrypted
+ * @property blobCacheBytes the size limit of the cache in bytes, by default 256 MiB; the least recently used pieces
+ *   are removed first
  */
 public data class JoinOptions(
     val app: App,
@@ -39,7 +39,7 @@ public data class JoinOptions(
     val blobCacheDirectory: String? = null,
     val blobCacheBytes: Long? = null,
 ) {
-    /** Without the password, so that it does not end up in a log. */
+    /** Leaves out the password, so that logs do not show it. */
     override fun toString(): String = "JoinOptions($app, $reflector, $name)"
 
     internal fun native(): NativeOptions = NativeOptions(
@@ -48,7 +48,7 @@ public data class JoinOptions(
         password = password,
         options = if (options is JsonNull) null else options.toString(),
         viewData = viewData?.toString(),
-        // What is out of range stays out of range.
+        // A number that is out of range stays out of range.
         ticksPerSecond = ticksPerSecond?.coerceIn(0, UShort.MAX_VALUE.toInt())?.toUShort(),
         trustedCertificates = trustedCertificates,
         agent = agent,

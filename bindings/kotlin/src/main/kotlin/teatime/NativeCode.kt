@@ -4,36 +4,36 @@ import com.sun.jna.NativeLibrary
 import com.sun.jna.Platform
 import teatime.ffi.uniffiEnsureInitialized
 
-/** The native library behind everything. */
+/** Loads the native library. */
 internal object NativeCode {
     private const val NAME = "teatime_mobile"
 
     @Volatile
     private var loaded: NativeLibrary? = null
 
-    /** A library that does not fit stays in the process: looking again would only blur the reason. */
+    /** Why the library does not fit. It stays in the process, so a second attempt would only hide the reason. */
     private var unfit: TeatimeException.LibraryUnavailable? = null
 
-    /** Loads it, once. Where it is missing it is looked for again next time. */
+    /** Loads the library once. If it is missing, the next call searches again. */
     @Synchronized
     fun load(): NativeLibrary {
         loaded?.let { return it }
         unfit?.let { throw TeatimeException.LibraryUnavailable(it.message.orEmpty(), it) }
         val library = find()
-        fit(library)
+        check(library)
         loaded = library
         return library
     }
 
-    /** By the class loader that the generated code names, or there would be two copies of the library. */
+    /** Uses the class loader of the generated code, because another one would load a second copy of the library. */
     private fun find(): NativeLibrary = try {
         NativeLibrary.getInstance(NAME, teatime.ffi.Session::class.java.classLoader)
     } catch (error: LinkageError) {
         throw TeatimeException.LibraryUnavailable(missing(error), error)
     }
 
-    /** Whether it has the functions, with the signatures, that this version calls. */
-    private fun fit(library: NativeLibrary) {
+    /** Fails if the library lacks a function that this version calls, or has another signature for one. */
+    private fun check(library: NativeLibrary) {
         val error = try {
             uniffiEnsureInitialized()
             return
@@ -47,17 +47,17 @@ internal object NativeCode {
 
     private fun missing(error: LinkageError): String {
         val file = System.mapLibraryName(NAME)
-        return "the native library $file cannot be loaded. It was looked for in the folders of " +
-            "-Djna.library.path (${property("jna.library.path")}), in those of " +
-            "-Djava.library.path (${property("java.library.path")}), and as the resource " +
+        return "cannot load the native library $file. Searched the folders of " +
+            "-Djna.library.path (${property("jna.library.path")}), the folders of " +
+            "-Djava.library.path (${property("java.library.path")}), and the resource " +
             "${platform()}/$file on the class path. Pack it into the app as that resource, or name its folder with " +
-            "-Djna.library.path; on Android put it into jniLibs, and depend on JNA as an aar. " +
-            "What the system says: ${error.message}"
+            "-Djna.library.path. On Android put it into jniLibs, and depend on JNA as an aar. " +
+            "The system's message: ${error.message}"
     }
 
     private fun property(name: String): String = System.getProperty(name) ?: "not set"
 
-    /** JNA itself may be what cannot be loaded. */
+    /** Reading the name may fail, because JNA itself may be the missing part. */
     private fun platform(): String = try {
         Platform.RESOURCE_PREFIX
     } catch (_: LinkageError) {

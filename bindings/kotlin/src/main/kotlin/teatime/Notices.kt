@@ -5,11 +5,11 @@ import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.consumeAsFlow
 
-/** Who listens to what a session tells about itself. */
+/** Passes the notices of a session to its collectors. */
 internal class Notices {
     private val channels = LinkedHashSet<Channel<Notice>>()
 
-    /** What has been told before anybody listened; nothing once somebody does. */
+    /** Notices from before the first flow was opened; null from then on. */
     private var early: ArrayDeque<Notice>? = ArrayDeque()
     private var ended = false
 
@@ -24,7 +24,7 @@ internal class Notices {
         return channel.consumeAsFlow()
     }
 
-    fun tell(notice: Notice) {
+    fun send(notice: Notice) {
         synchronized(this) {
             early?.run {
                 if (size == MOST_EARLY) removeFirst()
@@ -42,10 +42,10 @@ internal class Notices {
     }
 
     private companion object {
-        /** Enough for a join with many failed attempts; if nobody ever listens it must not grow. */
+        /** Enough for a join with many failed attempts. Bounded, because an app may never open a flow. */
         const val MOST_EARLY = 64
 
-        /** Notices that may wait to be collected; of more the newest count. */
+        /** Notices that may wait for a collector. Beyond that the oldest are dropped. */
         const val MOST_WAITING = 1024
     }
 }

@@ -2,14 +2,14 @@ package teatime
 
 import teatime.ffi.Reflector as NativeReflector
 
-/** A reflector on this machine: the server that gives the events of sessions one order. */
+/** A reflector on this machine: the server that gives the events of a session one order. */
 public class Reflector private constructor(private val native: NativeReflector) : AutoCloseable {
-    /** The address by which sessions are joined, such as `ws://127.0.0.1:9090`. */
+    /** The address at which clients join sessions, such as `ws://127.0.0.1:9090`. */
     public val url: String = call { native.url() }
 
     /**
-     * Ends it, if this process hosts it: its clients are told to come back later. Blocks for up to two
-     * seconds. Does nothing the second time.
+     * Stops the reflector if this process hosts it, and asks its clients to come back later. Blocks for up to two
+     * seconds. A second call does nothing.
      */
     override fun close() {
         if (native.uniffiIsDestroyed) return
@@ -20,21 +20,21 @@ public class Reflector private constructor(private val native: NativeReflector) 
         }
     }
 
-    /** Where reflectors come from. */
+    /** Starts or finds reflectors. */
     public companion object {
         /**
          * Hosts a reflector in this process, on threads of its own. It listens at an address such as
-         * `127.0.0.1:9090`; port 0 picks a free one. Blocks until it listens.
+         * `127.0.0.1:9090`; port 0 picks a free port. Blocks until it listens.
          *
-         * @throws TeatimeException [ErrorCode.IO] if that is not possible
+         * @throws TeatimeException [ErrorCode.IO] if it cannot listen there
          */
         public fun start(listen: String): Reflector = firstCall { Reflector(NativeReflector.start(listen)) }
 
         /**
-         * Finds the reflector of this machine; if there is none this process hosts it, reachable from this
-         * machine only. Blocks until that is known.
+         * Finds the reflector of this machine. If none runs, this process hosts one that only this machine can reach.
+         * Blocks until the reflector is found or listens.
          *
-         * @throws TeatimeException [ErrorCode.IO] if none can be found or hosted
+         * @throws TeatimeException [ErrorCode.IO] if neither is possible
          */
         public fun local(): Reflector = firstCall { Reflector(NativeReflector.local()) }
     }

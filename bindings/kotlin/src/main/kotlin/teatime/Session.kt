@@ -18,29 +18,29 @@ import teatime.ffi.Session as NativeSession
 import teatime.ffi.TeaFormat
 
 /**
- * A session that has been joined, or is on the way to it.
+ * A session that this client has joined or is joining.
  *
- * All members may be called from any thread. Calls that ask the model take turns with its simulation: they
- * may wait for it about as long as a frame of the screen lasts. Every call fails with [ErrorCode.OVER] after
- * the session was left, or with the reason if it has failed; [id], [viewId], [badge] and the flows stay.
+ * Any thread may call all members. Calls that read the model take turns with its simulation: they may wait for about
+ * a frame. After the app has left, every call fails with [ErrorCode.OVER]; after a failure, with its reason. [id],
+ * [viewId], [badge] and the flows stay valid.
  */
 public class Session private constructor(native: NativeSession, private val construct: View.() -> Unit) : AutoCloseable {
     private val driver: Driver = Driver(native) { context -> build(context) }
     private val absence = Absence()
 
-    /** Identity of the session, as hexadecimal text: the same for all who are in it. */
+    /** The id of the session as hexadecimal text, the same for all participants. */
     public val id: String = call { native.sessionId() }
 
-    /** Identity of this view; it stays the same over reconnects. */
+    /** The id of this view. It stays the same over reconnects. */
     public val viewId: ViewId = ViewId(call { native.viewId() })
 
-    /** The badge by which people recognize the session, such as `#a0b1c2/#d3e4f5 tokim`. */
+    /** The badge of the session, such as `#a0b1c2/#d3e4f5 tokim`: people recognize the session by it. */
     public val badge: String = call { native.badge() }
 
-    /** How the session stands with its reflector. */
+    /** The state of the connection to the reflector. */
     public val connection: StateFlow<ConnectionState> get() = driver.connection
 
-    /** How far the catch-up is, from 0 to 1. */
+    /** The progress of the catch-up, from 0 to 1. */
     public val progress: StateFlow<Float> get() = driver.progress
 
     private fun build(context: CoroutineContext): View =
@@ -54,68 +54,67 @@ public class Session private constructor(native: NativeSession, private val cons
         }
 
     private fun launch(scope: CoroutineScope) {
-        // Even in a scope that is cancelled already it must run as far as to free the session.
+        // Atomic, because it must free the session even if the scope is already cancelled.
         @OptIn(DelicateCoroutinesApi::class)
         scope.launch(Driver.dispatcher, CoroutineStart.ATOMIC) { driver.run() }
     }
 
     /**
-     * Waits for the first view: returns when the function that builds it has returned.
+     * Waits until the app has built the first view.
      *
-     * @throws TeatimeException why there will be none, such as [ErrorCode.WRONG_PASSWORD]; an exception of
-     *   the function that builds the view comes as it is
+     * @throws TeatimeException why the session failed, such as [ErrorCode.WRONG_PASSWORD]. Exceptions of the
+     *   function that builds the view pass through
      */
     public suspend fun ready(): Unit = driver.ready.await()
 
     /**
-     * Listens to a topic from the moment of this call; `*` stands for every scope or event.
+     * Subscribes to a topic. `*` matches every scope or event.
      *
-     * The flow can be collected once. The subscription ends when its collection does, and the flow completes
-     * with the session. When 65,536 events wait to be collected the session stands still until one is, so collect
-     * what you subscribe to.
+     * The subscription begins with this call. Collect the flow once: the subscription ends with the collection, and
+     * the flow completes with the session. Collect every flow, because the session stands still while 65,536 events
+     * wait in one.
      */
     public fun events(scope: String, event: String, handling: Handling = Handling.QUEUED): Flow<Event> {
-        driver.end()?.let { throw it }
+        driver.endReason()?.let { throw it }
         return driver.subscriptions.open(scope, event, handling).flow
     }
 
     /**
-     * What the session tells about itself from the moment of this call; the first to call also gets what was
-     * told before. The flow can be collected once and completes with the session. The newest 1024 wait to be
-     * collected.
+     * The session's notices from this call on. The first call also gets earlier notices. Collect the flow once; it
+     * completes with the session. At most the newest 1024 notices wait for the collector.
      */
     public fun notices(): Flow<Notice> = driver.notices.open()
 
     /**
-     * Sends an event to the models of all participants. It changes nothing before it has come back from the
-     * reflector. During an outage it waits; for longer ones see [awaitPublish].
+     * Sends an event to the models of all participants. Models change only when the event comes back from the
+     * reflector. During a short outage the event waits; for longer ones see [awaitPublish].
      *
-     * @throws TeatimeException.NotSent [ErrorCode.TOO_FAST] and [ErrorCode.NOT_JOINED] mean later,
-     *   [ErrorCode.TOO_LARGE] means never
+     * @throws TeatimeException.NotSent after [ErrorCode.TOO_FAST] and [ErrorCode.NOT_JOINED] try again later;
+     *   after [ErrorCode.TOO_LARGE] do not
      */
     public inline fun <reified T> publish(scope: String, event: String, value: T): Receipt =
         publishJson(scope, event, toJson(value))
 
-    /** The same with data that is JSON already, or with none. */
-    public fun publishJson(scope: String, event: String, data: JsonElement = JsonNull): Receipt {
-        val receipt = lend(data) { bytes -> driver.ask { it.publish(scope, event, bytes, TeaFormat.JSON) } }
-        // It may have to wait for its turn to be sent.
+    /** The same with a payload that is already JSON, or without a payload. */
+    public fun publishJson(scope: String, event: String, payload: JsonElement = JsonNull): Receipt {
+        val receipt = lend(payload) { bytes -> driver.ask { it.publish(scope, event, bytes, TeaFormat.JSON) } }
+        // A step may be due earlier now, to send the event.
         driver.ring()
         return Receipt(receipt)
     }
 
-    /** The same, except that it waits as long as it is too early for it. */
-    public suspend fun awaitPublish(scope: String, event: String, data: JsonElement = JsonNull): Receipt =
+    /** The same, but waits instead of failing with [ErrorCode.TOO_FAST] or [ErrorCode.NOT_JOINED]. */
+    public suspend fun awaitPublish(scope: String, event: String, payload: JsonElement = JsonNull): Receipt =
         driver.waiters.until {
             try {
-                publishJson(scope, event, data)
+                publishJson(scope, event, payload)
             } catch (early: TeatimeException.NotSent) {
                 if (early.code != ErrorCode.TOO_FAST && early.code != ErrorCode.NOT_JOINED) throw early
                 null
             }
         }
 
-    /** Waits until this participant's model has handled what was published. */
+    /** Waits until this participant's model has handled a published event. */
     public suspend fun applied(receipt: Receipt) {
         driver.waiters.until { if (driver.ask { it.isApplied(receipt.number) }) Unit else null }
     }
@@ -124,17 +123,17 @@ public class Session private constructor(native: NativeSession, private val cons
     public inline fun <reified T> publishToViews(scope: String, event: String, value: T): Unit =
         publishJsonToViews(scope, event, toJson(value))
 
-    /** The same with data that is JSON already, or with none. */
-    public fun publishJsonToViews(scope: String, event: String, data: JsonElement = JsonNull) {
-        lend(data) { bytes -> driver.ask { it.publishToViews(scope, event, bytes, TeaFormat.JSON) } }
+    /** The same with a payload that is already JSON, or without a payload. */
+    public fun publishJsonToViews(scope: String, event: String, payload: JsonElement = JsonNull) {
+        lend(payload) { bytes -> driver.ask { it.publishToViews(scope, event, bytes, TeaFormat.JSON) } }
         driver.ring()
     }
 
     /**
-     * Asks a named query of a model. That never changes it.
+     * Calls a named query of a model. Queries never change the model.
      *
-     * @throws TeatimeException [ErrorCode.NOT_JOINED] while there is no model, [ErrorCode.UNKNOWN_QUERY] and
-     *   others of its hundred, [ErrorCode.WRONG_TYPE] if the answer is something else
+     * @throws TeatimeException [ErrorCode.NOT_JOINED] before there is a model, [ErrorCode.UNKNOWN_QUERY] and
+     *   other codes of its hundred, [ErrorCode.WRONG_TYPE] if the answer is of another type
      */
     public inline fun <reified T> read(
         query: String,
@@ -151,28 +150,28 @@ public class Session private constructor(native: NativeSession, private val cons
         lend(argument) { bytes -> driver.ask { it.query(model.number, query, bytes, TeaFormat.JSON) } }.decodeToString()
 
     /**
-     * Stores bytes beside the session, and returns what stands for them in models and events. It goes on through
-     * short outages, also when the session is left meanwhile; equal content is stored once. Cancelling the caller
-     * ends it; what has arrived by then is not sent again the next time.
+     * Stores bytes as a blob beside the session. Returns its handle, for models and events. Equal content is stored
+     * once. The transfer continues through short outages, and after the app has left the session. Cancelling the
+     * caller cancels it; the next attempt does not send again what has arrived.
      *
-     * @param progress told how far it is, on a background thread, at most some ten times a second
-     * @throws TeatimeException.TransferFailed [ErrorCode.BLOB_TOO_LARGE] before anything is sent, and others of
+     * @param progress called on a background thread, at most about ten times a second
+     * @throws TeatimeException.TransferFailed [ErrorCode.BLOB_TOO_LARGE] before anything is sent, and other codes of
      *   its hundred
      * @throws TeatimeException.Disconnected [ErrorCode.UNREACHABLE], [ErrorCode.NOT_STORED]
      */
     public suspend fun store(content: ByteArray, progress: (TransferProgress) -> Unit = {}): BlobHandle =
         handle(driver.transfer(progress) { native -> lend(content) { native.storeBytes(it) } })
 
-    /** The same with a file, of which only a few pieces are in memory at a time; [ErrorCode.IO] if it cannot be read. */
+    /** The same with a file. Only a few pieces of it are in memory at a time. [ErrorCode.IO] if reading it fails. */
     public suspend fun store(file: File, progress: (TransferProgress) -> Unit = {}): BlobHandle =
         handle(driver.transfer(progress) { it.storeFile(file.path) })
 
     private fun handle(text: ByteArray) = BlobHandle(text.decodeToString())
 
     /**
-     * Fetches a blob whole. Wrong bytes are never given out.
+     * Fetches a whole blob. The library checks all bytes, and never returns wrong ones.
      *
-     * @param progress told how far it is, on a background thread, at most some ten times a second
+     * @param progress called on a background thread, at most about ten times a second
      * @throws TeatimeException.TransferFailed [ErrorCode.UNKNOWN_BLOB], [ErrorCode.OTHER_SESSION],
      *   [ErrorCode.WRONG_BYTES]
      * @throws TeatimeException.Disconnected [ErrorCode.UNREACHABLE]
@@ -181,31 +180,32 @@ public class Session private constructor(native: NativeSession, private val cons
         driver.transfer(progress) { it.fetchBytes(blob.text) }
 
     /**
-     * The same into a file, which is there whole in the end, or as it was before; [ErrorCode.IO] if it cannot be written.
-     * What has arrived when it ends early, also when the coroutine is cancelled, stays beside it, in a file of its
-     * name, some digits and `.part`: who fetches the same blob into the same file goes on there, or waits while
-     * somebody else does that. It is removed if nobody can ever go on; remove the files `FILE.*.part` of blobs that
-     * are not wanted any more.
+     * The same into a file. At the end the file is complete, or unchanged. [ErrorCode.IO] if writing it fails.
+     *
+     * If the transfer ends early or is cancelled, the pieces that have arrived stay beside the file, in a file with
+     * its name, some digits and `.part`. A later fetch of the same blob into the same file continues there; a
+     * concurrent one waits. The library removes the partial file when it can never be continued. The app removes the
+     * files `FILE.*.part` of blobs that it no longer needs.
      */
     public suspend fun fetch(blob: BlobHandle, file: File, progress: (TransferProgress) -> Unit = {}) {
         driver.transfer(progress) { it.fetchFile(blob.text, file.path) }
     }
 
     /**
-     * Whether a handle belongs to this session's app and room, and to its password. Nobody is asked. With a
-     * password the first use of blobs takes some 30 ms, on an old phone half a second.
+     * Whether a handle belongs to this session's app, room and password. Does not use the network. With a password
+     * the first use of blobs takes about 30 ms, and half a second on an old phone.
      */
     public fun owns(blob: BlobHandle): Boolean = driver.ask { it.ownsBlob(blob.text) }
 
-    /** The model that is known by a name, if there is one. */
+    /** The model with a well-known name, or null. */
     public fun wellKnown(name: String): ModelId? = driver.ask { it.wellKnown(name) }?.let(::ModelId)
 
-    internal val isOver: Boolean get() = driver.end() != null
+    internal val isOver: Boolean get() = driver.endReason() != null
 
-    /** The code with which every call fails since the session has ended; nothing while it goes on. */
+    /** The code with which every call fails after the end of the session; null while it goes on. */
     internal val endCode: ErrorCode? get() = driver.endCode()
 
-    /** Also while the connection is broken; not when the session is over. */
+    /** True also while the connection is broken; false when the session is over. */
     internal val hasModel: Boolean
         get() = try {
             driver.ask { it.views() }
@@ -214,97 +214,97 @@ public class Session private constructor(native: NativeSession, private val cons
             false
         }
 
-    /** The views that there are, in the order in which they came. */
+    /** The current views, in the order of their joins. */
     public val views: List<ViewId> get() = driver.ask { it.views() }.map(::ViewId)
 
-    /** Asks for a vote of all participants on their state: it is told by [notices]. */
+    /** Asks for a vote of all participants on their state hash. [notices] has the results. */
     public fun requestVote() {
         driver.ask { it.requestVote() }
         driver.ring()
     }
 
-    /** The hash of this participant's state as it stands, as hexadecimal text. */
+    /** The hash of this participant's current state, as hexadecimal text. */
     public fun stateHash(): String = driver.ask { it.stateHash() }
 
     /** Whether the model is up to date with the reflector. */
-    public val isSynced: Boolean get() = driver.ask { it.synced() }
+    public val isSynced: Boolean get() = driver.ask { it.isSynced() }
 
     /**
-     * Whether the root model has persisted something that the reflector has not stored yet: a later version of the
-     * app would begin with what was stored before. It is stored by itself, within seconds; [Notice.Persisted] and
-     * [Notice.NotPersisted] tell what becomes of it. False while there is no model.
+     * Whether the root model has persisted data that the reflector has not stored yet. A later version of the app
+     * would begin with the data stored before. The reflector stores the new data within seconds, and
+     * [Notice.Persisted] or [Notice.NotPersisted] follows. False before there is a model.
      */
     public val hasUnpersisted: Boolean get() = driver.ask { it.hasUnpersisted() }
 
     /**
-     * The newest version of the app that is used in this room, or has been, if it is newer than this one.
-     * [Notice.NewerVersion] tells when that changes.
+     * The newest version of the app that is or was in use in this room, if it is newer than this one.
+     * [Notice.NewerVersion] announces a change.
      */
     public val newerVersion: UInt? get() = driver.ask { it.newerVersion() }
 
-    /** The session time up to which the model has been simulated. */
+    /** The session time that the simulation has reached. */
     public val now: Duration get() = duration(driver.ask { it.nowUs() })
 
-    /** The newest session time that the reflector has told. */
+    /** The newest session time from the reflector. */
     public val externalNow: Duration get() = duration(driver.ask { it.externalNowUs() })
 
-    /** An estimate of the session time at this moment. */
+    /** An estimate of the current session time. */
     public val extrapolatedNow: Duration get() = duration(driver.ask { it.extrapolatedNowUs() })
 
-    /** 64 random bits of this view, which no model sees. */
+    /** 64 random bits of this view, independent of the models' random numbers. */
     public fun random(): Long = driver.ask { it.randomU64() }.toLong()
 
-    /** How the session does. */
+    /** Statistics of the session. */
     public fun statistics(): Statistics = statistics(driver.ask { it.stats() })
 
-    /** Makes a new connection at once, for who knows that the line is dead. */
+    /** Makes a new connection immediately, when the app knows that the line is dead. */
     public fun reconnect(): Unit = driver.ask { it.reconnect() }
 
-    /** Tells that the app went into the background, where it may be put to sleep. */
+    /** Call this when the app goes to the background, where the system may suspend it. */
     public fun onBackground(): Unit = absence.begin()
 
     /**
-     * Tells that the app is back. After more than two seconds the line may be dead without anybody knowing:
-     * a new connection is made at once. If the app was away for less than the reflector's limit of ten
-     * seconds, the others notice nothing.
+     * Call this when the app is back in the foreground. After more than two seconds the connection may be dead
+     * unnoticed, so the session makes a new one immediately. The other participants notice nothing if the app was
+     * away for less than the reflector's limit of ten seconds.
      */
     public fun onForeground() {
         if (absence.end()) quietly { reconnect() }
     }
 
     /**
-     * Leaves for good: the others see it at once, flows complete, and what the session holds is freed.
-     * Returns without waiting for that. Does nothing the second time.
+     * Leaves for good. The other participants see it at once, flows complete, and the session frees its resources.
+     * Returns without waiting for that. A second call does nothing.
      */
     public fun leave(): Unit = driver.leave()
 
     /** The same as [leave]. */
     override fun close(): Unit = leave()
 
-    /** Waits until a session that was left, or has failed, has been freed. */
+    /** Waits until the session has ended and has freed its resources. */
     public suspend fun awaitEnd(): Unit = driver.ended.await()
 
-    /** Calls back, on any thread, when everything has been freed. */
+    /** Calls [run] on any thread after the session has freed its resources. */
     internal fun onEnd(run: () -> Unit) {
         driver.ended.invokeOnCompletion { run() }
     }
 
-    /** How to join. */
+    /** Joins sessions. */
     public companion object {
         /**
-         * Joins a session; returns when the view has been built.
+         * Joins a session. Returns when the app has built its view.
          *
-         * [view] is called when the model has caught up and this view's own join has been processed, on a
-         * background thread, and the model does not go on before it returns: it reads, subscribes by
-         * [View.events], launches coroutines that last as long as the view, and misses nothing. After an
-         * outage that was too long to go on it is called again, for a new view. It must be quick.
+         * The session calls [view] on a background thread, when the model has caught up and has processed this
+         * view's own join. The model stands still until [view] returns, so that it misses nothing: it reads the
+         * model, subscribes by [View.events], and launches coroutines that end with the view. It must be quick. After
+         * an outage that was too long to continue, the session calls it again for a new view.
          *
-         * Without a [scope] the session lasts until it is left. Within one it is a child of its job:
-         * cancelling the scope leaves it, and the scope waits for it. Cancelling the caller while it waits
-         * leaves too. Without a reflector it waits for one for ever: see [start], or use `withTimeout`.
+         * Without a [scope] the session lasts until the app leaves. With one it is a child of the scope's job:
+         * cancelling the scope leaves the session, and the scope waits for its end. Cancelling the waiting caller
+         * leaves, too. If no reflector can be reached this waits without limit: see [start], or use `withTimeout`.
          *
-         * @throws TeatimeException what is wrong with the options, or why it was refused, such as
-         *   [ErrorCode.WRONG_PASSWORD]; an exception of [view] comes as it is
+         * @throws TeatimeException which option is invalid, or why the reflector refused the client, such as
+         *   [ErrorCode.WRONG_PASSWORD]. Exceptions of [view] pass through
          */
         public suspend fun join(
             options: JoinOptions,
@@ -313,7 +313,7 @@ public class Session private constructor(native: NativeSession, private val cons
         ): Session {
             var started: Session? = null
             try {
-                // The first call of all loads the library.
+                // On a background thread, because the first call loads the library.
                 val session = withContext(Driver.dispatcher) { start(options, scope, view).also { started = it } }
                 session.ready()
                 return session
@@ -324,11 +324,11 @@ public class Session private constructor(native: NativeSession, private val cons
         }
 
         /**
-         * The same, but returns before anything is known: [connection] tells how it goes on, [ready] waits for
-         * the view. With a password it takes some 30 ms, on an old phone half a second, to derive the keys: not
-         * for a main thread then.
+         * The same, but returns immediately. [connection] has the state, and [ready] waits for the view. With a
+         * password this derives keys for about 30 ms, and for half a second on an old phone; do not call it on a
+         * main thread then.
          *
-         * @throws TeatimeException what is wrong with the options
+         * @throws TeatimeException which option is invalid
          */
         @OptIn(DelicateCoroutinesApi::class)
         public fun start(options: JoinOptions, scope: CoroutineScope? = null, view: View.() -> Unit = {}): Session {

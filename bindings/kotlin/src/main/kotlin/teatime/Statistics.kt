@@ -6,14 +6,14 @@ import teatime.ffi.TeaStats
 /**
  * Statistics of a session.
  *
- * @property roundTrips how many of the last hundred round trips to the reflector were measured
+ * @property roundTrips the number of measured round trips to the reflector, at most the last hundred
  * @property roundTripLast the newest round trip
  * @property roundTripMedian the median of the round trips
- * @property roundTripP99 only one round trip in a hundred took longer
- * @property seq sequence number of the newest event that was simulated
- * @property models how many models there are
- * @property futures how many future messages wait
- * @property reconnecting for how long the connection has been broken; zero while it is not
+ * @property roundTripP99 the 99th percentile of the round trips
+ * @property seq sequence number of the newest simulated event
+ * @property models the number of models
+ * @property futures the number of scheduled future messages
+ * @property reconnecting how long the connection has been broken; zero while it is not broken
  */
 public data class Statistics(
     val roundTrips: Int,

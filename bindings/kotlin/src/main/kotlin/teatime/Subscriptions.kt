@@ -7,16 +7,16 @@ import kotlinx.coroutines.flow.consumeAsFlow
 import teatime.ffi.Event as NativeEvent
 import teatime.ffi.Session as NativeSession
 
-/** The subscriptions of a session, and where their events go. */
+/** The subscriptions of a session, with the channel for the events of each. */
 internal class Subscriptions(private val native: NativeSession) {
     private val channels = HashMap<ULong, Channel<Event>>()
     private var ended = false
 
-    /** Subscribes now; the subscription ends when somebody has collected, or with the session. */
+    /** Subscribes now. The subscription ends after the collection of its flow, or with the session. */
     fun open(scope: String, event: String, handling: Handling): OpenSubscription {
         val latest = handling == Handling.LATEST
         val channel = Channel<Event>(if (latest) Channel.CONFLATED else MOST_WAITING)
-        // In one turn with the pulling: what is published from now on finds the channel.
+        // Locked against the pulling, so that every event from now on finds the channel.
         val id = synchronized(this) {
             if (ended) throw TeatimeException.over()
             call { native.subscribe(scope, event, latest) }.also { channels[it] = channel }
@@ -27,28 +27,28 @@ internal class Subscriptions(private val native: NativeSession) {
 
     private fun close(id: ULong) {
         synchronized(this) { channels.remove(id) }
-        // When the session was freed there is nothing left to end.
+        // Fails if the session was freed, and then the subscription has ended.
         quietly { call { native.unsubscribe(id) } }
     }
 
-    /** Pulls in one turn with subscribing. */
+    /** Pulls events, locked against subscribing. */
     fun <T> pulling(pull: () -> T): T = synchronized(this) { pull() }
 
-    /** Waits while too many events wait to be collected: then the session stands still, too. */
+    /** Delivers an event. Waits while the collector is too far behind; the session stands still meanwhile. */
     suspend fun deliver(event: NativeEvent.Published) {
-        // Who has just stopped listening is not there any more.
+        // Absent if the subscription has just ended.
         val channel = synchronized(this) { channels[event.subscription] } ?: return
-        val told = Event(event.scope, event.event, event.`data`)
-        val sent = channel.trySend(told)
+        val delivered = Event(event.scope, event.event, event.payload)
+        val sent = channel.trySend(delivered)
         if (sent.isSuccess || sent.isClosed) return
         try {
-            channel.send(told)
+            channel.send(delivered)
         } catch (_: ClosedSendChannelException) {
-            // He has stopped meanwhile.
+            // The subscription has ended meanwhile.
         }
     }
 
-    /** Ends all flows: what they have is still collected. */
+    /** Ends all flows after the events that already wait in them. */
     fun end() {
         val open = synchronized(this) {
             ended = true
@@ -58,26 +58,26 @@ internal class Subscriptions(private val native: NativeSession) {
     }
 
     private companion object {
-        /** Events that may wait to be collected: as many as the library lets wait to be pulled. */
+        /** Events that may wait for a collector: the same number that may wait in the library. */
         const val MOST_WAITING = 65_536
     }
 }
 
-/** A subscription whose events wait to be collected. */
+/** A subscription and the flow of its events. */
 internal class OpenSubscription(private val channel: Channel<Event>) {
     val flow: Flow<Event> = channel.consumeAsFlow()
 
-    /** Ends it; what has come is still collected. */
+    /** Ends the flow after the events that already wait in it. */
     fun end() {
         channel.close()
     }
 }
 
-/** Does what does not matter if it fails. */
+/** Runs a block whose failure does not matter. */
 internal inline fun quietly(block: () -> Unit) {
     try {
         block()
     } catch (_: TeatimeException) {
-        // That is what "quietly" means.
+        // Ignored on purpose.
     }
 }

@@ -1,8 +1,7 @@
 package teatime
 
 /**
- * Something that failed: a code to switch on, and a message for people. The subclasses are the hundreds
- * of the codes.
+ * A failure: a code to switch on, and a message for people. There is a subclass for each hundred of the codes.
  *
  * @property code the code, the same in every language
  */
@@ -11,19 +10,19 @@ public sealed class TeatimeException(
     message: String,
     cause: Throwable?,
 ) : Exception(message, cause) {
-    /** A call that cannot be meant like that (1xx). */
+    /** An invalid call (1xx). */
     public class InvalidArgument internal constructor(code: ErrorCode, message: String, cause: Throwable? = null) :
         TeatimeException(code, message, cause)
 
-    /** The native library is missing, or is not the one that belongs to this version. */
+    /** The native library is missing, or is of another version. */
     public class LibraryUnavailable internal constructor(message: String, cause: Throwable) :
         TeatimeException(ErrorCode.UNSUPPORTED, message, cause)
 
-    /** Data that cannot be read or written as was asked (2xx). */
-    public class InvalidData internal constructor(code: ErrorCode, message: String, cause: Throwable? = null) :
+    /** A value that cannot be read or written as requested (2xx). */
+    public class InvalidValue internal constructor(code: ErrorCode, message: String, cause: Throwable? = null) :
         TeatimeException(code, message, cause)
 
-    /** Options, addresses or links that lead nowhere (3xx). */
+    /** Invalid options, addresses or links (3xx). */
     public class InvalidOptions internal constructor(code: ErrorCode, message: String) :
         TeatimeException(code, message, null)
 
@@ -31,11 +30,11 @@ public sealed class TeatimeException(
     public class NotSent internal constructor(code: ErrorCode, message: String) :
         TeatimeException(code, message, null)
 
-    /** Why a connection broke or was refused (5xx). */
+    /** The reason why a connection broke or was refused (5xx). */
     public class Disconnected internal constructor(code: ErrorCode, message: String) :
         TeatimeException(code, message, null)
 
-    /** A question to a model that it did not answer (6xx). */
+    /** A query that a model did not answer (6xx). */
     public class QueryFailed internal constructor(code: ErrorCode, message: String) :
         TeatimeException(code, message, null)
 
@@ -43,19 +42,19 @@ public sealed class TeatimeException(
     public class ModelFailed internal constructor(code: ErrorCode, message: String) :
         TeatimeException(code, message, null)
 
-    /** A blob that could not be stored or fetched (8xx). */
+    /** A transfer of a blob that failed (8xx). */
     public class TransferFailed internal constructor(code: ErrorCode, message: String) :
         TeatimeException(code, message, null)
 
-    /** A bug of the library, or an operating system that refused what is needed (9xx). */
+    /** A bug of the library, or an operation that the operating system refused (9xx). */
     public class Internal internal constructor(code: ErrorCode, message: String, cause: Throwable? = null) :
         TeatimeException(code, message, cause)
 
     internal companion object {
-        /** The subclass that a code belongs to. */
+        /** An exception of the code's subclass. */
         fun of(code: ErrorCode, message: String, cause: Throwable? = null): TeatimeException = when (code.number / 100) {
             1 -> InvalidArgument(code, message, cause)
-            2 -> InvalidData(code, message, cause)
+            2 -> InvalidValue(code, message, cause)
             3 -> InvalidOptions(code, message)
             4 -> NotSent(code, message)
             5 -> Disconnected(code, message)

@@ -12,14 +12,14 @@ import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.launch
 
 /**
- * A view of the model: from the moment when its own join has been processed until the model is lost or the
- * session is left. Coroutines that are launched in it are cancelled then, and flows of [events] end.
+ * A view of the model. It begins when the model has processed the view's own join, and ends when the model is lost or
+ * the app leaves the session. The end cancels the coroutines that were launched in it, and ends the flows of [events].
  *
- * If such a coroutine fails, the session is left, as if it had failed itself; but not if it was told that this
- * session is over or has no model any more, for then the view is ending anyway. What `async` fails with is told to
- * whoever awaits it, and to nobody else.
+ * If such a coroutine fails, the session is left, and fails its scope with the same failure. An exception that says
+ * that this session is over or has lost its model does not count: the view ends anyway. A failure of `async` goes to
+ * its `await` only.
  *
- * @property session the session that the view belongs to
+ * @property session the session of the view
  */
 public class View internal constructor(
     public val session: Session,
@@ -30,8 +30,8 @@ public class View internal constructor(
     private var lost = false
 
     /**
-     * Listens to a topic from now on; see [Session.events]. When this is called while the view is built, the
-     * flow has everything that the model publishes from then on.
+     * Subscribes to a topic; see [Session.events]. Called while the app builds the view, the flow misses no event
+     * of the model after the state that the view was built from.
      */
     public fun events(scope: String, event: String, handling: Handling = Handling.QUEUED): Flow<Event> {
         val subscription = subscriptions.open(scope, event, handling)
@@ -47,23 +47,23 @@ public class View internal constructor(
     }
 
     /**
-     * A coroutine that reads while the session is left comes too late, and has done nothing wrong. That the line is
-     * broken for a moment ends no view, nor does what happens to another session.
+     * Whether a failure only reports the end of this view. A coroutine may read while the session is being left. A
+     * broken connection does not end a view, and neither does the end of another session.
      */
     private fun isEnding(failure: Throwable): Boolean = failure is TeatimeException && when (failure.code) {
         ErrorCode.OVER -> session.isOver
         ErrorCode.NOT_JOINED -> synchronized(open) { lost } || !session.hasModel
-        // Of a session that has failed every call tells why.
+        // Every call of a failed session fails with the session's reason.
         else -> failure.code == session.endCode
     }
 
     internal companion object {
-        /** Below the session's own coroutine: they fail, and are cancelled, together. */
+        /** A view whose coroutines fail and are cancelled together with the session's own. */
         @OptIn(DelicateCoroutinesApi::class)
         fun of(session: Session, subscriptions: Subscriptions, parent: CoroutineContext): View {
             lateinit var view: View
             val failed = CoroutineExceptionHandler { _, failure ->
-                // Also when the session is being cancelled: a failure is not lost.
+                // Atomic, so that the failure is not lost if the session is being cancelled.
                 if (!view.isEnding(failure)) CoroutineScope(parent).launch(start = CoroutineStart.ATOMIC) { throw failure }
             }
             view = View(session, subscriptions, parent + SupervisorJob(parent[Job]) + failed)

@@ -5,22 +5,22 @@ import kotlin.coroutines.resumeWithException
 import kotlinx.coroutines.CancellableContinuation
 import kotlinx.coroutines.suspendCancellableCoroutine
 
-/** Those who wait until something works that did not work yet: it is tried again after every step. */
+/** Suspends callers until their attempt succeeds. The driver tries again after every step. */
 internal class Waiters(private val ring: () -> Unit) {
     private val all = LinkedHashSet<Waiter<*>>()
     private var ended: Throwable? = null
 
-    /** What [attempt] gives as soon as that is something. */
+    /** The first result of [attempt] that is not null. */
     suspend fun <T : Any> until(attempt: () -> T?): T = attempt() ?: suspendCancellableCoroutine { continuation ->
         val waiter = Waiter(attempt, continuation)
         continuation.invokeOnCancellation { synchronized(this) { all -= waiter } }
         val over = synchronized(this) { ended ?: null.also { all += waiter } }
         if (over != null) continuation.resumeWithException(over)
-        // It may have become possible in between.
+        // The attempt may have become possible in between.
         ring()
     }
 
-    /** Tries again for everybody, in the order in which they came. */
+    /** Tries again for all callers, in the order of their calls. */
     fun settle() {
         val waiting = synchronized(this) { if (all.isEmpty()) return else all.toList() }
         val done = waiting.filterTo(HashSet()) { it.settle() }

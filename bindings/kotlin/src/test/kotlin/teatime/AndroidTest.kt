@@ -12,17 +12,17 @@ import teatime.android.SessionLifecycle
 
 class AndroidTest {
     @Test
-    fun `an app in the background is one whose last activity has stopped`() = withReflector { url ->
+    fun `an app is in the background when its last activity has stopped`() = withReflector { url ->
         join(room(url)).use { session ->
             val notices = session.notices()
             val lifecycle: Application.ActivityLifecycleCallbacks = SessionLifecycle(session)
-            // Nothing is asked of an activity; the stubs cannot make one.
+            // No method of the activity is called. The stubs have no usable constructor.
             val activity = sun.misc.Unsafe::class.java.getDeclaredField("theUnsafe").run {
                 isAccessible = true
                 (get(null) as sun.misc.Unsafe).allocateInstance(Activity::class.java) as Activity
             }
             lifecycle.onActivityStarted(activity)
-            // To the next activity and, longer than it takes to lose a line, no further.
+            // The user goes to the next activity, and stays longer than the limit for a new connection.
             lifecycle.onActivityStarted(activity)
             lifecycle.onActivityStopped(activity)
             delay(2.1.seconds)

@@ -31,7 +31,7 @@ class BlobsTest {
     @TempDir
     lateinit var folder: Path
 
-    /** Bytes that no two pieces of are alike. */
+    /** Bytes in which no two pieces are equal. */
     private fun content(count: Int = LARGE): ByteArray {
         var random = 1
         return ByteArray(count) {
@@ -52,10 +52,10 @@ class BlobsTest {
             assertEquals(LARGE.toLong(), blob.size)
             assertTrue(theirs.owns(blob))
             assertArrayEquals(content, patiently("fetch") { theirs.fetch(blob) { down += it } })
-            for (told in listOf(up, down)) {
-                assertEquals(told.map { it.done }.sorted(), told.map { it.done })
-                assertEquals(TransferProgress(LARGE.toLong(), LARGE.toLong()), told.last())
-                assertEquals(1f, told.last().fraction)
+            for (steps in listOf(up, down)) {
+                assertEquals(steps.map { it.done }.sorted(), steps.map { it.done })
+                assertEquals(TransferProgress(LARGE.toLong(), LARGE.toLong()), steps.last())
+                assertEquals(1f, steps.last().fraction)
             }
             assertEquals(blob, theirs.store(content))
             assertEquals(0, mine.fetch(mine.store(ByteArray(0))).size)
@@ -77,23 +77,23 @@ class BlobsTest {
     }
 
     @Test
-    fun `a blob that is too large is told before anything is sent`() = withReflector { url ->
+    fun `a blob that is too large fails before anything is sent`() = withReflector { url ->
         join(room(url)).use { session ->
             val sparse = folder.resolve("sparse").toFile()
-            // The reflector in memory takes 64 MiB; nothing stands in this file.
+            // The limit of a reflector in memory is 64 MiB. The file is sparse.
             RandomAccessFile(sparse, "rw").use { it.setLength(64L * 1024 * 1024 + 1) }
-            val told = Collections.synchronizedList(mutableListOf<TransferProgress>())
-            val failure = failure { session.store(sparse) { told += it } }
+            val steps = Collections.synchronizedList(mutableListOf<TransferProgress>())
+            val failure = failure { session.store(sparse) { steps += it } }
             assertEquals(TeatimeException.TransferFailed::class, failure::class)
             assertEquals(ErrorCode.BLOB_TOO_LARGE, failure.code)
             assertTrue("67108864" in failure.message.orEmpty(), "$failure")
-            assertTrue(told.all { it.done == 0L }, "$told")
+            assertTrue(steps.all { it.done == 0L }, "$steps")
         }
     }
 
     @Test
     fun `cancelling the caller ends a transfer`() = withReflector { _ ->
-        // Nobody answers there, so it would be tried for six seconds.
+        // Nothing listens there, so the transfer would try for six seconds.
         Session.start(room("ws://127.0.0.1:1")).use { session ->
             val content = content(1000)
             val storing = async { runCatching { session.store(content) } }
@@ -109,11 +109,11 @@ class BlobsTest {
     }
 
     @Test
-    fun `handles that are unknown or foreign are told apart`() = withReflector { url ->
+    fun `unknown handles and foreign handles have different errors`() = withReflector { url ->
         val options = room(url, "secret")
         join(options).use { session ->
             val blob = session.store(content(1000))
-            // Nobody has to be asked.
+            // This needs no reflector.
             Session.start(options.copy(password = "guessed", reflector = "ws://127.0.0.1:1")).use { other ->
                 assertFalse(other.owns(blob))
                 assertEquals(ErrorCode.OTHER_SESSION, failure { other.fetch(blob) }.code)
@@ -145,7 +145,7 @@ class BlobsTest {
         }
     }
 
-    /** A format that passes on what a serializer throws, as not all of them do. */
+    /** A format that passes on the exceptions of a serializer; not all formats do. */
     @OptIn(ExperimentalSerializationApi::class)
     private class Bare(private val text: String) : AbstractDecoder() {
         override val serializersModule = EmptySerializersModule()
@@ -159,7 +159,7 @@ class BlobsTest {
     data class Photo(val text: String, val photo: BlobHandle)
 
     @Test
-    fun `a handle in an event and in a model leads a late joiner to the blob`() = withReflector { url ->
+    fun `a late joiner fetches a blob by the handle in the model`() = withReflector { url ->
         val options = room(url)
         join(options).use { session ->
             val content = content()
@@ -168,7 +168,7 @@ class BlobsTest {
             session.publishToViews("show", "photo", Photo("me", blob))
             assertEquals(blob, patiently("photo") { shown.first() }.decode<Photo>().photo)
             session.applied(session.post(blob.text))
-            // The model is part of a snapshot from now on.
+            // From now on a snapshot contains the model.
             val notices = session.notices()
             session.requestVote()
             patiently("verdict") { notices.first { it is Notice.Verdict } }
@@ -181,7 +181,7 @@ class BlobsTest {
     }
 
     @Test
-    fun `what is nearby needs no reflector and is not trusted`() = withReflector { url ->
+    fun `the cache needs no reflector and its bytes are checked`() = withReflector { url ->
         val cache = folder.resolve("cache")
         val options = room(url, "secret").copy(blobCacheDirectory = "$cache")
         join(options).use { session ->

@@ -46,12 +46,12 @@ class ChattingTest {
         join(options) {
             val before = session.lines
             receipt = session.post("not yet")
-            // It has had time to come back: it waits for the view.
+            // By now the event is back, and waits for the view.
             Thread.sleep(100)
             frozen = before to session.lines
         }.use { one -> join(options).use { two ->
             assertEquals(frozen?.first, frozen?.second ?: fail("the view was not built"))
-            one.applied(receipt ?: fail("it was not posted"))
+            one.applied(receipt ?: fail("the post was not sent"))
             assertTrue(one.lines.last().endsWith("not yet"), "${one.lines}")
             repeat(20) { one.post("one $it"); two.post("two $it") }
             for (session in listOf(one, two)) session.until("posts") { lines.size == one.lines.size && lines.size == 41 }
@@ -60,7 +60,7 @@ class ChattingTest {
     }
 
     @Test
-    fun `acceptance 21 what html could take for markup is shown literally`() = withReflector { url ->
+    fun `acceptance 21 text that looks like markup is shown literally`() = withReflector { url ->
         join(room(url)).use { session ->
             for (text in listOf("<img onerror=\"x\">", "a<b<c&&d", "&lt;", "it's > \"that\"", "</b><b>")) {
                 session.applied(session.post(text))
@@ -72,7 +72,7 @@ class ChattingTest {
     }
 
     @Test
-    fun `odd texts come through as they are`() = withReflector { url ->
+    fun `unusual texts arrive unchanged`() = withReflector { url ->
         join(room(url)).use { session ->
             val odd = listOf("", " ", "\u0000", "a\u0000b", "👩‍👩‍👧‍👦 é e\u0301", "\u202eolleh", "\r\n\t", "\ufeff",
                 "\\u0041 \\ \"", "x".repeat(10_000), "🫖".repeat(3_000))
@@ -129,8 +129,8 @@ class ChattingTest {
     }
 
     @Test
-    fun `an own app is taken over by its exported address`() = withReflector { url ->
-        // What an exported function of an app does, done by hand: the library exports the C functions.
+    fun `an app is adopted by its exported address`() = withReflector { url ->
+        // Does the work of an app's exported function, by the C functions of the library.
         val library = NativeCode.load()
         val memory = Memory(64)
         memory.setString(16, "teatime.chat")

@@ -18,12 +18,12 @@ class ErrorsTest {
     }
 
     @Test
-    fun `every code has its place in the hierarchy`() {
+    fun `every code has its subclass`() {
         for (code in ErrorCode.entries) {
             val failure = TeatimeException.of(code, "why")
             val expected = when (code.number / 100) {
                 1 -> TeatimeException.InvalidArgument::class
-                2 -> TeatimeException.InvalidData::class
+                2 -> TeatimeException.InvalidValue::class
                 3 -> TeatimeException.InvalidOptions::class
                 4 -> TeatimeException.NotSent::class
                 5 -> TeatimeException.Disconnected::class
@@ -38,7 +38,7 @@ class ErrorsTest {
     }
 
     @Test
-    fun `a reflector that cannot listen says why`() {
+    fun `a reflector that cannot listen fails with the reason`() {
         for (address in listOf("nowhere", "127.0.0.1:99999", "")) {
             assertEquals(ErrorCode.IO, failure { Reflector.start(address) }.code)
         }
@@ -49,48 +49,48 @@ class ErrorsTest {
     }
 
     @Test
-    fun `a missing library is told with where it was looked for`(@TempDir folder: Path) {
-        val told = firstCallsWith(folder)
-        assertEquals("UNSUPPORTED", told[0], "$told")
+    fun `the error of a missing library lists the searched places`(@TempDir folder: Path) {
+        val lines = firstCallsWith(folder)
+        assertEquals("UNSUPPORTED", lines[0], "$lines")
         for (part in listOf("libteatime_mobile.so", "jna.library.path ($folder)", "java.library.path",
             "linux-x86-64/libteatime_mobile.so", "jniLibs")) {
-            assertTrue(part in told[1], "$part: $told")
+            assertTrue(part in lines[1], "$part: $lines")
         }
-        // The second call tells the same.
-        assertEquals(told.take(2), told.drop(2))
+        // The second call fails in the same way.
+        assertEquals(lines.take(2), lines.drop(2))
     }
 
     @Test
-    fun `a library that is another one is told by its name`(@TempDir folder: Path) {
+    fun `the error of another library names its file`(@TempDir folder: Path) {
         val other = folder.resolve("libteatime_mobile.so")
         javaClass.getResourceAsStream("/com/sun/jna/linux-x86-64/libjnidispatch.so").use { Files.copy(it!!, other) }
-        val told = firstCallsWith(folder)
-        assertEquals("UNSUPPORTED", told[0], "$told")
-        assertTrue("$other is not the native library of this version" in told[1], "$told")
-        assertEquals(told.take(2), told.drop(2))
+        val lines = firstCallsWith(folder)
+        assertEquals("UNSUPPORTED", lines[0], "$lines")
+        assertTrue("$other is not the native library of this version" in lines[1], "$lines")
+        assertEquals(lines.take(2), lines.drop(2))
     }
 
     @Test
-    fun `a file that is no library is told with what the system says`(@TempDir folder: Path) {
-        Files.writeString(folder.resolve("libteatime_mobile.so"), "no library")
-        val told = firstCallsWith(folder)
-        assertEquals("UNSUPPORTED", told[0], "$told")
-        assertTrue("jna.library.path ($folder)" in told[1], "$told")
+    fun `the error of a file that is not a library has the system's message`(@TempDir folder: Path) {
+        Files.writeString(folder.resolve("libteatime_mobile.so"), "not a library")
+        val lines = firstCallsWith(folder)
+        assertEquals("UNSUPPORTED", lines[0], "$lines")
+        assertTrue("jna.library.path ($folder)" in lines[1], "$lines")
     }
 
-    /** Code and message of the first two calls in a process of their own: what is loaded stays loaded. */
+    /** Code and message of the first two calls of a new process, because a loaded library stays loaded. */
     private fun firstCallsWith(folder: Path): List<String> {
         val java = File(System.getProperty("java.home"), "bin/java").path
         val classes = System.getProperty("java.class.path")
         val process = ProcessBuilder(java, "-Djna.library.path=$folder", "-cp", classes, FirstCalls::class.java.name)
             .redirectErrorStream(true).start()
-        val told = process.inputStream.bufferedReader().readLines()
-        assertTrue(process.waitFor(PATIENCE.inWholeSeconds, TimeUnit.SECONDS), "$told")
-        assertEquals(0, process.exitValue(), "$told")
-        return told
+        val lines = process.inputStream.bufferedReader().readLines()
+        assertTrue(process.waitFor(PATIENCE.inWholeSeconds, TimeUnit.SECONDS), "$lines")
+        assertEquals(0, process.exitValue(), "$lines")
+        return lines
     }
 
-    /** Prints what the first calls of a process fail with. */
+    /** Prints code and message of the failures of a process's first calls. */
     object FirstCalls {
         @JvmStatic
         fun main(arguments: Array<String>) {

@@ -32,7 +32,7 @@ class EventsTest {
     }
 
     @Test
-    fun `ten thousand posts of others are heard of one by one`() = withReflector { url ->
+    fun `ten thousand posts of others give one event each`() = withReflector { url ->
         val options = room(url)
         join(options).use { listener ->
             val flow = listener.events("history", "refresh")
@@ -41,7 +41,7 @@ class EventsTest {
             var count = 0
             patiently("events", { "$count; ${listener.lines.last()}" }) { flow.take(10_000).onEach { count++ }.toList() }
             talking.joinAll()
-            // Not one more: the next that is heard of is this one.
+            // There are no more events: the next one belongs to this post.
             val more = listener.events("history", "refresh")
             listener.applied(listener.post("the end"))
             talkers.forEach { it.close() }
@@ -50,7 +50,7 @@ class EventsTest {
         }
     }
 
-    /** Says something [count] times, and then is silent so long that it stays below what a reflector allows. */
+    /** Sends [count] posts, and then pauses to stay below the reflector's rate limit. */
     private suspend fun Session.talk(count: Int) {
         val last = List(count) { awaitPublish("input", "newPost", postOf("post $it")) }.last()
         applied(last)
@@ -64,7 +64,7 @@ class EventsTest {
             repeat(100) { session.publishToViews("test", "number", it) }
             session.publishToViews("test", "number", 100)
             patiently("all") { all.first { it.decode<Int>() == 100 } }
-            // This one is told after the newest, so now it is there.
+            // When this event has arrived, the newest one has arrived, too.
             val after = session.events("test", "after", Handling.LATEST)
             session.publishToViews("test", "after", true)
             patiently("event after it") { after.first() }
@@ -89,11 +89,11 @@ class EventsTest {
     }
 
     @Test
-    fun `what is published too fast waits for its turn`() = withReflector { url ->
+    fun `an event that is published too fast waits for its turn`() = withReflector { url ->
         val large = "x".repeat(60_000)
         var refused: Throwable? = null
         join(room(url)) {
-            // Nothing comes back before the view has been built.
+            // No event comes back before the app has built the view.
             refused = (1..1_000).firstNotNullOfOrNull { runCatching { session.post(large) }.exceptionOrNull() }
         }.use { session ->
             assertEquals(ErrorCode.TOO_FAST, (refused as TeatimeException).code)
@@ -103,7 +103,7 @@ class EventsTest {
     }
 
     @Test
-    fun `before it has joined it is too early`() = withReflector { _ ->
+    fun `calls before the join fail and waits end with the session`() = withReflector { _ ->
         Session.start(room("ws://127.0.0.1:1")).use { session ->
             assertEquals(ErrorCode.NOT_JOINED, failure { session.post("x") }.code)
             assertEquals(ErrorCode.NOT_JOINED, failure { session.lines }.code)
@@ -112,8 +112,8 @@ class EventsTest {
             val waiting = async { runCatching { session.awaitPublish("a", "b") } }
             session.untilState("attempt") { it is ConnectionState.Connecting && it.reason?.code == ErrorCode.UNREACHABLE }
             session.leave()
-            val told = patiently("end") { waiting.await() }.exceptionOrNull()
-            assertEquals(ErrorCode.OVER, (told as TeatimeException).code)
+            val failure = patiently("end") { waiting.await() }.exceptionOrNull()
+            assertEquals(ErrorCode.OVER, (failure as TeatimeException).code)
         }
     }
 }

@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Test
 
 class JoiningTest {
     @Test
-    fun `acceptance 35 when the view is built its own join has been processed`() = withReflector { url ->
+    fun `acceptance 35 the view is built after its own join has been processed`() = withReflector { url ->
         var seen: Triple<List<ViewId>, Int, String?>? = null
         join(room(url)) { seen = session.run { Triple(views, participants, nickname(viewId)) } }.use { session ->
             val (views, participants, nickname) = seen ?: fail("the view was not built before join returned")
@@ -38,22 +38,22 @@ class JoiningTest {
     }
 
     @Test
-    fun `acceptance 36 a view does not hear of what its own join caused`() = withReflector { url ->
+    fun `acceptance 36 a view gets no events of its own join`() = withReflector { url ->
         val options = room(url)
-        var heard: Flow<Event>? = null
-        join(options) { heard = events("viewInfo", "refresh") }.use { first ->
-            val flow = heard ?: fail("the view was not built")
+        var opened: Flow<Event>? = null
+        join(options) { opened = events("viewInfo", "refresh") }.use { first ->
+            val flow = opened ?: fail("the view was not built")
             first.applied(first.post("the model has gone on"))
             join(options).use { first.until("second") { participants == 2 } }
             first.until("exit of the second") { participants == 1 }
             first.close()
-            // One for the entry of the second, one for its exit.
+            // One event for the join of the second participant, one for its exit.
             assertEquals(2, patiently("end") { flow.toList() }.size)
         }
     }
 
     @Test
-    fun `the model stands still while the view is built and nothing is missed after`() = withReflector { url ->
+    fun `the model stands still while the view is built and the view misses nothing`() = withReflector { url ->
         val options = room(url)
         join(options).use { talker ->
             var before = emptyList<String>()
@@ -64,7 +64,7 @@ class JoiningTest {
                 before = session.lines
                 repeat(20) { talker.post("while it is built $it") }
                 flow = events("history", "refresh")
-                // The others go on meanwhile, so there is much to take in afterwards.
+                // The others go on meanwhile, and their events wait afterwards.
                 Thread.sleep(100)
                 moved = session.now != now || session.lines != before
             }.use { session ->
@@ -76,7 +76,7 @@ class JoiningTest {
     }
 
     @Test
-    fun `the wrong password is told to who joins`() = withReflector { url ->
+    fun `joining with the wrong password fails`() = withReflector { url ->
         val options = room(url, "sesame")
         join(options).use {
             val failure = failure { join(options.copy(password = "Sesame")) }
@@ -92,7 +92,7 @@ class JoiningTest {
     }
 
     @Test
-    fun `states can be watched while it joins`() = withReflector { url ->
+    fun `an app can watch the states of a join`() = withReflector { url ->
         val session = Session.start(room(url))
         assertNotEquals("", session.badge)
         val notices = session.notices()
@@ -100,11 +100,11 @@ class JoiningTest {
         assertEquals(ConnectionState.Live, session.connection.value)
         assertEquals(1f, session.progress.value)
         session.leave()
-        val told = patiently("end") { notices.toList() }
-        val states = told.filterIsInstance<Notice.Connection>().map { it.state }
+        val all = patiently("end") { notices.toList() }
+        val states = all.filterIsInstance<Notice.Connection>().map { it.state }
         val path = listOf(ConnectionState.CatchingUp, ConnectionState.Live, ConnectionState.Left)
-        assertEquals(path, states.filter { it !is ConnectionState.Connecting }, "$told")
-        assertEquals(1, told.count { it == Notice.ViewReady }, "$told")
+        assertEquals(path, states.filter { it !is ConnectionState.Connecting }, "$all")
+        assertEquals(1, all.count { it == Notice.ViewReady }, "$all")
     }
 
     @Test
@@ -132,10 +132,10 @@ class JoiningTest {
     }
 
     @Test
-    fun `cancelling who joins leaves`() = withReflector { url ->
+    fun `cancelling the joining caller leaves`() = withReflector { url ->
         val options = room(url)
         join(options).use { other ->
-            // Cancelled at its worst: the view has been built, and join is about to return.
+            // The worst moment: the view is built, and join is about to return.
             val built = CompletableDeferred<Session>()
             val joining = launch(Dispatchers.Default) {
                 Session.join(options) { built.complete(session); Thread.sleep(50) }
@@ -143,12 +143,12 @@ class JoiningTest {
             }
             val session = patiently("view") { built.await() }
             joining.cancelAndJoin()
-            // Whoever was given the session must leave it; whoever was not has left.
+            // A caller that got the session must leave it. Otherwise join has left it.
             session.leave()
             patiently("end") { session.awaitEnd() }
             other.until("exit") { participants == 1 }
         }
-        // Nobody answers there.
+        // Nothing listens there.
         val unreachable = Session.start(room("ws://127.0.0.1:1"))
         unreachable.untilState("failed attempt") { it is ConnectionState.Connecting && it.reason != null }
         val waiting = async { unreachable.ready() }
@@ -159,7 +159,7 @@ class JoiningTest {
     }
 
     @Test
-    fun `a join that is cancelled is seen to exit`() = withReflector { url ->
+    fun `the others see a cancelled join exit`() = withReflector { url ->
         val options = room(url)
         join(options).use { other ->
             val built = CompletableDeferred<Unit>()
@@ -191,7 +191,7 @@ class JoiningTest {
             patiently("end") { session.awaitEnd() }
             collected.join()
             assertEquals(ConnectionState.Left, session.connection.value)
-            // A scope that has ended already leaves at once.
+            // In a scope that has already ended, a session leaves at once.
             val late = Session.start(options, scope)
             assertEquals(ErrorCode.OVER, failure { patiently("end") { late.ready() } }.code)
         }
@@ -213,12 +213,12 @@ class JoiningTest {
     }
 
     @Test
-    fun `a view that cannot be built is told to who joins and leaves`() = withReflector { url ->
+    fun `if the view cannot be built the join fails and leaves`() = withReflector { url ->
         val options = room(url)
         join(options).use { other ->
             val bug = ArithmeticException("a bug of the app")
-            val told = runCatching { patiently("view") { Session.join(options) { throw bug } } }.exceptionOrNull()
-            assertSame(bug, generateSequence(told) { it.cause }.last())
+            val failure = runCatching { patiently("view") { Session.join(options) { throw bug } } }.exceptionOrNull()
+            assertSame(bug, generateSequence(failure) { it.cause }.last())
             other.until("exit") { participants == 1 }
         }
     }

@@ -17,14 +17,14 @@ class LeakTest {
     private fun ofProcess(field: String): Long =
         File("/proc/self/status").readLines().first { it.startsWith("$field:") }.split(Regex("\\s+"))[1].toLong()
 
-    /** The threads of sockets: native code has one for each session. */
+    /** The number of threads for sockets. Native code has one for each session. */
     private fun socketThreads(): Int =
         File("/proc/self/task").listFiles().orEmpty().count { thread ->
-            // A thread may end while it is looked at.
+            // A thread may end while this reads its name.
             runCatching { thread.resolve("comm").readText().trim() }.getOrNull() == "teatime-net"
         }
 
-    /** Joins [count] rooms, many at a time, does something in each, and leaves. */
+    /** Joins [count] rooms, many at a time, posts in each, and leaves. */
     private suspend fun rounds(url: String, count: Int) = coroutineScope {
         repeat(count / AT_ONCE) {
             List(AT_ONCE) {
@@ -47,15 +47,15 @@ class LeakTest {
         rounds(url, 1_000)
         System.gc()
         assertEquals(0, socketThreads())
-        // Those of the pools, the virtual machine and the reflector.
+        // The threads of the pools, the virtual machine and the reflector.
         assertTrue(ofProcess("Threads") < 100, "${ofProcess("Threads")} threads")
         val grownKib = ofProcess("VmRSS") - memoryKib
-        // 40 KiB a session; one that is not freed has its model, buffers and TLS roots.
+        // 40 KiB for each session. A session that is not freed holds more: its model, buffers and TLS roots.
         assertTrue(grownKib < 40 * 1_000, "$grownKib KiB more")
     }
 
     @Test
-    fun `a session that was closed is not kept alive by anybody`() = withReflector { url ->
+    fun `a closed session is garbage collected`() = withReflector { url ->
         val reference = runBlocking {
             val session = join(room(url))
             session.close()
@@ -77,7 +77,7 @@ class LeakTest {
         val before = Thread.activeCount()
         val more = List(40) { join(room(url)) }
         assertTrue(Thread.activeCount() <= before + 4, "${Thread.activeCount()} threads, $before before")
-        // The count itself counts.
+        // Checks that the count finds threads at all.
         assertEquals(50, socketThreads())
         (few + more).forEach { it.close() }
     }

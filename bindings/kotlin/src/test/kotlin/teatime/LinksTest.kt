@@ -7,7 +7,7 @@ import org.junit.jupiter.api.Test
 
 class LinksTest {
     @Test
-    fun `links are made and taken apart`() {
+    fun `links are made and parsed`() {
         val link = JoinLink("ws://h:1", "a", "Tea /", mapOf("x" to "1", "b" to "2"), "p w")
         assertEquals("teatime://h:1/a/Tea%20%2F?b=2&x=1#p%20w", link.toString())
         assertEquals(link, JoinLink.parse(link.toString()))
@@ -15,7 +15,7 @@ class LinksTest {
     }
 
     @Test
-    fun `what is no link is refused`() {
+    fun `invalid links are refused`() {
         for (bad in listOf("", "x", "teatime://", "http://h/a/b", "teatime://h:1/a", "\u0000")) {
             assertEquals(ErrorCode.BAD_LINK, failure { JoinLink.parse(bad) }.code, bad)
         }

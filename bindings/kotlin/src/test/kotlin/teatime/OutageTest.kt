@@ -22,7 +22,7 @@ import org.junit.jupiter.api.Test
 
 class OutageTest {
     @Test
-    fun `acceptance 12 a short outage loses nothing and nobody sees an exit`() = withReflector { url ->
+    fun `acceptance 12 a short outage loses nothing and others see no exit`() = withReflector { url ->
         val options = room(url)
         Wire(url).use { wire -> join(options).use { other ->
             var built = 0
@@ -41,12 +41,12 @@ class OutageTest {
                     session.until("both posts") { lines.count { "said" in it } == 2 }
                 }
                 phone.leave()
-                val told = patiently("end") { notices.toList() }
-                // Its model is gone when it has left, not before.
-                assertEquals(listOf(Notice.ViewReady, Notice.ViewLost), told.filter { it in LIFE }, "$told")
+                val all = patiently("end") { notices.toList() }
+                // The model is lost only by leaving.
+                assertEquals(listOf(Notice.ViewReady, Notice.ViewLost), all.filter { it in LIFE }, "$all")
                 other.until("exit") { participants == 1 }
                 other.leave()
-                // The leaving, and nothing else.
+                // Only the exit at the end.
                 assertEquals(1, patiently("end") { seen.toList() }.size)
                 assertEquals(1, built)
             }
@@ -73,7 +73,7 @@ class OutageTest {
     }
 
     @Test
-    fun `a reflector that vanishes is told and a new one is found`() {
+    fun `the session reports a lost reflector and finds a new one at its address`() {
         val first = Reflector.start("127.0.0.1:0")
         val address = URI(first.url).run { "$host:$port" }
         runBlocking {
@@ -85,7 +85,7 @@ class OutageTest {
                 first.close()
                 session.untilState("loss") { it is ConnectionState.Reconnecting && it.reason != null }
                 Reflector.start(address).use {
-                    // This reflector keeps nothing over a restart: the room begins anew, with a new view.
+                    // A reflector in memory loses all sessions in a restart, so there is a new model and a new view.
                     session.untilState("line") { it == ConnectionState.Live }
                     val order = ArrayList<Notice>()
                     patiently("new view", { order }) {
@@ -96,7 +96,7 @@ class OutageTest {
                     assertEquals(emptyList<String>(), session.lines.filter { "first" in it })
                     session.applied(session.post("to the second"))
                     patiently("event of the new view") { views[1].second.first() }
-                    // The old view has ended: what it had heard is there, and the end.
+                    // The flow of the old view has its one event, and the end.
                     assertEquals(1, patiently("end of the old view") { views[0].second.toList() }.size)
                 }
             }
@@ -104,7 +104,7 @@ class OutageTest {
     }
 
     @Test
-    fun `a view fails by what is refused while the line is broken but not by what ends it`() = withReflector { url ->
+    fun `a refused call during an outage fails the view but the end of the session does not`() = withReflector { url ->
         for (handled in listOf(true, false)) Wire(url).use { wire ->
             val broken = CompletableDeferred<Unit>()
             val failures = CompletableDeferred<Throwable>()
@@ -112,13 +112,13 @@ class OutageTest {
             val session = join(room(wire.url), scope) {
                 launch {
                     broken.await()
-                    // The model is there, and the view stays.
+                    // The model and the view stay during the outage.
                     try {
                         session.requestVote()
                     } catch (early: TeatimeException) {
                         if (!handled) throw early
                     }
-                    // This one is told that the session is over, or has no model any more.
+                    // Fails when the session is over or has lost its model.
                     while (true) {
                         session.participants
                         yield()
@@ -140,25 +140,25 @@ class OutageTest {
     }
 
     @Test
-    fun `a view that is told why its session has failed fails nothing else`() {
+    fun `a view that throws its session's failure does not fail its scope`() {
         val first = Reflector.start("127.0.0.1:0")
         val address = URI(first.url).run { "$host:$port" }
         runBlocking {
             Wire(first.url).use { wire ->
                 val failures = CompletableDeferred<Throwable>()
-                val told = CompletableDeferred<TeatimeException>()
+                val thrown = CompletableDeferred<TeatimeException>()
                 val scope =
                     CoroutineScope(SupervisorJob() + CoroutineExceptionHandler { _, failure -> failures.complete(failure) })
                 val options = room(wire.url, "sesame")
                 val session = join(options, scope) {
                     launch {
-                        // It never suspends, so nothing ends it but what it is told; the model may be gone before that.
+                        // Never suspends, so only a failure of a call ends it. The model may be lost before that.
                         while (true) {
                             try {
                                 session.participants
                             } catch (failure: TeatimeException) {
                                 if (failure.code == ErrorCode.NOT_JOINED) continue
-                                told.complete(failure)
+                                thrown.complete(failure)
                                 throw failure
                             }
                         }
@@ -168,11 +168,11 @@ class OutageTest {
                 session.untilState("loss") { it is ConnectionState.Reconnecting }
                 first.close()
                 Reflector.start(address).use {
-                    // By now the room is somebody else's, with another password.
+                    // Now the session is another one, with another password.
                     join(options.copy(reflector = "ws://$address", password = "Sesame")).use {
                         wire.mend()
                         patiently("end") { session.awaitEnd() }
-                        assertEquals(ErrorCode.WRONG_PASSWORD, patiently("reason") { told.await() }.code)
+                        assertEquals(ErrorCode.WRONG_PASSWORD, patiently("reason") { thrown.await() }.code)
                         patiently("end of all coroutines") { scope.coroutineContext.job.children.forEach { it.join() } }
                         assertFalse(failures.isCompleted)
                     }
@@ -188,7 +188,7 @@ class OutageTest {
             other.until("entry") { participants == 2 }
             val seen = other.events("viewInfo", "refresh")
             val notices = phone.notices()
-            // A moment: nothing happens.
+            // For a moment only: nothing happens.
             phone.onBackground()
             phone.onForeground()
             phone.applied(phone.post("before"))
@@ -201,10 +201,10 @@ class OutageTest {
             for (session in listOf(phone, other)) session.until("posts") { lines.size == 3 }
             phone.untilState("line") { it == ConnectionState.Live }
             phone.leave()
-            val told = patiently("end") { notices.toList() }
-            val states = told.filterIsInstance<Notice.Connection>().map { it.state }
-            assertEquals(1, states.count { it is ConnectionState.Reconnecting }, "$told")
-            assertEquals(listOf(Notice.ViewReady, Notice.ViewLost), told.filter { it in LIFE }, "$told")
+            val all = patiently("end") { notices.toList() }
+            val states = all.filterIsInstance<Notice.Connection>().map { it.state }
+            assertEquals(1, states.count { it is ConnectionState.Reconnecting }, "$all")
+            assertEquals(listOf(Notice.ViewReady, Notice.ViewLost), all.filter { it in LIFE }, "$all")
             other.until("exit") { participants == 1 }
             other.leave()
             assertEquals(1, patiently("end") { seen.toList() }.size)
@@ -219,7 +219,7 @@ class OutageTest {
         for ((away, reconnects) in listOf(0L to false, 2_000L to false, 2_001L to true, 3_600_000L to true, -5_000L to true)) {
             absence.begin()
             now += away / 2
-            // Being told twice does not begin anew.
+            // A second call does not start the absence again.
             absence.begin()
             now += away - away / 2
             assertEquals(reconnects, absence.end(), "$away ms")
@@ -228,7 +228,7 @@ class OutageTest {
     }
 
     private companion object {
-        /** When a view begins and ends. */
+        /** The notices of a view's begin and end. */
         val LIFE = listOf(Notice.ViewReady, Notice.ViewLost)
     }
 }

@@ -10,12 +10,12 @@ import org.junit.jupiter.api.Assumptions.assumeTrue
 import org.junit.jupiter.api.BeforeEach
 import org.junit.jupiter.api.Test
 
-/** Three versions of an app: each begins with what the one before has persisted. */
+/** Tests three versions of an app. Each begins with the persisted data of the version before. */
 class PersistedTest {
     @Serializable
     data class Board(val title: String, val stars: Int)
 
-    /** The library has these models only if it was built with them: `cargo xtask kotlin --crate tests/app`. */
+    /** Skips these tests if the library is without their models; `cargo xtask kotlin --crate tests/app` adds them. */
     @BeforeEach
     fun `the library has the models`() =
         assumeTrue(runCatching { app("1") }.exceptionOrNull()?.let { (it as TeatimeException).code } != ErrorCode.NOT_FOUND)
@@ -32,7 +32,7 @@ class PersistedTest {
     }
 
     @Test
-    fun `a new version begins with what the old one persisted`() = withReflector { url ->
+    fun `a new version begins with the persisted data of the old one`() = withReflector { url ->
         for ((room, password) in listOf("open" to null, "closed" to "secret")) {
             val first = join(options(url, "1", room, password))
             assertEquals(Board("new", 0), first.read<Board>("board"))
@@ -40,9 +40,9 @@ class PersistedTest {
             val notices = first.notices()
             val second = join(options(url, "2", room, password))
             assertEquals(Board("tea", 40), second.read<Board>("board"))
-            val told = patiently("word of it") { notices.first { it is Notice.NewerVersion } }
-            assertEquals(2u, (told as Notice.NewerVersion).version)
-            assertTrue("version" in told.why, told.why)
+            val notice = patiently("notice") { notices.first { it is Notice.NewerVersion } }
+            assertEquals(2u, (notice as Notice.NewerVersion).version)
+            assertTrue("version" in notice.message, notice.message)
             second.rename("coffee")
             assertEquals(Board("tea", 1), first.read<Board>("board"))
             val third = join(options(url, "3", room, password))
@@ -52,7 +52,7 @@ class PersistedTest {
     }
 
     @Test
-    fun `what two newer versions have replaced is not stored and that is told`() = withReflector { url ->
+    fun `persisted data that two newer versions have replaced is not stored and reported`() = withReflector { url ->
         val first = join(options(url, "1", "three"))
         first.rename("tea")
         assertFalse(first.hasUnpersisted)
@@ -60,9 +60,9 @@ class PersistedTest {
         for (version in listOf("2", "3")) join(options(url, version, "three")).use { it.rename("newer") }
         val notices = first.notices()
         first.publish("board", "rename", "late")
-        val told = patiently("word of it") { notices.first { it is Notice.NotPersisted } } as Notice.NotPersisted
-        assertNull(told.code)
-        assertTrue("stays in the session of this version" in told.why, told.why)
+        val notice = patiently("notice") { notices.first { it is Notice.NotPersisted } } as Notice.NotPersisted
+        assertNull(notice.code)
+        assertTrue("stays in the session of this version" in notice.message, notice.message)
         assertTrue(first.hasUnpersisted)
         assertEquals(3u, first.newerVersion)
         first.close()
@@ -71,7 +71,7 @@ class PersistedTest {
     }
 
     @Test
-    fun `a migration that fails is thrown and loses nothing`() = withReflector { url ->
+    fun `a failed migration is thrown and loses nothing`() = withReflector { url ->
         join(options(url, "2", "cursed")).use { second ->
             second.rename("cursed")
             val failure = failure { join(options(url, "3", "cursed")) }
@@ -79,7 +79,7 @@ class PersistedTest {
             assertEquals(ErrorCode.MIGRATION, failure.code)
             assertTrue("from version 2 to version 3" in failure.message.orEmpty(), "$failure")
             assertEquals(Board("cursed", 2), second.read<Board>("board"))
-            // With the bug out of it, it begins with what was persisted.
+            // The version without the bug begins with the persisted data.
             join(options(url, "3_mended", "cursed")).use { assertEquals(Board("cursed", 2), it.read<Board>("board")) }
         }
     }

@@ -24,7 +24,7 @@ class PublicApiTest {
         .filter { it.isPublic() }
 
     private fun KClass<*>.isPublic(): Boolean {
-        // Files of functions are no classes in Kotlin.
+        // The JVM's class for a file of functions is not a class in Kotlin.
         if (java.getAnnotation(Metadata::class.java)?.kind != 1) return false
         val outer = java.declaringClass
         return visibility == KVisibility.PUBLIC && (outer == null || outer.kotlin.isPublic())
@@ -37,7 +37,7 @@ class PublicApiTest {
     private fun KType.names(): List<String> = listOf(toString()) + arguments.flatMap { it.type?.names().orEmpty() }
 
     @Test
-    fun `generated classes stand in no public signature`() {
+    fun `public signatures do not have generated classes`() {
         assertTrue(classes.containsAll(listOf(Session::class, View::class, TeatimeException.Internal::class)), "$classes")
         for (type in classes) {
             val signatures = type.publicMembers().flatMap { member ->
@@ -53,7 +53,7 @@ class PublicApiTest {
             val writable = type.publicMembers().filter { it is KMutableProperty<*> && it.setter.visibility == KVisibility.PUBLIC }
             assertEquals(emptyList<KCallable<*>>(), writable, "$type")
         }
-        // All that a session and a view can do; what changes the model goes through the reflector.
+        // All members of a session and a view. Those that change the model go through the reflector.
         val sends = listOf("publish", "publishJson", "awaitPublish", "publishToViews", "publishJsonToViews")
         val listens = listOf("events", "notices", "connection", "progress", "ready", "applied", "awaitEnd")
         val reads = listOf("read", "readJson", "wellKnown", "views", "stateHash", "isSynced", "now", "externalNow",
@@ -65,7 +65,7 @@ class PublicApiTest {
     }
 
     @Test
-    fun `the rules for shrinking name what native code finds by name`() {
+    fun `the rules for shrinking have the classes that native code looks for`() {
         val places = listOf("proguard", "com.android.tools/r8", "com.android.tools/proguard")
         val rules = places.map { place ->
             val text = javaClass.getResource("/META-INF/$place/teatime.pro")
@@ -79,7 +79,7 @@ class PublicApiTest {
     }
 
     @Test
-    fun `the library holds no native code`() {
+    fun `the library contains no native code`() {
         val root = File(App::class.java.protectionDomain.codeSource.location.toURI())
         val files = root.walk().filter { it.isFile }.map { it.name }.toList()
         assertTrue(files.size > 20)

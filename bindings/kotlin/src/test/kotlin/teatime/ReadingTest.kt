@@ -45,29 +45,29 @@ class ReadingTest {
     }
 
     @Test
-    fun `acceptance 40 what only models may do fails outside of them`() = withReflector { url ->
+    fun `acceptance 40 a view cannot act as a model`() = withReflector { url ->
         val options = room(url)
         join(options).use { one -> join(options).use { two ->
             one.until("both") { participants == 2 }
             val notices = two.notices()
-            // Only the session itself says who comes and goes.
+            // Only the session itself can announce joins and exits.
             for (event in listOf("view-join", "view-exit")) {
                 one.applied(one.publish(one.id, event, two.viewId))
                 assertEquals(2, one.participants)
             }
             val fault = patiently("fault") { notices.first { it is Notice.Fault } } as Notice.Fault
             assertEquals(one.viewId, fault.sender)
-            // And what a model publishes for views no view can put into its mouth.
-            val heard = two.events("history", "refresh")
+            // A view cannot publish an event to views in the name of a model.
+            val refreshes = two.events("history", "refresh")
             one.applied(one.publishJson("history", "refresh"))
             one.post("x")
-            patiently("refresh") { heard.first() }
+            patiently("refresh") { refreshes.first() }
             assertTrue(two.lines.last().endsWith("x"), "${two.lines}")
         } }
     }
 
     @Test
-    fun `time goes on and statistics tell`() = withReflector { url ->
+    fun `time advances and statistics have values`() = withReflector { url ->
         join(room(url)).use { session ->
             session.applied(session.post("x"))
             assertTrue(session.now >= Duration.ZERO && session.externalNow >= session.now)

@@ -15,7 +15,7 @@ import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.buildJsonObject
 import org.junit.jupiter.api.Assertions.fail
 
-/** Longer than anything here takes. */
+/** Longer than any step of the tests takes. */
 val PATIENCE = 120.seconds
 
 @Serializable
@@ -30,11 +30,11 @@ data class Line(@SerialName("view_id") val viewId: ViewId?, val html: String)
 @Serializable
 data class Post(val text: String)
 
-/** Options of a room that no other test is in. */
+/** Options of a room of its own for each test. */
 fun room(url: String, password: String? = null, name: String = UUID.randomUUID().toString()) =
     JoinOptions(App.chat(), url, name, password, toJson(ChatOptions()), agent = "test")
 
-/** Waits for [block], and fails with what was [seen] if it does not end. */
+/** Waits for [block]. A failure shows [seen]. */
 suspend fun <T : Any> patiently(what: String, seen: () -> Any? = { "nothing to see" }, block: suspend () -> T): T =
     withTimeoutOrNull(PATIENCE) { block() } ?: fail("no $what: ${seen()}")
 
@@ -57,7 +57,7 @@ fun Session.post(text: String): Receipt = publish("input", "newPost", Post(text)
 
 fun postOf(text: String) = buildJsonObject { put("text", JsonPrimitive(text)) }
 
-/** Waits until something is true of the model, looking again whenever the model tells of a change. */
+/** Waits until [holds] accepts the session. Looks again after every event of a change. */
 suspend fun Session.until(what: String, holds: Session.() -> Boolean) {
     val changes: Flow<Event> = events("*", "refresh")
     patiently(what, { "lines $lines, views $views, $viewId" }) {
@@ -73,7 +73,7 @@ suspend fun Session.untilState(what: String, wanted: (ConnectionState) -> Boolea
 suspend fun join(options: JoinOptions, scope: CoroutineScope? = null, view: View.() -> Unit = {}): Session =
     patiently("view") { Session.join(options, scope, view) }
 
-/** What something fails with. */
+/** The exception of something that must fail. */
 inline fun failure(block: () -> Any?): TeatimeException {
     val result = try {
         block()

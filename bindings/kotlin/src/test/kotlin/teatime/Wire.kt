@@ -8,7 +8,7 @@ import java.net.URI
 import java.util.concurrent.CopyOnWriteArrayList
 import kotlin.concurrent.thread
 
-/** A line to a reflector that can be cut and mended. */
+/** A connection to a reflector that a test can cut and mend. */
 class Wire(url: String) : AutoCloseable {
     private val target = URI(url).port
     private val server = ServerSocket(0, 50, InetAddress.getLoopbackAddress())
@@ -24,7 +24,7 @@ class Wire(url: String) : AutoCloseable {
             try {
                 while (true) accept(server.accept())
             } catch (_: IOException) {
-                // Closed: the test is over.
+                // Closed at the end of the test.
             }
         }
     }

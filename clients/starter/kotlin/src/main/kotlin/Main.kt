@@ -9,18 +9,18 @@ import teatime.Handling
 import teatime.JoinOptions
 import teatime.Session
 
-/** Joins the room of a reflector; every line that is typed is a tap, and all taps are shown. */
+/** Joins a room and shows the number of taps. Every typed line is a tap. */
 suspend fun main(arguments: Array<String>): Unit = coroutineScope {
     val reflector = arguments.firstOrNull() ?: "ws://127.0.0.1:9090"
     val options = JoinOptions(App.exported("tally_app"), reflector, name = "lobby")
     val session = Session.join(options, scope = this) {
-        // The view: built from the model as it stands, and told of whatever comes after.
+        // The view: shows the current model, and then every change.
         val changes = events("tally", "changed", Handling.LATEST)
         show(session)
         launch { changes.collect { show(session) } }
     }
     session.use {
-        // Ends with the input.
+        // Runs until the input ends.
         while (withContext(Dispatchers.IO) { readlnOrNull() } != null) {
             session.applied(session.awaitPublish("tally", "add"))
         }

@@ -6,10 +6,10 @@ import android.os.Bundle
 import teatime.Session
 
 /**
- * Tells a session when an Android app goes into the background and comes back: when the last of its
- * activities stops, and when one starts again. Register it with the application, by [follow].
+ * Calls [Session.onBackground] when the last activity of an Android app stops, and [Session.onForeground] when one
+ * starts again. [follow] registers it with the application.
  *
- * Called on the main thread, as Android does; it never blocks it for longer than a frame.
+ * Android calls it on the main thread. It never blocks that thread for longer than a frame.
  */
 public class SessionLifecycle(private val session: Session) : Application.ActivityLifecycleCallbacks {
     private var visible = 0
@@ -20,7 +20,7 @@ public class SessionLifecycle(private val session: Session) : Application.Activi
     }
 
     override fun onActivityStopped(activity: Activity) {
-        // An activity that was visible before this was registered is not counted.
+        // Activities that were visible before the registration are not counted.
         visible = (visible - 1).coerceAtLeast(0)
         if (visible == 0) session.onBackground()
     }
@@ -36,7 +36,7 @@ public class SessionLifecycle(private val session: Session) : Application.Activi
     override fun onActivityDestroyed(activity: Activity): Unit = Unit
 }
 
-/** Follows the life of an application until the session is over. */
+/** Follows an application to the background and back until the session is over. */
 public fun Session.follow(application: Application) {
     val lifecycle = SessionLifecycle(this)
     application.registerActivityLifecycleCallbacks(lifecycle)

@@ -36,7 +36,7 @@ private fun options(url: String) = JoinOptions(App.chat(), url, UUID.randomUUID(
     put("announce", false)
 })
 
-/** From the call to the history in the hands of a view; 200 ms of it are the reflector's window for joins. */
+/** From the call to the first history in a view. 200 ms of it are the reflector's window for joins. */
 private suspend fun joins(url: String): Duration = List(WARM_UP_JOINS + JOINS) {
     val start = TimeSource.Monotonic.markNow()
     var took = Duration.ZERO
@@ -49,12 +49,12 @@ private suspend fun joins(url: String): Duration = List(WARM_UP_JOINS + JOINS) {
 
 /** From publishing a post to the model's event in a collector, one at a time. */
 private suspend fun roundTrips(session: Session): List<Duration> = List(WARM_UP_TRIPS + TRIPS) {
-    val heard: Flow<*> = session.events("history", "refresh")
-    // Far below what a reflector allows.
+    val refreshes: Flow<*> = session.events("history", "refresh")
+    // Far below the reflector's rate limit.
     delay(2.milliseconds)
     measureTime {
         session.publish("input", "newPost", buildJsonObject { put("text", "x") })
-        heard.first()
+        refreshes.first()
     }
 }.drop(WARM_UP_TRIPS).sorted()
 
@@ -68,11 +68,11 @@ private fun pulls(url: String): Duration {
             Thread.sleep(1)
         }
         session.subscribe("bench", "event", false)
-        val data = ByteBuffer.allocateDirect(1).apply { put(0, '7'.code.toByte()) }
+        val payload = ByteBuffer.allocateDirect(1).apply { put(0, '7'.code.toByte()) }
         return List(WARM_UP_PULLS + PULLS) {
-            repeat(PULLED) { session.publishToViews("bench", "event", data, TeaFormat.JSON) }
+            repeat(PULLED) { session.publishToViews("bench", "event", payload, TeaFormat.JSON) }
             measureTime { check(session.poll(TeaFormat.JSON, PULLED.toUInt()).size == PULLED) }
-        }.drop(WARM_UP_PULLS).sorted()[PULLS / 2].also { check(data.isDirect) }
+        }.drop(WARM_UP_PULLS).sorted()[PULLS / 2].also { check(payload.isDirect) }
     } finally {
         session.destroy()
     }
@@ -80,7 +80,7 @@ private fun pulls(url: String): Duration {
 
 private fun Duration.us() = toDouble(DurationUnit.MICROSECONDS)
 
-/** Prints what a session costs on this machine, as a line of JSON. */
+/** Measures sessions on this machine, and prints a line of JSON. */
 fun main() = Reflector.start("127.0.0.1:0").use { reflector ->
     runBlocking {
         val join = joins(reflector.url)

@@ -5,14 +5,14 @@ import java.io.IOException
 import teatime.JoinLink
 import teatime.TeatimeException
 
-/** What stands on the command line; flags override the link. */
+/** The arguments of the command line. Flags override the link. */
 internal class Arguments private constructor(
     val reflector: String?,
     val json: Boolean,
     private val link: Room?,
     private val given: Map<String, String>,
 ) {
-    /** The room, by the reflector that was named or this one. */
+    /** The room at a reflector. */
     fun room(reflector: String): Room = Room(
         reflector = reflector,
         name = given["--name"] ?: link?.name ?: "lobby",
@@ -56,14 +56,14 @@ internal class Arguments private constructor(
         }
 
         private fun follow(link: String): Room = try {
-            Room.of(JoinLink.parse(link)) ?: throw UsageError("the link leads to no chat")
+            Room.of(JoinLink.parse(link)) ?: throw UsageError("the link does not lead to a chat")
         } catch (error: TeatimeException.InvalidOptions) {
             throw UsageError(error.message)
         }
     }
 }
 
-/** The command line means nothing; [message] says more than the list of flags, if there is one. */
+/** The command line is invalid, because of [message]. Without a message the program prints the list of flags. */
 internal class UsageError(message: String?) : Exception(message) {
     companion object {
         const val TEXT = "usage: teatime-chat [LINK] [--reflector URL] [--name ROOM] [--password PW]\n" +

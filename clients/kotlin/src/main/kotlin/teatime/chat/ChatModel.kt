@@ -28,16 +28,15 @@ import teatime.TeatimeException
 import teatime.View
 import teatime.toJson
 
-/** A chat room, for whatever shows it: the same behind the terminal and the screen of a phone. */
+/** A chat room for all front ends: the terminal program and the screen of a phone share it. */
 class ChatModel(private val room: Room) {
     private val mutableState = MutableStateFlow(ChatState())
     private val session = CompletableDeferred<Session>()
     private val sending = Mutex()
 
-    /** Changes are told one at a time. */
+    /** Delivers updates one at a time. */
     private val turns = Dispatchers.Default.limitedParallelism(1)
-    private var tell: (ChatUpdate) -> Unit = {}
-
+    private var deliver: (ChatUpdate) -> Unit = {}
 
     @Volatile
     private var left = false
@@ -45,51 +44,50 @@ class ChatModel(private val room: Room) {
     @Volatile
     private var newest: Receipt? = null
 
-    /** Whether there is a view that what is said now belongs to. */
+    /** Whether there is a view, so that a post belongs to it. */
     private val built = MutableStateFlow(false)
 
-    /** All that a screen shows. */
+    /** The state for a screen. */
     val state: StateFlow<ChatState> get() = mutableState
 
     /**
-     * Chats until the room was left, or the session has failed. [tell] is called for every single change, one
-     * at a time.
+     * Chats until the user leaves, or the session fails. Calls [deliver] for every change, one at a time.
      *
-     * @throws TeatimeException if the options lead nowhere
+     * @throws TeatimeException if the room's options are invalid
      */
-    suspend fun run(tell: (ChatUpdate) -> Unit = {}) = withContext(turns) {
-        this@ChatModel.tell = tell
+    suspend fun run(deliver: (ChatUpdate) -> Unit = {}) = withContext(turns) {
+        this@ChatModel.deliver = deliver
         coroutineScope {
             val views = Channel<Built>(Channel.UNLIMITED)
             val joining = Session.start(room.joinOptions(), this) { views.trySend(build()) }
             mutableState.update { it.copy(badge = joining.badge, link = room.link.toString()) }
             session.complete(joining)
             if (left) joining.leave()
-            // One flow, so that everything is told in the order in which it happened.
+            // One flow, so that updates come in the order of the changes.
             joining.notices().collect { notice ->
                 when (notice) {
                     is Notice.ViewReady -> show(joining, views.receive())
                     is Notice.ViewLost -> built.value = false
                     is Notice.Connection -> {
                         mutableState.update { it.copy(connection = notice.state) }
-                        tell(ChatUpdate.Connection(notice.state))
+                        deliver(ChatUpdate.Connection(notice.state))
                     }
-                    is Notice.State -> tell(ChatUpdate.State(notice))
-                    is Notice.Verdict -> tell(ChatUpdate.Verdict(notice))
-                    is Notice.Fault -> tell(ChatUpdate.Failure(ErrorCode.FAULT.name, notice.why))
+                    is Notice.State -> deliver(ChatUpdate.State(notice))
+                    is Notice.Verdict -> deliver(ChatUpdate.Verdict(notice))
+                    is Notice.Fault -> deliver(ChatUpdate.Failure(ErrorCode.FAULT.name, notice.message))
                     is Notice.Diverged -> {
-                        tell(ChatUpdate.Diverged(notice))
-                        notice.why?.let { tell(ChatUpdate.Failure(ErrorCode.IO.name, it)) }
+                        deliver(ChatUpdate.Diverged(notice))
+                        notice.message?.let { deliver(ChatUpdate.Failure(ErrorCode.IO.name, it)) }
                     }
-                    is Notice.NewerVersion -> tell(ChatUpdate.NewerVersion(notice))
-                    is Notice.NotPersisted -> tell(ChatUpdate.NotPersisted(notice))
+                    is Notice.NewerVersion -> deliver(ChatUpdate.NewerVersion(notice))
+                    is Notice.NotPersisted -> deliver(ChatUpdate.NotPersisted(notice))
                     is Notice.Synced, is Notice.Held, is Notice.Persisted -> {}
                 }
             }
         }
     }
 
-    /** What a view begins with: the model as it stands when its own join has been processed. */
+    /** The first content of a view: the model's state when it has processed the view's own join. */
     private class Built(
         val lines: List<Line>,
         val info: ViewInfo,
@@ -99,21 +97,21 @@ class ChatModel(private val room: Room) {
 
     private fun View.build(): Built {
         val (lines, info) = session.lines() to session.info()
-        // What others said who are gone is not for me.
+        // Posts of participants who have left are not for a user who comes alone.
         if (info.participants == 1 && lines.none { it.viewId == session.viewId }) {
-            // If it cannot be sent now there is nobody to whom it could make a difference.
+            // If sending fails, no other participant is there for whom the reset matters.
             quietly { newest = session.publish("input", "reset", "for new participants") }
         }
         return Built(lines, info, events("history", "refresh"), events("viewInfo", "refresh"))
     }
 
-    /** Shows a new view, and what changes in it until it is lost: then its flows end. */
+    /** Shows a new view, and its changes until the model is lost and the flows end. */
     private fun CoroutineScope.show(session: Session, view: Built) {
         set(view.lines)
         set(view.info)
-        tell(ChatUpdate.Joined(session.id, session.viewId, state.value))
-        tell(ChatUpdate.History(view.lines))
-        tell(ChatUpdate.ViewInfo(view.info))
+        deliver(ChatUpdate.Joined(session.id, session.viewId, state.value))
+        deliver(ChatUpdate.History(view.lines))
+        deliver(ChatUpdate.ViewInfo(view.info))
         built.value = true
         launch { view.history.collect { showLines(session) } }
         launch { view.viewInfo.collect { showInfo(session) } }
@@ -122,13 +120,13 @@ class ChatModel(private val room: Room) {
     private fun showLines(session: Session) = quietly {
         val lines = session.lines()
         set(lines)
-        tell(ChatUpdate.History(lines))
+        deliver(ChatUpdate.History(lines))
     }
 
     private fun showInfo(session: Session) = quietly {
         val info = session.info()
         set(info)
-        tell(ChatUpdate.ViewInfo(info))
+        deliver(ChatUpdate.ViewInfo(info))
     }
 
     private fun set(lines: List<Line>) = mutableState.update { it.copy(lines = lines) }
@@ -144,73 +142,73 @@ class ChatModel(private val room: Room) {
     )
 
     /**
-     * Sends what was typed: exactly `/reset` resets the chat, everything else is a post. Returns when it is on
-     * its way; what is said earlier is sent earlier.
+     * Sends a typed line. Exactly `/reset` resets the chat; every other line is a post. Returns when the event is on
+     * its way. Events are sent in the order of the calls.
      *
-     * @throws TeatimeException why it will never be sent
+     * @throws TeatimeException why the event can never be sent
      */
     suspend fun say(text: String) = if (text == "/reset") reset() else post(text)
 
     /** Sends a post. */
     suspend fun post(text: String) = send("newPost", toJson(Post(text)))
 
-    /** Clears the chat for everybody. */
+    /** Clears the chat for all participants. */
     suspend fun reset() = send("reset", JsonPrimitive("at user request"))
 
-    private suspend fun send(event: String, data: JsonElement) = sending.withLock {
-        val session = viewed()
-        newest = session.awaitPublish("input", event, data)
+    private suspend fun send(event: String, payload: JsonElement) = sending.withLock {
+        val session = awaitView()
+        newest = session.awaitPublish("input", event, payload)
     }
 
     /** Asks for a vote of all participants on their state. */
     suspend fun vote() = sending.withLock {
-        val session = viewed()
-        while (!requested(session)) session.connection.first { it == ConnectionState.Live }
+        val session = awaitView()
+        while (!tryVote(session)) session.connection.first { it == ConnectionState.Live }
     }
 
-    private suspend fun requested(session: Session): Boolean = try {
+    private suspend fun tryVote(session: Session): Boolean = try {
         session.requestVote()
         true
     } catch (early: TeatimeException.NotSent) {
         if (early.code != ErrorCode.NOT_JOINED) throw early
-        // Until it is told that the connection is lost.
+        // Waits until the session announces the lost connection.
         session.connection.first { it != ConnectionState.Live }
         false
     }
 
-    /** The session, as soon as there is a view; its failure, if there will be none. */
-    private suspend fun viewed(): Session {
+    /** Waits for a view, and returns the session. Fails with the session. */
+    private suspend fun awaitView(): Session {
         val session = session.await()
         session.ready()
-        // If there will be none any more, the next call of the session tells why.
+        // If the session is over, the caller's next call of it fails with the reason.
         combine(built, session.connection) { built, connection -> built || connection.isOver() }.first { it }
         return session
     }
 
-    /** Waits until there has been a view, and everything that was sent has come back and been told. */
+    /** Waits until all events that were sent have come back, and all updates have been delivered. */
     suspend fun settle() {
-        val session = viewed()
+        val session = awaitView()
         newest?.let { session.applied(it) }
         withContext(turns) {
-            // What tells of the last change may still wait for its turn.
+            // The event of the last change may still wait for its turn.
             if (session.lines() != state.value.lines) showLines(session)
         }
     }
 
-    /** Tells when an Android app, or whatever shows this, goes out of sight. */
-    fun onBackground() = started { it.onBackground() }
+    /** Call this when the app goes to the background. */
+    fun onBackground() = withSession { it.onBackground() }
 
-    /** Tells that it is back. */
-    fun onForeground() = started { it.onForeground() }
+    /** Call this when the app is back in the foreground. */
+    fun onForeground() = withSession { it.onForeground() }
 
-    /** Leaves; [run] returns when that is done. */
+    /** Leaves. [run] returns afterwards. */
     fun leave() {
         left = true
-        started { it.leave() }
+        withSession { it.leave() }
     }
 
     @OptIn(ExperimentalCoroutinesApi::class)
-    private fun started(act: (Session) -> Unit) {
+    private fun withSession(act: (Session) -> Unit) {
         if (session.isCompleted) act(session.getCompleted())
     }
 }
@@ -221,6 +219,6 @@ private inline fun quietly(act: () -> Unit) {
     try {
         act()
     } catch (_: TeatimeException) {
-        // When the model is gone there is nothing to show, and when it is back it is shown anew.
+        // The model is gone. The next view shows everything again.
     }
 }

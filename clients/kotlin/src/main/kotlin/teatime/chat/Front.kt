@@ -8,17 +8,17 @@ import teatime.ConnectionState
 import teatime.ErrorCode
 import teatime.TeatimeException
 
-/** One of the forms in which a terminal shows a chat. */
+/** A front end for a terminal: plain text or JSON. */
 internal abstract class Front {
     private val out = FileOutputStream(FileDescriptor.out)
     private var broken = false
-    private var toldUnreached = false
+    private var hasReportedUnreached = false
 
-    /** 0 as long as nothing has failed for good. */
+    /** 0 unless the session has failed for good. */
     var exitCode = 0
         private set
 
-    /** Does what a line says; false if it says to leave. */
+    /** Executes a line of input. Returns false if the line says to leave. */
     abstract suspend fun obey(model: ChatModel, line: String): Boolean
 
     /** Shows a change. */
@@ -27,28 +27,28 @@ internal abstract class Front {
     /** Shows a failure. */
     abstract fun fail(code: String, message: String)
 
-    /** Shows that the connection was lost, is back, or was left. */
+    /** Shows the state of the connection when it is lost, back, or left. */
     abstract fun connection(name: String)
 
-    fun tell(update: ChatUpdate) {
-        if (update is ChatUpdate.Connection) changed(update.state)
+    fun take(update: ChatUpdate) {
+        if (update is ChatUpdate.Connection) change(update.state)
         if (update is ChatUpdate.Failure) fail(update.code, update.message)
         show(update)
     }
 
     fun fail(failure: TeatimeException) = fail(failure.code.name, failure.message.orEmpty())
 
-    private fun changed(state: ConnectionState) {
+    private fun change(state: ConnectionState) {
         when (state) {
-            is ConnectionState.Connecting -> unreached(state.reason)
+            is ConnectionState.Connecting -> reportUnreached(state.reason)
             is ConnectionState.CatchingUp -> {}
             is ConnectionState.Live -> {
-                toldUnreached = false
+                hasReportedUnreached = false
                 if (broken) connection("live")
                 broken = false
             }
             is ConnectionState.Reconnecting -> {
-                unreached(state.reason)
+                reportUnreached(state.reason)
                 if (!broken) connection("reconnecting")
                 broken = true
             }
@@ -60,14 +60,14 @@ internal abstract class Front {
         }
     }
 
-    /** Tried again and again, and told once. */
-    private fun unreached(reason: TeatimeException?) {
-        if (reason == null || toldUnreached || reason.code !in UNREACHED) return
-        toldUnreached = true
+    /** Reports the first of many failed attempts. */
+    private fun reportUnreached(reason: TeatimeException?) {
+        if (reason == null || hasReportedUnreached || reason.code !in UNREACHED) return
+        hasReportedUnreached = true
         fail(reason)
     }
 
-    /** Prints a line at once. If nobody reads any more there is nothing left to do. */
+    /** Prints a line at once. Ends the program if the reader of its output is gone. */
     protected fun print(line: String) {
         try {
             out.write("$line\n".encodeToByteArray())

@@ -33,12 +33,12 @@ internal class JsonFront : Front() {
     private fun parse(line: String): JsonObject =
         Json.parseToJsonElement(line) as? JsonObject ?: JsonObject(emptyMap())
 
-    /** A text that somebody could have typed: no other value, and no half of a surrogate pair. */
+    /** A member as text; null if it is another value, or has half a surrogate pair. */
     private fun JsonObject.text(name: String): String? =
         (this[name] as? JsonPrimitive)?.takeIf { it.isString }?.content
             ?.takeIf { it.encodeToByteArray().decodeToString() == it }
 
-    private fun bad() = fail("BAD_COMMAND", "neither post with text, nor reset, vote, leave")
+    private fun bad() = fail("BAD_COMMAND", "unknown command: expected post with text, reset, vote or leave")
 
     override fun show(update: ChatUpdate) = when (update) {
         is ChatUpdate.Joined -> event("joined") {
@@ -69,11 +69,11 @@ internal class JsonFront : Front() {
         }
         is ChatUpdate.NewerVersion -> event("newer_version") {
             put("version", update.notice.version.toLong())
-            put("message", update.notice.why)
+            put("message", update.notice.message)
         }
         is ChatUpdate.NotPersisted -> event("not_persisted") {
             put("code", update.notice.code?.name)
-            put("message", update.notice.why)
+            put("message", update.notice.message)
         }
         is ChatUpdate.Connection, is ChatUpdate.Failure -> {}
     }

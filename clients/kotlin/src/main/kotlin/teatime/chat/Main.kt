@@ -44,14 +44,14 @@ private suspend fun chat(model: ChatModel, front: Front, lines: ReceiveChannel<S
             model.settle()
             model.leave()
         } catch (_: TeatimeException) {
-            // The session has failed, which is told already.
+            // The session has failed, and the front end has already shown that.
         }
     }
-    model.run(front::tell)
+    model.run(front::take)
     typing.cancel()
 }
 
-/** False if there is nothing more to obey. */
+/** Executes a line of input. Returns false if the line says to leave. */
 private suspend fun obey(model: ChatModel, front: Front, line: String): Boolean = try {
     front.obey(model, line)
 } catch (refused: TeatimeException) {
@@ -59,7 +59,7 @@ private suspend fun obey(model: ChatModel, front: Front, line: String): Boolean 
     true
 }
 
-/** Lines of input, read by a thread of its own: what is read waits until it is obeyed. */
+/** The lines of an input. A thread of its own reads each line after the program has taken the one before. */
 private fun lines(input: InputStream): ReceiveChannel<String> {
     val lines = Channel<String>()
     thread(isDaemon = true) {

@@ -8,7 +8,7 @@ import teatime.JoinLink
 import teatime.JoinOptions
 import teatime.toJson
 
-/** Which room to chat in, and by which reflector. */
+/** A chat room and its reflector. */
 data class Room(
     val reflector: String,
     val name: String,
@@ -25,7 +25,7 @@ data class Room(
             return JoinLink(reflector, Chat.APP_ID, name, options, password)
         }
 
-    /** How to join it. */
+    /** The options to join the room. */
     fun joinOptions(): JoinOptions = JoinOptions(
         app = App.chat(),
         reflector = reflector,
@@ -38,20 +38,20 @@ data class Room(
     )
 
     companion object {
-        /** After so many seconds without a post a chat clears itself, if nothing else is said. */
+        /** By default a chat clears itself after this many seconds without a post. */
         const val INACTIVITY_SECONDS = 1200L
 
-        /** Its name in links. */
+        /** The option's name in links. */
         const val INACTIVITY = "inactivity"
 
-        /** The room that a link leads to; nothing if it leads to no chat. */
+        /** The room of a link; null if the link does not lead to a chat. */
         fun of(link: JoinLink): Room? {
             val inactivity = seconds(link.options[INACTIVITY] ?: "$INACTIVITY_SECONDS")
             if (link.app != Chat.APP_ID || inactivity == null) return null
             return Room(link.reflector, link.name, link.password, inactivity)
         }
 
-        /** A number of seconds that the model takes. */
+        /** A number of seconds that the model accepts; null if the text is not one. */
         fun seconds(text: String): Long? =
             if (text.isNotEmpty() && text.all { it in '0'..'9' }) text.toUIntOrNull()?.toLong() else null
     }

@@ -8,8 +8,8 @@ import sun.misc.Signal
 /**
  * Calls [handle] at SIGINT and SIGTERM.
  *
- * A shell script starts programs in the background with SIGINT ignored, and the JVM handles no signal that it found
- * ignored. The other clients end at SIGINT even then, so this one first gives the signal its default back.
+ * A shell script starts programs in the background with SIGINT ignored, and a JVM cannot handle a signal that was
+ * ignored when it started. The other clients end at SIGINT even then, so this one first restores the default action.
  */
 internal fun onSignals(handle: () -> Unit) {
     val system = Native.load("c", CLibrary::class.java)
@@ -23,5 +23,5 @@ private interface CLibrary : Library {
     fun signal(number: Int, handler: Pointer?): Pointer?
 }
 
-/** SIG_DFL. */
+/** The default action, SIG_DFL. */
 private val DEFAULT: Pointer? = null

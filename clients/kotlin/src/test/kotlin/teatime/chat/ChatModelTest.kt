@@ -30,7 +30,7 @@ class ChatModelTest {
         }
     }
 
-    /** A model that runs until [test] is done with it. */
+    /** Runs a model during [test]. */
     private suspend fun chat(room: Room, test: suspend (ChatModel) -> Unit) = coroutineScope {
         val model = ChatModel(room)
         val running = launch { model.run() }
@@ -48,7 +48,7 @@ class ChatModelTest {
     private fun ChatState.texts() = lines.map { it.text.substringAfter(": ") }
 
     @Test
-    fun `acceptance 27 who comes alone and finds nothing of his own resets the chat`() = withRoom { room ->
+    fun `acceptance 27 a user who comes alone and has no line in the history resets the chat`() = withRoom { room ->
         chat(room) { model ->
             val state = model.until("reset") { lines.isNotEmpty() }
             assertEquals(listOf("chat reset for new participants"), state.texts())
@@ -56,14 +56,14 @@ class ChatModelTest {
             model.say("mine")
             model.until("post") { texts().last() == "mine" }
         }
-        // What was said by who is gone is not for who comes now.
+        // A later user must not see the posts of users who have left.
         chat(room) { model ->
             assertEquals(listOf("chat reset for new participants"), model.until("reset") { lines.size == 1 }.texts())
         }
     }
 
     @Test
-    fun `acceptance 28 who is not alone does not reset the chat`() = withRoom { room ->
+    fun `acceptance 28 a user who is not alone does not reset the chat`() = withRoom { room ->
         chat(room) { first ->
             first.say("mine")
             first.until("post") { texts().lastOrNull() == "mine" }
@@ -79,7 +79,7 @@ class ChatModelTest {
     }
 
     @Test
-    fun `acceptance 26 exactly reset resets and everything else is a post`() = withRoom { room ->
+    fun `acceptance 26 only reset resets and every other line is a post`() = withRoom { room ->
         chat(room) { model ->
             for (post in listOf("/reset ", " /reset", "/Reset", "/resets", "")) model.say(post)
             val posts = model.until("posts") { lines.size == 6 }
@@ -90,7 +90,7 @@ class ChatModelTest {
     }
 
     @Test
-    fun `the state has all that a screen shows`() = withRoom { room ->
+    fun `the state has the data of a screen`() = withRoom { room ->
         chat(room) { model ->
             val state = model.until("view") { connection == ConnectionState.Live && lines.isNotEmpty() }
             assertTrue(state.nickname.isNotEmpty())
@@ -101,7 +101,7 @@ class ChatModelTest {
     }
 
     @Test
-    fun `a failure ends it and is told`() = withRoom { room ->
+    fun `a failure ends the model with its reason`() = withRoom { room ->
         val secret = room.copy(password = "sesame")
         chat(secret) { owner ->
             owner.until("view") { participants == 1 }
@@ -121,7 +121,7 @@ class ChatModelTest {
     }
 
     @Test
-    fun `after a reflector without memory the room begins anew`() {
+    fun `after a restart of the reflector the room starts empty`() {
         val first = Reflector.start("127.0.0.1:0")
         runBlocking {
             chat(Room(first.url, "room")) { model ->
@@ -140,7 +140,7 @@ class ChatModelTest {
     }
 
     @Test
-    fun `who comes back from the background has missed nothing`() = withRoom { room ->
+    fun `an app that returns from the background has missed nothing`() = withRoom { room ->
         chat(room) { other ->
             chat(room) { model ->
                 other.until("entry") { participants == 2 }
@@ -156,7 +156,7 @@ class ChatModelTest {
     }
 
     @Test
-    fun `the newest lines are those that were not there before`() {
+    fun `new lines are those that the history before does not have`() {
         fun line(text: String) = Line(ViewId("me"), text)
         val (a, b, c) = listOf(line("a"), line("b"), line("c"))
         assertEquals(listOf(c), newLines(listOf(a, b), listOf(b, c)))
@@ -167,7 +167,7 @@ class ChatModelTest {
     }
 
     @Test
-    fun `numbers of seconds are checked`() {
+    fun `only valid numbers of seconds are accepted`() {
         for (bad in listOf("", "-1", "+1", "1.5", "x", "4294967296", "٣")) assertNull(Room.seconds(bad), bad)
         assertEquals(4_294_967_295, Room.seconds("4294967295"))
         assertNull(Room.of(JoinLink("ws://h:1", "teatime.chat", "room", mapOf("inactivity" to "x"))))

@@ -2,6 +2,7 @@ package teatime.chat
 
 import java.io.File
 import java.io.IOException
+import java.time.Duration
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
 import kotlin.concurrent.thread
@@ -13,7 +14,7 @@ import kotlinx.serialization.json.jsonPrimitive
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Assertions.fail
 
-/** The program in a process of its own, which a shell may start in the background with SIGINT ignored. */
+/** The program in a process of its own. A shell can start it in the background, with SIGINT ignored. */
 class Program(vararg arguments: String, inBackground: Boolean = false) : AutoCloseable {
     private val process = ProcessBuilder(
         (if (inBackground) listOf("sh", "-c", "trap '' INT; exec \"$@\"", "sh") else emptyList()) +
@@ -31,7 +32,7 @@ class Program(vararg arguments: String, inBackground: Boolean = false) : AutoClo
             try {
                 process.inputStream.bufferedReader().forEachLine { printed.add(it) }
             } catch (_: IOException) {
-                // The test has closed it.
+                // The test has closed the stream.
             }
             printed.add(END)
         }
@@ -45,17 +46,22 @@ class Program(vararg arguments: String, inBackground: Boolean = false) : AutoClo
     fun endInput() = input.close()
 
     fun signal(name: String) {
-        assertTrue(ProcessBuilder("kill", "-$name", "${process.pid()}").start().waitFor() == 0)
+        val kill = ProcessBuilder("kill", "-$name", "${process.pid()}").start()
+        assertTrue(kill.waitFor(PATIENCE.seconds, TimeUnit.SECONDS) && kill.exitValue() == 0, "kill -$name failed")
     }
 
-    /** Nobody reads what it prints any more. */
-    fun deafen() = process.inputStream.close()
+    /** Closes the reading end of the program's output. */
+    fun closeOutput() = process.inputStream.close()
 
-    /** The next JSON line for which [wanted] holds. */
+    /** The next line before the deadline; null if there is none. */
+    private fun nextLine(deadline: Long): String? =
+        printed.poll(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)?.takeIf { it != END }
+
+    /** The next JSON line that [wanted] accepts. */
     fun awaitJson(what: String, wanted: (JsonObject) -> Boolean): JsonObject {
+        val deadline = System.nanoTime() + PATIENCE.toNanos()
         while (true) {
-            val line = printed.poll(PATIENCE_S, TimeUnit.SECONDS)
-            if (line == null || line == END) fail<Unit>("no $what: $seen")
+            val line = nextLine(deadline) ?: fail("no $what: $seen")
             seen += line
             val json = Json.parseToJsonElement(line).jsonObject
             if (wanted(json)) return json
@@ -70,14 +76,15 @@ class Program(vararg arguments: String, inBackground: Boolean = false) : AutoClo
         last?.text("html")?.endsWith(text) == true
     }
 
-    /** Waits for the end; gives the exit code. */
+    /** Waits for the end of the program, and returns its exit code. */
     fun exitCode(): Int {
-        assertTrue(process.waitFor(PATIENCE_S, TimeUnit.SECONDS)) { "it does not end: $seen" }
-        while (true) seen += printed.poll(PATIENCE_S, TimeUnit.SECONDS)?.takeIf { it != END } ?: break
+        val deadline = System.nanoTime() + PATIENCE.toNanos()
+        assertTrue(process.waitFor(PATIENCE.seconds, TimeUnit.SECONDS)) { "the program does not end: $seen" }
+        while (true) seen += nextLine(deadline) ?: break
         return process.exitValue()
     }
 
-    /** What it says to people, once it has ended. */
+    /** The program's standard error. Call it after the end of the program. */
     fun errors(): String = process.errorStream.bufferedReader().readText()
 
     override fun close() {
@@ -85,7 +92,7 @@ class Program(vararg arguments: String, inBackground: Boolean = false) : AutoClo
     }
 
     private companion object {
-        const val PATIENCE_S = 120L
+        val PATIENCE: Duration = Duration.ofSeconds(120)
         const val END = "\u0000"
     }
 }

@@ -24,7 +24,7 @@ import teatime.chat.ChatModel
 import teatime.chat.ChatState
 import teatime.chat.Room
 
-/** The chat on a phone: a header, the lines, and a field to type in. It is opened by a join link. */
+/** The chat on a phone: a header, the lines, and a text field. A join link opens it. */
 class ChatActivity : Activity() {
     private val mainThread = Handler(Looper.getMainLooper())
     private val scope = CoroutineScope(SupervisorJob() + Executor { mainThread.post(it) }.asCoroutineDispatcher())
@@ -64,7 +64,7 @@ class ChatActivity : Activity() {
 
     private fun enter(link: String) {
         val model = try {
-            ChatModel(Room.of(JoinLink.parse(link)) ?: return say("This link leads to no chat."))
+            ChatModel(Room.of(JoinLink.parse(link)) ?: return say("This link does not lead to a chat."))
         } catch (error: TeatimeException) {
             return say(error.message.orEmpty())
         }
@@ -85,12 +85,12 @@ class ChatActivity : Activity() {
 
     private fun show(state: ChatState) {
         val here = "${state.nickname} · ${state.participants} here"
-        header.text = "${state.badge} │ $here │ ${told(state.connection)}"
+        header.text = "${state.badge} │ $here │ ${describe(state.connection)}"
         lines.text = state.lines.joinToString("\n") { it.text }
         scroll.post { scroll.fullScroll(View.FOCUS_DOWN) }
     }
 
-    private fun told(state: ConnectionState): String = when (state) {
+    private fun describe(state: ConnectionState): String = when (state) {
         is ConnectionState.Connecting -> state.reason?.message ?: "connecting"
         is ConnectionState.CatchingUp -> "catching up"
         is ConnectionState.Live -> "live"
@@ -123,7 +123,7 @@ class ChatActivity : Activity() {
     }
 
     override fun onDestroy() {
-        // The session is left with its scope.
+        // Leaves the session, too.
         scope.cancel()
         super.onDestroy()
     }
