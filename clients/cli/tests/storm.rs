@@ -150,8 +150,7 @@ impl Clients {
     /// Runs until everybody has noticed that the reflector is gone.
     fn until_cut(&mut self) {
         let deadline = Instant::now() + BACK;
-        let is_cut =
-            |driver: &Driver| driver.connection_state() == ConnectionState::Reconnecting;
+        let is_cut = |driver: &Driver| driver.connection_state() == ConnectionState::Reconnecting;
         while !self.all.iter().all(is_cut) {
             self.run(Duration::from_millis(5));
             assert!(Instant::now() < deadline, "not everybody noticed");

@@ -51,7 +51,9 @@ use std::path::{Path, PathBuf};
 use teatime_session::Config;
 pub use teatime_session::forensics::archive::{ArchiveError, open as of_archive};
 use teatime_vm::recording::MARK;
-pub use teatime_vm::recording::{TruncatedError, Head, Input, Player, Recording, RecordingError, Until};
+pub use teatime_vm::recording::{
+    Head, Input, Player, Recording, RecordingError, TruncatedError, Until,
+};
 use teatime_vm::{Time, Vm};
 pub use teatime_wire::{Archive, Beginning};
 

@@ -105,7 +105,10 @@ fn a_session_is_recorded_from_its_join_or_from_any_later_moment() {
     assert!(!later.exists());
     add(&mut session, 3);
     // A recording can be read while it goes on.
-    assert_eq!(played(&from_join), (3, session.vm().expect("it runs").seq(), Some(TruncatedError::Open)));
+    assert_eq!(
+        played(&from_join),
+        (3, session.vm().expect("it runs").seq(), Some(TruncatedError::Open))
+    );
     let recorded = session.stop_recording().expect("it was written");
     let seq = session.vm().expect("it runs").seq();
     assert_eq!((recorded.events, recorded.until.1), (seq, seq));
