@@ -8,6 +8,8 @@ use teatime::{
     App, CloseReason, Config, ConnectionState, Cx, DisconnectReason, Driver, Handling,
     SessionEvent, handlers, model,
 };
+use teatime_tests::pace::assert_in_time;
+use teatime_tests::program::PATIENCE;
 use teatime_tests::proxy::Proxy;
 
 /// Remembers the sizes of what it was sent.
@@ -31,8 +33,6 @@ impl Letterbox {
         self.bytes += text.len() as u64;
     }
 }
-
-const PATIENCE: Duration = Duration::from_secs(40);
 
 struct Guest {
     driver: Driver,
@@ -144,7 +144,7 @@ fn a_dead_line_is_given_up_although_there_is_much_to_send() {
     // The silence that it allows, and a little.
     until(&mut [&mut guest], "the cut", |guests| !guests[0].reasons.is_empty());
     assert_eq!(guest.reasons, [DisconnectReason::Silent]);
-    assert!(held.elapsed() < Duration::from_secs(14), "{:?}", held.elapsed());
+    assert_in_time(held.elapsed(), Duration::from_secs(14));
     guest.driver.publish("box", "letter", "x").expect("there is room");
     until(&mut [&mut guest], "the return", |guests| {
         guests[0].driver.connection_state() == ConnectionState::Live && guests[0].letters() == 6

@@ -24,7 +24,7 @@ use support::{Program, Start, private_directory, run};
 use teatime::{App, Config, ConnectionState, Divergence, Driver, SessionEvent};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The models are those of the chat; what they call is not what the others have.
 mod text {

@@ -267,9 +267,10 @@ pub enum SessionEvent {
         /// The majority's hash. If it differs from this client's, it is the hash of the snapshot as it would be
         /// handed in, not of the plain state.
         hash: Option<Digest>,
-        /// How many participants agreed on it.
+        /// How many participants agreed on it. Without a majority, the most that agreed on any.
         agreed: u32,
-        /// How many participants were asked.
+        /// How many participants count: all that the model knows, but for those that did not answer the newest
+        /// votes.
         of: u32,
     },
     /// A handler failed, on every participant alike. If it panicked, its turn was undone.

@@ -193,11 +193,11 @@ pub struct VoteRequest {
 pub struct Verdict {
     /// The sequence number of the vote.
     pub seq: u64,
-    /// The hash that more than half of the voters sent, if there is one.
+    /// The hash that more than half of the views sent that count, if there is one.
     pub hash: Option<Digest>,
     /// How many sent it. Without a majority, the most that agreed on any.
     pub agreed: u32,
-    /// How many were asked.
+    /// How many views count: all that the models know, but for those that did not answer the newest votes.
     pub of: u32,
 }
 

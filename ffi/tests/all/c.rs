@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{
-    PANICKING, PREFIX, cargo, client, compile, exports, root, run, scratch, target, teatime,
+    PANICKING, PREFIX, client, compile, exports, root, run, scratch, target, teatime, xtask,
 };
 use serde_json::json;
 use teatime_tests::program::Program;
@@ -52,7 +52,7 @@ fn report(name: &str) -> PathBuf {
 
 #[test]
 fn the_header_is_what_the_crate_says() {
-    run(cargo().args(["xtask", "header", "--check"]));
+    run(xtask().args(["header", "--check"]));
 }
 
 #[test]

@@ -20,8 +20,8 @@ use teatime_ffi::status::tea_status;
 use teatime_ffi::text::tea_str;
 use teatime_store::{Config, MemoryDisk, MemoryStore, Shared};
 
-/// Longer than any step here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Serialize, Deserialize)]
 struct Saved(String);

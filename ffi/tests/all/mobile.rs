@@ -17,8 +17,8 @@ use teatime_ffi::payload::tea_format as Format;
 use teatime_ffi::session::tea_connection as Connection;
 use teatime_ffi::tea_status;
 
-/// Longer than any step here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Bell(Sender<()>);
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use crate::support::{cargo, compile, exports, root, run, scratch, target};
+use crate::support::{compile, exports, root, run, scratch, target, xtask};
 
 const HEADER: &str = include_str!("../../../bindings/c-testing/include/teatime_testing.h");
 const SHIPPED: &str = include_str!("../../../bindings/c/include/teatime.h");
@@ -15,8 +15,8 @@ const SHIPPED: &str = include_str!("../../../bindings/c/include/teatime.h");
 /// Both libraries, installed as the README does.
 static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| {
     let prefix = scratch("testing");
-    let install = ["xtask", "install", "--testing", "--profile", "dev", "--prefix"];
-    run(cargo().args(install).arg(&prefix));
+    let install = ["install", "--testing", "--profile", "dev", "--prefix"];
+    run(xtask().args(install).arg(&prefix));
     prefix
 });
 

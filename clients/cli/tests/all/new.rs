@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{Program, Start, private_directory, run};
-use teatime_tests::program::{finish, forget_cargo};
+use teatime_tests::program::{built, finish, forget_cargo};
 
 /// The top of the workspace.
 fn root() -> &'static Path {
@@ -22,6 +22,13 @@ fn at(app: &Path, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     forget_cargo(&mut command);
     command.current_dir(app).env("CARGO_TARGET_DIR", target()).env("PROFILE", "dev");
+    // What is proved does not depend on it, and it takes as long as the compiling.
+    command.env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_INCREMENTAL", "0");
+    // As for a user, cargo would compile the crates of this program once more.
+    if std::env::var_os("TEATIME_RELEASE").is_none() {
+        command.env("TEATIME_XTASK", built("teatime-xtask"));
+        command.env("TEATIME_ALONG", "teatime-third-party");
+    }
     command
 }
 

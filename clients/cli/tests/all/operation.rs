@@ -201,7 +201,7 @@ fn tools_say_that_a_store_is_in_use() {
 
 /// Waits until as many lines of a log contain this.
 fn wait_for_log(log: &Path, text: &str, times: usize) {
-    let in_time = Instant::now() + Duration::from_secs(30);
+    let in_time = Instant::now() + Duration::from_secs(120);
     while fs::read_to_string(log).unwrap_or_default().matches(text).count() < times {
         assert!(Instant::now() < in_time, "{:?}", fs::read_to_string(log));
         std::thread::sleep(Duration::from_millis(20));

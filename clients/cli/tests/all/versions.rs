@@ -16,7 +16,7 @@ fn newer(url: &str) -> Driver {
     let app = App::builder::<Chat>(APP_ID).version(2).build().expect("it is sound");
     let config = Config::new(app, "versions", &ChatOptions::default()).expect("it is sound");
     let mut driver = Driver::join(config, url, Arc::new(|| {})).expect("the address is right");
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(120);
     while driver.connection_state() != ConnectionState::Live {
         assert!(Instant::now() < until, "{:?}", driver.connection_state());
         driver.wait(Duration::from_millis(5));
@@ -81,7 +81,7 @@ fn the_chat_on_a_whole_terminal_says_what_cannot_be_persisted() {
     let mut shown = Vec::new();
     let word = b"cannot be stored for now: the disk is full";
     while !shown.windows(word.len()).any(|window| window == word) {
-        match parts.recv_timeout(Duration::from_secs(30)) {
+        match parts.recv_timeout(Duration::from_secs(120)) {
             Ok(part) => shown.extend(part),
             Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&shown)),
         }

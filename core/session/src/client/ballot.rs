@@ -21,7 +21,7 @@ pub(super) struct Ballot {
 pub(super) enum Count {
     /// The vote has not ended, as far as this client knows.
     Pending,
-    /// This number of participants agreed, at most, of those who were asked.
+    /// At most this number agreed, of the participants that counted.
     Known { agreed: u32, of: u32 },
 }
 

@@ -28,7 +28,7 @@ pub struct Evidence {
     pub time: Time,
     /// How many participants agreed on another state. Without a majority, the most that agreed on any.
     pub agreed: u32,
-    /// How many participants were asked.
+    /// How many participants counted.
     pub of: u32,
     /// The state of this client at the vote, as a snapshot.
     #[serde(with = "teatime_vm::optional_bytes")]

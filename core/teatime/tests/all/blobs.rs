@@ -193,7 +193,7 @@ fn a_transfer_runs_by_itself_wakes_its_owner_and_can_be_cancelled() {
     });
     let content = photo(5);
     let source = std::io::Cursor::new(content.clone());
-    let patience = Duration::from_secs(30);
+    let patience = Duration::from_secs(120);
     let store = data.start_store(content.len() as u64, source, waker.clone()).expect("it starts");
     let handle = store.wait(patience).expect("it ends").expect("there is room");
     assert_eq!((store.progress().done, store.progress().total), (1_000_000, 1_000_000));

@@ -11,7 +11,7 @@ use teatime::{
     App, Config, Cx, FaultKind, Session, SessionEvent, View, ViewContext, handlers, model,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 const BUDGET: Duration = Duration::from_millis(50);
 
 /// Adds up, and panics at 13.

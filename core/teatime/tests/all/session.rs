@@ -10,7 +10,7 @@ use teatime::{
     SessionEvent, VIEW_JOIN, View, ViewContext, ViewId, handlers, model,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 const BUDGET: Duration = Duration::from_millis(50);
 
 /// Counts, and publishes each change in three ways.

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{LazyLock, Mutex};
 
 pub use teatime_tests::program::finish as run;
-use teatime_tests::program::forget_cargo;
+use teatime_tests::program::{built, forget_cargo};
 
 /// The prefix of the installed library.
 pub static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
@@ -40,17 +40,25 @@ pub fn cargo() -> Command {
     command
 }
 
+/// `cargo xtask`, which builds libraries from the crates that are compiled already.
+pub fn xtask() -> Command {
+    let mut command = Command::new(built("teatime-xtask"));
+    forget_cargo(&mut command);
+    command.current_dir(root()).env("TEATIME_ALONG", "teatime-third-party");
+    command
+}
+
 /// One at a time: cargo builds both under one name.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
 fn install(name: &str, features: &str) -> PathBuf {
     let _one_at_a_time = INSTALLING.lock();
     let prefix = scratch(name);
-    let installed = cargo()
-        .args(["xtask", "install", "--profile", "dev", "--features", features, "--prefix"])
+    let installed = xtask()
+        .args(["install", "--profile", "dev", "--features", features, "--prefix"])
         .arg(&prefix)
         .status();
-    assert!(installed.expect("cargo is there").success());
+    assert!(installed.expect("it is built").success());
     prefix
 }
 
@@ -88,11 +96,7 @@ pub fn client(name: &str) -> PathBuf {
 
 /// The program `teatime`.
 pub fn teatime() -> Command {
-    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-        run(cargo().args(["build", "--locked", "--package", "teatime-cli"]));
-        target().join("debug/teatime")
-    });
-    let mut command = Command::new(&*BUILT);
+    let mut command = Command::new(built("teatime"));
     command.env_remove("RUST_LOG").env_remove("NO_COLOR");
     command
 }
