@@ -325,7 +325,7 @@ static void read_input(void) {
     else if (got == 0 || errno != EINTR) ended = true;
 }
 
-/* Handles the first line. False if there is no whole line, or if it must wait. */
+/* Handles the first line. False if the line is incomplete, or must wait. */
 static bool obey_line(void) {
     char *end = filled ? memchr(input, '\n', filled) : NULL;
     tea_str line = {input, end ? (size_t)(end - input) : filled};

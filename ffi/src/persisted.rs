@@ -23,7 +23,7 @@ pub struct tea_migration {
     /// The version that it migrates from. It migrates to the version of the next migration in the list; the last one
     /// migrates to the version of the app.
     pub from: u32,
-    /// Puts the migrated data into a value. `persisted` is MessagePack of the older version. Any result but 0 is a
+    /// Puts the migrated data into a value. `old` is MessagePack of the older version. Any result but 0 is a
     /// failure: then the session does not begin, and the persisted data stays as it is.
     pub migrate: Option<
         unsafe extern "C" fn(

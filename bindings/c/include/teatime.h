@@ -979,7 +979,7 @@ typedef struct {
      */
     uint32_t from;
     /**
-     * Puts the migrated data into a value. `persisted` is MessagePack of the older version. Any result but 0 is a
+     * Puts the migrated data into a value. `old` is MessagePack of the older version. Any result but 0 is a
      * failure: then the session does not begin, and the persisted data stays as it is.
      */
     int32_t (*migrate)(tea_payload old, tea_value *migrated, void *user_data);

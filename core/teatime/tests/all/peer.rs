@@ -27,7 +27,7 @@ impl Peer {
         peer
     }
 
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.driver.step(Duration::from_millis(100));
         self.heard.extend(std::iter::from_fn(|| self.driver.poll_event()));
     }

@@ -46,7 +46,7 @@ pub(crate) struct Board {
 /// A number that cannot be saved from 101 to 200, and cannot be restored above 200.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "u64")]
-struct Fragile(u64);
+pub(crate) struct Fragile(u64);
 
 impl Serialize for Fragile {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

@@ -23,7 +23,7 @@ fn an_app_that_cannot_start_and_an_event_that_cannot_be_published_are_reported()
     assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
     assert!(failure.to_string().contains("the board is broken"), "{failure}");
     let failure =
-        simulation(Planted::Nothing).options(&"no such").run().expect_err("it is no option");
+        simulation(Planted::Nothing).options(&"no such").run().expect_err("not an option");
     assert_eq!(failure.smallest().of, Invariant::Start, "{failure}");
     let large = simulation(Planted::Nothing).action(1, |_, user| {
         user.publish("board", "put", &"x".repeat(100_000));
