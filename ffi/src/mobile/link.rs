@@ -66,7 +66,12 @@ pub fn make_link(link: Link) -> Result<String> {
 /// The QR code of a text.
 #[uniffi::export]
 pub fn qr_code(text: &str) -> Result<QrModules> {
-    let too_long = || Failure::new(tea_status::TooLong, "the text is too long: a QR code holds at most 2,953 bytes");
+    let too_long = || {
+        Failure::new(
+            tea_status::TooLong,
+            "the text is too long: a QR code holds at most 2,953 bytes",
+        )
+    };
     let code = QrCode::new(text).ok_or_else(too_long)?;
     let modules = code.modules.iter().map(|dark| u8::from(*dark)).collect();
     let side = u32::try_from(code.side).map_err(|_| too_long())?;

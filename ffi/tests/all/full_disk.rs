@@ -186,9 +186,9 @@ fn a_full_disk_of_the_reflector_is_told_to_phones_until_there_is_room() {
     assert_eq!(session.newer_version().expect("it is alive"), None);
     session.publish("board", "swell", b"\"ab\"", tea_format::Json).expect("it is small");
     let told = wait_for(&|event| matches!(event, Event::NotPersisted { .. }));
-    let Event::NotPersisted { status, why } = told else { unreachable!() };
+    let Event::NotPersisted { status, message } = told else { unreachable!() };
     assert_eq!(status, Some(tea_status::NotStored));
-    assert!(why.contains("cannot be stored for now: the disk is full"), "{why}");
+    assert!(message.contains("the disk is full"), "{message}");
     assert!(session.has_unpersisted().expect("it is alive"));
     disk.set_capacity(None);
     wait_for(&|event| matches!(event, Event::Persisted { .. }));

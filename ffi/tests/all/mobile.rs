@@ -290,10 +290,10 @@ fn one_that_errs_is_told_where_the_evidence_is_or_why_there_is_none() {
             }
             let _ = phones[2].bell.recv_timeout(Duration::from_millis(5));
         }
-        let Some(Event::Diverged { seq, hash, evidence, why, .. }) = told else { unreachable!() };
+        let Some(Event::Diverged { seq, hash, evidence, message, .. }) = told else { unreachable!() };
         assert!(seq > 0 && hash.len() == 64);
         assert_eq!(evidence.is_some(), directory.as_ref() == Some(&kept));
-        assert_eq!(why.is_some(), directory.as_ref().is_some_and(|dir| *dir != kept));
+        assert_eq!(message.is_some(), directory.as_ref().is_some_and(|dir| *dir != kept));
         if let Some(file) = evidence {
             let evidence = teatime::evidence::read(file.as_ref()).expect("it is evidence");
             assert_eq!((evidence.seq, evidence.own_hash().to_string()), (seq, hash));

@@ -305,7 +305,9 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
             fs::write(&other, b"precious").expect("there is room");
             std::os::unix::fs::symlink(&other, &part).expect("it can be made");
             let refused = data.fetch_file(handle, &to, go_on);
-            assert!(matches!(refused, Err(BlobError::Local(why)) if why.contains("not a plain file")));
+            assert!(
+                matches!(refused, Err(BlobError::Local(why)) if why.contains("not a plain file"))
+            );
             assert_eq!(fs::read(&other).expect("it is there"), b"precious");
         }
     }

@@ -39,7 +39,7 @@ pub(crate) fn until(
     peers: &mut [&mut Peer],
     mut is_so: impl FnMut(&mut [&mut Peer]) -> bool,
 ) {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(120);
     while !is_so(peers) {
         let heard: Vec<_> = peers.iter().map(|peer| &peer.heard).collect();
         assert!(Instant::now() < until, "{what} does not come: {heard:?}");
