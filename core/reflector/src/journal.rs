@@ -9,8 +9,8 @@ use teatime_wire::{Digest, Room, ServerMessage, SessionId, SnapshotInfo, ViewId}
 use crate::SessionKey;
 use crate::rooms::Kept;
 #[cfg(not(feature = "storage"))]
-use crate::storage::Storage;
-use crate::storage::{Claims, Place, RecordKind, StorageError, Stored};
+use crate::old::Storage;
+use crate::old::{Claims, Place, RecordKind, StorageError, Stored};
 
 /// How heads and checkpoints are written.
 const FORMAT: u8 = 2;

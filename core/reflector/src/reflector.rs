@@ -16,8 +16,8 @@ use crate::journal::Journal;
 use crate::rooms::{self, Keeping, Kept, Origin, Place, Rooms};
 use crate::session::{Refusal, Session, Turn};
 #[cfg(feature = "storage")]
-use crate::storage::Storage;
-use crate::storage::{StorageError, Stored};
+use crate::old::Storage;
+use crate::old::{StorageError, Stored};
 use crate::views::Arrival;
 
 /// How often it is looked whether the storage has what was handed to it to be kept, in µs.

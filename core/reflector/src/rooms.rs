@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 use teatime_wire::{Digest, Holding, Room as RoomInfo, SessionId, limits};
 
 use crate::journal::{self, Journal};
-use crate::storage::{Claims, StorageError, Stored};
+use crate::old::{Claims, StorageError, Stored};
 use crate::{Output, SessionKey};
 
 /// What the names begin with by which rooms are stored among the sessions. No session has such a name.

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::journal::{self, Head, Journal, Told};
 use crate::log::{Log, PER_MESSAGE};
 use crate::rooms::{Kept, Origin};
-use crate::storage::{RecordKind, StorageError, Stored};
+use crate::old::{RecordKind, StorageError, Stored};
 use crate::upload::Upload;
 use crate::views::{Arrival, Change, Views};
 use crate::vote::Vote;
