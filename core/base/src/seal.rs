@@ -284,7 +284,7 @@ fn associated_data(session: SessionId, room: Digest, binding: Binding) -> Associ
 
 #[cfg(test)]
 mod tests {
-    use chacha20poly1305::XChaCha20Poly1305;
+    use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
     use chacha20poly1305::aead::{Aead, Payload};
 
     use super::*;

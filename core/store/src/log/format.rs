@@ -1,23 +1,23 @@
-//! The file that says what a store is.
+//! The file `FORMAT`, which describes a store.
 
 use std::fmt::{self, Display};
 
 use crate::Error;
-use crate::checksum::{Salt, Take, short};
+use crate::log::checksum::{Salt, Take, short};
 
-/// The format that this library writes.
-pub(crate) const VERSION: u32 = 1;
+/// The format that this library reads and writes.
+pub(crate) const VERSION: u32 = 2;
 
 /// Its name.
 pub(crate) const FILE: &str = "FORMAT";
 
-/// Tells a store from all others.
+/// A random id, different for every store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoreId(pub(crate) [u8; 16]);
 
 impl StoreId {
     pub(crate) fn salt(self) -> Salt {
-        Take(&self.0).u64().unwrap_or(0)
+        Take::new(&self.0).u64().unwrap_or(0)
     }
 }
 
@@ -33,16 +33,16 @@ pub(crate) fn encode(store: StoreId) -> String {
     format!("{covered}checksum {:016x}\n", short(0, covered.as_bytes()))
 }
 
-/// The store of this file. Whatever a newer format adds, it keeps the first line and the last.
+/// The store that this file describes. Every format, newer ones too, has the same first and last line.
 pub(crate) fn decode(bytes: &[u8]) -> Result<StoreId, Error> {
     let text = str::from_utf8(bytes).ok();
     let (version, store) = text.and_then(parse).ok_or_else(|| {
-        Error::corrupt(FILE, 0, "this is not the description of a store, or a bit of it is wrong")
+        Error::corrupt(FILE, 0, "the description of the store is damaged")
     })?;
-    if version > VERSION {
-        return Err(Error::NewerFormat { found: version, known: VERSION });
+    if version != VERSION {
+        return Err(Error::OtherFormat { found: version, known: VERSION });
     }
-    store.ok_or_else(|| Error::corrupt(FILE, 0, "the id of the store is missing"))
+    store.ok_or_else(|| Error::corrupt(FILE, 0, "the description of the store has no id"))
 }
 
 fn parse(text: &str) -> Option<(u32, Option<StoreId>)> {
@@ -63,10 +63,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_newer_format_and_a_wrong_bit_are_told_apart() {
+    fn another_format_is_not_mistaken_for_damage() {
         let store = StoreId([0xa5; 16]);
         let right = encode(store);
-        assert_eq!(decode(right.as_bytes()).expect("it is right"), store);
+        assert_eq!(decode(right.as_bytes()).expect("it is valid"), store);
         for bit in 0..right.len() * 8 {
             let mut wrong = right.clone().into_bytes();
             wrong[bit / 8] ^= 1 << (bit % 8);
@@ -75,9 +75,14 @@ mod tests {
         for length in 0..right.len() {
             assert!(decode(&right.as_bytes()[..length]).is_err(), "{length} bytes");
         }
-        let newer = "teatime-store 2\nsomething else\n";
-        let newer = format!("{newer}checksum {:016x}\n", short(0, newer.as_bytes()));
-        let found = decode(newer.as_bytes());
-        assert!(matches!(found, Err(Error::NewerFormat { found: 2, known: VERSION })), "{found:?}");
+        for other in [1, 3] {
+            let text = format!("teatime-store {other}\nsomething else\n");
+            let text = format!("{text}checksum {:016x}\n", short(0, text.as_bytes()));
+            let refused = decode(text.as_bytes());
+            let Err(Error::OtherFormat { found, known: VERSION }) = refused else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(found, other);
+        }
     }
 }

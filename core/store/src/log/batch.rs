@@ -1,23 +1,23 @@
 //! The header of a commit in the log.
 
-use crate::checksum::{Salt, Take, short};
+use crate::log::checksum::{Salt, Take, short};
 
 /// Bytes of the header.
 pub(crate) const HEADER: usize = 4 + 4 + 4 + 8;
 
 const MAGIC: [u8; 4] = *b"TBat";
 
-/// What a commit says of its entries.
+/// The header of a commit: what it says about its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Batch {
-    /// Bytes of all of them.
+    /// Bytes of all entries together.
     pub(crate) length: u32,
-    /// How many they are.
+    /// How many entries there are.
     pub(crate) entries: u32,
 }
 
 impl Batch {
-    /// The header for this place: anywhere else it is not valid.
+    /// The header for this place. It is not valid at any other place.
     pub(crate) fn encode(self, salt: Salt, segment: u64, offset: u64) -> [u8; HEADER] {
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&MAGIC);
@@ -28,24 +28,19 @@ impl Batch {
         header
     }
 
-    /// The header at the front of these bytes, if one is and they stand at that place.
+    /// The header at the front of these bytes, if it is valid for this place.
     pub(crate) fn decode(salt: Salt, segment: u64, offset: u64, bytes: &[u8]) -> Option<Self> {
         let header = bytes.get(..HEADER)?;
         if header[..4] != MAGIC {
             return None;
         }
         let sum = place_sum(salt, segment, offset, &header[..12]);
-        let mut take = Take(&header[4..]);
+        let mut take = Take::new(&header[4..]);
         let (length, entries) = (take.u32()?, take.u32()?);
         (take.u64()? == sum).then_some(Self { length, entries })
     }
 
-    /// Whether any valid header stands in these bytes of a segment from this offset on.
-    pub(crate) fn is_behind(salt: Salt, segment: u64, offset: u64, bytes: &[u8]) -> bool {
-        Self::find(salt, segment, offset, bytes).is_some()
-    }
-
-    /// Where the first of them stands.
+    /// The offset of the first valid header in a whole segment, from this offset on.
     pub(crate) fn find(salt: Salt, segment: u64, offset: u64, bytes: &[u8]) -> Option<usize> {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         (from..bytes.len()).find(|at| {

@@ -1,4 +1,4 @@
-//! A file system in memory, which fails when it is told to.
+//! A file system in memory that fails on request.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -7,36 +7,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::disk::{Disk, DiskFile};
 
-/// What comes to its end.
+/// What crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
-    /// The process. The operating system has what was written.
+    /// The process. The operating system still has what was written.
     Process,
-    /// The power. What was not made durable may be there, or not, or in part.
+    /// The machine. What was not made durable may survive, in part or not at all.
     Power,
 }
 
-/// A file system in memory. All clones are the same one. Only the store that has it locked should
-/// use it; the methods here are for whoever tests.
+/// A file system in memory. All clones are the same one. Only the store that has locked it should
+/// use it; the methods here are for tests.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDisk {
     state: Arc<Mutex<State>>,
-    /// Unlocks when the last of them is dropped.
+    /// Unlocks when the last clone is dropped.
     lock: Option<Arc<()>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is where, now and after a power cut. The names of folders are in the paths.
+    /// The inode of each path, now and after a power cut. Paths include the folder.
     names: BTreeMap<String, u64>,
     durable_names: BTreeMap<String, u64>,
     inodes: HashMap<u64, Inode>,
     next_inode: u64,
     /// How often the power was cut.
     boots: u64,
-    /// Whoever has it locked.
+    /// The disk that holds the lock.
     locked: std::sync::Weak<()>,
     faults: Faults,
 }
@@ -44,9 +44,9 @@ struct State {
 #[derive(Debug, Clone, Default)]
 struct Inode {
     data: Vec<u8>,
-    /// How much from the beginning is durable.
+    /// How many bytes from the beginning are durable.
     durable: usize,
-    /// What was durable before it was cut off, if the cut is not.
+    /// The durable content before a cut that is not durable yet.
     uncut: Option<Vec<u8>>,
 }
 
@@ -60,6 +60,7 @@ struct Faults {
     operations_left: Option<u64>,
     dead: bool,
     operations: u64,
+    syncs: u64,
 }
 
 fn failure(what: &'static str) -> io::Error {
@@ -67,12 +68,12 @@ fn failure(what: &'static str) -> io::Error {
 }
 
 impl MemoryDisk {
-    /// So many bytes fit into all files together.
+    /// All files together can hold this many bytes.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().faults.capacity = bytes;
     }
 
-    /// Every change is refused as not permitted.
+    /// Every change fails as not permitted.
     pub fn set_read_only(&self, read_only: bool) {
         self.state().faults.read_only = read_only;
     }
@@ -82,29 +83,34 @@ impl MemoryDisk {
         self.state().faults.fail_write = true;
     }
 
-    /// The next write fails after so many bytes.
+    /// The next write fails after this many bytes.
     pub fn tear_next_write(&self, bytes: usize) {
         self.state().faults.tear_write = Some(bytes);
     }
 
-    /// The next attempt to make a file durable fails.
+    /// The next sync of a file fails.
     pub fn fail_next_sync(&self) {
         self.state().faults.fail_sync = true;
     }
 
-    /// After so many more changes, each attempt to change or to make durable fails: as if the
-    /// process ended there. A [`crash`](Self::crash) gives the disk that is found then.
+    /// After this many more changes, every change and every sync fails, as if the process had
+    /// ended there. [`crash`](Self::crash) returns the disk that the next process finds.
     pub fn die_after(&self, operations: u64) {
         self.state().faults.operations_left = Some(operations);
     }
 
-    /// How many changes there were.
+    /// How many changes and syncs were made.
     pub fn operations(&self) -> u64 {
         self.state().faults.operations
     }
 
-    /// What is found after a crash; where there is a choice, `seed` decides. This one stays as it
-    /// is. Of faults, only the capacity stays.
+    /// How many files were made durable.
+    pub fn syncs(&self) -> u64 {
+        self.state().faults.syncs
+    }
+
+    /// A new disk with what a crash leaves; `seed` decides where several outcomes are possible.
+    /// This disk does not change. The new one has the same capacity and no other fault.
     pub fn crash(&self, crash: Crash, seed: u64) -> Self {
         let state = self.state();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -138,7 +144,7 @@ impl MemoryDisk {
         Self { state: Arc::new(Mutex::new(found)), lock: None }
     }
 
-    /// All files with their content.
+    /// All files with their content, sorted by path.
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
         let state = self.state();
         let file =
@@ -146,7 +152,7 @@ impl MemoryDisk {
         state.names.iter().map(file).collect()
     }
 
-    /// Puts a file there, durably.
+    /// Writes a file, durably.
     pub fn put(&self, path: &str, data: Vec<u8>) {
         let mut state = self.state();
         let number = state.next_inode;
@@ -157,14 +163,14 @@ impl MemoryDisk {
         state.durable_names.insert(path.into(), number);
     }
 
-    /// Takes a file away, durably.
+    /// Removes a file, durably.
     pub fn take_away(&self, path: &str) {
         let mut state = self.state();
         state.names.remove(path);
         state.durable_names.remove(path);
     }
 
-    /// Flips a bit of this byte of a file, also under whoever has it open.
+    /// Flips a bit of this byte of a file, even while the file is open.
     pub fn rot(&self, path: &str, offset: usize) {
         let mut state = self.state();
         let inode = state.names.get(path).copied().unwrap_or(u64::MAX);
@@ -174,7 +180,7 @@ impl MemoryDisk {
         }
     }
 
-    /// A disk that is not this one but has the same content, all of it durable.
+    /// A separate disk with the same content, all of it durable.
     pub fn copy(&self) -> Self {
         let copy = Self::default();
         self.files().into_iter().for_each(|(name, data)| copy.put(&name, data));
@@ -200,7 +206,7 @@ fn surviving_names(state: &State, rng: &mut ChaCha8Rng) -> BTreeMap<String, u64>
     names
 }
 
-/// Of what is not durable any prefix survives, or all of it with some sectors still empty.
+/// Of the bytes that are not durable, a prefix survives, or all of them with some sectors zero.
 fn surviving(inode: &Inode, rng: &mut ChaCha8Rng) -> Vec<u8> {
     if let Some(uncut) = &inode.uncut
         && rng.next_u32().is_multiple_of(2)
@@ -224,7 +230,7 @@ fn surviving(inode: &Inode, rng: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 impl State {
-    /// Before each change.
+    /// Called before each change: counts it, and fails it if a fault says so.
     fn change(&mut self) -> io::Result<()> {
         let faults = &mut self.faults;
         if faults.dead {
@@ -252,7 +258,7 @@ impl State {
 
     fn append(&mut self, inode: u64, bytes: &[u8]) -> io::Result<()> {
         let changed = self.change();
-        // An end in the middle of a write leaves a part of it.
+        // A process that ends during a write leaves a part of it.
         let ends_here = changed.is_err() && self.faults.operations_left.take().is_some();
         let room = self.faults.capacity.map_or(u64::MAX, |all| all.saturating_sub(self.used()));
         let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
@@ -337,13 +343,13 @@ impl Disk for MemoryDisk {
         Some(format!("boot-{}", self.state().boots))
     }
 
-    /// One that nobody needs to guess: it is the same whenever the same has happened.
     fn free(&self) -> Option<u64> {
         let state = self.state();
         let used: usize = state.names.values().map(|inode| state.inodes[inode].data.len()).sum();
         state.faults.capacity.map(|capacity| capacity.saturating_sub(used as u64))
     }
 
+    /// Deterministic: the same history gives the same number.
     fn random(&self) -> io::Result<u64> {
         let state = self.state();
         Ok(ChaCha8Rng::seed_from_u64(state.boots << 48 ^ state.next_inode).next_u64())
@@ -361,7 +367,7 @@ impl Disk for MemoryDisk {
         let named = |number: &u64| {
             names.values().chain(durable_names.values()).any(|inode| inode == number)
         };
-        // What nobody can find any more takes no memory.
+        // Drops the files that have no name any longer.
         if inodes.len() > 2 * (names.len() + durable_names.len()) {
             inodes.retain(|number, _| named(number));
         }
@@ -418,6 +424,7 @@ impl DiskFile for MemoryFile {
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.state();
         state.change()?;
+        state.faults.syncs += 1;
         if std::mem::take(&mut state.faults.fail_sync) {
             return Err(failure("making a file durable failed"));
         }

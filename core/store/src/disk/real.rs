@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::disk::{Disk, DiskFile};
 
 const LOCK: &str = "LOCK";
 
-/// A directory of the operating system. Only its owner may read it.
+/// A directory of the operating system. Only the user that owns it can read it.
 #[derive(Debug, Clone)]
 pub struct RealDisk {
     root: PathBuf,
@@ -17,12 +17,12 @@ pub struct RealDisk {
     lock: Option<Arc<File>>,
 }
 
-/// A file in it.
+/// A file of a [`RealDisk`].
 #[derive(Debug)]
 pub struct RealFile(File);
 
 impl RealDisk {
-    /// This directory, whether it is there or not.
+    /// This directory, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), lock: None }
     }
@@ -31,11 +31,12 @@ impl RealDisk {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 
-    /// Keeps stores away while something only reads. `false` if one is open. Changes nothing.
+    /// Locks the directory for reading: until it is unlocked, opening a store there fails. `false` if a
+    /// store is open. Changes no file.
     pub(crate) fn lock_to_read(&mut self) -> io::Result<bool> {
         match File::open(self.path(LOCK)) {
             Ok(file) => self.hold(file, File::try_lock_shared),
-            // A copy of a store may be without it.
+            // A copy of a store may lack the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(error),
         }
@@ -82,11 +83,11 @@ impl Disk for RealDisk {
             let entry = entry?;
             let data = match entry.metadata() {
                 Ok(data) => data,
-                // Whoever has the store open has deleted it just now.
+                // The process that has the store open has just deleted it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            // A name that is not Unicode is none of ours.
+            // This crate writes only names that are valid Unicode.
             if let Ok(name) = entry.file_name().into_string()
                 && data.is_file()
             {
@@ -140,7 +141,7 @@ impl Disk for RealDisk {
     }
 }
 
-/// What the kernel calls this start of it.
+/// The kernel's name for its current run.
 #[cfg(target_os = "linux")]
 fn boot() -> Option<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
@@ -223,7 +224,7 @@ fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Elsewhere a directory cannot be opened, and needs no such care.
+/// Other systems cannot open a directory, and do not need to.
 #[cfg(not(unix))]
 fn sync_dir(_path: &Path) -> io::Result<()> {
     Ok(())

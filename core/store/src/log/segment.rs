@@ -1,7 +1,7 @@
-//! The names of segments, and what stands at the beginning of each.
+//! The names of segments, and the header of each.
 
-use crate::checksum::{Take, short};
-use crate::format::{StoreId, VERSION};
+use crate::log::checksum::{Take, short};
+use crate::log::format::{StoreId, VERSION};
 
 /// Bytes of the header.
 pub(crate) const HEADER: usize = 8 + 4 + 16 + 8 + 8 + 8 + 8 + 8;
@@ -11,7 +11,7 @@ pub(crate) const FOLDER: &str = "log";
 
 const MAGIC: [u8; 8] = *b"TeaTmLog";
 
-/// The file of a segment.
+/// The path of a segment.
 pub(crate) fn name(number: u64) -> String {
     format!("{FOLDER}/{number:010}.seg")
 }
@@ -23,16 +23,16 @@ pub(crate) fn number(name: &str) -> Option<u64> {
     (number > 0 && format!("{number:010}") == digits).then_some(number)
 }
 
-/// What stands at the beginning of a segment.
+/// The header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) store: StoreId,
     pub(crate) number: u64,
-    /// The oldest segment when this one began.
+    /// The oldest segment that counted when this one began.
     pub(crate) first: u64,
-    /// How long the segment before was: it never changes again.
+    /// The length of the segment before, which never changes after this.
     pub(crate) previous_length: u64,
-    /// Entries before this segment have lower ones.
+    /// All entries before this segment have lower indices.
     pub(crate) next_index: u64,
 }
 
@@ -50,23 +50,23 @@ impl Header {
         out
     }
 
-    /// Of which store a segment says that it is.
+    /// The store that a segment with this number belongs to; `None` if the header is damaged.
     pub(crate) fn store(number: u64, bytes: &[u8]) -> Option<StoreId> {
-        let store = StoreId(Take(bytes.get(12..)?).array()?);
+        let store = StoreId(Take::new(bytes.get(12..)?).array()?);
         Self::decode(store, number, bytes).is_ok().then_some(store)
     }
 
-    /// The header of this segment of this store, or why it is not.
+    /// The header of this segment of this store, or why the bytes are not a valid one.
     pub(crate) fn decode(store: StoreId, number: u64, bytes: &[u8]) -> Result<Self, &'static str> {
-        let broken = "the header of the segment is wrong";
+        let broken = "the segment has an invalid header";
         let (covered, sum) = bytes
             .get(..HEADER)
             .and_then(|header| header.split_last_chunk::<8>())
-            .ok_or("the header of the segment is not complete")?;
+            .ok_or("the header of the segment is incomplete")?;
         if short(0, covered).to_le_bytes() != *sum || covered[..8] != MAGIC {
             return Err(broken);
         }
-        let mut take = Take(&covered[8..]);
+        let mut take = Take::new(&covered[8..]);
         let version = take.u32().ok_or(broken)?;
         let header = Self {
             store: StoreId(take.array().ok_or(broken)?),
@@ -76,9 +76,9 @@ impl Header {
             next_index: take.u64().ok_or(broken)?,
         };
         match header {
-            _ if version != VERSION => Err("the segment has another version than the store"),
-            _ if header.store != store => Err("the segment is of another store"),
-            _ if header.number != number => Err("the segment has the name of another one"),
+            _ if version != VERSION => Err("the segment has a different version than the store"),
+            _ if header.store != store => Err("the segment belongs to another store"),
+            _ if header.number != number => Err("the segment has the name of another segment"),
             _ => Ok(header),
         }
     }

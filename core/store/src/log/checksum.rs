@@ -2,23 +2,32 @@
 
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
-/// What tells the entries of one store from those of another.
+/// Makes the checksums of one store invalid in every other store.
 pub(crate) type Salt = u64;
 
-/// Of a few bytes up to a record.
+/// The checksum of short content, up to a record.
 pub(crate) fn short(salt: Salt, bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, salt)
 }
 
-/// Of a checkpoint.
+/// The checksum of a checkpoint.
 pub(crate) fn long(bytes: &[u8]) -> u128 {
     xxh3_128(bytes)
 }
 
 /// Takes fixed-size values off the front of bytes.
-pub(crate) struct Take<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Take<'a>(&'a [u8]);
 
-impl Take<'_> {
+impl<'a> Take<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// What was not taken yet.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
