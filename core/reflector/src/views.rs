@@ -6,7 +6,7 @@ use bytes::Bytes;
 use teatime_wire::ViewId;
 
 use crate::ConnId;
-use crate::journal::StoredView;
+use crate::stored::StoredView;
 use crate::rate::Bucket;
 
 /// A view: one client instance, across its connections.

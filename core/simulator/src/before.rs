@@ -78,7 +78,7 @@ pub(super) fn persist(
         if server.next_timeout().is_some_and(|at| at <= now) {
             server.handle_timeout(now);
         }
-        let sent = server.flush();
+        let sent = server.flush(now);
         if is_kept {
             server.jump(now);
             return Ok(());

@@ -558,7 +558,7 @@ impl World<'_> {
     }
 
     pub(super) fn after_server(&mut self) {
-        if self.server.is_dirty() && !self.flush_planned {
+        if self.server.is_dirty(self.now) && !self.flush_planned {
             self.flush_planned = true;
             let soon = self.now + self.below(1_000);
             self.at(soon, Happening::Flush);
@@ -574,7 +574,7 @@ impl World<'_> {
 
     pub(super) fn flush(&mut self) {
         self.flush_planned = false;
-        let all = self.server.flush();
+        let all = self.server.flush(self.now);
         for (connection, down) in &all {
             let Down::Frame(frame) = down else { continue };
             if matches!(ServerMessage::decode(frame), Ok(ServerMessage::Welcome(_)))

@@ -2,10 +2,12 @@
 
 #[cfg(feature = "blobs")]
 mod blobs;
+mod clients;
 mod frame;
 mod handshake;
 #[cfg(feature = "blobs")]
 mod news;
+mod storage;
 mod stream;
 mod worker;
 
@@ -19,8 +21,8 @@ use std::time::Duration;
 #[cfg(feature = "blobs")]
 pub use blobs::SharedBlobs;
 pub use teatime_reflector::Config as ReflectorConfig;
-#[cfg(feature = "storage")]
-pub use teatime_reflector::{Storage, StorageError};
+pub use storage::SharedStorage;
+pub use teatime_reflector::storage::{Storage, StorageError};
 use teatime_wire::{ClientMessage, Digest, Holding, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -51,35 +53,10 @@ pub struct ServerConfig {
     /// With this the server speaks TLS, and nothing else.
     pub tls: Option<TlsFiles>,
     /// Where sessions are kept beyond the life of the server; without this they are forgotten.
-    #[cfg(feature = "storage")]
     pub storage: Option<SharedStorage>,
     /// Where blobs are kept; without this in memory, 256 MiB at most, and not beyond the life of the server.
     #[cfg(feature = "blobs")]
     pub blobs: Option<SharedBlobs>,
-}
-
-/// Gives each thread of a server its way to one storage.
-#[cfg(feature = "storage")]
-#[derive(Clone)]
-pub struct SharedStorage(Arc<dyn Fn() -> Box<dyn Storage> + Send + Sync>);
-
-#[cfg(feature = "storage")]
-impl SharedStorage {
-    /// A storage whose clones share what is stored.
-    pub fn new(storage: impl Storage + Clone + Sync + 'static) -> Self {
-        Self(Arc::new(move || Box::new(storage.clone())))
-    }
-
-    fn open(&self) -> Box<dyn Storage> {
-        (self.0)()
-    }
-}
-
-#[cfg(feature = "storage")]
-impl std::fmt::Debug for SharedStorage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SharedStorage")
-    }
 }
 
 /// By what a server is known, as PEM files.
@@ -100,7 +77,6 @@ impl Default for ServerConfig {
             handshake_timeout: Duration::from_secs(10),
             max_handshakes: 1_000,
             tls: None,
-            #[cfg(feature = "storage")]
             storage: None,
             #[cfg(feature = "blobs")]
             blobs: None,
