@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use teatime_reflector::storage::StorageError;
+
 /// Why a store could not do something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,6 +69,17 @@ pub enum Error {
 impl Error {
     pub(crate) fn corrupt(file: impl Into<PathBuf>, offset: u64, what: impl Into<String>) -> Self {
         Self::Corrupt { file: file.into(), offset, what: what.into() }
+    }
+}
+
+/// Why what a reflector has stored cannot be read.
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Full => Self::DiskFull(io::ErrorKind::StorageFull.into()),
+            StorageError::Corrupt(what) => Self::corrupt("", 0, what),
+            other => Self::Io(io::Error::other(other)),
+        }
     }
 }
 

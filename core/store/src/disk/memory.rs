@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::disk::disk::{Disk, DiskFile};
+use crate::disk::faults::Faults;
 
 /// What crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,63 +51,46 @@ struct Inode {
     uncut: Option<Vec<u8>>,
 }
 
-#[derive(Debug, Default)]
-struct Faults {
-    capacity: Option<u64>,
-    read_only: bool,
-    fail_write: bool,
-    tear_write: Option<usize>,
-    fail_sync: bool,
-    operations_left: Option<u64>,
-    dead: bool,
-    operations: u64,
-    syncs: u64,
-}
-
-fn failure(what: &'static str) -> io::Error {
-    io::Error::other(what)
-}
-
 impl MemoryDisk {
     /// All files together can hold this many bytes.
     pub fn set_capacity(&self, bytes: Option<u64>) {
-        self.state().faults.capacity = bytes;
+        self.state().faults.set_capacity(bytes);
     }
 
     /// Every change fails as not permitted.
     pub fn set_read_only(&self, read_only: bool) {
-        self.state().faults.read_only = read_only;
+        self.state().faults.set_read_only(read_only);
     }
 
     /// The next write fails, and writes nothing.
     pub fn fail_next_write(&self) {
-        self.state().faults.fail_write = true;
+        self.state().faults.fail_next_write();
     }
 
     /// The next write fails after this many bytes.
     pub fn tear_next_write(&self, bytes: usize) {
-        self.state().faults.tear_write = Some(bytes);
+        self.state().faults.tear_next_write(bytes);
     }
 
     /// The next sync of a file fails.
     pub fn fail_next_sync(&self) {
-        self.state().faults.fail_sync = true;
+        self.state().faults.fail_next_sync();
     }
 
     /// After this many more changes, every change and every sync fails, as if the process had
     /// ended there. [`crash`](Self::crash) returns the disk that the next process finds.
     pub fn die_after(&self, operations: u64) {
-        self.state().faults.operations_left = Some(operations);
+        self.state().faults.die_after(operations);
     }
 
     /// How many changes and syncs were made.
     pub fn operations(&self) -> u64 {
-        self.state().faults.operations
+        self.state().faults.changes()
     }
 
     /// How many files were made durable.
     pub fn syncs(&self) -> u64 {
-        self.state().faults.syncs
+        self.state().faults.syncs()
     }
 
     /// A new disk with what a crash leaves; `seed` decides where several outcomes are possible.
@@ -115,7 +99,7 @@ impl MemoryDisk {
         let state = self.state();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut found = State { next_inode: state.next_inode, ..State::default() };
-        found.faults.capacity = state.faults.capacity;
+        found.faults.set_capacity(state.faults.capacity());
         found.boots = state.boots + u64::from(crash == Crash::Power);
         found.names = match crash {
             Crash::Process => state.names.clone(),
@@ -230,47 +214,12 @@ fn surviving(inode: &Inode, rng: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 impl State {
-    /// Called before each change: counts it, and fails it if a fault says so.
-    fn change(&mut self) -> io::Result<()> {
-        let faults = &mut self.faults;
-        if faults.dead {
-            return Err(failure("the process has ended"));
-        }
-        if faults.read_only {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        faults.operations += 1;
-        if let Some(left) = &mut faults.operations_left {
-            match left.checked_sub(1) {
-                Some(fewer) => *left = fewer,
-                None => {
-                    faults.dead = true;
-                    return Err(failure("the process has ended"));
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn used(&self) -> u64 {
         self.names.values().map(|inode| self.inodes[inode].data.len() as u64).sum()
     }
 
     fn append(&mut self, inode: u64, bytes: &[u8]) -> io::Result<()> {
-        let changed = self.change();
-        // A process that ends during a write leaves a part of it.
-        let ends_here = changed.is_err() && self.faults.operations_left.take().is_some();
-        let room = self.faults.capacity.map_or(u64::MAX, |all| all.saturating_sub(self.used()));
-        let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
-        let tear = self.faults.tear_write.take();
-        let (written, result) = match (changed, tear) {
-            (Err(error), _) if ends_here => (bytes.len() / 2, Err(error)),
-            (Err(error), _) => (0, Err(error)),
-            _ if std::mem::take(&mut self.faults.fail_write) => (0, Err(failure("a write failed"))),
-            (_, Some(tear)) => (tear.min(bytes.len()), Err(failure("a write was torn"))),
-            _ if fits < bytes.len() => (fits, Err(io::ErrorKind::StorageFull.into())),
-            _ => (fits, Ok(())),
-        };
+        let (written, result) = self.faults.write(bytes.len(), self.used());
         let inode = self.inodes.get_mut(&inode).ok_or(io::ErrorKind::NotFound)?;
         inode.data.extend_from_slice(&bytes[..written]);
         result
@@ -308,7 +257,7 @@ impl Disk for MemoryDisk {
 
     fn create(&self, path: &str) -> io::Result<MemoryFile> {
         let mut state = self.state();
-        state.change()?;
+        state.faults.change()?;
         let inode = state.next_inode;
         state.next_inode += 1;
         state.inodes.insert(inode, Inode::default());
@@ -327,7 +276,7 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.change()?;
+        state.faults.change()?;
         let inode = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.into(), inode);
         Ok(())
@@ -335,7 +284,7 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.change()?;
+        state.faults.change()?;
         state.names.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -345,8 +294,7 @@ impl Disk for MemoryDisk {
 
     fn free(&self) -> Option<u64> {
         let state = self.state();
-        let used: usize = state.names.values().map(|inode| state.inodes[inode].data.len()).sum();
-        state.faults.capacity.map(|capacity| capacity.saturating_sub(used as u64))
+        state.faults.capacity().map(|capacity| capacity.saturating_sub(state.used()))
     }
 
     /// Deterministic: the same history gives the same number.
@@ -357,7 +305,7 @@ impl Disk for MemoryDisk {
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.change()?;
+        state.faults.change()?;
         let inside = |path: &String| path.rsplit_once('/').map_or("", |(of, _)| of) == folder;
         let State { names, durable_names, inodes, .. } = &mut *state;
         durable_names.retain(|path, _| !inside(path));
@@ -410,7 +358,7 @@ impl DiskFile for MemoryFile {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         let mut state = self.state();
-        state.change()?;
+        state.faults.change()?;
         let inode = state.inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length < inode.durable {
@@ -423,11 +371,7 @@ impl DiskFile for MemoryFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.state();
-        state.change()?;
-        state.faults.syncs += 1;
-        if std::mem::take(&mut state.faults.fail_sync) {
-            return Err(failure("making a file durable failed"));
-        }
+        state.faults.sync()?;
         let inode = state.inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;
         inode.durable = inode.data.len();
         inode.uncut = None;

@@ -2,5 +2,6 @@
 
 #[expect(clippy::module_inception, reason = "the file has the trait `Disk`")]
 pub(crate) mod disk;
+mod faults;
 pub(crate) mod memory;
 pub(crate) mod real;

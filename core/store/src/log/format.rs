@@ -36,9 +36,9 @@ pub(crate) fn encode(store: StoreId) -> String {
 /// The store that this file describes. Every format, newer ones too, has the same first and last line.
 pub(crate) fn decode(bytes: &[u8]) -> Result<StoreId, Error> {
     let text = str::from_utf8(bytes).ok();
-    let (version, store) = text.and_then(parse).ok_or_else(|| {
-        Error::corrupt(FILE, 0, "the description of the store is damaged")
-    })?;
+    let (version, store) = text
+        .and_then(parse)
+        .ok_or_else(|| Error::corrupt(FILE, 0, "the description of the store is damaged"))?;
     if version != VERSION {
         return Err(Error::OtherFormat { found: version, known: VERSION });
     }

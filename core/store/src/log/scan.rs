@@ -52,6 +52,10 @@ impl<F: DiskFile> SegmentReader<F> {
         Ok(Self { salt, number, file, end, start: 0, window: Vec::new() })
     }
 
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// In bytes.
     pub(crate) fn length(&self) -> u64 {
         self.end

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use teatime_reflector::storage::{Claims, Key, Record, RecordKind, RoomId, RoomIndex, room_of};
+use teatime_reflector::storage::{Claims, Key, Record, RecordKind, RoomId};
+use teatime_reflector::{RoomIndex, room_of};
 
 use crate::log::checkpoint::CheckpointFile;
 use crate::log::entry::{Entry, What};
@@ -234,7 +235,8 @@ impl Catalog {
     }
 
     fn remove(&mut self, number: u64) {
-        let places: Vec<_> = self.items.get(&number).map_or_else(Vec::new, |item| item.places().collect());
+        let places: Vec<_> =
+            self.items.get(&number).map_or_else(Vec::new, |item| item.places().collect());
         places.into_iter().for_each(|at| self.replace(number, Some(at), None));
         let Some(item) = self.items.remove(&number) else { return };
         if let Some(room) = item.room.filter(|_| item.is_used) {

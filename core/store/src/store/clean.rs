@@ -105,8 +105,9 @@ impl<D: Disk> Cleaning<D> {
         let until = end.min(self.offset + budget);
         while self.offset < until {
             let offset = self.offset;
-            let broken =
-                || Error::corrupt(segment::name(number), offset, "an entry has changed on the disk");
+            let broken = || {
+                Error::corrupt(segment::name(number), offset, "an entry has changed on the disk")
+            };
             if self.entries == 0 {
                 let header = reader.batch(offset, CLEAN_BYTES as u64)?.ok_or_else(broken)?;
                 self.entries = header.entries;

@@ -1,12 +1,12 @@
 //! Prepares a disk for a store: makes a new one, or mends what a crash has left.
 
+use crate::Error;
 use crate::disk::disk::{Disk, DiskFile, remove_if_there};
+use crate::log::checkpoint;
 use crate::log::format::{self, StoreId};
 use crate::log::segment::{self, Header};
-use crate::log::checkpoint;
-use crate::store::commit::{begin_segment, remove_segment};
+use crate::store::end::{begin_segment, remove_segment};
 use crate::store::survey::{Survey, read_format, segments, survey};
-use crate::Error;
 
 /// The description of a store before it is complete.
 const NEW_FORMAT: &str = "FORMAT.new";
@@ -62,7 +62,11 @@ fn mend<D: Disk>(disk: &D, survey: &Survey) -> Result<D::File, Error> {
         file.truncate(survey.end)?;
     }
     if let Some(unbegun) = &survey.unbegun {
-        tracing::warn!(file = unbegun, offset = 0, "deleting a segment that was not begun completely");
+        tracing::warn!(
+            file = unbegun,
+            offset = 0,
+            "deleting a segment that was not begun completely"
+        );
         remove_if_there(disk, unbegun)?;
     }
     // What was read decides what is deleted: it must be durable before that.

@@ -132,7 +132,7 @@ impl<D: Disk> Store<D> {
 
     /// Replaces the checkpoint, and every record so far whose sequence number is at most `seq`.
     /// Commits everything that has gathered, durably on the disk whatever the
-    /// [`Durability`]. Takes as long as the disk needs for this many bytes.
+    /// [`Durability`](crate::Durability). Takes as long as the disk needs for this many bytes.
     ///
     /// # Errors
     /// As [`append`](Self::append) and [`commit`](Self::commit). [`Error::OutOfOrder`] if the
@@ -205,7 +205,7 @@ impl<D: Disk> Store<D> {
             (Err(error), Key::Session(_)) => return Err(error),
         };
         // It was staged before this session began: it belongs to one that was removed.
-        if number > file.index() {
+        if number > file.index() && matches!(key, Key::Session(_)) {
             return Err(Error::Unknown);
         }
         match catalog.item(number).and_then(|item| item.checkpoint()) {
@@ -317,6 +317,11 @@ impl<D: Disk> Store<D> {
         self.plan(key).map(|plan| plan.read(&self.disk, self.salt)).transpose()
     }
 
+    /// Whether the store has this session or room.
+    pub fn has(&self, key: Key) -> bool {
+        self.commits.catalog().find(key).is_some()
+    }
+
     /// Where everything of a key is.
     pub(crate) fn plan(&self, key: Key) -> Option<Plan> {
         Plan::new(self.commits.catalog(), key)
@@ -369,7 +374,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// A number that changes whenever committed writes may be missing: after a power cut, unless the
-    /// [`Durability`] was `Power` or the store was [closed](Self::close), and after
+    /// [`Durability`](crate::Durability) was `Power` or the store was [closed](Self::close), and after
     /// [`import`](crate::import). After restoring a backup, delete the file `ERA`, to the same end.
     pub fn era(&self) -> u64 {
         self.commits.era()

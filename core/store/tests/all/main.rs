@@ -2,6 +2,7 @@
 
 mod beside;
 mod blobs;
+mod claims;
 mod common;
 mod damage;
 mod disk;
@@ -12,3 +13,4 @@ mod reflector;
 mod rooms;
 mod salvage;
 mod shared;
+mod versions;
