@@ -53,7 +53,7 @@ pub(crate) struct Session {
     persistence: Persistence,
     /// When the reflector last sent something to all members, on the driver's clock.
     last_broadcast: u64,
-    /// When the joins and exits that have gathered are told.
+    /// When the joins and exits that have gathered go out.
     gathered_at: Option<u64>,
     /// When the connections are next checked for silence.
     next_silence_check: u64,
