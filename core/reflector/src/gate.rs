@@ -145,6 +145,11 @@ impl Gate {
         }
     }
 
+    /// Bytes that have gathered for the next append.
+    pub(crate) fn gathered(&self) -> u64 {
+        self.next.bytes
+    }
+
     /// The append failed, and with it everything that depends on it.
     pub(crate) fn abandon(&mut self) -> VecDeque<Gated> {
         (self.state, self.next) = (State::Open, Next::default());

@@ -64,10 +64,10 @@ impl Stream {
         if let Some(tls) = &self.tls {
             let mut tls = tls.borrow_mut();
             tls.send_close_notify();
-            // If the socket does not take it, it ends without.
+            // If the socket does not take it, the stream ends without.
             let _ = write_out(&mut tls, &self.socket);
         }
-        // Whoever has ended it already was faster.
+        // It may have ended already.
         let _ = socket2::SockRef::from(&self.socket).shutdown(how);
     }
 
@@ -81,14 +81,14 @@ impl Stream {
         self.socket.try_write(bytes)
     }
 
-    /// Sends what was written and still waits here; true when nothing does any more.
+    /// Sends what was written and still waits here. Returns true when nothing is left.
     #[cfg(not(feature = "tls"))]
     pub(crate) fn try_flush(&self) -> io::Result<bool> {
         Ok(true)
     }
 
-    /// Reads what is there; 0 at the end, `WouldBlock` if nothing is. Call it until it would
-    /// block: what was decrypted does not make the socket readable again.
+    /// Reads what is there: 0 at the end, `WouldBlock` if nothing is there. Call it until it would
+    /// block, because decrypted bytes do not make the socket readable again.
     #[cfg(feature = "tls")]
     pub(crate) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         use std::io::Read;
@@ -123,7 +123,7 @@ impl Stream {
         Ok(written)
     }
 
-    /// Sends what was written and still waits here; true when nothing does any more.
+    /// Sends what was written and still waits here. Returns true when nothing is left.
     #[cfg(feature = "tls")]
     pub(crate) fn try_flush(&self) -> io::Result<bool> {
         match &self.tls {

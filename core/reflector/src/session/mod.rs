@@ -277,7 +277,7 @@ impl Session {
             turn.out.gathers(self.key);
         }
         if self.flow.is_held_by(Reason::StorageSlow)
-            && self.gate.backlog() <= turn.config.storage_backlog_bytes / 2
+            && self.gate.gathered() <= turn.config.storage_backlog_bytes
             && self.flow.free(Reason::StorageSlow)
         {
             self.tell_hold(turn, teatime_wire::Hold::Resume);

@@ -1,6 +1,7 @@
 //! What one version of an app persists in a room is what the next one begins with.
 
 use crate::support::{SECOND, World, join, room};
+use teatime_reflector::storage::Key;
 use teatime_reflector::{Config, ConnId};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Holding, Join, PersistedPart, References, Room,
@@ -273,9 +274,8 @@ fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
         World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
     // What is told of the room itself.
     let told = |world: &World| {
-        let sessions = [1, 2, 9].map(|session| SessionId([session; 32]));
         let mut of_room = world.references.clone();
-        of_room.retain(|(session, ..)| !sessions.contains(session));
+        of_room.retain(|(holder, ..)| matches!(holder, Key::Room(_)));
         of_room
     };
     let exactly =
@@ -486,14 +486,14 @@ fn snapshot(world: &mut World, from: ConnId, references: References) {
 }
 
 #[test]
-fn whoever_keeps_blobs_is_told_of_a_session_from_its_first_moment_to_its_last() {
+fn the_store_of_blobs_hears_of_a_session_from_its_first_moment_to_its_last() {
     let snapshot_after_time = 20 * SECOND;
     let config = Config { max_idle_sessions: 0, snapshot_after_time, ..Config::default() };
     let mut world = World::new(config);
     let told = |world: &mut World| {
         let told = std::mem::take(&mut world.references).into_iter();
         told.map(|(session, room, holding)| {
-            assert_eq!((session, room), (SessionId([1; 32]), Digest([2; 32])));
+            assert_eq!((session, room), (Key::Session(SessionId([1; 32])), Digest([2; 32])));
             holding
         })
         .collect::<Vec<_>>()

@@ -173,9 +173,9 @@ impl World {
                 }
             }
             Output::Enter { connection, .. } => self.members.push(connection),
-            // Nobody keeps blobs here.
+            // There is no store of blobs here.
             Output::References { .. } => {}
-            Output::Retract { .. } => unreachable!("nothing is stored"),
+            Output::Store { .. } | Output::Release(_) => unreachable!("nothing is stored"),
             Output::Close { connection, reason, detail } => {
                 self.members.retain(|member| *member != connection);
                 if let Some(at) = self.by_connection.remove(&connection) {
