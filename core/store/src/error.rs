@@ -56,7 +56,7 @@ pub enum Error {
         /// The newest number before.
         newest: u64,
     },
-    /// More bytes than [`limits`](crate::limits) allow.
+    /// More bytes than the module `limits` allows.
     #[error("{bytes} bytes: at most {most} are allowed")]
     TooLarge {
         /// How many bytes came.

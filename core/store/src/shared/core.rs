@@ -37,7 +37,7 @@ pub(crate) struct Core<D: Disk> {
     era: u64,
 }
 
-/// The store of a [`Shared`](crate::Shared), locked for all other handles.
+/// A shared store, locked for all other handles.
 pub struct StoreGuard<'a, D: Disk> {
     // Unlocked before the turn ends.
     store: MutexGuard<'a, Store<D>>,

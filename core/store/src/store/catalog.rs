@@ -32,8 +32,21 @@ pub struct Info {
     /// Bytes that it needs on disk, without garbage.
     pub bytes: u64,
     /// When it was last used, in seconds since 1970, as noted by
-    /// [`retain`](crate::Store::retain).
+    /// `Store::retain`.
     pub last_used: Option<u64>,
+}
+
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// How many sessions and rooms.
+    pub keys: usize,
+    /// How many segments the log has.
+    pub segments: usize,
+    /// Bytes of all segments and checkpoints.
+    pub disk_bytes: u64,
+    /// Bytes of what lives in them.
+    pub live_bytes: u64,
 }
 
 /// What lives of one key.
@@ -307,6 +320,16 @@ impl Catalog {
 
     pub(crate) fn infos(&self) -> Vec<Info> {
         self.items.values().filter_map(Item::info).collect()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let (log, live) = self.segments.bytes();
+        Stats {
+            keys: self.items.len(),
+            segments: self.segments.count(),
+            disk_bytes: log + self.checkpoint_bytes,
+            live_bytes: live + self.checkpoint_bytes,
+        }
     }
 
     pub(crate) fn claims(&self, room: RoomId) -> Claims {

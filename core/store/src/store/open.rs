@@ -26,7 +26,7 @@ pub(crate) fn prepare<D: Disk>(disk: &mut D) -> Result<(Survey, D::File), Error>
     Ok((survey, file))
 }
 
-/// Makes a store. Its description comes last: without it there is no store.
+/// Makes a store. Its description comes last: without it the disk has no store.
 fn create<D: Disk>(disk: &D) -> Result<(), Error> {
     disk.make_folder(segment::FOLDER)?;
     disk.make_folder(checkpoint::FOLDER)?;

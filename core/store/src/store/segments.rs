@@ -60,7 +60,7 @@ impl Segments {
         (*number < self.first).then_some(*number)
     }
 
-    /// The oldest segment is no longer on the disk.
+    /// The disk no longer has the oldest segment.
     pub(crate) fn forget_oldest(&mut self) {
         self.all.pop_first();
     }

@@ -20,7 +20,7 @@ pub struct Staging<D: Disk> {
 }
 
 /// A checkpoint whose file was written, if the disk did not fail. It counts once
-/// [`Store::install`](crate::Store::install) has returned `Ok`.
+/// `Store::install` has returned `Ok`.
 #[derive(Debug)]
 pub struct Staged {
     pub(crate) key: Key,

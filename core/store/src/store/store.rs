@@ -12,7 +12,7 @@ use crate::disk::real::RealDisk;
 use crate::limits::at_most;
 use crate::log::checkpoint::CheckpointFile;
 use crate::log::checksum::Salt;
-use crate::store::catalog::{Catalog, Info};
+use crate::store::catalog::{Catalog, Info, Stats};
 use crate::store::commit::{Commits, OpenCommit};
 use crate::store::open::prepare;
 use crate::store::pending::{Indices, Pending};
@@ -27,7 +27,7 @@ use crate::{Error, limits};
 /// It has at most three files open, and a fourth and a folder during a call.
 pub type DiskStore = Store<RealDisk>;
 
-/// A store in memory. It fails when its [`MemoryDisk`] is told to.
+/// A store in memory. Tests make its [`MemoryDisk`] fail.
 pub type MemoryStore = Store<MemoryDisk>;
 
 /// A store on any disk, used by one thread at a time; the crate's documentation describes it.
@@ -41,19 +41,6 @@ pub struct Store<D: Disk> {
     disk: D,
     salt: Salt,
     commits: Commits<D>,
-}
-
-/// How much a store holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// How many sessions and rooms.
-    pub keys: usize,
-    /// How many segments the log has.
-    pub segments: usize,
-    /// Bytes of all segments and checkpoints.
-    pub disk_bytes: u64,
-    /// Bytes of what lives in them.
-    pub live_bytes: u64,
 }
 
 impl<D: Disk> fmt::Debug for Store<D> {
@@ -362,20 +349,12 @@ impl<D: Disk> Store<D> {
 
     /// How much there is.
     pub fn stats(&self) -> Stats {
-        let catalog = self.commits.catalog();
-        let (log, live) = catalog.segments().bytes();
-        let checkpoints = catalog.checkpoint_bytes();
-        Stats {
-            keys: catalog.items().count(),
-            segments: catalog.segments().count(),
-            disk_bytes: log + checkpoints,
-            live_bytes: live + checkpoints,
-        }
+        self.commits.catalog().stats()
     }
 
     /// A number that changes whenever committed writes may be missing: after a power cut, unless the
     /// [`Durability`](crate::Durability) was `Power` or the store was [closed](Self::close), and after
-    /// [`import`](crate::import). After restoring a backup, delete the file `ERA`, to the same end.
+    /// [`import`](../fn.import.html). After restoring a backup, delete the file `ERA`, to the same end.
     pub fn era(&self) -> u64 {
         self.commits.era()
     }

@@ -51,11 +51,11 @@ fn reading_beside_a_reflector_finds_all_that_was_committed_before() {
         let read = || -> Result<(), Error> {
             let before = committed.load(Ordering::Acquire);
             let stored = load(dir.path(), TALK)?.expect("it has begun");
-            assert_eq!(stored.head, b"talk");
+            assert_eq!(stored.head, &b"talk"[..]);
             let mut newest = 0;
             if let Some(checkpoint) = &stored.checkpoint {
                 newest = checkpoint.seq;
-                assert_eq!(checkpoint.bytes, newest.to_be_bytes());
+                assert_eq!(checkpoint.bytes, &newest.to_be_bytes()[..]);
             }
             for record in &stored.records {
                 assert_eq!(
@@ -88,10 +88,10 @@ fn reading_beside_a_reflector_finds_all_that_was_committed_before() {
 fn closed(dir: &Path) {
     let mut store = DiskStore::open_dir(dir, Config::default()).expect("there is room");
     for session in [TALK, NOISE] {
-        store.begin(&session, b"head").expect("it is new");
-        store.append(&session, 1, 0, b"record").expect("it has begun");
+        store.begin(session, b"head").expect("it is new");
+        store.append(session, 1, Ordered, b"record").expect("it has begun");
         store.commit().expect("the disk works");
-        store.checkpoint(&session, 1, b"state").expect("the disk works");
+        store.checkpoint(session, 1, b"state").expect("the disk works");
     }
     store.commit().expect("the disk works");
 }

@@ -213,7 +213,7 @@ fn loading_another_session_of_a_version_replaces_only_the_data_that_it_began_wit
     client.join(1);
     assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
     client.wait_for_vote();
-    disk.fail_next_sync();
+    client.gate.fail_next();
     assert!(!client.answer(b"repaired"));
     client.forget();
     client.join(1);

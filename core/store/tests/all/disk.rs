@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::content::{content, history};
 use crate::common::{id, small};
+use teatime_reflector::storage::RecordKind::Ordered;
 use teatime_store::{
     Config, DiskStore, Durability, Error, Key, Retention, check, export, import, list,
 };
@@ -174,19 +175,20 @@ fn unused_sessions_are_removed_the_oldest_first() {
     store.checkpoint(id(2), 0, &[0; 5000]).expect("written");
     let generous = Retention { max_age_unused: 1600, max_bytes: u64::MAX };
     let unused = |_: &Key| false;
-    assert!(store.retain(&generous, &unused, 10_000).expect("kept").is_empty());
+    assert!(store.retain(&generous, &unused, 10_000).expect("retained").is_empty());
     // Session 1 is in use, the others were last used at 10,000; 5 is used once more.
     let some = |key: &Key| *key == id(1) || *key == id(5);
-    assert!(store.retain(&generous, &some, 11_600).expect("kept").is_empty());
+    assert!(store.retain(&generous, &some, 11_600).expect("retained").is_empty());
     drop(store);
     let mut store = DiskStore::open_dir(dir.path(), config).expect("it opens");
     let one = |key: &Key| *key == id(1);
     let tight = Retention { max_bytes: 9000, ..generous };
-    let gone = store.retain(&tight, &one, 11_600).expect("kept");
+    let gone = store.retain(&tight, &one, 11_600).expect("retained");
     assert_eq!(gone, [id(2)], "the first that makes it fit");
-    let gone = store.retain(&generous, &one, 11_601).expect("kept");
+    let gone = store.retain(&generous, &one, 11_601).expect("retained");
     assert_eq!(gone, [id(3), id(4)], "unused for longer than 1,600 s");
-    let gone = store.retain(&Retention { max_bytes: 0, ..generous }, &one, 11_601).expect("kept");
+    let gone =
+        store.retain(&Retention { max_bytes: 0, ..generous }, &one, 11_601).expect("retained");
     assert_eq!(gone, [id(5)], "what is in use stays");
     assert_eq!(store.stats().keys, 1);
     assert_eq!(fs::read_dir(dir.path().join("checkpoints")).expect("listed").count(), 0);
@@ -200,7 +202,7 @@ fn a_million_records_are_written_and_found_again_in_time() {
     let mut store = DiskStore::open_dir(dir.path(), config.clone()).expect("a new store");
     (0..100).for_each(|n| store.begin(id(n), b"head").expect("begun"));
     for at in 0..1_000_000u64 {
-        store.append(&id((at % 100) as u8), at, 0, &at.to_le_bytes()).expect("taken");
+        store.append(id((at % 100) as u8), at, Ordered, &at.to_le_bytes()).expect("taken");
         if at % 64 == 63 {
             store.commit().expect("written");
         }
@@ -210,7 +212,7 @@ fn a_million_records_are_written_and_found_again_in_time() {
     let records: u64 = store.infos().iter().map(|session| session.records).sum();
     assert_eq!(records, 1_000_000);
     let last = store.load(id(99)).expect("readable").expect("there").records.pop();
-    assert_eq!(last.expect("it has some").bytes, 999_999u64.to_le_bytes());
+    assert_eq!(last.expect("it has some").bytes, &999_999u64.to_le_bytes()[..]);
     // About two seconds on an idle machine.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }

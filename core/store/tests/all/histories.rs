@@ -3,7 +3,7 @@
 use crate::common::content::{Content, Step, brief, content, history};
 use crate::common::{id, small};
 use proptest::prelude::*;
-use teatime_reflector::storage::RecordKind::Ordered;
+use teatime_reflector::storage::RecordKind::{Ordered, Time};
 use teatime_reflector::storage::RoomId;
 use teatime_store::{Config, Crash, Durability, Key, MemoryDisk, MemoryStore};
 use teatime_wire::Digest;
@@ -176,7 +176,7 @@ struct World {
 
 impl World {
     fn newest(&self, n: u8) -> Option<u64> {
-        let session = self.gathered.get(id(n))?;
+        let session = self.gathered.get(&id(n))?;
         let checkpoint = session.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq);
         Some(session.records.iter().map(|record| record.seq).fold(checkpoint, u64::max))
     }
@@ -198,7 +198,7 @@ impl World {
             }
             Event::Checkpoint(n, back, bytes) => {
                 let seq = self.newest(n)?.saturating_sub(back);
-                let before = self.gathered[id(n)].checkpoint.as_ref();
+                let before = self.gathered[&id(n)].checkpoint.as_ref();
                 let seq = before.map_or(seq, |before| before.seq.max(seq));
                 Step::Checkpoint(id(n), seq, vec![back as u8; bytes])
             }

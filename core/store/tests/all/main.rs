@@ -1,6 +1,7 @@
 //! The tests of `teatime-store`, in one binary: linking one takes as long as linking one of many.
 
 mod beside;
+mod blob_retention;
 mod blobs;
 mod claims;
 mod common;

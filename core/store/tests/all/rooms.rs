@@ -1,15 +1,12 @@
 //! The persisted data of rooms, on a disk that can fail.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use teatime_store::{Crash, MemoryDisk};
 use teatime_wire::limits::MAX_PERSISTED;
 use teatime_wire::{ClientMessage, Digest, Send, ServerMessage, SessionId};
 
 use crate::common::room::Client;
 use crate::common::used;
-use crate::common::world::SECOND;
+use crate::common::world::{Gate, SECOND};
 
 #[test]
 fn persisted_data_and_a_session_that_began_with_it_survive_a_power_cut() {
@@ -42,11 +39,11 @@ fn persisted_data_and_a_session_that_began_with_it_survive_a_power_cut() {
 #[test]
 fn a_failing_disk_leaves_the_data_from_before_and_the_reflector_tries_again() {
     let large = vec![9; 50_000];
-    let fails: [fn(&MemoryDisk); 2] = [
-        |disk| {
+    let fails: [fn(&MemoryDisk, &Gate); 2] = [
+        |disk, _| {
             disk.set_capacity(Some(used(disk) + 20_000));
         },
-        |disk| disk.fail_next_sync(),
+        |_, gate| gate.fail_next(),
     ];
     for (at, fail) in fails.into_iter().enumerate() {
         let disk = MemoryDisk::default();
@@ -54,7 +51,7 @@ fn a_failing_disk_leaves_the_data_from_before_and_the_reflector_tries_again() {
         client.join(1);
         assert!(client.persist(b"first"));
         client.wait_for_vote();
-        fail(&disk);
+        fail(&disk, &client.gate);
         assert!(!client.answer(&large), "{at}");
         // The clients learn why.
         let why = client.failures();
@@ -116,7 +113,7 @@ fn data_that_could_not_be_stored_when_all_left_is_stored_when_a_client_comes_bac
     client.join(1);
     assert!(client.persist(b"first"));
     client.wait_for_vote();
-    disk.fail_next_sync();
+    client.gate.fail_next();
     assert!(!client.answer(b"second"));
     client.leave();
     client.join(1);
@@ -210,10 +207,9 @@ fn acknowledged_data_survives_a_crash_at_any_change_of_the_disk() {
 #[test]
 fn no_client_waits_for_data_that_is_being_stored_and_it_counts_once_it_is() {
     let disk = MemoryDisk::default();
-    let gate = Arc::new(AtomicBool::new(false));
-    let is_shut = gate.clone();
-    let mut client = Client::slow(&disk, is_shut);
-    let set_shut = |shut| gate.store(shut, Ordering::Relaxed);
+    let mut client = Client::new(&disk);
+    let gate = client.gate.clone();
+    let set_shut = |shut| gate.set_shut(shut);
     let persisted = |client: &Client| {
         let each = |message| match message {
             ServerMessage::Persisted(seq) => Some(seq),
@@ -271,7 +267,7 @@ fn no_client_waits_for_data_that_is_being_stored_and_it_counts_once_it_is() {
     client.wait_for_vote();
     set_shut(true);
     assert!(!client.answer(b"fifth"));
-    disk.fail_next_sync();
+    client.gate.fail_next();
     set_shut(false);
     client.pass(SECOND);
     assert_eq!(client.failures().len(), 1);
@@ -297,7 +293,7 @@ fn data_that_could_not_be_stored_is_stored_when_the_session_is_loaded_again() {
         client.join(1);
         assert!(client.persist(b"first"));
         client.wait_for_vote();
-        disk.fail_next_sync();
+        client.gate.fail_next();
         assert!(!client.answer(b"second"));
         if restarts {
             disk = disk.crash(Crash::Power, 1);
@@ -331,7 +327,7 @@ fn data_that_could_not_be_stored_does_not_replace_what_another_session_persists_
     client.join(1);
     assert!(client.persist(b"first"));
     client.wait_for_vote();
-    disk.fail_next_sync();
+    client.gate.fail_next();
     assert!(!client.answer(b"late"));
     client.forget();
     // The reflector loads it, but lets no client in.

@@ -1,8 +1,5 @@
 //! Several versions of an app persist in one room, and disk and server fail at random.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use proptest::prelude::*;
 use teatime_reflector::Config;
 use teatime_store::{Crash, MemoryDisk};
@@ -45,7 +42,6 @@ fn act() -> impl Strategy<Value = Act> {
 /// The versions of an app in a room, and what the reflector acknowledged.
 struct Versions {
     client: Client,
-    gate: Arc<AtomicBool>,
     inside: Option<usize>,
     /// Session, vote, and the number that was persisted. Each number is higher than the one before.
     handed_in: Vec<(usize, u64, u32)>,
@@ -54,17 +50,11 @@ struct Versions {
 }
 
 impl Versions {
-    fn over(disk: &MemoryDisk) -> (Client, Arc<AtomicBool>) {
-        let gate = Arc::new(AtomicBool::new(false));
-        let is_shut = gate.clone();
-        (Client::slow(disk, is_shut), gate)
-    }
-
     fn happen(&mut self, act: &Act) {
         match *act {
             Act::Persist(session) => self.persist(session),
             Act::Shut(shut) => {
-                self.gate.store(shut, Ordering::Relaxed);
+                self.client.gate.set_shut(shut);
                 self.client.pass(SECOND);
             }
             Act::Forget => {
@@ -75,7 +65,7 @@ impl Versions {
             Act::PowerCut(seed) => {
                 let disk = self.client.world.disk.crash(Crash::Power, seed);
                 disk.set_capacity(None);
-                (self.client, self.gate) = Self::over(&disk);
+                self.client = Client::new(&disk);
                 self.inside = None;
             }
             Act::FailSync => self.client.world.disk.fail_next_sync(),
@@ -155,9 +145,9 @@ proptest! {
     fn no_session_begins_with_less_than_was_acknowledged(
         acts in prop::collection::vec(act(), 1..40),
     ) {
-        let (client, gate) = Versions::over(&MemoryDisk::default());
+        let client = Client::new(&MemoryDisk::default());
         let (handed_in, acknowledged) = (Vec::new(), [0; 3]);
-        let mut versions = Versions { client, gate, inside: None, handed_in, acknowledged };
+        let mut versions = Versions { client, inside: None, handed_in, acknowledged };
         for (at, act) in acts.iter().enumerate() {
             versions.happen(act);
             versions.check(at as u64);

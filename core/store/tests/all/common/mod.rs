@@ -1,10 +1,11 @@
 //! The harness of the tests: what a store should hold, in the simplest form; how a reflector uses a
-//! shared store; a disk that waits at a gate.
+//! shared store; a disk that waits at a gate; whole reflectors with clients.
 
 pub mod content;
 pub mod gate;
 pub mod handle;
 pub mod room;
+pub mod vault;
 pub mod world;
 
 use teatime_store::{Config, Durability, Key, MemoryDisk};

@@ -1,8 +1,5 @@
 //! The versions of an app in one room: a client that joins, persists and leaves, with one connection at a time.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use teatime_reflector::storage::{Key, RoomId};
 use teatime_reflector::{Config, ConnId};
 use teatime_store::{Durability, MemoryDisk};
@@ -13,7 +10,7 @@ use teatime_wire::{
 };
 
 use super::small;
-use super::world::{SECOND, Slow, World};
+use super::world::{Gate, SECOND, Slow, World};
 
 /// The room of the tests.
 pub const ROOM: RoomId = RoomId { name: Digest([4; 32]), id: Digest([5; 32]) };
@@ -24,6 +21,7 @@ pub const STORED_ROOM: Key = Key::Room(ROOM);
 /// A client in a world of its own.
 pub struct Client {
     pub world: World,
+    pub gate: Gate,
     connection: ConnId,
     /// The room that it names.
     pub name: Digest,
@@ -34,19 +32,12 @@ pub struct Client {
 
 impl Client {
     pub fn new(disk: &MemoryDisk) -> Self {
-        Self::in_world(World::new(disk, Config::default(), Durability::Power, 700))
-    }
-
-    /// With a storage that writes persisted data only while the flag is false.
-    pub fn slow(disk: &MemoryDisk, is_shut: Arc<AtomicBool>) -> Self {
+        let gate = Gate::default();
         let store_config = small(Durability::Power, 700);
-        Self::in_world(World::over(disk, Config::default(), store_config, |shared| {
-            Box::new(Slow::new(shared, is_shut))
-        }))
-    }
-
-    fn in_world(world: World) -> Self {
-        Self { world, connection: ConnId(0), name: ROOM.name, id: ROOM.id, session: None }
+        let world = World::over(disk, Config::default(), store_config, |shared| {
+            Box::new(Slow::new(shared, disk, gate.clone()))
+        });
+        Self { world, gate, connection: ConnId(0), name: ROOM.name, id: ROOM.id, session: None }
     }
 
     /// Joins with this version of the app, which has a session of its own.

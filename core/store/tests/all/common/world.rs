@@ -2,7 +2,7 @@
 //! them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
 use teatime_reflector::storage::{Completion, Key, Request, Storage, Ticket};
@@ -31,6 +31,14 @@ pub struct World {
     pub references: Vec<(Key, Holding)>,
 }
 
+/// Different for every reflector: no two sessions may have the same timeline.
+fn new_seed() -> [u8; 32] {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    seed
+}
+
 impl World {
     pub fn new(
         disk: &MemoryDisk,
@@ -52,7 +60,7 @@ impl World {
         let other = Handle::new(shared.clone());
         let storage = storage(shared);
         Self {
-            reflector: Reflector::with_storage(config, [7; 32], storage.era()),
+            reflector: Reflector::with_storage(config, new_seed(), storage.era()),
             storage,
             other,
             disk: disk.clone(),
@@ -158,16 +166,36 @@ impl World {
     }
 }
 
-/// A storage that writes persisted data only while its gate is open.
+/// What happens to persisted data on its way to the disk.
+#[derive(Clone, Default)]
+pub struct Gate {
+    is_shut: Arc<AtomicBool>,
+    fails_next: Arc<AtomicBool>,
+}
+
+impl Gate {
+    /// While it is shut, persisted data waits.
+    pub fn set_shut(&self, is_shut: bool) {
+        self.is_shut.store(is_shut, Ordering::Relaxed);
+    }
+
+    /// The disk fails when it syncs the next persisted data.
+    pub fn fail_next(&self) {
+        self.fails_next.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A storage with a gate for persisted data.
 pub struct Slow {
-    pub storage: Shared<MemoryDisk>,
-    pub is_shut: Arc<AtomicBool>,
-    pub waiting: Vec<(Ticket, Request)>,
+    storage: Shared<MemoryDisk>,
+    disk: MemoryDisk,
+    gate: Gate,
+    waiting: Vec<(Ticket, Request)>,
 }
 
 impl Slow {
-    pub fn new(storage: Shared<MemoryDisk>, is_shut: Arc<AtomicBool>) -> Self {
-        Self { storage, is_shut, waiting: Vec::new() }
+    pub fn new(storage: Shared<MemoryDisk>, disk: &MemoryDisk, gate: Gate) -> Self {
+        Self { storage, disk: disk.clone(), gate, waiting: Vec::new() }
     }
 }
 
@@ -186,8 +214,12 @@ impl Storage for Slow {
     }
 
     fn flush(&mut self) {
-        if !self.is_shut.load(Ordering::Relaxed) {
+        self.storage.flush();
+        if !self.gate.is_shut.load(Ordering::Relaxed) {
             for (ticket, request) in self.waiting.drain(..) {
+                if self.gate.fails_next.swap(false, Ordering::Relaxed) {
+                    self.disk.fail_next_sync();
+                }
                 self.storage.submit(ticket, request);
             }
         }
