@@ -243,7 +243,7 @@ fn sessions_that_nobody_uses_are_removed_when_they_are_too_old_and_others_never(
     for name in ["a", "b", "c"] {
         leave_behind(&url, name);
     }
-    wait_for_log(&log, "a session that nobody uses is removed", 3);
+    wait_for_log(&log, "an unused session or room was removed", 3);
     stays.post("after");
     stays.wait_for_line("after");
     server.signal("TERM");
@@ -265,7 +265,7 @@ fn sessions_that_nobody_uses_are_removed_when_all_are_too_large() {
     assert_eq!(sessions(&store).len(), 3);
     let (mut server, _) = logged(&store, &log, &["--keep-unused", "never", "--max-bytes", "0"]);
     // At the start already.
-    wait_for_log(&log, "a session that nobody uses is removed", 3);
+    wait_for_log(&log, "an unused session or room was removed", 3);
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     assert_eq!(sessions(&store).len(), 0);

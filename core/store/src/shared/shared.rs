@@ -68,7 +68,8 @@ impl<D: Disk> Shared<D> {
         Self { core, threads, holder, mailbox, submitted: Vec::new() }
     }
 
-    /// The store itself. Waits until no thread changes it.
+    /// The store itself. Waits until no thread changes it; drop it before you flush a handle on the
+    /// same thread.
     pub fn store(&self) -> StoreGuard<'_, D> {
         self.core.guard()
     }
