@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use teatime::{App, Cx, StateHash, handlers, model};
-use teatime_reflector::{Config as ReflectorConfig, ConnId, Output, Reflector, Storage, Stored};
+use teatime_reflector::storage::{Key, Storage as _, Stored};
+use teatime_reflector::{Config as ReflectorConfig, ConnId, Output, Reflector};
 use teatime_session::{Action, Client, Config, Handling, Input, SessionEvent, Stepped};
-use teatime_store::{MemoryDisk, MemoryStore, Shared, Storage as _};
+use teatime_store::{MemoryDisk, MemoryStore, Shared};
 use teatime_tests::usage::memory;
 use teatime_wire::{ClientMessage, ServerMessage, SessionId, SnapshotInfo};
 
@@ -63,6 +64,7 @@ struct Peer {
 /// A reflector and its clients, joined by lines that take no time.
 struct World {
     reflector: Reflector,
+    storage: Option<Shared<MemoryDisk>>,
     peers: Vec<Peer>,
     members: Vec<(ConnId, usize)>,
     next: u64,
@@ -80,12 +82,24 @@ fn alone() -> MutexGuard<'static, ()> {
 
 impl World {
     fn new(reflector: Reflector, clients: usize) -> Self {
-        Self::numbered(0, reflector, clients)
+        Self::with_storage(0, reflector, None, clients)
     }
 
-    fn numbered(number: u8, reflector: Reflector, clients: usize) -> Self {
+    /// A world whose reflector goes on with what is stored.
+    fn stored(number: u8, seed: u8, config: ReflectorConfig, storage: &Shared<MemoryDisk>, clients: usize) -> Self {
+        let storage = storage.clone();
+        let reflector = Reflector::with_storage(config, [seed; 32], storage.era());
+        Self::with_storage(number, reflector, Some(storage), clients)
+    }
+
+    fn with_storage(
+        number: u8,
+        reflector: Reflector,
+        storage: Option<Shared<MemoryDisk>>,
+        clients: usize,
+    ) -> Self {
         let (peers, members) = (Vec::new(), Vec::new());
-        let mut world = Self { reflector, peers, members, next: 0, now: SECOND, number };
+        let mut world = Self { reflector, storage, peers, members, next: 0, now: SECOND, number };
         for _ in 0..clients {
             world.join();
         }
@@ -147,7 +161,17 @@ impl World {
     }
 
     fn obey_reflector(&mut self) {
-        self.reflector.commit();
+        loop {
+            self.reflector.flush(self.now);
+            self.obey_outputs();
+            let Some(storage) = &mut self.storage else { return };
+            storage.flush();
+            let Some((ticket, answer)) = storage.completed() else { return };
+            self.reflector.stored(self.now, ticket, answer);
+        }
+    }
+
+    fn obey_outputs(&mut self) {
         while let Some(output) = self.reflector.poll_output() {
             match output {
                 Output::Send { connection, frame } => {
@@ -161,7 +185,11 @@ impl World {
                         self.peers[*at].client.handle(self.now, Input::Frame(frame.to_vec()));
                     }
                 }
-                Output::Enter { .. } | Output::Retract { .. } | Output::References { .. } => {}
+                Output::Enter { .. } | Output::References { .. } => {}
+                Output::Store { ticket, request } => {
+                    self.storage.as_mut().expect("it has one").submit(ticket, request);
+                }
+                Output::Release(key) => self.storage.as_mut().expect("it has one").release(key),
                 Output::Close { connection, reason, detail } => {
                     let to = self.members.iter().position(|(member, _)| *member == connection);
                     if let Some((_, at)) = to.map(|to| self.members.remove(to)) {
@@ -348,7 +376,7 @@ fn in_memory() -> Shared<MemoryDisk> {
 /// The same session, as if it had run for much longer.
 fn aged(stored: &Stored, id: SessionId, seq: u64, time: u64) -> Shared<MemoryDisk> {
     use rmpv::Value;
-    let (_, checkpoint) = stored.checkpoint.as_ref().expect("there was a snapshot");
+    let checkpoint = &stored.checkpoint.as_ref().expect("there was a snapshot").bytes;
     let read = |bytes: &[u8]| rmpv::decode::read_value(&mut &*bytes).expect("MessagePack");
     let write = |value: &Value| {
         let mut bytes = Vec::new();
@@ -369,10 +397,12 @@ fn aged(stored: &Stored, id: SessionId, seq: u64, time: u64) -> Shared<MemoryDis
     fields[1] = read(&rmp_serde::to_vec(&info).expect("plain data"));
     fields[2] = Value::Array(vec![Value::Binary(snapshot)]);
     (fields[3], fields[4]) = (seq.into(), time.into());
-    let mut storage = in_memory();
-    storage.begin(id, &stored.head);
-    storage.checkpoint(id, seq, &write(&checkpoint));
-    storage.commit().expect("there is room");
+    let (storage, key) = (in_memory(), Key::Session(id));
+    let mut store = storage.store();
+    store.begin(key, &stored.head).expect("it is new");
+    store.commit().expect("there is room");
+    store.checkpoint(key, seq, &write(&checkpoint)).expect("there is room");
+    drop(store);
     storage
 }
 
@@ -382,19 +412,21 @@ fn sequence_numbers_and_times_beyond_32_bits_are_numbers_like_any_other() {
     const WRAP: u64 = 1 << 32;
     let config = ReflectorConfig { snapshot_after_events: 500, ..ReflectorConfig::default() };
     let storage = in_memory();
-    let reflector = Reflector::with_storage(config.clone(), [7; 32], Box::new(storage.clone()));
-    let mut world = World::new(reflector, 2);
+    let mut world = World::stored(0, 7, config.clone(), &storage, 2);
     for round in 0..10 {
         world.publish(100, round);
         world.pass(100 * MS);
     }
     world.pass(2 * SECOND);
     drop(world);
-    let id = SessionId(storage.store().sessions().first().expect("there is one").id);
-    let stored = storage.clone().load(id).expect("it can be read").expect("it is there");
+    let keys: Vec<_> = storage.store().infos().iter().map(|info| info.key).collect();
+    let is_session = |key: &Key| matches!(key, Key::Session(_));
+    let Some(&key @ Key::Session(id)) = keys.iter().find(|key| is_session(key)) else {
+        panic!("a session is stored")
+    };
+    let stored = storage.store().load(key).expect("it can be read").expect("it is there");
     let old = aged(&stored, id, WRAP - 1_000, WRAP - 20 * SECOND);
-    let reflector = Reflector::with_storage(config, [8; 32], Box::new(old.clone()));
-    let mut world = World::numbered(1, reflector, 2);
+    let mut world = World::stored(1, 8, config, &old, 2);
     // Until those of before count as gone.
     world.pass(15 * SECOND);
     world.peers.iter_mut().for_each(|peer| peer.verdicts.clear());
@@ -413,8 +445,7 @@ fn sequence_numbers_and_times_beyond_32_bits_are_numbers_like_any_other() {
     // And what is stored is restored.
     let expected = world.sum();
     drop(world);
-    let reflector = Reflector::with_storage(ReflectorConfig::default(), [9; 32], Box::new(old));
-    let again = World::numbered(2, reflector, 1);
+    let again = World::stored(2, 9, ReflectorConfig::default(), &old, 1);
     assert_eq!(again.sum(), expected);
     assert!(position(&again) > WRAP);
 }

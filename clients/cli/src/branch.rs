@@ -10,7 +10,7 @@ use serde_json::json;
 use teatime::blobs::BlobHandle;
 use teatime::{Config, Vm, recording};
 use teatime_chat::{Chat, ChatOptions};
-use teatime_store::{Error, Stored, insert};
+use teatime_store::{Error, Key, insert, new_session};
 
 use crate::codes::{Coded, in_json};
 use crate::joining::usage;
@@ -64,14 +64,14 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
         Failure::Coded(
             code,
             match error {
-                Error::SessionExists => format!("{into}: there is a room {room:?} in it already"),
+                Error::Exists => format!("{into}: there is a room {room:?} in it already"),
                 Error::Locked => format!("{into}: {error}: stop the reflector first"),
                 error => format!("{into}: {error}"),
             },
         )
     };
-    let stored = Stored::begin(beginning).map_err(failed)?;
-    insert(into, &id.0, &stored).map_err(failed)?;
+    let stored = new_session(beginning).map_err(failed)?;
+    insert(into, Key::Session(id), &stored).map_err(failed)?;
     tell(arguments, id, &state);
     let snapshot = state.snapshot().map_err(|error| source.failed(&error))?;
     if BlobHandle::scan(&snapshot).next().is_some() {

@@ -62,9 +62,9 @@ impl Coded for StoreError {
             Self::DiskFull(_) => "DISK_FULL",
             Self::Locked => "IN_USE",
             Self::NoStore => "NO_STORE",
-            Self::NewerFormat { .. } => "OTHER_FORMAT",
+            Self::OtherFormat { .. } => "OTHER_FORMAT",
             Self::Corrupt { .. } => "DAMAGED",
-            Self::SessionExists => "ROOM_EXISTS",
+            Self::Exists => "ROOM_EXISTS",
             Self::TooLarge { .. } => "TOO_LARGE",
             _ => "IO",
         }

@@ -9,9 +9,8 @@ use clap::{Args, ValueEnum};
 use teatime::server::{Server, ServerConfig, SharedBlobs, SharedStorage, TlsFiles};
 use teatime_blobs::{MemoryFiles, VaultLimits};
 use teatime_store::{
-    Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Storage as _, Upkeep,
+    Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Upkeep,
 };
-use teatime_wire::SessionId;
 
 use crate::Failure;
 
@@ -129,9 +128,7 @@ fn blobs(arguments: &Arguments, store: Option<&Shared<RealDisk>>) -> Result<Shar
     let opened =
         opened.map_err(|error| Failure::Failed(format!("the blobs cannot be opened: {error}")))?;
     let Some(store) = store.cloned() else { return Ok(opened) };
-    Ok(opened.of_sessions(move || {
-        store.store().sessions().iter().map(|session| SessionId(session.id)).collect()
-    }))
+    Ok(opened.of_sessions(move || store.infos().iter().map(|info| info.key.holder()).collect()))
 }
 
 /// Where sessions are kept.
@@ -143,7 +140,7 @@ fn storage(arguments: &Arguments) -> Result<Option<Shared<RealDisk>>, Failure> {
     let every = Duration::from_secs((keep_unused / 16).clamp(*UPKEEP.start(), *UPKEEP.end()));
     let store = DiskStore::open_dir(data, config);
     let shared =
-        store.and_then(|store| Shared::with_clerk(store, Some(Upkeep { retention, every })));
+        store.and_then(|store| Shared::with_threads(store, Some(Upkeep { retention, every })));
     shared.map(Some).map_err(|error| Failure::Failed(format!("{}: {error}", data.display())))
 }
 

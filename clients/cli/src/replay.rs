@@ -13,7 +13,7 @@ use teatime::recording::{Input, Player, Recording, TruncatedError, Until, of_arc
 use teatime::tree::{Node, Tree};
 use teatime::{App, External, Fault, StateHash, Time, Vm};
 use teatime_chat::ChatOptions;
-use teatime_store::load;
+use teatime_store::{Error, Key, load};
 
 use crate::codes::{Coded, in_json};
 use crate::joining::Which;
@@ -122,7 +122,7 @@ impl Source {
         let mut options = ChatOptions::default();
         let config = self.which.config(None, None, &mut options)?;
         let id = config.session_id();
-        let stored = load(&self.file, &id.0).map_err(|error| self.failed(&error))?;
+        let stored = load(&self.file, Key::Session(id)).map_err(|error| self.failed(&error))?;
         let unknown = || {
             let seconds = options.inactivity_seconds;
             let (name, version) = (&config.name, config.app.version());
@@ -132,7 +132,8 @@ impl Source {
             );
             self.refused("UNKNOWN_ROOM", &why)
         };
-        let archive = stored.ok_or_else(unknown)?.archive().map_err(|error| self.failed(&error))?;
+        let archive = stored.ok_or_else(unknown)?.archive();
+        let archive = archive.map_err(|error| self.failed(&Error::from(error)))?;
         of_archive(&config, &archive).map_err(|error| self.failed(&error))
     }
 

@@ -1,4 +1,4 @@
-//! The time of a session: it runs while somebody is connected, and never goes back.
+//! The time of a session: it runs while clients are connected, and never goes back.
 
 /// Maps the driver's clock to session time, both in µs.
 #[derive(Debug, Default)]

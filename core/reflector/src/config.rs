@@ -5,65 +5,71 @@ use teatime_wire::{SendLimits, limits};
 /// How a reflector treats its sessions and clients.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Joins and exits within this time travel as one message. Twice the usual round trip: who
-    /// reloads a page is through, and nobody notices that he waited.
+    /// Joins and exits within this time travel as one message. Twice the usual round trip: a page that reloads is
+    /// through, and no user notices the wait.
     pub gather_window: u64,
     /// How long a view may be cut off without an exit. Longer than a walk from one radio cell to
-    /// the next, shorter than people wait before they ask where somebody is.
+    /// the next, shorter than people wait before they ask where another participant is.
     pub rejoin_limit: u64,
-    /// A connection that has not joined by then is closed.
+    /// How long a connection may take to join, the answers of the storage included. Then it is closed.
     pub join_timeout: u64,
-    /// A client of which nothing was heard for so long is taken for dead. Three times the pace of
-    /// the transport's pings.
+    /// After this long without a sign of life a client counts as dead. Three times the interval of the transport's
+    /// pings.
     pub silence_timeout: u64,
     /// How long a vote waits for voters. A voter needs a round trip, and the time to encode its
     /// state.
     pub vote_timeout: u64,
     /// How long an upload of a snapshot may stand still.
     pub upload_timeout: u64,
-    /// After a vote that led to no snapshot, the next is held not before this time. And a vote that
-    /// was not unanimous costs those who are right something not before this time after the last
-    /// one that did: somebody must hand in his state, or everybody must look at his own again.
+    /// Least time between a vote that led to no snapshot and the next one. Also the least time between votes that
+    /// cost the majority something because they were not unanimous: then a client must upload its state, or all
+    /// must check theirs again.
     pub vote_retry: u64,
     /// Least time between votes that clients ask for: each costs every client an encoding of its
     /// state.
     pub vote_interval: u64,
-    /// Least time between snapshots that clients ask for because of what their model has persisted; a second more for every MB
-    /// that the snapshot has. Long enough that a model which persists at every change costs no one anything, and as
-    /// short as people take to close one version of an app and open the next.
+    /// Least time between snapshots that clients ask for because of persisted data; one second more for every MB of the
+    /// snapshot. Long enough that a model which persists at every change costs little, and as short as people take to
+    /// close one version of an app and open the next.
     pub persist_interval: u64,
-    /// A log of so many events asks for a snapshot: a joiner simulates them in some 50 ms.
+    /// A log of this many events asks for a snapshot: a client that joins simulates them in some 50 ms.
     pub snapshot_after_events: u64,
-    /// A log of so many bytes asks for a snapshot: a joiner loads them in a second at 8 Mbit/s.
+    /// A log of this many bytes asks for a snapshot: a client that joins loads them in a second at 8 Mbit/s.
     pub snapshot_after_bytes: u64,
-    /// A session that goes on for so long, on its own clock, is due for a snapshot, however small its log: only from
-    /// that it is known to which blobs it refers no more, and the others of its room can go.
+    /// A session that goes on for this long, on its own clock, is due for a snapshot, however small its log. Only the
+    /// snapshot shows which blobs it no longer refers to, so that the room can drop them.
     pub snapshot_after_time: u64,
-    /// At a log of so many bytes senders are held back. It bounds the memory of a session.
+    /// At a log of this many bytes senders are held back. It bounds the memory of a session.
     pub log_limit_bytes: u64,
-    /// What may still come in after that, from senders who have not heard it yet. When that is used up,
-    /// too, whoever sends or comes anew is told to come back later, and nothing is lost.
+    /// What may still come in after that, from senders that have not heard it yet. When that is used up
+    /// too, clients that send or join are disconnected and retry. Nothing is lost.
     pub log_reserve_bytes: u64,
-    /// What one view may still send after that. Twice what a client keeps until it has come back, and so
-    /// more than one that pauses when it hears of it can have under way.
+    /// When this many bytes wait behind an append that the storage has not acknowledged, senders are held back, with the
+    /// same reserve. It bounds what a slow storage costs, and what it delays.
+    pub storage_backlog_bytes: u64,
+    /// How long the storage may take to acknowledge what happened in a session. Then the clients of the session are
+    /// disconnected with NOT_STORED and retry. Longer than a network store takes to elect a new leader.
+    pub storage_timeout: u64,
+    /// What one view may still send after that. Twice what a client holds until it has come back, and so
+    /// more than a client that pauses in time can have under way.
     pub held_bytes_per_view: u64,
     /// What a client may send.
     pub send_limits: SendLimits,
-    /// What a line has held up for so long may come at once, on top of a burst: a client that keeps to its
-    /// rate must not be closed because the network did not keep the pace. As long as the rejoin limit, for
+    /// What a line has held up for this long may come at once, on top of a burst: a client that respects its
+    /// rate must not be closed because the network stalled. As long as the rejoin limit, because
     /// after that a connection is given up anyway.
     pub stall_tolerance: u64,
     /// Most views of one session.
     pub max_views: usize,
     /// Most connections of this reflector.
     pub max_connections: usize,
-    /// Most sessions with nobody in them that stay in memory; the oldest go first.
+    /// Most sessions without clients that stay in memory; the oldest go first.
     pub max_idle_sessions: usize,
     /// Most bytes that they may take.
     pub max_idle_bytes: u64,
     /// Most bytes of what was persisted in rooms that have no session in memory, if nothing is stored; the oldest go first.
     pub max_idle_persisted: u64,
-    /// A stored session with nobody in it stays in memory for so long: who comes back finds it at once.
+    /// How long a stored session without clients stays in memory: clients that come back find it at once.
     pub max_idle_time: u64,
     /// How many departed views' counters a session remembers, so that what such a view sends again
     /// when it comes back is still recognized.
@@ -90,6 +96,8 @@ impl Default for Config {
             snapshot_after_time: 6 * 3600 * SECOND,
             log_limit_bytes: 64 * MIB,
             log_reserve_bytes: 16 * MIB,
+            storage_backlog_bytes: 4 * MIB,
+            storage_timeout: 10 * SECOND,
             held_bytes_per_view: 2 * MIB,
             send_limits: SendLimits {
                 max_payload: limits::MAX_PAYLOAD as u32,

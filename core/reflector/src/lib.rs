@@ -1,25 +1,28 @@
 //! The server of sessions as a state machine: frames and time in, outputs out.
 //!
-//! A [`Reflector`] gives the events of each session one order and one time and hands them to
-//! everybody. It does no I/O and looks at no clock: the server, a program that hosts its own
-//! sessions, and the simulator all drive this same code.
-
-// A build that stores nothing reads nothing back either.
-#![cfg_attr(not(feature = "storage"), allow(dead_code))]
+//! A [`Reflector`] gives the events of each session one order and one time, and hands them to all its clients. It does no
+//! I/O and looks at no clock: the server, a program that hosts its own sessions, and the simulator all drive this same
+//! code. Not even its storage is its own: see [`storage`].
 
 mod clock;
 mod config;
-mod journal;
+mod gate;
 mod log;
+mod outbox;
+mod output;
 mod rate;
 mod reflector;
+mod room_index;
 mod rooms;
 mod session;
-mod storage;
+pub mod storage;
+mod stored;
 mod upload;
 mod views;
 mod vote;
 
 pub use config::Config;
-pub use reflector::{ConnId, Output, Reflector, SessionKey, Stats};
-pub use storage::{Claims, InRoom, Record, RecordKind, Storage, StorageError, Stored};
+pub use output::{ConnId, Output, SessionKey, Stats};
+pub use reflector::Reflector;
+pub use room_index::RoomIndex;
+pub use stored::room_of;

@@ -5,14 +5,16 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use teatime_wire::{ServerMessage, SnapshotInfo};
 
-/// What the memory of a message costs besides its bytes: the entry here, the counter that its readers share,
-/// what the allocator keeps.
+/// Memory of a message besides its bytes: the entry here, the counter that its readers share, the overhead of the
+/// allocator.
 pub(crate) const PER_MESSAGE: u64 = 96;
 
 /// A snapshot and everything after it: what a joiner needs.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     snapshot: Option<(SnapshotInfo, Vec<Bytes>)>,
+    /// The version of the app whose persisted data stands in the place of a snapshot.
+    begun_by: Option<u32>,
     frames: VecDeque<Bytes>,
     bytes: u64,
     newest: u64,
@@ -24,6 +26,16 @@ impl Log {
         let mut log = Self { newest: info.seq, ..Self::default() };
         log.replace_by(info, parts);
         log
+    }
+
+    /// The log of a session that begins with what this version of the app has persisted.
+    pub(crate) fn begun_with(version: u32, info: SnapshotInfo, parts: &[impl AsRef<[u8]>]) -> Self {
+        Self { begun_by: Some(version), ..Self::after_snapshot(info, parts) }
+    }
+
+    /// The version of the app with whose persisted data the session began, as long as there is no snapshot.
+    pub(crate) fn begun_by(&self) -> Option<u32> {
+        self.begun_by
     }
 
     /// Sequence number of the newest message; 0 before the first.
@@ -64,19 +76,21 @@ impl Log {
         self.frames.iter().skip(self.frames.len().saturating_sub(missing)).cloned()
     }
 
+    /// The snapshot, or what stands in its place, with its parts as frames.
     pub(crate) fn snapshot(&self) -> Option<&(SnapshotInfo, Vec<Bytes>)> {
         self.snapshot.as_ref()
     }
 
     /// Puts a snapshot in the place of everything up to it.
     pub(crate) fn replace_by(&mut self, info: SnapshotInfo, parts: &[impl AsRef<[u8]>]) {
-        let kept = usize::try_from(self.newest - info.seq).unwrap_or(usize::MAX);
-        for frame in self.frames.drain(..self.frames.len().saturating_sub(kept)) {
+        let later = usize::try_from(self.newest - info.seq).unwrap_or(usize::MAX);
+        for frame in self.frames.drain(..self.frames.len().saturating_sub(later)) {
             self.bytes -= frame.len() as u64;
         }
         let frames =
             parts.iter().map(|part| ServerMessage::SnapshotPart(part.as_ref()).encode().into());
         self.snapshot = Some((info, frames.collect()));
+        self.begun_by = None;
     }
 }
 

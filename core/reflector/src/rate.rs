@@ -14,7 +14,7 @@ impl Bucket {
         Self { full_at: now }
     }
 
-    /// Takes a token; false if there is none, although the network may have stalled for so long.
+    /// Takes a token. Returns false if none is left, even if the network has stalled for `stall` µs.
     pub(crate) fn take(&mut self, now: u64, limits: &SendLimits, stall: u64) -> bool {
         let interval = 1_000_000 / u64::from(limits.per_second.max(1));
         let full_at = self.full_at.max(now) + interval;

@@ -1,38 +1,112 @@
-//! What a reflector keeps of its sessions beyond its own life, and where.
+//! The seam between a reflector and what stores its sessions: requests go out with a ticket, answers come back.
+//!
+//! A [`Reflector`](crate::Reflector) holds no storage. Its driver submits the requests of
+//! [`Output::Store`](crate::Output::Store) to a [`Storage`], and hands every [`Completion`] back to
+//! [`Reflector::stored`](crate::Reflector::stored).
+
+use std::fmt;
+use std::task::Waker;
 
 use bytes::Bytes;
-#[cfg(feature = "storage")]
-use teatime_wire::{Archive, Beginning, ServerMessage, limits};
-use teatime_wire::{Digest, SessionId};
+use teatime_wire::{Digest, Room, SessionId};
 
-#[cfg(feature = "storage")]
-use crate::journal::{self, Checkpoint, Head, StoredView};
-#[cfg(feature = "storage")]
-use crate::rooms;
-
-/// Why something cannot be stored, or read back.
+/// Why a storage could not write or read something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// There is no room; there may be later.
+    /// The disk is full. There may be room later.
     #[error("the disk is full")]
     Full,
-    /// The operating system refused it.
+    /// The operating system, or the network, refused the request.
     #[error("{0}")]
     Io(String),
-    /// What is stored is not what was stored.
+    /// What is stored is damaged.
     #[error("{0}")]
     Corrupt(String),
 }
 
-/// What kind of a record it is.
+/// Names a request. The reflector chooses it, and never uses one twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A room among all rooms: two rooms of one name differ in their password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomId {
+    /// The hash of its name.
+    pub name: Digest,
+    /// The id that follows from name and password.
+    pub id: Digest,
+}
+
+impl RoomId {
+    /// The room that a client names when it joins.
+    pub fn of(room: &Room) -> Self {
+        Self { name: room.name, id: room.id }
+    }
+}
+
+/// The first bytes of [`Key::holder`] for a room. No session has such an id.
+const ROOM_HOLDER: [u8; 16] = *b"teatime room\0\0\0\0";
+
+/// What a storage stores something under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A session: its head, its newest checkpoint, the records after it.
+    Session(SessionId),
+    /// The persisted data of a room: a checkpoint without head or records.
+    Room(RoomId),
+}
+
+impl Key {
+    /// The id under which the store of blobs knows it, as one that refers to blobs.
+    pub fn holder(&self) -> SessionId {
+        match self {
+            Self::Session(session) => *session,
+            Self::Room(RoomId { name, id }) => {
+                let hash = blake3::derive_key("teatime v1 stored room", &[name.0, id.0].concat());
+                let mut holder = [0; 32];
+                holder[..16].copy_from_slice(&ROOM_HOLDER);
+                holder[16..].copy_from_slice(&hash[..16]);
+                SessionId(holder)
+            }
+        }
+    }
+
+    /// Whether a session id could be mistaken for the holder of a room.
+    pub(crate) fn is_reserved(session: SessionId) -> bool {
+        session.0.starts_with(&ROOM_HOLDER)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(session) => write!(f, "session {session}"),
+            Self::Room(RoomId { name, id }) => write!(f, "room {name}/{id}"),
+        }
+    }
+}
+
+/// What a record holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RecordKind {
-    /// An ordered message, as the frame that everybody gets.
+    /// An ordered message, as the frame that every member receives.
     Ordered = 0,
-    /// A time of the session that may have been told, in µs as eight bytes, the smallest first.
+    /// A session time that clients may have seen: µs as eight bytes, little-endian.
     Time = 1,
+}
+
+impl TryFrom<u8> for RecordKind {
+    type Error = StorageError;
+
+    fn try_from(kind: u8) -> Result<Self, StorageError> {
+        match kind {
+            0 => Ok(Self::Ordered),
+            1 => Ok(Self::Time),
+            other => Err(StorageError::Corrupt(format!("invalid record kind {other}: expected 0 or 1"))),
+        }
+    }
 }
 
 /// A record of a session.
@@ -40,193 +114,124 @@ pub enum RecordKind {
 pub struct Record {
     /// Sequence number of the newest ordered message, this one included.
     pub seq: u64,
-    /// What it is.
+    /// What it holds.
     pub kind: RecordKind,
-    /// As it was appended.
+    /// Its content.
     pub bytes: Bytes,
 }
 
-/// A session as it was stored.
+/// What stands for everything up to a sequence number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The sequence number. For the persisted data of a room: how often it has changed.
+    pub seq: u64,
+    /// Its content.
+    pub bytes: Bytes,
+}
+
+/// Everything that is stored under one key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {
-    /// Set when the session began.
-    pub head: Vec<u8>,
-    /// Stands for all records up to its sequence number.
-    pub checkpoint: Option<(u64, Vec<u8>)>,
-    /// All records after it, in order.
+    /// What the session began with. Empty for a room.
+    pub head: Bytes,
+    /// The newest checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+    /// The records after it, in the order in which they were appended.
     pub records: Vec<Record>,
 }
 
-#[cfg(feature = "storage")]
-impl Stored {
-    /// What somebody who joins would get.
-    pub fn archive(&self) -> Result<Archive, StorageError> {
-        let head = journal::read_head(&self.head)?;
-        let (mut snapshot, mut time) = (None, 0);
-        if let Some((_, bytes)) = &self.checkpoint {
-            let checkpoint = journal::read_checkpoint(bytes)?;
-            time = checkpoint.time;
-            let parts = checkpoint.parts.iter().map(|part| part.as_ref());
-            snapshot = Some((checkpoint.info, parts.collect::<Vec<&[u8]>>().concat()));
-        }
-        let mut messages = Vec::new();
-        let mut told = 0;
-        for record in &self.records {
-            match record.kind {
-                RecordKind::Time => told = journal::read_time(&record.bytes)?,
-                RecordKind::Ordered => messages.push(record.bytes.to_vec()),
-            }
-        }
-        let time = time.max(told);
-        let persisted = head.persisted.filter(|_| snapshot.is_none());
-        let persisted = persisted.map(|(version, data)| (version, data.into_vec()));
-        let password_proof = head.password_proof;
-        Ok(Archive { password_proof, snapshot, persisted, messages, time })
-    }
-
-    /// A session that begins with a snapshot. `timeline` must be drawn at random.
-    pub fn begin(beginning: Beginning, timeline: u64) -> Self {
-        let Beginning { room, password_proof, ticks_per_second, info, snapshot, views } = beginning;
-        let tick = 1_000_000 / u64::from(ticks_per_second.max(1));
-        let head = Head::new(timeline, password_proof, tick, room, None);
-        let parts = snapshot.chunks(limits::MAX_SNAPSHOT_PART).map(|part| part.to_vec().into());
-        let mut checkpoint = Checkpoint::new(info, parts.collect(), info.seq, info.time);
-        let view = |(id, data): (_, Option<Vec<u8>>)| StoredView {
-            id,
-            data: data.map(Into::into),
-            counter: 0,
-        };
-        checkpoint.views = views.into_iter().map(view).collect();
-        let checkpoint = Some((info.seq, journal::encode(&checkpoint)));
-        Self { head: journal::encode(&head), checkpoint, records: Vec::new() }
-    }
-}
-
-/// In which room something is that is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct InRoom {
-    /// The name of the room.
-    pub name: Digest,
-    /// Its id.
-    pub id: Digest,
-    /// It is what is persisted in the room, and no session.
-    pub is_kept: bool,
-}
-
-/// What is stored of the rooms of one name.
+/// Which rooms of a name have something to lose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Claims {
-    /// Something is persisted in the room that was asked for, or somebody has done something in a session of it.
+    /// The room itself has persisted data, or a session in which a participant has done something.
     pub own: bool,
-    /// Something is persisted in another one.
+    /// Another room of the name has persisted data.
     pub others: bool,
 }
 
-#[cfg(feature = "storage")]
-impl InRoom {
-    /// Where that is which is stored by this name under this head; nothing if no reflector has written it.
-    pub fn of(session: SessionId, head: &[u8]) -> Option<Self> {
-        let is_kept = rooms::is_room(session);
-        let read = if is_kept { rooms::place_of(head) } else { journal::place_of(head) };
-        let (name, id) = read.ok()?;
-        Some(Self { name, id, is_kept })
-    }
-
-    /// Whether such a record shows that somebody has done something in its session.
-    pub fn is_use(kind: u8, bytes: &[u8]) -> bool {
-        let is_event = || matches!(ServerMessage::decode(bytes), Ok(ServerMessage::Event(_)));
-        kind == RecordKind::Ordered as u8 && is_event()
-    }
+/// What happened in a session since its last append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// Whose it is.
+    pub session: SessionId,
+    /// With a head the session begins: it replaces what is stored under its id.
+    pub begin: Option<Bytes>,
+    /// The new records, in order.
+    pub records: Vec<Record>,
 }
 
-/// Where a reflector keeps its sessions. Nothing that depends on what was handed in is told to
-/// anybody before [`commit`](Self::commit) has returned. No session is loaded or begun by one
-/// reflector while another has it.
+/// What a storage is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Write all of this, or nothing. [`Answer::Done`] when it is as durable as the operator wants. An error promises
+    /// that nothing of it counts, now or later; only a crash in this moment may leave all of it.
+    Append(Append),
+    /// Read everything under a key: [`Answer::Loaded`]. The key then belongs to this handle of the storage until
+    /// [`Storage::release`].
+    Load(Key),
+    /// Look up what is stored of the rooms of a name: [`Answer::Claims`].
+    Claims(RoomId),
+    /// Replace the checkpoint of a session, and its records up to the sequence number of the checkpoint that were appended
+    /// before this request. [`Answer::Done`] when it counts, or when a newer one made it needless. After an error
+    /// everything that it would replace is still there.
+    Checkpoint {
+        /// Whose it is.
+        session: SessionId,
+        /// The new checkpoint.
+        checkpoint: Checkpoint,
+    },
+    /// Replace the persisted data of a room. [`Answer::Done`] when it is durable. After an error the data from
+    /// before is still there.
+    Persist {
+        /// Whose it is.
+        room: RoomId,
+        /// The new data.
+        checkpoint: Checkpoint,
+    },
+}
+
+/// What a request led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// This is stored; `None` if nothing is.
+    Loaded(Option<Stored>),
+    /// This is stored of the rooms of the name.
+    Claims(Claims),
+}
+
+/// The answer to one request.
+pub type Completion = (Ticket, Result<Answer, StorageError>);
+
+/// Stores the sessions and rooms of one reflector. Each reflector has its own handle; the handles of a server share
+/// what is stored.
+///
+/// No method blocks: neither on a disk that syncs, nor on a network, nor on another handle. Every request is answered
+/// once; a reflector survives a storage that never answers. Requests with the same key take effect in the order in which
+/// they were submitted. Answers come in any order. A reflector has at most one append of a session, and at most one
+/// [`Request::Persist`] of a room, under way, and submits a checkpoint only after the storage has acknowledged every append
+/// before it.
 pub trait Storage: Send {
-    /// A session begins, in the place of the one of that name if there is one.
-    fn begin(&mut self, session: SessionId, head: &[u8]);
-
-    /// Something happened in it.
-    fn append(&mut self, session: SessionId, seq: u64, kind: RecordKind, bytes: &[u8]);
-
-    /// From now on this may stand for all that happened in it up to a sequence number. It need not
-    /// do so when [`commit`](Self::commit) returns, nor ever: that it could not be stored is no
-    /// failure as long as what it stands for is there.
-    fn checkpoint(&mut self, session: SessionId, seq: u64, bytes: &[u8]);
-
-    /// Stores what is persisted in a room, in the place of what was before: as a session of this name of which there is
-    /// only this checkpoint, and this head if there is none yet. It neither waits for [`commit`](Self::commit) nor takes
-    /// anything of what does along, and nobody waits for it: [`kept`](Self::kept) tells what has become of it.
-    /// Nothing more of the room is handed in before that.
-    fn keep(&mut self, room: SessionId, head: &[u8], seq: u64, bytes: Vec<u8>);
-
-    /// What has become of that since the last time: what was stored is durable; otherwise there is what was before.
-    /// Each that was handed in is told once, sooner or later.
-    fn kept(&mut self) -> Vec<(SessionId, Result<(), StorageError>)>;
-
-    /// Stores all that was handed in since the last time, as durably as the operator wants it. If
-    /// that fails none of it counts; only after a crash right then all of it may.
-    fn commit(&mut self) -> Result<(), StorageError>;
-
-    /// What is stored of a session.
-    fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError>;
-
-    /// What is stored of the rooms of a name. This says `own` of the room of that id.
-    fn claims(&self, name: Digest, id: Digest) -> Claims;
-
-    /// The reflector has no more of a session than what is stored of it. Until then, from
-    /// [`begin`](Self::begin) or [`load`](Self::load) on, nobody may remove it.
-    fn release(&mut self, _session: SessionId) {}
-
-    /// A number that is another one after a time from which something may be missing that was
-    /// committed: then clients must not go on with what they have. It is the same as long as the
-    /// storage is open.
+    /// A number that changes after a time from which acknowledged writes may be missing: clients must then not go on with
+    /// what they have. It stays the same while the storage is open.
     fn era(&self) -> u64 {
         0
     }
-}
 
-/// A place for sessions, if this build has any.
-#[cfg(feature = "storage")]
-pub(crate) type Place = Box<dyn Storage>;
-#[cfg(not(feature = "storage"))]
-pub(crate) type Place = Nowhere;
+    /// Called once, before the first request. The storage wakes this when a completion is there which no call of
+    /// this handle has made. Waking too often does no harm.
+    fn set_waker(&mut self, waker: Waker);
 
-/// There is none of it, so whatever would be done with one is left out of the program.
-#[cfg(not(feature = "storage"))]
-pub(crate) enum Nowhere {}
+    /// Hands in a request. The storage may wait with it for [`flush`](Self::flush).
+    fn submit(&mut self, ticket: Ticket, request: Request);
 
-#[cfg(not(feature = "storage"))]
-impl Storage for Nowhere {
-    fn begin(&mut self, _: SessionId, _: &[u8]) {
-        match *self {}
-    }
+    /// All requests of this turn are handed in. The storage carries them out, all appends together if that costs less.
+    fn flush(&mut self);
 
-    fn append(&mut self, _: SessionId, _: u64, _: RecordKind, _: &[u8]) {
-        match *self {}
-    }
+    /// The next answer, if there is one. The driver calls this after every flush and every wake, until it returns `None`.
+    fn completed(&mut self) -> Option<Completion>;
 
-    fn checkpoint(&mut self, _: SessionId, _: u64, _: &[u8]) {
-        match *self {}
-    }
-
-    fn keep(&mut self, _: SessionId, _: &[u8], _: u64, _: Vec<u8>) {
-        match *self {}
-    }
-
-    fn kept(&mut self) -> Vec<(SessionId, Result<(), StorageError>)> {
-        match *self {}
-    }
-
-    fn commit(&mut self) -> Result<(), StorageError> {
-        match *self {}
-    }
-
-    fn load(&mut self, _: SessionId) -> Result<Option<Stored>, StorageError> {
-        match *self {}
-    }
-
-    fn claims(&self, _: Digest, _: Digest) -> Claims {
-        match *self {}
-    }
+    /// The reflector no longer has this key in memory. Nothing of it is under way, except perhaps a checkpoint.
+    fn release(&mut self, key: Key);
 }

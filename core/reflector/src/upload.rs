@@ -10,22 +10,22 @@ use crate::views::Arrival;
 /// What a byte takes on a slow line, in µs: 1 Mbit/s.
 const SLOW_LINE: u64 = 8;
 
-/// The snapshot of a vote, from one of those who voted with the majority.
+/// The snapshot of a vote, from a view that voted with the majority.
 #[derive(Debug)]
 pub(crate) struct Upload {
     pub(crate) seq: u64,
     time: u64,
     hash: Digest,
-    /// Who was asked.
+    /// The view that was asked.
     pub(crate) from: Arrival,
-    /// Whom to ask next if that comes to nothing.
+    /// The views to ask next if that comes to nothing.
     candidates: VecDeque<Arrival>,
     parts: Vec<Vec<u8>>,
     /// Of what has come.
     digest: Box<blake3::Hasher>,
     received: u64,
     total: Option<u64>,
-    /// When somebody else is asked unless another part has come by then.
+    /// When the next candidate is asked, unless another part has come by then.
     pub(crate) deadline: u64,
     /// When all of it must be there.
     latest: u64,
@@ -71,7 +71,7 @@ impl Upload {
         })
     }
 
-    /// Somebody else is to be asked, if there is anybody left.
+    /// The upload from the next candidate, if one is left.
     pub(crate) fn next(mut self, deadline: u64) -> Option<Self> {
         self.from = self.candidates.pop_front()?;
         let (parts, digest) = (Vec::new(), Box::default());
@@ -80,7 +80,7 @@ impl Upload {
     }
 
     /// Adds a part. Only what fills pieces moves the deadline, and not beyond what a slow line takes for all of
-    /// it: whoever sends it in drops takes neither forever nor memory for each of them.
+    /// it: a client that sends it in drops neither takes forever nor costs memory for each drop.
     pub(crate) fn add(
         &mut self,
         part: &SnapshotPart<'_>,

@@ -1,4 +1,4 @@
-//! Who is in a session, as its models know it and as the connections say.
+//! The views of a session, as its models know them and as the connections say.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use teatime_wire::ViewId;
 
 use crate::ConnId;
-use crate::journal::StoredView;
+use crate::stored::StoredView;
 use crate::rate::Bucket;
 
 /// A view: one client instance, across its connections.
@@ -19,7 +19,7 @@ pub(crate) struct View {
     /// Something was accepted from it on this connection.
     pub(crate) has_sent: bool,
     pub(crate) connection: Option<ConnId>,
-    /// The highest number of a connection of its.
+    /// The highest number of its connections.
     pub(crate) attempt: u64,
     /// Its join has been ordered, and no exit since.
     pub(crate) announced: bool,
@@ -42,7 +42,7 @@ impl View {
     }
 
     /// Whether it counts in votes: one that is connected and never answers, such as an app in the background
-    /// whose model stands still, must not keep everybody else from a majority.
+    /// whose model stands still, must not keep all others from a majority.
     pub(crate) fn counts(&self) -> bool {
         self.announced && self.missed < MAX_MISSED
     }
@@ -52,17 +52,17 @@ impl View {
     }
 }
 
-/// Whoever has missed so many votes in a row does not count until it votes again: half a minute by default.
+/// A view that has missed this many votes in a row does not count until it votes again: half a minute by default.
 const MAX_MISSED: u32 = 3;
 
 /// The number of a view in the order of arrival.
 pub(crate) type Arrival = u64;
 
-/// A join or an exit to be told.
+/// A join or an exit to tell.
 pub(crate) type Change = (ViewId, Option<Bytes>);
 
-/// All views of a session. What is to be told to the models is not kept, it follows: a view that
-/// is connected and not announced joins, one that is announced and gone exits. So whatever came
+/// All views of a session. What the models still have to learn is not stored, it follows: a view that
+/// is connected and not announced joins, one that is announced and gone exits. So a view that came
 /// and went between two messages cancels by itself.
 #[derive(Debug, Default)]
 pub(crate) struct Views {
@@ -70,7 +70,7 @@ pub(crate) struct Views {
     by_id: HashMap<ViewId, Arrival>,
     next: Arrival,
     connected: usize,
-    /// Exits that must be told although the view may be back: found at a cold start.
+    /// Exits to tell although the view may be back: found at a cold start.
     cold_exits: Vec<Change>,
     /// Counters of views that have gone, oldest first.
     departed: VecDeque<(ViewId, u64)>,
@@ -112,8 +112,7 @@ impl Views {
         self.all.get(self.by_id.get(&id)?)
     }
 
-    /// Everybody had gone and somebody comes: the exits that came due meanwhile are to be told
-    /// before any join.
+    /// The first client comes after a rest: the exits that came due meanwhile go out before any join.
     pub(crate) fn cold_start(&mut self, now: u64) {
         let due: Vec<_> = self.iter().filter(|(_, view)| view.wants_exit(now)).collect();
         let due: Vec<_> = due.into_iter().map(|(arrival, _)| arrival).collect();
@@ -185,7 +184,7 @@ impl Views {
         }
     }
 
-    /// What is to be stored: the views that the models know, and the counters of the others.
+    /// What a checkpoint holds: the views that the models know, and the counters of the others.
     pub(crate) fn store(&self) -> (Vec<StoredView>, Vec<(ViewId, u64)>) {
         let known = self.all.values().filter(|view| view.announced);
         let known = known.map(|view| StoredView {
@@ -195,7 +194,7 @@ impl Views {
         });
         let coming = self.all.values().filter(|view| !view.announced && view.counter > 0);
         let coming = coming.map(|view| (view.id, view.counter));
-        // Those who are to exit are there, as far as the models know.
+        // Views that still have to exit are there, as far as the models know.
         let leaving = self.cold_exits.iter().filter(|(id, _)| {
             let back = self.by_id.get(id).and_then(|arrival| self.all.get(arrival));
             back.is_none_or(|view| !view.announced)
@@ -210,7 +209,7 @@ impl Views {
         (known.collect(), self.departed.iter().copied().chain(coming).collect())
     }
 
-    /// What was stored; nobody of them is connected.
+    /// What a checkpoint held. None of these views is connected.
     pub(crate) fn restore(&mut self, views: Vec<StoredView>, departed: Vec<(ViewId, u64)>) {
         self.departed = departed.into();
         for StoredView { id, data, counter } in views {
@@ -226,7 +225,7 @@ impl Views {
         }
     }
 
-    /// Something that a view has sent.
+    /// The counter of an event that was stored.
     pub(crate) fn restore_counter(&mut self, id: ViewId, counter: u64) {
         let known = self.by_id.get(&id).and_then(|arrival| self.all.get_mut(arrival));
         if let Some(view) = known {
@@ -238,7 +237,7 @@ impl Views {
         }
     }
 
-    /// Joins and exits that were told.
+    /// Joins and exits of an ordered message that was stored.
     pub(crate) fn restore_changes<'a>(
         &mut self,
         exited: impl Iterator<Item = ViewId>,
@@ -280,7 +279,7 @@ impl Views {
         Some(view)
     }
 
-    /// Whether there is anything to tell.
+    /// Whether there are joins or exits to tell.
     pub(crate) fn has_changes(&self, now: u64) -> bool {
         let changes = |view: &View| view.wants_exit(now) || view.wants_join();
         !self.cold_exits.is_empty() || self.all.values().any(changes)
@@ -292,7 +291,7 @@ impl Views {
         self.all.values().filter(waiting).map(|view| view.exit_at).min()
     }
 
-    /// Takes what is to be told, at most so many of both; exits first.
+    /// Takes the exits and joins to tell, at most `most` of both; exits first.
     pub(crate) fn take_changes(&mut self, now: u64, most: usize) -> (Vec<Change>, Vec<Change>) {
         let cold = self.cold_exits.len().min(most);
         let mut exits: Vec<_> = self.cold_exits.drain(..cold).collect();

@@ -1,4 +1,4 @@
-//! A vote on the state hash: who was asked, what they said, how it ended.
+//! A vote on the state hash: which views were asked, what they said, how it ended.
 
 use teatime_wire::{Digest, Verdict};
 
@@ -16,8 +16,8 @@ pub(crate) struct Vote {
     /// Whether a snapshot is wanted from the majority.
     pub(crate) for_snapshot: bool,
     asked: Vec<Arrival>,
-    /// How many views the models know, those included whose connection is broken: who is alone for a moment is
-    /// no majority.
+    /// How many views the models know, including those whose connection is broken: a view that is alone for a moment is
+    /// not a majority.
     present: usize,
     /// In the order of their coming.
     votes: Vec<(Arrival, Digest)>,
@@ -27,10 +27,10 @@ pub(crate) struct Vote {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
-    /// Who voted with the majority, the fastest first; nobody if there is none.
+    /// The views that voted with the majority, the fastest first. Empty without a majority.
     pub(crate) majority: Vec<Arrival>,
-    /// Whose state may be wrong: who voted against the majority. If there is none, and not all said
-    /// the same, everybody who voted.
+    /// The views whose state may be wrong: those that voted against the majority. Without a majority, and if not all said
+    /// the same, all that voted.
     pub(crate) doubtful: Vec<Arrival>,
 }
 
@@ -46,7 +46,7 @@ impl Vote {
         Self { seq, time, deadline, for_snapshot, asked, present, votes: Vec::new() }
     }
 
-    /// Takes a vote; only the first of each who was asked counts.
+    /// Takes a vote. Only the first one of each view that was asked counts.
     pub(crate) fn cast(&mut self, voter: Arrival, hash: Digest) {
         let again = self.votes.iter().any(|(other, _)| *other == voter);
         if self.asked.contains(&voter) && !again {
@@ -54,14 +54,14 @@ impl Vote {
         }
     }
 
-    /// Somebody is gone: if he has not voted he does not count any more.
+    /// A view is gone: if it has not voted it no longer counts.
     pub(crate) fn gone(&mut self, voter: Arrival) {
         if !self.votes.iter().any(|(other, _)| *other == voter) {
             self.asked.retain(|other| *other != voter);
         }
     }
 
-    /// Who was asked, is there, and has not voted.
+    /// The views that were asked, are there, and have not voted.
     pub(crate) fn silent(&self) -> impl Iterator<Item = Arrival> + '_ {
         let has_voted = |asked: &Arrival| self.votes.iter().any(|(voter, _)| voter == asked);
         self.asked.iter().copied().filter(move |asked| !has_voted(asked))
@@ -71,12 +71,12 @@ impl Vote {
         self.votes.len() >= self.asked.len()
     }
 
-    /// Counts. The majority is more than half of all who were there when it began, whether they could be asked
-    /// or not: whoever is silent counts against everybody.
+    /// Counts. The majority is more than half of all that were there when it began, whether they could be asked
+    /// or not: a silent view counts against all others.
     pub(crate) fn count(&self) -> Outcome {
         let of = |hash: Digest| self.votes.iter().filter(|(_, other)| *other == hash).count();
         let best = self.votes.iter().map(|(_, hash)| (*hash, of(*hash)));
-        // Of equally large groups the one that voted first; it is a majority in no case.
+        // Of equally large groups the one that voted first. It is never a majority.
         let best = best.reduce(|best, other| if other.1 > best.1 { other } else { best });
         let (hash, agreed) = best.unwrap_or((Digest([0; 32]), 0));
         let all = self.asked.len().max(self.present);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_majority_is_more_than_half_of_all_who_were_asked() {
+    fn the_majority_is_more_than_half_of_all_views_that_were_asked() {
         let outcome = vote(3, &[(2, A), (0, B), (1, A)]).count();
         assert_eq!(outcome.verdict, Verdict { seq: 7, hash: Some(A), agreed: 2, of: 3 });
         assert_eq!((outcome.majority, outcome.doubtful), (vec![2, 1], vec![0]));
@@ -125,11 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_majority_nobody_is_believed_and_everybody_is_in_doubt() {
+    fn without_a_majority_all_who_voted_are_in_doubt() {
         let tie = vote(2, &[(0, A), (1, B)]).count();
         assert_eq!(tie.verdict, Verdict { seq: 7, hash: None, agreed: 1, of: 2 });
         assert_eq!((tie.majority, tie.doubtful), (vec![], vec![0, 1]));
-        // Half of four is no majority, and nor are two of four where one is silent.
+        // Half of four is not a majority, and neither are two of four if one is silent.
         let halves = vote(4, &[(3, A), (0, B), (1, A), (2, B)]).count();
         assert_eq!((halves.verdict.hash, halves.majority), (None, vec![]));
         assert_eq!(halves.doubtful, [3, 0, 1, 2]);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_left_over_for_a_moment_is_no_majority() {
+    fn a_view_that_is_left_over_for_a_moment_is_not_a_majority() {
         let verdict = |present, votes: &[(Arrival, Digest)]| {
             let mut vote = Vote::new(7, 0, 0, true, vec![0, 1], present);
             votes.iter().for_each(|(voter, hash)| vote.cast(*voter, *hash));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn one_vote_each_of_those_who_were_asked() {
+    fn each_view_that_was_asked_has_one_vote() {
         let mut vote = vote(2, &[(0, A), (0, A), (5, A)]);
         assert!(!vote.is_complete());
         vote.gone(0);

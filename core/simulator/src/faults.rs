@@ -6,6 +6,7 @@ use super::plan::{Keeps, What};
 use super::report::{Outcome, Wrong};
 use super::scenario::User;
 use super::server::End;
+use super::storage::Mood;
 use super::world::{Happening, SECOND, World};
 
 impl World<'_> {
@@ -66,6 +67,9 @@ impl World<'_> {
                 | What::SyncFails,
                 _,
             ) => self.disk_fault(fault.what, dice, until),
+            (What::StorageLate | What::StorageFailsLate | What::StorageSilent, _) => {
+                self.storage_fault(fault.what, dice, until)
+            }
             (What::SilentConnection, _) => {
                 self.stranger(None);
                 true
@@ -211,6 +215,15 @@ impl World<'_> {
             _ => disk.fail_next_sync(),
         }
         true
+    }
+
+    fn storage_fault(&mut self, what: What, dice: u64, until: u64) -> bool {
+        let mood = match what {
+            What::StorageLate => Mood::Late,
+            What::StorageFailsLate => Mood::FailsLate,
+            _ => Mood::Silent,
+        };
+        self.server.set_mood(mood, self.now, until, dice)
     }
 
     /// The connection breaks with all that is under way; each side learns it in its own time.

@@ -25,6 +25,7 @@ mod scenario;
 mod server;
 mod shrink;
 mod simulation;
+mod storage;
 mod story;
 mod twin;
 mod users;

@@ -150,6 +150,12 @@ pub enum What {
     WriteTears,
     /// The next attempt to make something durable fails.
     SyncFails,
+    /// The reflector's storage answers late for a while.
+    StorageLate,
+    /// For a while, half of what the reflector's storage is asked fails late.
+    StorageFailsLate,
+    /// The reflector's storage does not answer for a while, mostly for longer than clients are left waiting.
+    StorageSilent,
     /// A client computes something else than the others.
     Diverges,
     /// A client sends something that makes a handler panic.
@@ -168,7 +174,7 @@ pub enum What {
 
 impl What {
     /// All of them, each with how often it comes in proportion to the others.
-    pub const ALL: [(Self, u64); 28] = [
+    pub const ALL: [(Self, u64); 31] = [
         (Self::Starts, 14),
         (Self::LiarStarts, 1),
         (Self::Crashes, 4),
@@ -190,6 +196,9 @@ impl What {
         (Self::WriteFails, 3),
         (Self::WriteTears, 3),
         (Self::SyncFails, 2),
+        (Self::StorageLate, 3),
+        (Self::StorageFailsLate, 2),
+        (Self::StorageSilent, 1),
         (Self::Diverges, 3),
         (Self::Panics, 4),
         (Self::Bursts, 3),
@@ -251,6 +260,9 @@ impl What {
             Self::WriteFails => "a write of the reflector fails",
             Self::WriteTears => "a write of the reflector fails in its middle",
             Self::SyncFails => "the reflector cannot make something durable",
+            Self::StorageLate => "the reflector's storage answers late for a while",
+            Self::StorageFailsLate => "the reflector's storage fails late for a while",
+            Self::StorageSilent => "the reflector's storage does not answer for a while",
             Self::Diverges => "computes something wrong",
             Self::Panics => "sends what makes a handler panic",
             Self::Bursts => "does a lot at once",
@@ -270,6 +282,9 @@ impl What {
             | Self::DiskReadOnly
             | Self::WriteFails
             | Self::WriteTears
+            | Self::StorageLate
+            | Self::StorageFailsLate
+            | Self::StorageSilent
             | Self::PowerCut => Keeps::Process,
             Self::SyncFails => Keeps::Power,
             _ => Keeps::Nowhere,

@@ -1,16 +1,14 @@
-//! The reflector with its disk, driven as the server drives it: what it wants sent gathers until a flush,
-//! and a flush sends nothing that is not stored.
+//! The reflector with its storage, driven as the server drives it: what it wants stored and sent gathers until the turn ends.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use teatime_reflector::{
-    Claims, ConnId, Output, RecordKind, Reflector, SessionKey, Storage, StorageError, Stored,
-};
+use teatime_reflector::{ConnId, Output, Reflector, SessionKey};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
-use teatime_wire::{ClientMessage, CloseReason, Digest, SessionId};
+use teatime_wire::{ClientMessage, CloseReason};
 
 use super::plan::{Bug, Keeps, Plan};
+use super::storage::{Mood, SlowStorage};
 
 const SECOND: u64 = 1_000_000;
 
@@ -33,7 +31,7 @@ impl Down {
 pub(super) struct Server {
     pub(super) reflector: Reflector,
     keeps: Keeps,
-    store: Option<Shared<MemoryDisk>>,
+    storage: Option<SlowStorage>,
     pub(super) disk: MemoryDisk,
     config: teatime_reflector::Config,
     bug: Option<Bug>,
@@ -42,9 +40,9 @@ pub(super) struct Server {
     dirty_connections: Vec<ConnId>,
     dirty_members: Vec<SessionKey>,
     out: Vec<(ConnId, Down)>,
-    /// World time minus this is the time of its own clock, which starts anew with each process.
+    /// World time minus this is the time of its own clock, which starts at zero with each process.
     started: i64,
-    commits: u64,
+    /// How many requests have failed.
     pub(super) taken_back: u64,
 }
 
@@ -77,6 +75,9 @@ impl Server {
             vote_retry: SECOND,
             upload_timeout: 2 * SECOND,
             silence_timeout: 15 * SECOND,
+            // Silent storages are often silent for longer.
+            storage_timeout: 3 * SECOND,
+            join_timeout: 3 * SECOND,
             ..teatime_reflector::Config::default()
         };
         if plan.forgetful {
@@ -94,7 +95,7 @@ impl Server {
         let mut server = Self {
             reflector: Reflector::new(config.clone(), seed),
             keeps: plan.storage,
-            store: None,
+            storage: None,
             disk: MemoryDisk::default(),
             config,
             bug: plan.bug.clone(),
@@ -104,7 +105,6 @@ impl Server {
             dirty_members: Vec::new(),
             out: Vec::new(),
             started: 0,
-            commits: 0,
             taken_back: 0,
         };
         server.open(seed)?;
@@ -125,18 +125,14 @@ impl Server {
         };
         let store = MemoryStore::open(self.disk.clone(), config)
             .map_err(|error| format!("the store is refused: {error}"))?;
-        let store = Shared::new(store);
-        self.store = Some(store.clone());
-        let storage: Box<dyn Storage> = match self.bug {
-            Some(Bug::ForgetsTime) => Box::new(Timeless(store)),
-            _ => Box::new(store),
-        };
-        self.reflector = Reflector::with_storage(self.config.clone(), seed, storage);
+        let storage = SlowStorage::new(Shared::new(store), self.bug.clone());
+        self.reflector = Reflector::with_storage(self.config.clone(), seed, storage.era());
+        self.storage = Some(storage);
         Ok(())
     }
 
-    /// The process ends; everything that was not sent is gone, and maybe what was not stored. Another one
-    /// goes on with what is found.
+    /// The process ends. Everything that was not sent is gone, and perhaps what was not stored. Another process goes on with
+    /// what is left.
     pub(super) fn restart(
         &mut self,
         now: u64,
@@ -144,9 +140,8 @@ impl Server {
         dice: u64,
         seed: [u8; 32],
     ) -> Result<(), String> {
-        self.store = None;
-        let bare = Reflector::new(self.config.clone(), seed);
-        drop(std::mem::replace(&mut self.reflector, bare));
+        self.storage = None;
+        self.reflector = Reflector::new(self.config.clone(), seed);
         let crash = match end {
             End::Process => Crash::Process,
             End::Power => Crash::Power,
@@ -166,7 +161,7 @@ impl Server {
         self.started = i64::try_from(now).unwrap_or(i64::MAX);
         let opened = self.open(seed);
         if opened.is_err() && end == End::Power && self.keeps == Keeps::Process {
-            // As the operator has chosen: a log with holes is refused, and somebody begins a new store.
+            // As the operator has chosen: a log with holes is refused, and the operator begins a new store.
             self.disk = MemoryDisk::default();
             return self.open(seed);
         }
@@ -181,9 +176,13 @@ impl Server {
         self.started -= i64::try_from(by).unwrap_or(0);
     }
 
-    /// When the state machine wants to be woken, in world time.
-    pub(super) fn next_timeout(&self) -> Option<u64> {
-        let at = i64::try_from(self.reflector.next_timeout()?).unwrap_or(i64::MAX);
+    /// When the state machine or its storage wants to be woken, in world time. What is due already waits for the end
+    /// of the turn.
+    pub(super) fn next_timeout(&self, world: u64) -> Option<u64> {
+        let due = self.storage.as_ref().and_then(SlowStorage::next_due);
+        let storage = due.filter(|due| *due > self.now(world));
+        let at = self.reflector.next_timeout().into_iter().chain(storage).min()?;
+        let at = i64::try_from(at).unwrap_or(i64::MAX);
         Some(u64::try_from(at.saturating_add(self.started)).unwrap_or(0))
     }
 
@@ -191,7 +190,7 @@ impl Server {
         let now = self.now(world);
         self.connections.insert(id, Connection::default());
         self.reflector.connected(now, id);
-        self.obey();
+        self.obey(now);
     }
 
     pub(super) fn received(&mut self, world: u64, id: ConnId, frame: &[u8]) {
@@ -201,7 +200,7 @@ impl Server {
             && matches!(ClientMessage::decode(frame), Ok(ClientMessage::Persist));
         if !is_deaf && self.connections.get(&id).is_some_and(|one| one.close.is_none()) {
             self.reflector.received(now, id, frame);
-            self.obey();
+            self.obey(now);
         }
     }
 
@@ -211,45 +210,61 @@ impl Server {
         if self.connections.remove(&id).is_some_and(|connection| connection.close.is_none()) {
             self.reflector.disconnected(now, id);
         }
-        self.obey();
+        self.obey(now);
     }
 
     pub(super) fn handle_timeout(&mut self, world: u64) {
         let now = self.now(world);
         self.reflector.handle_timeout(now);
-        self.obey();
+        self.obey(now);
     }
 
-    /// Tells everybody to come back.
+    /// Asks all clients to come back.
     pub(super) fn shutdown(&mut self, world: u64) {
         let now = self.now(world);
         self.reflector.shutdown(now);
-        self.obey();
+        self.obey(now);
     }
 
-    /// Whoever does not read goes.
+    /// Drops a client that does not read.
     pub(super) fn drop_slow(&mut self, world: u64, id: ConnId) {
         let now = self.now(world);
         self.reflector.disconnected(now, id);
         self.close(id, CloseReason::TooSlow);
-        self.obey();
+        self.obey(now);
     }
 
-    /// Whether something waits to be flushed.
-    pub(super) fn is_dirty(&self) -> bool {
-        !self.dirty_connections.is_empty() || !self.dirty_members.is_empty()
+    /// Puts the storage in a mood, until then in world time.
+    pub(super) fn set_mood(&mut self, mood: Mood, world: u64, until: u64, dice: u64) -> bool {
+        let (now, until) = (self.now(world), self.now(until));
+        let storage = self.storage.as_mut().filter(|_| until > now);
+        storage.map(|storage| storage.set_mood(mood, until, dice)).is_some()
     }
 
-    /// Sends what has gathered, and only what is stored.
-    pub(super) fn flush(&mut self) -> Vec<(ConnId, Down)> {
-        if !self.commit() {
-            // Those who have just been closed are no members any more.
-            for id in self.dirty_connections.clone() {
-                if self.connections.get(&id).is_some_and(|connection| connection.close.is_some()) {
-                    self.drop_pending(id);
-                }
+    /// Whether something waits for the end of the turn.
+    pub(super) fn is_dirty(&self, world: u64) -> bool {
+        let due = self.storage.as_ref().and_then(SlowStorage::next_due);
+        !self.dirty_connections.is_empty()
+            || !self.dirty_members.is_empty()
+            || self.reflector.needs_flush()
+            || due.is_some_and(|due| due <= self.now(world))
+    }
+
+    /// Ends a turn: hands the storage what has gathered, takes its answers, and sends what may be sent.
+    pub(super) fn flush(&mut self, world: u64) -> Vec<(ConnId, Down)> {
+        let now = self.now(world);
+        loop {
+            self.reflector.flush(now);
+            self.obey(now);
+            let answers = self.storage.as_mut().map_or_else(Vec::new, |storage| storage.run(now));
+            if answers.is_empty() {
+                break;
             }
-            self.obey();
+            for (ticket, answer) in answers {
+                self.taken_back += u64::from(answer.is_err());
+                self.reflector.stored(now, ticket, answer);
+            }
+            self.obey(now);
         }
         for id in std::mem::take(&mut self.dirty_connections) {
             self.flush_connection(id);
@@ -257,21 +272,10 @@ impl Server {
         for session in std::mem::take(&mut self.dirty_members) {
             self.flush_session(session);
         }
-        self.obey();
         std::mem::take(&mut self.out)
     }
 
-    fn commit(&mut self) -> bool {
-        self.commits += 1;
-        if self.bug == Some(Bug::SendsBeforeStoring) && !self.commits.is_multiple_of(100) {
-            return true;
-        }
-        let committed = self.reflector.commit();
-        self.taken_back += u64::from(!committed);
-        committed
-    }
-
-    fn obey(&mut self) {
+    fn obey(&mut self, now: u64) {
         while let Some(output) = self.reflector.poll_output() {
             match output {
                 Output::Send { connection, frame } => {
@@ -285,7 +289,6 @@ impl Server {
                     self.dirty_members.push(session);
                 }
                 Output::References { .. } => {}
-                Output::Retract { session } => self.retract(session),
                 Output::Enter { connection, session } => {
                     self.flush_session(session);
                     if let Some(one) = self.connections.get_mut(&connection) {
@@ -295,38 +298,29 @@ impl Server {
                 }
                 Output::Close { connection, reason, .. } => {
                     let member_of = self.connections.get(&connection).and_then(|one| one.member_of);
-                    if member_of.is_some_and(|session| !self.flush_session(session)) {
-                        self.drop_pending(connection);
+                    if let Some(session) = member_of {
+                        self.flush_session(session);
                     }
                     self.close(connection, reason);
+                }
+                Output::Store { ticket, request } => {
+                    if let Some(storage) = &mut self.storage {
+                        storage.submit(now, ticket, request);
+                    }
+                }
+                Output::Release(key) => {
+                    if let Some(storage) = &mut self.storage {
+                        storage.release(now, key);
+                    }
                 }
             }
         }
     }
 
-    fn retract(&mut self, key: SessionKey) {
+    fn flush_session(&mut self, key: SessionKey) {
         let Some(members) = self.members.get_mut(&key) else { return };
-        members.pending.clear();
-        for id in &members.connections {
-            if let Some(connection) = self.connections.get_mut(id) {
-                connection.pending.clear();
-            }
-        }
-    }
-
-    fn drop_pending(&mut self, id: ConnId) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.pending.clear();
-        }
-    }
-
-    fn flush_session(&mut self, key: SessionKey) -> bool {
-        if !self.commit() && !self.reflector.has_session(key) {
-            return false;
-        }
-        let Some(members) = self.members.get_mut(&key) else { return true };
         if members.pending.is_empty() {
-            return true;
+            return;
         }
         let frames = std::mem::take(&mut members.pending);
         for id in members.connections.clone() {
@@ -334,7 +328,6 @@ impl Server {
             self.flush_connection(id);
             self.out.extend(frames.iter().map(|frame| (id, Down::Frame(frame.clone()))));
         }
-        true
     }
 
     fn flush_connection(&mut self, id: ConnId) {
@@ -365,52 +358,5 @@ impl Server {
                 self.members.remove(&key);
             }
         }
-    }
-}
-
-/// A storage that keeps the time of a session for itself.
-struct Timeless(Shared<MemoryDisk>);
-
-impl Storage for Timeless {
-    fn begin(&mut self, session: SessionId, head: &[u8]) {
-        self.0.begin(session, head);
-    }
-
-    fn append(&mut self, session: SessionId, seq: u64, kind: RecordKind, bytes: &[u8]) {
-        if kind != RecordKind::Time {
-            self.0.append(session, seq, kind, bytes);
-        }
-    }
-
-    fn checkpoint(&mut self, session: SessionId, seq: u64, bytes: &[u8]) {
-        self.0.checkpoint(session, seq, bytes);
-    }
-
-    fn keep(&mut self, room: SessionId, head: &[u8], seq: u64, bytes: Vec<u8>) {
-        self.0.keep(room, head, seq, bytes);
-    }
-
-    fn kept(&mut self) -> Vec<(SessionId, Result<(), StorageError>)> {
-        self.0.kept()
-    }
-
-    fn commit(&mut self) -> Result<(), StorageError> {
-        self.0.commit()
-    }
-
-    fn load(&mut self, session: SessionId) -> Result<Option<Stored>, StorageError> {
-        self.0.load(session)
-    }
-
-    fn claims(&self, name: Digest, id: Digest) -> Claims {
-        self.0.claims(name, id)
-    }
-
-    fn release(&mut self, session: SessionId) {
-        self.0.release(session);
-    }
-
-    fn era(&self) -> u64 {
-        self.0.era()
     }
 }

@@ -558,12 +558,12 @@ impl World<'_> {
     }
 
     pub(super) fn after_server(&mut self) {
-        if self.server.is_dirty() && !self.flush_planned {
+        if self.server.is_dirty(self.now) && !self.flush_planned {
             self.flush_planned = true;
             let soon = self.now + self.below(1_000);
             self.at(soon, Happening::Flush);
         }
-        if let Some(wake_at) = self.server.next_timeout() {
+        if let Some(wake_at) = self.server.next_timeout(self.now) {
             let wake_at = wake_at.max(self.now + 1);
             if self.wake_at.is_none_or(|planned| planned > wake_at) {
                 self.wake_at = Some(wake_at);
@@ -574,7 +574,7 @@ impl World<'_> {
 
     pub(super) fn flush(&mut self) {
         self.flush_planned = false;
-        let all = self.server.flush();
+        let all = self.server.flush(self.now);
         for (connection, down) in &all {
             let Down::Frame(frame) = down else { continue };
             if matches!(ServerMessage::decode(frame), Ok(ServerMessage::Welcome(_)))

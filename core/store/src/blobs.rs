@@ -1,5 +1,6 @@
 //! Blobs as files of a disk.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -7,40 +8,40 @@ use teatime_blobs::{ChunkFiles, ChunkName, Kind, VaultCheck};
 use teatime_wire::Digest;
 
 use crate::config::Durability;
-use crate::disk::{Disk, DiskFile};
-use crate::real::RealDisk;
+use crate::disk::disk::{Disk, DiskFile};
+use crate::disk::real::RealDisk;
 
-/// The folder that has them.
+/// The folder of the blobs.
 const FOLDER: &str = "blobs";
-/// What a chunk is written to before it has its name.
+/// The file of a chunk while it is written.
 const UNFINISHED: &str = "blobs/unfinished";
 
-/// Chunks of blobs as files of a disk, each named by its space and its own hash, and to which of them sessions
-/// refer. They live in a folder of
-/// their own, beside a store; whoever has that store open is the only one who may use them.
+/// Chunks of blobs as files of a disk, each named by its space and its hash, and files that say which
+/// of them sessions refer to. They are in a folder beside a store; only the process that has the store
+/// open may use them.
 ///
-/// A file has its name only when it is whole. After a power cut it may be empty or damaged nevertheless
-/// if it was not made durable; as its name is its hash, that is found out when it is read.
+/// A file gets its name once it is complete. A power cut can still empty or damage a file that was
+/// not made durable; because its name is its hash, reading it finds that out.
 pub struct DiskBlobs<D: Disk> {
     disk: D,
     durability: Durability,
 }
 
 impl DiskBlobs<RealDisk> {
-    /// Those in a directory.
+    /// The blobs in a directory.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the operating system reports.
     pub fn open_dir(directory: &Path, durability: Durability) -> io::Result<Self> {
         Self::open(RealDisk::new(directory), durability)
     }
 }
 
 impl<D: Disk> DiskBlobs<D> {
-    /// Those on a disk.
+    /// The blobs on a disk.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the operating system reports.
     pub fn open(disk: D, durability: Durability) -> io::Result<Self> {
         disk.make_folder(FOLDER)?;
         Ok(Self { disk, durability })
@@ -57,6 +58,12 @@ impl<D: Disk> DiskBlobs<D> {
     }
 }
 
+impl<D: Disk> fmt::Debug for DiskBlobs<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskBlobs").field("durability", &self.durability).finish_non_exhaustive()
+    }
+}
+
 impl<D: Disk> ChunkFiles for DiskBlobs<D> {
     fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>> {
         let files = self.disk.list(FOLDER)?;
@@ -66,7 +73,7 @@ impl<D: Disk> ChunkFiles for DiskBlobs<D> {
     fn write(&mut self, name: &ChunkName, bytes: &[u8]) -> io::Result<()> {
         let written = self.write_and_name(name, bytes);
         if written.is_err() {
-            // On a full disk it would take the room of others.
+            // On a full disk it would take space from others.
             let _ = self.disk.remove(UNFINISHED);
         }
         written
@@ -94,13 +101,13 @@ impl<D: Disk> ChunkFiles for DiskBlobs<D> {
     }
 }
 
-/// Reads all blobs on a disk, without changing anything there, and copies the sound ones.
+/// Reads all blobs on a disk without changing it, and copies the undamaged ones.
 pub(crate) fn check<D: Disk>(
     disk: D,
     mut into: Option<&mut DiskBlobs<D>>,
 ) -> io::Result<VaultCheck> {
     match disk.list(FOLDER) {
-        // A reflector that has never kept one.
+        // A reflector that never stored a blob.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VaultCheck::default()),
         listed => listed?,
     };
@@ -122,7 +129,7 @@ fn path(name: &ChunkName) -> String {
     format!("{FOLDER}/{}-{}.{kind}", name.space, name.id)
 }
 
-/// Nothing if a file is none of these.
+/// What this file has; `None` for a file of another kind.
 fn parse(file: &str) -> Option<ChunkName> {
     let (names, kind) = file.split_once('.')?;
     let (space, id) = names.split_once('-')?;
@@ -137,14 +144,6 @@ fn parse(file: &str) -> Option<ChunkName> {
 }
 
 fn digest(text: &str) -> Option<Digest> {
-    let digits = text.as_bytes();
-    let is_digit = |letter: &u8| matches!(letter, b'0'..=b'9' | b'a'..=b'f');
-    if digits.len() != 64 || !digits.iter().all(is_digit) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(Digest(bytes))
+    // Only lower-case names are ours.
+    text.parse().ok().filter(|digest: &Digest| digest.to_string() == text)
 }

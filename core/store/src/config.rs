@@ -1,25 +1,24 @@
-//! How a store is set.
+//! The configuration of a store.
 
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// The end of the process, however it comes: the operating system has the bytes.
+    /// The end of the process, even by a crash: the operating system has the bytes.
     Process,
-    /// Also a power cut: the disk has them.
+    /// Also a power cut: the disk has the bytes.
     Power,
 }
 
-/// How a store is set, with the reason for each default.
+/// The configuration of a store, with the reason for each default.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What a commit survives. By default everything: with many sessions the cost is shared.
+    /// What a commit survives. The default is `Power`: with many sessions they share the cost.
     pub durability: Durability,
-    /// A segment of so many bytes is followed by a new one. Large enough that deleting one is
-    /// rare, small enough to read at once.
+    /// A segment with this many bytes is followed by a new one. Large enough that the store rarely
+    /// deletes one, small enough to read at once.
     pub segment_bytes: u64,
-    /// Share of the log that may be garbage before live entries are carried forward. At 50 every
-    /// byte is carried at most about once for every byte that is appended. Less than 10 is taken
-    /// for 10.
+    /// Share of the log that may be garbage before commits carry living entries forward. At 50, the
+    /// store copies about one byte for each byte that it appends. Values below 10 count as 10.
     pub garbage_percent: u8,
 }
 

@@ -1,63 +1,65 @@
-//! What can go wrong.
+//! The error of a store.
 
 use std::io;
 use std::path::PathBuf;
 
-/// What can go wrong with a store.
+use teatime_reflector::storage::StorageError;
+
+/// Why a store could not do something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no room on the disk. Once there is, the store goes on by itself.
+    /// The disk is full. Once it has space again, the store goes on by itself.
     #[error("the disk is full: {0}")]
     DiskFull(#[source] io::Error),
-    /// The operating system does not let this process do that.
+    /// The operating system does not permit it.
     #[error("not permitted: {0}")]
     Permission(#[source] io::Error),
-    /// Anything else that the operating system says.
+    /// Any other error of the operating system.
     #[error("input or output failed: {0}")]
     Io(#[source] io::Error),
     /// Another process, or another part of this one, has the store open.
     #[error("the store is in use")]
     Locked,
-    /// There is no store in that directory.
-    #[error("there is no store")]
+    /// The directory has no store.
+    #[error("no store found")]
     NoStore,
-    /// The store was written by a newer version of this library.
-    #[error("the store has format {found}, this library knows {known}")]
-    NewerFormat {
-        /// The store's.
+    /// A version of this library with another format wrote the store.
+    #[error("the store has format {found}, this version of Teatime reads format {known}")]
+    OtherFormat {
+        /// The format of the store.
         found: u32,
-        /// The newest that this library knows.
+        /// The format that this library reads and writes.
         known: u32,
     },
-    /// What is on disk is not what was written.
+    /// The disk has something else than what was written.
     #[error("{} is corrupt at byte {offset}: {what}", .file.display())]
     Corrupt {
-        /// Relative to the directory of the store; for a stream that is imported, empty.
+        /// Relative to the directory of the store; empty for an imported stream.
         file: PathBuf,
-        /// Where in it; 0 if that cannot be told.
+        /// Where in the file; 0 if unknown.
         offset: u64,
         /// For people.
         what: String,
     },
-    /// There is no such session.
-    #[error("there is no such session")]
-    UnknownSession,
-    /// There is such a session already.
-    #[error("there is such a session already")]
-    SessionExists,
-    /// A sequence number is lower than the newest.
+    /// The store does not have this session or room.
+    #[error("no such session or room")]
+    Unknown,
+    /// The store already has this session or room.
+    #[error("the session or room exists already")]
+    Exists,
+    /// A sequence number is lower than the newest one.
     #[error("sequence number {seq} came after {newest}")]
     OutOfOrder {
-        /// The one that came.
+        /// The number that came.
         seq: u64,
-        /// The newest so far.
+        /// The newest number before.
         newest: u64,
     },
-    /// More bytes than [`limits`](crate::limits) allow.
-    #[error("{bytes} bytes, at most {most} are allowed")]
+    /// More bytes than the module `limits` allows.
+    #[error("{bytes} bytes: at most {most} are allowed")]
     TooLarge {
-        /// How many came.
+        /// How many bytes came.
         bytes: usize,
         /// How many are allowed.
         most: usize,
@@ -67,6 +69,17 @@ pub enum Error {
 impl Error {
     pub(crate) fn corrupt(file: impl Into<PathBuf>, offset: u64, what: impl Into<String>) -> Self {
         Self::Corrupt { file: file.into(), offset, what: what.into() }
+    }
+}
+
+/// Why what a reflector has stored cannot be read.
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Full => Self::DiskFull(io::ErrorKind::StorageFull.into()),
+            StorageError::Corrupt(what) => Self::corrupt("", 0, what),
+            other => Self::Io(io::Error::other(other)),
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::support::socket::{Heard, Socket};
 use crate::support::{Program, Start, private_directory, run};
 use serde_json::{Value, json};
 use teatime::server::{Server, ServerConfig, SharedStorage};
-use teatime_store::{Config, Durability, MemoryDisk, MemoryStore, Shared, Storage};
-use teatime_wire::CloseReason;
+use teatime_store::{Config, Durability, Key, MemoryDisk, MemoryStore, Shared};
+use teatime_wire::{CloseReason, SessionId};
 
 fn start(command: &mut Command) -> (Program, String) {
     let mut reflector = Program::spawn(command);
@@ -112,8 +112,9 @@ async fn when_the_last_one_goes_the_time_is_stored_at_once() {
     let mut socket = Socket::join(&server.url(), 1, 1).await;
     socket.wait_for(|heard| matches!(heard, Heard::Welcome(_)).then_some(())).await;
     let times = || {
-        let stored = shared.store().load(&[1; 32]).expect("readable").expect("it has begun");
-        stored.records.iter().filter(|record| record.kind == 1).count()
+        let key = Key::Session(SessionId([1; 32]));
+        let stored = shared.store().load(key).expect("readable").expect("it has begun");
+        stored.records.iter().filter(|record| record.kind as u8 == 1).count()
     };
     // Up to where it may be told; after that nothing is, for the session has no second participant.
     assert_eq!(times(), 1);
@@ -242,7 +243,7 @@ fn sessions_that_nobody_uses_are_removed_when_they_are_too_old_and_others_never(
     for name in ["a", "b", "c"] {
         leave_behind(&url, name);
     }
-    wait_for_log(&log, "a session that nobody uses is removed", 3);
+    wait_for_log(&log, "an unused session or room was removed", 3);
     stays.post("after");
     stays.wait_for_line("after");
     server.signal("TERM");
@@ -264,7 +265,7 @@ fn sessions_that_nobody_uses_are_removed_when_all_are_too_large() {
     assert_eq!(sessions(&store).len(), 3);
     let (mut server, _) = logged(&store, &log, &["--keep-unused", "never", "--max-bytes", "0"]);
     // At the start already.
-    wait_for_log(&log, "a session that nobody uses is removed", 3);
+    wait_for_log(&log, "an unused session or room was removed", 3);
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     assert_eq!(sessions(&store).len(), 0);

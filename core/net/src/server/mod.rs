@@ -2,10 +2,12 @@
 
 #[cfg(feature = "blobs")]
 mod blobs;
+mod clients;
 mod frame;
 mod handshake;
 #[cfg(feature = "blobs")]
 mod news;
+mod storage;
 mod stream;
 mod worker;
 
@@ -19,8 +21,8 @@ use std::time::Duration;
 #[cfg(feature = "blobs")]
 pub use blobs::SharedBlobs;
 pub use teatime_reflector::Config as ReflectorConfig;
-#[cfg(feature = "storage")]
-pub use teatime_reflector::{Storage, StorageError};
+pub use storage::SharedStorage;
+pub use teatime_reflector::storage::{Storage, StorageError};
 use teatime_wire::{ClientMessage, Digest, Holding, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -38,54 +40,29 @@ use worker::Arrived;
 pub struct ServerConfig {
     /// How it treats sessions and clients.
     pub reflector: ReflectorConfig,
-    /// Threads that serve sessions; each session stays on one of them. 0 stands for one per
-    /// processor, four at most: a session needs no more than one, and a server rarely more.
+    /// Threads that serve sessions; each session stays on one of them. 0 means one per
+    /// processor, at most four: a session uses one, and a server rarely needs more.
     pub workers: usize,
-    /// How many bytes may wait for a client that does not read. Above that it is dropped, and
+    /// How many bytes may wait for a client that does not read. Above that the server drops the client, which
     /// catches up when it is back.
     pub max_queued_bytes: usize,
     /// How long a handshake may take, the first message included.
     pub handshake_timeout: Duration,
     /// How many handshakes may be under way at once; more wait their turn.
     pub max_handshakes: usize,
-    /// With this the server speaks TLS, and nothing else.
+    /// With this the server speaks only TLS.
     pub tls: Option<TlsFiles>,
-    /// Where sessions are kept beyond the life of the server; without this they are forgotten.
-    #[cfg(feature = "storage")]
+    /// Where sessions are stored. Without this they end with the server.
     pub storage: Option<SharedStorage>,
-    /// Where blobs are kept; without this in memory, 256 MiB at most, and not beyond the life of the server.
+    /// Where blobs are stored. Without this they are in memory, at most 256 MiB, and end with the server.
     #[cfg(feature = "blobs")]
     pub blobs: Option<SharedBlobs>,
 }
 
-/// Gives each thread of a server its way to one storage.
-#[cfg(feature = "storage")]
-#[derive(Clone)]
-pub struct SharedStorage(Arc<dyn Fn() -> Box<dyn Storage> + Send + Sync>);
-
-#[cfg(feature = "storage")]
-impl SharedStorage {
-    /// A storage whose clones share what is stored.
-    pub fn new(storage: impl Storage + Clone + Sync + 'static) -> Self {
-        Self(Arc::new(move || Box::new(storage.clone())))
-    }
-
-    fn open(&self) -> Box<dyn Storage> {
-        (self.0)()
-    }
-}
-
-#[cfg(feature = "storage")]
-impl std::fmt::Debug for SharedStorage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SharedStorage")
-    }
-}
-
-/// By what a server is known, as PEM files.
+/// The identity of a server, as PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, followed by those that vouch for it.
+    /// The certificate, followed by those that sign it.
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
@@ -100,7 +77,6 @@ impl Default for ServerConfig {
             handshake_timeout: Duration::from_secs(10),
             max_handshakes: 1_000,
             tls: None,
-            #[cfg(feature = "storage")]
             storage: None,
             #[cfg(feature = "blobs")]
             blobs: None,
@@ -117,7 +93,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Connections that the system keeps until they are accepted: a whole session may come back at
+/// Connections that the system holds until the server accepts them: a whole session may come back at
 /// once.
 const BACKLOG: i32 = 4096;
 
@@ -177,8 +153,8 @@ impl Server {
         self.address
     }
 
-    /// Reads certificate and key anew: new connections get them, those that stand go on. If they
-    /// cannot be used the old ones stay. Does nothing without TLS.
+    /// Reads certificate and key again: new connections get them, existing ones go on. If they
+    /// are not valid the old ones stay. Does nothing without TLS.
     pub fn reload_tls(&self) -> Result<(), CertificateError> {
         match &self.tls {
             Some((files, identity)) => identity.reload(&files.certificate, &files.key),
@@ -200,8 +176,8 @@ impl Server {
         format!("{scheme}://{address}")
     }
 
-    /// Tells all clients to come back later, and ends when they have heard it, or after two
-    /// seconds.
+    /// Asks all clients to come back later. Ends when they have received that and the storage has acknowledged everything, or
+    /// after a few seconds.
     pub fn shutdown(self) {
         drop(self);
     }
@@ -252,7 +228,7 @@ fn spawn<F: Future<Output = ()>>(
         .spawn(move || LocalSet::new().block_on(&runtime, async move { task().await }))
 }
 
-/// Whoever keeps blobs, and wants to know which of them are needed.
+/// The way to the thread that stores blobs and wants to know which of them are needed.
 #[derive(Clone, Default)]
 struct Librarian {
     #[cfg(feature = "blobs")]
@@ -319,12 +295,12 @@ async fn accept(
                 let (workers, limit) = (workers.clone(), config.handshake_timeout);
                 let identity = identity.clone();
                 tokio::task::spawn_local(async move {
-                    // Who is too slow or breaks off is no client.
+                    // A connection that is too slow or breaks off is not a client.
                     let _ = timeout(limit, receive(stream, slot, identity, &workers)).await;
                 });
             }
             Err(error) => {
-                // Mostly too many open files: that passes, and must not end the server.
+                // Mostly because of too many open files: that passes, and must not end the server.
                 tracing::warn!(%error, "a connection cannot be accepted");
                 sleep(Duration::from_millis(50)).await;
             }
@@ -368,8 +344,8 @@ async fn receive(
     Ok(())
 }
 
-/// Makes a connection a WebSocket, and reads until it is known where it belongs. Returns all that was
-/// read, and that. A blob connection needs not be read for that.
+/// Makes a connection a WebSocket, and reads until its thread is known. Returns what was read, and the thread. A connection
+/// for blobs needs no reading for that.
 async fn first_message(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     workers: usize,
@@ -383,7 +359,7 @@ async fn first_message(
         if let Some(worker) = worker_of(&bytes, &mut passed, workers) {
             return Ok(Some((bytes, Destination::Session(worker))));
         }
-        // No join is that long, whatever the transport says before it.
+        // A join is never that long, whatever the transport says before it.
         if bytes.len() > 2 * worker::MAX_FRAME || stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }
@@ -392,9 +368,9 @@ async fn first_message(
 
 /// Which thread a connection belongs to, by the name of the room that its first message wants to join: all
 /// versions of an app meet there, whatever their session and password.
-/// Nothing if that has not arrived whole; any if it is nonsense, which is then found out there. What
-/// the transport says before does not count, for all who join a session must meet on its thread:
-/// that is passed over, once.
+/// `None` if that has not arrived whole; any thread if it is not a valid message, because that thread refuses it. What the
+/// transport says before does not count, because all clients of a session must meet on its thread: it is skipped,
+/// once.
 fn worker_of(bytes: &[u8], passed: &mut usize, workers: usize) -> Option<usize> {
     if workers == 1 {
         return Some(0);

@@ -1,4 +1,4 @@
-//! What sessions tell of the blobs that they need, until the thread that keeps blobs hears it.
+//! What sessions say about the blobs that they need, until the thread that stores blobs takes it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use teatime_wire::{Digest, Holding, SessionId};
 use tokio::sync::Notify;
 
-/// Of each session the newest, so that it takes no more than the sessions do, however busy whoever hears it is.
+/// Of each session only the newest, so that it takes no more memory than the sessions do, however busy that thread is.
 #[derive(Default)]
 pub(super) struct News {
     sessions: Mutex<HashMap<(Digest, SessionId), Told>>,
     some: Notify,
 }
 
-/// Of one session, in the order in which it is heard.
+/// What one session has said, in the order in which the thread takes it.
 #[derive(Default)]
 struct Told {
     is_gone: bool,
@@ -28,7 +28,7 @@ impl News {
         match holding {
             Holding::Gone => *told = Told { is_gone: true, ..Told::default() },
             Holding::Snapshot(_) | Holding::Exactly(_) => told.roots = Some(holding),
-            // Those that it refers to already are told once, and not lost.
+            // It names the blobs that it refers to already only once: they must not be lost.
             Holding::Awake(mut roots) => {
                 if let Some(Holding::Awake(before)) = &mut told.rest {
                     roots.append(before);
@@ -51,12 +51,12 @@ impl News {
         self.some.notify_one();
     }
 
-    /// When there is something.
+    /// Waits until there is something.
     pub(super) async fn wait(&self) {
         self.some.notified().await;
     }
 
-    /// All that was told.
+    /// Takes everything.
     pub(super) fn take(&self) -> Vec<(Digest, SessionId, Holding)> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let all = std::mem::take(&mut *sessions).into_iter();
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_session_the_newest_is_heard_and_nothing_that_it_refers_to_is_lost() {
+    fn only_the_newest_of_a_session_is_taken_and_no_reference_is_lost() {
         use Holding::{AtRest, Awake, Gone, Snapshot};
         let root = |number| vec![Digest([number; 32])];
         let long = (0..100).flat_map(|number| [Awake(vec![]), Snapshot(root(number)), AtRest]);

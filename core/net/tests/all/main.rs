@@ -5,4 +5,5 @@ mod blobs;
 #[cfg(feature = "blobs")]
 mod cuts;
 mod server;
+mod storage;
 mod support;

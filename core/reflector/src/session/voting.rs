@@ -1,115 +1,149 @@
-//! The votes of a session, and the snapshots that follow from them.
+//! The votes of a session.
 
-use teatime_wire::{
-    CloseReason, Digest, Envelope, Hold, Holding, NotPersisted, ServerMessage, SnapshotPart,
-    VoteRequest,
-};
+use teatime_wire::{Digest, Hold, ServerMessage, VoteRequest};
 
-use super::{Refusal, Session, Turn, is_brimful};
-use crate::Output;
+use super::flow::Reason;
+use super::ordering::is_brimful;
+use super::{Session, Turn};
 use crate::config::Config;
-use crate::journal::Checkpoint;
-use crate::upload::{Added, Upload};
+use crate::upload::Upload;
 use crate::views::{Arrival, View};
 use crate::vote::Vote;
 
-/// So many times the pause between votes for what is persisted is doubled if they come to nothing: who cannot be
-/// saved costs a vote every twenty seconds, and who can again does not wait for longer than that.
-const PATIENCE: u32 = 2;
+/// The votes of a session, and the upload that follows from one.
+#[derive(Debug)]
+pub(super) struct Ballot {
+    vote: Option<Vote>,
+    pub(super) upload: Option<Upload>,
+    /// The views that diverged, and the vote that showed it. They hear of it once the snapshot under way is there.
+    diverged: Option<(u64, Vec<Arrival>)>,
+    /// Clients ask for a vote.
+    asked: Asked,
+    /// Before this time, a vote that is not unanimous costs those with the majority nothing.
+    next_healing: u64,
+    /// No vote because of the log before this time.
+    next_own_vote: u64,
+    /// No vote that clients ask for before this time.
+    next_asked_vote: u64,
+    /// On the clock of the session: when the next vote is due because of its age.
+    next_regular_vote: u64,
+}
+
+/// Whether a client has asked for a vote that has not begun yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    No,
+    Yes,
+}
+
+impl Ballot {
+    pub(super) fn new(next_regular_vote: u64) -> Self {
+        Self {
+            vote: None,
+            upload: None,
+            diverged: None,
+            asked: Asked::No,
+            next_healing: 0,
+            next_own_vote: 0,
+            next_asked_vote: 0,
+            next_regular_vote,
+        }
+    }
+
+    /// Neither a vote nor an upload is under way.
+    pub(super) fn is_free(&self) -> bool {
+        self.vote.is_none() && self.upload.is_none()
+    }
+
+    /// The session has a snapshot of this time, on its own clock.
+    pub(super) fn snapshot_was_at(&mut self, time: u64, config: &Config) {
+        self.next_regular_vote = time.saturating_add(config.snapshot_after_time);
+    }
+
+    /// The log has room again: the next vote because of it may be soon.
+    pub(super) fn may_vote_from(&mut self, now: u64) {
+        self.next_own_vote = now;
+    }
+
+    pub(super) fn no_own_vote_before(&mut self, time: u64) {
+        self.next_own_vote = self.next_own_vote.max(time);
+    }
+
+    pub(super) fn take_diverged(&mut self) -> Option<(u64, Vec<Arrival>)> {
+        self.diverged.take()
+    }
+
+    /// All clients have left.
+    pub(super) fn rest(&mut self) {
+        (self.vote, self.upload, self.diverged) = (None, None, None);
+        self.asked = Asked::No;
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<u64> {
+        let is_asked = self.asked == Asked::Yes && self.vote.is_none();
+        let times = [
+            self.vote.as_ref().map(|vote| vote.deadline),
+            self.upload.as_ref().map(|upload| upload.deadline),
+            is_asked.then_some(self.next_asked_vote),
+        ];
+        times.into_iter().flatten().min()
+    }
+}
 
 impl Session {
     #[cold]
     pub(super) fn log_has_grown(&mut self, turn: &mut Turn<'_>) {
-        if !self.held && self.log.bytes() >= turn.config.log_limit_bytes {
-            self.held = true;
+        let is_full = self.log.bytes() >= turn.config.log_limit_bytes;
+        if is_full && !self.flow.is_held_by(Reason::LogFull) {
+            self.flow.hold(Reason::LogFull);
             self.views.all_held();
             tracing::warn!(session = %self.id, "the log is full: senders are held back");
-            self.broadcast(turn, ServerMessage::Hold(Hold::Pause).encode().into());
+            self.tell_hold(turn, Hold::Pause);
         }
-        if self.vote.is_none() && self.upload.is_none() && turn.now >= self.next_own_vote {
-            self.next_own_vote = turn.now + self.pause_between_votes(turn.config);
+        if self.ballot.is_free() && turn.now >= self.ballot.next_own_vote {
+            self.ballot.next_own_vote = turn.now + self.pause_between_votes(turn.config);
             self.begin_vote(turn, true);
+        }
+    }
+
+    /// Begins and ends what is due.
+    pub(super) fn votes_are_due(&mut self, turn: &mut Turn<'_>) {
+        self.conclude_vote(turn);
+        self.hold_asked_vote(turn);
+        self.hold_regular_vote(turn);
+        if self.ballot.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline) {
+            self.give_up_uploader(turn);
         }
     }
 
     /// A session that has gone on for long needs a new snapshot.
-    pub(super) fn hold_regular_vote(&mut self, turn: &mut Turn<'_>) {
-        if self.told >= self.next_regular_vote && self.vote.is_none() && self.upload.is_none() {
-            self.next_regular_vote = self.told.saturating_add(turn.config.snapshot_after_time);
+    fn hold_regular_vote(&mut self, turn: &mut Turn<'_>) {
+        let told = self.time.told();
+        if told >= self.ballot.next_regular_vote && self.ballot.is_free() {
+            self.ballot.snapshot_was_at(told, turn.config);
             self.begin_vote(turn, true);
         }
     }
 
-    /// A client asks for a vote. Held at once, or when the one before is over and the least
-    /// interval has passed.
+    /// A client asks for a vote. It begins at once, or when the one before is over and the least interval has passed.
     pub(crate) fn request_vote(&mut self, turn: &mut Turn<'_>) {
-        self.vote_asked = true;
+        self.ballot.asked = Asked::Yes;
         self.hold_asked_vote(turn);
     }
 
-    pub(super) fn hold_asked_vote(&mut self, turn: &mut Turn<'_>) {
-        // First, for it is rarely due, and whoever asks again and again must not keep it off.
+    fn hold_asked_vote(&mut self, turn: &mut Turn<'_>) {
+        // First, because it is rarely due, and clients that ask again and again must not keep it off.
         self.hold_persist_vote(turn);
-        if self.vote_asked && self.vote.is_none() && turn.now >= self.next_asked_vote {
-            self.vote_asked = false;
-            let held = self.held.then(|| self.pause_between_votes(turn.config));
-            self.next_asked_vote = turn.now + held.unwrap_or(turn.config.vote_interval);
-            // Who asks may be the first, and not announced yet.
-            self.vote_asked = !self.begin_vote(turn, self.held);
+        let ballot = &mut self.ballot;
+        let is_due = ballot.vote.is_none() && turn.now >= ballot.next_asked_vote;
+        if ballot.asked == Asked::Yes && is_due {
+            let needs_room = self.flow.is_held_by(Reason::LogFull);
+            let held = needs_room.then(|| self.pause_between_votes(turn.config));
+            self.ballot.next_asked_vote = turn.now + held.unwrap_or(turn.config.vote_interval);
+            // The client may be the first, and not announced yet.
+            let has_begun = self.begin_vote(turn, needs_room);
+            self.ballot.asked = if has_begun { Asked::No } else { Asked::Yes };
         }
-    }
-
-    /// A client says that what is persisted is another than at the newest snapshot. A vote that leads to
-    /// one is held at once, or when the interval since the last such vote has passed.
-    pub(crate) fn persist(&mut self, turn: &mut Turn<'_>) {
-        self.persist_wanted = true;
-        self.hold_persist_vote(turn);
-    }
-
-    pub(super) fn hold_persist_vote(&mut self, turn: &mut Turn<'_>) {
-        if self.persist_vote_at().is_some_and(|at| turn.now >= at) {
-            // It stays wanted until there is a snapshot.
-            self.begin_vote(turn, true);
-            let pause = self.persist_pause(turn.config);
-            self.next_persist = turn.now + (pause << self.persist_failures.min(PATIENCE));
-            self.persist_failures += 1;
-        }
-    }
-
-    /// When a vote is to be held because of what is persisted.
-    pub(super) fn persist_vote_at(&self) -> Option<u64> {
-        let is_free = self.vote.is_none() && self.upload.is_none();
-        (self.persist_wanted && is_free).then_some(self.next_persist)
-    }
-
-    /// Time between such votes: for every byte of a snapshot a µs more.
-    fn persist_pause(&self, config: &Config) -> u64 {
-        config.persist_interval + self.log.snapshot().map_or(0, |(info, _)| info.size)
-    }
-
-    /// What was persisted at the vote with this number is kept.
-    pub(crate) fn persisted(&mut self, turn: &mut Turn<'_>, seq: u64) {
-        self.keep_failed = false;
-        self.broadcast(turn, ServerMessage::Persisted(seq).encode().into());
-    }
-
-    /// What was persisted at the vote with this number is not kept.
-    pub(crate) fn tell_not_persisted(
-        &mut self,
-        turn: &mut Turn<'_>,
-        seq: u64,
-        failure: Option<&str>,
-    ) {
-        let message = ServerMessage::NotPersisted(NotPersisted { seq, failure });
-        self.broadcast(turn, message.encode().into());
-    }
-
-    /// What was persisted could not be kept: it is tried again.
-    pub(crate) fn not_persisted(&mut self, turn: &Turn<'_>) {
-        (self.persist_wanted, self.keep_failed) = (true, true);
-        self.persist_failures = self.persist_failures.max(1) + 1;
-        let pause = self.persist_pause(turn.config) << self.persist_failures.min(PATIENCE);
-        self.next_persist = self.next_persist.max(turn.now + pause);
     }
 
     /// Requests for votes go to the log, too.
@@ -117,17 +151,17 @@ impl Session {
         config.vote_retry * if is_brimful(&self.log, config) { 12 } else { 1 }
     }
 
-    /// Asks everybody to vote; false if there is nobody.
-    fn begin_vote(&mut self, turn: &mut Turn<'_>, for_snapshot: bool) -> bool {
-        let who = |wanted: fn(&View) -> bool| -> Vec<_> {
+    /// Asks all views to vote. Returns whether any could be asked.
+    pub(super) fn begin_vote(&mut self, turn: &mut Turn<'_>, for_snapshot: bool) -> bool {
+        let views = |wanted: fn(&View) -> bool| -> Vec<_> {
             let views = self.views.iter().filter(|(_, view)| wanted(view));
             views.map(|(arrival, _)| arrival).collect()
         };
         let (mut asked, mut present) =
-            (who(|view| view.counts() && view.connection.is_some()), who(View::counts).len());
+            (views(|view| view.counts() && view.connection.is_some()), views(View::counts).len());
         if asked.is_empty() {
-            // Whoever votes again counts again.
-            asked = who(|view| view.announced && view.connection.is_some());
+            // A view that votes again counts again.
+            asked = views(|view| view.announced && view.connection.is_some());
             present = self.views.announced();
         }
         if asked.is_empty() {
@@ -136,13 +170,13 @@ impl Session {
         let (seq, time) = self.next_position(turn.now);
         let deadline = turn.now + turn.config.vote_timeout;
         // In place before the request is ordered: a full log must not ask for another one.
-        self.vote = Some(Vote::new(seq, time, deadline, for_snapshot, asked, present));
+        self.ballot.vote = Some(Vote::new(seq, time, deadline, for_snapshot, asked, present));
         self.order(turn, &ServerMessage::VoteRequest(VoteRequest { seq, time }));
         true
     }
 
     pub(crate) fn cast(&mut self, turn: &mut Turn<'_>, voter: Arrival, seq: u64, hash: Digest) {
-        if let Some(vote) = self.vote.as_mut().filter(|vote| vote.seq == seq) {
+        if let Some(vote) = self.ballot.vote.as_mut().filter(|vote| vote.seq == seq) {
             vote.cast(voter, hash);
             if let Some(view) = self.views.get_mut(voter) {
                 view.missed = 0;
@@ -151,25 +185,35 @@ impl Session {
         }
     }
 
+    /// A view is gone: the vote goes on without it, and another one may have to upload.
+    pub(super) fn gone_from_ballot(&mut self, turn: &mut Turn<'_>, arrival: Arrival) {
+        if let Some(vote) = &mut self.ballot.vote {
+            vote.gone(arrival);
+        }
+        if self.ballot.upload.as_ref().is_some_and(|upload| upload.from == arrival) {
+            self.give_up_uploader(turn);
+        }
+    }
+
     pub(super) fn conclude_vote(&mut self, turn: &mut Turn<'_>) {
         let over = |vote: &mut Vote| vote.is_complete() || turn.now >= vote.deadline;
-        let Some(vote) = self.vote.take_if(over) else { return };
+        let Some(vote) = self.ballot.vote.take_if(over) else { return };
         for arrival in vote.silent() {
             if let Some(view) = self.views.get_mut(arrival) {
                 view.missed = view.missed.saturating_add(1);
             }
         }
         let mut outcome = vote.count();
-        // The fastest first, but rather somebody who has not failed before.
+        // The fastest first, but views that have failed before come last.
         let failed = |arrival: &Arrival| self.views.get(*arrival).map_or(0, |view| view.failed);
         outcome.majority.sort_by_key(failed);
         let (verdict, seq) = (outcome.verdict, vote.seq);
         tracing::debug!(session = %self.id, ?verdict, "a vote ended");
         self.broadcast(turn, ServerMessage::Verdict(verdict).encode().into());
-        let heals = !outcome.doubtful.is_empty() && turn.now >= self.next_healing;
+        let heals = !outcome.doubtful.is_empty() && turn.now >= self.ballot.next_healing;
         if heals {
-            // A liar must not keep everybody busy.
-            self.next_healing = turn.now + turn.config.vote_retry;
+            // A liar must not keep all other clients busy.
+            self.ballot.next_healing = turn.now + turn.config.vote_retry;
         }
         let Some(hash) = verdict.hash else {
             if heals {
@@ -177,133 +221,24 @@ impl Session {
             }
             return;
         };
-        if self.upload.is_none() && (vote.for_snapshot || heals) {
+        if self.ballot.upload.is_none() && (vote.for_snapshot || heals) {
             let deadline = turn.now + turn.config.upload_timeout;
-            self.upload = Upload::new(seq, vote.time, hash, outcome.majority, deadline);
+            self.ballot.upload = Upload::new(seq, vote.time, hash, outcome.majority, deadline);
             // Those who come back find the majority's state, not one that led to another before.
-            self.diverged = Some((seq, outcome.doubtful));
+            self.ballot.diverged = Some((seq, outcome.doubtful));
             self.ask_for_upload(turn);
         } else {
             self.tell_diverged(turn, seq, &outcome.doubtful);
         }
     }
 
-    /// Tells those whose state may be wrong.
-    fn tell_diverged(&mut self, turn: &mut Turn<'_>, seq: u64, who: &[Arrival]) {
-        for arrival in who {
-            if let Some(connection) = self.views.get_mut(*arrival).and_then(|v| v.connection) {
+    /// Tells views that their state may be wrong.
+    pub(super) fn tell_diverged(&mut self, turn: &mut Turn<'_>, seq: u64, views: &[Arrival]) {
+        for arrival in views {
+            if let Some(connection) = self.views.get(*arrival).and_then(|view| view.connection) {
                 tracing::warn!(session = %self.id, seq, "a client may have diverged");
-                let frame = ServerMessage::Diverged(seq).encode().into();
-                turn.out.push_back(Output::Send { connection, frame });
+                self.send_to(turn, connection, &ServerMessage::Diverged(seq));
             }
         }
-    }
-
-    /// There is a snapshot, or there will be none.
-    fn upload_is_over(&mut self, turn: &mut Turn<'_>) {
-        if let Some((seq, who)) = self.diverged.take() {
-            self.tell_diverged(turn, seq, &who);
-        }
-    }
-
-    /// Asks whoever is next for the snapshot; skips those who are gone.
-    fn ask_for_upload(&mut self, turn: &mut Turn<'_>) {
-        while let Some(upload) = self.upload.take() {
-            let seq = upload.seq;
-            let view = self.views.get_mut(upload.from);
-            match view.and_then(|view| Some((view.connection?, view))) {
-                Some((connection, view)) => {
-                    view.asked_for = Some(seq);
-                    let frame = ServerMessage::SnapshotWanted(seq).encode().into();
-                    turn.out.push_back(Output::Send { connection, frame });
-                    self.upload = Some(upload);
-                    return;
-                }
-                None => self.upload = upload.next(turn.now + turn.config.upload_timeout),
-            }
-        }
-        self.next_own_vote = self.next_own_vote.max(turn.now + turn.config.vote_retry);
-        self.upload_is_over(turn);
-    }
-
-    pub(super) fn give_up_uploader(&mut self, turn: &mut Turn<'_>) {
-        if let Some(upload) = self.upload.take() {
-            if let Some(view) = self.views.get_mut(upload.from) {
-                view.failed = view.failed.saturating_add(1);
-            }
-            tracing::debug!(session = %self.id, "an upload of a snapshot came to nothing");
-            self.upload = upload.next(turn.now + turn.config.upload_timeout);
-            self.ask_for_upload(turn);
-        }
-    }
-
-    /// Takes a part of the snapshot from whoever was asked for it.
-    pub(crate) fn snapshot_part(
-        &mut self,
-        turn: &mut Turn<'_>,
-        from: Arrival,
-        part: &SnapshotPart<'_>,
-    ) -> Result<(), Refusal> {
-        let asked = self.views.get_mut(from).and_then(|view| view.asked_for) == Some(part.seq);
-        let expected = |upload: &&mut Upload| upload.from == from && upload.seq == part.seq;
-        let Some(upload) = self.upload.as_mut().filter(expected) else {
-            // What somebody sends on who was too slow is merely of no use any more.
-            let refusal = (CloseReason::OutOfOrder, "a snapshot that nobody asked for".into());
-            return if asked { Ok(()) } else { Err(refusal) };
-        };
-        let Config { upload_timeout, send_limits, .. } = turn.config;
-        match upload.add(part, send_limits.max_snapshot, turn.now, *upload_timeout) {
-            Added::More => Ok(()),
-            Added::Complete => {
-                self.accept_snapshot(turn);
-                Ok(())
-            }
-            Added::Wrong => {
-                self.give_up_uploader(turn);
-                let detail = "a snapshot that does not fit, or is not what was voted for".into();
-                Err((CloseReason::OutOfOrder, detail))
-            }
-        }
-    }
-
-    fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
-        let Some((info, parts)) = self.upload.take().map(Upload::finish) else { return };
-        tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
-        let envelope = Envelope::open(&parts).ok().map(|(_, envelope)| envelope);
-        let info_time = info.time;
-        let roots = self.own_roots(envelope.as_ref());
-        turn.out.extend(roots.map(|roots| self.holds(Holding::Snapshot(roots))));
-        (self.begun_with, self.is_used) = (None, true);
-        if let Some(part) = envelope.and_then(|envelope| envelope.persisted) {
-            self.to_keep = Some(self.kept(info.seq, part));
-            (self.persist_wanted, self.persist_failures) = (false, 0);
-        }
-        self.log.replace_by(info, &parts);
-        let time = self.told.max(self.stored.time());
-        let (newest, views) = (self.log.newest(), &self.views);
-        turn.journal.checkpoint(self.key, self.id, || {
-            let parts = parts.into_iter().map(serde_bytes::ByteBuf::from).collect();
-            let mut checkpoint = Checkpoint::new(info, parts, newest, time);
-            (checkpoint.views, checkpoint.departed) = views.store();
-            checkpoint
-        });
-        self.next_own_vote = turn.now;
-        self.next_regular_vote = info_time.saturating_add(turn.config.snapshot_after_time);
-        if self.held && self.log.bytes() < turn.config.log_limit_bytes {
-            self.held = false;
-            self.broadcast(turn, ServerMessage::Hold(Hold::Resume).encode().into());
-        }
-        self.upload_is_over(turn);
-    }
-
-    /// What is told of it to whoever keeps the blobs of its room.
-    pub(crate) fn holds(&self, holding: Holding) -> Output {
-        Output::References { session: self.id, room: self.room.id, holding }
-    }
-
-    /// To which blobs of its room a snapshot refers. `None` if its envelope is of another room.
-    pub(super) fn own_roots(&self, envelope: Option<&Envelope>) -> Option<Vec<Digest>> {
-        let Some(Envelope { space, roots, .. }) = envelope else { return Some(Vec::new()) };
-        (*space == self.room.id).then(|| roots.clone())
     }
 }

@@ -2,5 +2,6 @@
 
 mod reflector;
 mod rooms;
+mod storage;
 mod support;
 mod voting;

@@ -1,41 +1,46 @@
-//! A session that is read while a reflector has the store open, and goes on.
+//! A session is read while a reflector has the store open and goes on writing.
 
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use teatime_store::{Config, DiskStore, Durability, Error, Storage, load};
+use teatime_reflector::storage::RecordKind::Ordered;
+use teatime_store::{Config, DiskStore, Durability, Error, Key, load};
+use teatime_wire::SessionId;
 
-const TALK: [u8; 32] = [1; 32];
-const NOISE: [u8; 32] = [2; 32];
+use crate::common::id;
 
-/// Writes until told to stop: small segments, many checkpoints, and so much garbage that segments go all the time.
+const TALK: Key = Key::Session(SessionId([1; 32]));
+const NOISE: Key = Key::Session(SessionId([2; 32]));
+
+/// Writes until `stop` is set: small segments, many checkpoints, and so much garbage that the store deletes
+/// segments all the time.
 fn write(dir: &Path, committed: &AtomicU64, stop: &AtomicBool) -> Result<(), Error> {
     let config =
         Config { durability: Durability::Process, segment_bytes: 4096, garbage_percent: 10 };
     let mut store = DiskStore::open_dir(dir, config)?;
-    store.begin(&TALK, b"talk")?;
-    store.begin(&NOISE, b"noise")?;
+    store.begin(TALK, b"talk")?;
+    store.begin(NOISE, b"noise")?;
     store.commit()?;
     for seq in 1.. {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        store.append(&TALK, seq, 0, &seq.to_be_bytes())?;
-        store.append(&NOISE, seq, 0, &[7; 700])?;
+        store.append(TALK, seq, Ordered, &seq.to_be_bytes())?;
+        store.append(NOISE, seq, Ordered, &[7; 700])?;
         store.commit()?;
         committed.store(seq, Ordering::Release);
         if seq % 20 == 0 {
-            store.checkpoint(&TALK, seq, &seq.to_be_bytes())?;
-            store.checkpoint(&NOISE, seq, b"")?;
+            store.checkpoint(TALK, seq, &seq.to_be_bytes())?;
+            store.checkpoint(NOISE, seq, b"")?;
         }
     }
     Ok(())
 }
 
 #[test]
-fn what_is_read_beside_a_reflector_is_all_that_was_committed_before() {
+fn reading_beside_a_reflector_finds_all_that_was_committed_before() {
     let dir = tempfile::tempdir().expect("there is room");
     let (committed, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -45,12 +50,12 @@ fn what_is_read_beside_a_reflector_is_all_that_was_committed_before() {
         }
         let read = || -> Result<(), Error> {
             let before = committed.load(Ordering::Acquire);
-            let stored = load(dir.path(), &TALK)?.expect("it has begun");
-            assert_eq!(stored.head, b"talk");
+            let stored = load(dir.path(), TALK)?.expect("it has begun");
+            assert_eq!(stored.head, &b"talk"[..]);
             let mut newest = 0;
             if let Some(checkpoint) = &stored.checkpoint {
                 newest = checkpoint.seq;
-                assert_eq!(checkpoint.bytes, newest.to_be_bytes());
+                assert_eq!(checkpoint.bytes, &newest.to_be_bytes()[..]);
             }
             for record in &stored.records {
                 assert_eq!(
@@ -60,11 +65,11 @@ fn what_is_read_beside_a_reflector_is_all_that_was_committed_before() {
                 newest = record.seq;
             }
             assert!(newest >= before, "{newest} of {before}");
-            assert_eq!(load(dir.path(), &[3; 32])?.map(drop), None);
+            assert_eq!(load(dir.path(), id(3))?.map(drop), None);
             Ok(())
         };
-        // Until segments with which it began have gone while it was read.
-        let until = Instant::now() + Duration::from_secs(120);
+        // Until segments that were there at the beginning were deleted while it was read.
+        let until = Instant::now() + Duration::from_secs(60);
         let mut ended = Ok(());
         while ended.is_ok() && oldest_segment(dir.path()) <= 40 {
             ended = read();
@@ -75,24 +80,24 @@ fn what_is_read_beside_a_reflector_is_all_that_was_committed_before() {
         stop.store(true, Ordering::Relaxed);
         writer.join().expect("it does not panic").expect("the disk works");
         ended.expect("it can be read");
-        assert!(oldest_segment(dir.path()) > 40, "nothing has gone");
+        assert!(oldest_segment(dir.path()) > 40, "no segment was deleted");
     });
 }
 
-/// A store that nobody has open, in which both sessions have a checkpoint.
+/// Makes a store in which both sessions have a checkpoint, and closes it.
 fn closed(dir: &Path) {
     let mut store = DiskStore::open_dir(dir, Config::default()).expect("there is room");
     for session in [TALK, NOISE] {
-        store.begin(&session, b"head").expect("it is new");
-        store.append(&session, 1, 0, b"record").expect("it has begun");
+        store.begin(session, b"head").expect("it is new");
+        store.append(session, 1, Ordered, b"record").expect("it has begun");
         store.commit().expect("the disk works");
-        store.checkpoint(&session, 1, b"state").expect("the disk works");
+        store.checkpoint(session, 1, b"state").expect("the disk works");
     }
     store.commit().expect("the disk works");
 }
 
 #[test]
-fn what_becomes_of_other_sessions_meanwhile_does_not_matter() {
+fn a_missing_checkpoint_does_not_matter_to_other_sessions() {
     let dir = tempfile::tempdir().expect("there is room");
     closed(dir.path());
     let checkpoints = || {
@@ -102,17 +107,17 @@ fn what_becomes_of_other_sessions_meanwhile_does_not_matter() {
     let all = checkpoints();
     assert_eq!(all.len(), 2);
     for gone in all {
-        let kept = fs::read(&gone).expect("it is there");
+        let content = fs::read(&gone).expect("it is there");
         fs::remove_file(&gone).expect("it is there");
-        let loaded = [TALK, NOISE].map(|session| load(dir.path(), &session));
-        // Of the one that it belongs to it is told, before it has been read twenty times.
+        let loaded = [TALK, NOISE].map(|session| load(dir.path(), session));
+        // Its own session is reported as damaged, before it has been read twenty times.
         assert_eq!(loaded.iter().filter(|one| matches!(one, Ok(Some(_)))).count(), 1, "{loaded:?}");
-        fs::write(&gone, kept).expect("there is room");
+        fs::write(&gone, content).expect("there is room");
     }
 }
 
 #[test]
-fn who_reads_keeps_nobody_from_opening_it() {
+fn a_reader_does_not_prevent_opening() {
     let dir = tempfile::tempdir().expect("there is room");
     closed(dir.path());
     let stop = AtomicBool::new(false);
@@ -120,7 +125,7 @@ fn who_reads_keeps_nobody_from_opening_it() {
         let reader = scope.spawn(|| {
             let mut read = Ok(());
             while read.is_ok() && !stop.load(Ordering::Relaxed) {
-                read = load(dir.path(), &TALK).map(drop);
+                read = load(dir.path(), TALK).map(drop);
             }
             read
         });
@@ -128,7 +133,7 @@ fn who_reads_keeps_nobody_from_opening_it() {
         let opened: Result<Vec<()>, Error> = (0..200).map(|_| open()).collect();
         stop.store(true, Ordering::Relaxed);
         reader.join().expect("it does not panic").expect("it can be read");
-        opened.expect("nobody else has it open");
+        opened.expect("no other store has it open");
     });
 }
 

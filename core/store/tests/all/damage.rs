@@ -1,9 +1,11 @@
-//! Damaged stores are recovered to what was committed, or refused with file and offset.
+//! A damaged store is recovered to what was committed, or refused with file and offset.
 
 use std::path::Path;
 
-use crate::common::{Content, Step, content, history, id, small};
-use teatime_store::{Config, Durability, Error, MemoryDisk, MemoryStore, Storage};
+use crate::common::content::{Content, Step, content, history};
+use crate::common::{id, small};
+use teatime_reflector::storage::RecordKind::Ordered;
+use teatime_store::{Config, Durability, Error, MemoryDisk, MemoryStore};
 
 /// The disk after a history, and the content after each commit.
 fn written(segment_bytes: u64) -> (MemoryDisk, Vec<Content>, Config) {
@@ -35,7 +37,8 @@ fn damaged(disk: &MemoryDisk, name: &str, data: Vec<u8>) -> MemoryDisk {
     copy
 }
 
-/// Refused with that file, or as it was after some commit. Returns after which.
+/// Checks that the store was refused because of this file, or is as it was after some commit. Returns
+/// after which.
 fn judge(
     found: Result<Content, Error>,
     states: &[Content],
@@ -63,7 +66,7 @@ fn newest(disk: &MemoryDisk) -> String {
     files.filter(|name| name.starts_with("log/")).max().expect("there is a log")
 }
 
-/// All files but the one that says whether something may be missing: without it that is so, and no more.
+/// All files except `ERA`: without that one a new era begins, and nothing else happens.
 fn content_files(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
     disk.files().into_iter().filter(|(name, _)| name != "ERA").collect()
 }
@@ -85,7 +88,7 @@ fn every_truncation_leaves_what_was_committed_or_is_refused() {
 }
 
 #[test]
-fn every_flipped_bit_is_noticed() {
+fn every_flipped_bit_is_refused_or_taken_for_a_torn_commit() {
     for segment_bytes in [300, 100_000] {
         let (disk, states, config) = written(segment_bytes);
         let newest = newest(&disk);
@@ -103,7 +106,7 @@ fn every_flipped_bit_is_noticed() {
                 }
             }
         }
-        // The last commit has two records of 20 and of 38 + 20 bytes: it looks torn.
+        // The last commit has a header of 20 bytes and two records of 38 + 20 bytes: it looks torn.
         assert_eq!(taken_for_torn, 8 * (20 + 2 * (38 + 20)));
     }
 }
@@ -124,14 +127,14 @@ fn garbage_behind_the_last_commit_is_cut_off() {
 }
 
 #[test]
-fn every_missing_file_is_noticed() {
+fn every_missing_file_is_refused() {
     let (disk, states, config) = written(300);
     let newest = newest(&disk);
     for (name, _) in content_files(&disk) {
         let copy = disk.copy();
         copy.take_away(&name);
         let state = judge(read(&copy, &config), &states, &name, "missing");
-        assert!(state.is_none() || name == newest, "nobody missed {name}");
+        assert!(state.is_none() || name == newest, "{name} was not missed");
     }
 }
 
@@ -151,42 +154,41 @@ fn a_segment_of_another_store_or_place_is_refused() {
     assert!(matches!(found, Err(Error::Corrupt { .. })), "{found:?}");
 }
 
-/// It is refused in the session whose it is, and nowhere else.
 #[test]
-fn a_wrong_checkpoint_costs_its_own_session_only() {
+fn a_damaged_checkpoint_costs_only_its_own_session() {
     let (disk, states, config) = written(100_000);
     let files = disk.files();
     let (name, data) = files.iter().find(|file| file.0.starts_with("checkpoints")).expect("one");
     let mut wrong = data.clone();
     wrong[3] ^= 4;
     let store = MemoryStore::open(damaged(&disk, name, wrong), config).expect("it opens");
-    let found = store.load(&id(2));
+    let found = store.load(id(2));
     let Err(Error::Corrupt { file, .. }) = found else { panic!("{found:?}") };
     assert_eq!(file, Path::new(name));
     let last = &states[states.len() - 1];
     for n in [1, 3] {
-        assert_eq!(store.load(&id(n)).expect("it is right").as_ref(), last.get(&id(n)));
+        assert_eq!(store.load(id(n)).expect("it is right").as_ref(), last.get(&id(n)));
     }
 }
 
 #[test]
-fn rot_that_comes_after_opening_is_never_read_nor_carried_forward() {
+fn damage_after_opening_is_neither_read_nor_carried_forward() {
     let config = small(Durability::Power, 2000);
     let disk = MemoryDisk::default();
     let mut store = MemoryStore::open(disk.clone(), config).expect("a new store");
-    store.begin(&id(1), b"idle").expect("begun");
-    store.append(&id(1), 1, 0, b"the only record").expect("taken");
-    store.begin(&id(2), b"busy").expect("begun");
+    store.begin(id(1), b"idle").expect("begun");
+    store.append(id(1), 1, Ordered, b"the only record").expect("taken");
+    store.begin(id(2), b"busy").expect("begun");
     store.commit().expect("written");
-    disk.rot("log/0000000001.seg", 68 + 20 + 38 + 36 + 38 + 2);
+    disk.rot("log/0000000001.seg", 68 + 20 + 38 + 37 + 38 + 2);
     for seq in 1..200 {
-        Step::Append(id(2), seq, 0, vec![0; 100]).take(&mut store).expect("taken");
+        Step::Append(id(2), seq, Ordered, vec![0; 100]).take(&mut store).expect("taken");
         Step::Commit.take(&mut store).expect("written");
         if seq % 20 == 0 {
-            store.checkpoint(&id(2), seq, b"all").expect("written");
+            store.checkpoint(id(2), seq, b"all").expect("written");
         }
     }
-    let found = store.load(&id(1));
+    let found = store.load(id(1));
     assert!(matches!(found, Err(Error::Corrupt { .. })), "{found:?}");
     assert!(disk.files().iter().any(|(name, _)| name == "log/0000000001.seg"), "it was deleted");
 }

@@ -1,7 +1,8 @@
-//! What may have lost something says so, and nothing else does.
+//! The era changes when committed writes may be lost, and only then.
 
-use crate::common::{content, history, id, small};
-use teatime_store::{Config, Crash, DiskStore, Durability, MemoryDisk, MemoryStore, Storage};
+use crate::common::content::{content, history};
+use crate::common::{id, small};
+use teatime_store::{Config, Crash, DiskStore, Durability, MemoryDisk, MemoryStore};
 
 fn config(durability: Durability) -> Config {
     small(durability, 100_000)
@@ -12,12 +13,12 @@ fn open(disk: &MemoryDisk, durability: Durability) -> MemoryStore {
 }
 
 fn write(store: &mut MemoryStore, session: u8) {
-    store.begin(&id(session), b"head").expect("begun");
+    store.begin(id(session), b"head").expect("begun");
     store.commit().expect("written");
 }
 
 #[test]
-fn only_a_power_cut_begins_another_era_and_only_if_it_may_have_taken_something() {
+fn only_a_power_cut_that_may_have_lost_something_begins_another_era() {
     use Durability::{Power, Process};
     for (before, closes, crash, stays) in [
         (Process, false, Crash::Process, true),
@@ -38,14 +39,14 @@ fn only_a_power_cut_begins_another_era_and_only_if_it_may_have_taken_something()
             let again = open(&found, after);
             assert_eq!(again.era() == store.era(), stays, "{case}");
             drop(again);
-            // What nobody was told of yet may be another number each time, but never the old one.
+            // An era that no client has seen may change each time, but never to the old one.
             assert_eq!(open(&found, after).era() == store.era(), stays, "{case}");
         }
     }
 }
 
 #[test]
-fn what_is_written_after_closing_may_be_lost_again() {
+fn what_is_written_after_closing_may_be_lost() {
     let disk = MemoryDisk::default();
     let mut store = open(&disk, Durability::Process);
     write(&mut store, 1);
@@ -66,12 +67,12 @@ fn opening_makes_durable_what_a_crash_has_left() {
     write(&mut careful, 2);
     for seed in 0..8 {
         let found = open(&found.crash(Crash::Power, seed), Durability::Power);
-        assert_eq!((found.era(), found.sessions().len()), (store.era(), 2), "seed {seed}");
+        assert_eq!((found.era(), found.infos().len()), (store.era(), 2), "seed {seed}");
     }
 }
 
 #[test]
-fn a_damaged_era_is_another_one_and_nothing_else_is_missing() {
+fn a_damaged_era_begins_another_one_and_loses_nothing() {
     let disk = MemoryDisk::default();
     let mut store = open(&disk, Durability::Power);
     for step in history() {
@@ -102,16 +103,16 @@ fn a_damaged_era_is_another_one_and_nothing_else_is_missing() {
 }
 
 #[test]
-fn on_a_real_disk_the_end_of_a_process_is_none_and_an_import_is_one() {
+fn on_a_real_disk_the_era_survives_the_process_and_an_import_begins_another() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("store");
     let open = || DiskStore::open_dir(&dir, config(Durability::Process)).expect("it opens");
     let mut store = open();
-    store.begin(&id(1), b"head").expect("begun");
+    store.begin(id(1), b"head").expect("begun");
     store.commit().expect("written");
     let era = store.era();
     drop(store);
-    // Where starts of the system cannot be told from each other it may be anything.
+    // Other systems do not identify their runs: there it may be anything.
     if cfg!(any(target_os = "linux", target_os = "macos")) {
         assert_eq!(open().era(), era);
     }
@@ -121,10 +122,10 @@ fn on_a_real_disk_the_end_of_a_process_is_none_and_an_import_is_one() {
     drop(store);
     assert_eq!(open().era(), era);
     let mut stream = Vec::new();
-    teatime_store::export(&dir, &id(1), &mut stream).expect("it can be read");
+    teatime_store::export(&dir, id(1), &mut stream).expect("it can be read");
     let mut store = open();
     assert_eq!(store.era(), era);
-    store.remove(&id(1)).expect("it is there");
+    store.remove(id(1)).expect("it is there");
     store.commit().expect("written");
     drop(store);
     teatime_store::import(&dir, &stream[..]).expect("it is right");

@@ -1,15 +1,19 @@
-//! Whatever happens when, a store holds what was committed: compared with the simplest model.
+//! After any history of changes, failures and crashes, a store holds what was committed.
 
-use crate::common::{Content, Step, brief, content, history, id, small};
+use crate::common::content::{Content, Step, brief, content, history};
+use crate::common::{id, small};
 use proptest::prelude::*;
-use teatime_store::{Config, Crash, Durability, MemoryDisk, MemoryStore};
+use teatime_reflector::storage::RecordKind::{Ordered, Time};
+use teatime_reflector::storage::RoomId;
+use teatime_store::{Config, Crash, Durability, Key, MemoryDisk, MemoryStore};
+use teatime_wire::Digest;
 
 fn open(disk: &MemoryDisk, config: &Config) -> MemoryStore {
     MemoryStore::open(disk.clone(), config.clone()).expect("what a crash leaves can be opened")
 }
 
-/// Takes steps until one fails. Returns what is committed, and what is if the failing commit
-/// counts after all.
+/// Takes steps until one fails. Returns what is committed, what is committed if the failing commit
+/// counts after all, and how many steps were taken.
 fn run(store: &mut MemoryStore, steps: &[Step], committed: Content) -> (Content, Content, usize) {
     let (mut committed, mut gathered) = (committed.clone(), committed);
     for (at, step) in steps.iter().enumerate() {
@@ -25,10 +29,10 @@ fn run(store: &mut MemoryStore, steps: &[Step], committed: Content) -> (Content,
     (committed, gathered, steps.len())
 }
 
-/// An end of the process or of the power at every single change of the disk leaves every commit
-/// before it, and the one it hit completely or not at all; and the store goes on.
+/// A crash or a power cut at any change of the disk leaves every commit before it, and the commit it
+/// hit completely or not at all; and the store goes on.
 #[test]
-fn every_point_at_which_a_crash_can_come() {
+fn a_crash_at_any_change_of_the_disk_leaves_what_was_committed() {
     for durability in [Durability::Process, Durability::Power] {
         for segment_bytes in [200, 700, 100_000] {
             let config = small(durability, segment_bytes);
@@ -61,14 +65,15 @@ fn sweep(config: &Config, durability: Durability) -> u64 {
                 brief(&gathered)
             );
             drop(store);
-            // What it showed when it was opened does not change any more, whatever comes.
+            // What it showed after opening survives any later crash.
             for (crash, seed) in [(Crash::Process, 0), (Crash::Power, 1), (Crash::Power, 2)] {
                 let again = open(&found.crash(crash, seed), config);
                 assert_eq!(content(&again).expect("readable"), recovered, "cut {cut}");
             }
-            // It goes on from there, as if there had been nothing.
+            // It goes on from there.
             let mut store = open(&found, config);
-            let more = [Step::Begin(id(9), b"nine".to_vec()), Step::Append(id(9), 1, 0, vec![1])];
+            let more =
+                [Step::Begin(id(9), b"nine".to_vec()), Step::Append(id(9), 1, Ordered, vec![1])];
             let more = [more[0].clone(), more[1].clone(), Step::Commit];
             let (wanted, _, taken) = run(&mut store, &more, recovered);
             assert_eq!(taken, 3, "cut {cut}");
@@ -81,8 +86,8 @@ fn sweep(config: &Config, durability: Durability) -> u64 {
     0
 }
 
-/// Whatever the durability: a checkpoint that has returned survives a power cut, and so does
-/// everything before it.
+/// With any durability, a checkpoint that has returned survives a power cut, and so does everything
+/// before it.
 #[test]
 fn checkpoints_survive_a_power_cut() {
     let config = small(Durability::Process, 700);
@@ -103,7 +108,7 @@ fn checkpoints_survive_a_power_cut() {
     assert_eq!(cuts, 16);
 }
 
-/// A session that was removed takes its checkpoint along only when that is durable.
+/// The checkpoint of a removed session is deleted only when the removal is durable.
 #[test]
 fn a_removal_is_durable_before_anything_is_deleted() {
     let config = small(Durability::Process, 700);
@@ -120,10 +125,11 @@ fn a_removal_is_durable_before_anything_is_deleted() {
     }
 }
 
-/// What may happen in between.
+/// What happens between two checks.
 #[derive(Debug, Clone)]
 enum Event {
     Begin(u8, usize),
+    Persist(usize),
     Append(u8, u64, usize),
     Checkpoint(u8, u64, usize),
     Remove(u8),
@@ -142,6 +148,7 @@ fn event() -> impl Strategy<Value = Event> {
     let session = 0..6u8;
     prop_oneof![
         6 => (session.clone(), 0..50usize).prop_map(|(n, bytes)| Event::Begin(n, bytes)),
+        4 => (0..300usize).prop_map(Event::Persist),
         30 => (session.clone(), 0..3u64, 0..200usize).prop_map(|(n, s, b)| Event::Append(n, s, b)),
         5 => (session.clone(), 0..9u64, 0..400usize).prop_map(|(n, s, b)| Event::Checkpoint(n, s, b)),
         2 => session.prop_map(Event::Remove),
@@ -163,7 +170,7 @@ struct World {
     store: Option<MemoryStore>,
     committed: Content,
     gathered: Content,
-    /// What counts if a commit that failed while the process ended counts after all.
+    /// What is committed if a commit that failed when the process ended counts after all.
     perhaps: Option<Content>,
 }
 
@@ -179,9 +186,15 @@ impl World {
             Event::Begin(n, bytes) if self.newest(n).is_none() => {
                 Step::Begin(id(n), vec![n; bytes])
             }
+            Event::Persist(bytes) => {
+                let before = self.gathered.get(&room()).and_then(|item| item.checkpoint.as_ref());
+                let seq = before.map_or(0, |before| before.seq) + 1;
+                Step::Checkpoint(room(), seq, vec![seq as u8; bytes])
+            }
             Event::Append(n, more, bytes) => {
                 let seq = self.newest(n)? + more;
-                Step::Append(id(n), seq, more as u8, vec![seq as u8; bytes])
+                let kind = if more == 1 { Ordered } else { Time };
+                Step::Append(id(n), seq, kind, vec![seq as u8; bytes])
             }
             Event::Checkpoint(n, back, bytes) => {
                 let seq = self.newest(n)?.saturating_sub(back);
@@ -205,9 +218,9 @@ impl World {
             Err(_) => {
                 self.perhaps = Some(std::mem::replace(&mut self.gathered, self.committed.clone()));
                 self.disk.set_capacity(None);
-                // Either it has mended itself by now, or the process has ended.
+                // Either the store has mended itself by now, or the process has ended.
                 let store = self.store.as_mut().expect("it is open");
-                match store_commit(store) {
+                match store.commit() {
                     Ok(()) => self.perhaps = None,
                     Err(_) => self.reopen(&self.disk.crash(Crash::Process, 0)),
                 }
@@ -257,7 +270,7 @@ impl World {
         }
     }
 
-    /// What has gathered is gone.
+    /// What has gathered is lost.
     fn crash(&mut self, crash: Crash, seed: u64) {
         let disk = self.disk.crash(crash, seed);
         disk.set_capacity(None);
@@ -265,8 +278,8 @@ impl World {
     }
 }
 
-fn store_commit(store: &mut MemoryStore) -> Result<(), teatime_store::Error> {
-    teatime_store::Storage::commit(store)
+fn room() -> Key {
+    Key::Room(RoomId { name: Digest([1; 32]), id: Digest([2; 32]) })
 }
 
 proptest! {
@@ -274,7 +287,7 @@ proptest! {
 
     /// Random histories with failures and crashes.
     #[test]
-    fn random_histories(
+    fn any_history_leaves_what_was_committed(
         events in prop::collection::vec(event(), 1..200),
         power in any::<bool>(),
         segment_bytes in prop_oneof![Just(150u64), Just(1000), Just(20_000)],

@@ -1,7 +1,9 @@
 //! The tests of `teatime-store`, in one binary: linking one takes as long as linking one of many.
 
 mod beside;
+mod blob_retention;
 mod blobs;
+mod claims;
 mod common;
 mod damage;
 mod disk;
@@ -12,3 +14,4 @@ mod reflector;
 mod rooms;
 mod salvage;
 mod shared;
+mod versions;

@@ -1,33 +1,34 @@
-//! What can be read of a damaged store is taken out of it, and nothing wrong with it.
+//! Salvaging copies what is readable of a damaged store, and nothing damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::{id, small};
-use teatime_store::{DiskStore, Durability, Salvaged, Storage, check, salvage};
+use teatime_reflector::storage::RecordKind::{Ordered, Time};
+use teatime_store::{DiskStore, Durability, Key, Salvaged, check, salvage};
 
-/// How many ordered messages each of three sessions has.
+/// How many ordered messages each of the three sessions has.
 const MESSAGES: u64 = 14;
 
 fn message(seq: u64) -> Vec<u8> {
     vec![seq as u8; 30]
 }
 
-/// Many commits in many segments. One session has a checkpoint, one has records without numbers of their own.
+/// Many commits in many segments. One session has a checkpoint, one has records without a number of their own.
 fn write(dir: &Path) {
     let mut store = DiskStore::open_dir(dir, small(Durability::Power, 600)).expect("a new store");
     for session in 1..=3 {
-        store.begin(&id(session), &[session; 5]).expect("begun");
+        store.begin(id(session), &[session; 5]).expect("begun");
     }
     for seq in 1..=MESSAGES {
         for session in 1..=3 {
-            store.append(&id(session), seq, 0, &message(seq)).expect("taken");
+            store.append(id(session), seq, Ordered, &message(seq)).expect("taken");
             store.commit().expect("written");
         }
-        store.append(&id(3), seq, 1, b"a time").expect("taken");
+        store.append(id(3), seq, Time, b"a time").expect("taken");
         store.commit().expect("written");
         if seq == 10 {
-            store.checkpoint(&id(2), 9, b"all so far").expect("written");
+            store.checkpoint(id(2), 9, b"all so far").expect("written");
         }
     }
 }
@@ -41,31 +42,33 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Salvages, and checks that of each session there is what was there, from the front without a gap. Returns
-/// how many are whole, and how many messages there are after checkpoints.
+/// Salvages, and checks that each copied session is a prefix of the original. Returns how many sessions are
+/// whole, and how many messages follow checkpoints.
 fn judged(dir: &Path, into: &Path, case: &str) -> (usize, u64) {
     let _ = fs::remove_dir_all(into);
     let found = salvage(dir, into).unwrap_or_else(|error| panic!("{case}: {error}"));
     let store = DiskStore::open_dir(into, small(Durability::Power, 600)).expect(case);
     let (mut whole, mut messages) = (0, 0);
-    for session in &found.sessions {
-        let (id, up_to) = match session {
-            Salvaged::Whole(id) => (id, None),
-            Salvaged::UpTo(id, seq) => (id, Some(*seq)),
-            Salvaged::Lost(id, _) => {
-                assert_eq!(store.load(id).expect(case), None, "{case}");
+    for outcome in &found.outcomes {
+        let (key, up_to) = match outcome {
+            Salvaged::Whole(key) => (*key, None),
+            Salvaged::UpTo(key, seq) => (*key, Some(*seq)),
+            Salvaged::Lost(key, _) => {
+                assert_eq!(store.load(*key).expect(case), None, "{case}");
                 continue;
             }
         };
-        let got = store.load(id).expect(case).expect(case);
-        assert_eq!(got.head, [id[0]; 5], "{case}");
+        let Key::Session(id) = key else { panic!("{case}: {key}") };
+        let number = id.0[0];
+        let got = store.load(key).expect(case).expect(case);
+        assert_eq!(got.head, &[number; 5][..], "{case}");
         let mut newest = 0;
         if let Some(checkpoint) = got.checkpoint {
-            assert_eq!((id[0], checkpoint.seq, &checkpoint.bytes[..]), (2, 9, &b"all so far"[..]));
+            assert_eq!((number, checkpoint.seq, &checkpoint.bytes[..]), (2, 9, &b"all so far"[..]));
             newest = checkpoint.seq;
         }
         for record in &got.records {
-            if record.kind == 0 {
+            if record.kind == Ordered {
                 newest += 1;
                 messages += 1;
                 assert_eq!(record.bytes, message(newest), "{case}");
@@ -75,12 +78,12 @@ fn judged(dir: &Path, into: &Path, case: &str) -> (usize, u64) {
         assert_eq!(newest, up_to.unwrap_or(newest), "{case}");
         whole += usize::from(newest == MESSAGES);
     }
-    assert_eq!(found.sessions.len() + found.nameless, 3, "{case}");
+    assert_eq!(found.outcomes.len() + found.nameless, 3, "{case}");
     (whole, messages)
 }
 
 #[test]
-fn a_damage_costs_what_it_hit_and_what_came_after_in_that_session_only() {
+fn damage_costs_only_what_it_hit_and_what_came_after_in_the_same_session() {
     let folder = tempfile::tempdir().expect("a folder");
     let (dir, into) = (folder.path().join("store"), folder.path().join("new"));
     write(&dir);
@@ -94,7 +97,7 @@ fn a_damage_costs_what_it_hit_and_what_came_after_in_that_session_only() {
             let case = format!("{} at {at}", path.display());
             let (whole, messages) = judged(&dir, &into, &case);
             let is_first = path.ends_with("log/0000000001.seg");
-            // One bit is in one commit, and all but the first are of one session.
+            // A byte is in one commit, and all commits but the first belong to one session.
             assert!(whole >= 2 || is_first, "{case}: {whole}, {messages}");
         }
         fs::write(&path, right).expect("writable");
@@ -103,7 +106,7 @@ fn a_damage_costs_what_it_hit_and_what_came_after_in_that_session_only() {
 }
 
 #[test]
-fn what_is_refused_can_be_salvaged_and_what_is_there_is_not_written_over() {
+fn a_refused_store_can_be_salvaged_and_an_existing_store_is_not_overwritten() {
     let folder = tempfile::tempdir().expect("a folder");
     let (dir, into) = (folder.path().join("store"), folder.path().join("new"));
     write(&dir);

@@ -1,289 +1,380 @@
-//! Reflectors that share a store: nobody waits for a checkpoint, and nobody loses a session to another.
+//! Reflectors share a store: none waits for the disk, none takes a session from another, and every request
+//! is answered once.
 
-use std::io;
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::common::small;
-use teatime_reflector::{RecordKind, Storage as _, StorageError};
-use teatime_store::{
-    Crash, Disk, Durability, MemoryDisk, MemoryFile, MemoryStore, Retention, Shared, Storage,
-    Store, Upkeep,
+use teatime_reflector::storage::{
+    Answer, Append, Claims, Record, RecordKind, Request, RoomId, Storage, StorageError,
 };
-use teatime_wire::SessionId;
+use teatime_store::{
+    Crash, Disk, Durability, Key, MemoryDisk, MemoryStore, Retention, Shared, Store, Upkeep,
+};
+use teatime_wire::{Digest, SessionId};
+
+use crate::common::gate::{At, Gated};
+use crate::common::handle::{Handle, checkpoint, persist, record, records};
+use crate::common::{small, used};
 
 const ONE: SessionId = SessionId([1; 32]);
 const TWO: SessionId = SessionId([2; 32]);
+const ROOM: RoomId = RoomId { name: Digest([3; 32]), id: Digest([4; 32]) };
+const BOTH: [Durability; 2] = [Durability::Process, Durability::Power];
 
-/// A disk that takes no checkpoints as long as its gate is shut.
-#[derive(Clone, Default)]
-struct Gated {
-    disk: MemoryDisk,
-    gate: Arc<(Mutex<Gate>, Condvar)>,
+fn open<D: Disk>(disk: &D, durability: Durability) -> Store<D> {
+    Store::open(disk.clone(), small(durability, 100_000)).expect("it opens")
 }
 
-#[derive(Default)]
-struct Gate {
-    is_shut: bool,
-    somebody_waits: bool,
+fn found(disk: &MemoryDisk, crash: Crash) -> Handle<MemoryDisk> {
+    Handle::alone(open(&disk.crash(crash, 1), Durability::Process))
 }
 
-impl Gated {
-    fn set_shut(&self, shut: bool) {
-        self.gate.0.lock().expect("nobody panics").is_shut = shut;
-        self.gate.1.notify_all();
-    }
-
-    fn wait_until_somebody_waits(&self) {
-        let gate = self.gate.0.lock().expect("nobody panics");
-        let waits = self.gate.1.wait_while(gate, |gate| !gate.somebody_waits);
-        drop(waits.expect("nobody panics"));
-    }
-}
-
-impl Disk for Gated {
-    type File = MemoryFile;
-
-    fn create(&self, path: &str) -> io::Result<MemoryFile> {
-        if path.starts_with("checkpoints/") {
-            let mut gate = self.gate.0.lock().expect("nobody panics");
-            gate.somebody_waits = gate.is_shut;
-            self.gate.1.notify_all();
-            drop(self.gate.1.wait_while(gate, |gate| gate.is_shut).expect("nobody panics"));
-        }
-        self.disk.create(path)
-    }
-
-    fn make_folder(&self, folder: &str) -> io::Result<()> {
-        self.disk.make_folder(folder)
-    }
-
-    fn lock(&mut self) -> io::Result<bool> {
-        self.disk.lock()
-    }
-
-    fn list(&self, folder: &str) -> io::Result<Vec<(String, u64)>> {
-        self.disk.list(folder)
-    }
-
-    fn open(&self, path: &str) -> io::Result<MemoryFile> {
-        self.disk.open(path)
-    }
-
-    fn open_to_append(&self, path: &str) -> io::Result<MemoryFile> {
-        self.disk.open_to_append(path)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn remove(&self, path: &str) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-
-    fn boot(&self) -> Option<String> {
-        self.disk.boot()
-    }
-
-    fn random(&self) -> io::Result<u64> {
-        self.disk.random()
-    }
-
-    fn sync_folder(&self, folder: &str) -> io::Result<()> {
-        self.disk.sync_folder(folder)
-    }
-}
-
-fn open<D: Disk>(disk: &D) -> Store<D> {
-    Store::open(disk.clone(), small(Durability::Process, 100_000)).expect("it opens")
-}
-
-/// A session with so many records, committed.
-fn begin<D: Disk>(storage: &mut Shared<D>, session: SessionId, records: u64) {
-    assert_eq!(storage.load(session), Ok(None));
-    storage.begin(session, b"head");
-    (1..=records).for_each(|seq| storage.append(session, seq, RecordKind::Ordered, b"record"));
-    storage.commit().expect("there is room");
-}
-
-/// Up to where the checkpoint of a session stands, and the numbers of its records.
-fn shape<D: Disk>(storage: &mut Shared<D>, session: SessionId) -> (Option<u64>, Vec<u64>) {
-    let stored = storage.load(session).expect("readable").expect("it is there");
-    let records = stored.records.iter().map(|record| record.seq).collect();
-    (stored.checkpoint.map(|(seq, _)| seq), records)
+fn checkpoints(disk: &MemoryDisk) -> Vec<Vec<u8>> {
+    let files = disk.files().into_iter();
+    files.filter(|(name, _)| name.starts_with("checkpoints/")).map(|(_, data)| data).collect()
 }
 
 #[test]
-fn commits_do_not_wait_for_a_checkpoint_and_it_stands_for_what_was_there_when_it_came() {
-    let disk = Gated::default();
-    let mut storage = Shared::with_clerk(open(&disk), None).expect("there can be a thread");
-    begin(&mut storage, ONE, 3);
-    disk.set_shut(true);
-    storage.append(ONE, 4, RecordKind::Ordered, b"with it");
-    storage.checkpoint(ONE, 3, b"all so far");
-    storage.commit().expect("it does not wait");
-    disk.wait_until_somebody_waits();
-    // Told with the number that the checkpoint has, but after it.
-    storage.append(ONE, 4, RecordKind::Time, &[0; 8]);
-    storage.append(ONE, 5, RecordKind::Ordered, b"later");
-    storage.commit().expect("it does not wait");
-    assert_eq!(shape(&mut storage, ONE), (None, vec![1, 2, 3, 4, 4, 5]));
-    let mut crashed = Shared::new(open(&disk.disk.crash(Crash::Process, 0)));
-    assert_eq!(shape(&mut crashed, ONE), (None, vec![1, 2, 3, 4, 4, 5]));
-    // One that comes while another is being written; the middle one of three is never begun.
-    storage.checkpoint(ONE, 4, b"needless");
-    storage.commit().expect("it does not wait");
-    storage.append(ONE, 6, RecordKind::Ordered, b"newest");
-    storage.checkpoint(ONE, 5, b"the last");
-    storage.commit().expect("it does not wait");
-    disk.set_shut(false);
-    storage.finish_checkpoints();
-    assert_eq!(shape(&mut storage, ONE), (Some(5), vec![6]));
-    let is_checkpoint = |(name, _): &(String, Vec<u8>)| name.starts_with("checkpoints/");
-    let files = disk.disk.files().into_iter().filter(is_checkpoint).map(|(_, data)| data);
-    assert_eq!(files.collect::<Vec<_>>(), [b"the last"], "what is not needed is deleted");
-    storage.close().expect("all is durable");
-    let mut again = Shared::new(open(&disk.disk.crash(Crash::Power, 1)));
-    assert_eq!(shape(&mut again, ONE), (Some(5), vec![6]));
+fn appends_do_not_wait_for_a_checkpoint_and_it_stands_for_what_was_there_when_it_came() {
+    for durability in BOTH {
+        let disk = Gated::new(At::Checkpoints);
+        let mut handle = Handle::threaded(open(&disk, durability));
+        handle.begin(ONE, 4);
+        disk.set_shut(true);
+        let first = handle.ask(checkpoint(ONE, 4, b"all so far"));
+        disk.wait_until_reached();
+        // With the sequence number of the checkpoint, but after it.
+        let time = Record { seq: 4, kind: RecordKind::Time, bytes: vec![0; 8].into() };
+        handle.append(records(ONE, [time, record(5, b"later")])).expect("it does not wait");
+        assert_eq!(handle.shape(ONE), (None, vec![1, 2, 3, 4, 4, 5]));
+        assert_eq!(found(&disk.disk, Crash::Process).shape(ONE), (None, vec![1, 2, 3, 4, 4, 5]));
+        // Two more while the first is being written: the second is never begun.
+        let second = handle.ask(checkpoint(ONE, 4, b"needless"));
+        handle.append(records(ONE, [record(6, b"newest")])).expect("it does not wait");
+        let third = handle.ask(checkpoint(ONE, 5, b"the last"));
+        assert_eq!(handle.answer_now(second), Some(Ok(Answer::Done)));
+        assert_eq!((handle.answer_now(first), handle.answer_now(third)), (None, None));
+        disk.set_shut(false);
+        assert_eq!(handle.answer(first), Ok(Answer::Done));
+        assert_eq!(handle.answer(third), Ok(Answer::Done));
+        assert_eq!(handle.shape(ONE), (Some(5), vec![6]));
+        handle.shared.finish();
+        assert_eq!(checkpoints(&disk.disk), [b"the last"], "obsolete files are deleted");
+        handle.shared.store().close().expect("all is durable");
+        assert_eq!(found(&disk.disk, Crash::Power).shape(ONE), (Some(5), vec![6]));
+    }
 }
 
 #[test]
-fn nobody_waits_for_what_is_kept_of_a_room_and_all_or_nothing_of_it_is_there() {
-    let disk = Gated::default();
-    let mut storage = Shared::with_clerk(open(&disk), None).expect("there can be a thread");
-    let mut other = storage.clone();
-    assert_eq!(storage.load(ONE), Ok(None));
+fn persisted_data_is_replaced_as_a_whole_and_no_handle_waits_for_it() {
+    let disk = Gated::new(At::Checkpoints);
+    let mut handle = Handle::threaded(open(&disk, Durability::Process));
+    let mut other = handle.another();
+    assert_eq!(handle.load(Key::Room(ROOM)), Ok(None));
     disk.set_shut(true);
-    storage.keep(ONE, b"head", 1, b"first".to_vec());
-    disk.wait_until_somebody_waits();
-    begin(&mut other, TWO, 3);
-    let mut found = Shared::new(open(&disk.disk.crash(Crash::Process, 0)));
-    assert_eq!(found.load(ONE), Ok(None));
-    assert_eq!(shape(&mut found, TWO), (None, vec![1, 2, 3]));
-    assert_eq!(storage.kept(), []);
+    let first = handle.ask(persist(ROOM, 1, b"first"));
+    disk.wait_until_reached();
+    other.begin(TWO, 3);
+    let mut crashed = found(&disk.disk, Crash::Process);
+    assert_eq!(crashed.load(Key::Room(ROOM)), Ok(None));
+    assert_eq!(crashed.shape(TWO), (None, vec![1, 2, 3]));
+    assert_eq!(handle.answer_now(first), None);
     disk.set_shut(false);
-    storage.finish_checkpoints();
-    assert_eq!((storage.kept(), storage.kept()), (vec![(ONE, Ok(()))], vec![]));
+    assert_eq!(handle.answer(first), Ok(Answer::Done));
     let there = |disk: &MemoryDisk| {
-        let mut found = Shared::new(open(&disk.crash(Crash::Power, 1)));
-        let stored = found.load(ONE).expect("readable").expect("it is there");
-        assert_eq!((&stored.head[..], stored.records), (&b"head"[..], vec![]));
-        stored.checkpoint.expect("it has one")
+        let stored = found(disk, Crash::Power).load(Key::Room(ROOM));
+        let stored = stored.expect("readable").expect("it exists");
+        assert_eq!((&stored.head[..], stored.records), (&b""[..], vec![]));
+        stored.checkpoint.map(|checkpoint| (checkpoint.seq, checkpoint.bytes.to_vec()))
     };
-    assert_eq!(there(&disk.disk), (1, b"first".to_vec()));
-    storage.keep(ONE, b"head", 2, b"second".to_vec());
-    storage.finish_checkpoints();
-    assert_eq!(storage.kept(), [(ONE, Ok(()))]);
-    assert_eq!(there(&disk.disk), (2, b"second".to_vec()));
-    let used: u64 = disk.disk.files().iter().map(|(_, data)| data.len() as u64).sum();
-    disk.disk.set_capacity(Some(used + 20));
-    storage.keep(ONE, b"head", 3, vec![7; 100]);
-    storage.finish_checkpoints();
-    assert_eq!(storage.kept(), [(ONE, Err(StorageError::Full))]);
+    assert_eq!(there(&disk.disk), Some((1, b"first".to_vec())));
+    handle.persist(ROOM, 2, b"second").expect("there is space");
+    assert_eq!(there(&disk.disk), Some((2, b"second".to_vec())));
+    disk.disk.set_capacity(Some(used(&disk.disk) + 20));
+    assert_eq!(handle.persist(ROOM, 3, &[7; 100]), Err(StorageError::Full));
     disk.disk.set_capacity(None);
-    assert_eq!(there(&disk.disk), (2, b"second".to_vec()));
-    storage.keep(ONE, b"head", 3, b"third".to_vec());
-    storage.finish_checkpoints();
-    assert_eq!(storage.kept(), [(ONE, Ok(()))]);
-    assert_eq!(there(&disk.disk), (3, b"third".to_vec()));
+    assert_eq!(there(&disk.disk), Some((2, b"second".to_vec())));
+    handle.persist(ROOM, 3, b"third").expect("there is space");
+    assert_eq!(there(&disk.disk), Some((3, b"third".to_vec())));
 }
 
 #[test]
-fn what_came_with_a_checkpoint_and_was_refused_leaves_no_checkpoint() {
-    for with_clerk in [false, true] {
-        let disk = MemoryDisk::default();
-        let mut storage = Shared::new(open(&disk));
-        if with_clerk {
-            drop(storage);
-            storage = Shared::with_clerk(open(&disk), None).expect("there can be a thread");
+fn a_refused_append_leaves_nothing_and_a_refused_checkpoint_leaves_the_records() {
+    for durability in BOTH {
+        for threaded in [false, true] {
+            let disk = MemoryDisk::default();
+            let store = open(&disk, durability);
+            let mut handle = if threaded { Handle::threaded(store) } else { Handle::alone(store) };
+            handle.begin(ONE, 3);
+            disk.set_capacity(Some(used(&disk) + 20));
+            let large = Record { seq: 4, kind: RecordKind::Ordered, bytes: vec![7; 100].into() };
+            assert_eq!(handle.append(records(ONE, [large])), Err(StorageError::Full));
+            disk.set_capacity(None);
+            assert_eq!(handle.shape(ONE), (None, vec![1, 2, 3]));
+            // All or nothing: the first record would be valid.
+            let disordered = [record(4, b"4"), record(2, b"2")];
+            assert!(handle.append(records(ONE, disordered)).is_err());
+            let unknown = records(TWO, [record(1, b"a session that never began")]);
+            assert!(handle.append(unknown).is_err());
+            assert_eq!(handle.shape(ONE), (None, vec![1, 2, 3]));
+            disk.set_capacity(Some(used(&disk) + 300));
+            handle.append(records(ONE, [record(4, b"4")])).expect("it fits");
+            assert_eq!(handle.checkpoint(ONE, 3, &[7; 1000]), Err(StorageError::Full));
+            assert_eq!(handle.shape(ONE), (None, vec![1, 2, 3, 4]));
+            assert_eq!(checkpoints(&disk), [[0; 0]; 0]);
+            // A handle that begins a session again replaces all of it.
+            disk.set_capacity(None);
+            handle.checkpoint(ONE, 3, b"three").expect("there is space");
+            let begin = Some(b"new head"[..].into());
+            let append = Append { session: ONE, begin, records: vec![record(1, b"new")] };
+            handle.append(append).expect("there is space");
+            assert_eq!(handle.shape(ONE), (None, vec![1]));
         }
-        begin(&mut storage, ONE, 3);
-        let used: u64 = disk.files().iter().map(|(_, data)| data.len() as u64).sum();
-        disk.set_capacity(Some(used + 20));
-        storage.append(ONE, 4, RecordKind::Ordered, &[7; 100]);
-        storage.checkpoint(ONE, 3, b"x");
-        assert_eq!(storage.commit(), Err(StorageError::Full));
-        disk.set_capacity(None);
-        storage.finish_checkpoints();
-        assert_eq!(shape(&mut storage, ONE), (None, vec![1, 2, 3]));
-        // All or nothing: the first two would have been fine.
-        storage.append(ONE, 4, RecordKind::Ordered, b"4");
-        storage.append(TWO, 1, RecordKind::Ordered, b"nobody has begun it");
-        assert!(storage.commit().is_err());
-        assert_eq!(shape(&mut storage, ONE), (None, vec![1, 2, 3]));
-        // And one that alone does not fit takes nothing with it.
-        disk.set_capacity(Some(used + 300));
-        storage.append(ONE, 4, RecordKind::Ordered, b"4");
-        storage.checkpoint(ONE, 3, &[7; 1000]);
-        assert_eq!(storage.commit(), Ok(()));
-        storage.finish_checkpoints();
-        assert_eq!(shape(&mut storage, ONE), (None, vec![1, 2, 3, 4]));
     }
 }
 
 #[test]
-fn a_session_belongs_to_one_reflector_at_a_time() {
-    let mut one = Shared::new(open(&MemoryDisk::default()));
-    let mut two = one.clone();
-    begin(&mut one, ONE, 1);
-    assert!(two.load(ONE).is_err());
-    one.append(ONE, 2, RecordKind::Ordered, b"waits");
-    one.release(ONE);
-    assert!(two.load(ONE).is_err(), "something of it waits");
-    one.commit().expect("there is room");
-    assert_eq!(shape(&mut two, ONE), (None, vec![1, 2]));
-    assert!(one.load(ONE).is_err());
-    drop(two);
-    assert_eq!(shape(&mut one, ONE), (None, vec![1, 2]));
+fn appends_that_gather_during_a_sync_share_the_next_one_and_submitting_does_not_wait() {
+    const SESSIONS: u8 = 50;
+    let disk = Gated::new(At::Syncs);
+    let mut handle = Handle::threaded(open(&disk, Durability::Power));
+    let mut others: Vec<_> = (0..SESSIONS).map(|_| handle.another()).collect();
+    handle.begin(ONE, 1);
+    let session = |n: usize| SessionId([100 + n as u8; 32]);
+    others.iter_mut().enumerate().for_each(|(n, other)| other.begin(session(n), 1));
+    disk.set_shut(true);
+    let first = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+    disk.wait_until_reached();
+    let before = disk.disk.syncs();
+    let tickets: Vec<_> = (others.iter_mut().enumerate())
+        .map(|(n, other)| other.ask(Request::Append(records(session(n), [record(2, b"two")]))))
+        .collect();
+    assert_eq!(handle.answer_now(first), None);
+    // Reading does not wait for the sync either, and shows what is committed.
+    let ticket = others[0].ask(Request::Claims(ROOM));
+    assert_eq!(others[0].answer(ticket), Ok(Answer::Claims(Claims::default())));
+    disk.set_shut(false);
+    assert_eq!(handle.answer(first), Ok(Answer::Done));
+    for (other, ticket) in others.iter_mut().zip(&tickets) {
+        assert_eq!(other.answer(*ticket), Ok(Answer::Done));
+    }
+    let syncs = disk.disk.syncs() - before;
+    assert!(syncs <= 3, "{syncs} syncs for {SESSIONS} appends");
+    assert_eq!(found(&disk.disk, Crash::Power).shape(session(7)), (None, vec![1, 2]));
 }
 
 #[test]
-fn sessions_are_removed_by_the_policy_but_never_while_somebody_uses_them() {
-    let disk = MemoryDisk::default();
+fn an_append_fails_neither_because_of_an_invalid_one_nor_of_a_large_one_in_its_group() {
+    let disk = Gated::new(At::Syncs);
+    let mut handle = Handle::threaded(open(&disk, Durability::Power));
+    let (mut two, mut three) = (handle.another(), handle.another());
+    let third = SessionId([3; 32]);
+    handle.begin(ONE, 1);
+    two.begin(TWO, 1);
+    three.begin(third, 1);
+    disk.set_shut(true);
+    let first = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+    disk.wait_until_reached();
+    let large = Record { seq: 2, kind: RecordKind::Ordered, bytes: vec![7; 10_000].into() };
+    let too_large = two.ask(Request::Append(records(TWO, [large])));
+    let fits = three.ask(Request::Append(records(third, [record(2, b"two")])));
+    let invalid = three.ask(Request::Append(records(SessionId([9; 32]), [record(1, b"")])));
+    disk.disk.set_capacity(Some(used(&disk.disk) + 1000));
+    disk.set_shut(false);
+    assert_eq!(handle.answer(first), Ok(Answer::Done));
+    assert_eq!(two.answer(too_large), Err(StorageError::Full));
+    assert_eq!(three.answer(fits), Ok(Answer::Done));
+    assert!(matches!(three.answer(invalid), Err(StorageError::Io(_))));
+    assert_eq!(found(&disk.disk, Crash::Power).shape(TWO), (None, vec![1]));
+    assert_eq!(found(&disk.disk, Crash::Power).shape(third), (None, vec![1, 2]));
+}
+
+#[test]
+fn a_failed_sync_fails_all_appends_of_its_group_and_leaves_none_of_them() {
+    let disk = Gated::new(At::Syncs);
+    let mut handle = Handle::threaded(open(&disk, Durability::Power));
+    let mut two = handle.another();
+    handle.begin(ONE, 1);
+    two.begin(TWO, 1);
+    disk.set_shut(true);
+    let first = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+    disk.wait_until_reached();
+    disk.disk.fail_next_sync();
+    let second = two.ask(Request::Append(records(TWO, [record(2, b"two")])));
+    disk.set_shut(false);
+    assert!(matches!(handle.answer(first), Err(StorageError::Io(_))));
+    // It was not part of that group.
+    assert_eq!(two.answer(second), Ok(Answer::Done));
+    handle.append(records(ONE, [record(2, b"again")])).expect("the disk works");
+    for crash in [Crash::Process, Crash::Power] {
+        assert_eq!(found(&disk.disk, crash).shape(ONE), (None, vec![1, 2]));
+        assert_eq!(found(&disk.disk, crash).shape(TWO), (None, vec![1, 2]));
+    }
+}
+
+#[test]
+fn with_durability_process_an_append_is_answered_within_the_flush() {
+    let disk = Gated::new(At::Syncs);
+    let mut handle = Handle::threaded(open(&disk, Durability::Process));
+    handle.begin(ONE, 1);
+    handle.shared.finish();
+    disk.set_shut(true);
+    let ticket = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+    assert_eq!(handle.answer_now(ticket), Some(Ok(Answer::Done)));
+    let ticket = handle.ask(Request::Load(Key::Session(TWO)));
+    assert_eq!(handle.answer_now(ticket), Some(Ok(Answer::Loaded(None))));
+    let ticket = handle.ask(Request::Claims(ROOM));
+    assert_eq!(handle.answer_now(ticket), Some(Ok(Answer::Claims(Claims::default()))));
+    // While a checkpoint is synced, the append goes to the thread, and the flush does not wait.
+    let written = handle.ask(checkpoint(ONE, 1, b"one"));
+    disk.wait_until_reached();
+    let ticket = handle.ask(Request::Append(records(ONE, [record(3, b"three")])));
+    let mut other = handle.another();
+    let claims = other.ask(Request::Claims(ROOM));
+    disk.set_shut(false);
+    assert_eq!(handle.answer(ticket), Ok(Answer::Done));
+    assert_eq!(handle.answer(written), Ok(Answer::Done));
+    assert!(other.answer(claims).is_ok());
+    assert_eq!(handle.shape(ONE), (Some(1), vec![2, 3]));
+}
+
+#[test]
+fn every_request_is_answered_once_when_a_thread_panics() {
+    let disk = Gated::new(At::Syncs);
+    let mut handle = Handle::threaded(open(&disk, Durability::Power));
+    let mut two = handle.another();
+    handle.begin(ONE, 1);
+    two.begin(TWO, 1);
+    disk.set_shut(true);
+    let first = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+    disk.wait_until_reached();
+    let second = two.ask(Request::Append(records(TWO, [record(2, b"two")])));
+    disk.panic_next();
+    disk.set_shut(false);
+    let closed = Err(StorageError::Io("the storage is closed".into()));
+    assert_eq!(handle.answer(first), closed);
+    assert_eq!(two.answer(second), closed);
+    let after = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+    assert_eq!(handle.answer(after), closed);
+    // The store is whole: what the thread was at does not count.
+    assert_eq!(handle.shape(ONE), (None, vec![1]));
+    assert!(handle.shared.store().commit().is_ok());
+    assert_eq!(found(&disk.disk, Crash::Process).shape(ONE), (None, vec![1]));
+}
+
+#[test]
+fn what_was_flushed_is_committed_when_the_last_handle_is_dropped() {
+    for durability in BOTH {
+        let disk = MemoryDisk::default();
+        let mut handle = Handle::threaded(open(&disk, durability));
+        handle.begin(ONE, 1);
+        handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+        handle.submit(Request::Append(records(ONE, [record(3, b"never flushed")])));
+        drop(handle);
+        let mut again = Handle::alone(open(&disk, durability));
+        assert_eq!(again.shape(ONE), (None, vec![1, 2]));
+    }
+}
+
+#[test]
+fn a_session_belongs_to_one_handle_at_a_time() {
+    for durability in BOTH {
+        for threaded in [false, true] {
+            let store = open(&MemoryDisk::default(), durability);
+            let mut one = if threaded { Handle::threaded(store) } else { Handle::alone(store) };
+            let mut two = one.another();
+            one.begin(ONE, 1);
+            assert!(two.load(Key::Session(ONE)).is_err());
+            // What was tried in vain is not held.
+            two.shared.release(Key::Session(ONE));
+            assert!(two.load(Key::Session(ONE)).is_err());
+            one.shared.release(Key::Session(ONE));
+            assert_eq!(two.shape(ONE), (None, vec![1]));
+            assert!(one.load(Key::Session(ONE)).is_err());
+            drop(two);
+            one.shared.finish();
+            assert_eq!(one.shape(ONE), (None, vec![1]));
+        }
+    }
+}
+
+#[test]
+fn a_release_in_a_turn_counts_after_what_was_submitted_before() {
+    let mut one = Handle::alone(open(&MemoryDisk::default(), Durability::Process));
+    let mut two = one.another();
+    one.begin(ONE, 1);
+    one.submit(Request::Append(records(ONE, [record(2, b"two")])));
+    one.shared.release(Key::Session(ONE));
+    assert!(two.load(Key::Session(ONE)).is_err(), "an append waits for the flush");
+    one.shared.flush();
+    assert_eq!(two.shape(ONE), (None, vec![1, 2]));
+}
+
+#[test]
+fn claims_count_persisted_data_and_used_sessions() {
+    let mut handle = Handle::alone(open(&MemoryDisk::default(), Durability::Process));
+    let other = RoomId { id: Digest([9; 32]), ..ROOM };
+    let claims = |handle: &mut Handle<MemoryDisk>, room| {
+        let ticket = handle.ask(Request::Claims(room));
+        match handle.answer(ticket) {
+            Ok(Answer::Claims(Claims { own, others })) => (own, others),
+            answer => panic!("{answer:?}"),
+        }
+    };
+    assert_eq!(claims(&mut handle, ROOM), (false, false));
+    assert_eq!(handle.load(Key::Room(ROOM)), Ok(None));
+    handle.persist(ROOM, 1, b"data").expect("there is space");
+    assert_eq!(claims(&mut handle, ROOM), (true, false));
+    assert_eq!(claims(&mut handle, other), (false, true));
+    let mut store = handle.shared.store();
+    store.remove(Key::Room(ROOM)).expect("it exists");
+    store.commit().expect("the disk works");
+    drop(store);
+    assert_eq!(claims(&mut handle, other), (false, false));
+}
+
+fn with_upkeep(disk: &MemoryDisk, every: Duration) -> Handle<MemoryDisk> {
     let retention = Retention { max_age_unused: u64::MAX, max_bytes: 0 };
-    let upkeep = Upkeep { retention, every: Duration::from_millis(1) };
-    let mut storage = Shared::with_clerk(open(&disk), Some(upkeep)).expect("there can be a thread");
-    begin(&mut storage, ONE, 3);
+    let upkeep = Upkeep { retention, every };
+    let store = open(disk, Durability::Process);
+    Handle::new(Shared::with_threads(store, Some(upkeep)).expect("threads can be started"))
+}
+
+fn wait_for_removal(handle: &Handle<MemoryDisk>, rest: usize) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while handle.shared.store().stats().keys > rest {
+        assert!(Instant::now() < deadline, "unused sessions stay");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn unused_sessions_are_removed_by_the_policy_but_never_while_a_handle_has_them() {
+    let mut handle = with_upkeep(&MemoryDisk::default(), Duration::from_millis(1));
+    handle.begin(ONE, 3);
     // More than one call may remove.
     for number in 0..=255 {
         let mut session = SessionId([number; 32]);
         session.0[31] = 0x55 ^ (number & 1);
-        begin(&mut storage, session, 1);
-        storage.release(session);
+        handle.begin(session, 1);
+        handle.shared.release(Key::Session(session));
     }
-    begin(&mut storage, TWO, 3);
-    let in_time = Instant::now() + Duration::from_secs(120);
-    while storage.store().stats().sessions > 2 {
-        assert!(Instant::now() < in_time, "sessions that nobody uses stay");
-        std::thread::yield_now();
-    }
-    assert_eq!(shape(&mut storage, ONE), (None, vec![1, 2, 3]));
-    storage.append(TWO, 4, RecordKind::Ordered, b"goes on");
-    storage.commit().expect("it is there");
-    storage.release(TWO);
-    while storage.store().stats().sessions > 1 {
-        assert!(Instant::now() < in_time, "a session that nobody uses stays");
-        std::thread::yield_now();
-    }
-    assert_eq!(storage.load(TWO), Ok(None));
-    assert_eq!(shape(&mut storage, ONE), (None, vec![1, 2, 3]));
+    handle.begin(TWO, 3);
+    wait_for_removal(&handle, 2);
+    assert_eq!(handle.shape(ONE), (None, vec![1, 2, 3]));
+    handle.append(records(TWO, [record(4, b"goes on")])).expect("it is there");
+    handle.shared.release(Key::Session(TWO));
+    wait_for_removal(&handle, 1);
+    assert_eq!(handle.load(Key::Session(TWO)), Ok(None));
+    assert_eq!(handle.shape(ONE), (None, vec![1, 2, 3]));
 }
 
 #[test]
-fn at_the_start_everything_goes_that_the_policy_does_not_keep() {
+fn at_the_start_everything_is_removed_that_the_policy_does_not_retain() {
     let disk = MemoryDisk::default();
-    let mut storage = Shared::new(open(&disk));
-    (0..=255).for_each(|number| begin(&mut storage, SessionId([number; 32]), 1));
-    drop(storage);
-    let retention = Retention { max_age_unused: u64::MAX, max_bytes: 0 };
-    let upkeep = Upkeep { retention, every: Duration::from_secs(3600) };
-    let storage = Shared::with_clerk(open(&disk), Some(upkeep)).expect("there can be a thread");
-    let in_time = Instant::now() + Duration::from_secs(120);
-    while storage.store().stats().sessions > 0 {
-        assert!(Instant::now() < in_time, "{} stay", storage.store().stats().sessions);
-        std::thread::yield_now();
-    }
+    let mut handle = Handle::alone(open(&disk, Durability::Process));
+    (0..=255).for_each(|number| handle.begin(SessionId([number; 32]), 1));
+    drop(handle);
+    wait_for_removal(&with_upkeep(&disk, Duration::from_secs(3600)), 0);
 }
 
 #[test]
@@ -291,13 +382,13 @@ fn a_clock_that_goes_back_makes_nothing_old() {
     let mut store = MemoryStore::open(MemoryDisk::default(), small(Durability::Power, 1000))
         .expect("a new store");
     let policy = Retention { max_age_unused: 1000, max_bytes: u64::MAX };
-    let nobody = |_: &[u8; 32]| false;
-    store.begin(&ONE.0, b"").expect("begun");
+    let unused = |_: &Key| false;
+    store.begin(Key::Session(ONE), b"").expect("begun");
     store.commit().expect("written");
-    store.retain(&policy, &nobody, 1_000_000).expect("kept");
-    store.begin(&TWO.0, b"").expect("begun");
+    store.retain(&policy, &unused, 1_000_000).expect("retained");
+    store.begin(Key::Session(TWO), b"").expect("begun");
     store.commit().expect("written");
-    // It was begun while the clock was wrong.
-    store.retain(&policy, &nobody, 5).expect("kept");
-    assert_eq!(store.retain(&policy, &nobody, 1_000_500).expect("kept"), [[0; 32]; 0]);
+    // It began while the clock was wrong.
+    store.retain(&policy, &unused, 5).expect("retained");
+    assert_eq!(store.retain(&policy, &unused, 1_000_500).expect("retained"), []);
 }

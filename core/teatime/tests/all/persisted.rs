@@ -255,7 +255,7 @@ fn in_memory() -> Server {
 
 fn on_disk(directory: &Path) -> Server {
     let store = DiskStore::open_dir(directory, teatime_store::Config::default()).expect("it opens");
-    let shared = Shared::with_clerk(store, None).expect("a thread starts");
+    let shared = Shared::with_threads(store, None).expect("the threads start");
     let storage = Some(SharedStorage::new(shared));
     let config = ServerConfig { reflector: fast(), storage, ..ServerConfig::default() };
     Server::bind("127.0.0.1:0", config).expect("there is a free port")

@@ -1,7 +1,10 @@
 //! A reflector in virtual time and without sockets, and small clients.
 
+pub mod stored;
+
 use std::collections::HashMap;
 
+use teatime_reflector::storage::Key;
 use teatime_reflector::{Config, ConnId, Output, Reflector, SessionKey};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Event, Holding, Join, Room, Send, ServerMessage, SessionId,
@@ -18,8 +21,8 @@ pub struct World {
     pub next: u64,
     pub members: Vec<ConnId>,
     pub session_of: HashMap<ConnId, SessionKey>,
-    /// To which blobs what refers, with its room.
-    pub references: Vec<(SessionId, Digest, Holding)>,
+    /// What refers to which blobs, with its room.
+    pub references: Vec<(Key, Digest, Holding)>,
     pub got: Vec<(ConnId, Vec<u8>)>,
     pub closed: Vec<(ConnId, CloseReason)>,
     pub attempt: u64,
@@ -114,25 +117,29 @@ impl World {
 
     pub fn obey(&mut self) {
         while let Some(output) = self.reflector.poll_output() {
-            match output {
-                Output::Send { connection, frame } => self.got.push((connection, frame.to_vec())),
-                Output::Broadcast { session, frame } => {
-                    let members = self.members.iter();
-                    let members = members.filter(|one| self.session_of.get(one) == Some(&session));
-                    self.got.extend(members.map(|member| (*member, frame.to_vec())));
-                }
-                Output::Enter { connection, session } => {
-                    self.members.push(connection);
-                    self.session_of.insert(connection, session);
-                }
-                Output::References { session, room, holding } => {
-                    self.references.push((session, room, holding));
-                }
-                Output::Retract { .. } => unreachable!("nothing is stored"),
-                Output::Close { connection, reason, .. } => {
-                    self.members.retain(|member| *member != connection);
-                    self.closed.push((connection, reason));
-                }
+            self.obey_one(output);
+        }
+    }
+
+    pub fn obey_one(&mut self, output: Output) {
+        match output {
+            Output::Send { connection, frame } => self.got.push((connection, frame.to_vec())),
+            Output::Broadcast { session, frame } => {
+                let members = self.members.iter();
+                let members = members.filter(|one| self.session_of.get(one) == Some(&session));
+                self.got.extend(members.map(|member| (*member, frame.to_vec())));
+            }
+            Output::Enter { connection, session } => {
+                self.members.push(connection);
+                self.session_of.insert(connection, session);
+            }
+            Output::References { holder, room, holding } => {
+                self.references.push((holder, room, holding));
+            }
+            Output::Store { .. } | Output::Release(_) => unreachable!("nothing is stored"),
+            Output::Close { connection, reason, .. } => {
+                self.members.retain(|member| *member != connection);
+                self.closed.push((connection, reason));
             }
         }
     }

@@ -1,0 +1,421 @@
+//! All sessions and connections of a reflector.
+
+mod door;
+mod idle;
+mod persisting;
+mod storing;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng;
+use teatime_wire::{
+    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Room, ServerMessage, SessionId, Vote, WireError,
+};
+
+use crate::config::Config;
+use crate::outbox::Outbox;
+use crate::rooms::Rooms;
+use crate::session::{Refusal, Session, Turn};
+use crate::views::Arrival;
+use crate::{ConnId, Output, SessionKey, Stats};
+use door::Door;
+use idle::Idle;
+
+/// The server as a state machine: frames and time go in, [`Output`]s come out of [`poll_output`](Self::poll_output). It
+/// never sees a model, and with a password no plain text. Times are µs of the driver's own monotonic clock. Whatever a
+/// client sends, the worst that happens is that its own connection is closed.
+///
+/// With a storage, nothing that a client could see of an event leaves before the storage has acknowledged the event. The driver
+/// calls [`flush`](Self::flush) at the end of each turn, submits the requests that come out, and hands the
+/// answers to [`stored`](Self::stored). A session waits for its own append only.
+pub struct Reflector {
+    config: Config,
+    rng: ChaCha12Rng,
+    era: u64,
+    connections: HashMap<ConnId, Connection>,
+    sessions: HashMap<SessionKey, Session>,
+    by_id: HashMap<SessionId, SessionKey>,
+    rooms: Rooms,
+    door: Door,
+    next_session: u64,
+    /// When sessions want to be looked at. An entry that is out of date is noticed when its time comes.
+    timeouts: BinaryHeap<Reverse<(u64, SessionKey)>>,
+    /// The earliest entry of each session in `timeouts`.
+    scheduled: HashMap<SessionKey, u64>,
+    /// Connections that may not have joined yet, the oldest first.
+    unjoined: VecDeque<(u64, ConnId)>,
+    idle: Idle,
+    out: Outbox,
+}
+
+struct Connection {
+    last_heard: u64,
+    place: Place,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It has not sent its join.
+    Outside,
+    /// Its join waits for the storage.
+    AtDoor(SessionId),
+    Member(SessionKey, Arrival),
+}
+
+impl Reflector {
+    /// A reflector without a storage: it forgets its sessions when it ends. `seed` makes timelines unpredictable.
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        Self::build(config, seed, 0, false)
+    }
+
+    /// A reflector whose sessions outlive it, in a storage of this [`era`](crate::storage::Storage::era).
+    pub fn with_storage(config: Config, seed: [u8; 32], era: u64) -> Self {
+        Self::build(config, seed, era, true)
+    }
+
+    fn build(config: Config, seed: [u8; 32], era: u64, has_storage: bool) -> Self {
+        Self {
+            config,
+            rng: ChaCha12Rng::from_seed(seed),
+            era,
+            connections: HashMap::new(),
+            sessions: HashMap::new(),
+            by_id: HashMap::new(),
+            rooms: Rooms::default(),
+            door: Door::default(),
+            next_session: 0,
+            timeouts: BinaryHeap::new(),
+            scheduled: HashMap::new(),
+            unjoined: VecDeque::new(),
+            idle: Idle::default(),
+            out: Outbox::new(has_storage),
+        }
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the driver must do next.
+    #[inline]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop()
+    }
+
+    /// A connection has been made.
+    pub fn connected(&mut self, now: u64, connection: ConnId) {
+        let place = Place::Outside;
+        self.connections.insert(connection, Connection { last_heard: now, place });
+        self.unjoined.push_back((now + self.config.join_timeout, connection));
+        if self.connections.len() > self.config.max_connections {
+            self.close(now, connection, (CloseReason::Full, "the reflector is full".into()));
+        }
+    }
+
+    /// A connection is gone.
+    pub fn disconnected(&mut self, now: u64, connection: ConnId) {
+        self.remove(now, connection, false);
+    }
+
+    /// A connection has received something other than a frame of the protocol, such as a ping.
+    pub fn heard(&mut self, now: u64, connection: ConnId) {
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.last_heard = now;
+        }
+    }
+
+    /// One WebSocket message arrived.
+    pub fn received(&mut self, now: u64, connection: ConnId, frame: &[u8]) {
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        known.last_heard = now;
+        let place = known.place;
+        let handled = match (ClientMessage::decode(frame), place) {
+            (Err(error), _) => Err(refuse(&error)),
+            (Ok(ClientMessage::Join(join)), Place::Outside) => {
+                self.join(now, connection, &join, frame)
+            }
+            (Ok(ClientMessage::Join(_)), _) => {
+                Err((CloseReason::OutOfOrder, "a second join".into()))
+            }
+            (Ok(_), Place::Outside) => Err((CloseReason::NotJoined, String::new())),
+            (Ok(message), Place::AtDoor(session)) => {
+                self.received_at_door(now, connection, session, &message, frame)
+            }
+            (Ok(message), Place::Member(session, arrival)) => {
+                self.dispatch(now, connection, session, arrival, &message)
+            }
+        };
+        if let Err(refusal) = handled {
+            self.close(now, connection, refusal);
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        now: u64,
+        connection: ConnId,
+        key: SessionKey,
+        arrival: Arrival,
+        message: &ClientMessage<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
+        let was_used = session.is_used();
+        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        match message {
+            ClientMessage::Send(send) => session.send(turn, arrival, send)?,
+            ClientMessage::RequestVote => session.request_vote(turn),
+            ClientMessage::Vote(Vote { seq, hash }) => session.cast(turn, arrival, *seq, *hash),
+            ClientMessage::SnapshotPart(part) => {
+                session.snapshot_part(turn, arrival, part)?;
+                self.persist_new(now, key);
+            }
+            ClientMessage::Persist => session.persist(turn),
+            ClientMessage::Ping(nonce) => {
+                self.pong(connection, *nonce);
+                return Ok(());
+            }
+            ClientMessage::Leave => {
+                self.leave(now, connection);
+                return Ok(());
+            }
+            ClientMessage::Join(_) => {}
+        }
+        if !was_used && let Some(session) = self.sessions.get(&key).filter(|one| one.is_used()) {
+            self.rooms.mark_used(session.room());
+        }
+        self.schedule(key);
+        Ok(())
+    }
+
+    /// Answers at once: a pong depends on nothing that is to be stored.
+    fn pong(&mut self, connection: ConnId, nonce: u64) {
+        let frame = ServerMessage::Pong(nonce).encode().into();
+        self.out.push(Output::Send { connection, frame });
+    }
+
+    fn leave(&mut self, now: u64, connection: ConnId) {
+        let session = self.remove(now, connection, true);
+        self.push_close(session, connection, (CloseReason::Left, String::new()));
+    }
+
+    fn join(
+        &mut self,
+        now: u64,
+        connection: ConnId,
+        join: &Join<'_>,
+        frame: &[u8],
+    ) -> Result<(), Refusal> {
+        if join.protocol != PROTOCOL_VERSION {
+            let detail = format!("version {} instead of {PROTOCOL_VERSION}", join.protocol);
+            return Err((CloseReason::Version, detail));
+        }
+        if crate::storage::Key::is_reserved(join.session) {
+            return Err((CloseReason::Malformed, "not a valid session id".into()));
+        }
+        self.knock(now, connection, join, frame)
+    }
+
+    /// Makes a connection a member of a session that is in memory.
+    fn admit(
+        &mut self,
+        now: u64,
+        connection: ConnId,
+        key: SessionKey,
+        join: &Join<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
+        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        let joined = session.join(turn, connection, join);
+        let (arrival, replaced) = match joined {
+            Ok(joined) => joined,
+            Err(refusal) => {
+                // The session may have been loaded for this join only.
+                self.limit_idle(now);
+                return Err(refusal);
+            }
+        };
+        tracing::debug!(session = %join.session, agent = ?join.agent, "a client joined");
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.place = Place::Member(key, arrival);
+        }
+        if let Some(old) = replaced {
+            self.connections.remove(&old);
+            self.push_close(Some(key), old, (CloseReason::Replaced, String::new()));
+        }
+        self.rooms.wake(&join.room, key);
+        self.tell_newer(&join.room, key, connection);
+        self.persist_found(now, key);
+        self.schedule(key);
+        Ok(())
+    }
+
+    /// Tells a client that has joined if a newer version of the app is there, and other sessions if its own is newer than
+    /// theirs.
+    fn tell_newer(&mut self, room: &Room, key: SessionKey, connection: ConnId) {
+        let newer = |version| Bytes::from(ServerMessage::NewerVersion(version).encode());
+        for session in self.rooms.tell(room, room.version) {
+            if let Some(session) = self.sessions.get_mut(&session) {
+                session.tell_all(&mut self.out, newer(room.version));
+            }
+        }
+        if let Some(newest) = self.rooms.newest(room).filter(|newest| *newest > room.version)
+            && let Some(session) = self.sessions.get_mut(&key)
+        {
+            if session.connected() == 1 {
+                self.rooms.mark_told(room, key, newest);
+            }
+            session.tell(&mut self.out, connection, newer(newest));
+        }
+    }
+
+    /// Forgets a connection, and lets its session know. Returns the session.
+    fn remove(&mut self, now: u64, connection: ConnId, left: bool) -> Option<SessionKey> {
+        let (key, arrival) = match self.connections.remove(&connection)?.place {
+            Place::Outside => return None,
+            Place::AtDoor(session) => {
+                self.leave_door(now, connection, session);
+                return None;
+            }
+            Place::Member(key, arrival) => (key, arrival),
+        };
+        let session = self.sessions.get_mut(&key)?;
+        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        session.disconnected(turn, arrival, left);
+        if let Some(since) = session.at_rest_since() {
+            self.rooms.sleep(session.room(), key);
+            self.idle.push(since, key);
+            self.limit_idle(now);
+        }
+        self.schedule(key);
+        Some(key)
+    }
+
+    fn close(&mut self, now: u64, connection: ConnId, refusal: Refusal) {
+        let (reason, detail) = &refusal;
+        tracing::debug!(?connection, reason = reason.name(), detail, "a connection is closed");
+        let session = self.remove(now, connection, false);
+        self.push_close(session, connection, refusal);
+    }
+
+    /// Closes a connection, after everything that its session has told it.
+    fn push_close(&mut self, session: Option<SessionKey>, connection: ConnId, refusal: Refusal) {
+        if let Some(session) = session.and_then(|key| self.sessions.get_mut(&key)) {
+            session.close(&mut self.out, connection, refusal);
+        } else {
+            let (reason, detail) = refusal;
+            self.out.push(Output::Close { connection, reason, detail });
+        }
+    }
+
+    fn draw_session_key(&mut self) -> SessionKey {
+        self.next_session += 1;
+        SessionKey(self.next_session - 1)
+    }
+
+    /// Makes sure that a session is looked at when it wants to be.
+    fn schedule(&mut self, key: SessionKey) {
+        let session = self.sessions.get(&key);
+        let Some(at) = session.and_then(|session| session.next_timeout(&self.config)) else {
+            return;
+        };
+        let earliest = self.scheduled.entry(key).or_insert(u64::MAX);
+        if at < *earliest {
+            *earliest = at;
+            self.timeouts.push(Reverse((at, key)));
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) may have something to do.
+    pub fn next_timeout(&self) -> Option<u64> {
+        let session = self.timeouts.peek().map(|Reverse((at, _))| *at);
+        let unjoined = self.unjoined.front().map(|(at, _)| *at);
+        session.into_iter().chain(unjoined).chain(self.next_dropping()).min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: u64) {
+        if self.next_dropping().is_some_and(|at| at <= now) {
+            self.limit_idle(now);
+        }
+        while let Some((_, connection)) = self.unjoined.pop_front_if(|(at, _)| *at <= now) {
+            match self.connections.get(&connection).map(|one| one.place) {
+                // The line may be slow, or this machine was asleep: the client may try again.
+                Some(Place::Outside) => {
+                    self.close(now, connection, (CloseReason::Silent, "no join came".into()));
+                }
+                Some(Place::AtDoor(session)) => {
+                    tracing::error!(%session, "the storage does not answer");
+                    let refusal = (CloseReason::NotStored, "the storage does not answer".into());
+                    self.close(now, connection, refusal);
+                }
+                Some(Place::Member(..)) | None => {}
+            }
+        }
+        while let Some(&Reverse((at, key))) = self.timeouts.peek()
+            && at <= now
+        {
+            self.timeouts.pop();
+            if self.scheduled.get(&key) == Some(&at) {
+                self.scheduled.remove(&key);
+                self.session_timeout(now, key);
+            }
+        }
+    }
+
+    fn session_timeout(&mut self, now: u64, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        if session.storage_deadline(&self.config).is_some_and(|at| at <= now) {
+            self.give_up(now, key);
+            return;
+        }
+        if session.start_silence_check(now, self.config.silence_timeout / 4) {
+            self.check_silence(now, key);
+        }
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.handle_timeout(&mut Turn { now, config: &self.config, out: &mut self.out });
+        self.schedule(key);
+    }
+
+    fn check_silence(&mut self, now: u64, key: SessionKey) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let is_silent = |id: &ConnId| {
+            let heard = self.connections.get(id).map_or(now, |connection| connection.last_heard);
+            now.saturating_sub(heard) > self.config.silence_timeout
+        };
+        let silent: Vec<_> = session.connections().filter(is_silent).collect();
+        for connection in silent {
+            self.close(now, connection, (CloseReason::Silent, String::new()));
+        }
+    }
+
+    /// Closes everything: clients are asked to come back.
+    pub fn shutdown(&mut self, now: u64) {
+        let mut all: Vec<_> = self.connections.keys().copied().collect();
+        all.sort_unstable();
+        for connection in all {
+            self.close(now, connection, (CloseReason::GoingAway, String::new()));
+        }
+    }
+
+    /// How much it holds.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            log_bytes: self.sessions.values().map(Session::memory).sum(),
+        }
+    }
+}
+
+fn refuse(error: &WireError) -> Refusal {
+    let reason = match error {
+        WireError::TooLarge(_) => CloseReason::TooLarge,
+        _ => CloseReason::Malformed,
+    };
+    (reason, error.to_string())
+}

@@ -1,0 +1,106 @@
+//! How persisted data comes from sessions to rooms.
+
+use super::Reflector;
+use crate::SessionKey;
+use crate::rooms::{Condition, Persisted, Wish};
+use crate::session::Turn;
+use crate::storage::{RoomId, StorageError, Stored};
+use crate::stored::Origin;
+
+impl Reflector {
+    /// A session that may have been loaded has its first client: its persisted data belongs in the room.
+    pub(super) fn persist_found(&mut self, now: u64, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Some(found) = session.take_found() else { return };
+        let (version, begun_with) = (session.room().version, found.begun_with);
+        let condition = Condition::IfMissing { version, begun_with };
+        let room = RoomId::of(session.room());
+        self.persist(now, room, Wish { session: key, new: found.own, condition });
+    }
+
+    /// Persists what the newest snapshot of a session holds, for sessions of later versions of the app.
+    pub(super) fn persist_new(&mut self, now: u64, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        if let Some(new) = session.take_new_persisted() {
+            let room = RoomId::of(session.room());
+            self.persist(now, room, Wish { session: key, new, condition: Condition::Always });
+        }
+    }
+
+    fn persist(&mut self, now: u64, room: RoomId, wish: Wish) {
+        let (session, from) = (wish.session, wish.new.from);
+        match self.rooms.persist(room, wish, &mut self.out) {
+            Persisted::Yes => self.tell_persisted(now, session, from, Ok(true)),
+            Persisted::No => self.tell_persisted(now, session, from, Ok(false)),
+            Persisted::Needless | Persisted::Later => {}
+        }
+    }
+
+    /// The storage has written the persisted data of a room, or could not.
+    pub(super) fn room_written(
+        &mut self,
+        now: u64,
+        room: RoomId,
+        result: Result<(), StorageError>,
+    ) {
+        let written = self.rooms.written(room, result.is_ok(), &mut self.out);
+        let Some((written, wishes)) = written else { return };
+        self.tell_persisted(now, written.session, written.from, result.map(|()| true));
+        for wish in wishes {
+            self.persist(now, room, wish);
+        }
+        self.rooms.drop_unused(room, &mut self.out);
+    }
+
+    /// The storage has read the persisted data of a room, or could not.
+    pub(super) fn room_loaded(
+        &mut self,
+        now: u64,
+        room: RoomId,
+        answer: Result<Option<Stored>, StorageError>,
+    ) {
+        let wishes = self.rooms.loaded(room, answer, &mut self.out);
+        for wish in wishes {
+            match self.rooms.why_unreadable(room) {
+                Some(error) => self.tell_persisted(now, wish.session, wish.new.from, Err(error)),
+                None => self.persist(now, room, wish),
+            }
+        }
+        self.door_hears_of_room(now, room);
+        self.rooms.drop_unused(room, &mut self.out);
+    }
+
+    /// The room has what a session has persisted, or does not: newer versions have persisted something, or the storage
+    /// failed.
+    fn tell_persisted(
+        &mut self,
+        now: u64,
+        key: SessionKey,
+        from: Origin,
+        result: Result<bool, StorageError>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let id = session.id();
+        if let Err(error) = &result {
+            tracing::error!(session = %id, %error, "persisted data cannot be stored");
+        }
+        // What it began with was persisted by other sessions.
+        let Some(seq) = session.own_vote(from) else { return };
+        let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+        match result {
+            Ok(true) => session.persisted(turn, seq),
+            Ok(false) => {
+                tracing::info!(session = %id, "newer versions have persisted");
+                session.tell_not_persisted(turn, seq, None);
+            }
+            Err(error) => {
+                session.tell_not_persisted(turn, seq, Some(&error.to_string()));
+                // Damaged data does not become whole by itself.
+                if !matches!(error, StorageError::Corrupt(_)) {
+                    session.persist_again(turn);
+                }
+            }
+        }
+        self.schedule(key);
+    }
+}

@@ -1,0 +1,114 @@
+//! How the snapshot of a vote comes in, and what follows from it.
+
+use teatime_wire::{CloseReason, Hold, Holding, ServerMessage, SnapshotPart, Envelope};
+
+use super::flow::Reason;
+use super::{Content, Refusal, Session, Turn, ask_for_checkpoint};
+use crate::config::Config;
+use crate::gate::Gated;
+use crate::stored::SessionCheckpoint;
+use crate::upload::{Added, Upload};
+use crate::views::Arrival;
+
+impl Session {
+    /// There is a snapshot, or there will be none.
+    fn upload_is_over(&mut self, turn: &mut Turn<'_>) {
+        if let Some((seq, views)) = self.ballot.take_diverged() {
+            self.tell_diverged(turn, seq, &views);
+        }
+    }
+
+    /// Asks the next candidate for the snapshot. Skips those that are gone.
+    pub(super) fn ask_for_upload(&mut self, turn: &mut Turn<'_>) {
+        while let Some(upload) = self.ballot.upload.take() {
+            let seq = upload.seq;
+            let view = self.views.get_mut(upload.from);
+            match view.and_then(|view| Some((view.connection?, view))) {
+                Some((connection, view)) => {
+                    view.asked_for = Some(seq);
+                    self.send_to(turn, connection, &ServerMessage::SnapshotWanted(seq));
+                    self.ballot.upload = Some(upload);
+                    return;
+                }
+                None => self.ballot.upload = upload.next(turn.now + turn.config.upload_timeout),
+            }
+        }
+        self.ballot.no_own_vote_before(turn.now + turn.config.vote_retry);
+        self.upload_is_over(turn);
+    }
+
+    pub(super) fn give_up_uploader(&mut self, turn: &mut Turn<'_>) {
+        if let Some(upload) = self.ballot.upload.take() {
+            if let Some(view) = self.views.get_mut(upload.from) {
+                view.failed = view.failed.saturating_add(1);
+            }
+            tracing::debug!(session = %self.id, "an upload of a snapshot came to nothing");
+            self.ballot.upload = upload.next(turn.now + turn.config.upload_timeout);
+            self.ask_for_upload(turn);
+        }
+    }
+
+    /// Takes a part of the snapshot from the view that was asked for it.
+    pub(crate) fn snapshot_part(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: Arrival,
+        part: &SnapshotPart<'_>,
+    ) -> Result<(), Refusal> {
+        let asked = self.views.get(from).and_then(|view| view.asked_for) == Some(part.seq);
+        let expected = |upload: &&mut Upload| upload.from == from && upload.seq == part.seq;
+        let Some(upload) = self.ballot.upload.as_mut().filter(expected) else {
+            // A view that was too slow may send on. That is merely useless.
+            let refusal = (CloseReason::OutOfOrder, "an unexpected snapshot".into());
+            return if asked { Ok(()) } else { Err(refusal) };
+        };
+        let Config { upload_timeout, send_limits, .. } = turn.config;
+        match upload.add(part, send_limits.max_snapshot, turn.now, *upload_timeout) {
+            Added::More => Ok(()),
+            Added::Complete => {
+                self.accept_snapshot(turn);
+                Ok(())
+            }
+            Added::Wrong => {
+                self.give_up_uploader(turn);
+                let detail = "a snapshot that does not fit, or is not what was voted for".into();
+                Err((CloseReason::OutOfOrder, detail))
+            }
+        }
+    }
+
+    fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
+        let Some((info, parts)) = self.ballot.upload.take().map(Upload::finish) else { return };
+        tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
+        let envelope = Envelope::open(&parts).ok().map(|(_, envelope)| envelope);
+        if let Some(roots) = self.own_roots(envelope.as_ref()) {
+            turn.out.push(self.holds(Holding::Snapshot(roots)));
+        }
+        self.content = Content::Used;
+        if let Some(part) = envelope.and_then(|envelope| envelope.persisted) {
+            let new = self.record(info.seq, part);
+            self.persistence.has_snapshot(new);
+        }
+        self.log.replace_by(info, &parts);
+        if turn.out.has_storage() {
+            let parts = parts.into_iter().map(serde_bytes::ByteBuf::from).collect();
+            let (newest, time) = (self.log.newest(), self.time.newest());
+            let mut checkpoint = SessionCheckpoint::new(info, parts, newest, time);
+            (checkpoint.views, checkpoint.departed) = self.views.store();
+            if self.gate.is_open() {
+                ask_for_checkpoint(turn.out, self.id, &checkpoint);
+            } else {
+                self.gate.push(Gated::Checkpoint(Box::new(checkpoint)));
+            }
+        }
+        self.ballot.may_vote_from(turn.now);
+        self.ballot.snapshot_was_at(info.time, turn.config);
+        if self.flow.is_held_by(Reason::LogFull)
+            && self.log.bytes() < turn.config.log_limit_bytes
+            && self.flow.free(Reason::LogFull)
+        {
+            self.tell_hold(turn, Hold::Resume);
+        }
+        self.upload_is_over(turn);
+    }
+}

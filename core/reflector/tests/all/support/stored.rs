@@ -1,0 +1,201 @@
+//! A reflector with a storage that answers when the test says so.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Deref, DerefMut};
+
+use super::World;
+use teatime_reflector::storage::{
+    Answer, Append, Checkpoint, Claims, Key, Request, RoomId, StorageError, Stored, Ticket,
+};
+use teatime_reflector::{Config, ConnId, Output, Reflector, RoomIndex, room_of};
+use teatime_wire::{ClientMessage, Join, Send};
+
+/// What is stored, and the requests that wait. Requests are carried out when they are answered.
+pub struct StoredWorld {
+    world: World,
+    pub sessions: BTreeMap<Key, Stored>,
+    pub waiting: VecDeque<(Ticket, Request)>,
+    /// What the reflector has let go of.
+    pub released: Vec<Key>,
+}
+
+impl Deref for StoredWorld {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for StoredWorld {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+impl StoredWorld {
+    pub fn new(config: Config) -> Self {
+        let mut world = World::new(config.clone());
+        world.reflector = Reflector::with_storage(config, [0; 32], 0);
+        let (sessions, waiting, released) = (BTreeMap::new(), VecDeque::new(), Vec::new());
+        Self { world, sessions, waiting, released }
+    }
+
+    /// Another process goes on with what is stored.
+    pub fn restart(&mut self, config: Config) {
+        self.world.reflector = Reflector::with_storage(config, [1; 32], 0);
+        self.waiting.clear();
+        self.world.members.clear();
+    }
+
+    /// Ends the turn. The requests wait.
+    pub fn settle(&mut self) {
+        let now = self.world.now;
+        self.world.reflector.flush(now);
+        let mut others = Vec::new();
+        while let Some(output) = self.world.reflector.poll_output() {
+            match output {
+                Output::Store { ticket, request } => self.waiting.push_back((ticket, request)),
+                Output::Release(key) => self.released.push(key),
+                other => others.push(other),
+            }
+        }
+        others.into_iter().for_each(|output| self.world.obey_one(output));
+    }
+
+    pub fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
+        self.world.reflector.received(self.world.now, from, &message.encode());
+        self.settle();
+    }
+
+    pub fn post(&mut self, from: ConnId, counter: u64) {
+        self.say(from, &ClientMessage::Send(Send { counter, payload: b"post" }));
+    }
+
+    pub fn join_as(&mut self, join: Join<'_>) -> ConnId {
+        let connection = self.world.connect();
+        self.world.attempt += 1;
+        let attempt = self.world.attempt;
+        self.say(connection, &ClientMessage::Join(Join { attempt, ..join }));
+        connection
+    }
+
+    pub fn cut(&mut self, connection: ConnId) {
+        self.world.members.retain(|member| *member != connection);
+        self.world.reflector.disconnected(self.world.now, connection);
+        self.settle();
+    }
+
+    /// Time passes, and the storage does nothing.
+    pub fn pass(&mut self, span: u64) {
+        self.pass_with(span, |_| {});
+    }
+
+    /// Time passes, and the storage answers at once.
+    pub fn pass_well(&mut self, span: u64) {
+        self.answer_all();
+        self.pass_with(span, Self::answer_all);
+    }
+
+    fn pass_with(&mut self, span: u64, mut each: impl FnMut(&mut Self)) {
+        let end = self.world.now + span;
+        while let Some(at) = self.world.reflector.next_timeout().filter(|at| *at <= end) {
+            self.world.now = self.world.now.max(at);
+            self.world.reflector.handle_timeout(self.world.now);
+            self.settle();
+            each(self);
+        }
+        self.world.now = end;
+    }
+
+    /// Carries out and answers everything, and what follows from it.
+    pub fn answer_all(&mut self) {
+        while !self.waiting.is_empty() {
+            self.answer(0);
+        }
+    }
+
+    /// Carries out and answers the requests of one kind, once.
+    pub fn answer_some(&mut self, wanted: impl Fn(&Request) -> bool) -> usize {
+        let mut count = 0;
+        let tickets: Vec<_> = self.waiting.iter().filter(|(_, one)| wanted(one)).map(|one| one.0).collect();
+        for ticket in tickets {
+            if let Some(at) = self.waiting.iter().position(|(other, _)| *other == ticket) {
+                self.answer(at);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Carries out and answers the request at this place in the queue.
+    pub fn answer(&mut self, at: usize) {
+        let (ticket, request) = self.waiting.remove(at).expect("it waits");
+        let answer = self.carry_out(request);
+        self.tell(ticket, Ok(answer));
+    }
+
+    /// Fails the request at this place in the queue.
+    pub fn fail(&mut self, at: usize) {
+        let (ticket, _) = self.waiting.remove(at).expect("it waits");
+        self.tell(ticket, Err(StorageError::Full));
+    }
+
+    pub fn tell(&mut self, ticket: Ticket, answer: Result<Answer, StorageError>) {
+        let now = self.world.now;
+        self.world.reflector.stored(now, ticket, answer);
+        self.settle();
+    }
+
+    fn carry_out(&mut self, request: Request) -> Answer {
+        match request {
+            Request::Append(Append { session, begin, records }) => {
+                let key = Key::Session(session);
+                if let Some(head) = begin {
+                    self.sessions.insert(key, Stored { head, ..Stored::default() });
+                }
+                self.sessions.get_mut(&key).expect("it has begun").records.extend(records);
+            }
+            Request::Load(key) => return Answer::Loaded(self.sessions.get(&key).cloned()),
+            Request::Claims(room) => return Answer::Claims(self.claims(room)),
+            Request::Checkpoint { session, checkpoint } => {
+                let stored = self.sessions.get_mut(&Key::Session(session)).expect("it has begun");
+                let Checkpoint { seq, .. } = checkpoint;
+                stored.records.retain(|record| record.seq > seq);
+                stored.checkpoint = Some(checkpoint);
+            }
+            Request::Persist { room, checkpoint } => {
+                let checkpoint = Some(checkpoint);
+                let stored = Stored { checkpoint, ..Stored::default() };
+                self.sessions.insert(Key::Room(room), stored);
+            }
+        }
+        Answer::Done
+    }
+
+    fn claims(&self, room: RoomId) -> Claims {
+        let mut index = RoomIndex::default();
+        for (key, stored) in &self.sessions {
+            match key {
+                Key::Room(room) => index.add_persisted(*room),
+                Key::Session(_) => {
+                    let is_used = stored.checkpoint.is_some()
+                        || stored.records.iter().any(|record| record.is_use());
+                    if let Some(room) = room_of(&stored.head).filter(|_| is_used) {
+                        index.add_use(room);
+                    }
+                }
+            }
+        }
+        index.claims(room)
+    }
+
+    /// The appends that wait, by session.
+    pub fn appends(&self) -> Vec<&Append> {
+        let append = |(_, request)| match request {
+            &Request::Append(ref append) => Some(append),
+            _ => None,
+        };
+        self.waiting.iter().map(|(ticket, request)| (ticket, request)).filter_map(append).collect()
+    }
+}

@@ -1,0 +1,101 @@
+//! The files of checkpoints. A file has the bytes of the checkpoint and nothing else; its length and checksum
+//! are in the log.
+
+use std::io;
+
+use teatime_reflector::storage::Key;
+
+use crate::Error;
+use crate::disk::disk::{Disk, DiskFile};
+use crate::log::checksum::{Take, long};
+use crate::log::entry::Entry;
+use crate::log::key;
+
+/// The folder of the checkpoints.
+pub(crate) const FOLDER: &str = "checkpoints";
+
+/// The file of a checkpoint, as its entry describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CheckpointFile {
+    index: u64,
+    seq: u64,
+    length: u64,
+    sum: u128,
+}
+
+impl CheckpointFile {
+    /// The description of these bytes. `index` is that of the entry.
+    pub(crate) fn new(index: u64, seq: u64, bytes: &[u8]) -> Self {
+        Self { index, seq, length: bytes.len() as u64, sum: long(bytes) }
+    }
+
+    /// The index of its entry.
+    pub(crate) fn index(&self) -> u64 {
+        self.index
+    }
+
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// In bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The content of its entry.
+    pub(crate) fn encode(&self) -> [u8; 24] {
+        let mut out = [0; 24];
+        out[..8].copy_from_slice(&self.length.to_le_bytes());
+        out[8..].copy_from_slice(&self.sum.to_le_bytes());
+        out
+    }
+
+    pub(crate) fn decode(entry: &Entry<'_>) -> Option<Self> {
+        let mut take = Take::new(entry.bytes);
+        let length = take.u64()?;
+        let sum = u128::from_le_bytes(take.array()?);
+        Some(Self { index: entry.index, seq: entry.seq, length, sum })
+    }
+
+    /// Its path, different for every checkpoint.
+    pub(crate) fn path(&self, key: Key) -> String {
+        format!("{FOLDER}/{}-{:016x}.ckpt", key::file_stem(key), self.index)
+    }
+
+    /// Writes the file, durably.
+    pub(crate) fn write<D: Disk>(&self, disk: &D, key: Key, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(key);
+        let write = || {
+            let mut file = disk.create(&path)?;
+            file.append(bytes)?;
+            file.sync()?;
+            disk.sync_folder(FOLDER)
+        };
+        let written = write();
+        if written.is_err() {
+            // At once: a part of a file could take the last bytes of the disk from others. If this
+            // fails, the file is deleted later.
+            let _ = disk.remove(&path);
+        }
+        written
+    }
+
+    /// Reads the file and verifies it.
+    pub(crate) fn read<D: Disk>(&self, disk: &D, key: Key) -> Result<Vec<u8>, Error> {
+        let path = self.path(key);
+        let bytes = match disk.open(&path) {
+            Ok(file) if file.len()? == self.length => file.read(0, self.length)?,
+            Ok(_) => return Err(Error::corrupt(path, 0, "the checkpoint has a wrong length")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::corrupt(path, 0, "the checkpoint is missing"));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if long(&bytes) == self.sum {
+            Ok(bytes)
+        } else {
+            Err(Error::corrupt(path, 0, "the checkpoint has a wrong checksum"))
+        }
+    }
+}

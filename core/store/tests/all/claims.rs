@@ -1,0 +1,257 @@
+//! Whose a room is: other rooms of the name, other sessions, damaged and crafted rooms.
+
+use teatime_reflector::storage::{Append, Checkpoint, Key, StorageError};
+use teatime_store::{Crash, MemoryDisk};
+use teatime_wire::limits::MAX_PERSISTED;
+use teatime_wire::{ClientMessage, Digest, Holding, Send, SessionId};
+
+use crate::common::room::{Client, ROOM, STORED_ROOM};
+use crate::common::world::SECOND;
+
+#[test]
+fn a_session_that_is_copied_without_its_room_restores_the_persisted_data() {
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    client.join(1);
+    assert!(client.persist(b"first"));
+    client.leave();
+    let disk = client.world.disk.copy();
+    drop(client);
+    let session = SessionId([1; 32]);
+    // As exporting and importing the session would copy it.
+    let mut from = Client::new(&disk);
+    let stored =
+        from.world.other.load(Key::Session(session)).expect("it is whole").expect("it is there");
+    let mut client = Client::new(&MemoryDisk::default());
+    let begin = Append { session, begin: Some(stored.head), records: Vec::new() };
+    client.world.other.append(begin).expect("the disk works");
+    let Checkpoint { seq, bytes } = stored.checkpoint.expect("it has a snapshot");
+    client.world.other.checkpoint(session, seq, &bytes).expect("the disk works");
+    client.join(1);
+    client.leave();
+    client.join(2);
+    assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
+}
+
+#[test]
+fn a_crafted_room_is_refused_and_harms_no_other() {
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    client.join(1);
+    assert!(client.persist(b"first"));
+    client.leave();
+    let copy = client.world.disk.copy();
+    drop(client);
+    let mut client = Client::new(&copy);
+    let stored = client.world.other.load(STORED_ROOM).expect("it is whole").expect("it is there");
+    let bytes = stored.checkpoint.expect("it has one").bytes;
+    // Persisted data is a byte string in MessagePack.
+    let first = b"\xc4\x05first";
+    let at = bytes.windows(first.len()).position(|part| part == first).expect("it is there");
+    let with = |data: &[u8]| [&bytes[..at], data, &bytes[at + first.len()..]].concat();
+    let length = u32::try_from(MAX_PERSISTED + 1).expect("it fits").to_be_bytes();
+    let large = [&[0xc6], &length[..], &vec![7; MAX_PERSISTED + 1]].concat();
+    let crafted = [(u64::MAX, bytes.to_vec()), (2, with(b"\xc4\x00")), (2, with(&large))];
+    for (attempt, (changes, bytes)) in crafted.into_iter().enumerate() {
+        let copy = client.world.disk.copy();
+        let mut client = Client::new(&copy);
+        client.world.other.persist(ROOM, changes, &bytes).expect("the disk works");
+        client.join(2);
+        assert!(client.is_closed() && client.begun_with().is_none(), "{attempt}");
+        client.name = Digest([6; 32]);
+        client.join(3);
+        assert!(!client.is_closed() && client.persist(b"other"), "{attempt}");
+    }
+}
+
+#[test]
+fn a_new_version_belongs_to_those_who_can_read_the_persisted_data_after_a_restart_too() {
+    let (own, other) = (Digest([5; 32]), Digest([8; 32]));
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    let join_as = |client: &mut Client, id, version| {
+        client.id = id;
+        client.join(version);
+        client.is_closed()
+    };
+    // Its members have a session without persisted data.
+    assert!(!join_as(&mut client, own, 1));
+    client.say(&ClientMessage::Send(Send { counter: 1, payload: b"done" }));
+    client.leave();
+    let mut client = Client::new(&client.world.disk.crash(Crash::Power, 1));
+    assert!(!join_as(&mut client, other, 9));
+    assert!(client.persist(b"strange"));
+    client.leave();
+    // So they are let into a new one, and those who come later with another password are not.
+    let mut client = Client::new(&client.world.disk.crash(Crash::Power, 1));
+    assert!(join_as(&mut client, Digest([6; 32]), 2));
+    assert!(!join_as(&mut client, own, 2));
+    assert_eq!(client.begun_with(), None);
+    client.leave();
+    // The usual case.
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    assert!(!join_as(&mut client, other, 2));
+    client.leave();
+    assert!(!join_as(&mut client, own, 1));
+    assert!(client.persist(b"work"));
+    client.leave();
+    let mut client = Client::new(&client.world.disk.crash(Crash::Power, 1));
+    // A session that was only looked at is stored, but claims nothing.
+    for version in [3, 2] {
+        assert!(join_as(&mut client, other, version));
+        assert!(!client.got_something());
+        assert!(!join_as(&mut client, own, version));
+        assert_eq!(client.begun_with().as_deref(), Some(&b"work"[..]));
+        client.leave();
+    }
+}
+
+#[test]
+fn a_client_that_names_another_room_takes_nothing_from_its_members() {
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    client.join(1);
+    assert!(client.persist(b"first"));
+    drop(client);
+    let mut client = Client::new(&disk.copy());
+    client.name = Digest([6; 32]);
+    client.join(1);
+    assert!(client.is_closed() && !client.got_something());
+    // A session of its own in a room of that id has none of the data, and shuts no one out.
+    client.join(2);
+    assert_eq!((client.is_closed(), client.begun_with()), (false, None));
+    assert!(client.persist(b"other"));
+    let session = client.world.other.load(Key::Session(SessionId([1; 32])));
+    assert!(session.is_ok_and(|stored| stored.is_some()));
+    client.name = Digest([4; 32]);
+    client.join(3);
+    assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
+}
+
+#[test]
+fn looking_at_a_session_from_another_room_shuts_no_client_out() {
+    for is_restarted in [false, true] {
+        let disk = MemoryDisk::default();
+        let mut client = Client::new(&disk);
+        client.join(1);
+        assert!(client.persist(b"first"));
+        client.leave();
+        let own = std::mem::replace(&mut client.name, Digest([6; 32]));
+        client.join(2);
+        assert_eq!((client.is_closed(), client.begun_with()), (false, None));
+        client.leave();
+        client.name = own;
+        if is_restarted {
+            client = Client::new(&client.world.disk.crash(Crash::Power, 1));
+        }
+        client.join(2);
+        assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
+    }
+}
+
+#[test]
+fn an_unreadable_room_takes_no_data_and_does_not_change() {
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    client.join(1);
+    assert!(client.persist(b"first"));
+    client.say(&ClientMessage::Send(Send { counter: 1, payload: b"done" }));
+    client.forget();
+    let name = format!("room-{}-{}", ROOM.name, ROOM.id);
+    let file = |disk: &MemoryDisk| {
+        let mut files = disk.files().into_iter().filter(|(file, _)| file.contains(&name));
+        let file = files.next().expect("it is there");
+        assert_eq!(files.next(), None);
+        file
+    };
+    let (path, _) = file(&disk);
+    disk.rot(&path, 20);
+    let damaged = file(&disk);
+    // A new version would begin without the data.
+    client.join(2);
+    assert!(client.is_closed() && !client.got_something());
+    // A session that exists goes on.
+    client.join(1);
+    assert_eq!((client.is_closed(), client.events()), (false, 1));
+    client.say(&ClientMessage::Send(Send { counter: 2, payload: b"done" }));
+    assert!(!client.persist(b"second"));
+    let (failures, votes) = (client.failures(), client.votes());
+    assert!(failures[0].contains("checksum"), "{failures:?}");
+    // The reflector does not try again and again.
+    (0..5).for_each(|_| {
+        client.say(&ClientMessage::Ping(1));
+        client.pass(20 * SECOND);
+    });
+    assert_eq!((client.failures().len(), client.votes()), (1, votes));
+    client.leave();
+    client.join(2);
+    assert!(client.is_closed() && !client.got_something());
+    assert_eq!(file(&disk), damaged);
+    // Nor is it removed as unused.
+    let other = client.world.other.load(STORED_ROOM);
+    assert!(matches!(other, Err(StorageError::Io(_))), "{other:?}");
+    // Once it is whole again, everything is as it should be.
+    disk.rot(&path, 20);
+    client.join(1);
+    client.pass(15 * SECOND);
+    assert!(client.persist(b"third"));
+    client.leave();
+    client.join(2);
+    assert_eq!(client.begun_with().as_deref(), Some(&b"third"[..]));
+}
+
+#[test]
+fn loading_another_session_of_a_version_replaces_only_the_data_that_it_began_with() {
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    client.join(1);
+    assert!(client.persist(b"first"));
+    client.leave();
+    // A repaired build of the same number.
+    client.session = Some(SessionId([100; 32]));
+    client.join(1);
+    assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
+    client.wait_for_vote();
+    client.gate.fail_next();
+    assert!(!client.answer(b"repaired"));
+    client.forget();
+    client.join(1);
+    client.forget();
+    client.session = None;
+    client.join(2);
+    assert_eq!(client.begun_with().as_deref(), Some(&b"repaired"[..]));
+    client.leave();
+    // The one before has other data in its snapshot, which is not newer.
+    client.join(1);
+    client.forget();
+    client.session = Some(SessionId([101; 32]));
+    client.join(3);
+    assert_eq!(client.begun_with().as_deref(), Some(&b"repaired"[..]));
+}
+
+#[test]
+fn data_that_a_session_began_with_is_stored_again_if_it_was_lost() {
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    client.join(1);
+    assert!(client.persist_with(&[7; 300], &[1, 2]));
+    client.leave();
+    client.join(2);
+    client.say(&ClientMessage::Send(Send { counter: 1, payload: b"done" }));
+    client.forget();
+    client.world.references.clear();
+    let mut store = client.world.other.shared.store();
+    store.remove(STORED_ROOM).expect("it is there");
+    store.remove(Key::Session(SessionId([1; 32]))).expect("it is there");
+    store.commit().expect("the disk works");
+    drop(store);
+    client.join(2);
+    client.pass(SECOND);
+    let roots = [1, 2].map(|root| Digest([root; 32])).to_vec();
+    let held = (STORED_ROOM, Holding::Exactly(roots));
+    assert_eq!(client.world.references.last(), Some(&held));
+    client.leave();
+    client.join(3);
+    assert_eq!(client.begun_with(), Some(vec![7; 300]));
+}

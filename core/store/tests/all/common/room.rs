@@ -1,0 +1,173 @@
+//! The versions of an app in one room: a client that joins, persists and leaves, with one connection at a time.
+
+use teatime_reflector::storage::{Key, RoomId};
+use teatime_reflector::{Config, ConnId};
+use teatime_store::{Durability, MemoryDisk};
+use teatime_wire::limits::MAX_SNAPSHOT_PART;
+use teatime_wire::{
+    ClientMessage, Digest, Join, PersistedPart, Envelope, Room, ServerMessage, SessionId,
+    SnapshotPart, ViewSecret, Vote,
+};
+
+use super::small;
+use super::world::{Gate, SECOND, Slow, World};
+
+/// The room of the tests.
+pub const ROOM: RoomId = RoomId { name: Digest([4; 32]), id: Digest([5; 32]) };
+
+/// Its key.
+pub const STORED_ROOM: Key = Key::Room(ROOM);
+
+/// A client in a world of its own.
+pub struct Client {
+    pub world: World,
+    pub gate: Gate,
+    connection: ConnId,
+    /// The room that it names.
+    pub name: Digest,
+    pub id: Digest,
+    /// The session that it joins, if not the one of the version.
+    pub session: Option<SessionId>,
+}
+
+impl Client {
+    pub fn new(disk: &MemoryDisk) -> Self {
+        let gate = Gate::default();
+        let store_config = small(Durability::Power, 700);
+        let world = World::over(disk, Config::default(), store_config, |shared| {
+            Box::new(Slow::new(shared, disk, gate.clone()))
+        });
+        Self { world, gate, connection: ConnId(0), name: ROOM.name, id: ROOM.id, session: None }
+    }
+
+    /// Joins with this version of the app, which has a session of its own.
+    pub fn join(&mut self, version: u32) {
+        self.connection = self.world.connect();
+        self.say(&ClientMessage::Join(Join {
+            protocol: 1,
+            session: self.session.unwrap_or(SessionId([version as u8; 32])),
+            room: Room { name: self.name, id: self.id, version },
+            secret: ViewSecret([self.connection.0 as u8; 32]),
+            password_proof: Some(self.id),
+            view_data: None,
+            ticks_per_second: 1,
+            attempt: self.connection.0,
+            resume: None,
+            agent: "test",
+        }));
+        self.pass(SECOND);
+    }
+
+    pub fn say(&mut self, message: &ClientMessage<'_>) {
+        self.world.say(self.connection, message);
+    }
+
+    pub fn pass(&mut self, span: u64) {
+        self.world.pass(span);
+    }
+
+    /// What it received since it joined.
+    pub fn messages(&self) -> impl Iterator<Item = ServerMessage<'_>> {
+        self.world.messages(self.connection)
+    }
+
+    /// Whether the reflector has closed the connection.
+    pub fn is_closed(&self) -> bool {
+        self.world.has_closed(self.connection)
+    }
+
+    pub fn votes(&self) -> Vec<u64> {
+        let each = |message| match message {
+            ServerMessage::VoteRequest(vote) => Some(vote.seq),
+            _ => None,
+        };
+        self.messages().filter_map(each).collect()
+    }
+
+    /// Asks for a vote if none is being held, and waits for it.
+    pub fn wait_for_vote(&mut self) {
+        let before = self.votes().len();
+        self.say(&ClientMessage::Persist);
+        for _ in 0..200 {
+            if self.votes().len() > before {
+                return;
+            }
+            self.say(&ClientMessage::Ping(1));
+            self.pass(SECOND);
+        }
+        panic!("no vote is held");
+    }
+
+    /// Answers the newest vote with a state that persists this. Returns whether that was stored.
+    pub fn answer(&mut self, data: &[u8]) -> bool {
+        self.answer_with(data, &[])
+    }
+
+    pub fn answer_with(&mut self, data: &[u8], roots: &[u8]) -> bool {
+        let seq = *self.votes().last().expect("it was asked");
+        let roots = roots.iter().map(|root| Digest([*root; 32])).collect();
+        let persisted = Some(PersistedPart { data: data.to_vec(), roots });
+        let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([5; 32]) };
+        let bytes = envelope.wrap(b"state");
+        let hash = Digest(*blake3::hash(&bytes).as_bytes());
+        self.say(&ClientMessage::Vote(Vote { seq, hash }));
+        let (mut offset, total) = (0, bytes.len() as u64);
+        for data in bytes.chunks(MAX_SNAPSHOT_PART) {
+            self.say(&ClientMessage::SnapshotPart(SnapshotPart { seq, offset, total, data }));
+            offset += data.len() as u64;
+        }
+        self.messages().any(|message| message == ServerMessage::Persisted(seq))
+    }
+
+    /// Why persisted data was not stored.
+    pub fn failures(&self) -> Vec<String> {
+        let failures = self.messages().filter_map(|message| match message {
+            ServerMessage::NotPersisted(answer) => answer.failure.map(str::to_owned),
+            _ => None,
+        });
+        failures.collect()
+    }
+
+    /// Leaves, and waits until the reflector has no session in memory.
+    pub fn forget(&mut self) {
+        self.leave();
+        self.pass(Config::default().max_idle_time + SECOND);
+        assert_eq!(self.world.reflector.stats().sessions, 0);
+    }
+
+    pub fn persist_with(&mut self, data: &[u8], roots: &[u8]) -> bool {
+        self.wait_for_vote();
+        self.answer_with(data, roots)
+    }
+
+    pub fn persist(&mut self, data: &[u8]) -> bool {
+        self.wait_for_vote();
+        self.answer(data)
+    }
+
+    /// The persisted data that its session began with.
+    pub fn begun_with(&self) -> Option<Vec<u8>> {
+        let begun = self.messages().any(
+            |message| matches!(message, ServerMessage::Welcome(welcome) if welcome.persisted.is_some()),
+        );
+        let parts = self.messages().filter_map(|message| match message {
+            ServerMessage::SnapshotPart(part) => Some(part.to_vec()),
+            _ => None,
+        });
+        begun.then(|| parts.collect::<Vec<_>>().concat())
+    }
+
+    pub fn leave(&mut self) {
+        self.say(&ClientMessage::Leave);
+    }
+
+    /// How many events it received.
+    pub fn events(&self) -> usize {
+        self.messages().filter(|one| matches!(one, ServerMessage::Event(_))).count()
+    }
+
+    /// Whether it received anything.
+    pub fn got_something(&self) -> bool {
+        self.messages().next().is_some()
+    }
+}
