@@ -290,7 +290,9 @@ fn one_that_errs_is_told_where_the_evidence_is_or_why_there_is_none() {
             }
             let _ = phones[2].bell.recv_timeout(Duration::from_millis(5));
         }
-        let Some(Event::Diverged { seq, hash, evidence, message, .. }) = told else { unreachable!() };
+        let Some(Event::Diverged { seq, hash, evidence, message, .. }) = told else {
+            unreachable!()
+        };
         assert!(seq > 0 && hash.len() == 64);
         assert_eq!(evidence.is_some(), directory.as_ref() == Some(&kept));
         assert_eq!(message.is_some(), directory.as_ref().is_some_and(|dir| *dir != kept));

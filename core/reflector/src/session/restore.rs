@@ -1,6 +1,6 @@
 //! How a session goes on from what the storage has of it.
 
-use teatime_wire::{ServerMessage, Envelope, SessionId, limits};
+use teatime_wire::{Envelope, ServerMessage, SessionId, limits};
 
 use super::flow::Reason;
 use super::persisting::{Found, Persistence};

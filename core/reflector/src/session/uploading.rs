@@ -1,6 +1,6 @@
 //! How the snapshot of a vote comes in, and what follows from it.
 
-use teatime_wire::{CloseReason, Hold, Holding, ServerMessage, SnapshotPart, Envelope};
+use teatime_wire::{CloseReason, Envelope, Hold, Holding, ServerMessage, SnapshotPart};
 
 use super::flow::Reason;
 use super::{Content, Refusal, Session, Turn, ask_for_checkpoint};

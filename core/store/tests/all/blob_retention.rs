@@ -203,7 +203,7 @@ fn no_blob_is_removed_while_the_references_of_a_session_are_damaged() {
     awake(&mut rotten, 50 * GRACE, FIRST);
     refers(&mut rotten, 50 * GRACE, FIRST, &[]);
     assert_eq!(collected(&mut rotten, 50 * GRACE), 1);
-    rotten.keep_sessions(50 * GRACE, &HashSet::new()).expect("the disk works");
+    rotten.retain_sessions(50 * GRACE, &HashSet::new()).expect("the disk works");
     assert!(disk.files().is_empty());
 }
 
@@ -217,9 +217,9 @@ fn blobs_that_only_removed_sessions_referred_to_are_removed() {
         refers(&mut vault, 0, session, &[handle]);
     }
     // The sessions may not be stored yet.
-    vault.keep_sessions(1, &HashSet::new()).expect("the disk works");
+    vault.retain_sessions(1, &HashSet::new()).expect("the disk works");
     sessions.into_iter().for_each(|session| hear(&mut vault, 1, session, Holding::AtRest));
-    vault.keep_sessions(1, &[FIRST].into()).expect("the disk works");
+    vault.retain_sessions(1, &[FIRST].into()).expect("the disk works");
     refers(&mut vault, GRACE, FIRST, &handles[..1]);
     assert_eq!(collected(&mut vault, GRACE), 0);
     refers(&mut vault, GRACE + 1, FIRST, &handles[..1]);

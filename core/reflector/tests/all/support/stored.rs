@@ -118,7 +118,8 @@ impl StoredWorld {
     /// Carries out and answers the requests of one kind, once.
     pub fn answer_some(&mut self, wanted: impl Fn(&Request) -> bool) -> usize {
         let mut count = 0;
-        let tickets: Vec<_> = self.waiting.iter().filter(|(_, one)| wanted(one)).map(|one| one.0).collect();
+        let tickets: Vec<_> =
+            self.waiting.iter().filter(|(_, one)| wanted(one)).map(|one| one.0).collect();
         for ticket in tickets {
             if let Some(at) = self.waiting.iter().position(|(other, _)| *other == ticket) {
                 self.answer(at);

@@ -5,7 +5,7 @@ use teatime_reflector::{Config, ConnId};
 use teatime_store::{Durability, MemoryDisk};
 use teatime_wire::limits::MAX_SNAPSHOT_PART;
 use teatime_wire::{
-    ClientMessage, Digest, Join, PersistedPart, Envelope, Room, ServerMessage, SessionId,
+    ClientMessage, Digest, Envelope, Join, PersistedPart, Room, ServerMessage, SessionId,
     SnapshotPart, ViewSecret, Vote,
 };
 
