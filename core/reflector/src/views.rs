@@ -6,8 +6,8 @@ use bytes::Bytes;
 use teatime_wire::ViewId;
 
 use crate::ConnId;
-use crate::stored::StoredView;
 use crate::rate::Bucket;
+use crate::stored::StoredView;
 
 /// A view: one client instance, across its connections.
 #[derive(Debug)]

@@ -11,7 +11,8 @@ mod voting;
 
 use bytes::Bytes;
 use teatime_wire::{
-    CloseReason, Digest, Holding, Join, Room, ServerMessage, SessionId, SnapshotInfo, Trailer, limits,
+    CloseReason, Digest, Holding, Join, Room, ServerMessage, SessionId, SnapshotInfo, Trailer,
+    limits,
 };
 
 use crate::config::Config;
@@ -23,8 +24,8 @@ use crate::stored::{self, Head, PersistedRecord};
 use crate::views::{Arrival, Views};
 use crate::{ConnId, Output, SessionKey};
 use flow::{Flow, Reason};
-use persisting::Persistence;
 pub(crate) use persisting::BegunWith;
+use persisting::Persistence;
 use time::SessionTime;
 use voting::Ballot;
 

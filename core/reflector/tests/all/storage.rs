@@ -179,9 +179,13 @@ fn a_storage_that_never_answers_closes_the_session_in_bounded_time_and_no_other(
     world.post(one, 1);
     for _ in 0..9 {
         world.pass(SECOND / 2);
-        world.answer_some(|request| matches!(request, Request::Append(one) if one.session.0[0] == 2));
+        world.answer_some(
+            |request| matches!(request, Request::Append(one) if one.session.0[0] == 2),
+        );
         world.pass(SECOND / 2);
-        world.answer_some(|request| matches!(request, Request::Append(one) if one.session.0[0] == 2));
+        world.answer_some(
+            |request| matches!(request, Request::Append(one) if one.session.0[0] == 2),
+        );
     }
     assert_eq!(world.closed, []);
     let ticks = |world: &StoredWorld| {
@@ -194,7 +198,8 @@ fn a_storage_that_never_answers_closes_the_session_in_bounded_time_and_no_other(
     // Its outcome is unknown: the session must not begin again beside it.
     let back = world.join_as(other(1, 1));
     let loads = |world: &StoredWorld| {
-        let loads = world.waiting.iter().filter(|(_, one)| matches!(one, Request::Load(Key::Session(_))));
+        let loads =
+            world.waiting.iter().filter(|(_, one)| matches!(one, Request::Load(Key::Session(_))));
         loads.count()
     };
     assert_eq!(loads(&world), 0);
@@ -277,7 +282,7 @@ fn senders_are_held_back_when_too_much_waits_for_the_storage() {
         world.say(one, &ClientMessage::Send(Send { counter, payload: &payload }));
     }
     let pause = ServerMessage::Hold(Hold::Pause);
-    assert_eq!(world.messages(one), [pause.clone()], "past the gate");
+    assert_eq!(world.messages(one), [pause], "past the gate");
     world.answer(0);
     assert_eq!(world.events(one).len(), 1);
     assert!(!world.has(one, &ServerMessage::Hold(Hold::Resume)), "too much has gathered since");
@@ -338,9 +343,8 @@ fn a_checkpoint_leaves_after_the_records_that_it_depends_on() {
     let one = joined(&mut world, join(1));
     world.post(one, 1);
     let is_checkpoint = |request: &Request| matches!(request, Request::Checkpoint { .. });
-    let count = |world: &StoredWorld| {
-        world.waiting.iter().filter(|(_, one)| is_checkpoint(one)).count()
-    };
+    let count =
+        |world: &StoredWorld| world.waiting.iter().filter(|(_, one)| is_checkpoint(one)).count();
     world.answer_all();
     world.say(one, &ClientMessage::Persist);
     world.answer_all();
