@@ -86,7 +86,13 @@ impl World {
     }
 
     /// A world whose reflector goes on with what is stored.
-    fn stored(number: u8, seed: u8, config: ReflectorConfig, storage: &Shared<MemoryDisk>, clients: usize) -> Self {
+    fn stored(
+        number: u8,
+        seed: u8,
+        config: ReflectorConfig,
+        storage: &Shared<MemoryDisk>,
+        clients: usize,
+    ) -> Self {
         let storage = storage.clone();
         let reflector = Reflector::with_storage(config, [seed; 32], storage.era());
         Self::with_storage(number, reflector, Some(storage), clients)

@@ -16,6 +16,9 @@
 //! | requests for votes in a full log | one in `vote_retry`, later one in a minute | |
 //! | a snapshot on its way up | `max_snapshot`; 64 KiB at least in `upload_timeout` | another voter is asked |
 //! | views and connections | `max_views`, `max_connections` | FULL |
+//! | what a session has ordered while an append is under way | `storage_backlog_bytes` | senders are asked to pause until the storage has caught up; then as for the log |
+//! | an append that the storage does not acknowledge | one of each session, for `storage_timeout` | its clients are closed with NOT_STORED and come back; other sessions go on |
+//! | joins that wait for the storage | `join_timeout`; what comes after a join, 64 KiB | NOT_STORED; TOO_FAST |
 //! | what is persisted, on its way to the disk | one of each room, and the newest of each of its sessions | |
 //! | counters of views that are gone | `max_departed` | the oldest is forgotten |
 //! | sessions with nobody in them | `max_idle_sessions`, `max_idle_bytes` | the oldest leaves memory |

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use teatime_wire::SessionId;
 
 use crate::Output;
-use crate::stored::SessionCheckpoint;
 use crate::storage::{Append, Record, Ticket};
+use crate::stored::SessionCheckpoint;
 
 /// What waits at the gate.
 #[derive(Debug)]
@@ -184,7 +184,9 @@ mod tests {
     fn outputs_leave_in_order_with_the_append_that_they_depend_on() {
         let session = SessionId([1; 32]);
         let mut gate = Gate::default();
-        assert!(gate.is_open() && gate.begin(Bytes::from_static(b"head")) && !gate.record(record(1)));
+        assert!(
+            gate.is_open() && gate.begin(Bytes::from_static(b"head")) && !gate.record(record(1))
+        );
         gate.push(output(1));
         let append = gate.submit(session, Ticket(7), 5);
         assert_eq!((append.begin.is_some(), append.records), (true, vec![record(1)]));
@@ -194,7 +196,11 @@ mod tests {
         assert!(!gate.record(record(2)));
         gate.push(output(3));
         assert_eq!(gate.backlog(), 4);
-        assert_eq!(released(&mut gate), [1, 2], "the third waits behind a record that has gathered");
+        assert_eq!(
+            released(&mut gate),
+            [1, 2],
+            "the third waits behind a record that has gathered"
+        );
         assert!(gate.is_gathering() && gate.deadline(10).is_none());
         assert_eq!(gate.submit(session, Ticket(8), 6).records, [record(2)]);
         gate.push(output(4));

@@ -104,7 +104,9 @@ impl TryFrom<u8> for RecordKind {
         match kind {
             0 => Ok(Self::Ordered),
             1 => Ok(Self::Time),
-            other => Err(StorageError::Corrupt(format!("invalid record kind {other}: expected 0 or 1"))),
+            other => {
+                Err(StorageError::Corrupt(format!("invalid record kind {other}: expected 0 or 1")))
+            }
         }
     }
 }

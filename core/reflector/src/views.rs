@@ -6,8 +6,8 @@ use bytes::Bytes;
 use teatime_wire::ViewId;
 
 use crate::ConnId;
-use crate::stored::StoredView;
 use crate::rate::Bucket;
+use crate::stored::StoredView;
 
 /// A view: one client instance, across its connections.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Views {
         self.all.get(self.by_id.get(&id)?)
     }
 
-    /// The first client comes after a rest: the exits that came due meanwhile are told before any join.
+    /// The first client comes after a rest: the exits that came due meanwhile go out before any join.
     pub(crate) fn cold_start(&mut self, now: u64) {
         let due: Vec<_> = self.iter().filter(|(_, view)| view.wants_exit(now)).collect();
         let due: Vec<_> = due.into_iter().map(|(arrival, _)| arrival).collect();

@@ -75,7 +75,7 @@ pub(super) fn persist(
                 Action::Close => server.disconnected(now, id),
             }
         }
-        if server.next_timeout().is_some_and(|at| at <= now) {
+        if server.next_timeout(now).is_some_and(|at| at <= now) {
             server.handle_timeout(now);
         }
         let sent = server.flush(now);

@@ -176,9 +176,11 @@ impl Server {
         self.started -= i64::try_from(by).unwrap_or(0);
     }
 
-    /// When the state machine or its storage wants to be woken, in world time.
-    pub(super) fn next_timeout(&self) -> Option<u64> {
-        let storage = self.storage.as_ref().and_then(SlowStorage::next_due);
+    /// When the state machine or its storage wants to be woken, in world time. What is due already waits for the end
+    /// of the turn.
+    pub(super) fn next_timeout(&self, world: u64) -> Option<u64> {
+        let due = self.storage.as_ref().and_then(SlowStorage::next_due);
+        let storage = due.filter(|due| *due > self.now(world));
         let at = self.reflector.next_timeout().into_iter().chain(storage).min()?;
         let at = i64::try_from(at).unwrap_or(i64::MAX);
         Some(u64::try_from(at.saturating_add(self.started)).unwrap_or(0))

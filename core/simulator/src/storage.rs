@@ -93,7 +93,8 @@ impl SlowStorage {
         if now >= self.until {
             self.mood = Mood::Prompt;
         }
-        self.dice = self.dice.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        self.dice =
+            self.dice.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         let dice = self.dice >> 33;
         match self.mood {
             Mood::Prompt => (now, false),

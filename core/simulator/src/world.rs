@@ -563,7 +563,7 @@ impl World<'_> {
             let soon = self.now + self.below(1_000);
             self.at(soon, Happening::Flush);
         }
-        if let Some(wake_at) = self.server.next_timeout() {
+        if let Some(wake_at) = self.server.next_timeout(self.now) {
             let wake_at = wake_at.max(self.now + 1);
             if self.wake_at.is_none_or(|planned| planned > wake_at) {
                 self.wake_at = Some(wake_at);

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 #[cfg(feature = "blobs")]
 pub use blobs::SharedBlobs;
-pub use teatime_reflector::Config as ReflectorConfig;
 pub use storage::SharedStorage;
+pub use teatime_reflector::Config as ReflectorConfig;
 pub use teatime_reflector::storage::{Storage, StorageError};
 use teatime_wire::{ClientMessage, Digest, Holding, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};

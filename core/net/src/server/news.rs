@@ -28,7 +28,7 @@ impl News {
         match holding {
             Holding::Gone => *told = Told { is_gone: true, ..Told::default() },
             Holding::Snapshot(_) | Holding::Exactly(_) => told.roots = Some(holding),
-            // The blobs that it refers to already are told only once, and must not be lost.
+            // It names the blobs that it refers to already only once: they must not be lost.
             Holding::Awake(mut roots) => {
                 if let Some(Holding::Awake(before)) = &mut told.rest {
                     roots.append(before);

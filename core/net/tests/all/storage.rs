@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::support::{close_code, join, join_over, connect, say, server, wait_for};
+use crate::support::{close_code, connect, join, join_over, say, server, wait_for};
 use teatime_net::server::{ReflectorConfig, Server, ServerConfig, SharedStorage};
 use teatime_reflector::storage::{
     Answer, Claims, Completion, Key, Request, Storage, Stored, Ticket,
@@ -61,7 +61,8 @@ impl Storage for Disk {
     }
 
     fn submit(&mut self, ticket: Ticket, request: Request) {
-        let is_slow = matches!(&request, Request::Append(one) if one.session == SessionId([SLOW; 32]));
+        let is_slow =
+            matches!(&request, Request::Append(one) if one.session == SessionId([SLOW; 32]));
         if !is_slow {
             let answer = self.carry_out(request);
             lock(&self.inbox).answers.push((ticket, Ok(answer)));
@@ -122,13 +123,18 @@ async fn a_slow_append_of_one_session_does_not_delay_another_one_of_the_same_thr
     server.shutdown();
     let events = |session: u8| {
         let stored = lock(&disk.stored);
-        stored[&Key::Session(SessionId([session; 32]))].records.iter().filter(|one| one.is_use()).count()
+        stored[&Key::Session(SessionId([session; 32]))]
+            .records
+            .iter()
+            .filter(|one| one.is_use())
+            .count()
     };
     assert_eq!((events(SLOW), events(2)), (1, 100));
 }
 
 #[tokio::test]
-async fn a_storage_that_never_answers_closes_its_clients_and_does_not_keep_the_server_from_ending() {
+async fn a_storage_that_never_answers_closes_its_clients_and_does_not_keep_the_server_from_ending()
+{
     let disk = Disk::default();
     let reflector = ReflectorConfig { storage_timeout: 700_000, ..ReflectorConfig::default() };
     let server = over(&disk, reflector);

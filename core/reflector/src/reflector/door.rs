@@ -213,7 +213,8 @@ impl Reflector {
         match std::mem::take(&mut entry.session) {
             Lookup::NotAsked => {
                 entry.session = Lookup::Asked;
-                let (key, purpose) = (Key::Session(join.session), Purpose::LoadSession(join.session));
+                let (key, purpose) =
+                    (Key::Session(join.session), Purpose::LoadSession(join.session));
                 self.out.ask(Request::Load(key), purpose);
                 // Most joins need these, too. Asked together they take no longer.
                 self.knows_room(join.session, RoomId::of(&join.room));
@@ -248,12 +249,7 @@ impl Reflector {
     }
 
     /// A session was read for this join, or for one before it.
-    fn consider_found(
-        &mut self,
-        now: u64,
-        session: Box<Session>,
-        join: &Join<'_>,
-    ) -> Considered {
+    fn consider_found(&mut self, now: u64, session: Box<Session>, join: &Join<'_>) -> Considered {
         let id = join.session;
         // Another thread may serve others who are in its room.
         if let Err(refusal) = session.check_room(join) {
@@ -351,7 +347,8 @@ impl Reflector {
         Some(match self.claims(join)? {
             Err(error) => Err(not_stored(&error)),
             Ok(stored) if self.rooms.belongs_to_others(&join.room, stored) => {
-                let detail = "a room of this name with another password, or none, has persisted data";
+                let detail =
+                    "a room of this name with another password, or none, has persisted data";
                 Err((CloseReason::WrongPassword, detail.into()))
             }
             Ok(_) => Ok(()),
@@ -391,7 +388,8 @@ impl Reflector {
         let Some(entry) = self.door.entries.get(&id) else { return false };
         let waits_already = entry.room == Some(room);
         let knowledge = self.rooms.knowledge(room);
-        if knowledge == Knowledge::Nothing || (knowledge == Knowledge::Unreadable && !waits_already) {
+        if knowledge == Knowledge::Nothing || (knowledge == Knowledge::Unreadable && !waits_already)
+        {
             self.rooms.ask(room, &mut self.out);
         }
         if !waits_already {

@@ -54,7 +54,9 @@ impl Reflector {
             || bytes > self.config.max_idle_bytes
             || self.next_dropping().is_some_and(|at| at <= now)
         {
-            let Some(at) = self.idle.0.iter().position(|entry| self.may_drop(entry)) else { return };
+            let Some(at) = self.idle.0.iter().position(|entry| self.may_drop(entry)) else {
+                return;
+            };
             let Some((_, key)) = self.idle.0.remove(at) else { return };
             bytes = bytes.saturating_sub(self.memory_with_room(key));
             self.drop_session(key);

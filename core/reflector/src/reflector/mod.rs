@@ -12,7 +12,8 @@ use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use teatime_wire::{
-    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Room, ServerMessage, SessionId, Vote, WireError,
+    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Room, ServerMessage, SessionId, Vote,
+    WireError,
 };
 
 use crate::config::Config;

@@ -43,7 +43,10 @@ pub(crate) struct Wish {
 pub(crate) enum Condition {
     Always,
     /// If the room lacks it: the session was loaded, with this version of the app.
-    IfMissing { version: u32, begun_with: Option<BegunWith> },
+    IfMissing {
+        version: u32,
+        begun_with: Option<BegunWith>,
+    },
 }
 
 /// What became of a wish.

@@ -210,7 +210,8 @@ impl Room {
         let writing = self.writing.as_ref().map(|writing| &writing.persisted[..]);
         let persisted = writing.unwrap_or(self.persisted());
         let newer = persisted.iter().filter(|record| record.version > own.version).count();
-        let there = persisted.iter().find(|record| (own.version..=*version).contains(&record.version));
+        let there =
+            persisted.iter().find(|record| (own.version..=*version).contains(&record.version));
         let is_missing = there.map_or(newer < VERSIONS_PERSISTED, |there| {
             let is_earlier = there.from.0 == own.from.0 && there.from.1 < own.from.1;
             let is_begun_with = begun_with
@@ -223,9 +224,8 @@ impl Room {
 
     /// Remembers a wish until the room is read or written, in the place of an older one.
     pub(super) fn wait(&mut self, wish: Wish) {
-        let is_older = |older: &Wish| {
-            (older.session, older.new.version) == (wish.session, wish.new.version)
-        };
+        let is_older =
+            |older: &Wish| (older.session, older.new.version) == (wish.session, wish.new.version);
         self.wishes.retain(|older| !is_older(older));
         self.wishes.push(wish);
     }

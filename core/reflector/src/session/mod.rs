@@ -11,7 +11,8 @@ mod voting;
 
 use bytes::Bytes;
 use teatime_wire::{
-    CloseReason, Digest, Holding, Join, Room, ServerMessage, SessionId, SnapshotInfo, Trailer, limits,
+    CloseReason, Digest, Holding, Join, Room, ServerMessage, SessionId, SnapshotInfo, Trailer,
+    limits,
 };
 
 use crate::config::Config;
@@ -23,8 +24,8 @@ use crate::stored::{self, Head, PersistedRecord};
 use crate::views::{Arrival, Views};
 use crate::{ConnId, Output, SessionKey};
 use flow::{Flow, Reason};
-use persisting::Persistence;
 pub(crate) use persisting::BegunWith;
+use persisting::Persistence;
 use time::SessionTime;
 use voting::Ballot;
 
@@ -53,7 +54,7 @@ pub(crate) struct Session {
     persistence: Persistence,
     /// When the reflector last sent something to all members, on the driver's clock.
     last_broadcast: u64,
-    /// When the joins and exits that have gathered are told.
+    /// When the joins and exits that have gathered go out.
     gathered_at: Option<u64>,
     /// When the connections are next checked for silence.
     next_silence_check: u64,

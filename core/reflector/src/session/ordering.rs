@@ -1,9 +1,7 @@
 //! How messages get their order: events, joins and exits, requests for votes.
 
 use bytes::Bytes;
-use teatime_wire::{
-    CloseReason, Event, Hold, Send, ServerMessage, Views as ViewsMessage, limits,
-};
+use teatime_wire::{CloseReason, Event, Hold, Send, ServerMessage, Views as ViewsMessage, limits};
 
 use super::flow::Reason;
 use super::{Content, Refusal, Session, Turn};

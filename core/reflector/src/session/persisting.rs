@@ -122,7 +122,8 @@ impl Session {
 
     /// When a vote is due because of persisted data.
     pub(super) fn persist_vote_at(&self) -> Option<u64> {
-        (self.persistence.is_wanted() && self.ballot.is_free()).then_some(self.persistence.next_vote)
+        (self.persistence.is_wanted() && self.ballot.is_free())
+            .then_some(self.persistence.next_vote)
     }
 
     /// Time between such votes: one µs more for every byte of a snapshot.

@@ -82,7 +82,7 @@ fn acceptance_9_a_cold_start_orders_the_exits_of_all_who_are_gone_before_the_fir
 }
 
 #[test]
-fn acceptance_33_session_time_stands_still_while_nobody_is_connected() {
+fn acceptance_33_session_time_stands_still_without_connections() {
     let mut world = world();
     let one = world.join(1);
     world.pass(5 * SECOND);
@@ -147,9 +147,9 @@ fn who_resumes_gets_only_what_he_missed() {
     assert!(world.welcome(resumed).resumed && world.welcome(resumed).seamless);
     assert_eq!(world.events(resumed), [(3, id(1), 2), (4, id(1), 3)]);
     for resume in [Resume { timeline: timeline ^ 1, seq: 2 }, Resume { timeline, seq: 99 }] {
-        let anew = world.join_as(Join { resume: Some(resume), ..join(3) });
-        assert!(!world.welcome(anew).resumed);
-        assert_eq!(world.events(anew).len(), 3);
+        let fresh = world.join_as(Join { resume: Some(resume), ..join(3) });
+        assert!(!world.welcome(fresh).resumed);
+        assert_eq!(world.events(fresh).len(), 3);
     }
 }
 
@@ -165,7 +165,7 @@ fn a_join_that_was_overtaken_by_a_newer_one_is_refused() {
 }
 
 #[test]
-fn bad_frames_close_their_own_connection_with_the_right_code_and_nobody_else_notices() {
+fn bad_frames_close_only_their_own_connection_with_the_right_code() {
     let mut world = world();
     let watcher = world.join(1);
     world.pass(SECOND);

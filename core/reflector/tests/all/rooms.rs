@@ -58,7 +58,7 @@ fn hand_in(world: &mut World, from: ConnId, seq: u64, bytes: &[u8]) {
     }
 }
 
-/// Somebody who is alone persists something; when it was asked for.
+/// A lone client persists something. Returns the number of the vote.
 fn persist(world: &mut World, from: ConnId, data: &[u8], roots: &[u8]) -> u64 {
     world.say(from, &ClientMessage::Persist);
     let before = votes_asked(world, from).len();
@@ -86,7 +86,7 @@ fn announced(world: &mut World, join: Join<'_>) -> ConnId {
     connection
 }
 
-/// With what somebody who joins begins: by whom it was persisted, and what.
+/// What a client that joins begins with: the version that persisted it, and the data.
 fn begins_with(world: &World, of: ConnId) -> Option<(u32, Vec<u8>)> {
     let welcome = world.welcome(of);
     let version = welcome.persisted?;
@@ -102,7 +102,7 @@ fn begins_with(world: &World, of: ConnId) -> Option<(u32, Vec<u8>)> {
 }
 
 #[test]
-fn everybody_who_joins_before_the_first_snapshot_begins_with_the_same() {
+fn all_clients_that_join_before_the_first_snapshot_begin_with_the_same() {
     let mut world = world();
     let one = announced(&mut world, version(1, 1));
     assert_eq!(begins_with(&world, one), None);
@@ -221,7 +221,7 @@ fn votes_for_what_is_persisted_keep_their_distance_and_are_held_again_until_ther
     }
     let asked = votes_asked(&world, one).len();
     assert!((7..=11).contains(&asked), "{asked} votes");
-    // A vote that somebody else asks for needs not wait.
+    // A vote that another client asks for need not wait.
     world.say(one, &ClientMessage::RequestVote);
     world.pass(6 * SECOND);
     assert!(votes_asked(&world, one).len() > asked);
@@ -272,7 +272,7 @@ fn what_a_liar_has_persisted_is_outvoted() {
 fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
     let mut world =
         World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
-    // What is told of the room itself.
+    // What the store of blobs hears of the room itself.
     let told = |world: &World| {
         let mut of_room = world.references.clone();
         of_room.retain(|(holder, ..)| matches!(holder, Key::Room(_)));
@@ -338,7 +338,7 @@ fn a_room_that_is_in_use_again_keeps_what_is_persisted_when_idle_ones_are_forgot
 }
 
 #[test]
-fn a_version_that_was_only_looked_at_begins_anew_with_what_was_persisted_since() {
+fn an_unused_version_begins_again_with_what_was_persisted_since() {
     let mut world = world();
     let old = announced(&mut world, version(1, 1));
     persist(&mut world, old, b"on monday", &[]);
@@ -346,7 +346,7 @@ fn a_version_that_was_only_looked_at_begins_anew_with_what_was_persisted_since()
     assert_eq!(begins_with(&world, look), Some((1, b"on monday".to_vec())));
     let timeline = world.welcome(look).timeline;
     persist(&mut world, old, b"on friday", &[]);
-    // As long as somebody is there all begin with the same.
+    // As long as a client is there all begin with the same.
     let other = announced(&mut world, version(3, 2));
     assert_eq!(begins_with(&world, other), Some((1, b"on monday".to_vec())));
     for gone in [look, other] {
@@ -355,7 +355,7 @@ fn a_version_that_was_only_looked_at_begins_anew_with_what_was_persisted_since()
     let later = announced(&mut world, version(4, 2));
     assert_eq!(begins_with(&world, later), Some((1, b"on friday".to_vec())));
     assert_ne!(world.welcome(later).timeline, timeline);
-    // Once somebody has done something it goes on.
+    // Once a participant has done something it goes on.
     world.post(later, 1);
     world.say(later, &ClientMessage::Leave);
     persist(&mut world, old, b"on sunday", &[]);
@@ -365,7 +365,7 @@ fn a_version_that_was_only_looked_at_begins_anew_with_what_was_persisted_since()
 }
 
 #[test]
-fn who_has_only_looked_with_another_password_keeps_nobody_out() {
+fn a_visit_with_another_password_does_not_block_the_room() {
     let mut world = world();
     let right = |number| Join { password_proof: Some(Digest([1; 32])), ..version(number, 2) };
     let wrong = |number| Join {
@@ -401,7 +401,7 @@ fn refused(world: &World) -> usize {
 fn a_new_version_is_begun_by_those_who_can_read_what_the_room_keeps() {
     let mut world = world();
     let old = announced(&mut world, version(1, 1));
-    // Nothing is kept yet: whoever comes first begins.
+    // Nothing is persisted yet: the first client begins.
     let early = announced(&mut world, elsewhere(version(2, 2)));
     assert!(world.closed.is_empty());
     persist(&mut world, old, b"work", &[]);

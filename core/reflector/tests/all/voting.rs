@@ -69,7 +69,7 @@ fn who_hands_in_another_snapshot_than_was_voted_for_is_closed_and_the_next_is_as
     assert_eq!(world.closed, [(all[0], CloseReason::OutOfOrder)]);
     assert!(world.has(all[1], &ServerMessage::SnapshotWanted(seq)));
     let joiner = world.join(5);
-    assert_eq!(world.welcome(joiner).snapshot, None, "nobody gets what nobody voted for");
+    assert_eq!(world.welcome(joiner).snapshot, None, "a snapshot without votes reaches no client");
     let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
     world.say(all[1], &ClientMessage::SnapshotPart(part));
     let joiner = world.join(6);
@@ -126,7 +126,7 @@ fn who_is_there_and_never_votes_does_not_keep_the_others_from_a_majority_for_lon
 }
 
 #[test]
-fn without_a_majority_nobody_is_asked_and_an_uploader_who_fails_is_replaced() {
+fn without_a_majority_no_upload_begins_and_an_uploader_that_fails_is_replaced() {
     let (mut world, all, seq) = voters();
     for (at, hash) in [(0, 6), (1, 7), (2, 8)] {
         vote(&mut world, all[at], seq, Digest([hash; 32]));
@@ -160,7 +160,7 @@ fn diverged(world: &World, of: ConnId) -> Vec<u64> {
     world.messages(of).into_iter().filter_map(each).collect()
 }
 
-/// A session of so many and nothing else, whom somebody asks to vote.
+/// A session of this many clients and nothing else. One of them asks for a vote.
 fn asked_to_vote(number: u8) -> (World, Vec<ConnId>) {
     let mut world = world();
     let all: Vec<_> = (1..=number).map(|number| world.join(number)).collect();
@@ -180,7 +180,7 @@ fn who_diverged_is_told_when_the_majoritys_state_is_there_to_load() {
     for (at, hash) in [(2, HASH), (0, Digest([6; 32])), (1, HASH)] {
         vote(&mut world, all[at], seq, hash);
     }
-    // Nobody asked for a snapshot, but there must be one that does not lead to the same again.
+    // No client asked for a snapshot, but without a new one the same would happen again.
     assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
     assert_eq!(diverged(&world, all[0]), []);
     let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
@@ -193,7 +193,7 @@ fn who_diverged_is_told_when_the_majoritys_state_is_there_to_load() {
 }
 
 #[test]
-fn who_diverged_is_told_also_if_nobody_hands_in_a_snapshot() {
+fn a_client_that_diverged_hears_so_even_if_no_snapshot_comes() {
     let (mut world, all) = asked_to_vote(3);
     let seq = ask(&mut world, all[0]);
     for (at, hash) in [(2, HASH), (0, Digest([6; 32])), (1, HASH)] {
@@ -220,7 +220,7 @@ fn a_liar_costs_the_others_one_snapshot_or_one_look_at_themselves_in_five_second
             world.say(all[1], &ClientMessage::SnapshotPart(part));
         }
         told += 1;
-        assert_eq!(diverged(&world, all[0]).len(), told, "he is told every time");
+        assert_eq!(diverged(&world, all[0]).len(), told, "it hears so every time");
     }
     let wanted = |message: &ServerMessage<'_>| matches!(message, ServerMessage::SnapshotWanted(_));
     assert_eq!(world.messages(all[1]).iter().filter(|message| wanted(message)).count(), 2);
@@ -252,7 +252,7 @@ fn without_a_majority_everybody_who_voted_looks_at_himself_and_no_snapshot_is_ta
         let joiner = world.join(9);
         assert_eq!(world.welcome(joiner).snapshot, None);
     }
-    // Who is silent is no other opinion.
+    // A silent voter has not voted for another state.
     let (mut world, all) = asked_to_vote(2);
     let seq = ask(&mut world, all[0]);
     vote(&mut world, all[1], seq, HASH);
@@ -310,7 +310,7 @@ fn full_log() -> (World, ConnId, u64) {
 }
 
 #[test]
-fn who_sends_on_although_held_is_closed_and_harms_nobody() {
+fn a_client_that_sends_on_although_held_is_closed_and_harms_no_other() {
     let (mut world, one, counter) = full_log();
     let others: Vec<_> = (2..30).map(|number| world.join(number)).collect();
     world.pass(SECOND);
@@ -322,7 +322,7 @@ fn who_sends_on_although_held_is_closed_and_harms_nobody() {
     // What an honest one had under way is accepted.
     world.post(others[0], 1);
     assert_eq!(world.events(others[1]).last().map(|event| event.1), Some(id(2)));
-    // Even with a reserve that many liars have used up nobody loses anything.
+    // Even if many liars have used up the reserve, no client loses anything.
     for (at, liar) in others.iter().enumerate().skip(1) {
         (1..30).for_each(|counter| world.post(*liar, counter));
         assert_eq!(world.closed.len(), at + 1);

@@ -118,7 +118,8 @@ impl StoredWorld {
     /// Carries out and answers the requests of one kind, once.
     pub fn answer_some(&mut self, wanted: impl Fn(&Request) -> bool) -> usize {
         let mut count = 0;
-        let tickets: Vec<_> = self.waiting.iter().filter(|(_, one)| wanted(one)).map(|one| one.0).collect();
+        let tickets: Vec<_> =
+            self.waiting.iter().filter(|(_, one)| wanted(one)).map(|one| one.0).collect();
         for ticket in tickets {
             if let Some(at) = self.waiting.iter().position(|(other, _)| *other == ticket) {
                 self.answer(at);
@@ -192,10 +193,12 @@ impl StoredWorld {
 
     /// The appends that wait, by session.
     pub fn appends(&self) -> Vec<&Append> {
-        let append = |(_, request)| match request {
-            &Request::Append(ref append) => Some(append),
-            _ => None,
-        };
-        self.waiting.iter().map(|(ticket, request)| (ticket, request)).filter_map(append).collect()
+        let mut appends = Vec::new();
+        for (_, request) in &self.waiting {
+            if let Request::Append(append) = request {
+                appends.push(append);
+            }
+        }
+        appends
     }
 }
