@@ -282,7 +282,7 @@ fn senders_are_held_back_when_too_much_waits_for_the_storage() {
         world.say(one, &ClientMessage::Send(Send { counter, payload: &payload }));
     }
     let pause = ServerMessage::Hold(Hold::Pause);
-    assert_eq!(world.messages(one), [pause.clone()], "past the gate");
+    assert_eq!(world.messages(one), [pause], "past the gate");
     world.answer(0);
     assert_eq!(world.events(one).len(), 1);
     assert!(!world.has(one, &ServerMessage::Hold(Hold::Resume)), "too much has gathered since");

@@ -193,10 +193,12 @@ impl StoredWorld {
 
     /// The appends that wait, by session.
     pub fn appends(&self) -> Vec<&Append> {
-        let append = |(_, request)| match request {
-            &Request::Append(ref append) => Some(append),
-            _ => None,
-        };
-        self.waiting.iter().map(|(ticket, request)| (ticket, request)).filter_map(append).collect()
+        let mut appends = Vec::new();
+        for (_, request) in &self.waiting {
+            if let Request::Append(append) = request {
+                appends.push(append);
+            }
+        }
+        appends
     }
 }
