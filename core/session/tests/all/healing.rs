@@ -1,12 +1,12 @@
-//! Clients that diverge, with the real reflector, in virtual time: who is told what, who goes on and who
-//! starts anew, and what the evidence says.
+//! Clients that diverge, with the real reflector, in virtual time: which client hears what, which goes on and which
+//! joins from scratch, and what the evidence says.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use teatime_reflector::{ConnId, Output, Reflector};
-use teatime_session::diff::{Diff, Right, Since, Why, diff};
-use teatime_session::evidence::Evidence;
+use teatime_session::forensics::diff::{Diff, Right, Since, SinceError, diff};
+use teatime_session::forensics::evidence::Evidence;
 use teatime_session::{
     Action, Client, Config, ConnectionState, DisconnectReason, Divergence, Input, SessionEvent,
     Stepped,
@@ -19,11 +19,11 @@ const MS: u64 = 1_000;
 const SECOND: u64 = 1_000 * MS;
 
 thread_local! {
-    /// Whether the client whose turn it is computes wrongly.
+    /// Whether the client that runs now computes wrongly.
     static WRONG: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Adds, wrongly if it is told to; and a twin that counts in vain.
+/// Adds, wrongly if [`WRONG`] is set.
 #[model(id = "sum", version = 1)]
 struct Sum {
     additions: u64,
@@ -73,7 +73,7 @@ struct World {
     peers: Vec<Peer>,
     /// What is for one client alone comes before what is for all.
     hasty: bool,
-    /// Says something else in votes than what is so.
+    /// Votes for another hash than that of its state.
     liar: Option<usize>,
 }
 
@@ -120,12 +120,12 @@ impl World {
 
     fn vote(&mut self) {
         self.pass(200 * MS);
-        let asking = self.peers.iter_mut().find(|peer| peer.is_live()).expect("somebody is there");
+        let asking = self.peers.iter_mut().find(|peer| peer.is_live()).expect("a client is live");
         asking.client.request_vote().expect("it is live");
         self.run();
     }
 
-    /// All that is due in so many µs.
+    /// Does all that is due within this span in µs.
     fn pass(&mut self, span: u64) {
         let end = self.now + span;
         while self.now < end {
@@ -135,14 +135,14 @@ impl World {
         }
     }
 
-    /// Until nothing happens any more.
+    /// Until nothing more happens.
     fn run(&mut self) {
         loop {
             let mut quiet = true;
             let mut outputs: Vec<_> = std::iter::from_fn(|| self.reflector.poll_output()).collect();
             quiet &= outputs.is_empty();
             if self.hasty {
-                // What is for one alone overtakes what is for all.
+                // What is for one client alone overtakes what is for all.
                 outputs.sort_by_key(|output| matches!(output, Output::Broadcast { .. }));
             }
             outputs.into_iter().for_each(|output| self.pass_on(output));
@@ -173,7 +173,7 @@ impl World {
                 }
             }
             Output::Enter { connection, .. } => self.members.push(connection),
-            // There is no store of blobs here.
+            // There is no server with blobs here.
             Output::References { .. } => {}
             Output::Store { .. } | Output::Release(_) => unreachable!("nothing is stored"),
             Output::Close { connection, reason, detail } => {
@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    /// Steps a client and does what it wants; false if that was nothing.
+    /// Steps a client and does what it wants. False if that was nothing.
     fn act(&mut self, at: usize) -> bool {
         WRONG.set(self.peers[at].wrong);
         let (now, peer) = (self.now, &mut self.peers[at]);
@@ -277,7 +277,7 @@ impl Peer {
         self.events.iter().filter_map(each).collect()
     }
 
-    /// How often it has joined anew because of its state.
+    /// How often it has joined from scratch because of its state.
     fn reloads(&self) -> usize {
         let reload = |event: &&SessionEvent| {
             matches!(event, SessionEvent::Connection(_, Some(DisconnectReason::Diverged)))
@@ -308,7 +308,7 @@ fn hash(vm: Option<&Vm>) -> StateHash {
     vm.and_then(|vm| vm.hash().ok()).expect("there is a state")
 }
 
-/// So many clients, the last of which computes wrongly; five events, one of which shows it.
+/// This number of clients, and five events. The last client computes one of them wrongly.
 fn diverged(number: usize, password: Option<&str>) -> World {
     let mut world = World::new(number, teatime_reflector::Config::default(), password);
     world.peers[number - 1].wrong = true;
@@ -321,7 +321,7 @@ fn diverged(number: usize, password: Option<&str>) -> World {
 }
 
 #[test]
-fn who_is_in_the_minority_is_told_keeps_evidence_and_goes_on_with_the_majority() {
+fn a_client_in_the_minority_makes_evidence_and_goes_on_with_the_majoritys_state() {
     for password in [None, Some("secret")] {
         let mut world = diverged(3, password);
         world.vote();
@@ -338,7 +338,7 @@ fn who_is_in_the_minority_is_told_keeps_evidence_and_goes_on_with_the_majority()
         assert_eq!((evidence.seq, evidence.own_hash()), (divergence.seq, divergence.hash));
         assert_eq!(evidence.right_hash(), divergence.right);
         let right = divergence.right.expect("the majority's state was loaded");
-        // The newest state that all had in common: nobody had voted before.
+        // The newest state that all had in common is the first: there was no vote before.
         assert_eq!(evidence.recording.as_ref().expect("it was short").from, 0);
         let found = look(divergence);
         let place = found.place.as_ref().expect("they differ");
@@ -358,7 +358,7 @@ fn who_is_in_the_minority_is_told_keeps_evidence_and_goes_on_with_the_majority()
 }
 
 #[test]
-fn without_a_majority_the_log_tells_who_was_right_and_he_notices_nothing() {
+fn without_a_majority_a_replay_shows_which_client_was_right_and_that_one_notices_nothing() {
     for number in [2, 4] {
         let mut world = diverged(number, None);
         if number == 4 {
@@ -367,7 +367,7 @@ fn without_a_majority_the_log_tells_who_was_right_and_he_notices_nothing() {
             world.publish(0, 5);
         }
         world.hasty = true;
-        // What was wrong was so once: a glitch that playing the same again does not repeat.
+        // They computed wrongly once: a glitch that a replay does not repeat.
         world.peers.iter_mut().for_each(|peer| peer.wrong = false);
         world.vote();
         world.pass(SECOND);
@@ -393,7 +393,7 @@ fn without_a_majority_the_log_tells_who_was_right_and_he_notices_nothing() {
 }
 
 #[test]
-fn who_missed_an_event_shows_after_which() {
+fn evidence_shows_which_event_a_client_has_missed() {
     let mut world = diverged(2, None);
     let now = world.now;
     world.peers[1].wrong = false;
@@ -402,7 +402,7 @@ fn who_missed_an_event_shows_after_which() {
         world.pass(SECOND);
         read(&world.peers[1].divergences()[0])
     };
-    // The same evidence of a client that has stopped to compute after the second of five.
+    // The same evidence, of a client that computed nothing after the second of five events.
     let history = recording.recording.clone().expect("it was short");
     let state = |seq| {
         let until = teatime_vm::recording::Until::Seq(seq);
@@ -426,7 +426,7 @@ fn who_missed_an_event_shows_after_which() {
     // Without the models only the states are compared, if both are there.
     let found = diff(&evidence, None).expect("they are states");
     assert_eq!((found.right, found.place), (Right::Unknown, None));
-    assert_eq!(found.since, Since::Unknown(Why::NoApp("test.sum".into())));
+    assert_eq!(found.since, Since::Unknown(SinceError::NoApp("test.sum".into())));
     let known = Evidence { right: Some(state(6).into()), ..evidence };
     let found = diff(&known, None).expect("they are states");
     assert_eq!(
@@ -435,8 +435,8 @@ fn who_missed_an_event_shows_after_which() {
     );
 }
 
-/// State that no snapshot holds makes veterans differ from whoever joins: loading what led to it again
-/// would heal nobody.
+/// State that no snapshot contains makes veterans differ from late joiners. Loading the log again would heal none of
+/// them.
 #[test]
 fn a_newcomer_in_the_minority_gets_the_majoritys_state_whatever_led_to_it() {
     let mut world = World::new(2, teatime_reflector::Config::default(), None);
@@ -454,7 +454,7 @@ fn a_newcomer_in_the_minority_gets_the_majoritys_state_whatever_led_to_it() {
 }
 
 #[test]
-fn a_liar_disturbs_nobody_but_himself() {
+fn a_client_that_lies_in_votes_disturbs_only_itself() {
     for number in [2, 3] {
         let mut world = World::new(number, teatime_reflector::Config::default(), None);
         world.liar = Some(number - 1);
@@ -472,9 +472,9 @@ fn a_liar_disturbs_nobody_but_himself() {
     }
 }
 
-/// So much has come since the last vote that nobody has kept it all.
+/// More has come since the last vote than any client remembers.
 #[test]
-fn who_has_not_kept_the_log_loads_it_and_not_more_than_once_a_minute() {
+fn a_client_without_a_recording_loads_the_log_at_most_once_a_minute() {
     let config = teatime_reflector::Config {
         snapshot_after_events: u64::MAX,
         snapshot_after_bytes: u64::MAX,
@@ -502,7 +502,7 @@ fn who_has_not_kept_the_log_loads_it_and_not_more_than_once_a_minute() {
     assert!(evidence.recording.is_none() && evidence.right.is_some());
     let found = diff(&evidence, Some(&app())).expect("they are states");
     assert_eq!(found.place.map(|place| place.field()).as_deref(), Some("parts[0][1]"));
-    assert_eq!(found.since, Since::Unknown(Why::NoRecording));
+    assert_eq!(found.since, Since::Unknown(SinceError::NoRecording));
     world.assert_unanimous();
     // Now the other one lies, again and again.
     world.liar = Some(1);
@@ -518,7 +518,7 @@ fn who_has_not_kept_the_log_loads_it_and_not_more_than_once_a_minute() {
 }
 
 #[test]
-fn what_will_never_be_known_is_left_open_and_told() {
+fn evidence_is_made_without_the_right_state_if_that_will_never_be_known() {
     let mut world = diverged(3, None);
     world.peers[2].offline = true;
     world.vote();
@@ -535,10 +535,13 @@ fn what_will_never_be_known_is_left_open_and_told() {
         Some("parts[2][1]")
     );
     assert!(matches!(&found.since, Since::Event(moment) if moment.seq == 4), "{found}");
-    // A program that makes the same mistake knows no better.
+    // A program that makes the same mistake finds nothing.
     WRONG.set(true);
     let found = diff(&read(divergence), Some(&app())).expect("the states are states");
-    assert_eq!((found.right, found.since), (Right::Unknown, Since::Unknown(Why::SameMistake)));
+    assert_eq!(
+        (found.right, found.since),
+        (Right::Unknown, Since::Unknown(SinceError::SameMistake))
+    );
     WRONG.set(false);
 }
 
@@ -565,6 +568,6 @@ fn every_cut_and_every_flipped_bit_of_evidence_is_refused() {
         assert!(matches!(Evidence::decode(&wrong.encode()), Err(RecordingError::Content(_))));
     }
     let rubbish = Evidence { own: Some([0xc1, 7][..].into()), ..good };
-    let read = Evidence::decode(&rubbish.encode()).expect("nobody has looked at the state yet");
+    let read = Evidence::decode(&rubbish.encode()).expect("decoding does not read the state");
     assert!(diff(&read, Some(&app())).is_err());
 }
