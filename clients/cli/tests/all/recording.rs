@@ -263,7 +263,7 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     with(&["--name", "walk", "--password", "p"], "there is no room \"walk\"");
     let inactivity = ["--inactivity", "7"];
     with(&[&room[..], &inactivity].concat(), "--inactivity 7");
-    assert_refused(&["replay", text(&private_directory("recording-none"))], "there is no store");
+    assert_refused(&["replay", text(&private_directory("recording-none"))], "no store found");
 
     // A new room, in another directory and with another password, from the middle on.
     let seq = early["seq"].to_string();

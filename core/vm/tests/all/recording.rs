@@ -250,10 +250,10 @@ fn another_session_can_start_from_a_state_of_this_one() {
 fn another_app_and_another_version_are_refused_by_name() {
     let recording = recording(&session());
     let other = App::builder::<Diary>("test.other").build().expect("it is sound");
-    let error = recording.replay(&other, Until::End).err().expect("it is refused");
+    let error = recording.replay(&other, Until::End).expect_err("it is refused");
     assert!(error.to_string().contains("\"test.diary\", not of \"test.other\""), "{error}");
     let newer = App::builder::<Diary>("test.diary").version(2).build().expect("it is sound");
-    let error = recording.replay(&newer, Until::End).err().expect("it is refused");
+    let error = recording.replay(&newer, Until::End).expect_err("it is refused");
     assert!(error.to_string().contains("declared version 1, here 2"), "{error}");
 }
 
