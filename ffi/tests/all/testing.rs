@@ -177,7 +177,7 @@ fn a_program_with_both_libraries_is_told_so() {
     assert_eq!(said("teatime-testing", "alone"), ("308\n".to_owned(), String::new()));
     let (status, why) = said("teatime teatime-testing", "both");
     assert_eq!(status, "102\n");
-    assert!(why.contains("libteatime-testing has not made this app"), "{why}");
+    assert!(why.contains("libteatime-testing did not make this app"), "{why}");
     assert!(why.contains("has libteatime in it besides"), "{why}");
     // Here the library that comes first serves all calls.
     let other_way = said("teatime-testing teatime", "both-the-other-way");
