@@ -75,7 +75,7 @@ fn a_server_that_pings_or_says_nothing_is_given_up() {
     let says_nothing = |mut line: Line| while line.read().is_ok() {};
     for (remote, _) in [serving(ping(SILENCE / 10)), serving(says_nothing)] {
         let end = connect(&remote, &mut |_| ControlFlow::Continue(()));
-        assert!(matches!(end, Broken::Retry(why) if why.contains("silent")));
+        assert!(matches!(end, Broken::Retry(why) if why.contains("no longer answers")));
     }
 }
 
