@@ -111,7 +111,8 @@ fn of_junit(text: &str) -> Result<BTreeSet<String>> {
 /// Numbers of promises that a test names, as in `acceptance_4_5_what`, `testAcceptance4_What` and
 /// `acceptance 4 what`.
 fn promises(test: &str) -> Vec<u32> {
-    let lower = test.to_lowercase();
+    // The name alone: a module may be called acceptance too.
+    let lower = test.rsplit("::").next().unwrap_or(test).to_lowercase();
     let Some((_, rest)) = lower.split_once("acceptance") else { return Vec::new() };
     let parts = rest.trim_start_matches(['_', ' ']).split(['_', ' ']);
     parts.map_while(|part| part.parse().ok()).collect()

@@ -70,7 +70,10 @@ fn what_would_prove_nothing_is_refused() {
     let failure = late.run().expect_err("it is too large");
     assert_eq!(failure.violation().of, Invariant::Start, "{failure}");
     assert!(failure.violation().at_us > 0, "{failure}");
-    assert!(failure.to_string().contains("participant 2: invalid view data: expected at most"), "{failure}");
+    assert!(
+        failure.to_string().contains("participant 2: invalid view data: expected at most"),
+        "{failure}"
+    );
     if !seeds_are_chosen() {
         let failure = puts(1, "board").seeds(0).run().expect_err("there is none");
         assert!(failure.to_string().contains("no seed is played"), "{failure}");
