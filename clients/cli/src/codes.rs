@@ -1,4 +1,5 @@
-//! The names of what goes wrong with recordings and stores, for programs that read JSON.
+//! Codes of errors of recordings and stores, for programs that read JSON. These errors may get new variants (they are
+//! `non_exhaustive`), so each match names the code of all variants that it does not list.
 
 use std::fmt::Display;
 
@@ -8,9 +9,9 @@ use teatime::evidence::ReadError;
 use teatime::recording::{ArchiveError, BranchError, RecordingError};
 use teatime_store::Error as StoreError;
 
-use crate::Failure;
+use crate::terminal::{Failure, say};
 
-/// Something that has such a name.
+/// An error with a code. A code is never reused for another meaning.
 pub(crate) trait Coded: Display {
     fn code(&self) -> &'static str;
 }
@@ -22,7 +23,7 @@ impl Coded for RecordingError {
             Self::Format { .. } => "OTHER_FORMAT",
             Self::App { .. } => "OTHER_APP",
             Self::Version { .. } => "OTHER_VERSION",
-            // What is left is about what is in it.
+            // The others are about the content: `Damaged`, `Short`, `Cut`, `Content`.
             _ => "DAMAGED",
         }
     }
@@ -42,6 +43,7 @@ impl Coded for ArchiveError {
     fn code(&self) -> &'static str {
         match self {
             Self::NeedsPassword | Self::NoPassword | Self::WrongPassword => "WRONG_PASSWORD",
+            // The others are about the content.
             _ => "DAMAGED",
         }
     }
@@ -66,6 +68,7 @@ impl Coded for StoreError {
             Self::Corrupt { .. } => "DAMAGED",
             Self::SessionExists => "ROOM_EXISTS",
             Self::TooLarge { .. } => "TOO_LARGE",
+            // The store may add errors: they are about files until they get a code here.
             _ => "IO",
         }
     }
@@ -77,17 +80,17 @@ impl Coded for SnapshotError {
     }
 }
 
-/// A line that says what went wrong.
+/// A line of JSON for an error.
 pub(crate) fn error_line(code: &str, message: &dyn Display) -> Value {
     json!({ "event": "error", "code": code, "message": message.to_string() })
 }
 
-/// Tells whoever asked for JSON in JSON what went wrong. Wrong calls are told to whoever wrote them.
+/// Reports a failure in JSON if the user asked for JSON. Errors of the command line stay text.
 pub(crate) fn in_json(json: bool, result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(Failure::Coded(code, message)) if json => {
-            crate::say(&error_line(code, &message));
-            Err(Failure::Told)
+            say(&error_line(code, &message));
+            Err(Failure::Reported)
         }
         result => result,
     }

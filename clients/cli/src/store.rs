@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use teatime_store::{Error, Report, Salvaged, SessionId, check, export, import, list, salvage};
 
-use crate::{Failure, say};
+use crate::terminal::{Failure, say};
 
 /// Flags of `teatime store`.
 #[derive(Args)]

@@ -1,9 +1,10 @@
-//! How much the reflector costs: CPU per delivery, latency, throughput, memory.
+//! What the reflector costs: CPU time per delivery, latency, throughput, memory.
 //!
-//! The server runs in a process of its own with one worker; the load comes from this one.
+//! The reflector runs in a process of its own with one worker. The load comes from this process.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,30 +12,47 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use teatime::server::{ReflectorConfig, Server, ServerConfig};
+use teatime::server::{ReflectorConfig, Server, ServerConfig, SharedBlobs, SharedStorage};
+use teatime_blobs::VaultLimits;
+use teatime_store::{Config, DiskBlobs, DiskStore, Durability, Shared};
 
-use super::load::{Counters, Load, play};
-use super::usage::{cpu_of_process, cpu_of_this_thread, memory_kib};
 use crate::Failure;
+use crate::load::{Counters, Load, play};
+use crate::usage::{cpu_of_process, cpu_of_this_thread, memory_kib};
 
-/// The server, until standard input ends.
-pub(super) fn serve() -> Result<(), Failure> {
+/// Runs the reflector under load until standard input ends.
+pub(crate) fn serve() -> Result<(), Failure> {
     let mut reflector = ReflectorConfig::default();
     reflector.send_limits.per_second = 1_000_000;
     reflector.send_limits.burst = 1_000_000;
-    // The load's clients have no model, and so no snapshot to give.
+    // The clients of the load have no model and cannot supply snapshots.
     reflector.snapshot_after_events = u64::MAX;
     reflector.snapshot_after_bytes = u64::MAX;
     reflector.log_limit_bytes = 1 << 40;
     let config = ServerConfig { reflector, workers: 1, ..ServerConfig::default() };
-    let server = Server::bind("127.0.0.1:0", config).map_err(failed)?;
-    println!("{}", server.local_addr());
-    io::stdin().read_to_end(&mut Vec::new()).map_err(failed)?;
-    Ok(())
+    serve_with(config)
 }
 
-fn failed(error: impl std::fmt::Display) -> Failure {
-    Failure::Failed(format!("the benchmark: {error}"))
+/// Runs a reflector that stores sessions and blobs in `directory` until standard input ends.
+pub(crate) fn serve_blobs(directory: &Path) -> Result<(), Failure> {
+    let durability = Durability::Process;
+    let store = DiskStore::open_dir(directory, Config { durability, ..Config::default() })?;
+    let storage = SharedStorage::new(Shared::with_clerk(store, None)?);
+    let files = DiskBlobs::open_dir(directory, durability)?;
+    let blobs = SharedBlobs::open(files, VaultLimits::ON_DISK)?;
+    serve_with(ServerConfig {
+        storage: Some(storage),
+        blobs: Some(blobs),
+        ..ServerConfig::default()
+    })
+}
+
+/// Prints the address that it listens at, and serves until standard input ends.
+fn serve_with(config: ServerConfig) -> Result<(), Failure> {
+    let server = Server::bind("127.0.0.1:0", config)?;
+    println!("{}", server.local_addr());
+    io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
 }
 
 struct Served {
@@ -44,18 +62,17 @@ struct Served {
 
 impl Served {
     fn start() -> Result<Self, Failure> {
-        let program = std::env::current_exe().map_err(failed)?;
+        let program = std::env::current_exe()?;
         let mut process = Command::new(program)
-            .args(["bench", "serve"])
+            .arg("serve")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+            .spawn()?;
         let mut line = String::new();
         if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut line).map_err(failed)?;
+            BufReader::new(output).read_line(&mut line)?;
         }
-        let address = line.trim().parse().map_err(failed)?;
+        let address = line.trim().parse()?;
         Ok(Self { process, address })
     }
 
@@ -77,7 +94,7 @@ impl Drop for Served {
 }
 
 /// Measures everything.
-pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
+pub(crate) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
     let seconds = if quick { 2.0 } else { 8.0 };
     let load =
         |sessions, clients, senders, rate| Load { sessions, clients, senders, rate, bytes: 100 };
@@ -95,10 +112,10 @@ pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
 /// CPU seconds of one `send` of a small frame on loopback, read by another thread.
 fn raw_send() -> Result<f64, Failure> {
     const SENDS: u32 = 100_000;
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-    let mut sender = TcpStream::connect(listener.local_addr().map_err(failed)?).map_err(failed)?;
-    sender.set_nodelay(true).map_err(failed)?;
-    let (mut receiver, _) = listener.accept().map_err(failed)?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut sender = TcpStream::connect(listener.local_addr()?)?;
+    sender.set_nodelay(true)?;
+    let (mut receiver, _) = listener.accept()?;
     let reader = std::thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while receiver.read(&mut buffer).is_ok_and(|length| length > 0) {}
@@ -106,7 +123,7 @@ fn raw_send() -> Result<f64, Failure> {
     let frame = [0; 150];
     let before = cpu_of_this_thread().unwrap_or(f64::NAN);
     for _ in 0..SENDS {
-        sender.write_all(&frame).map_err(failed)?;
+        sender.write_all(&frame)?;
     }
     let used = cpu_of_this_thread().unwrap_or(f64::NAN) - before;
     drop(sender);
@@ -128,8 +145,8 @@ fn measure(served: &Served, load: Load, seconds: f64) -> Result<Measured, Failur
     let counters = Arc::new(Counters::default());
     let (sender, latencies) = mpsc::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(failed)?;
-    runtime.block_on(play(served.address, load, counters.clone(), sender)).map_err(failed)?;
+    let runtime = runtime?;
+    runtime.block_on(play(served.address, load, counters.clone(), sender))?;
     let pass = |seconds| {
         runtime.block_on(async { tokio::time::sleep(Duration::from_secs_f64(seconds)).await });
     };
@@ -220,8 +237,8 @@ fn memory() -> Result<Value, Failure> {
     let counters = Arc::new(Counters::default());
     let (sender, _latencies) = mpsc::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(failed)?;
-    runtime.block_on(play(served.address, load, counters, sender)).map_err(failed)?;
+    let runtime = runtime?;
+    runtime.block_on(play(served.address, load, counters, sender))?;
     runtime.block_on(async { tokio::time::sleep(Duration::from_secs(2)).await });
     let clients = (load.sessions * load.clients) as f64;
     Ok(json!({
