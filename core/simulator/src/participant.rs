@@ -1,4 +1,4 @@
-//! A client of the simulator: the real one, with a clock, an application and maybe bad manners of its own.
+//! A participant of the simulator: a real client, with a clock of its own. It may be a liar.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -6,81 +6,68 @@ use teatime_reflector::ConnId;
 use teatime_session::{Client, Config, Receipt};
 use teatime_wire::{ClientMessage, Digest, Send, SnapshotPart, Vote};
 
-use super::plan::{Pace, Plan};
-use super::report::{Invariant, Outcome, Wrong};
-use super::scenario::{Dice, Event, Scenario};
-
-/// A kind of dice: what participants bring along.
-const BRINGS: u64 = 1;
+use crate::event::Event;
+use crate::report::{Invariant, Outcome, Wrong};
 
 /// The password of sessions that have one.
-pub(super) const PASSWORD: &str = "sesame";
+pub(crate) const PASSWORD: &str = "sesame";
 
-pub(super) struct Participant {
-    pub(super) client: Client,
-    pub(super) room: usize,
-    pub(super) alive: bool,
-    pub(super) lies: bool,
-    pub(super) connection: Option<ConnId>,
+pub(crate) struct Participant {
+    pub(crate) client: Client,
+    pub(crate) room: usize,
+    pub(crate) alive: bool,
+    pub(crate) lies: bool,
+    pub(crate) connection: Option<ConnId>,
     /// The newest of its attempts to connect.
-    pub(super) attempt: u64,
-    /// When it is to step next.
-    pub(super) step_at: Option<u64>,
+    pub(crate) attempt: u64,
+    /// When it steps next.
+    pub(crate) step_at: Option<u64>,
     /// It does not get the processor until then.
-    pub(super) frozen_until: u64,
+    pub(crate) frozen_until: u64,
     /// It does not step until then.
-    pub(super) idle_until: u64,
-    /// Nothing gets through to the reflector, or to it, until then.
-    pub(super) up_blocked: u64,
-    pub(super) down_blocked: u64,
-    /// By how much its clock is ahead of the world's, and how many millionths it is faster.
+    pub(crate) idle_until: u64,
+    /// Nothing reaches the reflector, or this client, before then.
+    pub(crate) up_blocked: u64,
+    pub(crate) down_blocked: u64,
+    /// How many µs its clock is ahead of the world's, and how many millionths faster it runs.
     jump: u64,
     ppm: u64,
-    pub(super) started: u64,
-    /// All that was accepted, in the order of its counters.
-    pub(super) published: Vec<Event>,
-    /// What must not be published was to be.
-    pub(super) refused: Option<String>,
-    pub(super) last_receipt: Option<Receipt>,
-    /// It is to compute something wrong next.
-    pub(super) corrupt: bool,
-    /// It has another state than the others, who must have told it by then.
-    pub(super) diverged: Option<u64>,
-    /// After this message it began to compute something wrong.
-    pub(super) wrong_after: u64,
+    pub(crate) started: u64,
+    /// All accepted events, in the order of their counters.
+    pub(crate) published: Vec<Event>,
+    /// An action tried to publish something that no client may publish.
+    pub(crate) refused: Option<String>,
+    pub(crate) last_receipt: Option<Receipt>,
+    /// Its next step computes a wrong state.
+    pub(crate) corrupt: bool,
+    /// It has another state than the others, and must learn that before this time.
+    pub(crate) diverged: Option<u64>,
+    /// The message after which it computed a wrong state.
+    pub(crate) wrong_after: u64,
     /// Its newest vote.
-    pub(super) voted: Option<(u64, teatime_vm::StateHash)>,
-    /// It had another state, has loaded the right one, and has yet to be told why.
-    pub(super) was_wrong: bool,
-    pub(super) last_join: Vec<u8>,
+    pub(crate) voted: Option<(u64, teatime_vm::StateHash)>,
+    /// It had another state, has loaded the right one, and has not yet learned why.
+    pub(crate) was_wrong: bool,
+    pub(crate) last_join: Vec<u8>,
     /// Of the newest welcome.
-    pub(super) timeline: u64,
-    /// The newest session time that it was told, in µs.
-    pub(super) told: u64,
-    pub(super) rng: ChaCha8Rng,
+    pub(crate) timeline: u64,
+    /// The newest session time that it has seen, in µs.
+    pub(crate) told: u64,
+    pub(crate) rng: ChaCha8Rng,
 }
 
 impl Participant {
-    pub(super) fn new(
-        plan: &Plan,
-        scenario: &dyn Scenario,
+    pub(crate) fn new(
+        config: Config,
         number: usize,
         now: u64,
         room: usize,
         seed: u64,
     ) -> Result<Self, Wrong> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (app, options) = (scenario.app().clone(), scenario.options(plan));
-        let mut config = Config::with_encoded_options(app, scenario.room(room), &options)
-            .expect("a session with these options was started before")
-            .password(plan.password.then_some(PASSWORD));
-        config.view_data = scenario.view_data(&mut Dice::of(plan.seed, BRINGS, number as u64));
-        if plan.pace == Pace::Steady {
-            config.ticks_per_second = 1;
-        }
         let mut entropy = [0; 32];
         rng.fill_bytes(&mut entropy);
-        // What it brings along is another thing each time.
+        // The view data differs each time, so this may fail although the session was started before.
         let client = Client::new(config, entropy).map_err(|error| {
             Wrong::new(Invariant::Start, format!("participant {}: {error}", number + 1))
         })?;
@@ -116,39 +103,39 @@ impl Participant {
     }
 
     /// The time of its own clock.
-    pub(super) fn clock(&self, world: u64) -> u64 {
+    pub(crate) fn clock(&self, world: u64) -> u64 {
         world + (world - self.started) * self.ppm / 1_000_000 + self.jump
     }
 
-    pub(super) fn jump(&mut self, by: u64) {
+    pub(crate) fn jump(&mut self, by: u64) {
         self.jump += by;
     }
 
-    /// When its own clock shows this time, or a little later.
-    pub(super) fn world(&self, clock: u64) -> u64 {
+    /// The world's time at which its own clock shows `clock`, or a little later.
+    pub(crate) fn world(&self, clock: u64) -> u64 {
         let ahead = clock.saturating_sub(self.jump);
         ahead - ahead.saturating_sub(self.started) * self.ppm / (1_000_000 + self.ppm)
     }
 
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.rng.next_u64() % limit.max(1)
     }
 
-    pub(super) fn chance(&mut self, one_in: u64) -> bool {
+    pub(crate) fn chance(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
     }
 
-    /// Whether nothing was to be published that must not be.
-    pub(super) fn publishes_well(&mut self) -> Outcome {
+    /// Checks that no action tried to publish something that no client may publish.
+    pub(crate) fn publishes_well(&mut self) -> Outcome {
         match self.refused.take() {
             Some(refused) => Err(Wrong::new(Invariant::Sanity, refused)),
             None => Ok(()),
         }
     }
 
-    /// What a liar sends in place of what its client wants to send.
-    pub(super) fn lie(&mut self, frame: Vec<u8>) -> Vec<Vec<u8>> {
-        // Who is alone decides what the state is: that is no lie.
+    /// What a liar sends instead of this frame.
+    pub(crate) fn lie(&mut self, frame: Vec<u8>) -> Vec<Vec<u8>> {
+        // A lone participant is right by definition, so it cannot lie.
         let is_alone = self.client.vm().is_none_or(|vm| vm.view_count() < 2);
         let dice = self.below(100);
         let mut noise = vec![0; 40];
@@ -159,7 +146,7 @@ impl Participant {
                 vec![ClientMessage::Vote(Vote { hash, ..vote }).encode()]
             }
             Ok(ClientMessage::Vote(vote)) if !is_alone && dice < 80 => {
-                // For itself, and for another place.
+                // A right vote, and one for another position.
                 let other = Vote { seq: vote.seq + 1, ..vote };
                 vec![ClientMessage::Vote(other).encode(), frame]
             }
@@ -175,7 +162,7 @@ impl Participant {
                 vec![ClientMessage::Send(send).encode()]
             }
             Ok(ClientMessage::Send(send)) if dice < 12 => {
-                // Nobody can read it: a turn in which nothing happens.
+                // No client can decode it: a turn in which nothing happens.
                 let send = Send { payload: &noise, ..send };
                 vec![ClientMessage::Send(send).encode()]
             }

@@ -22,10 +22,10 @@ thread_local! {
 
 /// While there is one, [`when`] is heeded. What prints panics stays as it was for all other threads, and is what it was
 /// after the last one.
-pub(super) struct Silencer(());
+pub(crate) struct Silencer(());
 
 impl Silencer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut placed = PLACED.lock().unwrap_or_else(PoisonError::into_inner);
         placed.needed += 1;
         if placed.needed == 1 {
@@ -61,7 +61,9 @@ impl Drop for Silencer {
             return set_hook(hook);
         }
         drop(hook);
-        set_hook(Arc::into_inner(before).unwrap_or_else(|| unreachable!("nobody else has it")));
+        set_hook(
+            Arc::into_inner(before).unwrap_or_else(|| unreachable!("it is the only reference")),
+        );
     }
 }
 
@@ -70,7 +72,7 @@ fn address(hook: &Hook) -> usize {
 }
 
 /// Runs something; if it is to be quiet, panics in it that are caught print nothing.
-pub(super) fn when<R>(quiet: bool, run: impl FnOnce() -> R) -> R {
+pub(crate) fn when<R>(quiet: bool, run: impl FnOnce() -> R) -> R {
     struct Before(bool);
     impl Drop for Before {
         fn drop(&mut self) {
@@ -83,7 +85,7 @@ pub(super) fn when<R>(quiet: bool, run: impl FnOnce() -> R) -> R {
 }
 
 /// Runs something quietly.
-pub(super) fn during<R>(run: impl FnOnce() -> R) -> R {
+pub(crate) fn during<R>(run: impl FnOnce() -> R) -> R {
     let _silencer = Silencer::new();
     when(true, run)
 }

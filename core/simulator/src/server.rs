@@ -10,7 +10,8 @@ use teatime_reflector::{
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
 use teatime_wire::{ClientMessage, CloseReason, Digest, SessionId};
 
-use super::plan::{Bug, Keeps, Plan};
+use super::plan::{Keeps, Plan};
+use super::planted::Bug;
 
 const SECOND: u64 = 1_000_000;
 
@@ -69,7 +70,7 @@ pub(super) enum End {
 }
 
 impl Server {
-    pub(super) fn new(plan: &Plan, seed: [u8; 32]) -> Result<Self, String> {
+    pub(super) fn new(plan: &Plan, bug: Option<Bug>, seed: [u8; 32]) -> Result<Self, String> {
         let mut config = teatime_reflector::Config {
             rejoin_limit: if plan.patient { 25 * SECOND } else { 2 * SECOND },
             snapshot_after_events: 40,
@@ -86,7 +87,7 @@ impl Server {
             // Reached before a vote is through, when the line is bad.
             (config.log_limit_bytes, config.log_reserve_bytes) = (12 * 1024, 1024 * 1024);
         }
-        if plan.bug == Some(Bug::NeverSnapshots) {
+        if bug == Some(Bug::NeverSnapshots) {
             config.snapshot_after_events = u64::MAX;
             config.snapshot_after_bytes = u64::MAX;
             config.log_limit_bytes = u64::MAX / 2;
@@ -97,7 +98,7 @@ impl Server {
             store: None,
             disk: MemoryDisk::default(),
             config,
-            bug: plan.bug.clone(),
+            bug,
             connections: BTreeMap::new(),
             members: BTreeMap::new(),
             dirty_connections: Vec::new(),

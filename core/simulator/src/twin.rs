@@ -5,14 +5,14 @@ use std::sync::Arc;
 use teatime_session::Taped;
 use teatime_vm::{App, External, SnapshotError, Vm};
 
-use super::clash::Clash;
-use super::participant::Participant;
-use super::report::{Invariant, Wrong};
+use crate::clash::Clash;
+use crate::participant::Participant;
+use crate::report::{Invariant, Wrong};
 
-/// Who is watched in a session, and the twin.
-pub(super) struct Observer {
-    /// Who.
-    pub(super) at: usize,
+/// The participant of a session that is compared with its twin.
+pub(crate) struct Observer {
+    /// Its number.
+    pub(crate) at: usize,
     twin: Option<Vm>,
     inputs: u64,
     /// The newest input, for people.
@@ -20,13 +20,13 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    pub(super) fn new(at: usize) -> Self {
+    pub(crate) fn new(at: usize) -> Self {
         Self { at, twin: None, inputs: 0, newest: String::new() }
     }
 
-    /// The participant has made a step. If it moved on this is its state, and `is_done` says whether
-    /// nothing that is due is left. Says whether the two were compared.
-    pub(super) fn watch(
+    /// The participant has made a step. `snapshot` is its state if it moved on; `is_done`: nothing more is due. Returns
+    /// whether the two were compared.
+    pub(crate) fn watch(
         &mut self,
         app: &App,
         one: &mut Participant,
@@ -38,7 +38,7 @@ impl Observer {
         for taped in one.client.take_tape() {
             match taped {
                 Taped::Began { base: Some(base), .. } => self.restore(app, &base)?,
-                // The model has just been made, and been through a snapshot.
+                // The model is new.
                 Taped::Began { base: None, head, .. } => {
                     self.twin = Vm::new(app, head.session, &head.options).ok();
                 }
@@ -103,7 +103,7 @@ impl Observer {
     }
 }
 
-pub(super) fn cannot_be_saved(error: SnapshotError) -> Wrong {
+pub(crate) fn cannot_be_saved(error: SnapshotError) -> Wrong {
     Wrong::new(Invariant::Snapshot, format!("it cannot be saved: {error}"))
 }
 
@@ -113,6 +113,8 @@ fn told(seq: u64, external: &External<'_>) -> String {
         External::Presence { exited, joined } => {
             format!("after seq {seq}: {} exited, {} joined", exited.len(), joined.len())
         }
-        External::Marker => format!("after seq {seq}, a vote or what nobody could read"),
+        External::Marker => {
+            format!("after seq {seq}, a vote, or bytes that no client could decode")
+        }
     }
 }

@@ -2,14 +2,16 @@
 
 use teatime_session::ConnectionState;
 
-use super::plan::{Keeps, What};
-use super::report::{Outcome, Wrong};
-use super::scenario::User;
-use super::server::End;
-use super::world::{Happening, SECOND, World};
+use super::queue::Happening;
+use super::{SECOND, World};
+use crate::plan::Keeps;
+use crate::report::{Outcome, Wrong};
+use crate::server::End;
+use crate::user::User;
+use crate::what::What;
 
 impl World<'_> {
-    /// Whether somebody has another state than the others, or is about to.
+    /// Whether a participant has another state than the others, or is about to.
     pub(super) fn is_healing(&self) -> bool {
         self.participants.iter().any(|one| one.alive && (one.corrupt || one.diverged.is_some()))
     }
@@ -18,66 +20,12 @@ impl World<'_> {
         let fault = self.plan.faults[number];
         let dice = fault.dice;
         let alive = self.alive(None);
-        let room = usize::try_from(dice >> 32).unwrap_or(0) % self.plan.rooms;
         let victim = alive.get(usize::try_from(dice % 1_000).unwrap_or(0) % alive.len().max(1));
         let until = self.now + (dice >> 8) % (5 * SECOND);
-        let happened = match (fault.what, victim.copied()) {
-            (What::Starts, _) => {
-                let fits = self.alive(Some(room)).len() < self.plan.clients;
-                if fits {
-                    self.start(room, false)?;
-                }
-                fits
-            }
-            (What::LiarStarts, _) => {
-                let there = self.alive(Some(room));
-                let fits = there.len() < self.plan.clients
-                    && !there.iter().any(|at| self.participants[*at].lies);
-                if fits {
-                    self.start(room, true)?;
-                }
-                fits
-            }
-            (What::AllCut, _) => {
-                alive.iter().for_each(|at| self.cut(*at, dice));
-                true
-            }
-            (What::Partition, _) => {
-                for at in alive.iter().filter(|at| dice >> (*at % 64) & 1 == 1) {
-                    let one = &mut self.participants[*at];
-                    (one.up_blocked, one.down_blocked) = (until, until);
-                }
-                true
-            }
-            (What::ReflectorClockJumps, _) => {
-                // Up to a minute: longer than any silence is borne.
-                self.server.jump((dice >> 8) % (60 * SECOND));
-                self.after_server();
-                true
-            }
-            (What::ReflectorCrashes | What::PowerCut | What::ReflectorStops, _) => {
-                self.reflector_fault(fault.what, dice)
-            }
-            (
-                What::DiskFull
-                | What::DiskReadOnly
-                | What::WriteFails
-                | What::WriteTears
-                | What::SyncFails,
-                _,
-            ) => self.disk_fault(fault.what, dice, until),
-            (What::SilentConnection, _) => {
-                self.stranger(None);
-                true
-            }
-            (What::Rubbish, _) => {
-                let bytes = dice.to_be_bytes();
-                let length = usize::try_from(dice % 40).unwrap_or(0);
-                self.stranger(Some(bytes.iter().cycle().take(length).copied().collect()));
-                true
-            }
-            (what, Some(victim)) => self.client_fault(what, victim, dice, until)?,
-            (_, None) => false,
+        let happened = match victim {
+            _ if !fault.what.is_of_one() => self.common_fault(fault.what, dice, until)?,
+            Some(victim) => self.client_fault(fault.what, *victim, dice, until)?,
+            None => false,
         };
         if happened {
             *self.report.faults.entry(fault.what).or_default() += 1;
@@ -85,6 +33,54 @@ impl World<'_> {
             self.tell_fault(fault.what, whom);
         }
         Ok(())
+    }
+
+    /// A fault that has no single participant as its victim.
+    fn common_fault(&mut self, what: What, dice: u64, until: u64) -> Result<bool, Wrong> {
+        match what {
+            What::Starts => return self.newcomer(dice, false),
+            What::LiarStarts => return self.newcomer(dice, true),
+            What::AllCut => self.alive(None).iter().for_each(|at| self.cut(*at, dice)),
+            What::Partition => {
+                for at in self.alive(None).iter().filter(|at| dice >> (*at % 64) & 1 == 1) {
+                    let one = &mut self.participants[*at];
+                    (one.up_blocked, one.down_blocked) = (until, until);
+                }
+            }
+            What::ReflectorClockJumps => {
+                // Up to a minute: longer than the reflector or a client bears silence.
+                self.server.jump((dice >> 8) % (60 * SECOND));
+                self.after_server();
+            }
+            What::ReflectorCrashes | What::PowerCut | What::ReflectorStops => {
+                return Ok(self.reflector_fault(what, dice));
+            }
+            What::DiskFull
+            | What::DiskReadOnly
+            | What::WriteFails
+            | What::WriteTears
+            | What::SyncFails => return Ok(self.disk_fault(what, dice, until)),
+            What::SilentConnection => self.stranger(None),
+            What::Rubbish => {
+                let bytes = dice.to_be_bytes();
+                let length = usize::try_from(dice % 40).unwrap_or(0);
+                self.stranger(Some(bytes.iter().cycle().take(length).copied().collect()));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A participant joins a room that is not full. A room has at most one liar.
+    fn newcomer(&mut self, dice: u64, lies: bool) -> Result<bool, Wrong> {
+        let room = usize::try_from(dice >> 32).unwrap_or(0) % self.plan.rooms;
+        let there = self.alive(Some(room));
+        let fits = there.len() < self.plan.clients
+            && !(lies && there.iter().any(|at| self.participants[*at].lies));
+        if fits {
+            self.start(room, lies)?;
+        }
+        Ok(fits)
     }
 
     fn client_fault(
@@ -105,7 +101,7 @@ impl World<'_> {
             }
             What::Cut => self.cut(victim, dice),
             What::UpBlocked => one.up_blocked = until,
-            // Now and then for so long that too much waits.
+            // Now and then long enough that too much waits.
             What::DownBlocked if dice.is_multiple_of(4) => one.down_blocked = until + 8 * SECOND,
             What::DownBlocked => one.down_blocked = until,
             What::Freezes => one.frozen_until = one.frozen_until.max(until),
@@ -132,7 +128,7 @@ impl World<'_> {
                 let _ = one.client.request_vote();
                 self.obey_client(victim);
             }
-            // What overtakes the join itself is not a repetition.
+            // Before the join is through, a second one would not be a repetition.
             What::JoinRepeated if one.client.connection_state() != ConnectionState::Live => {
                 return Ok(false);
             }
@@ -145,8 +141,8 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// Somebody computes something wrong, if there is somebody else to tell, and nothing keeps them. Two
-    /// have no majority: then the log decides.
+    /// A participant computes a wrong state, if another participant can notice and nothing disturbs either. Two
+    /// participants have no majority: then the log decides.
     fn diverge(&mut self, victim: usize) -> bool {
         let room = self.participants[victim].room;
         let there = self.alive(Some(room));
@@ -178,7 +174,7 @@ impl World<'_> {
                 let later = self.now + 1_000;
                 self.at(later, Happening::End(End::Process, dice));
             }
-            // Now and then in the middle of what it does with its disk.
+            // Now and then in the middle of a write to the disk.
             _ if dice.is_multiple_of(2) => {
                 self.server.disk.die_after(dice % 7);
                 self.disk_works = false;
@@ -213,18 +209,18 @@ impl World<'_> {
         true
     }
 
-    /// The connection breaks with all that is under way; each side learns it in its own time.
+    /// The connection breaks, and loses what is under way. Each side learns it in its own time.
     fn cut(&mut self, at: usize, dice: u64) {
         let Some(connection) = self.participants[at].connection else { return };
         let Some(line) = self.network.lines.get_mut(&connection) else { return };
         line.is_dead_down = true;
-        // What is on its way up counts as gone, too: the reflector knows no such line any more.
+        // The reflector no longer knows the line, so what is under way to it is lost as well.
         let (up, down) = (dice % SECOND, (dice >> 20) % SECOND);
         self.at(self.now + up, Happening::GoneAtReflector(connection));
         self.at(self.now + down, Happening::GoneAtClient(connection, None));
     }
 
-    /// The client is gone without a word.
+    /// The client's process ends without leaving the session.
     fn crash(&mut self, at: usize, dice: u64) {
         self.participants[at].alive = false;
         if let Some(connection) = self.participants[at].connection.take() {

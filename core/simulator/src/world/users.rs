@@ -1,15 +1,15 @@
-//! What the users of participants do, and who is watched meanwhile.
+//! What the users of participants do, and the twin that one participant is compared with.
 
 use std::sync::Arc;
 
-use super::plan::{Bug, Pace};
-use super::report::{Invariant, Outcome, Wrong};
-use super::scenario::{Dice, User};
-use super::twin::Observer;
-use super::world::{Happening, SECOND, World};
-
-/// A kind of dice: what users do.
-pub(super) const ACTS: u64 = 2;
+use super::queue::Happening;
+use super::{SECOND, World};
+use crate::dice::{ACTS, Dice};
+use crate::plan::Pace;
+use crate::planted::Bug;
+use crate::report::{Invariant, Outcome, Wrong};
+use crate::twin::Observer;
+use crate::user::User;
 
 impl World<'_> {
     /// The user of a client does something.
@@ -20,8 +20,8 @@ impl World<'_> {
         let now = self.now;
         let healing = self.is_healing();
         assert!(
-            self.plan.bug != Some(Bug::Panics) || !self.participants[at].chance(100),
-            "an application panics"
+            self.bug != Some(Bug::Panics) || !self.participants[at].chance(100),
+            "an app panics"
         );
         let one = &mut self.participants[at];
         let mean = match self.plan.pace {
@@ -37,7 +37,7 @@ impl World<'_> {
             }
             let one = &mut self.participants[at];
             if (self.quiet || healing) && one.diverged.is_none() {
-                // What cannot be asked for now will be asked for later.
+                // If this fails, the next act tries again.
                 let _ = one.client.request_vote();
             }
             self.obey_client(at);
@@ -48,14 +48,16 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What users do is numbered, so that a plan can leave some of it out.
+    /// The acts of users are numbered, so that a plan can leave some out.
     pub(super) fn user_acts(&mut self, at: usize) -> Outcome {
         self.acts += 1;
         let number = self.acts;
         if self.plan.acts.as_ref().is_none_or(|acts| acts.binary_search(&number).is_ok()) {
             let mut dice = Dice::of(self.plan.seed, ACTS, number);
             let before = self.participants[at].published.len();
-            let mut user = User::new(&mut self.participants[at], self.now, self.plan);
+            let swallows = self.bug == Some(Bug::SwallowsPublish);
+            let user = User::new(&mut self.participants[at], self.now, self.plan);
+            let mut user = user.swallowing(swallows);
             let acted = self.scenario.act(&mut dice, &mut user);
             self.participants[at].publishes_well()?;
             let wrong =
@@ -68,7 +70,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// A client has made a step: compares it with the twin, if it is who is watched in its session.
+    /// A client has made a step. Compares it with the twin, if it is the watched one of its session.
     pub(super) fn watch(
         &mut self,
         at: usize,

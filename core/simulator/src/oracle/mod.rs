@@ -1,33 +1,29 @@
-//! What is known of each session from whoever came there first, and what everybody must agree with.
+//! Compares all participants: the first at a position sets what all others must agree with.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod timeline;
+
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use teatime_session::{ConnectionState, DisconnectReason, SessionEvent};
-use teatime_vm::{StateHash, ViewId};
-use teatime_wire::ServerMessage;
+use teatime_vm::{Fault, StateHash};
+use teatime_wire::{Digest, ServerMessage};
 
-use super::clash::Clash;
-use super::network::Sizes;
-use super::participant::Participant;
-use super::report::{Invariant, Report, Wrong};
-use super::scenario::{End, Event, Scenario};
-use super::twin::cannot_be_saved;
+use self::timeline::{Timeline, event_of};
+use crate::clash::Clash;
+use crate::network::Sizes;
+use crate::participant::Participant;
+use crate::report::{Invariant, Report, Wrong};
+use crate::scenario::{End, Scenario};
+use crate::twin::cannot_be_saved;
 
-/// Most bytes of logs and snapshots where events and states are small: the log asks for a snapshot at 40 messages,
-/// and where none can be had it grows only as long as faults keep the clients from voting.
+/// Most bytes of logs and snapshots if events and states are small. The reflector asks for a snapshot after 40 messages,
+/// and the log grows beyond that only while faults keep the clients from voting.
 const MOST_LOG_BYTES: u64 = 1024 * 1024;
 
-/// Most bytes of states that are kept of a session, to say how another one differs.
-const MOST_STATE_BYTES: usize = 1024 * 1024;
-
-/// The same of the oldest states of a run that is remembered: when it is played again, the first that is another one is
-/// told, and for a clock that is an early one. There is only one such run.
-const MOST_REMEMBERED_BYTES: usize = 64 * 1024 * 1024;
-
 #[derive(Default)]
-pub(super) struct Oracle<'a> {
+pub(crate) struct Oracle<'a> {
     rooms: Vec<Room>,
     time: Time<'a>,
     compared: u64,
@@ -36,14 +32,14 @@ pub(super) struct Oracle<'a> {
     undone: u64,
     held: u64,
     entries: u64,
-    /// What was stored may have been lost, as the operator has chosen: then sessions may go on with another
-    /// timeline, and entries may be missing.
+    /// A power cut has hit storage that does not survive it. Then sessions may continue on another timeline, and events
+    /// may be missing.
     lossy: bool,
-    /// A majority has voted for a wrong state: what is compared from now on is compared with that.
+    /// A majority has voted for a wrong state, which later comparisons take for the right one.
     usurped: bool,
 }
 
-/// Which time it is that a plan is played.
+/// How often a plan is played, and which time this is.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum Time<'a> {
     /// The only one.
@@ -51,53 +47,34 @@ pub(crate) enum Time<'a> {
     Only,
     /// The first of two.
     First,
-    /// The second, with what was known after the first.
+    /// The second, with the memory of the first.
     Second(&'a Memory),
 }
 
-/// What is known of a run once it is over.
+/// All states of a run, for comparison with a second run.
 pub(crate) struct Memory(Vec<Room>);
 
 #[derive(Default)]
 struct Room {
     timelines: BTreeMap<u64, Timeline>,
-    /// How many agreed in the newest vote.
+    /// How many participants agreed in the newest vote.
     agreed: u64,
-    /// Something else has been sent than when the plan was played before: nothing can be compared with that any more.
+    /// A message differs from the first run, so the states after it cannot be compared.
     is_other: bool,
-}
-
-#[derive(Default)]
-struct Timeline {
-    /// Each ordered message that somebody has got, as a hash of its bytes.
-    messages: HashMap<u64, u64>,
-    /// The hash of the state after each of them.
-    hashes: HashMap<u64, StateHash>,
-    newest: u64,
-    /// What each position's failing handlers said.
-    faults: BTreeMap<u64, String>,
-    /// What the events are: who has sent each, and the counter by which.
-    events: BTreeMap<u64, (ViewId, u64)>,
-    /// The newest states that are known, who had each first.
-    states: VecDeque<(u64, usize, Arc<Vec<u8>>)>,
-    states_bytes: usize,
-    /// The oldest ones, if the run is to be played again.
-    first_states: Vec<(u64, usize, Arc<Vec<u8>>)>,
-    first_bytes: usize,
 }
 
 type Outcome = Result<(), (Invariant, String)>;
 
 impl<'a> Oracle<'a> {
-    pub(super) fn new(rooms: usize, time: Time<'a>) -> Self {
+    pub(crate) fn new(rooms: usize, time: Time<'a>) -> Self {
         Self { rooms: (0..rooms).map(|_| Room::default()).collect(), time, ..Self::default() }
     }
 
-    pub(super) fn into_memory(self) -> Memory {
+    pub(crate) fn into_memory(self) -> Memory {
         Memory(self.rooms)
     }
 
-    pub(super) fn report(&self, report: &mut Report) {
+    pub(crate) fn report(&self, report: &mut Report) {
         report.compared = self.compared;
         report.unanimous = self.unanimous;
         report.healed = self.healed;
@@ -107,13 +84,13 @@ impl<'a> Oracle<'a> {
     }
 
     /// A power cut has hit a reflector that does not store durably.
-    pub(super) fn may_lose(&mut self) {
+    pub(crate) fn may_lose(&mut self) {
         self.lossy = true;
     }
 
-    /// Somebody gets a frame. What anybody has got as a message stays that message, whatever happens to the
+    /// A participant receives a frame. A message that a client has received must stay the same, whatever happens to the
     /// reflector.
-    pub(super) fn saw(&mut self, one: &mut Participant, frame: &[u8]) -> Outcome {
+    pub(crate) fn saw(&mut self, one: &mut Participant, frame: &[u8]) -> Outcome {
         let room = &mut self.rooms[one.room];
         let seq = match ServerMessage::decode(frame) {
             Ok(ServerMessage::Welcome(welcome)) => {
@@ -121,12 +98,15 @@ impl<'a> Oracle<'a> {
                     (one.timeline, one.told) = (welcome.timeline, 0);
                 }
                 if !welcome.resumed && one.diverged.take().is_some() {
-                    // It loads the log again, for whatever reason.
+                    // It loads the log again.
                     one.was_wrong = true;
                 }
                 room.timelines.entry(welcome.timeline).or_default();
                 if room.timelines.len() > 1 && !self.lossy {
-                    return Err((Invariant::Durability, "a session has begun anew".into()));
+                    return Err((
+                        Invariant::Durability,
+                        "a session has started from scratch".into(),
+                    ));
                 }
                 return Ok(());
             }
@@ -152,29 +132,29 @@ impl<'a> Oracle<'a> {
         Ok(())
     }
 
-    /// Whether a run is to be counted in full.
-    pub(super) fn is_lossy(&self) -> bool {
+    /// Whether events may have been lost, so that less can be checked.
+    pub(crate) fn is_lossy(&self) -> bool {
         self.lossy
     }
 
-    /// Whether nothing can be said any more about what is right.
-    pub(super) fn is_usurped(&self) -> bool {
+    /// Whether the right state is no longer known.
+    pub(crate) fn is_usurped(&self) -> bool {
         self.usurped
     }
 
     /// Votes of the past do not count.
-    pub(super) fn forget_votes(&mut self) {
+    pub(crate) fn forget_votes(&mut self) {
         self.rooms.iter_mut().for_each(|room| room.agreed = 0);
     }
 
-    /// How many agreed in the newest vote of a room.
-    pub(super) fn agreed(&self, room: usize) -> u64 {
+    /// How many participants agreed in the newest vote of a room.
+    pub(crate) fn agreed(&self, room: usize) -> u64 {
         self.rooms[room].agreed
     }
 
-    pub(super) fn check_memory(&self, bytes: u64, sizes: Sizes) -> Outcome {
-        // While one snapshot is stored, the one before it is still there; what is persisted stands in each of them, and
-        // once more behind it. What a session begins with is there for itself, and like that in the older one's.
+    pub(crate) fn check_memory(&self, bytes: u64, sizes: Sizes) -> Outcome {
+        // While the reflector stores a snapshot it still has the one before. Each holds the persisted data twice. The
+        // data that a session begins with is there once on its own, and twice in the older snapshot.
         let large = 4 * sizes.state as u64 + 3 * sizes.begun as u64;
         let most = MOST_LOG_BYTES * sizes.times() as u64 + large;
         if bytes > most * self.rooms.len() as u64 {
@@ -183,8 +163,8 @@ impl<'a> Oracle<'a> {
         Ok(())
     }
 
-    /// Whoever reaches a position must have the state that the first one had there.
-    pub(super) fn compare(
+    /// Each participant at a position must have the state of the first one there.
+    pub(crate) fn compare(
         &mut self,
         now: u64,
         at: usize,
@@ -199,7 +179,7 @@ impl<'a> Oracle<'a> {
         }
         one.told = told;
         if one.diverged.is_some_and(|until| now > until) {
-            let what = format!("participant {} diverged, and nobody has told it", at + 1);
+            let what = format!("participant {} diverged and has not learned it", at + 1);
             return Err(Wrong::new(Invariant::Healing, what));
         }
         let Some(vm) = one.client.vm().filter(|_| moved) else { return Ok(None) };
@@ -211,7 +191,7 @@ impl<'a> Oracle<'a> {
         match (room.hashes.get(&seq), one.diverged) {
             (Some(known), Some(_)) => {
                 if *known == hash {
-                    // It has run that turn once more, with another one that was undone.
+                    // It has run the wrong turn again, after another one had been undone.
                     one.diverged = None;
                 }
             }
@@ -235,7 +215,7 @@ impl<'a> Oracle<'a> {
         Ok(Some(snapshot))
     }
 
-    /// Says which model and field differ, if the other state is still there.
+    /// Explains which model and field differ, if the other state is still in memory.
     fn disagreement(&self, at: usize, all: &[Participant], seq: u64, own: &[u8]) -> Wrong {
         let one = &all[at];
         let Some(timeline) = self.rooms[one.room].timelines.get(&one.timeline) else {
@@ -253,7 +233,7 @@ impl<'a> Oracle<'a> {
         Wrong { clash: Some(Box::new(clash)), ..Wrong::new(Invariant::Agreement, "") }
     }
 
-    /// The same for somebody who is first at a position, and had another state there when the plan was played before.
+    /// The same for the first participant at a position, which had another state there in the first run.
     fn another_state(
         &self,
         at: usize,
@@ -269,13 +249,13 @@ impl<'a> Oracle<'a> {
             return Wrong::new(Invariant::Again, after);
         };
         let here = (format!("participant {}", at + 1), own);
-        let there = ("when the seed was played first".to_owned(), state);
+        let there = ("in the first run of the seed".to_owned(), state);
         let clash = Clash::of(&one.client.config().app, here, there, &after);
         Wrong { clash: Some(Box::new(clash)), ..Wrong::new(Invariant::Again, "") }
     }
 
-    /// Hears what a client tells its owner. True if the client is over.
-    pub(super) fn take_events(
+    /// Takes a client's events and checks them. Returns true if the client has given up.
+    pub(crate) fn take_events(
         &mut self,
         scenario: &dyn Scenario,
         at: usize,
@@ -284,62 +264,25 @@ impl<'a> Oracle<'a> {
         let mut over = false;
         while let Some(event) = one.client.poll_event() {
             match event {
-                SessionEvent::Fault(fault) => {
-                    let what = format!("participant {}: {fault}", at + 1);
-                    if !scenario.allows(&fault) {
-                        return Err((Invariant::Faults, what));
-                    }
-                    let said = (fault.time, fault.sender, fault.kind);
-                    let said = format!("{said:?}");
-                    self.undone += 1;
-                    let timelines = &mut self.rooms[one.room].timelines;
-                    let faults = &mut timelines.entry(one.timeline).or_default().faults;
-                    let known = faults.entry(fault.seq).or_insert(said.clone());
-                    if *known != said {
-                        return Err((Invariant::Faults, format!("{what}, but others: {known}")));
-                    }
-                }
+                SessionEvent::Fault(fault) => self.check_fault(scenario, at, one, &fault)?,
                 SessionEvent::State { seq, hash, .. } => one.voted = Some((seq, hash)),
                 SessionEvent::Verdict { seq, agreed, of, hash } => {
-                    let is_that = |(of, _): &(u64, StateHash)| *of == seq && seq > one.wrong_after;
-                    let own = one.voted.filter(is_that).map(|(_, hash)| hash.0);
-                    if one.diverged.is_some() && own.is_some() && own == hash.map(|hash| hash.0) {
-                        // Alone, everybody else having been away for so long, it is right by definition.
-                        // With others it has run that turn once more, with another one that was undone.
-                        self.usurped |= agreed == 1;
-                        one.diverged = None;
-                    }
-                    self.unanimous += u64::from(agreed == of && hash.is_some());
-                    self.rooms[one.room].agreed = if hash.is_some() { agreed.into() } else { 0 };
+                    self.take_verdict(one, (seq, hash), (agreed, of));
                 }
-                // Without a majority those who are right may have to load the log, too.
+                // Without a majority, clients with the right state may have to load the log, too.
                 SessionEvent::Connection(_, Some(DisconnectReason::Diverged)) => {
                     one.was_wrong |= one.diverged.take().is_some();
                 }
                 SessionEvent::Diverged(_) => {
                     if one.diverged.take().is_none() && !one.was_wrong && !one.lies {
-                        let what = format!("participant {} was told that it diverged", at + 1);
+                        let what = format!("participant {} learned that it diverged", at + 1);
                         return Err((Invariant::Healing, what));
                     }
                     one.was_wrong = false;
                     self.healed += 1;
                 }
                 SessionEvent::Connection(ConnectionState::Failed, reason) => {
-                    if let Some(DisconnectReason::BadSnapshot(why)) = &reason {
-                        let what = format!("participant {} cannot restore it: {why}", at + 1);
-                        return Err((Invariant::Snapshot, what));
-                    }
-                    if let Some(
-                        why @ (DisconnectReason::Model(_) | DisconnectReason::Migration(_)),
-                    ) = &reason
-                    {
-                        let what = format!("participant {} cannot begin: {why}", at + 1);
-                        return Err((Invariant::Start, what));
-                    }
-                    if !one.lies {
-                        let what = format!("participant {} failed: {reason:?}", at + 1);
-                        return Err((Invariant::Innocence, what));
-                    }
+                    may_fail(at, one, reason.as_ref())?;
                     over = true;
                 }
                 SessionEvent::Held(true) => self.held += 1,
@@ -349,8 +292,51 @@ impl<'a> Oracle<'a> {
         Ok(over)
     }
 
-    /// Nothing that was accepted is lost or doubled, nothing that was seen, and the app is content.
-    pub(super) fn check_the_end(
+    /// A handler of a participant has failed. It must fail in the same way for all others.
+    fn check_fault(
+        &mut self,
+        scenario: &dyn Scenario,
+        at: usize,
+        one: &Participant,
+        fault: &Fault,
+    ) -> Outcome {
+        let what = format!("participant {}: {fault}", at + 1);
+        if !scenario.allows(fault) {
+            return Err((Invariant::Faults, what));
+        }
+        let said = format!("{:?}", (fault.time, fault.sender, &fault.kind));
+        self.undone += 1;
+        let timelines = &mut self.rooms[one.room].timelines;
+        let faults = &mut timelines.entry(one.timeline).or_default().faults;
+        let known = faults.entry(fault.seq).or_insert_with(|| said.clone());
+        if *known != said {
+            return Err((Invariant::Faults, format!("{what}, but others: {known}")));
+        }
+        Ok(())
+    }
+
+    /// The reflector has counted the votes on the state after `seq`.
+    fn take_verdict(
+        &mut self,
+        one: &mut Participant,
+        (seq, hash): (u64, Option<Digest>),
+        (agreed, of): (u32, u32),
+    ) {
+        let is_that = |(of, _): &(u64, StateHash)| *of == seq && seq > one.wrong_after;
+        let own = one.voted.filter(is_that).map(|(_, hash)| hash.0);
+        if one.diverged.is_some() && own.is_some() && own == hash.map(|hash| hash.0) {
+            // A lone participant is right by definition: all others were away for too long. With others, this one
+            // has run the wrong turn again, after another one had been undone.
+            self.usurped |= agreed == 1;
+            one.diverged = None;
+        }
+        self.unanimous += u64::from(agreed == of && hash.is_some());
+        self.rooms[one.room].agreed = if hash.is_some() { agreed.into() } else { 0 };
+    }
+
+    /// At the end no accepted event is lost or doubled, no message that a client has seen is lost, and the app's own
+    /// checks pass.
+    pub(crate) fn check_the_end(
         &mut self,
         scenario: &dyn Scenario,
         at: usize,
@@ -368,7 +354,7 @@ impl<'a> Oracle<'a> {
         let mut newest = BTreeMap::new();
         for (view, counter) in timeline.events.values() {
             let before = newest.insert(*view, *counter).unwrap_or(0);
-            // A liar may leave some out, and is thrown out for it.
+            // A liar may skip counters: the reflector closes its connection for that.
             if *counter <= before {
                 let what = format!("event {counter} of view {view} comes after its event {before}");
                 return Err((Invariant::Delivery, what));
@@ -407,60 +393,23 @@ impl<'a> Time<'a> {
 }
 
 impl Memory {
-    /// That on which a participant is.
+    /// The timeline of a participant.
     fn timeline(&self, one: &Participant) -> Option<&Timeline> {
         self.0.get(one.room)?.timelines.get(&one.timeline)
     }
 }
 
-impl Timeline {
-    /// Whether another state than this one is known at a position.
-    fn is_other(&self, seq: u64, hash: StateHash) -> bool {
-        self.hashes.get(&seq).is_some_and(|known| *known != hash)
-    }
-
-    /// Who was first at a position, and with which state, if that is still there.
-    fn state(&self, seq: u64) -> Option<(usize, &[u8])> {
-        let mut known = self.states.iter().chain(&self.first_states);
-        let (_, first, state) = known.find(|(of, ..)| *of == seq)?;
-        Some((*first, state))
-    }
-
-    /// A position, for people.
-    fn after(&self, seq: u64, all: &[Participant]) -> String {
-        match self.events.get(&seq).and_then(|sent| event_of(all, *sent)) {
-            Some((who, event)) => format!(
-                "after seq {seq}, event {}/{} from participant {}",
-                event.scope,
-                event.event,
-                who + 1
-            ),
-            None => format!("after seq {seq}"),
+/// Whether a participant had a right to fail for this reason: only liars have.
+fn may_fail(at: usize, one: &Participant, reason: Option<&DisconnectReason>) -> Outcome {
+    let participant = format!("participant {}", at + 1);
+    match reason {
+        Some(DisconnectReason::BadSnapshot(why)) => {
+            Err((Invariant::Snapshot, format!("{participant} cannot restore it: {why}")))
         }
-    }
-
-    /// Keeps the state at a position, if there is room for it still.
-    fn remember_first(&mut self, seq: u64, first: usize, state: Arc<Vec<u8>>) {
-        if self.first_bytes < MOST_REMEMBERED_BYTES {
-            self.first_bytes += state.len();
-            self.first_states.push((seq, first, state));
+        Some(why @ (DisconnectReason::Model(_) | DisconnectReason::Migration(_))) => {
+            Err((Invariant::Start, format!("{participant} cannot begin: {why}")))
         }
+        _ if one.lies => Ok(()),
+        _ => Err((Invariant::Innocence, format!("{participant} failed: {reason:?}"))),
     }
-
-    /// Keeps the state at a position, and forgets older ones.
-    fn remember(&mut self, seq: u64, first: usize, state: Arc<Vec<u8>>) {
-        self.states_bytes += state.len();
-        self.states.push_back((seq, first, state));
-        while self.states_bytes > MOST_STATE_BYTES && self.states.len() > 1 {
-            let oldest = self.states.pop_front();
-            self.states_bytes -= oldest.map_or(0, |(_, _, state)| state.len());
-        }
-    }
-}
-
-/// What a participant has sent with some counter, and which one.
-fn event_of(all: &[Participant], (view, counter): (ViewId, u64)) -> Option<(usize, &Event)> {
-    let at = all.iter().position(|one| one.client.view_id() == view)?;
-    let index = usize::try_from(counter.checked_sub(1)?).ok()?;
-    Some((at, all[at].published.get(index)?))
 }
