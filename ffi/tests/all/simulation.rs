@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 
-use teatime::testing::{Plan, play};
 use teatime_ffi::*;
+use teatime_simulator::{Plan, play};
 use teatime_tests::ledger;
 use teatime_tests::play::Books;
 
@@ -137,7 +137,7 @@ unsafe extern "C" fn handle(
         }
         LATER => ledger.sum += tea_math_sin(number(argument) as f64) * random(),
         _ => {
-            if ledger::is_corrupted() {
+            if ledger::take_corruption() {
                 ledger.entries += 1_000_000;
             }
             ledger.sum = tea_math_atan2(ledger.sum, random() + 0.1);

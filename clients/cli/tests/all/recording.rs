@@ -1,9 +1,9 @@
-//! Sessions that are recorded, replayed and branched, by real programs.
+//! Recording, replaying and branching sessions, with real programs.
 
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Program, Start, private_directory, run, texts};
+use crate::support::{Program, private_directory, run, teatime, texts};
 use serde_json::{Value, json};
 use teatime::recording::{Head, Input, Recording, RecordingError, read};
 use teatime::{App, External, Time};
@@ -12,15 +12,15 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Somebody who records, once he is in the room.
+/// Starts a recorder, and waits until it is in the room.
 fn recorder(url: &str, file: &Path, more: &[&str]) -> Program {
     let flags = ["record", "--json", "--reflector", url, "--to", text(file)];
-    let mut recorder = Program::start(&[&flags[..], more].concat());
+    let mut recorder = teatime().start(&[&flags[..], more].concat());
     recorder.wait_for("recording");
     recorder
 }
 
-/// Ends it as a user does.
+/// Ends it as a user does, by Ctrl-C.
 fn stop(mut recorder: Program) -> Value {
     recorder.signal("INT");
     let recorded = recorder.wait_for("recorded");
@@ -28,12 +28,12 @@ fn stop(mut recorder: Program) -> Value {
     recorded
 }
 
-/// The state that all of so many agree on.
+/// The hash of the state, on which all participants agree.
 fn vote(chat: &mut Program, of: u64) -> Value {
     vote_with(chat, of, 0)
 }
 
-/// The same while some count who are not there any more.
+/// The same while some participants have gone but still count.
 fn vote_with(chat: &mut Program, agreed: u64, gone: u64) -> Value {
     chat.say(&json!({ "do": "vote" }));
     let verdict = chat.wait_for("verdict");
@@ -47,7 +47,7 @@ fn replay(arguments: &[&str]) -> (Value, String) {
     (serde_json::from_str(&output).expect("it is JSON"), errors)
 }
 
-/// Refused in one line, which says so.
+/// A refusal: one line, with the reason.
 fn assert_refused(arguments: &[&str], what: &str) {
     let (code, output, errors) = run(arguments, "");
     let one_line = (Some(1), "", 1);
@@ -60,15 +60,15 @@ fn assert_refused(arguments: &[&str], what: &str) {
 }
 
 #[test]
-fn what_was_recorded_plays_to_the_state_that_everybody_had() {
+fn a_recording_replays_to_the_state_that_all_had() {
     let directory = private_directory("recording-room");
     let file = directory.join("room.recording");
-    let (_reflector, url) = Program::reflector();
-    let mut chat = Program::chat(&url, &["--password", "p"]);
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut chat = teatime().chat(&url, &["--password", "p"]);
     chat.post("before");
     chat.wait_for_line("before");
     let recorder = recorder(&url, &file, &["--password", "p"]);
-    // Nobody is recorded without being able to know.
+    // Recording is visible: the recorder appears as a participant.
     chat.wait_for_participants(2);
     chat.post("tea?");
     chat.wait_for_line("tea?");
@@ -113,13 +113,13 @@ fn what_was_recorded_plays_to_the_state_that_everybody_had() {
     none(&["--state", "M7"], "there is no \"M7\" in the state");
     none(&["--until", "1000000"], "its last event is");
     none(&["--until", "10h"], "it ends at");
-    // Where one is not let in there is nothing to keep.
+    // If the join is refused there is nothing to record.
     let shut = directory.join("shut.recording");
     let to = ["record", "--reflector", &url, "--password", "q", "--to", text(&shut)];
     let (code, output, errors) = run(&to, "");
     assert_eq!((code, output.as_str()), (Some(1), ""), "{errors}");
     assert!(errors.contains("password") && !shut.exists(), "{errors}");
-    // What is there stays.
+    // An existing file stays.
     let to = ["record", "--reflector", &url, "--to", text(&file)];
     assert_refused(&to, "exists");
     let mode =
@@ -128,11 +128,11 @@ fn what_was_recorded_plays_to_the_state_that_everybody_had() {
 }
 
 #[test]
-fn of_a_recorder_that_was_killed_everything_is_there_and_the_cut_is_told() {
+fn the_recording_of_a_killed_recorder_is_complete_and_reported_as_cut_off() {
     let directory = private_directory("recording-killed");
     let file = directory.join("room.recording");
-    let (_reflector, url) = Program::reflector();
-    let mut chat = Program::chat(&url, &[]);
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut chat = teatime().chat(&url, &[]);
     let mut recorder = recorder(&url, &file, &[]);
     chat.post("tea?");
     chat.wait_for_line("tea?");
@@ -145,7 +145,7 @@ fn of_a_recorder_that_was_killed_everything_is_there_and_the_cut_is_told() {
     let cut = value["cut"].as_str().expect("it is told");
     assert!(cut.contains("its recorder was stopped") && errors.contains(cut), "{errors}");
     assert_refused(&["replay", text(&file), "--until", "1000"], "its recorder was stopped");
-    // And cut at every byte: refused, or a part of it.
+    // Cut at any byte, it is refused or a part of it replays.
     let bytes = fs::read(&file).expect("it is there");
     let whole = read(&file).expect("it is there").recording;
     let short = directory.join("short.recording");
@@ -181,7 +181,7 @@ fn of_a_recorder_that_was_killed_everything_is_there_and_the_cut_is_told() {
 }
 
 #[test]
-fn what_is_no_recording_of_this_app_and_version_is_refused_by_name() {
+fn a_recording_of_another_app_or_version_is_refused_with_a_reason() {
     let directory = private_directory("recording-others");
     let file = directory.join("x.recording");
     let chat = |id: &str, version| {
@@ -219,20 +219,12 @@ fn what_is_no_recording_of_this_app_and_version_is_refused_by_name() {
     }
 }
 
-/// A reflector that keeps its sessions, and where it listens.
-fn reflector(data: &Path) -> (Program, String) {
-    let flags = ["reflector", "--json", "--listen", "127.0.0.1:0", "--data", text(data)];
-    let mut reflector = Program::start(&flags);
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-    (reflector, url)
-}
-
 #[test]
-fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
+fn a_stored_room_replays_and_continues_as_another_room_from_any_point() {
     let data = private_directory("recording-store");
-    let (mut server, url) = reflector(&data);
+    let (mut server, url) = teatime().reflector_with(&data, &[]);
     let room = ["--name", "talk", "--password", "p"];
-    let mut chat = Program::chat(&url, &room);
+    let mut chat = teatime().chat(&url, &room);
     chat.post("tea?");
     chat.wait_for_line("tea?");
     let early = vote(&mut chat, 1);
@@ -249,7 +241,7 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
             assert_eq!(value["session_id"], chat.last("joined")["session_id"]);
         }
     };
-    // Also while the reflector runs; nothing is added to its directory then.
+    // Also while the reflector runs, and without adding anything to its directory.
     replays();
     let itself = ["--into", dir, "--as", "beside"];
     assert_refused(&[&["branch", dir], &room[..], &itself].concat(), "in use: stop the reflector");
@@ -265,7 +257,7 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     with(&[&room[..], &inactivity].concat(), "--inactivity 7");
     assert_refused(&["replay", text(&private_directory("recording-none"))], "there is no store");
 
-    // A new room, in another directory and with another password, from the middle on.
+    // A new room from the middle on, in another directory and with another password.
     let seq = early["seq"].to_string();
     let into = private_directory("recording-branch");
     let branch = |into: &Path| {
@@ -284,21 +276,21 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     let error: Value = serde_json::from_str(&output).expect("it is JSON");
     assert_eq!((code, &error["code"]), (Some(1), &json!("ROOM_EXISTS")));
     let why = error["message"].as_str().expect("it is a text");
-    assert!(why.contains("there is a room \"other\" in it already"), "{why}");
-    let (mut server, url) = reflector(&into);
+    assert!(why.contains("room \"other\" exists already"), "{why}");
+    let (mut server, url) = teatime().reflector_with(&into, &[]);
     let wrong = ["chat", "--plain", "--reflector", &url, "--name", "other", "--password", "p"];
     let (code, _, errors) = run(&wrong, "nobody hears this\n");
     assert!(code == Some(1) && errors.contains("password"), "{errors}");
     let room = ["--name", "other", "--password", "n"];
-    let mut first = Program::chat(&url, &room);
+    let mut first = teatime().chat(&url, &room);
     assert_eq!(first.last("joined")["session_id"], told["session_id"]);
     assert_eq!(texts(first.last("history")), said);
-    let mut second = Program::chat(&url, &room);
+    let mut second = teatime().chat(&url, &room);
     second.post("cake.");
     first.wait_for_line("cake.");
     let file = private_directory("recording-of-branch").join("room.recording");
     let recorder = recorder(&url, &file, &room);
-    // Whoever was in the old room is in this one, until the reflector has waited long enough.
+    // The participants of the old room are in this one until the rejoin limit has passed.
     let state = vote_with(&mut first, 3, 1);
     assert!(state["seq"].as_u64() > early["seq"].as_u64());
     assert!(state["time_us"].as_u64() > early["time_us"].as_u64());
@@ -306,7 +298,7 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     let seq = state["seq"].to_string();
-    // Its log begins with a snapshot now.
+    // Now its log begins with a snapshot.
     let of_store = replay(&[&[text(&into), "--until", &seq], &room[..]].concat()).0;
     let of_recorder = replay(&[text(&file), "--until", &seq]).0;
     for (early, what) in [("1", "it begins after event"), ("0s", "it begins at")] {
@@ -317,14 +309,14 @@ fn a_stored_room_is_replayed_and_goes_on_as_another_from_any_point() {
     }
 }
 
-/// Those of a chat of which nothing else is said.
+/// The default options of the chat.
 fn options() -> Vec<u8> {
     let config = teatime_chat::config("room", &teatime_chat::ChatOptions::default());
     config.expect("nothing is wrong with it").options.to_vec()
 }
 
 #[test]
-fn what_goes_wrong_is_told_in_json_to_who_asked_for_it() {
+fn failures_are_reported_in_json_with_the_json_flag() {
     let directory = private_directory("recording-json");
     let path = |name: &str| text(&directory.join(name)).to_owned();
     let app = |id: &str, version| {
@@ -352,8 +344,8 @@ fn what_goes_wrong_is_told_in_json_to_who_asked_for_it() {
         fs::write(path(name), bytes).expect("it can be written");
     }
     let kept = directory.join("kept");
-    let (mut server, url) = reflector(&kept);
-    drop(Program::chat(&url, &["--password", "p"]));
+    let (mut server, url) = teatime().reflector_with(&kept, &[]);
+    drop(teatime().chat(&url, &["--password", "p"]));
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     let (_running, url) = reflector(&directory.join("in-use"));
@@ -387,15 +379,15 @@ fn what_goes_wrong_is_told_in_json_to_who_asked_for_it() {
     told(&["branch", &path("right"), "--into", &path("app"), "--as", "new"], "IO");
     let record = ["record", "--reflector", &url, "--to"];
     told(&[&record[..], &[&path("right")]].concat(), "IO");
-    let _inside = Program::chat(&url, &["--name", "shut", "--password", "p"]);
+    let _inside = teatime().chat(&url, &["--name", "shut", "--password", "p"]);
     let shut = [&path("shut"), "--name", "shut", "--password", "q"];
     told(&[&record[..], &shut].concat(), "WRONG_PASSWORD");
 }
 
-/// Elsewhere there are no such names.
+/// Only Unix has such names.
 #[cfg(target_os = "linux")]
 #[test]
-fn names_of_files_that_are_no_unicode_are_told_as_well_as_can_be() {
+fn file_names_that_are_not_unicode_are_shown_as_well_as_possible() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let directory = private_directory("recording-names");
@@ -423,7 +415,7 @@ fn names_of_files_that_are_no_unicode_are_told_as_well_as_can_be() {
 }
 
 #[test]
-fn a_recording_that_pretends_to_go_on_for_ages_can_be_interrupted() {
+fn a_recording_that_pretends_to_be_endless_can_be_interrupted() {
     let directory = private_directory("recording-ages");
     let file = directory.join("x.recording");
     let head = Head::new(&teatime_chat::app(), teatime::SessionId([1; 32]), &options());
@@ -432,8 +424,8 @@ fn a_recording_that_pretends_to_go_on_for_ages_can_be_interrupted() {
     let until = (end, 2);
     let recording = Recording { head, base: None, from: 0, inputs, until };
     fs::write(&file, recording.encode()).expect("it can be written");
-    let mut player = Program::start(&["replay", text(&file), "--speed", "1", "--json"]);
-    // It waits for the second event now.
+    let mut player = teatime().start(&["replay", text(&file), "--speed", "1", "--json"]);
+    // Now it waits for the second event.
     player.wait_for("input");
     player.signal("INT");
     assert_ne!(player.exit_code(), Some(0));

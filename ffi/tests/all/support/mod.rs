@@ -10,6 +10,7 @@ use std::sync::{LazyLock, Mutex};
 
 pub use teatime_tests::program::finish as run;
 use teatime_tests::program::forget_cargo;
+use teatime_tests::teatime::Teatime;
 
 /// The library, installed.
 pub static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
@@ -87,12 +88,10 @@ pub fn client(name: &str) -> PathBuf {
 }
 
 /// The program `teatime`.
-pub fn teatime() -> Command {
+pub fn teatime() -> Teatime {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         run(cargo().args(["build", "--locked", "--package", "teatime-cli"]));
         target().join("debug/teatime")
     });
-    let mut command = Command::new(&*BUILT);
-    command.env_remove("RUST_LOG").env_remove("NO_COLOR");
-    command
+    Teatime::at(&*BUILT)
 }

@@ -1,8 +1,7 @@
 //! A client without a model: it sees every frame of the protocol.
 
-use std::time::Duration;
-
 use futures_util::{SinkExt, StreamExt};
+use teatime_tests::PATIENCE;
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Join, Resume, Room, Send, ServerMessage, SessionId,
     ViewSecret,
@@ -12,16 +11,14 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What a client hears.
+/// What a client receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// It is let in; the newest sequence number.
+    /// The reflector lets it in. The newest sequence number.
     Welcome(u64),
     /// An event: its sequence number, and what was sent.
     Event(u64, Vec<u8>),
-    /// Whatever else.
+    /// Anything else.
     Other,
     /// The end.
     Closed(Option<CloseReason>, String),
@@ -68,7 +65,7 @@ impl Socket {
         self.say(&ClientMessage::Send(send)).await.is_ok()
     }
 
-    /// The next thing that it hears.
+    /// The next message.
     pub async fn hear(&mut self) -> Heard {
         let next = timeout(PATIENCE, self.stream.next()).await.expect("it never ends");
         match next {
@@ -92,7 +89,7 @@ impl Socket {
         }
     }
 
-    /// Waits for what `wanted` makes something of.
+    /// Waits until `wanted` returns something.
     pub async fn wait_for<T>(&mut self, wanted: impl Fn(&Heard) -> Option<T>) -> T {
         loop {
             let heard = self.hear().await;
