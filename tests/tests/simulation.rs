@@ -32,12 +32,15 @@ fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
     println!("{}", serde_json::json!(campaign.summary));
     assert!(campaign.failures.is_empty(), "{} seeds fail: see above", campaign.failures.len());
     let summary = campaign.summary;
-    if plans.len() >= 200 {
-        assert!(summary.client_hours >= 1_000.0, "only {} hours", summary.client_hours);
+    if plans.len() >= 80 {
+        // Of 230 plans, at least this much of each.
+        let of_these = |times: u64| times * plans.len() as u64 / 230;
+        let hours = of_these(1_000) as f64;
+        assert!(summary.client_hours >= hours, "only {} hours", summary.client_hours);
         // A simulator in which nothing happens proves nothing.
         for (what, _) in What::ALL {
             let times = summary.faults.get(&what).copied().unwrap_or_default();
-            assert!(times >= 50, "hardly any {what:?}: {times}");
+            assert!(times >= of_these(50), "hardly any {what:?}: {times}");
         }
         for (what, times) in [
             ("entries", summary.entries),
@@ -49,7 +52,7 @@ fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
             ("held senders", summary.held),
             ("failed commits", summary.taken_back),
         ] {
-            assert!(times >= 100, "hardly any {what}: {times}");
+            assert!(times >= of_these(100), "hardly any {what}: {times}");
         }
     }
 }
