@@ -191,7 +191,7 @@ pub fn forget_cargo(command: &mut Command) {
             command.env_remove(&*name);
         }
     }
-    command.env_remove("LD_LIBRARY_PATH");
+    command.env_remove("OUT_DIR").env_remove("LD_LIBRARY_PATH");
 }
 
 /// A program of the workspace. Cargo builds all of them at once, as `cargo test --workspace` does: a single one asks

@@ -187,5 +187,6 @@ pub(crate) fn cargo() -> Command {
             command.env_remove(&*name);
         }
     }
+    command.env_remove("OUT_DIR");
     command
 }

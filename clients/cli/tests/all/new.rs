@@ -1,5 +1,6 @@
 //! `teatime new`: what it makes is built and run, in Swift and in Kotlin, with one model in Rust.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,19 +18,39 @@ fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder")
 }
 
+/// Whether cargo compiles for the app what the tests have compiled already, instead of everything as for a user.
+fn shares() -> bool {
+    std::env::var_os("TEATIME_RELEASE").is_none()
+}
+
 /// A command in the folder of the app.
 fn at(app: &Path, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     forget_cargo(&mut command);
     command.current_dir(app).env("CARGO_TARGET_DIR", target()).env("PROFILE", "dev");
     // What is proved does not depend on it, and it takes as long as the compiling.
-    command.env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_INCREMENTAL", "0");
-    // As for a user, cargo would compile the crates of this program once more.
-    if std::env::var_os("TEATIME_RELEASE").is_none() {
+    command.env("CARGO_INCREMENTAL", "0").env_remove("TEATIME_ALONG");
+    if shares() {
         command.env("TEATIME_XTASK", built("teatime-xtask"));
-        command.env("TEATIME_ALONG", "teatime-third-party");
     }
     command
+}
+
+/// Gives the app the features and profiles of this workspace, so that cargo finds most crates compiled.
+fn share(app: &Path) {
+    let read = |path: &Path| fs::read_to_string(path).expect("it can be read");
+    let profile = |manifest: &str| {
+        let start = manifest.find("[profile.dev]").expect("it has this profile");
+        start..manifest.find("[profile.release]").expect("it has this profile, too")
+    };
+    let path = app.join("model/Cargo.toml");
+    let (ours, mut model) = (read(&root().join("Cargo.toml")), read(&path));
+    model.replace_range(profile(&model), &ours[profile(&ours)]);
+    let third_party = root().join("tests/third-party");
+    let third_party = format!("[dependencies]\nteatime-third-party = {{ path = {third_party:?} }}");
+    fs::write(path, model.replacen("[dependencies]", &third_party, 1)).expect("it can be written");
+    // The app lies in the target folder of the workspace, whose settings hold there. Flags would be there twice.
+    fs::remove_file(app.join(".cargo/config.toml")).expect("the app has settings of cargo");
 }
 
 fn new(folder: &Path, name: &str) -> PathBuf {
@@ -82,6 +103,9 @@ fn in_kotlin(app: &Path) -> Option<Command> {
 #[test]
 fn a_new_app_counts_alike_in_swift_and_kotlin() {
     let app = new(&private_directory("new"), "tea_race");
+    if shares() {
+        share(&app);
+    }
     finish(at(&app, env!("CARGO")).args(["test", "--manifest-path", "model/Cargo.toml"]));
     let (_reflector, url) = Program::reflector();
     let programs = [in_swift(&app), in_kotlin(&app)].into_iter().flatten();
@@ -120,7 +144,7 @@ fn what_cannot_be_made_is_told_and_nothing_is_touched() {
     let (code, _, errors) = run(&["new", "tea", "--teatime", path, "--into", "/tmp/x/y"], "");
     assert_eq!((code, errors.contains("--teatime")), (Some(2), true), "{errors}");
     let inside = format!("{path}/file/app");
-    std::fs::write(folder.join("file"), "").expect("the folder is there");
+    fs::write(folder.join("file"), "").expect("the folder is there");
     let (code, _, errors) = run(&["new", "tea", "--into", &inside], "");
     assert_eq!((code, errors.contains(&inside)), (Some(1), true), "{errors}");
 }
