@@ -32,6 +32,8 @@ pub(crate) struct View {
     pub(crate) asked_for: Option<u64>,
     /// Votes in a row that it was asked for and did not answer in time.
     pub(crate) missed: u32,
+    /// The newest vote that it has answered, in time or late.
+    pub(crate) voted: u64,
     /// Snapshots that it was asked for and did not hand in.
     pub(crate) failed: u32,
 }
@@ -163,6 +165,7 @@ impl Views {
             bucket: Bucket::full(now),
             held_bytes: 0,
             missed: 0,
+            voted: 0,
             failed: 0,
             asked_for: None,
         };
