@@ -294,6 +294,12 @@ impl Views {
         self.all.values().filter(waiting).map(|view| view.exit_at).min()
     }
 
+    /// When the last exit comes due.
+    pub(crate) fn last_exit(&self) -> Option<u64> {
+        let waiting = |view: &&View| view.announced && view.connection.is_none();
+        self.all.values().filter(waiting).map(|view| view.exit_at).max()
+    }
+
     /// Takes the exits and joins to tell, at most `most` of both; exits first.
     pub(crate) fn take_changes(&mut self, now: u64, most: usize) -> (Vec<Change>, Vec<Change>) {
         let cold = self.cold_exits.len().min(most);

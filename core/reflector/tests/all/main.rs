@@ -1,5 +1,6 @@
 //! The tests of `teatime-reflector`, in one binary: linking one takes as long as linking one of many.
 
+mod presence;
 mod reflector;
 mod rooms;
 mod storage;
