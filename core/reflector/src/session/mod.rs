@@ -384,9 +384,8 @@ impl Session {
     }
 
     /// The blobs of its room to which a snapshot refers. `None` if the snapshot names another room.
-    fn own_roots(&self, envelope: Option<&Envelope>) -> Option<Vec<Digest>> {
-        let Some(Envelope { space, roots, .. }) = envelope else { return Some(Vec::new()) };
-        (*space == self.room.id).then(|| roots.clone())
+    fn own_roots(&self, envelope: &Envelope) -> Option<Vec<Digest>> {
+        (envelope.space == self.room.id).then(|| envelope.roots.clone())
     }
 }
 

@@ -1,6 +1,8 @@
 //! How the snapshot of a vote comes in, and what follows from it.
 
-use teatime_wire::{CloseReason, Envelope, Hold, Holding, ServerMessage, SnapshotPart};
+use teatime_wire::{
+    CloseReason, Envelope, Hold, Holding, ServerMessage, SnapshotInfo, SnapshotPart,
+};
 
 use super::flow::Reason;
 use super::{Content, Refusal, Session, Turn, ask_for_checkpoint};
@@ -11,7 +13,7 @@ use crate::upload::{Added, Upload};
 use crate::views::Arrival;
 
 impl Session {
-    /// There is a snapshot, or there will be none.
+    /// There is a snapshot, or none comes of this vote.
     fn upload_is_over(&mut self, turn: &mut Turn<'_>) {
         if let Some((seq, views)) = self.ballot.take_diverged() {
             self.tell_diverged(turn, seq, &views);
@@ -33,6 +35,10 @@ impl Session {
                 None => self.ballot.upload = upload.next(turn.now + turn.config.upload_timeout),
             }
         }
+        self.no_snapshot_comes(turn);
+    }
+
+    fn no_snapshot_comes(&mut self, turn: &mut Turn<'_>) {
         self.ballot.no_own_vote_before(turn.now + turn.config.vote_retry);
         self.upload_is_over(turn);
     }
@@ -65,10 +71,7 @@ impl Session {
         let Config { upload_timeout, send_limits, .. } = turn.config;
         match upload.add(part, send_limits.max_snapshot, turn.now, *upload_timeout) {
             Added::More => Ok(()),
-            Added::Complete => {
-                self.accept_snapshot(turn);
-                Ok(())
-            }
+            Added::Complete => self.finish_upload(turn),
             Added::Wrong => {
                 self.give_up_uploader(turn);
                 let detail = "a snapshot that does not fit, or is not what was voted for".into();
@@ -77,15 +80,39 @@ impl Session {
         }
     }
 
-    fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
-        let Some((info, parts)) = self.ballot.upload.take().map(Upload::finish) else { return };
+    /// Takes the snapshot if its envelope is valid. If not, the other candidates are not asked: they voted for the same
+    /// bytes.
+    fn finish_upload(&mut self, turn: &mut Turn<'_>) -> Result<(), Refusal> {
+        let Some((info, parts)) = self.ballot.upload.take().map(Upload::finish) else {
+            return Ok(());
+        };
+        match Envelope::open(&parts) {
+            Ok((_, envelope)) => {
+                self.accept_snapshot(turn, info, parts, envelope);
+                Ok(())
+            }
+            Err(error) => {
+                let (session, seq) = (self.id, info.seq);
+                tracing::warn!(%session, seq, %error, "the snapshot of a majority is refused");
+                self.no_snapshot_comes(turn);
+                Err((CloseReason::OutOfOrder, error.to_string()))
+            }
+        }
+    }
+
+    fn accept_snapshot(
+        &mut self,
+        turn: &mut Turn<'_>,
+        info: SnapshotInfo,
+        parts: Vec<Vec<u8>>,
+        envelope: Envelope,
+    ) {
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
-        let envelope = Envelope::open(&parts).ok().map(|(_, envelope)| envelope);
-        if let Some(roots) = self.own_roots(envelope.as_ref()) {
+        if let Some(roots) = self.own_roots(&envelope) {
             turn.out.push(self.holds(Holding::Snapshot(roots)));
         }
         self.content = Content::Used;
-        if let Some(part) = envelope.and_then(|envelope| envelope.persisted) {
+        if let Some(part) = envelope.persisted {
             let new = self.record(info.seq, part);
             self.persistence.has_snapshot(new);
         }

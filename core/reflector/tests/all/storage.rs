@@ -1,12 +1,12 @@
 //! What leaves a reflector depends on what its storage has acknowledged.
 
 use crate::support::stored::StoredWorld;
-use crate::support::{MS, SECOND, join, room};
+use crate::support::{MS, SECOND, in_envelope, join, parts, room};
 use teatime_reflector::storage::{Answer, Key, Request, RoomId, StorageError};
 use teatime_reflector::{Config, ConnId};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Envelope, Hold, Join, PersistedPart, Room, Send,
-    ServerMessage, SessionId, SnapshotPart, Vote,
+    ClientMessage, CloseReason, Digest, Envelope, Hold, Join, NotPersisted, PersistedPart, Room,
+    Send, ServerMessage, SessionId, Vote,
 };
 
 fn world() -> StoredWorld {
@@ -222,7 +222,7 @@ fn a_load_that_never_comes_ends_with_the_join_timeout() {
     world.cut(gone);
     world.pass(11 * SECOND);
     assert_eq!(world.closed, [(one, CloseReason::NotStored)]);
-    // The answer comes when no client waits any more.
+    // The answer comes when no client waits for it.
     world.answer_all();
     assert_eq!(world.released.len(), 2, "the session and its room");
     let back = joined(&mut world, join(1));
@@ -291,23 +291,24 @@ fn senders_are_held_back_when_too_much_waits_for_the_storage() {
     assert_eq!(world.messages(one).last(), Some(&ServerMessage::Hold(Hold::Resume)));
 }
 
+/// A lone client votes, and hands in what it voted for.
+fn hand_in(world: &mut StoredWorld, from: ConnId, seq: u64, snapshot: &[u8]) {
+    world.say(from, &ClientMessage::Vote(Vote { seq, hash: Digest::of(snapshot) }));
+    parts(seq, snapshot).for_each(|part| world.say(from, &part));
+}
+
+fn is_persist(request: &Request) -> bool {
+    matches!(request, Request::Persist { .. })
+}
+
 /// A lone client persists something. Returns the number of the vote.
 fn persist(world: &mut StoredWorld, from: ConnId, data: &[u8]) -> u64 {
     world.say(from, &ClientMessage::Persist);
     world.answer_all();
-    let seq = world.messages(from).into_iter().rev().find_map(|message| match message {
-        ServerMessage::VoteRequest(request) => Some(request.seq),
-        _ => None,
-    });
-    let seq = seq.expect("it is asked");
     let persisted = Some(PersistedPart { data: data.to_vec(), roots: Vec::new() });
     let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
-    let bytes = envelope.wrap(b"state");
-    let hash = Digest(*blake3::hash(&bytes).as_bytes());
-    world.say(from, &ClientMessage::Vote(Vote { seq, hash }));
-    let total = bytes.len() as u64;
-    let part = SnapshotPart { seq, offset: 0, total, data: &bytes };
-    world.say(from, &ClientMessage::SnapshotPart(part));
+    let seq = world.newest_vote(from).expect("it is asked");
+    hand_in(world, from, seq, &envelope.wrap(b"state"));
     seq
 }
 
@@ -316,7 +317,6 @@ fn persisted_data_counts_when_the_storage_says_so_and_not_before() {
     let mut world = world();
     let one = joined(&mut world, join(1));
     let seq = persist(&mut world, one, b"data");
-    let is_persist = |request: &Request| matches!(request, Request::Persist { .. });
     assert_eq!(world.waiting.iter().filter(|(_, one)| is_persist(one)).count(), 1);
     world.pass(100 * MS);
     // Everything else is stored.
@@ -332,7 +332,7 @@ fn persisted_data_counts_when_the_storage_says_so_and_not_before() {
     let at = world.waiting.iter().position(|(_, one)| is_persist(one)).expect("it waits");
     world.fail(at);
     let failure = Some("the disk is full");
-    let told = ServerMessage::NotPersisted(teatime_wire::NotPersisted { seq, failure });
+    let told = ServerMessage::NotPersisted(NotPersisted { seq, failure });
     assert!(world.has(one, &told));
 }
 
@@ -347,17 +347,12 @@ fn a_checkpoint_leaves_after_the_records_that_it_depends_on() {
     world.answer_all();
     world.say(one, &ClientMessage::Persist);
     world.answer_all();
-    let seq = world.messages(one).into_iter().rev().find_map(|message| match message {
-        ServerMessage::VoteRequest(request) => Some(request.seq),
-        _ => None,
-    });
-    let seq = seq.expect("it is asked");
-    let hash = Digest(*blake3::hash(b"state").as_bytes());
-    world.say(one, &ClientMessage::Vote(Vote { seq, hash }));
+    let seq = world.newest_vote(one).expect("it is asked");
+    let snapshot = in_envelope(b"state");
+    world.say(one, &ClientMessage::Vote(Vote { seq, hash: Digest::of(&snapshot) }));
     // An event that is not stored yet, before the snapshot is there.
     world.post(one, 2);
-    let part = SnapshotPart { seq, offset: 0, total: 5, data: b"state" };
-    world.say(one, &ClientMessage::SnapshotPart(part));
+    parts(seq, &snapshot).for_each(|part| world.say(one, &part));
     assert_eq!(count(&world), 0);
     world.answer_some(is_append);
     assert_eq!(count(&world), 1);

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use teatime_reflector::storage::Key;
 use teatime_reflector::{Config, ConnId, Output, Reflector, SessionKey};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Event, Holding, Join, Room, Send, ServerMessage, SessionId,
-    ViewId, ViewSecret, Views, Welcome,
+    ClientMessage, CloseReason, Digest, Envelope, Event, Holding, Join, Room, Send, ServerMessage,
+    SessionId, SnapshotPart, ViewId, ViewSecret, Views, Vote, VoteRequest, Welcome, limits,
 };
 
 pub const MS: u64 = 1_000;
@@ -56,6 +56,20 @@ pub fn join(number: u8) -> Join<'static> {
     }
 }
 
+/// A state in its envelope, without persisted data or blobs.
+pub fn in_envelope(state: &[u8]) -> Vec<u8> {
+    Envelope { persisted: None, roots: Vec::new(), space: room(1).id }.wrap(state)
+}
+
+/// A snapshot in parts, as a client hands it in.
+pub fn parts(seq: u64, snapshot: &[u8]) -> impl Iterator<Item = ClientMessage<'_>> {
+    let total = snapshot.len() as u64;
+    snapshot.chunks(limits::MAX_SNAPSHOT_PART).enumerate().map(move |(at, data)| {
+        let offset = (at * limits::MAX_SNAPSHOT_PART) as u64;
+        ClientMessage::SnapshotPart(SnapshotPart { seq, offset, total, data })
+    })
+}
+
 impl World {
     pub fn new(config: Config) -> Self {
         let reflector = Reflector::new(config, [0; 32]);
@@ -95,6 +109,14 @@ impl World {
 
     pub fn post(&mut self, from: ConnId, counter: u64) {
         self.say(from, &ClientMessage::Send(Send { counter, payload: b"post" }));
+    }
+
+    pub fn vote(&mut self, from: ConnId, seq: u64, hash: Digest) {
+        self.say(from, &ClientMessage::Vote(Vote { seq, hash }));
+    }
+
+    pub fn hand_in(&mut self, from: ConnId, seq: u64, snapshot: &[u8]) {
+        parts(seq, snapshot).for_each(|part| self.say(from, &part));
     }
 
     pub fn cut(&mut self, connection: ConnId) {
@@ -178,6 +200,19 @@ impl World {
             _ => None,
         };
         self.messages(of).into_iter().filter_map(each).collect()
+    }
+
+    /// All votes that a connection was asked for.
+    pub fn votes_asked(&self, of: ConnId) -> Vec<u64> {
+        let each = |message| match message {
+            ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
+            _ => None,
+        };
+        self.messages(of).into_iter().filter_map(each).collect()
+    }
+
+    pub fn newest_vote(&self, of: ConnId) -> Option<u64> {
+        self.votes_asked(of).pop()
     }
 
     pub fn has(&self, of: ConnId, wanted: &ServerMessage<'_>) -> bool {

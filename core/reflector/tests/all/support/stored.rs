@@ -97,7 +97,8 @@ impl StoredWorld {
         self.pass_with(span, Self::answer_all);
     }
 
-    fn pass_with(&mut self, span: u64, mut each: impl FnMut(&mut Self)) {
+    /// Time passes. `each` runs after everything that was due.
+    pub fn pass_with(&mut self, span: u64, mut each: impl FnMut(&mut Self)) {
         let end = self.world.now + span;
         while let Some(at) = self.world.reflector.next_timeout().filter(|at| *at <= end) {
             self.world.now = self.world.now.max(at);
