@@ -24,6 +24,7 @@ use crate::views::Arrival;
 use crate::{ConnId, Output, SessionKey, Stats};
 use door::Door;
 use idle::Idle;
+use persisting::Unanswered;
 
 /// The server as a state machine: frames and time go in, [`Output`]s come out of [`poll_output`](Self::poll_output). It
 /// never sees a model, and with a password no plain text. Times are µs of the driver's own monotonic clock. Whatever a
@@ -49,6 +50,7 @@ pub struct Reflector {
     /// Connections that may not have joined yet, the oldest first.
     unjoined: VecDeque<(u64, ConnId)>,
     idle: Idle,
+    unanswered: Unanswered,
     out: Outbox,
 }
 
@@ -93,6 +95,7 @@ impl Reflector {
             scheduled: HashMap::new(),
             unjoined: VecDeque::new(),
             idle: Idle::default(),
+            unanswered: Unanswered::default(),
             out: Outbox::new(has_storage),
         }
     }
@@ -335,7 +338,8 @@ impl Reflector {
     pub fn next_timeout(&self) -> Option<u64> {
         let session = self.timeouts.peek().map(|Reverse((at, _))| *at);
         let unjoined = self.unjoined.front().map(|(at, _)| *at);
-        session.into_iter().chain(unjoined).chain(self.next_dropping()).min()
+        let times = [session, unjoined, self.next_dropping(), self.next_unanswered()];
+        times.into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -343,6 +347,7 @@ impl Reflector {
         if self.next_dropping().is_some_and(|at| at <= now) {
             self.limit_idle(now);
         }
+        self.report_unanswered(now);
         while let Some((_, connection)) = self.unjoined.pop_front_if(|(at, _)| *at <= now) {
             match self.connections.get(&connection).map(|one| one.place) {
                 // The line may be slow, or this machine was asleep: the client may try again.

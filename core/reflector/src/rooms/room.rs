@@ -234,6 +234,13 @@ impl Room {
         std::mem::take(&mut self.wishes)
     }
 
+    /// Whether this data of a session is being written, or waits until it can be.
+    pub(super) fn is_pending(&self, session: SessionKey, from: Origin) -> bool {
+        let is_written = |one: &Writing| (one.session, one.from) == (session, from);
+        self.writing.as_ref().is_some_and(is_written)
+            || self.wishes.iter().any(|wish| (wish.session, wish.new.from) == (session, from))
+    }
+
     pub(super) fn is_writing(&self) -> bool {
         self.writing.is_some()
     }

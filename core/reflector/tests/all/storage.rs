@@ -336,6 +336,54 @@ fn persisted_data_counts_when_the_storage_says_so_and_not_before() {
     assert!(world.has(one, &told));
 }
 
+/// The votes of which a client has heard that their data is not stored because the storage does not answer.
+fn unanswered(world: &StoredWorld, of: ConnId) -> Vec<u64> {
+    let each = |message| match message {
+        ServerMessage::NotPersisted(NotPersisted { seq, failure }) => {
+            assert_eq!(failure, Some("the storage does not answer"));
+            Some(seq)
+        }
+        _ => None,
+    };
+    world.messages(of).into_iter().filter_map(each).collect()
+}
+
+/// Time passes, and the storage answers everything at once but requests to persist.
+fn pass_without_persisting(world: &mut StoredWorld, span: u64) {
+    world.pass_with(span, |world| while world.answer_some(|one| !is_persist(one)) > 0 {});
+}
+
+#[test]
+fn persisted_data_whose_write_the_storage_never_answers_is_reported_in_bounded_time() {
+    let mut world = world();
+    let one = joined(&mut world, join(1));
+    let seq = persist(&mut world, one, b"data");
+    pass_without_persisting(&mut world, 9 * SECOND);
+    assert_eq!(unanswered(&world, one), []);
+    pass_without_persisting(&mut world, 2 * SECOND);
+    assert_eq!(unanswered(&world, one), [seq]);
+    assert_eq!(world.closed, [], "the session goes on");
+    world.say(one, &ClientMessage::Ping(1));
+    // The reflector tries again, with a pause. Data that waits behind the first write is reported, too.
+    pass_without_persisting(&mut world, 20 * SECOND);
+    let again = world.newest_vote(one).filter(|again| *again > seq).expect("a vote is held");
+    let persisted = Some(PersistedPart { data: b"newer".to_vec(), roots: Vec::new() });
+    let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
+    hand_in(&mut world, one, again, &envelope.wrap(b"state"));
+    pass_without_persisting(&mut world, 11 * SECOND);
+    assert_eq!(unanswered(&world, one), [seq, again]);
+    // One write of a room is under way, however long that takes.
+    assert_eq!(world.waiting.iter().filter(|(_, one)| is_persist(one)).count(), 1);
+    world.answer_some(is_persist);
+    assert!(world.has(one, &ServerMessage::Persisted(seq)), "it was stored after all");
+    assert!(!world.has(one, &ServerMessage::Persisted(again)));
+    world.answer_some(is_persist);
+    assert!(world.has(one, &ServerMessage::Persisted(again)));
+    world.say(one, &ClientMessage::Ping(2));
+    pass_without_persisting(&mut world, 25 * SECOND);
+    assert_eq!(unanswered(&world, one), [seq, again], "nothing is reported twice");
+}
+
 #[test]
 fn a_checkpoint_leaves_after_the_records_that_it_depends_on() {
     let mut world = world();
