@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::Bytes;
 
+use crate::bin::{self, Bin};
 use crate::{Digest, SessionId, ViewId, ViewSecret, WireError, codec, limits};
 
 /// A message from a client.
@@ -59,8 +60,10 @@ pub struct Join<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// The same for all rooms of this app and name, whatever their password.
+    #[serde(deserialize_with = "bin::id")]
     pub name: Digest,
     /// The same for all versions of the app. With a password it cannot be guessed without the password.
+    #[serde(deserialize_with = "bin::id")]
     pub id: Digest,
     /// The declared version of the app.
     pub version: u32,
@@ -94,6 +97,7 @@ pub struct Vote {
     pub seq: u64,
     /// BLAKE3 of the [envelope](crate::Envelope) with the state right after the vote: of the very bytes that a voter
     /// hands in if it is asked to.
+    #[serde(deserialize_with = "bin::id")]
     pub hash: Digest,
 }
 
@@ -210,12 +214,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Join<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         type Fields<'a> = (
             u16,
-            SessionId,
-            Digest,
-            Digest,
+            Bin<SessionId>,
+            Bin<Digest>,
+            Bin<Digest>,
             u32,
-            ViewSecret,
-            Option<Digest>,
+            Bin<ViewSecret>,
+            Option<Bin<Digest>>,
             Option<&'a Bytes>,
             u16,
             u64,
@@ -223,14 +227,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Join<'a> {
             &'a str,
         );
         let fields = Fields::deserialize(deserializer)?;
-        let (protocol, session, name, id, version, secret, password_proof, ..) = fields;
+        let (protocol, Bin(session), Bin(name), Bin(id), version, Bin(secret), proof, ..) = fields;
         let (.., view_data, ticks_per_second, attempt, resume, agent) = fields;
         Ok(Self {
             protocol,
             session,
             room: Room { name, id, version },
             secret,
-            password_proof,
+            password_proof: proof.map(|Bin(proof)| proof),
             view_data: view_data.map(AsRef::as_ref),
             ticks_per_second,
             attempt,
