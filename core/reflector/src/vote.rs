@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_majority_all_who_voted_are_in_doubt() {
+    fn without_a_majority_all_voters_are_in_doubt() {
         let tie = vote(2, &[(0, A), (1, B)]).count();
         assert_eq!(tie.verdict, Verdict { seq: 7, hash: None, agreed: 1, of: 2 });
         assert_eq!((tie.majority, tie.doubtful), (vec![], vec![0, 1]));

@@ -27,7 +27,7 @@ fn serving(mut with: impl FnMut(Line) + Send + 'static) -> (Remote, Arc<AtomicUs
                 response.headers_mut().insert("sec-websocket-protocol", subprotocol);
                 Ok(response)
             };
-            // Who has come may have gone.
+            // The client that has connected may be gone already.
             if let Ok(line) = accept_hdr(stream, name) {
                 with(line);
             }
@@ -145,7 +145,7 @@ fn after_any_number_of_farewells_a_transfer_goes_on_as_long_as_it_gets_on() {
 }
 
 #[test]
-fn who_keeps_no_blobs_is_told_at_once() {
+fn a_server_without_blobs_is_reported_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let url = format!("ws://{}", listener.local_addr().expect("it listens"));
     let statuses = [(400, 1), (404, 1), (429, MAX_FAILURES), (502, MAX_FAILURES)];
@@ -174,7 +174,7 @@ fn who_keeps_no_blobs_is_told_at_once() {
 }
 
 #[test]
-fn who_asks_for_limits_does_not_wait_for_ever() {
+fn a_request_for_limits_does_not_wait_for_ever() {
     let (remote, _) = serving(|mut line: Line| while line.read().is_ok() {});
     let begun = Instant::now();
     let asked = limits(&remote, &space());
@@ -200,7 +200,7 @@ impl Nearby for Slow {
 }
 
 #[test]
-fn who_looks_at_what_was_fetched_before_hears_the_caller_and_does_not_blame_the_server() {
+fn checking_what_was_fetched_before_obeys_the_caller_and_does_not_blame_the_server() {
     let vault = Vault::open(MemoryFiles::default(), VaultLimits::IN_MEMORY, 0);
     let mut vault = vault.expect("it is in memory");
     let (remote, connections) = serving(move |mut line| {

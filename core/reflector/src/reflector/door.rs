@@ -185,7 +185,7 @@ impl Reflector {
         }
     }
 
-    /// No connection waits for a session any more.
+    /// The last connection that waited for a session is gone.
     fn close_door(&mut self, id: SessionId) {
         let Some(entry) = self.door.entries.get_mut(&id) else { return };
         match &entry.session {
@@ -251,7 +251,7 @@ impl Reflector {
     /// A session was read for this join, or for one before it.
     fn consider_found(&mut self, now: u64, session: Box<Session>, join: &Join<'_>) -> Considered {
         let id = join.session;
-        // Another thread may serve others who are in its room.
+        // Another thread may serve clients of its room.
         if let Err(refusal) = session.check_room(join) {
             let considered = match session.is_used() {
                 true => Considered::Refused(refusal),
@@ -341,7 +341,7 @@ impl Reflector {
         Considered::Ready(key)
     }
 
-    /// A session that is empty belongs to those who have persisted something in a room of its name: a client with
+    /// An empty session belongs to the clients that have persisted something in a room of its name: a client with
     /// a mistyped or unknown password must not begin it in their place. `None` if the storage has not answered yet.
     fn check_claims(&mut self, join: &Join<'_>) -> Option<Result<(), Refusal>> {
         Some(match self.claims(join)? {

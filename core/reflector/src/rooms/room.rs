@@ -49,9 +49,9 @@ pub(super) struct Room {
     is_used: bool,
     /// How many sessions at the door need it.
     expected: usize,
-    /// The sessions in memory, and the version of the app of which their clients have heard.
+    /// The sessions in memory, each with the newest version of the app that its clients know of.
     sessions: BTreeMap<SessionKey, u32>,
-    /// Those with clients, by their version and by the version of which they have heard.
+    /// The sessions with clients: by their own version, and by the newest version that the clients know of.
     awake: BTreeSet<(u32, SessionKey)>,
     told: BTreeSet<(u32, SessionKey)>,
 }

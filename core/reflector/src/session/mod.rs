@@ -301,7 +301,7 @@ impl Session {
             out.push(Output::Close { connection, reason, detail });
         }
         for gated in gated {
-            // These are no longer members, and have not heard that what they sent was stored.
+            // These connections have left, and have not heard that what they sent was stored.
             if let Gated::Output(close @ Output::Close { .. }) = gated {
                 out.push(close);
             }

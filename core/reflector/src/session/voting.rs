@@ -224,7 +224,7 @@ impl Session {
         if self.ballot.upload.is_none() && (vote.for_snapshot || heals) {
             let deadline = turn.now + turn.config.upload_timeout;
             self.ballot.upload = Upload::new(seq, vote.time, hash, outcome.majority, deadline);
-            // Those who come back find the majority's state, not one that led to another before.
+            // Clients that come back must find the majority's state, not one that led them astray before.
             self.ballot.diverged = Some((seq, outcome.doubtful));
             self.ask_for_upload(turn);
         } else {

@@ -138,7 +138,7 @@ fn a_session_begins_with_the_newest_that_is_not_newer_than_itself_and_hears_of_n
 }
 
 #[test]
-fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
+fn a_client_of_an_older_version_hears_once_that_a_newer_one_has_come() {
     let mut world = world();
     let old = announced(&mut world, version(1, 1));
     assert_eq!(newer(&world, old), [0; 0]);
@@ -147,11 +147,11 @@ fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
     let late = announced(&mut world, version(4, 1));
     assert_eq!((newer(&world, old), newer(&world, late)), (vec![2], vec![2]));
     assert_eq!((newer(&world, new), newer(&world, another)), (vec![], vec![]));
-    // Who has heard it when he came does not hear it again.
+    // A client that heard of it when it joined does not hear of it again.
     let oldest = announced(&mut world, version(5, 0));
     let more = announced(&mut world, version(6, 2));
     assert_eq!((newer(&world, oldest), newer(&world, more)), (vec![2], vec![]));
-    // Who has gone, and has left nothing behind, is not there.
+    // A version whose clients have left without persisting anything does not count.
     for gone in [new, another, more] {
         world.say(gone, &ClientMessage::Leave);
     }
@@ -160,7 +160,7 @@ fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
 }
 
 #[test]
-fn who_comes_with_a_newer_version_is_not_kept_busy_by_however_many_sessions_of_older_ones() {
+fn a_client_of_a_newer_version_does_not_wait_for_the_sessions_of_older_ones() {
     let mut world = world();
     let old: Vec<_> = (0..150u8)
         .map(|number| {
@@ -204,7 +204,7 @@ fn votes_for_what_is_persisted_keep_their_distance_and_are_held_again_until_ther
 }
 
 #[test]
-fn who_asks_for_votes_all_the_time_does_not_keep_off_what_is_persisted() {
+fn a_client_that_asks_for_votes_all_the_time_does_not_delay_persisted_data() {
     let mut world = world();
     let one = announced(&mut world, version(1, 1));
     world.say(one, &ClientMessage::RequestVote);
@@ -235,7 +235,7 @@ fn what_a_liar_has_persisted_is_outvoted() {
         world.vote(voter, seq, Digest::of(bytes));
     }
     assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
-    // The one who is asked hands in the right state, with something else behind it.
+    // The client that is asked hands in the right state, with other persisted data.
     world.hand_in(all[1], seq, &lie);
     assert_eq!(world.closed, [(all[1], CloseReason::OutOfOrder)]);
     world.hand_in(all[2], seq, &truth);
@@ -356,7 +356,7 @@ fn a_visit_with_another_password_does_not_block_the_room() {
     let one = announced(&mut world, right(2));
     world.post(one, 1);
     world.say(one, &ClientMessage::Leave);
-    // And who has done something is not pushed out.
+    // And a participant that has done something is not pushed out.
     let refused = world.join_as(wrong(3));
     assert_eq!(world.closed.last(), Some(&(refused, CloseReason::WrongPassword)));
     let again = announced(&mut world, right(4));
@@ -374,7 +374,7 @@ fn refused(world: &World) -> usize {
 }
 
 #[test]
-fn a_new_version_is_begun_by_those_who_can_read_what_the_room_keeps() {
+fn a_new_version_is_begun_by_clients_that_can_read_the_persisted_data_of_the_room() {
     let mut world = world();
     let old = announced(&mut world, version(1, 1));
     // Nothing is persisted yet: the first client begins.
@@ -382,7 +382,7 @@ fn a_new_version_is_begun_by_those_who_can_read_what_the_room_keeps() {
     assert!(world.closed.is_empty());
     persist(&mut world, old, b"work", &[]);
     world.say(early, &ClientMessage::Leave);
-    // He has only looked: neither that session nor another is his.
+    // The early client has only looked: it owns neither that session nor another.
     for number in [2, 3] {
         let typo = world.join_as(elsewhere(version(3, number)));
         assert_eq!(world.closed.last(), Some(&(typo, CloseReason::WrongPassword)));
@@ -401,7 +401,7 @@ fn a_new_version_is_begun_by_those_who_can_read_what_the_room_keeps() {
 }
 
 #[test]
-fn who_has_done_something_in_a_room_is_not_kept_out_by_those_who_keep_something_in_another() {
+fn a_participant_of_a_room_is_not_shut_out_by_persisted_data_in_another_room() {
     for has_kept in [false, true] {
         let mut world = world();
         let one = announced(&mut world, elsewhere(version(1, 1)));

@@ -230,7 +230,7 @@ fn a_load_that_never_comes_ends_with_the_join_timeout() {
 }
 
 #[test]
-fn all_who_wait_for_a_load_come_in_in_order_and_one_that_has_gone_does_not() {
+fn clients_that_wait_for_a_load_join_in_order_and_one_that_has_gone_does_not() {
     let mut world = world();
     let first = world.join_as(join(1));
     let gone = world.join_as(join(2));
@@ -336,7 +336,7 @@ fn persisted_data_counts_when_the_storage_says_so_and_not_before() {
     assert!(world.has(one, &told));
 }
 
-/// The votes of which a client has heard that their data is not stored because the storage does not answer.
+/// The votes whose data is not stored because the storage does not answer, as a client hears it.
 fn unanswered(world: &StoredWorld, of: ConnId) -> Vec<u64> {
     let each = |message| match message {
         ServerMessage::NotPersisted(NotPersisted { seq, failure }) => {

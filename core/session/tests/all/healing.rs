@@ -173,7 +173,7 @@ impl World {
                 }
             }
             Output::Enter { connection, .. } => self.members.push(connection),
-            // There is no server with blobs here.
+            // This world has no blobs.
             Output::References { .. } => {}
             Output::Store { .. } | Output::Release(_) => unreachable!("nothing is stored"),
             Output::Close { connection, reason, detail } => {

@@ -24,7 +24,7 @@ use crate::store::store::Store;
 /// Appends that gather beyond this many bytes go into another commit, to bound memory.
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// A store, who changes it when, and which handle has which key.
+/// A store, whose turn it is to change it, and which handle has which key.
 pub(crate) struct Core<D: Disk> {
     /// Locked for moments only, never while the disk syncs a commit. Changed only in a turn.
     store: Mutex<Store<D>>,

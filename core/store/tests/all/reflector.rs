@@ -58,7 +58,7 @@ fn post(world: &mut World, from: ConnId, counter: u64) {
     world.say(from, &ClientMessage::Send(Send { counter, payload: &[7; 100] }));
 }
 
-/// A session with two views, one of which has posted this often, and what both can resume.
+/// A session with two views, and what both can resume. One view has made this number of posts.
 fn session(disk: &MemoryDisk, posts: u64) -> (World, Resume) {
     let mut world = new(disk, Config::default());
     let (one, two) = (join(&mut world, 1, 1, None), join(&mut world, 1, 2, None));

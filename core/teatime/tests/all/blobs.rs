@@ -352,7 +352,7 @@ fn a_part_that_is_a_link_is_neither_written_nor_used() {
 }
 
 #[test]
-fn who_fetches_into_one_file_at_the_same_time_waits_and_fetches_nothing_twice() {
+fn a_second_fetch_into_one_file_waits_and_fetches_nothing_twice() {
     let reads = Arc::new(AtomicUsize::new(0));
     let files = Counted(MemoryFiles::default(), reads.clone());
     let blobs = SharedBlobs::open(files, VaultLimits::IN_MEMORY).expect("it is in memory");
