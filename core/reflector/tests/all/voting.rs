@@ -280,6 +280,17 @@ fn without_a_majority_all_voters_check_their_state_and_no_snapshot_is_taken() {
     assert_eq!(diverged(&world, all[1]), []);
 }
 
+/// A client posts until it is held back. Returns the counter of its newest post.
+fn fill(world: &mut World, from: ConnId) -> u64 {
+    let mut counter = 0;
+    while !world.has(from, &ServerMessage::Hold(Hold::Pause)) {
+        counter += 1;
+        world.post(from, counter);
+        assert!(counter < 1_000, "the log never fills");
+    }
+    counter
+}
+
 #[test]
 fn a_full_log_holds_senders_back_until_a_snapshot_makes_room() {
     let config = Config {
@@ -291,12 +302,7 @@ fn a_full_log_holds_senders_back_until_a_snapshot_makes_room() {
     let mut world = World::new(config);
     let one = world.join(1);
     world.pass(SECOND);
-    let mut counter = 0;
-    while !world.has(one, &ServerMessage::Hold(Hold::Pause)) {
-        counter += 1;
-        world.post(one, counter);
-        assert!(counter < 100);
-    }
+    let counter = fill(&mut world, one);
     // What was under way is still accepted.
     world.post(one, counter + 1);
     assert_eq!(world.events(one).len() as u64, counter + 1);
@@ -319,12 +325,7 @@ fn full_log() -> (World, ConnId, u64) {
     let mut world = World::new(config);
     let one = world.join(1);
     world.pass(SECOND);
-    let mut counter = 0;
-    while !world.has(one, &ServerMessage::Hold(Hold::Pause)) {
-        counter += 1;
-        world.post(one, counter);
-        assert!(counter < 1_000);
-    }
+    let counter = fill(&mut world, one);
     (world, one, counter)
 }
 

@@ -98,6 +98,16 @@ impl Client {
         panic!("no vote is held");
     }
 
+    /// Waits for a vote that the reflector holds by itself.
+    pub fn wait_for_retry(&mut self) {
+        let (before, begun) = (self.votes().len(), self.world.now);
+        while self.votes().len() == before {
+            assert!(self.world.now < begun + 300 * SECOND, "no vote is held");
+            self.say(&ClientMessage::Ping(1));
+            self.pass(SECOND);
+        }
+    }
+
     /// Answers the newest vote with a state that persists this. Returns whether that was stored.
     pub fn answer(&mut self, data: &[u8]) -> bool {
         self.answer_with(data, &[])
