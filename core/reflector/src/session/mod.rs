@@ -165,7 +165,7 @@ impl Session {
     }
 
     pub(crate) fn connections(&self) -> impl Iterator<Item = ConnId> + '_ {
-        self.views.iter().filter_map(|(_, view)| view.connection)
+        self.views.iter().filter_map(|(_, view)| view.connection())
     }
 
     /// Whether a participant would miss something of it.

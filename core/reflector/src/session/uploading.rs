@@ -23,11 +23,11 @@ impl Session {
     /// Asks the next candidate for the snapshot. Skips those that are gone.
     pub(super) fn ask_for_upload(&mut self, turn: &mut Turn<'_>) {
         while let Some(upload) = self.ballot.upload.take() {
-            let seq = upload.seq;
-            let view = self.views.get_mut(upload.from);
-            match view.and_then(|view| Some((view.connection?, view))) {
+            let seq = upload.seq();
+            let view = self.views.get_mut(upload.from());
+            match view.and_then(|view| Some((view.connection()?, view))) {
                 Some((connection, view)) => {
-                    view.asked_for = Some(seq);
+                    view.ask_for_snapshot(seq);
                     self.send_to(turn, connection, &ServerMessage::SnapshotWanted(seq));
                     self.ballot.upload = Some(upload);
                     return;
@@ -45,8 +45,8 @@ impl Session {
 
     pub(super) fn give_up_uploader(&mut self, turn: &mut Turn<'_>) {
         if let Some(upload) = self.ballot.upload.take() {
-            if let Some(view) = self.views.get_mut(upload.from) {
-                view.failed = view.failed.saturating_add(1);
+            if let Some(view) = self.views.get_mut(upload.from()) {
+                view.mark_failed();
             }
             tracing::debug!(session = %self.id, "an upload of a snapshot came to nothing");
             self.ballot.upload = upload.next(turn.now + turn.config.upload_timeout);
@@ -61,8 +61,8 @@ impl Session {
         from: Arrival,
         part: &SnapshotPart<'_>,
     ) -> Result<(), Refusal> {
-        let asked = self.views.get(from).and_then(|view| view.asked_for) == Some(part.seq);
-        let expected = |upload: &&mut Upload| upload.from == from && upload.seq == part.seq;
+        let asked = self.views.get(from).is_some_and(|view| view.was_asked_for(part.seq));
+        let expected = |upload: &&mut Upload| (upload.from(), upload.seq()) == (from, part.seq);
         let Some(upload) = self.ballot.upload.as_mut().filter(expected) else {
             // A view that was too slow may send on. That is merely useless.
             let refusal = (CloseReason::OutOfOrder, "an unexpected snapshot".into());
