@@ -127,8 +127,8 @@ macro_rules! board {
             use super::*;
 
             #[model(id = "board", version = $version)]
-            pub struct Board {
-                pub text: String,
+            pub(crate) struct Board {
+                pub(crate) text: String,
             }
 
             #[handlers]
@@ -161,12 +161,12 @@ macro_rules! board {
                 }
             }
 
-            pub fn app(version: u32) -> App {
+            pub(crate) fn app(version: u32) -> App {
                 let app = App::builder::<Board>("org.example.board").version(version);
                 app.persists::<$saved>().build().expect("it is sound")
             }
 
-            pub fn text(vm: &Vm) -> Option<String> {
+            pub(crate) fn text(vm: &Vm) -> Option<String> {
                 vm.root::<Board>().map(|board| board.text.clone())
             }
         }

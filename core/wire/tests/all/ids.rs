@@ -1,15 +1,15 @@
 //! Frames in which an id has another form than a byte string of its length.
 
-pub fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
     digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
 }
 
 /// How many other forms of each id there are.
-pub const FORMS: usize = 6;
+pub(crate) const FORMS: usize = 6;
 
 /// The frame with each of its ids in each of the other forms. An id in it is a byte string of 16 or 32 equal bytes.
-pub fn with_other_ids(frame: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn with_other_ids(frame: &[u8]) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for at in 0..frame.len().saturating_sub(2) {
         let (front, rest) = frame.split_at(at);

@@ -11,12 +11,12 @@ use teatime_reflector::{Config, ConnId, Output, Reflector, RoomIndex, room_of};
 use teatime_wire::{ClientMessage, Join, Send};
 
 /// What is stored, and the requests that wait. Requests are carried out when they are answered.
-pub struct StoredWorld {
+pub(crate) struct StoredWorld {
     world: World,
-    pub sessions: BTreeMap<Key, Stored>,
-    pub waiting: VecDeque<(Ticket, Request)>,
+    pub(crate) sessions: BTreeMap<Key, Stored>,
+    pub(crate) waiting: VecDeque<(Ticket, Request)>,
     /// What the reflector has let go of.
-    pub released: Vec<Key>,
+    pub(crate) released: Vec<Key>,
 }
 
 impl Deref for StoredWorld {
@@ -34,7 +34,7 @@ impl DerefMut for StoredWorld {
 }
 
 impl StoredWorld {
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         let mut world = World::new(config.clone());
         world.reflector = Reflector::with_storage(config, [0; 32], 0);
         let (sessions, waiting, released) = (BTreeMap::new(), VecDeque::new(), Vec::new());
@@ -42,14 +42,14 @@ impl StoredWorld {
     }
 
     /// Another process goes on with what is stored.
-    pub fn restart(&mut self, config: Config) {
+    pub(crate) fn restart(&mut self, config: Config) {
         self.world.reflector = Reflector::with_storage(config, [1; 32], 0);
         self.waiting.clear();
         self.world.members.clear();
     }
 
     /// Ends the turn. The requests wait.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let now = self.world.now;
         self.world.reflector.flush(now);
         let mut others = Vec::new();
@@ -63,16 +63,16 @@ impl StoredWorld {
         others.into_iter().for_each(|output| self.world.obey_one(output));
     }
 
-    pub fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
+    pub(crate) fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
         self.world.reflector.received(self.world.now, from, &message.encode());
         self.settle();
     }
 
-    pub fn post(&mut self, from: ConnId, counter: u64) {
+    pub(crate) fn post(&mut self, from: ConnId, counter: u64) {
         self.say(from, &ClientMessage::Send(Send { counter, payload: b"post" }));
     }
 
-    pub fn join_as(&mut self, join: Join<'_>) -> ConnId {
+    pub(crate) fn join_as(&mut self, join: Join<'_>) -> ConnId {
         let connection = self.world.connect();
         self.world.attempt += 1;
         let attempt = self.world.attempt;
@@ -80,25 +80,25 @@ impl StoredWorld {
         connection
     }
 
-    pub fn cut(&mut self, connection: ConnId) {
+    pub(crate) fn cut(&mut self, connection: ConnId) {
         self.world.members.retain(|member| *member != connection);
         self.world.reflector.disconnected(self.world.now, connection);
         self.settle();
     }
 
     /// Time passes, and the storage does nothing.
-    pub fn pass(&mut self, span: u64) {
+    pub(crate) fn pass(&mut self, span: u64) {
         self.pass_with(span, |_| {});
     }
 
     /// Time passes, and the storage answers at once.
-    pub fn pass_well(&mut self, span: u64) {
+    pub(crate) fn pass_well(&mut self, span: u64) {
         self.answer_all();
         self.pass_with(span, Self::answer_all);
     }
 
     /// Time passes. `each` runs after everything that was due.
-    pub fn pass_with(&mut self, span: u64, mut each: impl FnMut(&mut Self)) {
+    pub(crate) fn pass_with(&mut self, span: u64, mut each: impl FnMut(&mut Self)) {
         let end = self.world.now + span;
         while let Some(at) = self.world.reflector.next_timeout().filter(|at| *at <= end) {
             self.world.now = self.world.now.max(at);
@@ -110,14 +110,14 @@ impl StoredWorld {
     }
 
     /// Carries out and answers everything, and what follows from it.
-    pub fn answer_all(&mut self) {
+    pub(crate) fn answer_all(&mut self) {
         while !self.waiting.is_empty() {
             self.answer(0);
         }
     }
 
     /// Carries out and answers the requests of one kind, once.
-    pub fn answer_some(&mut self, wanted: impl Fn(&Request) -> bool) -> usize {
+    pub(crate) fn answer_some(&mut self, wanted: impl Fn(&Request) -> bool) -> usize {
         let mut count = 0;
         let tickets: Vec<_> =
             self.waiting.iter().filter(|(_, one)| wanted(one)).map(|one| one.0).collect();
@@ -131,19 +131,19 @@ impl StoredWorld {
     }
 
     /// Carries out and answers the request at this place in the queue.
-    pub fn answer(&mut self, at: usize) {
+    pub(crate) fn answer(&mut self, at: usize) {
         let (ticket, request) = self.waiting.remove(at).expect("it waits");
         let answer = self.carry_out(request);
         self.tell(ticket, Ok(answer));
     }
 
     /// Fails the request at this place in the queue.
-    pub fn fail(&mut self, at: usize) {
+    pub(crate) fn fail(&mut self, at: usize) {
         let (ticket, _) = self.waiting.remove(at).expect("it waits");
         self.tell(ticket, Err(StorageError::Full));
     }
 
-    pub fn tell(&mut self, ticket: Ticket, answer: Result<Answer, StorageError>) {
+    pub(crate) fn tell(&mut self, ticket: Ticket, answer: Result<Answer, StorageError>) {
         let now = self.world.now;
         self.world.reflector.stored(now, ticket, answer);
         self.settle();
@@ -193,7 +193,7 @@ impl StoredWorld {
     }
 
     /// The appends that wait, by session.
-    pub fn appends(&self) -> Vec<&Append> {
+    pub(crate) fn appends(&self) -> Vec<&Append> {
         let mut appends = Vec::new();
         for (_, request) in &self.waiting {
             if let Request::Append(append) = request {
