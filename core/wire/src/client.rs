@@ -1,5 +1,7 @@
 //! The messages from a client to the reflector.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::Bytes;
 
@@ -29,7 +31,7 @@ pub enum ClientMessage<'a> {
 }
 
 /// Joins a session, or comes back to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Join<'a> {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the client.
     pub protocol: u16,
@@ -53,6 +55,22 @@ pub struct Join<'a> {
     pub resume: Option<Resume>,
     /// Name and version of the client program, for the reflector's log.
     pub agent: &'a str,
+}
+
+/// Without the secret, and without what only a client with the password knows.
+impl fmt::Debug for Join<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join")
+            .field("protocol", &self.protocol)
+            .field("session", &self.session)
+            .field("version", &self.room.version)
+            .field("has_password", &self.password_proof.is_some())
+            .field("ticks_per_second", &self.ticks_per_second)
+            .field("attempt", &self.attempt)
+            .field("resume", &self.resume)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A room of an app, and the version of the app. Each version has a session of its own in the room. Persisted data

@@ -7,6 +7,7 @@ mod storing;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::fmt;
 
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
@@ -52,6 +53,12 @@ pub struct Reflector {
     idle: Idle,
     unanswered: Unanswered,
     out: Outbox,
+}
+
+impl fmt::Debug for Reflector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reflector").field("stats", &self.stats()).finish_non_exhaustive()
+    }
 }
 
 struct Connection {

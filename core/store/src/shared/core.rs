@@ -1,6 +1,7 @@
 //! What all handles of a shared store have in common.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,6 +43,12 @@ pub struct StoreGuard<'a, D: Disk> {
     // Unlocked before the turn ends.
     store: MutexGuard<'a, Store<D>>,
     _turn: Turn<'a>,
+}
+
+impl<D: Disk> fmt::Debug for StoreGuard<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StoreGuard").field(&*self.store).finish()
+    }
 }
 
 impl<D: Disk> Deref for StoreGuard<'_, D> {

@@ -210,6 +210,15 @@ fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
 }
 
 #[test]
+fn debug_output_of_a_join_hides_what_only_the_client_knows() {
+    for (message, _) in client_vectors() {
+        let shown = format!("{message:?}");
+        let hidden = ["bb", "cc", "ee"].map(|byte| byte.repeat(8));
+        assert!(!hidden.iter().any(|secret| shown.contains(secret)), "{shown}");
+    }
+}
+
+#[test]
 fn the_view_id_is_the_front_of_the_derived_key() {
     let secret = ViewSecret([0xbb; 32]);
     let derived = blake3::derive_key("teatime v1 view id", &secret.0);
