@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 
-use super::World;
+use super::{SECOND, World};
 use teatime_reflector::storage::{
     Answer, Append, Checkpoint, Claims, Key, Request, RoomId, StorageError, Stored, Ticket,
 };
@@ -77,6 +77,14 @@ impl StoredWorld {
         self.world.attempt += 1;
         let attempt = self.world.attempt;
         self.say(connection, &ClientMessage::Join(Join { attempt, ..join }));
+        connection
+    }
+
+    /// Joins, with everything stored.
+    pub(crate) fn join_well(&mut self, join: Join<'_>) -> ConnId {
+        let connection = self.join_as(join);
+        self.answer_all();
+        self.pass_well(SECOND);
         connection
     }
 
