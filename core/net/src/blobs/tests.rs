@@ -2,12 +2,14 @@ use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use teatime_blobs::limits::BLOB_CHUNK;
 use teatime_blobs::{MemoryFiles, Serving, Vault, VaultLimits};
-use teatime_wire::BlobReply;
-use tokio_tungstenite::tungstenite::accept_hdr;
+use teatime_wire::{BLOB_SUBPROTOCOL, BlobReply, CloseReason};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocket};
+use tokio_tungstenite::tungstenite::{Message, accept_hdr};
 
+use super::line::{ASK_EVERY, Broken, MAX_FAILURES, SILENCE, connection};
 use super::*;
 
 type Line = WebSocket<TcpStream>;
