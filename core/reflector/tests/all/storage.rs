@@ -2,8 +2,8 @@
 
 use crate::support::stored::StoredWorld;
 use crate::support::{SECOND, in_envelope, join, parts, room};
-use teatime_reflector::storage::{Answer, Key, Request, RoomId, StorageError};
 use teatime_reflector::Config;
+use teatime_reflector::storage::{Answer, Key, Request, RoomId, StorageError};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Hold, Join, Room, Send, ServerMessage, SessionId, Vote,
 };
