@@ -17,7 +17,7 @@ const JOBS: usize = 2;
 /// `TEATIME_SEEDS=N` plays so many instead.
 fn seeds() -> std::ops::Range<u64> {
     let seeds = std::env::var("TEATIME_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
-    1..1 + seeds.unwrap_or(80)
+    1..1 + seeds.unwrap_or(100)
 }
 
 /// What is promised of sessions, in so many hours of so many clients that somebody is always in trouble.

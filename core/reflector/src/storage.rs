@@ -142,6 +142,16 @@ pub struct Stored {
     pub records: Vec<Record>,
 }
 
+/// What a storage knows about the time before it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Opened {
+    /// A number that changes after a time from which acknowledged writes may be missing: clients must then not go on
+    /// with what they have.
+    pub era: u64,
+    /// How long before that something was stored last, in µs by the machine's clock, if the storage knows.
+    pub unused_for: Option<u64>,
+}
+
 /// Which rooms of a name have something to lose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Claims {
@@ -215,10 +225,9 @@ pub type Completion = (Ticket, Result<Answer, StorageError>);
 /// [`Request::Persist`] of a room, under way, and submits a checkpoint only after the storage has acknowledged every append
 /// before it.
 pub trait Storage: Send {
-    /// A number that changes after a time from which acknowledged writes may be missing: clients must then not go on with
-    /// what they have. It stays the same while the storage is open.
-    fn era(&self) -> u64 {
-        0
+    /// What a reflector must know before the first request. It stays the same while the storage is open.
+    fn opened(&self) -> Opened {
+        Opened::default()
     }
 
     /// Called once, before the first request. The storage wakes this when a completion is there which no call of

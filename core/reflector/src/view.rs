@@ -36,6 +36,8 @@ pub(crate) struct View {
     asked_for: Option<u64>,
     /// Votes in a row that it was asked for and did not answer in time.
     missed: u32,
+    /// The newest vote that it has answered, in time or late.
+    voted: u64,
     /// Snapshots that it was asked for and did not hand in.
     failed: u32,
 }
@@ -65,6 +67,7 @@ impl View {
             held_bytes: 0,
             asked_for: None,
             missed: 0,
+            voted: 0,
             failed: 0,
         }
     }
@@ -223,7 +226,13 @@ impl View {
         self.missed = self.missed.saturating_add(1);
     }
 
-    pub(crate) fn mark_voted(&mut self) {
-        self.missed = 0;
+    /// It has answered this vote, in time or late.
+    pub(crate) fn mark_voted(&mut self, seq: u64) {
+        (self.voted, self.missed) = (seq, 0);
+    }
+
+    /// Whether it has answered this vote, or a later one.
+    pub(crate) fn has_answered(&self, seq: u64) -> bool {
+        seq <= self.voted
     }
 }

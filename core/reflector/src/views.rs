@@ -212,6 +212,11 @@ impl Views {
         self.all.values().filter_map(View::next_exit).min()
     }
 
+    /// When the last exit comes due.
+    pub(crate) fn last_exit(&self) -> Option<u64> {
+        self.all.values().filter_map(View::next_exit).max()
+    }
+
     /// Takes the exits and joins to tell, at most `most` of both; exits first.
     pub(crate) fn take_changes(&mut self, now: u64, most: usize) -> (Vec<Change>, Vec<Change>) {
         let cold = self.cold_exits.len().min(most);

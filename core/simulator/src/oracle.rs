@@ -191,6 +191,10 @@ impl<'a> Oracle<'a> {
         all: &mut [Participant],
         moved: bool,
     ) -> Result<Option<Arc<Vec<u8>>>, Wrong> {
+        // The verdict may have come in the same step as the message that is compared.
+        if self.usurped {
+            return Ok(None);
+        }
         let one = &mut all[at];
         let told = one.client.external_now().as_micros();
         if told < one.told {

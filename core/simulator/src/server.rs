@@ -126,7 +126,9 @@ impl Server {
         let store = MemoryStore::open(self.disk.clone(), config)
             .map_err(|error| format!("the store is refused: {error}"))?;
         let storage = SlowStorage::new(Shared::new(store), self.bug.clone());
-        self.reflector = Reflector::with_storage(self.config.clone(), seed, storage.era());
+        let opened = storage.opened();
+        // Its clock begins with it.
+        self.reflector = Reflector::with_storage(self.config.clone(), seed, 0, opened);
         self.storage = Some(storage);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use teatime_reflector::storage::{
-    Answer, Completion, Key, RecordKind, Request, Storage, StorageError, Ticket,
+    Answer, Completion, Key, Opened, RecordKind, Request, Storage, StorageError, Ticket,
 };
 use teatime_store::{MemoryDisk, Shared};
 
@@ -57,8 +57,8 @@ impl SlowStorage {
         Self { store, bug, mood, until, dice, waiting, next, newest, answers, unwritten }
     }
 
-    pub(super) fn era(&self) -> u64 {
-        self.store.era()
+    pub(super) fn opened(&self) -> Opened {
+        self.store.opened()
     }
 
     /// From now on, and until then, the storage is in this mood.

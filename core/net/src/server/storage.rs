@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use teatime_reflector::storage::{Completion, Key, Request, Storage, Ticket};
+use teatime_reflector::storage::{Completion, Key, Opened, Request, Storage, Ticket};
 use tokio::sync::Notify;
 
 /// Gives each thread of a server its handle of one storage.
@@ -42,9 +42,9 @@ impl Handle {
         Self { storage, has_requests: false }
     }
 
-    /// The era of the storage, if there is one.
-    pub(super) fn era(&self) -> Option<u64> {
-        self.storage.as_ref().map(|storage| storage.era())
+    /// What the storage knows about the time before, if there is one.
+    pub(super) fn opened(&self) -> Option<Opened> {
+        self.storage.as_ref().map(|storage| storage.opened())
     }
 
     pub(super) fn submit(&mut self, ticket: Ticket, request: Request) {

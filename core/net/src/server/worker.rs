@@ -62,8 +62,8 @@ pub(crate) async fn run(
 ) {
     let turn_ends = Arc::new(Notify::new());
     let storage = Handle::open(config.storage.as_ref(), turn_ends.clone());
-    let reflector = match storage.era() {
-        Some(era) => Reflector::with_storage(config.reflector.clone(), seed, era),
+    let reflector = match storage.opened() {
+        Some(opened) => Reflector::with_storage(config.reflector.clone(), seed, 0, opened),
         None => Reflector::new(config.reflector.clone(), seed),
     };
     let clients = Clients::default();

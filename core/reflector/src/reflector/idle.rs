@@ -58,12 +58,15 @@ impl Reflector {
             };
             let Some((_, key)) = self.idle.0.remove(at) else { return };
             bytes = bytes.saturating_sub(self.memory_with_room(key));
-            self.drop_session(key);
+            self.drop_session(now, key);
         }
     }
 
-    fn drop_session(&mut self, key: SessionKey) {
+    fn drop_session(&mut self, now: u64, key: SessionKey) {
         let Some(session) = self.sessions.remove(&key) else { return };
+        // The storage does not know when its views left.
+        let last_exit = session.last_exit().filter(|last| *last > now);
+        self.returns_until = self.returns_until.max(last_exit.unwrap_or(0));
         self.by_id.remove(&session.id());
         self.scheduled.remove(&key);
         self.out.release(Key::Session(session.id()));

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::outbox::Outbox;
 use crate::rooms::Rooms;
 use crate::session::{Refusal, Session, Turn};
+use crate::storage::Opened;
 use crate::views::Arrival;
 use crate::{ConnId, Output, SessionKey, Stats};
 use door::Door;
@@ -39,6 +40,8 @@ pub struct Reflector {
     config: Config,
     rng: ChaCha12Rng,
     era: u64,
+    /// Until then, views of the sessions that are loaded can come back, on the driver's clock.
+    returns_until: u64,
     connections: HashMap<ConnId, Connection>,
     sessions: HashMap<SessionKey, Session>,
     by_id: HashMap<SessionId, SessionKey>,
@@ -80,19 +83,24 @@ enum Place {
 impl Reflector {
     /// A reflector without a storage: it forgets its sessions when it ends. `seed` makes timelines unpredictable.
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        Self::build(config, seed, 0, false)
+        Self::build(config, seed, None)
     }
 
-    /// A reflector whose sessions outlive it, in a storage of this [`era`](crate::storage::Storage::era).
-    pub fn with_storage(config: Config, seed: [u8; 32], era: u64) -> Self {
-        Self::build(config, seed, era, true)
+    /// A reflector whose sessions outlive it in a [storage](crate::storage::Storage), which was opened at this time.
+    /// Clients of the reflector before it have the rejoin limit from then on to come back, unless that reflector ended
+    /// longer ago than that.
+    pub fn with_storage(config: Config, seed: [u8; 32], now: u64, opened: Opened) -> Self {
+        let is_late = opened.unused_for.is_some_and(|time| time > config.rejoin_limit);
+        let limit = if is_late { 0 } else { config.rejoin_limit };
+        Self { returns_until: now + limit, ..Self::build(config, seed, Some(opened.era)) }
     }
 
-    fn build(config: Config, seed: [u8; 32], era: u64, has_storage: bool) -> Self {
+    fn build(config: Config, seed: [u8; 32], era: Option<u64>) -> Self {
         Self {
             config,
             rng: ChaCha12Rng::from_seed(seed),
-            era,
+            era: era.unwrap_or(0),
+            returns_until: 0,
             connections: HashMap::new(),
             sessions: HashMap::new(),
             by_id: HashMap::new(),
@@ -104,7 +112,7 @@ impl Reflector {
             unjoined: VecDeque::new(),
             idle: Idle::default(),
             unanswered: Unanswered::default(),
-            out: Outbox::new(has_storage),
+            out: Outbox::new(era.is_some()),
         }
     }
 

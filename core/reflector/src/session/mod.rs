@@ -327,6 +327,8 @@ impl Session {
 
     /// The last client has left: the clock stands still.
     fn rest(&mut self, turn: &mut Turn<'_>) {
+        // A participant that has left is gone, also after a restart of the reflector.
+        self.tell_changes(turn);
         let told = self.time.stop(turn.now);
         if turn.out.has_storage() {
             self.store_time(turn, told);

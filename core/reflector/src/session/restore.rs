@@ -25,7 +25,7 @@ struct Progress {
 
 impl Session {
     /// A session as it was stored: no client is connected, and it goes on at its time and its sequence number when one
-    /// is. Its views have until the rejoin limit to come back.
+    /// is.
     pub(crate) fn restore(
         key: SessionKey,
         id: SessionId,
@@ -78,8 +78,18 @@ impl Session {
         session.time = SessionTime::restored(told);
         session.life = Life::AtRest { since: now, roots };
         session.persistence = Persistence::restored(found);
-        session.views.all_exit_at(now + config.rejoin_limit);
         Ok(session)
+    }
+
+    /// Its views exit at this time, unless they are back by then.
+    pub(crate) fn returns_until(mut self, exit_at: u64) -> Self {
+        self.views.all_exit_at(exit_at);
+        self
+    }
+
+    /// When the last of its views without a connection exits.
+    pub(crate) fn last_exit(&self) -> Option<u64> {
+        self.views.last_exit()
     }
 
     /// Files may come from anywhere. Nothing that is computed from these numbers may overflow.

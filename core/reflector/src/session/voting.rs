@@ -1,6 +1,8 @@
 //! The votes of a session.
 
-use teatime_wire::{Digest, Hold, ServerMessage, VoteRequest};
+use std::collections::VecDeque;
+
+use teatime_wire::{Digest, Hold, ServerMessage, Verdict, VoteRequest};
 
 use super::flow::Reason;
 use super::ordering::is_brimful;
@@ -11,10 +13,15 @@ use crate::view::View;
 use crate::views::Arrival;
 use crate::vote::Vote;
 
+/// Number of verdicts that late votes are compared with. A client that was away for longer answers the newer votes as well.
+const RECENT_VERDICTS: usize = 8;
+
 /// The votes of a session, and the upload that follows from one.
 #[derive(Debug)]
 pub(super) struct Ballot {
     vote: Option<Vote>,
+    /// The newest verdicts, the oldest first.
+    verdicts: VecDeque<Verdict>,
     pub(super) upload: Option<Upload>,
     /// The views that diverged, and the vote that showed it. They hear of it once the snapshot under way is there.
     diverged: Option<(u64, Vec<Arrival>)>,
@@ -41,6 +48,7 @@ impl Ballot {
     pub(super) fn new(next_regular_vote: u64) -> Self {
         Self {
             vote: None,
+            verdicts: VecDeque::new(),
             upload: None,
             diverged: None,
             asked: Asked::No,
@@ -68,6 +76,18 @@ impl Ballot {
 
     pub(super) fn no_own_vote_before(&mut self, time: u64) {
         self.next_own_vote = self.next_own_vote.max(time);
+    }
+
+    /// How this vote ended, if it was one of the newest.
+    fn verdict(&self, seq: u64) -> Option<Verdict> {
+        self.verdicts.iter().find(|verdict| verdict.seq == seq).copied()
+    }
+
+    fn remember(&mut self, verdict: Verdict) {
+        if self.verdicts.len() == RECENT_VERDICTS {
+            self.verdicts.pop_front();
+        }
+        self.verdicts.push_back(verdict);
     }
 
     pub(super) fn take_diverged(&mut self) -> Option<(u64, Vec<Arrival>)> {
@@ -177,12 +197,38 @@ impl Session {
     }
 
     pub(crate) fn cast(&mut self, turn: &mut Turn<'_>, voter: Arrival, seq: u64, hash: Digest) {
+        let Some(view) = self.views.get_mut(voter) else { return };
+        if view.has_answered(seq) {
+            return;
+        }
         if let Some(vote) = self.ballot.vote.as_mut().filter(|vote| vote.seq() == seq) {
             vote.cast(voter, hash);
-            if let Some(view) = self.views.get_mut(voter) {
-                view.mark_voted();
-            }
+            view.mark_voted(seq);
             self.conclude_vote(turn);
+        } else if let Some(verdict) = self.ballot.verdict(seq) {
+            view.mark_voted(seq);
+            self.answer_late_vote(turn, voter, verdict, hash);
+        }
+    }
+
+    /// A vote came after the verdict. The client counts in the next vote, and learns now if it was wrong.
+    fn answer_late_vote(
+        &mut self,
+        turn: &mut Turn<'_>,
+        voter: Arrival,
+        verdict: Verdict,
+        hash: Digest,
+    ) {
+        if verdict.hash.is_none_or(|right| right == hash) {
+            return;
+        }
+        // It may have read the verdict before it reached the vote.
+        if let Some(connection) = self.views.get(voter).and_then(View::connection) {
+            self.send_to(turn, connection, &ServerMessage::Verdict(verdict));
+        }
+        match &mut self.ballot.diverged {
+            Some((seq, views)) if *seq == verdict.seq => views.push(voter),
+            _ => self.tell_diverged(turn, verdict.seq, &[voter]),
         }
     }
 
@@ -209,6 +255,7 @@ impl Session {
         outcome.majority.sort_by_key(failed);
         let (verdict, seq) = (outcome.verdict, vote.seq());
         tracing::debug!(session = %self.id, ?verdict, "a vote ended");
+        self.ballot.remember(verdict);
         self.broadcast(turn, ServerMessage::Verdict(verdict).encode().into());
         let heals = !outcome.doubtful.is_empty() && turn.now >= self.ballot.next_healing;
         if heals {

@@ -2,6 +2,7 @@
 
 mod full_log;
 mod persisting;
+mod presence;
 mod reflector;
 mod rooms;
 mod storage;

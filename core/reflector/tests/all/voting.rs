@@ -212,6 +212,63 @@ fn a_client_that_diverged_hears_so_once_the_majoritys_state_can_be_loaded() {
     assert_eq!((diverged(&world, all[1]), diverged(&world, all[2])), (vec![], vec![]));
 }
 
+/// A session in which the third of three clients never votes in time, until it does not count.
+fn slow_voter() -> (World, Vec<ConnId>, u64) {
+    let (mut world, all) = asked_to_vote(3);
+    let mut newest = 0;
+    for of in [3, 3, 3, 2] {
+        newest = ask(&mut world, all[0]);
+        world.vote(all[0], newest, hash());
+        world.vote(all[1], newest, hash());
+        world.pass(6 * SECOND);
+        let verdict = Verdict { seq: newest, hash: Some(hash()), agreed: 2, of };
+        assert!(world.has(all[0], &ServerMessage::Verdict(verdict)));
+    }
+    (world, all, newest)
+}
+
+#[test]
+fn a_vote_that_comes_too_late_makes_its_client_count_again() {
+    let (mut world, all, late) = slow_voter();
+    world.vote(all[2], late, hash());
+    let seq = ask(&mut world, all[0]);
+    world.vote(all[0], seq, hash());
+    world.vote(all[1], seq, hash());
+    world.pass(6 * SECOND);
+    let verdict = Verdict { seq, hash: Some(hash()), agreed: 2, of: 3 };
+    assert!(world.has(all[0], &ServerMessage::Verdict(verdict)));
+    assert_eq!(diverged(&world, all[2]), []);
+}
+
+#[test]
+fn a_wrong_vote_that_comes_too_late_is_answered_once_and_to_its_client_only() {
+    let (mut world, all, late) = slow_voter();
+    world.vote(all[2], late, Digest([6; 32]));
+    world.vote(all[2], late, Digest([7; 32]));
+    assert_eq!(diverged(&world, all[2]), [late]);
+    let messages = world.messages(all[2]);
+    let verdict = Verdict { seq: late, hash: Some(hash()), agreed: 2, of: 2 };
+    // It may not have known what to do with the first one: it had not reached that vote.
+    let verdicts = messages.iter().filter(|one| **one == ServerMessage::Verdict(verdict));
+    assert_eq!(verdicts.count(), 2);
+    assert_eq!((diverged(&world, all[0]), diverged(&world, all[1])), (vec![], vec![]));
+}
+
+#[test]
+fn a_vote_of_long_ago_counts_for_nothing() {
+    let (mut world, all, late) = slow_voter();
+    for counter in 1..=8 {
+        // So that it does not count as dead.
+        world.post(all[2], counter);
+        let seq = ask(&mut world, all[0]);
+        world.vote(all[0], seq, hash());
+        world.vote(all[1], seq, hash());
+        world.pass(6 * SECOND);
+    }
+    world.vote(all[2], late, Digest([6; 32]));
+    assert_eq!(diverged(&world, all[2]), []);
+}
+
 #[test]
 fn a_client_that_diverged_hears_so_even_if_no_snapshot_comes() {
     let (mut world, all) = asked_to_vote(3);

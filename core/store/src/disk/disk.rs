@@ -1,6 +1,7 @@
 //! What a store needs of a file system.
 
 use std::io;
+use std::time::Duration;
 
 /// A directory with folders and files. Paths are relative to it, with `/` between folder and
 /// file; the empty path is the directory itself. Clones are the same directory.
@@ -60,6 +61,13 @@ pub trait Disk: Clone + Send + 'static {
     /// Names the current run of the operating system: what was written in this run is readable,
     /// durable or not. `None` if the run cannot be identified.
     fn boot(&self) -> Option<String>;
+
+    /// How long ago a file in this folder was changed last, by the machine's clock. `None` if there is no file, if that
+    /// is unknown, or if the clock was set back since.
+    fn unchanged_for(&self, folder: &str) -> Option<Duration> {
+        let _ = folder;
+        None
+    }
 
     /// How many more bytes fit. `None` if unknown.
     fn free(&self) -> Option<u64> {

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::disk::disk::{Disk, DiskFile};
 
@@ -130,6 +131,12 @@ impl Disk for RealDisk {
     fn boot(&self) -> Option<String> {
         boot()
             .filter(|name| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_graphic()))
+    }
+
+    fn unchanged_for(&self, folder: &str) -> Option<Duration> {
+        let files = fs::read_dir(self.path(folder)).ok()?.filter_map(Result::ok);
+        let changed = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        changed.max()?.elapsed().ok()
     }
 
     fn free(&self) -> Option<u64> {

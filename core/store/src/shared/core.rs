@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use teatime_reflector::storage::{Answer, Key, StorageError, Stored};
+use teatime_reflector::storage::{Answer, Key, Opened, StorageError, Stored};
 
 use crate::Error;
 use crate::config::Durability;
@@ -35,7 +35,7 @@ pub(crate) struct Core<D: Disk> {
     names: AtomicU64,
     indices: Indices,
     durability: Durability,
-    era: u64,
+    opened: Opened,
 }
 
 /// A shared store, locked for all other handles.
@@ -91,7 +91,7 @@ impl<D: Disk> Core<D> {
             names: AtomicU64::new(0),
             indices: store.indices().clone(),
             durability: store.durability(),
-            era: store.era(),
+            opened: Opened { era: store.era(), unused_for: store.unused_for() },
             store: Mutex::new(store),
         }
     }
@@ -110,8 +110,8 @@ impl<D: Disk> Core<D> {
         self.names.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn era(&self) -> u64 {
-        self.era
+    pub(crate) fn opened(&self) -> Opened {
+        self.opened
     }
 
     pub(crate) fn durability(&self) -> Durability {

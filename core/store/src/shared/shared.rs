@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
-use teatime_reflector::storage::{Answer, Checkpoint, Completion, Key, Request, Storage, Ticket};
+use teatime_reflector::storage::{
+    Answer, Checkpoint, Completion, Key, Opened, Request, Storage, Ticket,
+};
 
 use crate::Error;
 use crate::config::Durability;
@@ -175,8 +177,8 @@ impl<D: Disk> Drop for Shared<D> {
 }
 
 impl<D: Disk> Storage for Shared<D> {
-    fn era(&self) -> u64 {
-        self.core.era()
+    fn opened(&self) -> Opened {
+        self.core.opened()
     }
 
     fn set_waker(&mut self, waker: Waker) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use teatime_reflector::storage::{Append, Claims, Key, RecordKind, RoomId, Stored};
 
@@ -12,6 +13,7 @@ use crate::disk::real::RealDisk;
 use crate::limits::at_most;
 use crate::log::checkpoint::CheckpointFile;
 use crate::log::checksum::Salt;
+use crate::log::segment;
 use crate::store::catalog::{Catalog, Info, Stats};
 use crate::store::commit::{Commits, OpenCommit};
 use crate::store::open::prepare;
@@ -41,6 +43,7 @@ pub struct Store<D: Disk> {
     disk: D,
     salt: Salt,
     commits: Commits<D>,
+    unused_for: Option<u64>,
 }
 
 impl<D: Disk> fmt::Debug for Store<D> {
@@ -68,10 +71,12 @@ impl<D: Disk> Store<D> {
     /// [`Error::Locked`], [`Error::OtherFormat`], [`Error::Corrupt`], and what the disk reports. The
     /// store has not changed then.
     pub fn open(mut disk: D, config: Config) -> Result<Self, Error> {
+        // Before it changes anything.
+        let unused_for = disk.unchanged_for(segment::FOLDER).map(micros);
         let (survey, file) = prepare(&mut disk)?;
         let salt = survey.id.salt();
         let commits = Commits::new(disk.clone(), config, survey, file)?;
-        Ok(Self { disk, salt, commits })
+        Ok(Self { disk, salt, commits, unused_for })
     }
 
     /// Begins a session or room with this head.
@@ -352,6 +357,12 @@ impl<D: Disk> Store<D> {
         self.commits.catalog().stats()
     }
 
+    /// How long before it was opened the log was written last, in µs by the machine's clock. `None` if there was no log
+    /// yet, or if the disk does not know.
+    pub fn unused_for(&self) -> Option<u64> {
+        self.unused_for
+    }
+
     /// A number that changes whenever committed writes may be missing: after a power cut, unless the
     /// [`Durability`](crate::Durability) was `Power` or the store was [closed](Self::close), and after
     /// [`import`](../fn.import.html). After restoring a backup, delete the file `ERA`, to the same end.
@@ -386,4 +397,8 @@ fn gather_all(pending: &mut Pending, catalog: &Catalog, append: &Append) -> Resu
         pending.append(catalog, key, record.seq, record.kind as u8, &record.bytes)?;
     }
     Ok(())
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

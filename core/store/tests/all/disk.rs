@@ -4,7 +4,7 @@ use crate::common::content::Content;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::content::{content, history};
 use crate::common::{id, small};
@@ -215,4 +215,28 @@ fn a_million_records_are_written_and_found_again_in_time() {
     assert_eq!(last.expect("it has some").bytes, &999_999u64.to_le_bytes()[..]);
     // About two seconds on an idle machine.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_store_knows_how_long_its_log_was_not_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let open = || DiskStore::open_dir(dir.path(), Config::default()).expect("it opens");
+    let mut store = open();
+    assert_eq!(store.unused_for(), None);
+    store.begin(id(1), b"head").expect("begun");
+    store.commit().expect("written");
+    drop(store);
+    let hour = Duration::from_secs(3_600);
+    let age = |back: Duration| {
+        for file in fs::read_dir(dir.path().join("log")).expect("there is a log") {
+            let file = fs::File::options().append(true).open(file.expect("a file").path());
+            let changed = SystemTime::now() - back;
+            file.expect("it opens").set_modified(changed).expect("it can be set");
+        }
+    };
+    age(hour);
+    let unused = open().unused_for().expect("the disk knows");
+    assert!((3_600..3_660).contains(&(unused / 1_000_000)), "{unused} µs");
+    // To open it is not to use it.
+    assert!(open().unused_for() >= Some(unused));
 }

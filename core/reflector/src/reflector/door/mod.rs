@@ -221,7 +221,8 @@ impl Reflector {
         let key = self.draw_session_key();
         let Some(entry) = self.door.entries.get_mut(&id) else { return };
         let restore = |stored: Stored| {
-            Session::restore(key, id, &stored, now, &self.config, self.era).map(Box::new)
+            let session = Session::restore(key, id, &stored, now, &self.config, self.era)?;
+            Ok(Box::new(session.returns_until(self.returns_until)))
         };
         entry.session = match answer.and_then(|stored| stored.map(restore).transpose()) {
             Ok(None) => Lookup::Absent,

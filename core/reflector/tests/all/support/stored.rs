@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::{SECOND, World};
 use teatime_reflector::storage::{
-    Answer, Append, Checkpoint, Claims, Key, Request, RoomId, StorageError, Stored, Ticket,
+    Answer, Append, Checkpoint, Claims, Key, Opened, Request, RoomId, StorageError, Stored, Ticket,
 };
 use teatime_reflector::{Config, ConnId, Output, Reflector, RoomIndex, room_of};
 use teatime_wire::{ClientMessage, Join, Send};
@@ -36,14 +36,22 @@ impl DerefMut for StoredWorld {
 impl StoredWorld {
     pub(crate) fn new(config: Config) -> Self {
         let mut world = World::new(config.clone());
-        world.reflector = Reflector::with_storage(config, [0; 32], 0);
+        world.reflector = Reflector::with_storage(config, [0; 32], 0, Opened::default());
         let (sessions, waiting, released) = (BTreeMap::new(), VecDeque::new(), Vec::new());
         Self { world, sessions, waiting, released }
     }
 
     /// Another process goes on with what is stored.
     pub(crate) fn restart(&mut self, config: Config) {
-        self.world.reflector = Reflector::with_storage(config, [1; 32], 0);
+        self.restart_after(config, None);
+    }
+
+    /// The same, after a time in which nothing was stored.
+    pub(crate) fn restart_after(&mut self, config: Config, unused_for: Option<u64>) {
+        let opened = Opened { unused_for, ..Opened::default() };
+        self.world.now += unused_for.unwrap_or(0);
+        let now = self.world.now;
+        self.world.reflector = Reflector::with_storage(config, [1; 32], now, opened);
         self.waiting.clear();
         self.world.members.clear();
     }

@@ -60,7 +60,7 @@ impl World {
         let other = Handle::new(shared.clone());
         let storage = storage(shared);
         Self {
-            reflector: Reflector::with_storage(config, new_seed(), storage.era()),
+            reflector: Reflector::with_storage(config, new_seed(), 0, storage.opened()),
             storage,
             other,
             disk: disk.clone(),
