@@ -67,7 +67,7 @@ impl Persistence {
         };
     }
 
-    /// All clients have left. Those who come next do not ask for what the snapshot already has.
+    /// All clients have left. The next clients do not ask for what the snapshot already has.
     pub(super) fn rest(&mut self) {
         self.wish = match self.wish {
             Wish::Failed | Wish::Retrying => Wish::Failed,

@@ -90,7 +90,7 @@ fn kept_plans_of_several_simulations_do_not_meet() -> Result<(), Failure> {
 
 /// The limits of a simulation hold for plans that another simulation has saved.
 #[test]
-fn kept_plans_respect_who_takes_part_and_what_does_not_happen() -> Result<(), Failure> {
+fn kept_plans_respect_which_clients_take_part_and_what_does_not_happen() -> Result<(), Failure> {
     let folder = tempfile::tempdir().expect("there is room");
     let board = || simulation(Planted::Nothing).seconds(20).keep_in(folder.path());
     let wild = board().shrink_runs(0).check(|_| Err("it is never right"));
