@@ -18,5 +18,5 @@ mod seal;
 
 pub use cipher::{NONCE, TAG, open_large, seal_large};
 pub use ids::{Digest, InvalidIdError, SessionId, StateHash, ViewId, ViewSecret};
-pub use room::RoomKeys;
+pub use room::{RoomKeys, normalize_name};
 pub use seal::{Binding, BrokenSealError, Seal};

@@ -1,7 +1,10 @@
 //! The keys of a room. They follow from its name and its password.
 
+use std::borrow::Cow;
+
 use argon2::{Algorithm, Argon2, Params, Version};
-use zeroize::Zeroize;
+use icu_normalizer::ComposingNormalizerBorrowed;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::Digest;
 
@@ -46,11 +49,14 @@ impl RoomKeys {
     /// The keys of the room with this name in an app.
     ///
     /// The room's key is Argon2id of the password (RFC 9106), salted with a hash of app and name. Without a
-    /// password it is that hash.
+    /// password it is that hash. The name counts as [normalized](normalize_name). The password does, too: spaces of
+    /// all kinds count as the plain space, and what looks alike as alike (RFC 8265, OpaqueString).
     pub fn new(app: &str, room: &str, password: Option<&str>) -> Self {
-        let name = rmp_serde::to_vec(&(app, room)).expect("MessagePack can express strings");
+        let name = rmp_serde::to_vec(&(app, normalize_name(room)))
+            .expect("MessagePack can express strings");
         let name = blake3::derive_key("teatime v1 room name", &name);
-        let master = password.map_or(name, |password| stretch(password, &name));
+        let master =
+            password.map_or(name, |password| stretch(&normalize_password(password), &name));
         let id = derive(&master, "teatime v1 room id", &[]);
         Self { name: Digest(name), id: Digest(id), master, has_password: password.is_some() }
     }
@@ -75,6 +81,29 @@ impl RoomKeys {
     /// The purpose must be a constant that nothing else uses.
     pub fn key(&self, purpose: &'static str, bound_to: &[u8]) -> [u8; 32] {
         derive(&self.master, purpose, bound_to)
+    }
+}
+
+/// The form in which a room name counts: Unicode's normalization form C. Keyboards and file systems write `é` as one
+/// character or as two, and both name the same room.
+pub fn normalize_name(name: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(name)
+}
+
+/// The form in which a password counts (RFC 8265, section 4.2.2), but for the characters that RFC forbids: a password
+/// that was accepted once must lead to the same room for ever.
+fn normalize_password(password: &str) -> Zeroizing<String> {
+    let spaced: Zeroizing<String> = Zeroizing::new(password.chars().map(plain_space).collect());
+    Zeroizing::new(ComposingNormalizerBorrowed::new_nfc().normalize(&spaced).into_owned())
+}
+
+/// Every space of Unicode (general category Zs) becomes the plain one.
+fn plain_space(character: char) -> char {
+    match character {
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
+            ' '
+        }
+        other => other,
     }
 }
 
@@ -115,5 +144,28 @@ mod tests {
         }
         assert_eq!(rooms[0].name(), rooms[2].name());
         assert_ne!(rooms[0].name(), rooms[3].name());
+    }
+
+    #[test]
+    fn names_and_passwords_that_look_alike_lead_to_the_same_room() {
+        let composed = RoomKeys::new("app", "Caf\u{e9}", Some("na\u{ef}ve key"));
+        for (room, password) in [
+            ("Cafe\u{301}", "nai\u{308}ve key"),
+            ("Caf\u{e9}", "na\u{ef}ve\u{a0}key"),
+            ("Cafe\u{301}", "na\u{ef}ve\u{3000}key"),
+        ] {
+            let other = RoomKeys::new("app", room, Some(password));
+            assert_eq!((other.name(), other.id()), (composed.name(), composed.id()));
+        }
+        // Letters of other kinds, and case, stay what they are.
+        for (room, password) in [
+            ("Cafe", "na\u{ef}ve key"),
+            ("caf\u{e9}", "na\u{ef}ve key"),
+            ("Caf\u{e9} ", "na\u{ef}ve key"),
+            ("Caf\u{e9}", "naive key"),
+            ("Caf\u{e9}", "\u{ff4e}a\u{ef}ve key"),
+        ] {
+            assert_ne!(RoomKeys::new("app", room, Some(password)).id(), composed.id(), "{room}");
+        }
     }
 }

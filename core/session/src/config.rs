@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use teatime_base::RoomKeys;
+use teatime_base::{RoomKeys, normalize_name};
 use teatime_vm::App;
 use teatime_wire::{Room, SessionId, limits};
 
@@ -95,7 +95,7 @@ impl Config {
         let version = self.app.version_hash();
         let identity = (
             self.app.id(),
-            self.name.as_str(),
+            normalize_name(&self.name),
             serde_bytes::Bytes::new(&version),
             serde_bytes::Bytes::new(&self.options),
         );
