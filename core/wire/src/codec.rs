@@ -18,6 +18,9 @@ pub enum WireError {
     /// Bytes follow the message.
     #[error("invalid message: bytes follow its end")]
     Trailing,
+    /// A join or a greeting of another version of the protocol. The rest of it may have any shape.
+    #[error("version {0} of the protocol")]
+    Version(u64),
     /// A part exceeds its [limit](crate::limits).
     #[error("the {0} is too large")]
     TooLarge(&'static str),
@@ -62,6 +65,17 @@ pub(crate) fn body<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireErr
     match bool::deserialize(&mut rest) {
         Err(DecodeError::InvalidMarkerRead(_)) => Ok(value),
         _ => Err(WireError::Trailing),
+    }
+}
+
+/// Checks the version, which is the first entry of the body. In another version the rest may have any shape.
+pub(crate) fn check_version(body: &[u8], own: u16) -> Result<(), WireError> {
+    let mut rest = body;
+    let version = rmp::decode::read_array_len(&mut rest).ok();
+    match version.and_then(|_| rmp::decode::read_int(&mut rest).ok()) {
+        Some(version) if version != u64::from(own) => Err(WireError::Version(version)),
+        // What is not a valid version is not a valid body either.
+        _ => Ok(()),
     }
 }
 
