@@ -208,7 +208,7 @@ fn speaks_tls_and_says_what_is_wrong_with_a_certificate(who: Client) {
 }
 
 /// The chat persists nothing, so a reflector never sends this message. A proxy on the connection sends it instead.
-fn tells_people_what_cannot_be_persisted(who: Client) {
+fn shows_what_cannot_be_persisted(who: Client) {
     let (_reflector, url) = reflector();
     let proxy = Proxy::to(url.trim_start_matches("ws://").parse().expect("an address"));
     let url = proxy.url();
@@ -307,7 +307,7 @@ of_every_client!(
     fails_as_the_program_does,
     posts_lines_and_shows_text_in_plain_mode,
     speaks_tls_and_says_what_is_wrong_with_a_certificate,
-    tells_people_what_cannot_be_persisted,
+    shows_what_cannot_be_persisted,
     acceptance_12_stands_still_for_a_while_and_misses_nothing,
     is_live_again_when_the_reflector_is,
 );

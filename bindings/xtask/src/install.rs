@@ -7,11 +7,12 @@ use std::process::Command;
 use crate::files::{Result, at, copy, remove, run, write};
 use crate::header;
 use crate::library::Library;
+use crate::workspace::ON_APPLE;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a program that links the static library must link as well: the needs of Rust's standard library.
-const NATIVE_LIBRARIES: &str = if cfg!(target_vendor = "apple") {
+const NATIVE_LIBRARIES: &str = if ON_APPLE {
     "-liconv -lSystem -lc -lm"
 } else {
     "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc"
@@ -73,7 +74,7 @@ fn install_shared(built: &Path, lib: &Path, name: &str, stripped: bool) -> Resul
 /// libraries that are written in Rust.
 fn install_archive(built: &Path, lib: &Path, name: &str) -> Result<()> {
     let archive = lib.join(format!("lib{name}.a"));
-    if cfg!(target_vendor = "apple") {
+    if ON_APPLE {
         return copy(built, &archive);
     }
     let object = lib.join(format!("{name}.o"));
@@ -97,7 +98,7 @@ fn pkg_config(libs: &str, how: &str) -> String {
 }
 
 fn cmake_package() -> String {
-    let shared = if cfg!(target_vendor = "apple") { "dylib" } else { "so" };
+    let shared = if ON_APPLE { "dylib" } else { "so" };
     format!(
         "# Defines the targets teatime::teatime (shared) and teatime::teatime-static. If the library for tests is\n\
          # installed as well: teatime::teatime-testing and teatime::teatime-testing-static.\n\

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Whether this machine has Apple's tools, and builds Apple's kinds of libraries.
+pub(crate) const ON_APPLE: bool = cfg!(target_vendor = "apple");
+
 /// The top of the workspace.
 pub(crate) fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -37,7 +37,8 @@ macro_rules! bytes {
                 if deserializer.is_human_readable() {
                     deserializer.deserialize_str(visitor).map(Self)
                 } else {
-                    // Also text, because a caller may have converted JSON into MessagePack.
+                    // Also text and numbers, because the payload of an app may have been JSON. Messages of the
+                    // protocol take byte strings only: `teatime-wire` reads their ids by itself.
                     deserializer.deserialize_any(visitor).map(Self)
                 }
             }

@@ -32,9 +32,13 @@ impl Drop for RoomKeys {
     }
 }
 
+/// Without the id of the room, which cannot be guessed without the password.
 impl std::fmt::Debug for RoomKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RoomKeys").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("RoomKeys")
+            .field("name", &self.name)
+            .field("has_password", &self.has_password)
+            .finish_non_exhaustive()
     }
 }
 

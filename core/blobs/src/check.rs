@@ -18,8 +18,7 @@ pub struct VaultCheck {
     /// Files that cannot be read, or whose content does not match their names, in ascending order. A server
     /// treats them as missing.
     pub damaged: Vec<ChunkName>,
-    /// Manifests of blobs of which a chunk is missing or damaged, in ascending order. Clients cannot fetch
-    /// these blobs.
+    /// Manifests of blobs with a missing or damaged chunk, in ascending order. Clients cannot fetch these blobs.
     pub incomplete: Vec<ChunkName>,
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Holder {
 const ALWAYS: u64 = u64::MAX;
 
 impl Holder {
-    /// A session of which nothing is known: it may refer to any blob that exists now.
+    /// An unknown session: it may refer to any blob that exists now.
     pub(crate) fn unclear(now: u64) -> Self {
         Self { at_rest: Some(now), ..Self::default() }
     }

@@ -31,9 +31,10 @@ impl Drop for Space {
     }
 }
 
+/// Without the id, which cannot be guessed without the password.
 impl fmt::Debug for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Space").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Space").field("has_password", &self.keys.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -299,7 +299,7 @@ impl Line {
                 Happened::Read(Some(Message::Close(close))) => {
                     let close = close.map(|close| (close.code.into(), close.reason.to_string()));
                     self.tell(Input::Disconnected(close)).await;
-                    // Completes the close handshake; nothing can be lost any more.
+                    // Completes the close handshake. Everything of value has arrived.
                     let _ = timeout(CLOSE_TIMEOUT, socket.flush()).await;
                     return Next::Wait;
                 }

@@ -48,7 +48,8 @@ pub struct Config {
     /// same reserve. It bounds what a slow storage costs, and what it delays.
     pub storage_backlog_bytes: u64,
     /// How long the storage may take to acknowledge what happened in a session. Then the clients of the session are
-    /// disconnected with NOT_STORED and retry. Longer than a network store takes to elect a new leader.
+    /// disconnected with NOT_STORED and retry. After the same time without an answer about persisted data, they hear that
+    /// it is not stored. Longer than a network store takes to elect a new leader.
     pub storage_timeout: u64,
     /// What one view may still send after that. Twice what a client holds until it has come back, and so
     /// more than a client that pauses in time can have under way.

@@ -18,6 +18,7 @@ mod session;
 pub mod storage;
 mod stored;
 mod upload;
+mod view;
 mod views;
 mod vote;
 

@@ -33,7 +33,7 @@ impl Log {
         Self { begun_by: Some(version), ..Self::after_snapshot(info, parts) }
     }
 
-    /// The version of the app with whose persisted data the session began, as long as there is no snapshot.
+    /// The version of the app whose persisted data the session began with. `None` once there is a snapshot.
     pub(crate) fn begun_by(&self) -> Option<u32> {
         self.begun_by
     }

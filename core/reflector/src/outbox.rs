@@ -12,7 +12,7 @@ use crate::{Output, SessionKey};
 pub(crate) enum Purpose {
     /// The append of a session that is in memory.
     Append(SessionKey),
-    /// An append that took too long. Its session is no longer in memory.
+    /// An append that took too long. Its session has left memory.
     Overdue(SessionId),
     /// Clients want to join a session that is not in memory.
     LoadSession(SessionId),

@@ -46,8 +46,8 @@ pub enum Output {
         /// What is known about them.
         holding: Holding,
     },
-    /// Send what waits for this connection, then close it. It is no longer a member of any session, and the driver reports
-    /// nothing more of it.
+    /// Send what waits for this connection, then close it. It has left its session, and the driver reports nothing more of
+    /// it.
     Close {
         /// The connection.
         connection: ConnId,

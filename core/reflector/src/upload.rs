@@ -13,11 +13,11 @@ const SLOW_LINE: u64 = 8;
 /// The snapshot of a vote, from a view that voted with the majority.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    pub(crate) seq: u64,
+    seq: u64,
     time: u64,
     hash: Digest,
     /// The view that was asked.
-    pub(crate) from: Arrival,
+    from: Arrival,
     /// The views to ask next if that comes to nothing.
     candidates: VecDeque<Arrival>,
     parts: Vec<Vec<u8>>,
@@ -26,7 +26,7 @@ pub(crate) struct Upload {
     received: u64,
     total: Option<u64>,
     /// When the next candidate is asked, unless another part has come by then.
-    pub(crate) deadline: u64,
+    deadline: u64,
     /// When all of it must be there.
     latest: u64,
 }
@@ -69,6 +69,21 @@ impl Upload {
             deadline,
             latest,
         })
+    }
+
+    /// The vote of the snapshot.
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The view that was asked for it.
+    pub(crate) fn from(&self) -> Arrival {
+        self.from
+    }
+
+    /// When the next candidate is asked, unless another part has come by then.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
     }
 
     /// The upload from the next candidate, if one is left.

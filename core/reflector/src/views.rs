@@ -6,62 +6,11 @@ use bytes::Bytes;
 use teatime_wire::ViewId;
 
 use crate::ConnId;
-use crate::rate::Bucket;
 use crate::stored::StoredView;
-
-/// A view: one client instance, across its connections.
-#[derive(Debug)]
-pub(crate) struct View {
-    pub(crate) id: ViewId,
-    pub(crate) data: Option<Bytes>,
-    /// The highest counter of its sends.
-    pub(crate) counter: u64,
-    /// Something was accepted from it on this connection.
-    pub(crate) has_sent: bool,
-    pub(crate) connection: Option<ConnId>,
-    /// The highest number of its connections.
-    pub(crate) attempt: u64,
-    /// Its join has been ordered, and no exit since.
-    pub(crate) announced: bool,
-    /// Without a connection: when its exit is due.
-    pub(crate) exit_at: u64,
-    pub(crate) bucket: Bucket,
-    /// What it has sent since senders were last asked to pause.
-    pub(crate) held_bytes: u64,
-    /// The vote whose snapshot it was asked for last.
-    pub(crate) asked_for: Option<u64>,
-    /// Votes in a row that it was asked for and did not answer in time.
-    pub(crate) missed: u32,
-    /// The newest vote that it has answered, in time or late.
-    pub(crate) voted: u64,
-    /// Snapshots that it was asked for and did not hand in.
-    pub(crate) failed: u32,
-}
-
-impl View {
-    fn wants_exit(&self, now: u64) -> bool {
-        self.announced && self.connection.is_none() && self.exit_at <= now
-    }
-
-    /// Whether it counts in votes: one that is connected and never answers, such as an app in the background
-    /// whose model stands still, must not keep all others from a majority.
-    pub(crate) fn counts(&self) -> bool {
-        self.announced && self.missed < MAX_MISSED
-    }
-
-    fn wants_join(&self) -> bool {
-        !self.announced && self.connection.is_some()
-    }
-}
-
-/// A view that has missed this many votes in a row does not count until it votes again: half a minute by default.
-const MAX_MISSED: u32 = 3;
+use crate::view::{Change, View};
 
 /// The number of a view in the order of arrival.
 pub(crate) type Arrival = u64;
-
-/// A join or an exit to tell.
-pub(crate) type Change = (ViewId, Option<Bytes>);
 
 /// All views of a session. What the models still have to learn is not stored, it follows: a view that
 /// is connected and not announced joins, one that is announced and gone exits. So a view that came
@@ -95,7 +44,7 @@ impl Views {
 
     /// How many the models know.
     pub(crate) fn announced(&self) -> usize {
-        self.all.values().filter(|view| view.announced).count()
+        self.all.values().filter(|view| view.is_announced()).count()
     }
 
     pub(crate) fn get(&self, arrival: Arrival) -> Option<&View> {
@@ -120,30 +69,25 @@ impl Views {
         let due: Vec<_> = due.into_iter().map(|(arrival, _)| arrival).collect();
         for arrival in due {
             if let Some(view) = self.remove(arrival) {
-                self.cold_exits.push((view.id, view.data));
+                self.cold_exits.push(view.into_change());
             }
         }
     }
 
-    /// A connection joins as this view. Returns its place, and the connection that it had.
+    /// A connection joins as this view: its `attempt`th. Returns its place, and the connection that it had.
     pub(crate) fn connect(
         &mut self,
         now: u64,
         id: ViewId,
         data: Option<Bytes>,
-        connection: ConnId,
+        (connection, attempt): (ConnId, u64),
     ) -> (Arrival, Option<ConnId>) {
         let arrival = match self.by_id.get(&id) {
             Some(arrival) => *arrival,
             None => self.add(now, id),
         };
         let Some(view) = self.all.get_mut(&arrival) else { return (arrival, None) };
-        let before = view.connection.replace(connection);
-        view.bucket = Bucket::full(now);
-        view.has_sent = false;
-        if !view.announced {
-            view.data = data;
-        }
+        let before = view.connect(now, connection, attempt, data);
         self.connected += usize::from(before.is_none());
         (arrival, before)
     }
@@ -153,23 +97,7 @@ impl Views {
         self.next += 1;
         let known = self.departed.iter().position(|(departed, _)| *departed == id);
         let counter = known.and_then(|at| self.departed.remove(at)).map_or(0, |known| known.1);
-        let view = View {
-            id,
-            data: None,
-            counter,
-            has_sent: false,
-            connection: None,
-            attempt: 0,
-            announced: false,
-            exit_at: 0,
-            bucket: Bucket::full(now),
-            held_bytes: 0,
-            missed: 0,
-            voted: 0,
-            failed: 0,
-            asked_for: None,
-        };
-        self.all.insert(arrival, view);
+        self.all.insert(arrival, View::new(now, id, counter));
         self.by_id.insert(id, arrival);
         arrival
     }
@@ -177,11 +105,8 @@ impl Views {
     /// A view's connection is gone; unless it comes back its exit is due at `exit_at`.
     pub(crate) fn disconnect(&mut self, arrival: Arrival, exit_at: u64) {
         let Some(view) = self.all.get_mut(&arrival) else { return };
-        if view.connection.take().is_some() {
-            self.connected -= 1;
-        }
-        view.exit_at = exit_at;
-        if !view.announced {
+        self.connected -= usize::from(view.disconnect(exit_at));
+        if !view.is_announced() {
             // It has never been there, as far as the models know.
             self.remove(arrival);
         }
@@ -189,18 +114,13 @@ impl Views {
 
     /// What a checkpoint holds: the views that the models know, and the counters of the others.
     pub(crate) fn store(&self) -> (Vec<StoredView>, Vec<(ViewId, u64)>) {
-        let known = self.all.values().filter(|view| view.announced);
-        let known = known.map(|view| StoredView {
-            id: view.id,
-            data: view.data.as_ref().map(|data| data.to_vec().into()),
-            counter: view.counter,
-        });
-        let coming = self.all.values().filter(|view| !view.announced && view.counter > 0);
-        let coming = coming.map(|view| (view.id, view.counter));
+        let known = self.all.values().filter(|view| view.is_announced()).map(View::store);
+        let coming = self.all.values().filter(|view| !view.is_announced() && view.counter() > 0);
+        let coming = coming.map(|view| (view.id(), view.counter()));
         // Views that still have to exit are there, as far as the models know.
         let leaving = self.cold_exits.iter().filter(|(id, _)| {
             let back = self.by_id.get(id).and_then(|arrival| self.all.get(arrival));
-            back.is_none_or(|view| !view.announced)
+            back.is_none_or(|view| !view.is_announced())
         });
         let counter = |id| self.departed.iter().find(|(known, _)| known == id).map_or(0, |d| d.1);
         let leaving = leaving.map(|(id, data)| StoredView {
@@ -223,8 +143,7 @@ impl Views {
     fn restore_view(&mut self, id: ViewId, data: Option<Bytes>, counter: u64) {
         let arrival = self.add(0, id);
         if let Some(view) = self.all.get_mut(&arrival) {
-            view.counter = view.counter.max(counter);
-            (view.data, view.announced) = (data, true);
+            view.restore(data, counter);
         }
     }
 
@@ -232,7 +151,7 @@ impl Views {
     pub(crate) fn restore_counter(&mut self, id: ViewId, counter: u64) {
         let known = self.by_id.get(&id).and_then(|arrival| self.all.get_mut(arrival));
         if let Some(view) = known {
-            view.counter = view.counter.max(counter);
+            view.restore_counter(counter);
         } else if let Some(known) = self.departed.iter_mut().find(|(known, _)| *known == id) {
             known.1 = known.1.max(counter);
         } else {
@@ -258,12 +177,12 @@ impl Views {
 
     /// Senders are asked to pause from now on.
     pub(crate) fn all_held(&mut self) {
-        self.all.values_mut().for_each(|view| view.held_bytes = 0);
+        self.all.values_mut().for_each(|view| view.set_held_bytes(0));
     }
 
     /// Sets when all exits are due.
     pub(crate) fn all_exit_at(&mut self, exit_at: u64) {
-        self.all.values_mut().for_each(|view| view.exit_at = exit_at);
+        self.all.values_mut().for_each(|view| view.set_exit_at(exit_at));
     }
 
     fn depart(&mut self, id: ViewId, counter: u64) {
@@ -275,9 +194,9 @@ impl Views {
 
     fn remove(&mut self, arrival: Arrival) -> Option<View> {
         let view = self.all.remove(&arrival)?;
-        self.by_id.remove(&view.id);
-        if view.counter > 0 {
-            self.depart(view.id, view.counter);
+        self.by_id.remove(&view.id());
+        if view.counter() > 0 {
+            self.depart(view.id(), view.counter());
         }
         Some(view)
     }
@@ -290,14 +209,12 @@ impl Views {
 
     /// When the next exit comes due.
     pub(crate) fn next_exit(&self) -> Option<u64> {
-        let waiting = |view: &&View| view.announced && view.connection.is_none();
-        self.all.values().filter(waiting).map(|view| view.exit_at).min()
+        self.all.values().filter_map(View::next_exit).min()
     }
 
     /// When the last exit comes due.
     pub(crate) fn last_exit(&self) -> Option<u64> {
-        let waiting = |view: &&View| view.announced && view.connection.is_none();
-        self.all.values().filter(waiting).map(|view| view.exit_at).max()
+        self.all.values().filter_map(View::next_exit).max()
     }
 
     /// Takes the exits and joins to tell, at most `most` of both; exits first.
@@ -308,16 +225,11 @@ impl Views {
         let due: Vec<_> = due.map(|(arrival, _)| arrival).take(most - exits.len()).collect();
         for arrival in due {
             if let Some(view) = self.remove(arrival) {
-                exits.push((view.id, view.data));
+                exits.push(view.into_change());
             }
         }
         let room = most - exits.len();
         let joins = self.all.values_mut().filter(|view| view.wants_join()).take(room);
-        let joins = joins.map(|view| {
-            view.announced = true;
-            (view.id, view.data.clone())
-        });
-        let joins = joins.collect();
-        (exits, joins)
+        (exits, joins.map(View::announce).collect())
     }
 }

@@ -7,14 +7,13 @@ use crate::views::Arrival;
 /// An open vote.
 #[derive(Debug)]
 pub(crate) struct Vote {
-    /// Its position in the order.
-    pub(crate) seq: u64,
+    seq: u64,
     /// The session's time at it.
-    pub(crate) time: u64,
+    time: u64,
     /// When it ends at the latest, on the driver's clock.
-    pub(crate) deadline: u64,
+    deadline: u64,
     /// Whether a snapshot is wanted from the majority.
-    pub(crate) for_snapshot: bool,
+    for_snapshot: bool,
     asked: Vec<Arrival>,
     /// How many views the models know, including those whose connection is broken: a view that is alone for a moment is
     /// not a majority.
@@ -46,6 +45,26 @@ impl Vote {
         Self { seq, time, deadline, for_snapshot, asked, present, votes: Vec::new() }
     }
 
+    /// Its position in the order.
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The session's time at it, in µs.
+    pub(crate) fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// When it ends at the latest, on the driver's clock.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// Whether a snapshot is wanted from the majority.
+    pub(crate) fn is_for_snapshot(&self) -> bool {
+        self.for_snapshot
+    }
+
     /// Takes a vote. Only the first one of each view that was asked counts.
     pub(crate) fn cast(&mut self, voter: Arrival, hash: Digest) {
         let again = self.votes.iter().any(|(other, _)| *other == voter);
@@ -67,7 +86,11 @@ impl Vote {
         self.asked.iter().copied().filter(move |asked| !has_voted(asked))
     }
 
-    pub(crate) fn is_complete(&self) -> bool {
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        self.is_complete() || now >= self.deadline
+    }
+
+    fn is_complete(&self) -> bool {
         self.votes.len() >= self.asked.len()
     }
 
@@ -125,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_majority_all_who_voted_are_in_doubt() {
+    fn without_a_majority_all_voters_are_in_doubt() {
         let tie = vote(2, &[(0, A), (1, B)]).count();
         assert_eq!(tie.verdict, Verdict { seq: 7, hash: None, agreed: 1, of: 2 });
         assert_eq!((tie.majority, tie.doubtful), (vec![], vec![0, 1]));

@@ -35,7 +35,7 @@ pub const BACKOFF_MAX: u64 = 30_000_000;
 /// A model that lags behind the reflector by less than this counts as up to date.
 pub const SYNCED_LAG: u64 = 200_000;
 
-/// A model that was up to date and lags behind by more than this no longer is.
+/// An up-to-date model counts as out of date when it lags behind by more than this.
 pub const UNSYNCED_LAG: u64 = 2_000_000;
 
 /// How many round trips the statistics cover.

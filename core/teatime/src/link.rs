@@ -8,8 +8,9 @@ use std::str::FromStr;
 
 use url::Url;
 
-/// The parts of a join link, as plain text. [`fmt::Display`] escapes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The parts of a join link, as plain text. [`fmt::Display`] escapes them, and writes the password; [`fmt::Debug`] does not
+/// show it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct JoinLink {
     /// The address of the reflector: `ws://HOST:PORT` or `wss://HOST:PORT`.
     pub reflector: String,
@@ -23,24 +24,37 @@ pub struct JoinLink {
     pub password: Option<String>,
 }
 
+impl fmt::Debug for JoinLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reflector, app, name, options, password } = self;
+        f.debug_struct("JoinLink")
+            .field("reflector", reflector)
+            .field("app", app)
+            .field("name", name)
+            .field("options", options)
+            .field("password", &password.as_ref().map(|_| "(not shown)"))
+            .finish()
+    }
+}
+
 /// Why a join link or a reflector's address is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The text is not a URL.
     #[error("invalid join link {link:?}: {why}")]
     Syntax {
-        /// The text.
+        /// The text without the password.
         link: String,
         /// Why it is not valid.
         why: String,
     },
-    /// The link has another scheme.
+    /// The link, here without the password, has another scheme.
     #[error("invalid join link {0:?}: expected teatime:// or teatimes://")]
     Scheme(String),
     /// The link lacks the host, the app or the room.
     #[error("invalid join link {link:?}: the {missing} is missing")]
     Missing {
-        /// The text.
+        /// The text without the password.
         link: String,
         /// The missing part.
         missing: &'static str,
@@ -78,14 +92,18 @@ impl FromStr for JoinLink {
     type Err = LinkError;
 
     fn from_str(link: &str) -> Result<Self, LinkError> {
-        let syntax =
-            |why: &dyn fmt::Display| LinkError::Syntax { link: link.into(), why: why.to_string() };
-        let missing = |missing| LinkError::Missing { link: link.into(), missing };
+        // Errors end up in logs.
+        let public = link.split('#').next().unwrap_or_default();
+        let syntax = |why: &dyn fmt::Display| LinkError::Syntax {
+            link: public.into(),
+            why: why.to_string(),
+        };
+        let missing = |missing| LinkError::Missing { link: public.into(), missing };
         let url = Url::parse(link.trim()).map_err(|error| syntax(&error))?;
         let scheme = match url.scheme() {
             "teatime" => "ws",
             "teatimes" => "wss",
-            _ => return Err(LinkError::Scheme(link.into())),
+            _ => return Err(LinkError::Scheme(public.into())),
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(missing("host"))?;
         let reflector = match url.port() {
@@ -155,6 +173,16 @@ mod tests {
             name: "Tea & cake / ünï #1?".into(),
             options: vec![("inactivity".into(), "60".into())],
             password: Some("p w#%41+ü/?&".into()),
+        }
+    }
+
+    #[test]
+    fn neither_debug_output_nor_an_error_shows_the_password() {
+        let shown = format!("{:?}", JoinLink { password: Some("sesame".into()), ..link() });
+        assert!(shown.contains("Tea & cake") && !shown.contains("sesame"), "{shown}");
+        for wrong in ["http://h/app/room#sesame", "teatime:///app/room#sesame", "teatime#sesame"] {
+            let error = wrong.parse::<JoinLink>().expect_err("it is invalid");
+            assert!(!format!("{error} {error:?}").contains("sesame"), "{error}");
         }
     }
 

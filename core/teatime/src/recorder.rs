@@ -281,7 +281,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_ends_the_recording_and_is_told() {
+    fn a_full_disk_ends_the_recording_and_is_reported() {
         let full = File::options().write(true).open("/dev/full").expect("there is one");
         let mut recorder = Recorder {
             path: "/dev/full".into(),

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bin::{self, Bin};
 use crate::{Digest, WireError, codec, limits};
 
 /// The path on a reflector's port that blob connections are made to.
@@ -38,6 +39,7 @@ pub struct Hello<'a> {
     /// [`BLOB_VERSION`] of the client.
     pub version: u16,
     /// The blob space of the room. With a password it cannot be guessed without the password.
+    #[serde(deserialize_with = "bin::id")]
     pub space: Digest,
     /// Name and version of the client program, for the log.
     pub agent: &'a str,
@@ -103,11 +105,15 @@ fn bytes(frame: &[u8]) -> Result<&[u8], WireError> {
 }
 
 fn digests(body: &[u8]) -> Result<Vec<Digest>, WireError> {
-    let digests: Vec<Digest> = codec::body(body)?;
+    let digests: Vec<Bin<Digest>> = codec::body(body)?;
     if digests.len() > limits::MAX_OFFER {
         return Err(WireError::TooLarge("list of chunks"));
     }
-    Ok(digests)
+    Ok(digests.into_iter().map(|bin| bin.0).collect())
+}
+
+fn digest(body: &[u8]) -> Result<Digest, WireError> {
+    Ok(codec::body::<Bin<Digest>>(body)?.0)
 }
 
 fn fits(frame: &[u8]) -> Result<(), WireError> {
@@ -154,7 +160,7 @@ impl<'a> BlobRequest<'a> {
                 Self::Chunk(chunk)
             }
             MANIFEST => Self::Manifest(bytes(body)?),
-            GET => Self::Get(codec::body(body)?),
+            GET => Self::Get(digest(body)?),
             other => return Err(WireError::UnknownMessage(other)),
         })
     }
@@ -184,10 +190,10 @@ impl<'a> BlobReply<'a> {
         Ok(match tag {
             READY => Self::Ready(codec::body(body)?),
             WANTED => Self::Wanted(digests(body)?),
-            STORED => Self::Stored(codec::body(body)?),
-            COMPLETE => Self::Complete(codec::body(body)?),
+            STORED => Self::Stored(digest(body)?),
+            COMPLETE => Self::Complete(digest(body)?),
             CONTENT => Self::Content(bytes(body)?),
-            UNKNOWN => Self::Unknown(codec::body(body)?),
+            UNKNOWN => Self::Unknown(digest(body)?),
             REFUSED => Self::Refused(
                 Refused::from_number(codec::body(body)?)
                     .ok_or(WireError::Frame("unknown reason of a refusal"))?,

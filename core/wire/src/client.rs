@@ -1,8 +1,11 @@
 //! The messages from a client to the reflector.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::Bytes;
 
+use crate::bin::{self, Bin};
 use crate::{Digest, PROTOCOL_VERSION, SessionId, ViewId, ViewSecret, WireError, codec, limits};
 
 /// A message from a client.
@@ -28,7 +31,7 @@ pub enum ClientMessage<'a> {
 }
 
 /// Joins a session, or comes back to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Join<'a> {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the client.
     pub protocol: u16,
@@ -54,13 +57,31 @@ pub struct Join<'a> {
     pub agent: &'a str,
 }
 
+/// Without the secret, and without what only a client with the password knows.
+impl fmt::Debug for Join<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join")
+            .field("protocol", &self.protocol)
+            .field("session", &self.session)
+            .field("version", &self.room.version)
+            .field("has_password", &self.password_proof.is_some())
+            .field("ticks_per_second", &self.ticks_per_second)
+            .field("attempt", &self.attempt)
+            .field("resume", &self.resume)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A room of an app, and the version of the app. Each version has a session of its own in the room. Persisted data
 /// passes from one version to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// The same for all rooms of this app and name, whatever their password.
+    #[serde(deserialize_with = "bin::id")]
     pub name: Digest,
     /// The same for all versions of the app. With a password it cannot be guessed without the password.
+    #[serde(deserialize_with = "bin::id")]
     pub id: Digest,
     /// The declared version of the app.
     pub version: u32,
@@ -94,6 +115,7 @@ pub struct Vote {
     pub seq: u64,
     /// BLAKE3 of the [envelope](crate::Envelope) with the state right after the vote: of the very bytes that a voter
     /// hands in if it is asked to.
+    #[serde(deserialize_with = "bin::id")]
     pub hash: Digest,
 }
 
@@ -213,12 +235,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Join<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         type Fields<'a> = (
             u16,
-            SessionId,
-            Digest,
-            Digest,
+            Bin<SessionId>,
+            Bin<Digest>,
+            Bin<Digest>,
             u32,
-            ViewSecret,
-            Option<Digest>,
+            Bin<ViewSecret>,
+            Option<Bin<Digest>>,
             Option<&'a Bytes>,
             u16,
             u64,
@@ -226,14 +248,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Join<'a> {
             &'a str,
         );
         let fields = Fields::deserialize(deserializer)?;
-        let (protocol, session, name, id, version, secret, password_proof, ..) = fields;
+        let (protocol, Bin(session), Bin(name), Bin(id), version, Bin(secret), proof, ..) = fields;
         let (.., view_data, ticks_per_second, attempt, resume, agent) = fields;
         Ok(Self {
             protocol,
             session,
             room: Room { name, id, version },
             secret,
-            password_proof,
+            password_proof: proof.map(|Bin(proof)| proof),
             view_data: view_data.map(AsRef::as_ref),
             ticks_per_second,
             attempt,

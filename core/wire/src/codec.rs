@@ -1,5 +1,6 @@
 //! One message per frame: the MessagePack array `[tag, body]`.
 
+use rmp::Marker;
 use rmp_serde::decode::Error as DecodeError;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ pub enum WireError {
     /// The body does not fit the tag.
     #[error("invalid message body: {0}")]
     Body(#[from] DecodeError),
+    /// A text is not valid UTF-8.
+    #[error("invalid message: a text is not UTF-8")]
+    NotUtf8,
     /// Bytes follow the message.
     #[error("invalid message: bytes follow its end")]
     Trailing,
@@ -58,6 +62,9 @@ pub(crate) fn split(frame: &[u8]) -> Result<(u8, &[u8]), WireError> {
 
 /// Reads a whole body.
 pub(crate) fn body<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireError> {
+    if !all_texts_are_utf8(bytes) {
+        return Err(WireError::NotUtf8);
+    }
     let mut rest = rmp_serde::decode::Deserializer::from_read_ref(bytes);
     rest.set_max_depth(MAX_DEPTH);
     let value = T::deserialize(&mut rest)?;
@@ -77,6 +84,42 @@ pub(crate) fn check_version(body: &[u8], own: u16) -> Result<(), WireError> {
         // What is not a valid version is not a valid body either.
         _ => Ok(()),
     }
+}
+
+/// Whether every text is UTF-8. `rmp-serde` would read another one as a byte string, which has an encoding of its own. Of
+/// bytes that end too early nothing is said.
+fn all_texts_are_utf8(mut rest: &[u8]) -> bool {
+    while let Some((marker, behind)) = rest.split_first() {
+        rest = behind;
+        let (length, is_text) = match Marker::from_u8(*marker) {
+            Marker::FixStr(length) => (Some(usize::from(length)), true),
+            Marker::Str8 => (take_length::<1>(&mut rest), true),
+            Marker::Str16 => (take_length::<2>(&mut rest), true),
+            Marker::Str32 => (take_length::<4>(&mut rest), true),
+            Marker::Bin8 => (take_length::<1>(&mut rest), false),
+            Marker::Bin16 => (take_length::<2>(&mut rest), false),
+            Marker::Bin32 => (take_length::<4>(&mut rest), false),
+            Marker::U8 | Marker::I8 => (Some(1), false),
+            Marker::U16 | Marker::I16 | Marker::Array16 | Marker::Map16 => (Some(2), false),
+            Marker::U32 | Marker::I32 | Marker::F32 | Marker::Array32 | Marker::Map32 => {
+                (Some(4), false)
+            }
+            Marker::U64 | Marker::I64 | Marker::F64 => (Some(8), false),
+            // One byte only, or in no message.
+            _ => (Some(0), false),
+        };
+        let Some(content) = length.and_then(|length| rest.split_off(..length)) else { return true };
+        if is_text && str::from_utf8(content).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Reads a length in this many bytes, big-endian.
+fn take_length<const N: usize>(rest: &mut &[u8]) -> Option<usize> {
+    let bytes = rest.split_off(..N)?;
+    Some(bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)))
 }
 
 /// Nesting of the deepest message (a list of views in a body), with a margin.

@@ -6,6 +6,7 @@
 #![deny(missing_debug_implementations, unreachable_pub)]
 
 mod archive;
+mod bin;
 mod blobs;
 mod client;
 mod close;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, ViewId, WireError, codec, limits};
+use crate::{Digest, ViewId, WireError, bin, codec, limits};
 
 /// A message from the reflector. [`Event`], [`Views`] and [`VoteRequest`] are *ordered*: each takes the next sequence
 /// number, stays in the log until a snapshot covers it, and reaches all participants.
@@ -58,6 +58,7 @@ pub struct Welcome {
     /// Drawn at random for a new session, and again when ordered messages may have been lost.
     pub timeline: u64,
     /// The view id that the reflector has derived from the secret.
+    #[serde(deserialize_with = "bin::id")]
     pub view_id: ViewId,
     /// True: the log goes on after [`Resume::seq`](crate::Resume::seq). False: the model starts from the snapshot, or,
     /// without one, from its options.
@@ -91,6 +92,7 @@ pub struct SnapshotInfo {
     /// The session's time at it, in µs.
     pub time: u64,
     /// The hash that the majority voted for.
+    #[serde(deserialize_with = "bin::id")]
     pub hash: Digest,
     /// Size in bytes.
     pub size: u64,
@@ -118,6 +120,7 @@ pub struct Event<'a> {
     /// The session's time in µs, never less than the one before.
     pub time: u64,
     /// The view that sent it, by the connection that it came over.
+    #[serde(deserialize_with = "bin::id")]
     pub sender: ViewId,
     /// The sender's counter.
     pub counter: u64,
@@ -173,6 +176,7 @@ pub struct Views<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View<'a> {
     /// Its id.
+    #[serde(deserialize_with = "bin::id")]
     pub view_id: ViewId,
     /// From [`Join::view_data`](crate::Join::view_data).
     #[serde(borrow, with = "serde_bytes")]
@@ -194,6 +198,7 @@ pub struct Verdict {
     /// The sequence number of the vote.
     pub seq: u64,
     /// The hash that more than half of the views sent that count, if there is one.
+    #[serde(deserialize_with = "bin::optional")]
     pub hash: Option<Digest>,
     /// How many sent it. Without a majority, the most that agreed on any.
     pub agreed: u32,

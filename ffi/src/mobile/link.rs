@@ -1,6 +1,7 @@
 //! Join links, QR codes and badges.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use teatime::{JoinLink, QrCode};
 
@@ -8,7 +9,7 @@ use super::Result;
 use crate::status::{Failure, tea_status};
 
 /// The parts of a join link.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Link {
     /// The reflector's address, such as `ws://127.0.0.1:9090`.
     pub reflector: String,
@@ -20,6 +21,18 @@ pub struct Link {
     pub options: HashMap<String, String>,
     /// The password, if the session has one.
     pub password: Option<String>,
+}
+
+/// Without the password.
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("reflector", &self.reflector)
+            .field("app", &self.app)
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A QR code as a square of modules.

@@ -1,5 +1,6 @@
 //! Apps and sessions.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ impl App {
 }
 
 /// Which session to join, and how.
-#[derive(Debug, Clone, uniffi::Record)]
+#[derive(Clone, uniffi::Record)]
 pub struct JoinOptions {
     /// The reflector's address, such as `ws://127.0.0.1:9090` or `wss://example.org`.
     pub reflector: String,
@@ -74,6 +75,18 @@ pub struct JoinOptions {
     pub blob_cache_dir: Option<String>,
     /// The size limit of the cache in bytes, by default 256 MiB.
     pub blob_cache_bytes: Option<u64>,
+}
+
+/// Without the password.
+impl fmt::Debug for JoinOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinOptions")
+            .field("reflector", &self.reflector)
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A callback for when a step becomes worthwhile. The library calls it on a background thread; it must only pass

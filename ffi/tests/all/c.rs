@@ -165,7 +165,7 @@ fn all_tests_in_c_are_clean_under_the_sanitizers() {
 }
 
 #[test]
-fn null_for_every_pointer_and_a_panic_behind_every_export_are_told() {
+fn null_for_every_pointer_and_a_panic_behind_every_export_are_reported() {
     let folder = scratch("wrong");
     fs::create_dir_all(&folder).expect("the target directory can be written");
     let calls = exports::wrong_calls(&exports::of_header(HEADER));

@@ -120,7 +120,7 @@ fn unpersisted(session: *mut tea_session) -> bool {
 }
 
 #[test]
-fn a_full_disk_of_the_reflector_is_told_in_c_until_there_is_room() {
+fn a_full_disk_of_the_reflector_is_reported_in_c_until_there_is_room() {
     let (server, disk) = full();
     let (mut config, mut session) = (null_mut(), null_mut());
     let (app, nothing) = (app(), json("null"));
@@ -150,7 +150,7 @@ fn a_full_disk_of_the_reflector_is_told_in_c_until_there_is_room() {
 
 #[cfg(feature = "uniffi")]
 #[test]
-fn a_full_disk_of_the_reflector_is_told_to_phones_until_there_is_room() {
+fn a_full_disk_of_the_reflector_is_reported_to_phones_until_there_is_room() {
     use teatime_ffi::mobile::{App, Event, JoinOptions, Session};
     let (server, disk) = full();
     let app = App::adopt(app().addr() as u64).expect("it is an app");

@@ -253,7 +253,7 @@ impl Sum {
 }
 
 #[test]
-fn one_that_errs_is_told_where_the_evidence_is_or_why_there_is_none() {
+fn a_client_that_errs_hears_where_the_evidence_is_or_why_there_is_none() {
     let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
     let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("evidence of phones");
     let kept = kept.to_str().expect("UTF-8").to_owned();
@@ -306,7 +306,7 @@ fn one_that_errs_is_told_where_the_evidence_is_or_why_there_is_none() {
 }
 
 #[test]
-fn what_cannot_be_is_told_by_its_code() {
+fn what_cannot_be_is_reported_by_its_code() {
     let reflector = Reflector::start("127.0.0.1:0").expect("it listens");
     let url = reflector.url().expect("it is alive");
     let _owner = join(&options(&url)).ready();

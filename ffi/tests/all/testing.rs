@@ -164,7 +164,7 @@ fn a_project_of_cmake_links_the_library_for_tests_where_it_is_installed() {
 
 /// libteatime-testing detects handles of libteatime, and says so.
 #[test]
-fn a_program_with_both_libraries_is_told_so() {
+fn a_program_with_both_libraries_fails_with_the_reason() {
     let source = scratch("both.c");
     fs::write(&source, PROGRAM).expect("the target directory can be written");
     let said = |packages: &str, name: &str| {

@@ -9,6 +9,7 @@ use super::order::Package;
 use super::{checksums, folder, rust, stand_in, swift, zip};
 use crate::files::{Result, at, copy, remove, run, write};
 use crate::library::Library;
+use crate::workspace::ON_APPLE;
 
 /// A target of Rust, and Apple's names for it.
 pub(super) struct Target {
@@ -83,7 +84,7 @@ fn library(package: &Package, triple: &str) -> Result<Library> {
     for (name, version) in OLDEST {
         library = library.with_environment(name, version);
     }
-    if cfg!(target_vendor = "apple") { Ok(library) } else { stand_in::apple(library, triple) }
+    if ON_APPLE { Ok(library) } else { stand_in::apple(library, triple) }
 }
 
 fn write_framework(
@@ -179,7 +180,7 @@ fn property_list(slices: &[Slice]) -> String {
 /// Removes the debug information, if asked to, and the bitcode in Rust's standard library: older tools fail on
 /// bitcode, and no linker needs it here.
 fn slim(library: &Path, stripped: bool) -> Result<()> {
-    if cfg!(target_vendor = "apple") {
+    if ON_APPLE {
         // Xcode's tools ignore bitcode.
         return if stripped { run(Command::new("strip").arg("-S").arg(library)) } else { Ok(()) };
     }
@@ -195,5 +196,5 @@ fn slim(library: &Path, stripped: bool) -> Result<()> {
 
 /// A tool for Apple's files: Xcode's own, or LLVM's under its name in Debian.
 fn tool(name: &str) -> String {
-    if cfg!(target_vendor = "apple") { name.to_owned() } else { format!("llvm-{name}-19") }
+    if ON_APPLE { name.to_owned() } else { format!("llvm-{name}-19") }
 }

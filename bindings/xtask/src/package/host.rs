@@ -8,7 +8,7 @@ use super::library::{NAME, generate, generate_swift};
 use super::swift;
 use crate::files::{Result, at, copy, run, write};
 use crate::library::Library;
-use crate::workspace::root;
+use crate::workspace::{ON_APPLE, root};
 
 /// What a program that links the static library must link as well.
 const NATIVE_LIBRARIES: &str = "-lm -ldl -lpthread";
@@ -47,7 +47,7 @@ pub(crate) fn make_kotlin(library: &Library, own: Option<&Path>) -> Result<()> {
     let extension = shared.extension().unwrap_or_default().to_string_lossy().into_owned();
     let target = native.join(format!("lib{NAME}.{extension}"));
     copy(shared, &target)?;
-    if library.profile == "release" && cfg!(not(target_vendor = "apple")) {
+    if library.profile == "release" && !ON_APPLE {
         run(Command::new("strip").arg("--strip-unneeded").arg(&target))?;
     }
     Ok(())
@@ -55,7 +55,7 @@ pub(crate) fn make_kotlin(library: &Library, own: Option<&Path>) -> Result<()> {
 
 /// The folder in which JNA looks for libraries of this platform.
 fn jna_platform() -> String {
-    let os = if cfg!(target_vendor = "apple") { "darwin" } else { std::env::consts::OS };
+    let os = if ON_APPLE { "darwin" } else { std::env::consts::OS };
     let arch = match std::env::consts::ARCH {
         "x86_64" => "x86-64",
         other => other,

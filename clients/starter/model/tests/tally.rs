@@ -1,4 +1,4 @@
-//! Plays a session on two machines, one of which is restored from a snapshot after every input. Then plays whole
+//! Plays a session on two machines, and restores one of them from a snapshot after every input. Then plays whole
 //! sessions with faults.
 
 use tally::app;

@@ -62,7 +62,7 @@ impl Index {
         self.spaces.entry(space).or_default()
     }
 
-    /// Removes a space of which nothing counts any longer.
+    /// Removes a space without pieces that count.
     pub(super) fn remove(&mut self, space: Digest) {
         self.spaces.remove(&space);
     }

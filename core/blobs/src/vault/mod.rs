@@ -65,7 +65,7 @@ impl<F: ChunkFiles> Vault<F> {
         self.files
     }
 
-    /// Number of blobs of which a piece is missing. Clients cannot fetch them.
+    /// Number of blobs that lack a piece. Clients cannot fetch them.
     pub fn incomplete(&self) -> usize {
         self.index.blobs().filter(|blob| !blob.is_whole).count()
     }

@@ -14,7 +14,7 @@ const SPACE: Digest = Digest([5; 32]);
 const SESSION: SessionId = SessionId([1; 32]);
 const LONG: u64 = VaultLimits::IN_MEMORY.unclaimed;
 
-/// Files of which some cannot be read or removed.
+/// Files, some of them impossible to read or to remove.
 #[derive(Clone, Default)]
 struct Failing {
     files: Arc<Mutex<MemoryFiles>>,

@@ -2,12 +2,14 @@ use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use teatime_blobs::limits::BLOB_CHUNK;
 use teatime_blobs::{MemoryFiles, Serving, Vault, VaultLimits};
-use teatime_wire::BlobReply;
-use tokio_tungstenite::tungstenite::accept_hdr;
+use teatime_wire::{BLOB_SUBPROTOCOL, BlobReply, CloseReason};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocket};
+use tokio_tungstenite::tungstenite::{Message, accept_hdr};
 
+use super::line::{ASK_EVERY, Broken, MAX_FAILURES, SILENCE, connection};
 use super::*;
 
 type Line = WebSocket<TcpStream>;
@@ -27,7 +29,7 @@ fn serving(mut with: impl FnMut(Line) + Send + 'static) -> (Remote, Arc<AtomicUs
                 response.headers_mut().insert("sec-websocket-protocol", subprotocol);
                 Ok(response)
             };
-            // Who has come may have gone.
+            // The client that has connected may be gone already.
             if let Ok(line) = accept_hdr(stream, name) {
                 with(line);
             }
@@ -146,7 +148,7 @@ fn after_any_number_of_farewells_a_transfer_goes_on_as_long_as_it_gets_on() {
 }
 
 #[test]
-fn who_keeps_no_blobs_is_told_at_once() {
+fn a_server_without_blobs_is_reported_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let url = format!("ws://{}", listener.local_addr().expect("it listens"));
     let statuses = [(400, 1), (404, 1), (429, MAX_FAILURES), (502, MAX_FAILURES)];
@@ -175,7 +177,7 @@ fn who_keeps_no_blobs_is_told_at_once() {
 }
 
 #[test]
-fn who_asks_for_limits_does_not_wait_for_ever() {
+fn a_request_for_limits_does_not_wait_for_ever() {
     let (remote, _) = serving(|mut line: Line| while line.read().is_ok() {});
     let begun = Instant::now();
     let asked = limits(&remote, &space());
@@ -201,7 +203,7 @@ impl Nearby for Slow {
 }
 
 #[test]
-fn who_looks_at_what_was_fetched_before_hears_the_caller_and_does_not_blame_the_server() {
+fn checking_what_was_fetched_before_obeys_the_caller_and_does_not_blame_the_server() {
     let vault = Vault::open(MemoryFiles::default(), VaultLimits::IN_MEMORY, 0);
     let mut vault = vault.expect("it is in memory");
     let (remote, connections) = serving(move |mut line| {

@@ -70,8 +70,8 @@ impl SharedBlobs {
         Ok(Self { vault: Arc::new(Mutex::new(vault)), opened, sessions: None })
     }
 
-    /// Asks from time to time which sessions are stored: what only others refer to is not needed. Without this
-    /// whatever a session has referred to stays, should it be removed from the storage.
+    /// Asks from time to time which sessions are stored, and drops blobs that only other sessions refer to. Without this the
+    /// blobs of a session stay when it is removed from the storage.
     #[must_use]
     pub fn of_sessions(
         mut self,

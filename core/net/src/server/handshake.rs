@@ -6,6 +6,8 @@ use teatime_wire::{BLOB_PATH, BLOB_SUBPROTOCOL, CloseReason, SUBPROTOCOL};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::librarian::HAS_BLOBS;
+
 /// The longest request that is read. Browsers send about 600 bytes, and cookies of the same host.
 const MAX_REQUEST: usize = 8 * 1024;
 
@@ -20,9 +22,6 @@ pub(crate) enum Endpoint {
     /// Blobs.
     Blobs,
 }
-
-/// Whether this build serves blobs.
-const HAS_BLOBS: bool = cfg!(feature = "blobs");
 
 impl Endpoint {
     fn at(path: &str) -> Self {

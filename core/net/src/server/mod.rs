@@ -5,6 +5,7 @@ mod blobs;
 mod clients;
 mod frame;
 mod handshake;
+mod librarian;
 #[cfg(feature = "blobs")]
 mod news;
 mod storage;
@@ -23,7 +24,7 @@ pub use blobs::SharedBlobs;
 pub use storage::SharedStorage;
 pub use teatime_reflector::Config as ReflectorConfig;
 pub use teatime_reflector::storage::{Storage, StorageError};
-use teatime_wire::{ClientMessage, Digest, Holding, SessionId};
+use teatime_wire::ClientMessage;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -33,6 +34,7 @@ use tokio::time::{sleep, timeout};
 use crate::tls::{CertificateError, Identity, take_apart};
 use frame::Incoming;
 use handshake::Endpoint;
+use librarian::{BlobThread, Librarian, OptionalBlobs};
 use worker::Arrived;
 
 /// How a server is set.
@@ -55,8 +57,9 @@ pub struct ServerConfig {
     /// Where sessions are stored. Without this they end with the server.
     pub storage: Option<SharedStorage>,
     /// Where blobs are stored. Without this they are in memory, at most 256 MiB, and end with the server.
-    #[cfg(feature = "blobs")]
-    pub blobs: Option<SharedBlobs>,
+    ///
+    /// An `Option<SharedBlobs>`. Without the feature `blobs` it is `()`, and the server has no blobs.
+    pub blobs: OptionalBlobs,
 }
 
 /// The identity of a server, as PEM files.
@@ -78,8 +81,7 @@ impl Default for ServerConfig {
             max_handshakes: 1_000,
             tls: None,
             storage: None,
-            #[cfg(feature = "blobs")]
-            blobs: None,
+            blobs: OptionalBlobs::default(),
         }
     }
 }
@@ -128,19 +130,9 @@ impl Server {
                 worker::run(config, seed, arrivals, librarian, stopped)
             })?);
         }
-        let workers = Arc::new(Workers {
-            sessions: senders,
-            #[cfg(feature = "blobs")]
-            blobs: {
-                let blobs = config.blobs.clone().map_or_else(SharedBlobs::in_memory, Ok)?;
-                let (sender, arrivals) = mpsc::unbounded_channel();
-                let (stopped, news) = (stopped.clone(), librarian.news.clone());
-                threads.push(spawn("teatime-blobs", move || {
-                    blobs::run(blobs, arrivals, news, stopped)
-                })?);
-                sender
-            },
-        });
+        let (blobs, thread) = BlobThread::start(&config, &librarian, stopped.clone())?;
+        threads.extend(thread);
+        let workers = Arc::new(Workers { sessions: senders, blobs });
         let identity = tls.as_ref().map(|(_, identity)| identity.clone());
         threads.push(spawn("teatime-accept", move || {
             accept(listener, config, identity, workers, stopped)
@@ -208,13 +200,23 @@ fn listen(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
 fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // On Windows this would let two servers share a port.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
+    reuse_address(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Lets a server listen where one has just ended.
+#[cfg(unix)]
+fn reuse_address(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)
+}
+
+/// On Windows this would let two servers share a port.
+#[cfg(not(unix))]
+fn reuse_address(_: &socket2::Socket) -> io::Result<()> {
+    Ok(())
 }
 
 /// Runs a task on a thread and a single-threaded runtime of its own.
@@ -228,42 +230,21 @@ fn spawn<F: Future<Output = ()>>(
         .spawn(move || LocalSet::new().block_on(&runtime, async move { task().await }))
 }
 
-/// The way to the thread that stores blobs and wants to know which of them are needed.
-#[derive(Clone, Default)]
-struct Librarian {
-    #[cfg(feature = "blobs")]
-    news: Arc<news::News>,
-}
-
-impl Librarian {
-    #[cfg(feature = "blobs")]
-    fn tell(&self, room: Digest, session: SessionId, holding: Holding) {
-        self.news.tell(room, session, holding);
-    }
-
-    #[cfg(not(feature = "blobs"))]
-    fn tell(&self, _: Digest, _: SessionId, _: Holding) {}
-}
-
 /// The threads that serve connections.
 struct Workers {
     sessions: Vec<mpsc::UnboundedSender<Arrived>>,
-    /// Of blobs: one of its own, so that neither disk nor bulk delay a session.
-    #[cfg(feature = "blobs")]
-    blobs: mpsc::UnboundedSender<Arrived>,
+    blobs: BlobThread,
 }
 
 impl Workers {
     /// A thread is gone only when the server shuts down.
     fn send(&self, to: Destination, arrived: Arrived) {
-        let thread = match to {
-            Destination::Session(at) => &self.sessions[at],
-            #[cfg(feature = "blobs")]
-            Destination::Blobs => &self.blobs,
-            #[cfg(not(feature = "blobs"))]
-            Destination::Blobs => return,
-        };
-        let _ = thread.send(arrived);
+        match to {
+            Destination::Session(at) => {
+                let _ = self.sessions[at].send(arrived);
+            }
+            Destination::Blobs => self.blobs.send(arrived),
+        }
     }
 }
 

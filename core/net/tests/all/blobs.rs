@@ -112,7 +112,7 @@ fn a_transfer_goes_on_after_cuts() {
 }
 
 #[test]
-fn limits_are_told_before_the_upload() {
+fn limits_are_known_before_the_upload() {
     let limits = VaultLimits { max_blob: 1 << 20, ..VaultLimits::IN_MEMORY };
     let blobs = SharedBlobs::open(MemoryFiles::default(), limits).expect("it is in memory");
     let config = ServerConfig { blobs: Some(blobs), ..ServerConfig::default() };
@@ -130,7 +130,7 @@ fn limits_are_told_before_the_upload() {
 }
 
 #[test]
-fn limits_are_told_without_a_blob() {
+fn limits_are_known_without_a_blob() {
     let most = VaultLimits { max_blob: 1 << 20, max_space: 3 << 20, ..VaultLimits::IN_MEMORY };
     let blobs = SharedBlobs::open(MemoryFiles::default(), most).expect("it is in memory");
     let config = ServerConfig { blobs: Some(blobs.clone()), ..ServerConfig::default() };
@@ -174,7 +174,7 @@ impl ChunkFiles for Small {
 }
 
 #[test]
-fn a_disk_that_gets_full_is_told_to_who_stores_and_what_is_there_can_be_fetched() {
+fn a_client_that_stores_on_a_full_disk_hears_why_and_stored_blobs_can_be_fetched() {
     // In the first chunk of the second blob, in a later one, in its manifest.
     for rest in [0, 20, 30] {
         let files = Small(MemoryFiles::default(), 31 + rest);
@@ -231,7 +231,7 @@ fn a_transfer_tells_how_far_it_is_and_can_be_cancelled() {
 }
 
 #[test]
-fn who_is_no_server_of_blobs_is_told_apart_from_one_that_does_not_have_it() {
+fn another_server_is_not_mistaken_for_a_blob_server_that_lacks_the_blob() {
     let server = server();
     let handle = put(&remote(&server.url()), b"content").expect("there is room");
     let other = self::server();

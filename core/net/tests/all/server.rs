@@ -71,7 +71,7 @@ async fn what_the_transport_says_before_the_join_neither_parts_a_session_nor_goe
 }
 
 #[tokio::test]
-async fn who_reads_nothing_is_dropped_and_the_others_get_everything() {
+async fn a_client_that_reads_nothing_is_dropped_and_the_others_get_everything() {
     let mut config = ServerConfig { max_queued_bytes: 64 * 1024, ..ServerConfig::default() };
     config.reflector.send_limits.per_second = 1_000_000;
     config.reflector.send_limits.burst = 1_000_000;
@@ -94,7 +94,7 @@ async fn who_reads_nothing_is_dropped_and_the_others_get_everything() {
 }
 
 #[tokio::test]
-async fn who_reads_late_learns_that_it_was_dropped_for_that() {
+async fn a_client_that_reads_late_learns_why_it_was_dropped() {
     let mut config = ServerConfig { max_queued_bytes: 64 * 1024, ..ServerConfig::default() };
     config.reflector.rejoin_limit = 1_000_000;
     let server = server(config);
@@ -131,7 +131,7 @@ async fn who_reads_late_learns_that_it_was_dropped_for_that() {
 }
 
 #[tokio::test]
-async fn who_floods_with_pings_and_reads_nothing_is_dropped_before_it_joins_too() {
+async fn a_client_that_floods_with_pings_and_reads_nothing_is_dropped_even_before_it_joins() {
     // With one worker, a connection is served before it joins.
     let config =
         ServerConfig { max_queued_bytes: 64 * 1024, workers: 1, ..ServerConfig::default() };
@@ -151,7 +151,7 @@ async fn who_floods_with_pings_and_reads_nothing_is_dropped_before_it_joins_too(
 }
 
 #[tokio::test]
-async fn who_is_silent_is_closed_after_the_stated_time_and_others_see_the_exit() {
+async fn a_silent_client_is_closed_after_the_stated_time_and_others_see_the_exit() {
     let mut config = ServerConfig::default();
     config.reflector.silence_timeout = 2_000_000;
     config.reflector.rejoin_limit = 500_000;
@@ -191,7 +191,7 @@ async fn who_is_silent_is_closed_after_the_stated_time_and_others_see_the_exit()
 }
 
 #[tokio::test]
-async fn shutting_down_tells_everybody_to_come_back() {
+async fn shutting_down_asks_all_clients_to_come_back() {
     let server = server(ServerConfig::default());
     let mut sockets = [join(&server, 1, 1).await, join(&server, 2, 1).await];
     let down = tokio::task::spawn_blocking(move || {

@@ -19,8 +19,7 @@ impl Idle {
 }
 
 impl Reflector {
-    /// When the session that has been idle for longest leaves memory, if it is stored. A session of which an append is under
-    /// way stays.
+    /// When the session that has been idle for longest leaves memory. A session with an append under way stays.
     pub(super) fn next_dropping(&self) -> Option<u64> {
         if !self.out.has_storage() {
             return None;

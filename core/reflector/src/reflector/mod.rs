@@ -4,9 +4,11 @@ mod door;
 mod idle;
 mod persisting;
 mod storing;
+mod timing;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::fmt;
 
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
@@ -25,6 +27,7 @@ use crate::views::Arrival;
 use crate::{ConnId, Output, SessionKey, Stats};
 use door::Door;
 use idle::Idle;
+use persisting::Unanswered;
 
 /// The server as a state machine: frames and time go in, [`Output`]s come out of [`poll_output`](Self::poll_output). It
 /// never sees a model, and with a password no plain text. Times are µs of the driver's own monotonic clock. Whatever a
@@ -52,7 +55,14 @@ pub struct Reflector {
     /// Connections that may not have joined yet, the oldest first.
     unjoined: VecDeque<(u64, ConnId)>,
     idle: Idle,
+    unanswered: Unanswered,
     out: Outbox,
+}
+
+impl fmt::Debug for Reflector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reflector").field("stats", &self.stats()).finish_non_exhaustive()
+    }
 }
 
 struct Connection {
@@ -101,6 +111,7 @@ impl Reflector {
             scheduled: HashMap::new(),
             unjoined: VecDeque::new(),
             idle: Idle::default(),
+            unanswered: Unanswered::default(),
             out: Outbox::new(era.is_some()),
         }
     }
@@ -320,82 +331,6 @@ impl Reflector {
     fn draw_session_key(&mut self) -> SessionKey {
         self.next_session += 1;
         SessionKey(self.next_session - 1)
-    }
-
-    /// Makes sure that a session is looked at when it wants to be.
-    fn schedule(&mut self, key: SessionKey) {
-        let session = self.sessions.get(&key);
-        let Some(at) = session.and_then(|session| session.next_timeout(&self.config)) else {
-            return;
-        };
-        let earliest = self.scheduled.entry(key).or_insert(u64::MAX);
-        if at < *earliest {
-            *earliest = at;
-            self.timeouts.push(Reverse((at, key)));
-        }
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) may have something to do.
-    pub fn next_timeout(&self) -> Option<u64> {
-        let session = self.timeouts.peek().map(|Reverse((at, _))| *at);
-        let unjoined = self.unjoined.front().map(|(at, _)| *at);
-        session.into_iter().chain(unjoined).chain(self.next_dropping()).min()
-    }
-
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, now: u64) {
-        if self.next_dropping().is_some_and(|at| at <= now) {
-            self.limit_idle(now);
-        }
-        while let Some((_, connection)) = self.unjoined.pop_front_if(|(at, _)| *at <= now) {
-            match self.connections.get(&connection).map(|one| one.place) {
-                // The line may be slow, or this machine was asleep: the client may try again.
-                Some(Place::Outside) => {
-                    self.close(now, connection, (CloseReason::Silent, "no join came".into()));
-                }
-                Some(Place::AtDoor(session)) => {
-                    tracing::error!(%session, "the storage does not answer");
-                    let refusal = (CloseReason::NotStored, "the storage does not answer".into());
-                    self.close(now, connection, refusal);
-                }
-                Some(Place::Member(..)) | None => {}
-            }
-        }
-        while let Some(&Reverse((at, key))) = self.timeouts.peek()
-            && at <= now
-        {
-            self.timeouts.pop();
-            if self.scheduled.get(&key) == Some(&at) {
-                self.scheduled.remove(&key);
-                self.session_timeout(now, key);
-            }
-        }
-    }
-
-    fn session_timeout(&mut self, now: u64, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(&key) else { return };
-        if session.storage_deadline(&self.config).is_some_and(|at| at <= now) {
-            self.give_up(now, key);
-            return;
-        }
-        if session.start_silence_check(now, self.config.silence_timeout / 4) {
-            self.check_silence(now, key);
-        }
-        let Some(session) = self.sessions.get_mut(&key) else { return };
-        session.handle_timeout(&mut Turn { now, config: &self.config, out: &mut self.out });
-        self.schedule(key);
-    }
-
-    fn check_silence(&mut self, now: u64, key: SessionKey) {
-        let Some(session) = self.sessions.get(&key) else { return };
-        let is_silent = |id: &ConnId| {
-            let heard = self.connections.get(id).map_or(now, |connection| connection.last_heard);
-            now.saturating_sub(heard) > self.config.silence_timeout
-        };
-        let silent: Vec<_> = session.connections().filter(is_silent).collect();
-        for connection in silent {
-            self.close(now, connection, (CloseReason::Silent, String::new()));
-        }
     }
 
     /// Closes everything: clients are asked to come back.

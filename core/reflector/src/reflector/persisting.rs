@@ -1,5 +1,7 @@
 //! How persisted data comes from sessions to rooms.
 
+use std::collections::VecDeque;
+
 use super::Reflector;
 use crate::SessionKey;
 use crate::rooms::{Condition, Persisted, Wish};
@@ -7,7 +9,53 @@ use crate::session::Turn;
 use crate::storage::{RoomId, StorageError, Stored};
 use crate::stored::Origin;
 
+/// What waits for the storage, the oldest first; entries may be out of date.
+#[derive(Debug, Default)]
+pub(super) struct Unanswered(VecDeque<Entry>);
+
+/// Persisted data that is not stored yet.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    deadline: u64,
+    room: RoomId,
+    session: SessionKey,
+    from: Origin,
+}
+
+/// How clients hear that the storage has taken too long.
+fn no_answer() -> StorageError {
+    StorageError::Io("the storage does not answer".into())
+}
+
 impl Reflector {
+    /// When persisted data may have waited for too long.
+    pub(super) fn next_unanswered(&self) -> Option<u64> {
+        self.unanswered.0.front().map(|entry| entry.deadline)
+    }
+
+    /// Clients hear of persisted data that the storage has not acknowledged in time. A write stays under way, because
+    /// its outcome is unknown; what waits behind it goes on waiting. Both count if the storage answers after all.
+    pub(super) fn report_unanswered(&mut self, now: u64) {
+        while let Some(entry) = self.unanswered.0.pop_front_if(|entry| entry.deadline <= now) {
+            if self.is_unanswered(&entry) {
+                self.tell_persisted(now, entry.session, entry.from, Err(no_answer()));
+            }
+        }
+    }
+
+    fn is_unanswered(&self, entry: &Entry) -> bool {
+        self.rooms.is_pending(entry.room, entry.session, entry.from)
+    }
+
+    /// The storage has answered something: deadlines that are out of date need not wake the driver.
+    fn drop_answered(&mut self) {
+        while let Some(entry) = self.unanswered.0.front().copied()
+            && !self.is_unanswered(&entry)
+        {
+            self.unanswered.0.pop_front();
+        }
+    }
+
     /// A session that may have been loaded has its first client: its persisted data belongs in the room.
     pub(super) fn persist_found(&mut self, now: u64, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
@@ -29,6 +77,15 @@ impl Reflector {
 
     fn persist(&mut self, now: u64, room: RoomId, wish: Wish) {
         let (session, from) = (wish.session, wish.new.from);
+        self.try_persist(now, room, wish);
+        if self.rooms.is_pending(room, session, from) {
+            let deadline = now + self.config.storage_timeout;
+            self.unanswered.0.push_back(Entry { deadline, room, session, from });
+        }
+    }
+
+    fn try_persist(&mut self, now: u64, room: RoomId, wish: Wish) {
+        let (session, from) = (wish.session, wish.new.from);
         match self.rooms.persist(room, wish, &mut self.out) {
             Persisted::Yes => self.tell_persisted(now, session, from, Ok(true)),
             Persisted::No => self.tell_persisted(now, session, from, Ok(false)),
@@ -47,8 +104,9 @@ impl Reflector {
         let Some((written, wishes)) = written else { return };
         self.tell_persisted(now, written.session, written.from, result.map(|()| true));
         for wish in wishes {
-            self.persist(now, room, wish);
+            self.try_persist(now, room, wish);
         }
+        self.drop_answered();
         self.rooms.drop_unused(room, &mut self.out);
     }
 
@@ -63,9 +121,10 @@ impl Reflector {
         for wish in wishes {
             match self.rooms.why_unreadable(room) {
                 Some(error) => self.tell_persisted(now, wish.session, wish.new.from, Err(error)),
-                None => self.persist(now, room, wish),
+                None => self.try_persist(now, room, wish),
             }
         }
+        self.drop_answered();
         self.door_hears_of_room(now, room);
         self.rooms.drop_unused(room, &mut self.out);
     }

@@ -322,6 +322,11 @@ impl Rooms {
         Some((written, room.take_wishes()))
     }
 
+    /// Whether this data of a session waits for the storage: it is being written, or waits until it can be.
+    pub(crate) fn is_pending(&self, id: RoomId, session: SessionKey, from: Origin) -> bool {
+        self.all.get(&id).is_some_and(|room| room.is_pending(session, from))
+    }
+
     /// Why a room cannot be read.
     pub(crate) fn why_unreadable(&self, id: RoomId) -> Option<StorageError> {
         match self.all.get(&id).map(Room::content) {

@@ -49,9 +49,9 @@ pub(super) struct Room {
     is_used: bool,
     /// How many sessions at the door need it.
     expected: usize,
-    /// The sessions in memory, and the version of the app of which their clients have heard.
+    /// The sessions in memory, each with the newest version of the app that its clients know of.
     sessions: BTreeMap<SessionKey, u32>,
-    /// Those with clients, by their version and by the version of which they have heard.
+    /// The sessions with clients: by their own version, and by the newest version that the clients know of.
     awake: BTreeSet<(u32, SessionKey)>,
     told: BTreeSet<(u32, SessionKey)>,
 }
@@ -232,6 +232,13 @@ impl Room {
 
     pub(super) fn take_wishes(&mut self) -> Vec<Wish> {
         std::mem::take(&mut self.wishes)
+    }
+
+    /// Whether this data of a session is being written, or waits until it can be.
+    pub(super) fn is_pending(&self, session: SessionKey, from: Origin) -> bool {
+        let is_written = |one: &Writing| (one.session, one.from) == (session, from);
+        self.writing.as_ref().is_some_and(is_written)
+            || self.wishes.iter().any(|wish| (wish.session, wish.new.from) == (session, from))
     }
 
     pub(super) fn is_writing(&self) -> bool {

@@ -6,6 +6,7 @@ use teatime_wire::{CloseReason, Digest, Hold, Holding, Join, ServerMessage, Welc
 use super::ordering::is_brimful;
 use super::{Life, Refusal, Session, Turn};
 use crate::stored::PersistedRecord;
+use crate::view::View;
 use crate::views::Arrival;
 use crate::{ConnId, Output};
 
@@ -27,7 +28,7 @@ impl Session {
             return Err((CloseReason::WrongPassword, detail.into()));
         }
         let id = join.view_id();
-        if self.views.find(id).is_some_and(|view| view.attempt >= join.attempt) {
+        if self.views.find(id).is_some_and(|view| view.attempt() >= join.attempt) {
             let detail = "the view has made another connection since";
             return Err((CloseReason::Replaced, detail.into()));
         }
@@ -43,12 +44,10 @@ impl Session {
         if self.views.connected() == 0 {
             self.wake(turn);
         }
-        let seamless = self.views.find(id).is_some_and(|view| view.announced);
+        let seamless = self.views.find(id).is_some_and(View::is_announced);
         let data = join.view_data.map(Bytes::copy_from_slice);
-        let (arrival, replaced) = self.views.connect(turn.now, id, data, connection);
-        if let Some(view) = self.views.get_mut(arrival) {
-            view.attempt = join.attempt;
-        }
+        let line = (connection, join.attempt);
+        let (arrival, replaced) = self.views.connect(turn.now, id, data, line);
         let resume = join.resume.filter(|resume| {
             resume.timeline == self.timeline && self.log.reaches_back_to(resume.seq)
         });
@@ -109,7 +108,7 @@ impl Session {
         seamless: bool,
     ) {
         let Some(view) = self.views.get(arrival) else { return };
-        let (view_id, counter) = (view.id, view.counter);
+        let (view_id, counter) = (view.id(), view.counter());
         let snapshot = if resume.is_none() { self.log.snapshot() } else { None };
         let welcome = Welcome {
             timeline: self.timeline,

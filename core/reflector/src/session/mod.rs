@@ -165,7 +165,7 @@ impl Session {
     }
 
     pub(crate) fn connections(&self) -> impl Iterator<Item = ConnId> + '_ {
-        self.views.iter().filter_map(|(_, view)| view.connection)
+        self.views.iter().filter_map(|(_, view)| view.connection())
     }
 
     /// Whether a participant would miss something of it.
@@ -301,7 +301,7 @@ impl Session {
             out.push(Output::Close { connection, reason, detail });
         }
         for gated in gated {
-            // These are no longer members, and have not heard that what they sent was stored.
+            // These connections have left, and have not heard that what they sent was stored.
             if let Gated::Output(close @ Output::Close { .. }) = gated {
                 out.push(close);
             }
@@ -386,9 +386,8 @@ impl Session {
     }
 
     /// The blobs of its room to which a snapshot refers. `None` if the snapshot names another room.
-    fn own_roots(&self, envelope: Option<&Envelope>) -> Option<Vec<Digest>> {
-        let Some(Envelope { space, roots, .. }) = envelope else { return Some(Vec::new()) };
-        (*space == self.room.id).then(|| roots.clone())
+    fn own_roots(&self, envelope: &Envelope) -> Option<Vec<Digest>> {
+        (envelope.space == self.room.id).then(|| envelope.roots.clone())
     }
 }
 

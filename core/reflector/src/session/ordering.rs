@@ -9,7 +9,8 @@ use crate::Output;
 use crate::config::Config;
 use crate::log::{Log, PER_MESSAGE};
 use crate::storage::RecordKind;
-use crate::views::{Arrival, Change};
+use crate::view::{Change, Follows};
+use crate::views::Arrival;
 
 impl Session {
     /// Orders what a view sends.
@@ -21,24 +22,24 @@ impl Session {
     ) -> Result<(), Refusal> {
         let limits = &turn.config.send_limits;
         let Some(view) = self.views.get_mut(arrival) else { return Ok(()) };
-        if send.counter <= view.counter {
-            return Ok(());
-        }
-        // The client may have sent more to a reflector that is gone, and has forgotten what came back.
-        if send.counter != view.counter + 1 && view.has_sent {
-            let detail = format!("send {} came after send {}", send.counter, view.counter);
-            return Err((CloseReason::OutOfOrder, detail));
+        match view.follows(send.counter) {
+            Follows::Next => {}
+            Follows::Again => return Ok(()),
+            Follows::Gap(after) => {
+                let detail = format!("send {} came after send {after}", send.counter);
+                return Err((CloseReason::OutOfOrder, detail));
+            }
         }
         if send.payload.len() > limits.max_payload as usize {
             let detail = format!("a payload of {} bytes", send.payload.len());
             return Err((CloseReason::TooLarge, detail));
         }
-        if !view.bucket.take(turn.now, limits, turn.config.stall_tolerance) {
+        if !view.take_from_rate(turn.now, limits, turn.config.stall_tolerance) {
             let detail = format!("more than {} events per second", limits.per_second);
             return Err((CloseReason::TooFast, detail));
         }
         if self.flow.is_held() {
-            let bytes = view.held_bytes + send.payload.len() as u64 + PER_MESSAGE;
+            let bytes = view.held_bytes() + send.payload.len() as u64 + PER_MESSAGE;
             if bytes > turn.config.held_bytes_per_view {
                 return Err((CloseReason::TooFast, "sent on although told to pause".into()));
             }
@@ -49,12 +50,11 @@ impl Session {
             if self.gate.backlog() > storage_backlog_bytes + log_reserve_bytes {
                 return Err((CloseReason::Full, "the storage is too slow".into()));
             }
-            view.held_bytes = bytes;
+            view.set_held_bytes(bytes);
         }
-        view.counter = send.counter;
-        view.has_sent = true;
+        view.accept(send.counter);
         self.content = Content::Used;
-        let sender = view.id;
+        let sender = view.id();
         let (counter, payload) = (send.counter, send.payload);
         let (seq, time) = self.next_position(turn.now);
         let event = Event { seq, time, sender, counter, payload };

@@ -40,9 +40,10 @@ impl Session {
         if let Some(checkpoint) = &stored.checkpoint {
             let checkpoint = SessionCheckpoint::read(&checkpoint.bytes)?;
             (progress.views_from, progress.told) = (checkpoint.newest, checkpoint.time);
-            let envelope = Envelope::open(&checkpoint.parts).ok().map(|(_, envelope)| envelope);
-            roots = session.own_roots(envelope.as_ref()).unwrap_or_default();
-            if let Some(part) = envelope.and_then(|envelope| envelope.persisted) {
+            let (_, envelope) = Envelope::open(&checkpoint.parts)
+                .map_err(|error| stored::invalid("checkpoint", &error.to_string()))?;
+            roots = session.own_roots(&envelope).unwrap_or_default();
+            if let Some(part) = envelope.persisted {
                 let own = session.record(checkpoint.info.seq, part);
                 found = Some(Found { own, begun_with: head.persisted });
             }

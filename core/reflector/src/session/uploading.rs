@@ -1,6 +1,8 @@
 //! How the snapshot of a vote comes in, and what follows from it.
 
-use teatime_wire::{CloseReason, Envelope, Hold, Holding, ServerMessage, SnapshotPart};
+use teatime_wire::{
+    CloseReason, Envelope, Hold, Holding, ServerMessage, SnapshotInfo, SnapshotPart,
+};
 
 use super::flow::Reason;
 use super::{Content, Refusal, Session, Turn, ask_for_checkpoint};
@@ -11,7 +13,7 @@ use crate::upload::{Added, Upload};
 use crate::views::Arrival;
 
 impl Session {
-    /// There is a snapshot, or there will be none.
+    /// There is a snapshot, or none comes of this vote.
     fn upload_is_over(&mut self, turn: &mut Turn<'_>) {
         if let Some((seq, views)) = self.ballot.take_diverged() {
             self.tell_diverged(turn, seq, &views);
@@ -21,11 +23,11 @@ impl Session {
     /// Asks the next candidate for the snapshot. Skips those that are gone.
     pub(super) fn ask_for_upload(&mut self, turn: &mut Turn<'_>) {
         while let Some(upload) = self.ballot.upload.take() {
-            let seq = upload.seq;
-            let view = self.views.get_mut(upload.from);
-            match view.and_then(|view| Some((view.connection?, view))) {
+            let seq = upload.seq();
+            let view = self.views.get_mut(upload.from());
+            match view.and_then(|view| Some((view.connection()?, view))) {
                 Some((connection, view)) => {
-                    view.asked_for = Some(seq);
+                    view.ask_for_snapshot(seq);
                     self.send_to(turn, connection, &ServerMessage::SnapshotWanted(seq));
                     self.ballot.upload = Some(upload);
                     return;
@@ -33,14 +35,18 @@ impl Session {
                 None => self.ballot.upload = upload.next(turn.now + turn.config.upload_timeout),
             }
         }
+        self.no_snapshot_comes(turn);
+    }
+
+    fn no_snapshot_comes(&mut self, turn: &mut Turn<'_>) {
         self.ballot.no_own_vote_before(turn.now + turn.config.vote_retry);
         self.upload_is_over(turn);
     }
 
     pub(super) fn give_up_uploader(&mut self, turn: &mut Turn<'_>) {
         if let Some(upload) = self.ballot.upload.take() {
-            if let Some(view) = self.views.get_mut(upload.from) {
-                view.failed = view.failed.saturating_add(1);
+            if let Some(view) = self.views.get_mut(upload.from()) {
+                view.mark_failed();
             }
             tracing::debug!(session = %self.id, "an upload of a snapshot came to nothing");
             self.ballot.upload = upload.next(turn.now + turn.config.upload_timeout);
@@ -55,8 +61,8 @@ impl Session {
         from: Arrival,
         part: &SnapshotPart<'_>,
     ) -> Result<(), Refusal> {
-        let asked = self.views.get(from).and_then(|view| view.asked_for) == Some(part.seq);
-        let expected = |upload: &&mut Upload| upload.from == from && upload.seq == part.seq;
+        let asked = self.views.get(from).is_some_and(|view| view.was_asked_for(part.seq));
+        let expected = |upload: &&mut Upload| (upload.from(), upload.seq()) == (from, part.seq);
         let Some(upload) = self.ballot.upload.as_mut().filter(expected) else {
             // A view that was too slow may send on. That is merely useless.
             let refusal = (CloseReason::OutOfOrder, "an unexpected snapshot".into());
@@ -65,10 +71,7 @@ impl Session {
         let Config { upload_timeout, send_limits, .. } = turn.config;
         match upload.add(part, send_limits.max_snapshot, turn.now, *upload_timeout) {
             Added::More => Ok(()),
-            Added::Complete => {
-                self.accept_snapshot(turn);
-                Ok(())
-            }
+            Added::Complete => self.finish_upload(turn),
             Added::Wrong => {
                 self.give_up_uploader(turn);
                 let detail = "a snapshot that does not fit, or is not what was voted for".into();
@@ -77,17 +80,46 @@ impl Session {
         }
     }
 
-    fn accept_snapshot(&mut self, turn: &mut Turn<'_>) {
-        let Some((info, parts)) = self.ballot.upload.take().map(Upload::finish) else { return };
+    /// Takes the snapshot if its envelope is valid. If not, the other candidates are not asked: they voted for the same
+    /// bytes.
+    fn finish_upload(&mut self, turn: &mut Turn<'_>) -> Result<(), Refusal> {
+        let Some((info, parts)) = self.ballot.upload.take().map(Upload::finish) else {
+            return Ok(());
+        };
+        match Envelope::open(&parts) {
+            Ok((_, envelope)) => {
+                self.accept_snapshot(turn, info, parts, envelope);
+                Ok(())
+            }
+            Err(error) => {
+                let (session, seq) = (self.id, info.seq);
+                tracing::warn!(%session, seq, %error, "the snapshot of a majority is refused");
+                if self.persistence.give_up() {
+                    self.tell_not_persisted(turn, seq, Some(&error.to_string()));
+                }
+                self.no_snapshot_comes(turn);
+                Err((CloseReason::OutOfOrder, error.to_string()))
+            }
+        }
+    }
+
+    fn accept_snapshot(
+        &mut self,
+        turn: &mut Turn<'_>,
+        info: SnapshotInfo,
+        parts: Vec<Vec<u8>>,
+        envelope: Envelope,
+    ) {
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
-        let envelope = Envelope::open(&parts).ok().map(|(_, envelope)| envelope);
-        if let Some(roots) = self.own_roots(envelope.as_ref()) {
+        if let Some(roots) = self.own_roots(&envelope) {
             turn.out.push(self.holds(Holding::Snapshot(roots)));
         }
         self.content = Content::Used;
-        if let Some(part) = envelope.and_then(|envelope| envelope.persisted) {
+        if let Some(part) = envelope.persisted {
             let new = self.record(info.seq, part);
             self.persistence.has_snapshot(new);
+        } else if self.persistence.give_up() {
+            self.tell_not_persisted(turn, info.seq, Some("the state persists nothing"));
         }
         self.log.replace_by(info, &parts);
         if turn.out.has_storage() {

@@ -9,7 +9,8 @@ use super::ordering::is_brimful;
 use super::{Session, Turn};
 use crate::config::Config;
 use crate::upload::Upload;
-use crate::views::{Arrival, View};
+use crate::view::View;
+use crate::views::Arrival;
 use crate::vote::Vote;
 
 /// Number of verdicts that late votes are compared with. A client that was away for longer answers the newer votes as well.
@@ -102,8 +103,8 @@ impl Ballot {
     pub(super) fn next_timeout(&self) -> Option<u64> {
         let is_asked = self.asked == Asked::Yes && self.vote.is_none();
         let times = [
-            self.vote.as_ref().map(|vote| vote.deadline),
-            self.upload.as_ref().map(|upload| upload.deadline),
+            self.vote.as_ref().map(Vote::deadline),
+            self.upload.as_ref().map(Upload::deadline),
             is_asked.then_some(self.next_asked_vote),
         ];
         times.into_iter().flatten().min()
@@ -131,7 +132,7 @@ impl Session {
         self.conclude_vote(turn);
         self.hold_asked_vote(turn);
         self.hold_regular_vote(turn);
-        if self.ballot.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline) {
+        if self.ballot.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline()) {
             self.give_up_uploader(turn);
         }
     }
@@ -178,10 +179,10 @@ impl Session {
             views.map(|(arrival, _)| arrival).collect()
         };
         let (mut asked, mut present) =
-            (views(|view| view.counts() && view.connection.is_some()), views(View::counts).len());
+            (views(|view| view.counts() && view.is_connected()), views(View::counts).len());
         if asked.is_empty() {
             // A view that votes again counts again.
-            asked = views(|view| view.announced && view.connection.is_some());
+            asked = views(|view| view.is_announced() && view.is_connected());
             present = self.views.announced();
         }
         if asked.is_empty() {
@@ -197,15 +198,15 @@ impl Session {
 
     pub(crate) fn cast(&mut self, turn: &mut Turn<'_>, voter: Arrival, seq: u64, hash: Digest) {
         let Some(view) = self.views.get_mut(voter) else { return };
-        if seq <= view.voted {
+        if view.has_answered(seq) {
             return;
         }
-        if let Some(vote) = self.ballot.vote.as_mut().filter(|vote| vote.seq == seq) {
+        if let Some(vote) = self.ballot.vote.as_mut().filter(|vote| vote.seq() == seq) {
             vote.cast(voter, hash);
-            (view.voted, view.missed) = (seq, 0);
+            view.mark_voted(seq);
             self.conclude_vote(turn);
         } else if let Some(verdict) = self.ballot.verdict(seq) {
-            (view.voted, view.missed) = (seq, 0);
+            view.mark_voted(seq);
             self.answer_late_vote(turn, voter, verdict, hash);
         }
     }
@@ -222,7 +223,7 @@ impl Session {
             return;
         }
         // It may have read the verdict before it reached the vote.
-        if let Some(connection) = self.views.get(voter).and_then(|view| view.connection) {
+        if let Some(connection) = self.views.get(voter).and_then(View::connection) {
             self.send_to(turn, connection, &ServerMessage::Verdict(verdict));
         }
         match &mut self.ballot.diverged {
@@ -236,24 +237,23 @@ impl Session {
         if let Some(vote) = &mut self.ballot.vote {
             vote.gone(arrival);
         }
-        if self.ballot.upload.as_ref().is_some_and(|upload| upload.from == arrival) {
+        if self.ballot.upload.as_ref().is_some_and(|upload| upload.from() == arrival) {
             self.give_up_uploader(turn);
         }
     }
 
     pub(super) fn conclude_vote(&mut self, turn: &mut Turn<'_>) {
-        let over = |vote: &mut Vote| vote.is_complete() || turn.now >= vote.deadline;
-        let Some(vote) = self.ballot.vote.take_if(over) else { return };
+        let Some(vote) = self.ballot.vote.take_if(|vote| vote.is_over(turn.now)) else { return };
         for arrival in vote.silent() {
             if let Some(view) = self.views.get_mut(arrival) {
-                view.missed = view.missed.saturating_add(1);
+                view.mark_missed();
             }
         }
         let mut outcome = vote.count();
         // The fastest first, but views that have failed before come last.
-        let failed = |arrival: &Arrival| self.views.get(*arrival).map_or(0, |view| view.failed);
+        let failed = |arrival: &Arrival| self.views.get(*arrival).map_or(0, View::failed);
         outcome.majority.sort_by_key(failed);
-        let (verdict, seq) = (outcome.verdict, vote.seq);
+        let (verdict, seq) = (outcome.verdict, vote.seq());
         tracing::debug!(session = %self.id, ?verdict, "a vote ended");
         self.ballot.remember(verdict);
         self.broadcast(turn, ServerMessage::Verdict(verdict).encode().into());
@@ -268,10 +268,10 @@ impl Session {
             }
             return;
         };
-        if self.ballot.upload.is_none() && (vote.for_snapshot || heals) {
+        if self.ballot.upload.is_none() && (vote.is_for_snapshot() || heals) {
             let deadline = turn.now + turn.config.upload_timeout;
-            self.ballot.upload = Upload::new(seq, vote.time, hash, outcome.majority, deadline);
-            // Those who come back find the majority's state, not one that led to another before.
+            self.ballot.upload = Upload::new(seq, vote.time(), hash, outcome.majority, deadline);
+            // Clients that come back must find the majority's state, not one that led them astray before.
             self.ballot.diverged = Some((seq, outcome.doubtful));
             self.ask_for_upload(turn);
         } else {
@@ -282,7 +282,7 @@ impl Session {
     /// Tells views that their state may be wrong.
     pub(super) fn tell_diverged(&mut self, turn: &mut Turn<'_>, seq: u64, views: &[Arrival]) {
         for arrival in views {
-            if let Some(connection) = self.views.get(*arrival).and_then(|view| view.connection) {
+            if let Some(connection) = self.views.get(*arrival).and_then(View::connection) {
                 tracing::warn!(session = %self.id, seq, "a client may have diverged");
                 self.send_to(turn, connection, &ServerMessage::Diverged(seq));
             }

@@ -7,15 +7,7 @@ use crate::support::{SECOND, id, join};
 use teatime_reflector::{Config, ConnId};
 use teatime_wire::{ClientMessage, Digest, Join, Room, SessionId, ViewId};
 
-/// A client that is in, with everything stored.
-fn joined(world: &mut StoredWorld, join: Join<'_>) -> ConnId {
-    let connection = world.join_as(join);
-    world.answer_all();
-    world.pass_well(SECOND);
-    connection
-}
-
-/// Who is there, as the models of this participant know it from the messages so far.
+/// The participants, as the models of this one know them from the messages so far.
 fn present(world: &StoredWorld, participant: ConnId) -> BTreeSet<ViewId> {
     let mut present = BTreeSet::new();
     for (exited, joined) in world.views(participant) {
@@ -29,16 +21,16 @@ fn present(world: &StoredWorld, participant: ConnId) -> BTreeSet<ViewId> {
 fn three() -> (StoredWorld, [ConnId; 3]) {
     let config = Config { max_idle_time: 60 * SECOND, max_idle_sessions: 1, ..Config::default() };
     let mut world = StoredWorld::new(config);
-    let all = [1, 2, 3].map(|number| joined(&mut world, join(number)));
+    let all = [1, 2, 3].map(|number| world.join_well(join(number)));
     world.post(all[0], 1);
     world.pass_well(SECOND);
     assert_eq!(present(&world, all[2]), [1, 2, 3].map(id).into());
     (world, all)
 }
 
-/// A newcomer, and who is there once it is.
+/// The participants once a newcomer is there.
 fn newcomer(world: &mut StoredWorld) -> BTreeSet<ViewId> {
-    let newcomer = joined(world, join(9));
+    let newcomer = world.join_well(join(9));
     world.pass_well(SECOND);
     present(world, newcomer)
 }
@@ -65,7 +57,7 @@ fn after_a_restart_participants_have_the_rejoin_limit_to_come_back() {
     let limit = Config::default().rejoin_limit;
     let (mut world, _) = three();
     world.restart_after(Config::default(), Some(limit));
-    let back = joined(&mut world, join(1));
+    let back = world.join_well(join(1));
     world.pass_well(limit - 2 * SECOND);
     assert_eq!(present(&world, back), [1, 2, 3].map(id).into());
     world.pass_well(3 * SECOND);
@@ -101,7 +93,7 @@ fn participants_of_a_session_that_was_unloaded_early_can_come_back() {
     let room = Room { name: Digest([7; 32]), id: Digest([7; 32]), version: 1 };
     let mut other = Join { room, ..join(4) };
     other.session = SessionId([7; 32]);
-    let other = joined(&mut world, other);
+    let other = world.join_well(other);
     world.cut(other);
     world.pass_well(SECOND);
     assert!(!world.released.is_empty(), "it was unloaded");

@@ -56,7 +56,7 @@ fn acceptance_12_a_short_outage_gives_no_event_and_a_long_one_exit_and_join() {
     let sleeper = world.join(2);
     world.pass(11 * SECOND);
     assert!(world.welcome(sleeper).seamless);
-    // Who says nothing for half a minute is taken for dead.
+    // A client that is silent for half a minute counts as dead.
     world.say(watcher, &ClientMessage::Ping(1));
     assert_eq!(world.views(watcher).len(), 1);
     world.cut(sleeper);
@@ -69,7 +69,7 @@ fn acceptance_12_a_short_outage_gives_no_event_and_a_long_one_exit_and_join() {
 }
 
 #[test]
-fn acceptance_9_a_cold_start_orders_the_exits_of_all_who_are_gone_before_the_first_join() {
+fn acceptance_9_a_cold_start_orders_the_exits_of_all_absent_views_before_the_first_join() {
     let mut world = world();
     let all = [world.join(1), world.join(2)];
     world.pass(SECOND);
@@ -99,7 +99,7 @@ fn acceptance_33_session_time_stands_still_without_connections() {
 }
 
 #[test]
-fn acceptance_19_everybody_gets_the_same_order_with_the_sender_stamped() {
+fn acceptance_19_all_clients_get_the_same_order_with_the_sender_stamped() {
     let mut world = world();
     let (one, two) = (world.join(1), world.join(2));
     world.pass(SECOND);
@@ -134,7 +134,7 @@ fn what_is_sent_twice_counts_once_and_a_gap_ends_the_connection() {
 }
 
 #[test]
-fn who_resumes_gets_only_what_he_missed() {
+fn a_client_that_resumes_gets_only_what_it_missed() {
     let mut world = world();
     let (one, two) = (world.join(1), world.join(2));
     world.pass(SECOND);
@@ -203,7 +203,7 @@ fn bad_frames_close_only_their_own_connection_with_the_right_code() {
 }
 
 #[test]
-fn who_sends_too_fast_or_stays_silent_is_closed() {
+fn a_client_that_sends_too_fast_or_stays_silent_is_closed() {
     let mut config = Config::default();
     config.send_limits.per_second = 10;
     config.send_limits.burst = 5;

@@ -1,12 +1,11 @@
 //! What leaves a reflector depends on what its storage has acknowledged.
 
 use crate::support::stored::StoredWorld;
-use crate::support::{MS, SECOND, join, room};
+use crate::support::{SECOND, in_envelope, join, parts, room};
+use teatime_reflector::Config;
 use teatime_reflector::storage::{Answer, Key, Request, RoomId, StorageError};
-use teatime_reflector::{Config, ConnId};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Envelope, Hold, Join, PersistedPart, Room, Send,
-    ServerMessage, SessionId, SnapshotPart, Vote,
+    ClientMessage, CloseReason, Digest, Hold, Join, Room, Send, ServerMessage, SessionId, Vote,
 };
 
 fn world() -> StoredWorld {
@@ -17,14 +16,6 @@ fn world() -> StoredWorld {
 fn other(session: u8, view: u8) -> Join<'static> {
     let room = Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 };
     Join { session: SessionId([session; 32]), room, ..join(view) }
-}
-
-/// A client that is in, with everything stored.
-fn joined(world: &mut StoredWorld, join: Join<'_>) -> ConnId {
-    let connection = world.join_as(join);
-    world.answer_all();
-    world.pass_well(SECOND);
-    connection
 }
 
 fn is_append(request: &Request) -> bool {
@@ -68,8 +59,8 @@ fn answers_may_come_in_any_order() {
 #[test]
 fn one_append_of_a_session_is_under_way_and_the_next_one_gathers() {
     let mut world = world();
-    let one = joined(&mut world, join(1));
-    let two = joined(&mut world, join(2));
+    let one = world.join_well(join(1));
+    let two = world.join_well(join(2));
     world.got.clear();
     world.post(one, 1);
     assert_eq!(world.appends().len(), 1);
@@ -93,7 +84,7 @@ fn one_append_of_a_session_is_under_way_and_the_next_one_gathers() {
 #[test]
 fn a_late_joiner_receives_nothing_of_the_log_that_is_not_stored() {
     let mut world = world();
-    let one = joined(&mut world, join(1));
+    let one = world.join_well(join(1));
     world.post(one, 1);
     let two = world.join_as(join(2));
     assert!(world.messages(two).is_empty(), "the log in its welcome has the event");
@@ -106,7 +97,7 @@ fn a_late_joiner_receives_nothing_of_the_log_that_is_not_stored() {
 #[test]
 fn pings_are_answered_while_an_append_is_under_way() {
     let mut world = world();
-    let one = joined(&mut world, join(1));
+    let one = world.join_well(join(1));
     world.post(one, 1);
     world.say(one, &ClientMessage::Ping(7));
     assert!(world.has(one, &ServerMessage::Pong(7)));
@@ -116,8 +107,8 @@ fn pings_are_answered_while_an_append_is_under_way() {
 #[test]
 fn sessions_do_not_wait_for_each_other() {
     let mut world = world();
-    let one = joined(&mut world, other(1, 1));
-    let two = joined(&mut world, other(2, 2));
+    let one = world.join_well(other(1, 1));
+    let two = world.join_well(other(2, 2));
     world.post(one, 1);
     world.post(two, 1);
     assert_eq!(world.appends().len(), 2);
@@ -133,8 +124,8 @@ fn sessions_do_not_wait_for_each_other() {
 #[test]
 fn a_failed_append_takes_back_what_depends_on_it_and_closes_that_session_only() {
     let mut world = world();
-    let one = joined(&mut world, other(1, 1));
-    let two = joined(&mut world, other(2, 2));
+    let one = world.join_well(other(1, 1));
+    let two = world.join_well(other(2, 2));
     world.got.clear();
     world.post(one, 1);
     let late = world.join_as(other(1, 3));
@@ -152,7 +143,7 @@ fn a_failed_append_takes_back_what_depends_on_it_and_closes_that_session_only() 
     world.answer_all();
     assert_eq!(world.events(two).len(), 1);
     // What was acknowledged before is still there.
-    let back = joined(&mut world, other(1, 1));
+    let back = world.join_well(other(1, 1));
     assert_eq!(world.events(back), []);
     assert!(world.welcome(back).seq > 0);
     world.post(back, 1);
@@ -163,7 +154,7 @@ fn a_failed_append_takes_back_what_depends_on_it_and_closes_that_session_only() 
 #[test]
 fn a_client_that_has_left_hears_so_even_if_its_last_event_could_not_be_stored() {
     let mut world = world();
-    let one = joined(&mut world, join(1));
+    let one = world.join_well(join(1));
     world.post(one, 1);
     world.say(one, &ClientMessage::Leave);
     assert_eq!(world.closed, [], "not before its exit is stored");
@@ -174,8 +165,8 @@ fn a_client_that_has_left_hears_so_even_if_its_last_event_could_not_be_stored() 
 #[test]
 fn a_storage_that_never_answers_closes_the_session_in_bounded_time_and_no_other() {
     let mut world = world();
-    let one = joined(&mut world, other(1, 1));
-    let two = joined(&mut world, other(2, 2));
+    let one = world.join_well(other(1, 1));
+    let two = world.join_well(other(2, 2));
     world.post(one, 1);
     for _ in 0..9 {
         world.pass(SECOND / 2);
@@ -222,15 +213,15 @@ fn a_load_that_never_comes_ends_with_the_join_timeout() {
     world.cut(gone);
     world.pass(11 * SECOND);
     assert_eq!(world.closed, [(one, CloseReason::NotStored)]);
-    // The answer comes when no client waits any more.
+    // The answer comes when no client waits for it.
     world.answer_all();
     assert_eq!(world.released.len(), 2, "the session and its room");
-    let back = joined(&mut world, join(1));
+    let back = world.join_well(join(1));
     assert_eq!(world.welcome(back).seq, 0);
 }
 
 #[test]
-fn all_who_wait_for_a_load_come_in_in_order_and_one_that_has_gone_does_not() {
+fn clients_that_wait_for_a_load_join_in_order_and_one_that_has_gone_does_not() {
     let mut world = world();
     let first = world.join_as(join(1));
     let gone = world.join_as(join(2));
@@ -268,14 +259,14 @@ fn a_room_that_cannot_be_read_lets_no_session_begin_and_is_read_again() {
     world.fail(0);
     world.answer_all();
     assert_eq!(world.closed, [(one, CloseReason::NotStored)]);
-    let two = joined(&mut world, join(2));
+    let two = world.join_well(join(2));
     assert_eq!(world.welcome(two).seq, 0);
 }
 
 #[test]
 fn senders_are_held_back_when_too_much_waits_for_the_storage() {
     let mut world = StoredWorld::new(Config { storage_backlog_bytes: 1_000, ..Config::default() });
-    let one = joined(&mut world, join(1));
+    let one = world.join_well(join(1));
     world.got.clear();
     let payload = [7; 400];
     for counter in 1..=4 {
@@ -291,55 +282,10 @@ fn senders_are_held_back_when_too_much_waits_for_the_storage() {
     assert_eq!(world.messages(one).last(), Some(&ServerMessage::Hold(Hold::Resume)));
 }
 
-/// A lone client persists something. Returns the number of the vote.
-fn persist(world: &mut StoredWorld, from: ConnId, data: &[u8]) -> u64 {
-    world.say(from, &ClientMessage::Persist);
-    world.answer_all();
-    let seq = world.messages(from).into_iter().rev().find_map(|message| match message {
-        ServerMessage::VoteRequest(request) => Some(request.seq),
-        _ => None,
-    });
-    let seq = seq.expect("it is asked");
-    let persisted = Some(PersistedPart { data: data.to_vec(), roots: Vec::new() });
-    let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
-    let bytes = envelope.wrap(b"state");
-    let hash = Digest(*blake3::hash(&bytes).as_bytes());
-    world.say(from, &ClientMessage::Vote(Vote { seq, hash }));
-    let total = bytes.len() as u64;
-    let part = SnapshotPart { seq, offset: 0, total, data: &bytes };
-    world.say(from, &ClientMessage::SnapshotPart(part));
-    seq
-}
-
-#[test]
-fn persisted_data_counts_when_the_storage_says_so_and_not_before() {
-    let mut world = world();
-    let one = joined(&mut world, join(1));
-    let seq = persist(&mut world, one, b"data");
-    let is_persist = |request: &Request| matches!(request, Request::Persist { .. });
-    assert_eq!(world.waiting.iter().filter(|(_, one)| is_persist(one)).count(), 1);
-    world.pass(100 * MS);
-    // Everything else is stored.
-    world.answer_some(|request| !is_persist(request));
-    assert!(!world.has(one, &ServerMessage::Persisted(seq)));
-    // At once, without a look at a clock.
-    let now = world.now;
-    world.answer_some(is_persist);
-    assert!(world.has(one, &ServerMessage::Persisted(seq)) && world.now == now);
-    world.answer_all();
-    world.pass_well(10 * SECOND);
-    let seq = persist(&mut world, one, b"newer");
-    let at = world.waiting.iter().position(|(_, one)| is_persist(one)).expect("it waits");
-    world.fail(at);
-    let failure = Some("the disk is full");
-    let told = ServerMessage::NotPersisted(teatime_wire::NotPersisted { seq, failure });
-    assert!(world.has(one, &told));
-}
-
 #[test]
 fn a_checkpoint_leaves_after_the_records_that_it_depends_on() {
     let mut world = world();
-    let one = joined(&mut world, join(1));
+    let one = world.join_well(join(1));
     world.post(one, 1);
     let is_checkpoint = |request: &Request| matches!(request, Request::Checkpoint { .. });
     let count =
@@ -347,23 +293,18 @@ fn a_checkpoint_leaves_after_the_records_that_it_depends_on() {
     world.answer_all();
     world.say(one, &ClientMessage::Persist);
     world.answer_all();
-    let seq = world.messages(one).into_iter().rev().find_map(|message| match message {
-        ServerMessage::VoteRequest(request) => Some(request.seq),
-        _ => None,
-    });
-    let seq = seq.expect("it is asked");
-    let hash = Digest(*blake3::hash(b"state").as_bytes());
-    world.say(one, &ClientMessage::Vote(Vote { seq, hash }));
+    let seq = world.newest_vote(one).expect("it is asked");
+    let snapshot = in_envelope(b"state");
+    world.say(one, &ClientMessage::Vote(Vote { seq, hash: Digest::of(&snapshot) }));
     // An event that is not stored yet, before the snapshot is there.
     world.post(one, 2);
-    let part = SnapshotPart { seq, offset: 0, total: 5, data: b"state" };
-    world.say(one, &ClientMessage::SnapshotPart(part));
+    parts(seq, &snapshot).for_each(|part| world.say(one, &part));
     assert_eq!(count(&world), 0);
     world.answer_some(is_append);
     assert_eq!(count(&world), 1);
     world.answer_all();
     world.restart(Config::default());
-    let back = joined(&mut world, join(1));
+    let back = world.join_well(join(1));
     assert_eq!(world.welcome(back).snapshot.map(|info| info.seq), Some(seq));
     assert_eq!(world.welcome(back).counter, 2);
 }
@@ -372,7 +313,7 @@ fn a_checkpoint_leaves_after_the_records_that_it_depends_on() {
 fn a_session_at_rest_stays_in_memory_until_it_is_stored() {
     let config = Config { max_idle_sessions: 0, ..Config::default() };
     let mut world = StoredWorld::new(config);
-    let one = joined(&mut world, join(1));
+    let one = world.join_well(join(1));
     world.post(one, 1);
     world.answer_all();
     world.say(one, &ClientMessage::Leave);
@@ -383,7 +324,7 @@ fn a_session_at_rest_stays_in_memory_until_it_is_stored() {
     assert_eq!(world.reflector.stats().sessions, 0);
     assert_eq!(world.closed, [(one, CloseReason::Left)]);
     assert_eq!(world.released.len(), 2);
-    let back = joined(&mut world, join(2));
+    let back = world.join_well(join(2));
     assert_eq!(world.events(back).len(), 1);
     assert!(!world.reflector.is_storing());
 }
@@ -391,7 +332,7 @@ fn a_session_at_rest_stays_in_memory_until_it_is_stored() {
 #[test]
 fn a_shutdown_waits_for_what_is_under_way() {
     let mut world = world();
-    let one = joined(&mut world, join(1));
+    let one = world.join_well(join(1));
     world.post(one, 1);
     let now = world.now;
     world.reflector.shutdown(now);

@@ -1,18 +1,18 @@
-//! Votes, snapshots, and senders that are held back until there is one.
+//! Votes, and the snapshots that follow from them.
 
-use crate::support::{MS, SECOND, World, id, world};
+use crate::support::{MS, SECOND, World, id, in_envelope, world};
 use teatime_reflector::{Config, ConnId};
-use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Hold, ServerMessage, SnapshotPart, Verdict, Vote,
-    VoteRequest,
-};
+use teatime_wire::{ClientMessage, CloseReason, Digest, ServerMessage, SnapshotPart, Verdict};
 
-/// What voters hand in, and its hash: the official test vectors of BLAKE3 do not have it, `b3sum` does.
-const SNAPSHOT: &[u8] = b"abc";
-const HASH: Digest = Digest([
-    0x64, 0x37, 0xb3, 0xac, 0x38, 0x46, 0x51, 0x33, 0xff, 0xb6, 0x3b, 0x75, 0x27, 0x3a, 0x8d, 0xb5,
-    0x48, 0xc5, 0x58, 0x46, 0x5d, 0x79, 0xdb, 0x03, 0xfd, 0x35, 0x9c, 0x6c, 0xd5, 0xbd, 0x9d, 0x85,
-]);
+/// What voters hand in.
+fn snapshot() -> Vec<u8> {
+    in_envelope(b"abc")
+}
+
+/// What they vote for.
+fn hash() -> Digest {
+    Digest::of(&snapshot())
+}
 
 /// A session of three in which a snapshot is due after ten events.
 fn voters() -> (World, [ConnId; 3], u64) {
@@ -20,64 +20,83 @@ fn voters() -> (World, [ConnId; 3], u64) {
     let all = [world.join(1), world.join(2), world.join(3)];
     world.pass(SECOND);
     (1..=9).for_each(|counter| world.post(all[0], counter));
-    let seq = newest_vote(&world, all[0]).expect("the log has grown");
+    let seq = world.newest_vote(all[0]).expect("the log has grown");
     (world, all, seq)
-}
-
-/// The newest vote that a connection was asked for.
-fn newest_vote(world: &World, of: ConnId) -> Option<u64> {
-    let mut votes = world.messages(of).into_iter().filter_map(|message| match message {
-        ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
-        _ => None,
-    });
-    votes.next_back()
-}
-
-fn vote(world: &mut World, from: ConnId, seq: u64, hash: Digest) {
-    world.say(from, &ClientMessage::Vote(Vote { seq, hash }));
 }
 
 #[test]
 fn the_fastest_of_the_majority_hands_in_the_snapshot_and_the_log_is_cut() {
     let (mut world, all, seq) = voters();
-    vote(&mut world, all[2], seq, HASH);
-    vote(&mut world, all[0], seq, Digest([6; 32]));
-    vote(&mut world, all[1], seq, HASH);
+    world.vote(all[2], seq, hash());
+    world.vote(all[0], seq, Digest([6; 32]));
+    world.vote(all[1], seq, hash());
     assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
-    for (offset, data) in [(0, &b"ab"[..]), (2, b"c")] {
-        let part = SnapshotPart { seq, offset, total: 3, data };
+    let bytes = snapshot();
+    let (front, back) = bytes.split_at(2);
+    for (offset, data) in [(0, front), (2, back)] {
+        let part = SnapshotPart { seq, offset, total: bytes.len() as u64, data };
         world.say(all[2], &ClientMessage::SnapshotPart(part));
     }
     world.post(all[1], 1);
     let joiner = world.join(4);
     let welcome = world.welcome(joiner);
     let info = welcome.snapshot.expect("there is one");
-    assert_eq!((info.seq, info.hash, info.size), (seq, HASH, 3));
+    assert_eq!((info.seq, info.hash, info.size), (seq, hash(), bytes.len() as u64));
     let messages = world.messages(joiner);
-    assert_eq!(messages[1], ServerMessage::SnapshotPart(b"abc"));
+    assert_eq!(messages[1], ServerMessage::SnapshotPart(&bytes));
     assert_eq!(world.events(joiner), [(seq + 1, id(2), 1)]);
 }
 
 #[test]
-fn who_hands_in_another_snapshot_than_was_voted_for_is_closed_and_the_next_is_asked() {
+fn a_client_that_hands_in_another_snapshot_than_voted_for_is_closed_and_the_next_is_asked() {
     let (mut world, all, seq) = voters();
     for one in all {
-        vote(&mut world, one, seq, HASH);
+        world.vote(one, seq, hash());
     }
-    let forged = SnapshotPart { seq, offset: 0, total: 3, data: b"abd" };
-    world.say(all[0], &ClientMessage::SnapshotPart(forged));
+    world.hand_in(all[0], seq, &in_envelope(b"abd"));
     assert_eq!(world.closed, [(all[0], CloseReason::OutOfOrder)]);
     assert!(world.has(all[1], &ServerMessage::SnapshotWanted(seq)));
     let joiner = world.join(5);
     assert_eq!(world.welcome(joiner).snapshot, None, "a snapshot without votes reaches no client");
-    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
-    world.say(all[1], &ClientMessage::SnapshotPart(part));
+    world.hand_in(all[1], seq, &snapshot());
     let joiner = world.join(6);
-    assert_eq!(world.welcome(joiner).snapshot.map(|info| info.hash), Some(HASH));
+    assert_eq!(world.welcome(joiner).snapshot.map(|info| info.hash), Some(hash()));
 }
 
 #[test]
-fn who_asks_for_a_vote_before_it_is_announced_gets_it_when_it_is() {
+fn a_snapshot_without_a_valid_envelope_is_refused_even_if_all_voted_for_it() {
+    let (valid, short) = (snapshot(), snapshot()[..41].to_vec());
+    let mut behind = valid.clone();
+    behind.push(0);
+    let mut long_form = valid.clone();
+    long_form.splice(1..3, [0xc5, 0, 3]);
+    let headless = valid[3..].to_vec();
+    for invalid in [b"abc".to_vec(), short, behind, long_form, headless] {
+        let (mut world, all, seq) = voters();
+        for one in all {
+            world.vote(one, seq, Digest::of(&invalid));
+        }
+        world.hand_in(all[0], seq, &invalid);
+        assert_eq!(world.closed, [(all[0], CloseReason::OutOfOrder)]);
+        let asked = |one: &ConnId| world.has(*one, &ServerMessage::SnapshotWanted(seq));
+        assert!(!all[1..].iter().any(asked), "they would hand in the same");
+        let joiner = world.join(5);
+        assert_eq!(world.welcome(joiner).snapshot, None);
+        // The session goes on, and takes the next snapshot.
+        world.pass(6 * SECOND);
+        world.post(all[1], 1);
+        let next = world.newest_vote(all[1]).filter(|next| *next > seq).expect("a vote is held");
+        for one in [all[1], all[2], joiner] {
+            world.vote(one, next, hash());
+        }
+        world.hand_in(all[1], next, &snapshot());
+        let joiner = world.join(6);
+        assert_eq!(world.welcome(joiner).snapshot.map(|info| info.seq), Some(next));
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_a_vote_before_its_join_is_announced_gets_it_afterwards() {
     let mut world = world();
     let early = world.join(1);
     world.say(early, &ClientMessage::RequestVote);
@@ -87,23 +106,23 @@ fn who_asks_for_a_vote_before_it_is_announced_gets_it_when_it_is() {
 }
 
 #[test]
-fn who_is_alone_because_others_have_just_lost_their_connection_is_no_majority() {
+fn a_client_whose_peers_have_just_lost_their_connections_is_not_a_majority() {
     let (mut world, all, seq) = voters();
     world.cut(all[1]);
     world.cut(all[2]);
-    vote(&mut world, all[0], seq, HASH);
+    world.vote(all[0], seq, hash());
     let verdict = Verdict { seq, hash: None, agreed: 1, of: 3 };
     assert!(world.has(all[0], &ServerMessage::Verdict(verdict)));
     assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
 }
 
 #[test]
-fn who_is_there_and_never_votes_does_not_keep_the_others_from_a_majority_for_long() {
+fn a_client_that_never_votes_delays_a_majority_only_for_a_while() {
     let (mut world, all) = asked_to_vote(2);
     let mut verdicts = Vec::new();
     for _ in 0..5 {
         let seq = ask(&mut world, all[0]);
-        vote(&mut world, all[0], seq, HASH);
+        world.vote(all[0], seq, hash());
         world.pass(6 * SECOND);
         verdicts.extend(world.messages(all[0]).into_iter().filter_map(|message| match message {
             ServerMessage::Verdict(Verdict { seq: of, hash, agreed, of: asked }) => {
@@ -115,11 +134,11 @@ fn who_is_there_and_never_votes_does_not_keep_the_others_from_a_majority_for_lon
     assert_eq!(verdicts, [(false, 1, 2), (false, 1, 2), (false, 1, 2), (true, 1, 1), (true, 1, 1)]);
     // It counts again as soon as it has voted.
     let seq = ask(&mut world, all[0]);
-    vote(&mut world, all[1], seq, HASH);
-    vote(&mut world, all[0], seq, HASH);
+    world.vote(all[1], seq, hash());
+    world.vote(all[0], seq, hash());
     world.pass(SECOND);
     let seq = ask(&mut world, all[0]);
-    vote(&mut world, all[0], seq, HASH);
+    world.vote(all[0], seq, hash());
     let undecided = Verdict { seq, hash: None, agreed: 1, of: 2 };
     world.pass(6 * SECOND);
     assert!(world.has(all[0], &ServerMessage::Verdict(undecided)));
@@ -129,14 +148,14 @@ fn who_is_there_and_never_votes_does_not_keep_the_others_from_a_majority_for_lon
 fn without_a_majority_no_upload_begins_and_an_uploader_that_fails_is_replaced() {
     let (mut world, all, seq) = voters();
     for (at, hash) in [(0, 6), (1, 7), (2, 8)] {
-        vote(&mut world, all[at], seq, Digest([hash; 32]));
+        world.vote(all[at], seq, Digest([hash; 32]));
     }
     assert!(!all.iter().any(|one| world.has(*one, &ServerMessage::SnapshotWanted(seq))));
     let joiner = world.join(5);
     assert_eq!(world.welcome(joiner).snapshot, None);
     let (mut world, all, seq) = voters();
     for one in all {
-        vote(&mut world, one, seq, HASH);
+        world.vote(one, seq, hash());
     }
     assert!(world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
     world.cut(all[0]);
@@ -144,9 +163,8 @@ fn without_a_majority_no_upload_begins_and_an_uploader_that_fails_is_replaced() 
     world.pass(11 * SECOND);
     assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
     // What the slow one still sends is ignored, not punished.
-    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
-    world.say(all[1], &ClientMessage::SnapshotPart(part));
-    world.say(all[2], &ClientMessage::SnapshotPart(part));
+    world.hand_in(all[1], seq, &snapshot());
+    world.hand_in(all[2], seq, &snapshot());
     assert_eq!(world.closed, []);
     let joiner = world.join(5);
     assert_eq!(world.welcome(joiner).snapshot.map(|info| info.seq), Some(seq));
@@ -170,25 +188,27 @@ fn asked_to_vote(number: u8) -> (World, Vec<ConnId>) {
 
 fn ask(world: &mut World, from: ConnId) -> u64 {
     world.say(from, &ClientMessage::RequestVote);
-    newest_vote(world, from).expect("a vote is held")
+    world.newest_vote(from).expect("a vote is held")
 }
 
 #[test]
-fn who_diverged_is_told_when_the_majoritys_state_is_there_to_load() {
+fn a_client_that_diverged_hears_so_once_the_majoritys_state_can_be_loaded() {
     let (mut world, all) = asked_to_vote(3);
     let seq = ask(&mut world, all[0]);
-    for (at, hash) in [(2, HASH), (0, Digest([6; 32])), (1, HASH)] {
-        vote(&mut world, all[at], seq, hash);
+    for (at, hash) in [(2, hash()), (0, Digest([6; 32])), (1, hash())] {
+        world.vote(all[at], seq, hash);
     }
     // No client asked for a snapshot, but without a new one the same would happen again.
     assert!(world.has(all[2], &ServerMessage::SnapshotWanted(seq)));
     assert_eq!(diverged(&world, all[0]), []);
-    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
-    world.say(all[2], &ClientMessage::SnapshotPart(part));
+    world.hand_in(all[2], seq, &snapshot());
     assert_eq!(diverged(&world, all[0]), [seq]);
     world.cut(all[0]);
     let again = world.join(1);
-    assert_eq!(world.welcome(again).snapshot.map(|info| (info.seq, info.hash)), Some((seq, HASH)));
+    assert_eq!(
+        world.welcome(again).snapshot.map(|info| (info.seq, info.hash)),
+        Some((seq, hash()))
+    );
     assert_eq!((diverged(&world, all[1]), diverged(&world, all[2])), (vec![], vec![]));
 }
 
@@ -198,10 +218,10 @@ fn slow_voter() -> (World, Vec<ConnId>, u64) {
     let mut newest = 0;
     for of in [3, 3, 3, 2] {
         newest = ask(&mut world, all[0]);
-        vote(&mut world, all[0], newest, HASH);
-        vote(&mut world, all[1], newest, HASH);
+        world.vote(all[0], newest, hash());
+        world.vote(all[1], newest, hash());
         world.pass(6 * SECOND);
-        let verdict = Verdict { seq: newest, hash: Some(HASH), agreed: 2, of };
+        let verdict = Verdict { seq: newest, hash: Some(hash()), agreed: 2, of };
         assert!(world.has(all[0], &ServerMessage::Verdict(verdict)));
     }
     (world, all, newest)
@@ -210,12 +230,12 @@ fn slow_voter() -> (World, Vec<ConnId>, u64) {
 #[test]
 fn a_vote_that_comes_too_late_makes_its_client_count_again() {
     let (mut world, all, late) = slow_voter();
-    vote(&mut world, all[2], late, HASH);
+    world.vote(all[2], late, hash());
     let seq = ask(&mut world, all[0]);
-    vote(&mut world, all[0], seq, HASH);
-    vote(&mut world, all[1], seq, HASH);
+    world.vote(all[0], seq, hash());
+    world.vote(all[1], seq, hash());
     world.pass(6 * SECOND);
-    let verdict = Verdict { seq, hash: Some(HASH), agreed: 2, of: 3 };
+    let verdict = Verdict { seq, hash: Some(hash()), agreed: 2, of: 3 };
     assert!(world.has(all[0], &ServerMessage::Verdict(verdict)));
     assert_eq!(diverged(&world, all[2]), []);
 }
@@ -223,11 +243,11 @@ fn a_vote_that_comes_too_late_makes_its_client_count_again() {
 #[test]
 fn a_wrong_vote_that_comes_too_late_is_answered_once_and_to_its_client_only() {
     let (mut world, all, late) = slow_voter();
-    vote(&mut world, all[2], late, Digest([6; 32]));
-    vote(&mut world, all[2], late, Digest([7; 32]));
+    world.vote(all[2], late, Digest([6; 32]));
+    world.vote(all[2], late, Digest([7; 32]));
     assert_eq!(diverged(&world, all[2]), [late]);
     let messages = world.messages(all[2]);
-    let verdict = Verdict { seq: late, hash: Some(HASH), agreed: 2, of: 2 };
+    let verdict = Verdict { seq: late, hash: Some(hash()), agreed: 2, of: 2 };
     // It may not have known what to do with the first one: it had not reached that vote.
     let verdicts = messages.iter().filter(|one| **one == ServerMessage::Verdict(verdict));
     assert_eq!(verdicts.count(), 2);
@@ -241,11 +261,11 @@ fn a_vote_of_long_ago_counts_for_nothing() {
         // So that it does not count as dead.
         world.post(all[2], counter);
         let seq = ask(&mut world, all[0]);
-        vote(&mut world, all[0], seq, HASH);
-        vote(&mut world, all[1], seq, HASH);
+        world.vote(all[0], seq, hash());
+        world.vote(all[1], seq, hash());
         world.pass(6 * SECOND);
     }
-    vote(&mut world, all[2], late, Digest([6; 32]));
+    world.vote(all[2], late, Digest([6; 32]));
     assert_eq!(diverged(&world, all[2]), []);
 }
 
@@ -253,8 +273,8 @@ fn a_vote_of_long_ago_counts_for_nothing() {
 fn a_client_that_diverged_hears_so_even_if_no_snapshot_comes() {
     let (mut world, all) = asked_to_vote(3);
     let seq = ask(&mut world, all[0]);
-    for (at, hash) in [(2, HASH), (0, Digest([6; 32])), (1, HASH)] {
-        vote(&mut world, all[at], seq, hash);
+    for (at, hash) in [(2, hash()), (0, Digest([6; 32])), (1, hash())] {
+        world.vote(all[at], seq, hash);
     }
     world.cut(all[2]);
     assert_eq!(diverged(&world, all[0]), []);
@@ -269,12 +289,11 @@ fn a_liar_costs_the_others_one_snapshot_or_one_look_at_themselves_in_five_second
     for _ in 0..50 {
         world.pass(200 * MS);
         let seq = ask(&mut world, all[0]);
-        for (at, hash) in [(1, HASH), (2, HASH), (0, Digest([6; 32]))] {
-            vote(&mut world, all[at], seq, hash);
+        for (at, hash) in [(1, hash()), (2, hash()), (0, Digest([6; 32]))] {
+            world.vote(all[at], seq, hash);
         }
-        let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
         if world.has(all[1], &ServerMessage::SnapshotWanted(seq)) {
-            world.say(all[1], &ClientMessage::SnapshotPart(part));
+            world.hand_in(all[1], seq, &snapshot());
         }
         told += 1;
         assert_eq!(diverged(&world, all[0]).len(), told, "it hears so every time");
@@ -285,26 +304,25 @@ fn a_liar_costs_the_others_one_snapshot_or_one_look_at_themselves_in_five_second
     for _ in 0..50 {
         world.pass(200 * MS);
         let seq = ask(&mut world, all[0]);
-        vote(&mut world, all[1], seq, HASH);
-        vote(&mut world, all[0], seq, Digest([6; 32]));
+        world.vote(all[1], seq, hash());
+        world.vote(all[0], seq, Digest([6; 32]));
     }
     assert_eq!(diverged(&world, all[1]).len(), 2);
 }
 
 #[test]
-fn without_a_majority_everybody_who_voted_looks_at_himself_and_no_snapshot_is_taken() {
+fn without_a_majority_all_voters_check_their_state_and_no_snapshot_is_taken() {
     for hashes in [&[1, 2][..], &[1, 1, 2, 2], &[1, 2, 3]] {
         let (mut world, all) = asked_to_vote(hashes.len() as u8);
         let seq = ask(&mut world, all[0]);
         for (one, hash) in all.iter().zip(hashes) {
-            vote(&mut world, *one, seq, Digest([*hash; 32]));
+            world.vote(*one, seq, Digest([*hash; 32]));
         }
         for one in &all {
             assert_eq!(diverged(&world, *one), [seq]);
             assert!(!world.has(*one, &ServerMessage::SnapshotWanted(seq)));
         }
-        let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
-        world.say(all[0], &ClientMessage::SnapshotPart(part));
+        world.hand_in(all[0], seq, &snapshot());
         assert_eq!(world.closed, [(all[0], CloseReason::OutOfOrder)]);
         let joiner = world.join(9);
         assert_eq!(world.welcome(joiner).snapshot, None);
@@ -312,133 +330,15 @@ fn without_a_majority_everybody_who_voted_looks_at_himself_and_no_snapshot_is_ta
     // A silent voter has not voted for another state.
     let (mut world, all) = asked_to_vote(2);
     let seq = ask(&mut world, all[0]);
-    vote(&mut world, all[1], seq, HASH);
+    world.vote(all[1], seq, hash());
     world.pass(6 * SECOND);
     assert_eq!(diverged(&world, all[1]), []);
 }
 
 #[test]
-fn a_full_log_holds_senders_back_until_a_snapshot_makes_room() {
-    let config = Config {
-        snapshot_after_bytes: 100,
-        log_limit_bytes: 400,
-        log_reserve_bytes: 200,
-        ..Config::default()
-    };
-    let mut world = World::new(config);
-    let one = world.join(1);
-    world.pass(SECOND);
-    let mut counter = 0;
-    while !world.has(one, &ServerMessage::Hold(Hold::Pause)) {
-        counter += 1;
-        world.post(one, counter);
-        assert!(counter < 100);
-    }
-    // What was under way is still accepted.
-    world.post(one, counter + 1);
-    assert_eq!(world.events(one).len() as u64, counter + 1);
-    world.pass(6 * SECOND);
-    let seq = newest_vote(&world, one).expect("a vote is held again");
-    vote(&mut world, one, seq, HASH);
-    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
-    world.say(one, &ClientMessage::SnapshotPart(part));
-    assert!(world.has(one, &ServerMessage::Hold(Hold::Resume)));
-    assert_eq!(world.reflector.stats().log_bytes, SNAPSHOT.len() as u64);
-}
-
-/// A session whose log is full, its one view, and the counter of its newest post.
-fn full_log() -> (World, ConnId, u64) {
-    let config = Config {
-        log_limit_bytes: 20_000,
-        log_reserve_bytes: 10_000,
-        held_bytes_per_view: 2_000,
-        ..Config::default()
-    };
-    let mut world = World::new(config);
-    let one = world.join(1);
-    world.pass(SECOND);
-    let mut counter = 0;
-    while !world.has(one, &ServerMessage::Hold(Hold::Pause)) {
-        counter += 1;
-        world.post(one, counter);
-        assert!(counter < 1_000);
-    }
-    (world, one, counter)
-}
-
-#[test]
-fn a_client_that_sends_on_although_held_is_closed_and_harms_no_other() {
-    let (mut world, one, counter) = full_log();
-    let others: Vec<_> = (2..30).map(|number| world.join(number)).collect();
-    world.pass(SECOND);
-    assert!(others.iter().all(|other| world.has(*other, &ServerMessage::Hold(Hold::Pause))));
-    for more in 1..100 {
-        world.post(one, counter + more);
-    }
-    assert_eq!(world.closed, [(one, CloseReason::TooFast)]);
-    // What an honest one had under way is accepted.
-    world.post(others[0], 1);
-    assert_eq!(world.events(others[1]).last().map(|event| event.1), Some(id(2)));
-    // Even if many liars have used up the reserve, no client loses anything.
-    for (at, liar) in others.iter().enumerate().skip(1) {
-        (1..30).for_each(|counter| world.post(*liar, counter));
-        assert_eq!(world.closed.len(), at + 1);
-    }
-    let full = world.reflector.stats().log_bytes;
-    world.post(others[0], 2);
-    assert_eq!(world.closed.last(), Some(&(others[0], CloseReason::Full)));
-    assert!(CloseReason::Full.is_retryable());
-    let back = world.join(2);
-    assert_eq!((world.welcome(back).seamless, world.welcome(back).counter), (true, 1));
-    assert!(world.has(back, &ServerMessage::Hold(Hold::Pause)));
-    // Who comes and goes does not fill it either, nor does who asks for votes.
-    for number in 100..=255 {
-        let newcomer = world.join(number);
-        assert_eq!(world.closed.last(), Some(&(newcomer, CloseReason::Full)));
-        world.pass(SECOND);
-        world.say(back, &ClientMessage::RequestVote);
-        world.say(back, &ClientMessage::Ping(1));
-    }
-    let grown = world.reflector.stats().log_bytes - full;
-    // Those who were closed have exited, and there was a vote every minute.
-    assert!(grown < 6_000, "{grown}");
-    let before = newest_vote(&world, back);
-    for _ in 0..61 {
-        if newest_vote(&world, back) == before {
-            world.pass(SECOND);
-            world.say(back, &ClientMessage::Ping(1));
-        }
-    }
-    let seq = newest_vote(&world, back).filter(|seq| Some(*seq) > before).expect("votes go on");
-    vote(&mut world, back, seq, HASH);
-    let part = SnapshotPart { seq, offset: 0, total: 3, data: SNAPSHOT };
-    world.say(back, &ClientMessage::SnapshotPart(part));
-    assert!(world.has(back, &ServerMessage::Hold(Hold::Resume)));
-    world.post(back, 2);
-    assert_eq!(world.events(back).last().map(|event| event.2), Some(2));
-}
-
-#[test]
-fn a_session_whose_log_is_full_lets_in_who_comes_first() {
-    let (mut world, one, _) = full_log();
-    let others: Vec<_> = (2..30).map(|number| world.join(number)).collect();
-    world.pass(SECOND);
-    for other in &others {
-        (1..30).for_each(|counter| world.post(*other, counter));
-    }
-    world.say(one, &ClientMessage::Leave);
-    world.pass(20 * SECOND);
-    let first = world.join(50);
-    world.welcome(first);
-    world.pass(SECOND);
-    let second = world.join(51);
-    assert_eq!(world.closed.last(), Some(&(second, CloseReason::Full)));
-}
-
-#[test]
 fn an_upload_in_drops_is_given_up() {
     let (mut world, all, seq) = voters();
-    all.iter().for_each(|voter| vote(&mut world, *voter, seq, HASH));
+    all.iter().for_each(|voter| world.vote(*voter, seq, hash()));
     for offset in 0..30 {
         let part = SnapshotPart { seq, offset, total: 100, data: b"x" };
         world.say(all[0], &ClientMessage::SnapshotPart(part));

@@ -1,4 +1,4 @@
-//! Who this client is, and which session it is in: fixed when it is made.
+//! The identity of a client, and the session that it is in. Both are fixed when it is made.
 
 use teatime_base::{RoomKeys, SessionId, ViewId, ViewSecret};
 use teatime_blobs::Space;

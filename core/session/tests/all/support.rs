@@ -8,23 +8,23 @@ use teatime_wire::{
     ClientMessage, Event, SendLimits, ServerMessage, View, ViewId, Views, VoteRequest, Welcome,
 };
 
-pub const LIMITS: SendLimits =
+pub(crate) const LIMITS: SendLimits =
     SendLimits { max_payload: 1_000, per_second: 100, burst: 10, max_snapshot: 1 << 20 };
 
 /// The session time in µs of all events and votes.
 const TIME: u64 = 10;
 
-pub struct Peer {
-    pub client: Client,
+pub(crate) struct Peer {
+    pub(crate) client: Client,
     /// In µs of the client's clock.
-    pub now: u64,
+    pub(crate) now: u64,
     /// Of the newest ordered message.
-    pub seq: u64,
+    pub(crate) seq: u64,
 }
 
 impl Peer {
     /// A client whose connection stands, and whose join has been sent.
-    pub fn joining(config: Config) -> Self {
+    pub(crate) fn joining(config: Config) -> Self {
         let mut client = Client::new(config, [3; 32]).expect("it is sound");
         client.connect();
         let mut peer = Self { client, now: 1_000, seq: 0 };
@@ -34,7 +34,7 @@ impl Peer {
     }
 
     /// A client that is live, in a session that has just begun.
-    pub fn live(config: Config) -> Self {
+    pub(crate) fn live(config: Config) -> Self {
         let mut peer = Self::joining(config);
         peer.actions();
         peer.hear(&ServerMessage::Welcome(peer.welcome()));
@@ -46,12 +46,12 @@ impl Peer {
         peer
     }
 
-    pub fn id(&self) -> ViewId {
+    pub(crate) fn id(&self) -> ViewId {
         self.client.view_id()
     }
 
     /// Of a new session.
-    pub fn welcome(&self) -> Welcome {
+    pub(crate) fn welcome(&self) -> Welcome {
         Welcome {
             timeline: 1,
             view_id: self.id(),
@@ -68,12 +68,12 @@ impl Peer {
         }
     }
 
-    pub fn hear(&mut self, message: &ServerMessage<'_>) {
+    pub(crate) fn hear(&mut self, message: &ServerMessage<'_>) {
         self.client.handle(self.now, Input::Frame(message.encode()));
     }
 
     /// Orders the join of this client's view.
-    pub fn own_join(&mut self) {
+    pub(crate) fn own_join(&mut self) {
         self.seq += 1;
         let view = View { view_id: self.id(), view_data: None };
         let views = Views { seq: self.seq, time: 0, exited: vec![], joined: vec![view], active: 1 };
@@ -81,21 +81,21 @@ impl Peer {
     }
 
     /// Orders an event that the client has sent.
-    pub fn echo(&mut self, counter: u64, payload: &[u8]) {
+    pub(crate) fn echo(&mut self, counter: u64, payload: &[u8]) {
         self.seq += 1;
         let (seq, sender) = (self.seq, self.id());
         self.hear(&ServerMessage::Event(Event { seq, time: TIME, sender, counter, payload }));
     }
 
     /// Orders a vote. Returns its position.
-    pub fn ask_for_vote(&mut self) -> u64 {
+    pub(crate) fn ask_for_vote(&mut self) -> u64 {
         self.seq += 1;
         self.hear(&ServerMessage::VoteRequest(VoteRequest { seq: self.seq, time: TIME }));
         self.seq
     }
 
     /// Steps until everything is simulated, or the client is full.
-    pub fn step(&mut self) -> Stepped {
+    pub(crate) fn step(&mut self) -> Stepped {
         loop {
             let stepped = self.client.step(self.now, &mut || true);
             if stepped != Stepped::Attention {
@@ -106,16 +106,16 @@ impl Peer {
         }
     }
 
-    pub fn actions(&mut self) -> Vec<Action> {
+    pub(crate) fn actions(&mut self) -> Vec<Action> {
         std::iter::from_fn(|| self.client.poll_action()).collect()
     }
 
-    pub fn events(&mut self) -> Vec<SessionEvent> {
+    pub(crate) fn events(&mut self) -> Vec<SessionEvent> {
         std::iter::from_fn(|| self.client.poll_event()).collect()
     }
 
     /// The frames that it has sent.
-    pub fn frames(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn frames(&mut self) -> Vec<Vec<u8>> {
         let frame = |action| match action {
             Action::Send(frame) => Some(frame),
             _ => None,
@@ -124,7 +124,7 @@ impl Peer {
     }
 
     /// The events that it has sent: counters and payloads.
-    pub fn sent(&mut self) -> Vec<(u64, Vec<u8>)> {
+    pub(crate) fn sent(&mut self) -> Vec<(u64, Vec<u8>)> {
         let send = |frame: Vec<u8>| match ClientMessage::decode(&frame) {
             Ok(ClientMessage::Send(send)) => Some((send.counter, send.payload.to_vec())),
             _ => None,
@@ -133,7 +133,7 @@ impl Peer {
     }
 
     /// The newest reason why there is no connection.
-    pub fn failure(&mut self) -> Option<DisconnectReason> {
+    pub(crate) fn failure(&mut self) -> Option<DisconnectReason> {
         let reason = |event| match event {
             SessionEvent::Connection(_, reason) => reason,
             _ => None,

@@ -28,8 +28,8 @@ pub struct Report {
     pub garbage_bytes: u64,
     /// A torn write at the end, which the next opening cuts off: always [`Error::Corrupt`].
     pub torn: Option<Error>,
-    /// The first problem because of which a reflector would refuse the store, or a session in it. If
-    /// it is in the log, everything above is zero.
+    /// The first problem that would make a reflector refuse the store, or a session in it. If it is in the log,
+    /// everything above is zero.
     pub problem: Option<Error>,
     /// The blobs beside the sessions. Damaged blobs are lost; nothing else depends on them.
     pub blobs: VaultCheck,

@@ -1,6 +1,7 @@
 //! What all handles of a shared store have in common.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ use crate::store::store::Store;
 /// Appends that gather beyond this many bytes go into another commit, to bound memory.
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// A store, who changes it when, and which handle has which key.
+/// A store, whose turn it is to change it, and which handle has which key.
 pub(crate) struct Core<D: Disk> {
     /// Locked for moments only, never while the disk syncs a commit. Changed only in a turn.
     store: Mutex<Store<D>>,
@@ -42,6 +43,12 @@ pub struct StoreGuard<'a, D: Disk> {
     // Unlocked before the turn ends.
     store: MutexGuard<'a, Store<D>>,
     _turn: Turn<'a>,
+}
+
+impl<D: Disk> fmt::Debug for StoreGuard<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StoreGuard").field(&*self.store).finish()
+    }
 }
 
 impl<D: Disk> Deref for StoreGuard<'_, D> {

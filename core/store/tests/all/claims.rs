@@ -65,7 +65,7 @@ fn a_crafted_room_is_refused_and_harms_no_other() {
 }
 
 #[test]
-fn a_new_version_belongs_to_those_who_can_read_the_persisted_data_after_a_restart_too() {
+fn a_new_version_belongs_to_clients_that_can_read_the_persisted_data_after_a_restart_too() {
     let (own, other) = (Digest([5; 32]), Digest([8; 32]));
     let disk = MemoryDisk::default();
     let mut client = Client::new(&disk);
@@ -82,7 +82,7 @@ fn a_new_version_belongs_to_those_who_can_read_the_persisted_data_after_a_restar
     assert!(!join_as(&mut client, other, 9));
     assert!(client.persist(b"strange"));
     client.leave();
-    // So they are let into a new one, and those who come later with another password are not.
+    // So they may enter a new one, and clients that come later with another password may not.
     let mut client = Client::new(&client.world.disk.crash(Crash::Power, 1));
     assert!(join_as(&mut client, Digest([6; 32]), 2));
     assert!(!join_as(&mut client, own, 2));
@@ -118,7 +118,7 @@ fn a_client_that_names_another_room_takes_nothing_from_its_members() {
     client.name = Digest([6; 32]);
     client.join(1);
     assert!(client.is_closed() && !client.got_something());
-    // A session of its own in a room of that id has none of the data, and shuts no one out.
+    // A session of its own in a room of that id has none of the data, and does not shut others out.
     client.join(2);
     assert_eq!((client.is_closed(), client.begun_with()), (false, None));
     assert!(client.persist(b"other"));

@@ -4,8 +4,8 @@ use teatime_reflector::storage::{Key, Storage};
 use teatime_reflector::{Config, ConnId};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, new_session};
 use teatime_wire::{
-    Beginning, ClientMessage, CloseReason, Digest, Hold, Join, Resume, Room, Send, ServerMessage,
-    SessionId, SnapshotInfo, ViewSecret,
+    Beginning, ClientMessage, CloseReason, Digest, Envelope, Hold, Join, Resume, Room, Send,
+    ServerMessage, SessionId, SnapshotInfo, ViewSecret,
 };
 
 use crate::common::world::{SECOND, World};
@@ -15,6 +15,11 @@ const KEY: Key = Key::Session(SessionId([1; 32]));
 
 fn room(session: u8) -> Room {
     Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 }
+}
+
+/// A state in its envelope.
+fn in_envelope(state: &[u8]) -> Vec<u8> {
+    Envelope { persisted: None, roots: Vec::new(), space: room(1).id }.wrap(state)
 }
 
 fn new(disk: &MemoryDisk, config: Config) -> World {
@@ -53,7 +58,7 @@ fn post(world: &mut World, from: ConnId, counter: u64) {
     world.say(from, &ClientMessage::Send(Send { counter, payload: &[7; 100] }));
 }
 
-/// A session with two views, one of which has posted this often, and what both can resume.
+/// A session with two views, and what both can resume. One view has made this number of posts.
 fn session(disk: &MemoryDisk, posts: u64) -> (World, Resume) {
     let mut world = new(disk, Config::default());
     let (one, two) = (join(&mut world, 1, 1, None), join(&mut world, 1, 2, None));
@@ -203,16 +208,21 @@ fn the_largest_snapshot_fits_into_a_checkpoint() {
 }
 
 #[test]
-fn a_session_at_an_unreachable_time_or_number_is_refused_and_harms_no_other() {
-    for (seq, time) in [(u64::MAX, 1), (1, u64::MAX)] {
+fn an_imported_session_that_cannot_be_valid_is_refused_and_harms_no_other() {
+    let snapshot = in_envelope(&[1, 2, 3, 4]);
+    let cut = snapshot[1..].to_vec();
+    for (seq, time, snapshot) in
+        [(u64::MAX, 1, snapshot.clone()), (1, u64::MAX, snapshot), (1, 1, cut)]
+    {
         let disk = MemoryDisk::default();
-        let info = SnapshotInfo { seq, time, hash: Digest([3; 32]), size: 4 };
+        let size = snapshot.len() as u64;
+        let info = SnapshotInfo { seq, time, hash: Digest([3; 32]), size };
         let beginning = Beginning {
             room: room(1),
             password_proof: None,
             ticks_per_second: 10,
             info,
-            snapshot: vec![1, 2, 3, 4],
+            snapshot,
             views: Vec::new(),
         };
         let stored = new_session(beginning).expect("there are random numbers");
@@ -236,8 +246,10 @@ fn a_session_that_begins_with_a_snapshot_can_be_joined_and_its_old_views_exit() 
     let disk = MemoryDisk::default();
     let open = || MemoryStore::open(disk.clone(), small(Durability::Process, 100_000));
     let gone = ViewSecret([9; 32]).view_id();
-    let snapshot: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
-    let info = SnapshotInfo { seq: 40, time: 7 * SECOND, hash: Digest([3; 32]), size: 200_000 };
+    let state: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
+    let snapshot = in_envelope(&state);
+    let size = snapshot.len() as u64;
+    let info = SnapshotInfo { seq: 40, time: 7 * SECOND, hash: Digest([3; 32]), size };
     let views = vec![(gone, Some(vec![1, 2]))];
     let (password_proof, ticks_per_second) = (Some(Digest([4; 32])), 10);
     let beginning = Beginning {

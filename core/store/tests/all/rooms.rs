@@ -63,12 +63,7 @@ fn a_failing_disk_leaves_the_data_from_before_and_the_reflector_tries_again() {
         assert!(!client.is_closed(), "{at}");
         disk.set_capacity(None);
         // The client need not ask again.
-        let before = client.votes().len();
-        while client.votes().len() == before {
-            client.say(&ClientMessage::Ping(1));
-            client.pass(SECOND);
-            assert!(client.world.now < 300 * SECOND, "{at}");
-        }
+        client.wait_for_retry();
         assert!(client.answer(&large), "{at}");
         client.leave();
         client.join(2);
@@ -106,23 +101,24 @@ fn a_session_that_was_only_looked_at_begins_again_after_a_restart_too() {
     }
 }
 
-#[test]
-fn data_that_could_not_be_stored_when_all_left_is_stored_when_a_client_comes_back() {
-    let disk = MemoryDisk::default();
-    let mut client = Client::new(&disk);
+/// A client of version 1 with persisted data. The disk has failed when it persisted other data.
+fn with_second_lost(disk: &MemoryDisk) -> Client {
+    let mut client = Client::new(disk);
     client.join(1);
     assert!(client.persist(b"first"));
     client.wait_for_vote();
     client.gate.fail_next();
     assert!(!client.answer(b"second"));
+    client
+}
+
+#[test]
+fn data_that_could_not_be_stored_when_all_left_is_stored_when_a_client_comes_back() {
+    let mut client = with_second_lost(&MemoryDisk::default());
     client.leave();
     client.join(1);
     // It believes that what is in the snapshot is stored, and does not ask.
-    while client.votes().is_empty() {
-        client.say(&ClientMessage::Ping(1));
-        client.pass(SECOND);
-        assert!(client.world.now < 300 * SECOND, "no vote is held");
-    }
+    client.wait_for_retry();
     assert!(client.answer(b"second"));
     client.leave();
     client.join(2);
@@ -276,28 +272,17 @@ fn no_client_waits_for_data_that_is_being_stored_and_it_counts_once_it_is() {
     assert_eq!(client.begun_with().as_deref(), Some(&b"of the third version"[..]));
     client.leave();
     client.join(3);
-    let before = client.votes().len();
-    while client.votes().len() == before {
-        client.say(&ClientMessage::Ping(1));
-        client.pass(SECOND);
-        assert!(client.world.now < 5_000 * SECOND, "no vote is held");
-    }
+    client.wait_for_retry();
     assert!(client.answer(b"fifth"));
 }
 
 #[test]
 fn data_that_could_not_be_stored_is_stored_when_the_session_is_loaded_again() {
     for restarts in [false, true] {
-        let mut disk = MemoryDisk::default();
-        let mut client = Client::new(&disk);
-        client.join(1);
-        assert!(client.persist(b"first"));
-        client.wait_for_vote();
-        client.gate.fail_next();
-        assert!(!client.answer(b"second"));
+        let disk = MemoryDisk::default();
+        let mut client = with_second_lost(&disk);
         if restarts {
-            disk = disk.crash(Crash::Power, 1);
-            client = Client::new(&disk);
+            client = Client::new(&disk.crash(Crash::Power, 1));
         } else {
             client.forget();
         }
@@ -322,13 +307,7 @@ fn data_that_could_not_be_stored_is_stored_when_the_session_is_loaded_again() {
 
 #[test]
 fn data_that_could_not_be_stored_does_not_replace_what_another_session_persists_later() {
-    let disk = MemoryDisk::default();
-    let mut client = Client::new(&disk);
-    client.join(1);
-    assert!(client.persist(b"first"));
-    client.wait_for_vote();
-    client.gate.fail_next();
-    assert!(!client.answer(b"late"));
+    let mut client = with_second_lost(&MemoryDisk::default());
     client.forget();
     // The reflector loads it, but lets no client in.
     let own = std::mem::replace(&mut client.id, Digest([8; 32]));

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use teatime_reflector::storage::{
-    Answer, Append, Claims, Record, RecordKind, Request, RoomId, Storage, StorageError,
+    Answer, Append, Claims, Record, RecordKind, Request, RoomId, Storage, StorageError, Ticket,
 };
 use teatime_store::{
     Crash, Disk, Durability, Key, MemoryDisk, MemoryStore, Retention, Shared, Store, Upkeep,
@@ -26,6 +26,29 @@ fn open<D: Disk>(disk: &D, durability: Durability) -> Store<D> {
 
 fn found(disk: &MemoryDisk, crash: Crash) -> Handle<MemoryDisk> {
     Handle::alone(open(&disk.crash(crash, 1), Durability::Process))
+}
+
+/// The second record of a session.
+fn second_record(session: SessionId) -> Request {
+    Request::Append(records(session, [record(2, b"two")]))
+}
+
+/// A disk that can hold up syncs, and two handles of its store that have begun a session each.
+fn two_handles() -> (Gated, Handle<Gated>, Handle<Gated>) {
+    let disk = Gated::new(At::Syncs);
+    let mut one = Handle::threaded(open(&disk, Durability::Power));
+    let mut two = one.another();
+    one.begin(ONE, 1);
+    two.begin(TWO, 1);
+    (disk, one, two)
+}
+
+/// Shuts the disk while it syncs an append of the first session. Returns the ticket of that.
+fn shut_in(disk: &Gated, handle: &mut Handle<Gated>) -> Ticket {
+    disk.set_shut(true);
+    let ticket = handle.ask(second_record(ONE));
+    disk.wait_until_reached();
+    ticket
 }
 
 fn checkpoints(disk: &MemoryDisk) -> Vec<Vec<u8>> {
@@ -141,12 +164,10 @@ fn appends_that_gather_during_a_sync_share_the_next_one_and_submitting_does_not_
     handle.begin(ONE, 1);
     let session = |n: usize| SessionId([100 + n as u8; 32]);
     others.iter_mut().enumerate().for_each(|(n, other)| other.begin(session(n), 1));
-    disk.set_shut(true);
-    let first = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
-    disk.wait_until_reached();
+    let first = shut_in(&disk, &mut handle);
     let before = disk.disk.syncs();
     let tickets: Vec<_> = (others.iter_mut().enumerate())
-        .map(|(n, other)| other.ask(Request::Append(records(session(n), [record(2, b"two")]))))
+        .map(|(n, other)| other.ask(second_record(session(n))))
         .collect();
     assert_eq!(handle.answer_now(first), None);
     // Reading does not wait for the sync either, and shows what is committed.
@@ -164,19 +185,14 @@ fn appends_that_gather_during_a_sync_share_the_next_one_and_submitting_does_not_
 
 #[test]
 fn an_append_fails_neither_because_of_an_invalid_one_nor_of_a_large_one_in_its_group() {
-    let disk = Gated::new(At::Syncs);
-    let mut handle = Handle::threaded(open(&disk, Durability::Power));
-    let (mut two, mut three) = (handle.another(), handle.another());
+    let (disk, mut handle, mut two) = two_handles();
+    let mut three = handle.another();
     let third = SessionId([3; 32]);
-    handle.begin(ONE, 1);
-    two.begin(TWO, 1);
     three.begin(third, 1);
-    disk.set_shut(true);
-    let first = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
-    disk.wait_until_reached();
+    let first = shut_in(&disk, &mut handle);
     let large = Record { seq: 2, kind: RecordKind::Ordered, bytes: vec![7; 10_000].into() };
     let too_large = two.ask(Request::Append(records(TWO, [large])));
-    let fits = three.ask(Request::Append(records(third, [record(2, b"two")])));
+    let fits = three.ask(second_record(third));
     let invalid = three.ask(Request::Append(records(SessionId([9; 32]), [record(1, b"")])));
     disk.disk.set_capacity(Some(used(&disk.disk) + 1000));
     disk.set_shut(false);
@@ -190,16 +206,10 @@ fn an_append_fails_neither_because_of_an_invalid_one_nor_of_a_large_one_in_its_g
 
 #[test]
 fn a_failed_sync_fails_all_appends_of_its_group_and_leaves_none_of_them() {
-    let disk = Gated::new(At::Syncs);
-    let mut handle = Handle::threaded(open(&disk, Durability::Power));
-    let mut two = handle.another();
-    handle.begin(ONE, 1);
-    two.begin(TWO, 1);
-    disk.set_shut(true);
-    let first = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
-    disk.wait_until_reached();
+    let (disk, mut handle, mut two) = two_handles();
+    let first = shut_in(&disk, &mut handle);
     disk.disk.fail_next_sync();
-    let second = two.ask(Request::Append(records(TWO, [record(2, b"two")])));
+    let second = two.ask(second_record(TWO));
     disk.set_shut(false);
     assert!(matches!(handle.answer(first), Err(StorageError::Io(_))));
     // It was not part of that group.
@@ -218,7 +228,7 @@ fn with_durability_process_an_append_is_answered_within_the_flush() {
     handle.begin(ONE, 1);
     handle.shared.finish();
     disk.set_shut(true);
-    let ticket = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+    let ticket = handle.ask(second_record(ONE));
     assert_eq!(handle.answer_now(ticket), Some(Ok(Answer::Done)));
     let ticket = handle.ask(Request::Load(Key::Session(TWO)));
     assert_eq!(handle.answer_now(ticket), Some(Ok(Answer::Loaded(None))));
@@ -239,21 +249,15 @@ fn with_durability_process_an_append_is_answered_within_the_flush() {
 
 #[test]
 fn every_request_is_answered_once_when_a_thread_panics() {
-    let disk = Gated::new(At::Syncs);
-    let mut handle = Handle::threaded(open(&disk, Durability::Power));
-    let mut two = handle.another();
-    handle.begin(ONE, 1);
-    two.begin(TWO, 1);
-    disk.set_shut(true);
-    let first = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
-    disk.wait_until_reached();
-    let second = two.ask(Request::Append(records(TWO, [record(2, b"two")])));
+    let (disk, mut handle, mut two) = two_handles();
+    let first = shut_in(&disk, &mut handle);
+    let second = two.ask(second_record(TWO));
     disk.panic_next();
     disk.set_shut(false);
     let closed = Err(StorageError::Io("the storage is closed".into()));
     assert_eq!(handle.answer(first), closed);
     assert_eq!(two.answer(second), closed);
-    let after = handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+    let after = handle.ask(second_record(ONE));
     assert_eq!(handle.answer(after), closed);
     // The store is whole: what the thread was at does not count.
     assert_eq!(handle.shape(ONE), (None, vec![1]));
@@ -267,7 +271,7 @@ fn what_was_flushed_is_committed_when_the_last_handle_is_dropped() {
         let disk = MemoryDisk::default();
         let mut handle = Handle::threaded(open(&disk, durability));
         handle.begin(ONE, 1);
-        handle.ask(Request::Append(records(ONE, [record(2, b"two")])));
+        handle.ask(second_record(ONE));
         handle.submit(Request::Append(records(ONE, [record(3, b"never flushed")])));
         drop(handle);
         let mut again = Handle::alone(open(&disk, durability));
@@ -302,7 +306,7 @@ fn a_release_in_a_turn_counts_after_what_was_submitted_before() {
     let mut one = Handle::alone(open(&MemoryDisk::default(), Durability::Process));
     let mut two = one.another();
     one.begin(ONE, 1);
-    one.submit(Request::Append(records(ONE, [record(2, b"two")])));
+    one.submit(second_record(ONE));
     one.shared.release(Key::Session(ONE));
     assert!(two.load(Key::Session(ONE)).is_err(), "an append waits for the flush");
     one.shared.flush();

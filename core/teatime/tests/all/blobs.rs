@@ -298,32 +298,6 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
             assert_eq!((ended, part.exists()), (Err(error), kept));
         }
         assert_eq!(fs::read(&to).expect("it is there"), photo);
-        // A .part path that is not a plain file is not written.
-        #[cfg(unix)]
-        {
-            let other = directory.path().join("other");
-            fs::write(&other, b"precious").expect("there is room");
-            std::os::unix::fs::symlink(&other, &part).expect("it can be made");
-            let refused = data.fetch_file(handle, &to, go_on);
-            assert!(
-                matches!(refused, Err(BlobError::Local(why)) if why.contains("not a plain file"))
-            );
-            assert_eq!(fs::read(&other).expect("it is there"), b"precious");
-        }
-    }
-    // A file with a second name is neither written nor used.
-    #[cfg(unix)]
-    {
-        let directory = tempfile::tempdir().expect("there is room");
-        let (to, other) = (directory.path().join("photo"), directory.path().join("other"));
-        let handle = data(&server, None).store(&photo(7)).expect("there is room");
-        let root = handle.root().to_string();
-        fs::write(&other, b"precious").expect("there is room");
-        let part = directory.path().join(format!("photo.{}.part", &root[..16]));
-        fs::hard_link(&other, part).expect("it can be made");
-        data(&server, None).fetch_file(handle, &to, go_on).expect("it is there");
-        assert_eq!(fs::read(&other).expect("it is there"), b"precious");
-        assert_eq!(fs::read(&to).expect("it is there"), photo(7));
     }
     // When the server shuts down, what has arrived stays until it is back.
     let directory = tempfile::tempdir().expect("there is room");
@@ -348,8 +322,37 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
 }
 
+#[cfg(unix)]
 #[test]
-fn who_fetches_into_one_file_at_the_same_time_waits_and_fetches_nothing_twice() {
+fn a_part_that_is_a_link_is_neither_written_nor_used() {
+    let server = server();
+    let data = data(&server, None);
+    let handle = data.store(&photo(7)).expect("there is room");
+    let part = format!("photo.{}.part", &handle.root().to_string()[..16]);
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let directory = || {
+        let directory = tempfile::tempdir().expect("there is room");
+        let other = directory.path().join("other");
+        fs::write(&other, b"precious").expect("there is room");
+        let (to, part) = (directory.path().join("photo"), directory.path().join(&part));
+        (directory, to, part, other)
+    };
+    // Not a plain file.
+    let (_directory, to, part, other) = directory();
+    std::os::unix::fs::symlink(&other, part).expect("it can be made");
+    let refused = data.fetch_file(handle, &to, go_on);
+    assert!(matches!(refused, Err(BlobError::Local(why)) if why.contains("not a plain file")));
+    assert_eq!(fs::read(&other).expect("it is there"), b"precious");
+    // A file with a second name.
+    let (_directory, to, part, other) = directory();
+    fs::hard_link(&other, part).expect("it can be made");
+    data.fetch_file(handle, &to, go_on).expect("it is there");
+    assert_eq!(fs::read(&other).expect("it is there"), b"precious");
+    assert_eq!(fs::read(&to).expect("it is there"), photo(7));
+}
+
+#[test]
+fn a_second_fetch_into_one_file_waits_and_fetches_nothing_twice() {
     let reads = Arc::new(AtomicUsize::new(0));
     let files = Counted(MemoryFiles::default(), reads.clone());
     let blobs = SharedBlobs::open(files, VaultLimits::IN_MEMORY).expect("it is in memory");

@@ -127,8 +127,8 @@ macro_rules! board {
             use super::*;
 
             #[model(id = "board", version = $version)]
-            pub struct Board {
-                pub text: String,
+            pub(crate) struct Board {
+                pub(crate) text: String,
             }
 
             #[handlers]
@@ -161,12 +161,12 @@ macro_rules! board {
                 }
             }
 
-            pub fn app(version: u32) -> App {
+            pub(crate) fn app(version: u32) -> App {
                 let app = App::builder::<Board>("org.example.board").version(version);
                 app.persists::<$saved>().build().expect("it is sound")
             }
 
-            pub fn text(vm: &Vm) -> Option<String> {
+            pub(crate) fn text(vm: &Vm) -> Option<String> {
                 vm.root::<Board>().map(|board| board.text.clone())
             }
         }
@@ -309,7 +309,7 @@ fn work_goes_from_the_first_version_to_the_third_and_both_go_on_side_by_side() {
 }
 
 #[test]
-fn an_older_version_overwrites_nothing_and_is_told_of_what_is_there() {
+fn an_older_version_overwrites_nothing_and_hears_of_the_newer_data() {
     let server = in_memory();
     let mut third = Peer::live(&server, 3, None);
     third.persist("third");
@@ -330,7 +330,7 @@ fn an_older_version_overwrites_nothing_and_is_told_of_what_is_there() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_told_to_all_and_what_is_persisted_is_kept_once_there_is_room() {
+fn all_clients_hear_of_a_full_disk_and_the_data_is_stored_once_there_is_room() {
     let disk = MemoryDisk::default();
     let store = MemoryStore::open(disk.clone(), teatime_store::Config::default());
     let storage = Some(SharedStorage::new(Shared::new(store.expect("it is new"))));
@@ -363,7 +363,7 @@ fn a_disk_that_is_full_is_told_to_all_and_what_is_persisted_is_kept_once_there_i
 }
 
 #[test]
-fn what_a_version_persists_behind_two_newer_ones_is_not_kept_and_that_is_said() {
+fn a_version_behind_two_newer_ones_hears_that_its_data_is_not_stored() {
     let server = in_memory();
     let mut first = Peer::live(&server, 1, None);
     first.persist("first");

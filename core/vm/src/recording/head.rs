@@ -31,6 +31,9 @@ pub struct Head {
     pub optimized: bool,
 }
 
+/// Whether this library was built with optimization.
+const IS_OPTIMIZED: bool = !cfg!(debug_assertions);
+
 impl Head {
     /// The head for a session of this app. `options` are those of the root model, as MessagePack.
     pub fn new(app: &App, session: SessionId, options: &[u8]) -> Self {
@@ -43,7 +46,7 @@ impl Head {
             schema: app.schema(),
             library: env!("CARGO_PKG_VERSION").to_owned(),
             target: [std::env::consts::ARCH, "-", std::env::consts::OS].concat(),
-            optimized: !cfg!(debug_assertions),
+            optimized: IS_OPTIMIZED,
         }
     }
 

@@ -1,16 +1,12 @@
 //! Golden vectors of blob connections, put together here by hand from the MessagePack specification; and
 //! whatever arrives, reading it ends well.
 
+use crate::ids::{FORMS, hex, with_other_ids};
 use proptest::prelude::*;
 use teatime_wire::limits::*;
 use teatime_wire::{BlobLimits, BlobReply, BlobRequest, Digest, Hello, Refused};
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
-    digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
-}
 
 #[test]
 fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
@@ -45,6 +41,30 @@ fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
         (BlobReply::Refused(Refused::Failed), "92 07 04".into()),
     ] {
         assert_eq!(reply.encode(), hex(&expected), "{reply:?}");
+    }
+}
+
+#[test]
+fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
+    let a = Digest([0xaa; 32]);
+    for request in [
+        BlobRequest::Hello(Hello { version: 1, space: a, agent: "t" }),
+        BlobRequest::Offer(vec![a]),
+        BlobRequest::Get(a),
+    ] {
+        let others = with_other_ids(&request.encode());
+        assert_eq!(others.len(), FORMS);
+        assert!(others.iter().all(|other| BlobRequest::decode(other).is_err()), "{request:?}");
+    }
+    for reply in [
+        BlobReply::Wanted(vec![a]),
+        BlobReply::Stored(a),
+        BlobReply::Complete(a),
+        BlobReply::Unknown(a),
+    ] {
+        let others = with_other_ids(&reply.encode());
+        assert_eq!(others.len(), FORMS);
+        assert!(others.iter().all(|other| BlobReply::decode(other).is_err()), "{reply:?}");
     }
 }
 

@@ -1,16 +1,12 @@
 //! Golden vectors of the snapshot envelope, put together here by hand from the MessagePack specification; and
 //! every other encoding is refused.
 
+use crate::ids::hex;
 use proptest::prelude::*;
 use teatime_wire::limits::{MAX_PERSISTED, MIN_BYTES_PER_ROOT};
 use teatime_wire::{Digest, Envelope, EnvelopeError, PersistedPart};
 
 const SPACE: Digest = Digest([0xee; 32]);
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
-    digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
-}
 
 fn digests(count: usize) -> Vec<Digest> {
     (0..count).map(|at| Digest([at as u8 + 1; 32])).collect()

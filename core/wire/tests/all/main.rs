@@ -2,5 +2,6 @@
 
 mod blobs;
 mod envelope;
+mod ids;
 mod robustness;
 mod vectors;

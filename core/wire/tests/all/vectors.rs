@@ -1,6 +1,7 @@
 //! Golden vectors: the bytes of every message, put together here by hand from the MessagePack
 //! specification, and PROTOCOL.md, which must say what the code does.
 
+use crate::ids::{FORMS, hex, with_other_ids};
 use teatime_wire::limits::*;
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Event, Hold, Join, NotPersisted, Resume, Room, Send,
@@ -9,11 +10,6 @@ use teatime_wire::{
 };
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
-    digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
-}
 
 /// `c4` is a byte string with an 8-bit length, `20` and `10` are 32 and 16.
 fn bin32(byte: &str) -> String {
@@ -132,6 +128,15 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
             ServerMessage::Verdict(Verdict { seq: 3, hash: None, agreed: 1, of: 2 }),
             "92 07 94 03 c0 01 02".into(),
         ),
+        (
+            ServerMessage::Verdict(Verdict {
+                seq: 3,
+                hash: Some(Digest([7; 32])),
+                agreed: 2,
+                of: 2,
+            }),
+            format!("92 07 94 03 {seven} 02 02"),
+        ),
         (ServerMessage::SnapshotWanted(3), "92 08 03".into()),
         (ServerMessage::Diverged(3), "92 09 03".into()),
         (ServerMessage::Pong(5), "92 0a 05".into()),
@@ -181,6 +186,35 @@ fn every_truncation_and_every_addition_is_refused() {
         }
         frame.push(0);
         assert!(ServerMessage::decode(&frame).is_err());
+    }
+}
+
+#[test]
+fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
+    let mut ids = 0;
+    for frame in client_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
+        for other in with_other_ids(&frame) {
+            ids += 1;
+            assert!(ClientMessage::decode(&other).is_err(), "{other:02x?}");
+        }
+    }
+    assert_eq!(ids, FORMS * (4 + 5 + 1), "two joins and a vote");
+    ids = 0;
+    for frame in server_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
+        for other in with_other_ids(&frame) {
+            ids += 1;
+            assert!(ServerMessage::decode(&other).is_err(), "{other:02x?}");
+        }
+    }
+    assert_eq!(ids, FORMS * (2 + 1 + 2 + 1), "a welcome, an event, the views, and a verdict");
+}
+
+#[test]
+fn debug_output_of_a_join_hides_what_only_the_client_knows() {
+    for (message, _) in client_vectors() {
+        let shown = format!("{message:?}");
+        let hidden = ["bb", "cc", "ee"].map(|byte| byte.repeat(8));
+        assert!(!hidden.iter().any(|secret| shown.contains(secret)), "{shown}");
     }
 }
 

@@ -3,19 +3,19 @@
 use std::fmt::Write;
 
 /// A function of the header.
-pub struct Export {
-    pub result: String,
-    pub name: String,
-    pub parameters: Vec<Parameter>,
+pub(crate) struct Export {
+    pub(crate) result: String,
+    pub(crate) name: String,
+    pub(crate) parameters: Vec<Parameter>,
 }
 
-pub struct Parameter {
-    pub kind: String,
-    pub name: String,
+pub(crate) struct Parameter {
+    pub(crate) kind: String,
+    pub(crate) name: String,
 }
 
 /// All functions that the header declares.
-pub fn of_header(header: &str) -> Vec<Export> {
+pub(crate) fn of_header(header: &str) -> Vec<Export> {
     // Types come before the first function. The inline helpers come last.
     let helpers = header.find("static inline").expect("the helpers are there");
     let plain = without_comments(&header[..helpers]);
@@ -23,7 +23,7 @@ pub fn of_header(header: &str) -> Vec<Export> {
 }
 
 /// A header without its comments.
-pub fn without_comments(text: &str) -> String {
+pub(crate) fn without_comments(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once("/*") {
@@ -136,7 +136,7 @@ impl Export {
 
 /// The bodies of two C functions. One calls every function with NULL for each pointer, one at a time, and checks that nothing
 /// was written. The other injects a panic into every function.
-pub fn wrong_calls(exports: &[Export]) -> String {
+pub(crate) fn wrong_calls(exports: &[Export]) -> String {
     let mut nulls = String::from("static void call_with_nulls(void) {\n");
     let mut panics = String::from("static void call_with_panics(void) {\n");
     for export in exports.iter().filter(|export| export.result == "tea_status") {

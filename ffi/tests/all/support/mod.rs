@@ -2,38 +2,39 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub mod exports;
+pub(crate) mod exports;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Mutex};
 
-pub use teatime_tests::program::finish as run;
+pub(crate) use teatime_tests::program::finish as run;
 use teatime_tests::program::{built, forget_cargo};
 
 /// The prefix of the installed library.
-pub static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
+pub(crate) static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
 
 /// The prefix of the library with `tea_inject_panic`.
-pub static PANICKING: LazyLock<PathBuf> = LazyLock::new(|| install("panicking", "panic-injection"));
+pub(crate) static PANICKING: LazyLock<PathBuf> =
+    LazyLock::new(|| install("panicking", "panic-injection"));
 
 /// The top of the workspace.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace")
 }
 
 /// A folder for what the tests build.
-pub fn scratch(name: &str) -> PathBuf {
+pub(crate) fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 /// Cargo's target folder.
-pub fn target() -> &'static Path {
+pub(crate) fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder")
 }
 
 /// Cargo, at the top of the workspace.
-pub fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env!("CARGO"));
     forget_cargo(&mut command);
     command.current_dir(root());
@@ -41,7 +42,7 @@ pub fn cargo() -> Command {
 }
 
 /// `cargo xtask`, which builds libraries from the crates that are compiled already.
-pub fn xtask() -> Command {
+pub(crate) fn xtask() -> Command {
     let mut command = Command::new(built("teatime-xtask"));
     forget_cargo(&mut command);
     command.current_dir(root()).env("TEATIME_ALONG", "teatime-third-party");
@@ -71,7 +72,7 @@ fn pkg_config(prefix: &Path, packages: &str) -> Vec<String> {
 }
 
 /// Compiles C as the README does: with the flags that pkg-config prints.
-pub fn compile(
+pub(crate) fn compile(
     cc: &str,
     prefix: &Path,
     packages: &str,
@@ -87,7 +88,7 @@ pub fn compile(
 }
 
 /// A C program of the clients, built against the shared library.
-pub fn client(name: &str) -> PathBuf {
+pub(crate) fn client(name: &str) -> PathBuf {
     let program = scratch(name);
     let source = root().join("clients/c").join(name).with_extension("c");
     compile("cc", &PREFIX, "teatime", &["-std=c11"], &[source], &program);
@@ -95,7 +96,7 @@ pub fn client(name: &str) -> PathBuf {
 }
 
 /// The program `teatime`.
-pub fn teatime() -> Command {
+pub(crate) fn teatime() -> Command {
     let mut command = Command::new(built("teatime"));
     command.env_remove("RUST_LOG").env_remove("NO_COLOR");
     command

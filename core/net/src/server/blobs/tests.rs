@@ -45,7 +45,7 @@ fn frames(mut bytes: &[u8]) -> (Vec<(u8, &[u8])>, &[u8]) {
 }
 
 #[tokio::test]
-async fn who_asks_for_nothing_is_sent_away_and_told_so() {
+async fn a_client_that_asks_for_nothing_is_closed_with_the_reason() {
     for (requests, patience) in [(vec![], IDLE), (hello(), SILENCE)] {
         let blobs = SharedBlobs::in_memory().expect("it is in memory");
         let begun = Instant::now();
@@ -78,7 +78,7 @@ async fn who_asks_for_nothing_is_sent_away_and_told_so() {
 }
 
 #[tokio::test]
-async fn who_does_not_take_what_he_asked_for_is_left_and_hears_nothing_but_what_he_asked_for() {
+async fn a_client_that_does_not_take_its_reply_is_left_and_gets_nothing_else() {
     let blobs = SharedBlobs::in_memory().expect("it is in memory");
     let chunk = vec![9; teatime_wire::limits::MAX_BLOB_CHUNK];
     let id = blobs.vault().put(0, SPACE, &chunk).expect("there is room");
@@ -88,7 +88,7 @@ async fn who_does_not_take_what_he_asked_for_is_left_and_hears_nothing_but_what_
     let requests = [hello(), masked(&BlobRequest::Get(id)).repeat(asked)].concat();
     let (mut read, mut write) = client.split();
     tokio::join!(line.serve(&blobs, Vec::new()), async {
-        // The rest is not read any more.
+        // The server does not read the rest.
         let _ = write.write_all(&requests).await;
     });
     let mut heard = Vec::new();
@@ -106,7 +106,7 @@ async fn who_does_not_take_what_he_asked_for_is_left_and_hears_nothing_but_what_
 }
 
 #[tokio::test]
-async fn who_has_asked_while_the_thread_had_no_time_is_answered() {
+async fn a_request_that_came_while_the_thread_had_no_time_is_answered() {
     let blobs = SharedBlobs::in_memory().expect("it is in memory");
     let (mut client, line) = connection().await;
     client.write_all(&hello()).await.expect("it is open");

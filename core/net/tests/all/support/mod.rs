@@ -15,15 +15,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-pub type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<TcpStream>;
 
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-pub fn server(config: ServerConfig) -> Server {
+pub(crate) fn server(config: ServerConfig) -> Server {
     Server::bind("127.0.0.1:0", config).expect("there is a free port")
 }
 
-pub async fn connect(server: &Server) -> Socket {
+pub(crate) async fn connect(server: &Server) -> Socket {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     over(server, socket).await
 }
@@ -37,18 +37,18 @@ async fn over(server: &Server, socket: TcpSocket) -> Socket {
     client_async(request, stream).await.expect("the server lets us in").0
 }
 
-pub async fn join(server: &Server, session: u8, view: u8) -> Socket {
+pub(crate) async fn join(server: &Server, session: u8, view: u8) -> Socket {
     join_over(connect(server).await, session, view).await
 }
 
 /// Connects with a small receive buffer.
-pub async fn join_with_small_buffer(server: &Server, session: u8, view: u8) -> Socket {
+pub(crate) async fn join_with_small_buffer(server: &Server, session: u8, view: u8) -> Socket {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     socket.set_recv_buffer_size(4096).expect("it can be set");
     join_over(over(server, socket).await, session, view).await
 }
 
-pub async fn join_over(mut socket: Socket, session: u8, view: u8) -> Socket {
+pub(crate) async fn join_over(mut socket: Socket, session: u8, view: u8) -> Socket {
     let join = Join {
         protocol: 1,
         session: SessionId([session; 32]),
@@ -66,12 +66,12 @@ pub async fn join_over(mut socket: Socket, session: u8, view: u8) -> Socket {
     socket
 }
 
-pub async fn say(socket: &mut Socket, message: &ClientMessage<'_>) {
+pub(crate) async fn say(socket: &mut Socket, message: &ClientMessage<'_>) {
     socket.send(Message::Binary(message.encode().into())).await.expect("it is open");
 }
 
 /// Reads until this message.
-pub async fn wait_for(socket: &mut Socket, wanted: impl Fn(&ServerMessage<'_>) -> bool) {
+pub(crate) async fn wait_for(socket: &mut Socket, wanted: impl Fn(&ServerMessage<'_>) -> bool) {
     let read = async {
         while let Some(Ok(message)) = socket.next().await {
             if let Message::Binary(frame) = message
@@ -86,7 +86,7 @@ pub async fn wait_for(socket: &mut Socket, wanted: impl Fn(&ServerMessage<'_>) -
 }
 
 /// Reads until the server closes, and returns its code.
-pub async fn close_code(socket: &mut Socket) -> Option<CloseReason> {
+pub(crate) async fn close_code(socket: &mut Socket) -> Option<CloseReason> {
     let read = async {
         while let Some(Ok(message)) = socket.next().await {
             if let Message::Close(close) = message {

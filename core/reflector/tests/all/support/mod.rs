@@ -1,47 +1,47 @@
 //! A reflector in virtual time and without sockets, and small clients.
 
-pub mod stored;
+pub(crate) mod stored;
 
 use std::collections::HashMap;
 
 use teatime_reflector::storage::Key;
 use teatime_reflector::{Config, ConnId, Output, Reflector, SessionKey};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Event, Holding, Join, Room, Send, ServerMessage, SessionId,
-    ViewId, ViewSecret, Views, Welcome,
+    ClientMessage, CloseReason, Digest, Envelope, Event, Holding, Join, Room, Send, ServerMessage,
+    SessionId, SnapshotPart, ViewId, ViewSecret, Views, Vote, VoteRequest, Welcome, limits,
 };
 
-pub const MS: u64 = 1_000;
-pub const SECOND: u64 = 1_000 * MS;
+pub(crate) const MS: u64 = 1_000;
+pub(crate) const SECOND: u64 = 1_000 * MS;
 
 /// A reflector and what its connections have got.
-pub struct World {
-    pub reflector: Reflector,
-    pub now: u64,
-    pub next: u64,
-    pub members: Vec<ConnId>,
-    pub session_of: HashMap<ConnId, SessionKey>,
+pub(crate) struct World {
+    pub(crate) reflector: Reflector,
+    pub(crate) now: u64,
+    pub(crate) next: u64,
+    pub(crate) members: Vec<ConnId>,
+    pub(crate) session_of: HashMap<ConnId, SessionKey>,
     /// What refers to which blobs, with its room.
-    pub references: Vec<(Key, Digest, Holding)>,
-    pub got: Vec<(ConnId, Vec<u8>)>,
-    pub closed: Vec<(ConnId, CloseReason)>,
-    pub attempt: u64,
+    pub(crate) references: Vec<(Key, Digest, Holding)>,
+    pub(crate) got: Vec<(ConnId, Vec<u8>)>,
+    pub(crate) closed: Vec<(ConnId, CloseReason)>,
+    pub(crate) attempt: u64,
 }
 
-pub fn secret(number: u8) -> ViewSecret {
+pub(crate) fn secret(number: u8) -> ViewSecret {
     ViewSecret([number; 32])
 }
 
-pub fn id(number: u8) -> ViewId {
+pub(crate) fn id(number: u8) -> ViewId {
     secret(number).view_id()
 }
 
 /// The room of the tests, as this version of the app joins it.
-pub fn room(version: u32) -> Room {
+pub(crate) fn room(version: u32) -> Room {
     Room { name: Digest([1; 32]), id: Digest([2; 32]), version }
 }
 
-pub fn join(number: u8) -> Join<'static> {
+pub(crate) fn join(number: u8) -> Join<'static> {
     Join {
         protocol: 1,
         session: SessionId([1; 32]),
@@ -56,8 +56,22 @@ pub fn join(number: u8) -> Join<'static> {
     }
 }
 
+/// A state in its envelope, without persisted data or blobs.
+pub(crate) fn in_envelope(state: &[u8]) -> Vec<u8> {
+    Envelope { persisted: None, roots: Vec::new(), space: room(1).id }.wrap(state)
+}
+
+/// A snapshot in parts, as a client hands it in.
+pub(crate) fn parts(seq: u64, snapshot: &[u8]) -> impl Iterator<Item = ClientMessage<'_>> {
+    let total = snapshot.len() as u64;
+    snapshot.chunks(limits::MAX_SNAPSHOT_PART).enumerate().map(move |(at, data)| {
+        let offset = (at * limits::MAX_SNAPSHOT_PART) as u64;
+        ClientMessage::SnapshotPart(SnapshotPart { seq, offset, total, data })
+    })
+}
+
 impl World {
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         let reflector = Reflector::new(config, [0; 32]);
         let (members, got, closed) = (Vec::new(), Vec::new(), Vec::new());
         let (session_of, references) = (HashMap::new(), Vec::new());
@@ -65,7 +79,7 @@ impl World {
         Self { reflector, now, next, members, session_of, references, got, closed, attempt }
     }
 
-    pub fn connect(&mut self) -> ConnId {
+    pub(crate) fn connect(&mut self) -> ConnId {
         let connection = ConnId(self.next);
         self.next += 1;
         self.reflector.connected(self.now, connection);
@@ -73,37 +87,45 @@ impl World {
     }
 
     /// Joins as the view of this number, with a new attempt each time.
-    pub fn join(&mut self, number: u8) -> ConnId {
+    pub(crate) fn join(&mut self, number: u8) -> ConnId {
         self.join_as(join(number))
     }
 
-    pub fn join_as(&mut self, join: Join<'_>) -> ConnId {
+    pub(crate) fn join_as(&mut self, join: Join<'_>) -> ConnId {
         let connection = self.connect();
         self.attempt += 1;
         self.say(connection, &ClientMessage::Join(Join { attempt: self.attempt, ..join }));
         connection
     }
 
-    pub fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
+    pub(crate) fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
         self.say_raw(from, &message.encode());
     }
 
-    pub fn say_raw(&mut self, from: ConnId, frame: &[u8]) {
+    pub(crate) fn say_raw(&mut self, from: ConnId, frame: &[u8]) {
         self.reflector.received(self.now, from, frame);
         self.obey();
     }
 
-    pub fn post(&mut self, from: ConnId, counter: u64) {
+    pub(crate) fn post(&mut self, from: ConnId, counter: u64) {
         self.say(from, &ClientMessage::Send(Send { counter, payload: b"post" }));
     }
 
-    pub fn cut(&mut self, connection: ConnId) {
+    pub(crate) fn vote(&mut self, from: ConnId, seq: u64, hash: Digest) {
+        self.say(from, &ClientMessage::Vote(Vote { seq, hash }));
+    }
+
+    pub(crate) fn hand_in(&mut self, from: ConnId, seq: u64, snapshot: &[u8]) {
+        parts(seq, snapshot).for_each(|part| self.say(from, &part));
+    }
+
+    pub(crate) fn cut(&mut self, connection: ConnId) {
         self.members.retain(|member| *member != connection);
         self.reflector.disconnected(self.now, connection);
         self.obey();
     }
 
-    pub fn pass(&mut self, span: u64) {
+    pub(crate) fn pass(&mut self, span: u64) {
         let end = self.now + span;
         while let Some(at) = self.reflector.next_timeout()
             && at <= end
@@ -115,13 +137,13 @@ impl World {
         self.now = end;
     }
 
-    pub fn obey(&mut self) {
+    pub(crate) fn obey(&mut self) {
         while let Some(output) = self.reflector.poll_output() {
             self.obey_one(output);
         }
     }
 
-    pub fn obey_one(&mut self, output: Output) {
+    pub(crate) fn obey_one(&mut self, output: Output) {
         match output {
             Output::Send { connection, frame } => self.got.push((connection, frame.to_vec())),
             Output::Broadcast { session, frame } => {
@@ -145,12 +167,12 @@ impl World {
     }
 
     /// What a connection has got, in order.
-    pub fn messages(&self, of: ConnId) -> Vec<ServerMessage<'_>> {
+    pub(crate) fn messages(&self, of: ConnId) -> Vec<ServerMessage<'_>> {
         let frames = self.got.iter().filter(|(connection, _)| *connection == of);
         frames.map(|(_, frame)| ServerMessage::decode(frame).expect("it is a message")).collect()
     }
 
-    pub fn welcome(&self, of: ConnId) -> Welcome {
+    pub(crate) fn welcome(&self, of: ConnId) -> Welcome {
         let welcome = self.messages(of).into_iter().find_map(|message| match message {
             ServerMessage::Welcome(welcome) => Some(welcome),
             _ => None,
@@ -159,7 +181,7 @@ impl World {
     }
 
     /// All joins and exits that a connection has heard of.
-    pub fn views(&self, of: ConnId) -> Vec<(Vec<ViewId>, Vec<ViewId>)> {
+    pub(crate) fn views(&self, of: ConnId) -> Vec<(Vec<ViewId>, Vec<ViewId>)> {
         let ids = |views: &[teatime_wire::View<'_>]| views.iter().map(|v| v.view_id).collect();
         let each = |message| match message {
             ServerMessage::Views(Views { exited, joined, .. }) => {
@@ -170,7 +192,7 @@ impl World {
         self.messages(of).into_iter().filter_map(each).collect()
     }
 
-    pub fn events(&self, of: ConnId) -> Vec<(u64, ViewId, u64)> {
+    pub(crate) fn events(&self, of: ConnId) -> Vec<(u64, ViewId, u64)> {
         let each = |message| match message {
             ServerMessage::Event(Event { seq, sender, counter, .. }) => {
                 Some((seq, sender, counter))
@@ -180,11 +202,24 @@ impl World {
         self.messages(of).into_iter().filter_map(each).collect()
     }
 
-    pub fn has(&self, of: ConnId, wanted: &ServerMessage<'_>) -> bool {
+    /// All votes that a connection was asked for.
+    pub(crate) fn votes_asked(&self, of: ConnId) -> Vec<u64> {
+        let each = |message| match message {
+            ServerMessage::VoteRequest(VoteRequest { seq, .. }) => Some(seq),
+            _ => None,
+        };
+        self.messages(of).into_iter().filter_map(each).collect()
+    }
+
+    pub(crate) fn newest_vote(&self, of: ConnId) -> Option<u64> {
+        self.votes_asked(of).pop()
+    }
+
+    pub(crate) fn has(&self, of: ConnId, wanted: &ServerMessage<'_>) -> bool {
         self.messages(of).contains(wanted)
     }
 }
 
-pub fn world() -> World {
+pub(crate) fn world() -> World {
     World::new(Config::default())
 }

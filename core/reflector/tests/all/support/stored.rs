@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 
-use super::World;
+use super::{SECOND, World};
 use teatime_reflector::storage::{
     Answer, Append, Checkpoint, Claims, Key, Opened, Request, RoomId, StorageError, Stored, Ticket,
 };
@@ -11,12 +11,12 @@ use teatime_reflector::{Config, ConnId, Output, Reflector, RoomIndex, room_of};
 use teatime_wire::{ClientMessage, Join, Send};
 
 /// What is stored, and the requests that wait. Requests are carried out when they are answered.
-pub struct StoredWorld {
+pub(crate) struct StoredWorld {
     world: World,
-    pub sessions: BTreeMap<Key, Stored>,
-    pub waiting: VecDeque<(Ticket, Request)>,
+    pub(crate) sessions: BTreeMap<Key, Stored>,
+    pub(crate) waiting: VecDeque<(Ticket, Request)>,
     /// What the reflector has let go of.
-    pub released: Vec<Key>,
+    pub(crate) released: Vec<Key>,
 }
 
 impl Deref for StoredWorld {
@@ -34,7 +34,7 @@ impl DerefMut for StoredWorld {
 }
 
 impl StoredWorld {
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         let mut world = World::new(config.clone());
         world.reflector = Reflector::with_storage(config, [0; 32], 0, Opened::default());
         let (sessions, waiting, released) = (BTreeMap::new(), VecDeque::new(), Vec::new());
@@ -42,12 +42,12 @@ impl StoredWorld {
     }
 
     /// Another process goes on with what is stored.
-    pub fn restart(&mut self, config: Config) {
+    pub(crate) fn restart(&mut self, config: Config) {
         self.restart_after(config, None);
     }
 
     /// The same, after a time in which nothing was stored.
-    pub fn restart_after(&mut self, config: Config, unused_for: Option<u64>) {
+    pub(crate) fn restart_after(&mut self, config: Config, unused_for: Option<u64>) {
         let opened = Opened { unused_for, ..Opened::default() };
         self.world.now += unused_for.unwrap_or(0);
         let now = self.world.now;
@@ -57,7 +57,7 @@ impl StoredWorld {
     }
 
     /// Ends the turn. The requests wait.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let now = self.world.now;
         self.world.reflector.flush(now);
         let mut others = Vec::new();
@@ -71,16 +71,16 @@ impl StoredWorld {
         others.into_iter().for_each(|output| self.world.obey_one(output));
     }
 
-    pub fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
+    pub(crate) fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
         self.world.reflector.received(self.world.now, from, &message.encode());
         self.settle();
     }
 
-    pub fn post(&mut self, from: ConnId, counter: u64) {
+    pub(crate) fn post(&mut self, from: ConnId, counter: u64) {
         self.say(from, &ClientMessage::Send(Send { counter, payload: b"post" }));
     }
 
-    pub fn join_as(&mut self, join: Join<'_>) -> ConnId {
+    pub(crate) fn join_as(&mut self, join: Join<'_>) -> ConnId {
         let connection = self.world.connect();
         self.world.attempt += 1;
         let attempt = self.world.attempt;
@@ -88,24 +88,33 @@ impl StoredWorld {
         connection
     }
 
-    pub fn cut(&mut self, connection: ConnId) {
+    /// Joins, with everything stored.
+    pub(crate) fn join_well(&mut self, join: Join<'_>) -> ConnId {
+        let connection = self.join_as(join);
+        self.answer_all();
+        self.pass_well(SECOND);
+        connection
+    }
+
+    pub(crate) fn cut(&mut self, connection: ConnId) {
         self.world.members.retain(|member| *member != connection);
         self.world.reflector.disconnected(self.world.now, connection);
         self.settle();
     }
 
     /// Time passes, and the storage does nothing.
-    pub fn pass(&mut self, span: u64) {
+    pub(crate) fn pass(&mut self, span: u64) {
         self.pass_with(span, |_| {});
     }
 
     /// Time passes, and the storage answers at once.
-    pub fn pass_well(&mut self, span: u64) {
+    pub(crate) fn pass_well(&mut self, span: u64) {
         self.answer_all();
         self.pass_with(span, Self::answer_all);
     }
 
-    fn pass_with(&mut self, span: u64, mut each: impl FnMut(&mut Self)) {
+    /// Time passes. `each` runs after everything that was due.
+    pub(crate) fn pass_with(&mut self, span: u64, mut each: impl FnMut(&mut Self)) {
         let end = self.world.now + span;
         while let Some(at) = self.world.reflector.next_timeout().filter(|at| *at <= end) {
             self.world.now = self.world.now.max(at);
@@ -117,14 +126,14 @@ impl StoredWorld {
     }
 
     /// Carries out and answers everything, and what follows from it.
-    pub fn answer_all(&mut self) {
+    pub(crate) fn answer_all(&mut self) {
         while !self.waiting.is_empty() {
             self.answer(0);
         }
     }
 
     /// Carries out and answers the requests of one kind, once.
-    pub fn answer_some(&mut self, wanted: impl Fn(&Request) -> bool) -> usize {
+    pub(crate) fn answer_some(&mut self, wanted: impl Fn(&Request) -> bool) -> usize {
         let mut count = 0;
         let tickets: Vec<_> =
             self.waiting.iter().filter(|(_, one)| wanted(one)).map(|one| one.0).collect();
@@ -138,19 +147,19 @@ impl StoredWorld {
     }
 
     /// Carries out and answers the request at this place in the queue.
-    pub fn answer(&mut self, at: usize) {
+    pub(crate) fn answer(&mut self, at: usize) {
         let (ticket, request) = self.waiting.remove(at).expect("it waits");
         let answer = self.carry_out(request);
         self.tell(ticket, Ok(answer));
     }
 
     /// Fails the request at this place in the queue.
-    pub fn fail(&mut self, at: usize) {
+    pub(crate) fn fail(&mut self, at: usize) {
         let (ticket, _) = self.waiting.remove(at).expect("it waits");
         self.tell(ticket, Err(StorageError::Full));
     }
 
-    pub fn tell(&mut self, ticket: Ticket, answer: Result<Answer, StorageError>) {
+    pub(crate) fn tell(&mut self, ticket: Ticket, answer: Result<Answer, StorageError>) {
         let now = self.world.now;
         self.world.reflector.stored(now, ticket, answer);
         self.settle();
@@ -200,7 +209,7 @@ impl StoredWorld {
     }
 
     /// The appends that wait, by session.
-    pub fn appends(&self) -> Vec<&Append> {
+    pub(crate) fn appends(&self) -> Vec<&Append> {
         let mut appends = Vec::new();
         for (_, request) in &self.waiting {
             if let Request::Append(append) = request {

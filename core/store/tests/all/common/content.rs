@@ -9,11 +9,11 @@ use teatime_store::{Disk, Error, Key, Store};
 use super::id;
 
 /// All sessions and rooms.
-pub type Content = BTreeMap<Key, Stored>;
+pub(crate) type Content = BTreeMap<Key, Stored>;
 
 /// A change.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub(crate) enum Step {
     Begin(Key, Vec<u8>),
     Append(Key, u64, RecordKind, Vec<u8>),
     Checkpoint(Key, u64, Vec<u8>),
@@ -22,7 +22,7 @@ pub enum Step {
 }
 
 impl Step {
-    pub fn take<D: Disk>(&self, store: &mut Store<D>) -> Result<(), Error> {
+    pub(crate) fn take<D: Disk>(&self, store: &mut Store<D>) -> Result<(), Error> {
         match self {
             Self::Begin(key, head) => store.begin(*key, head),
             Self::Append(key, seq, kind, bytes) => store.append(*key, *seq, *kind, bytes),
@@ -32,11 +32,11 @@ impl Step {
         }
     }
 
-    pub fn commits(&self) -> bool {
+    pub(crate) fn commits(&self) -> bool {
         matches!(self, Self::Commit | Self::Checkpoint(..))
     }
 
-    pub fn apply(&self, content: &mut Content) {
+    pub(crate) fn apply(&self, content: &mut Content) {
         match self.clone() {
             Self::Begin(key, head) => {
                 content.insert(key, Stored { head: head.into(), ..Stored::default() });
@@ -58,7 +58,7 @@ impl Step {
 }
 
 /// Everything that a store holds.
-pub fn content<D: Disk>(store: &Store<D>) -> Result<Content, Error> {
+pub(crate) fn content<D: Disk>(store: &Store<D>) -> Result<Content, Error> {
     let mut all = Content::new();
     for info in store.infos() {
         let stored = store.load(info.key)?.expect("it is listed");
@@ -69,7 +69,7 @@ pub fn content<D: Disk>(store: &Store<D>) -> Result<Content, Error> {
 }
 
 /// A history with every kind of step, in several segments.
-pub fn history() -> Vec<Step> {
+pub(crate) fn history() -> Vec<Step> {
     let mut steps = vec![Step::Begin(id(1), b"head of one".to_vec())];
     let append = |n: u8, seq: u64| {
         let kind = if n.is_multiple_of(2) { Time } else { Ordered };
@@ -89,7 +89,7 @@ pub fn history() -> Vec<Step> {
 }
 
 /// A content in few words.
-pub fn brief(content: &Content) -> String {
+pub(crate) fn brief(content: &Content) -> String {
     let item = |(key, stored): (&Key, &Stored)| {
         let checkpoint = stored.checkpoint.as_ref();
         let checkpoint = checkpoint.map(|checkpoint| (checkpoint.seq, checkpoint.bytes.len()));

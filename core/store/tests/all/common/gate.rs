@@ -7,7 +7,7 @@ use teatime_store::{Disk, DiskFile, MemoryDisk, MemoryFile};
 
 /// What waits while the gate is shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
+pub(crate) enum At {
     /// Making the file of a checkpoint.
     Checkpoints,
     /// Syncing a segment.
@@ -16,8 +16,8 @@ pub enum At {
 
 /// A disk with a gate.
 #[derive(Clone)]
-pub struct Gated {
-    pub disk: MemoryDisk,
+pub(crate) struct Gated {
+    pub(crate) disk: MemoryDisk,
     at: At,
     gate: Arc<(Mutex<Gate>, Condvar)>,
 }
@@ -32,22 +32,22 @@ struct Gate {
 }
 
 impl Gated {
-    pub fn new(at: At) -> Self {
+    pub(crate) fn new(at: At) -> Self {
         Self { disk: MemoryDisk::default(), at, gate: Arc::default() }
     }
 
-    pub fn set_shut(&self, shut: bool) {
+    pub(crate) fn set_shut(&self, shut: bool) {
         self.gate.0.lock().expect("not poisoned").is_shut = shut;
         self.gate.1.notify_all();
     }
 
     /// The next thread at the gate panics.
-    pub fn panic_next(&self) {
+    pub(crate) fn panic_next(&self) {
         self.gate.0.lock().expect("not poisoned").panics = true;
     }
 
     /// Waits until a thread waits at the gate.
-    pub fn wait_until_reached(&self) {
+    pub(crate) fn wait_until_reached(&self) {
         let gate = self.gate.0.lock().expect("not poisoned");
         drop(self.gate.1.wait_while(gate, |gate| gate.waiting == 0).expect("not poisoned"));
     }
@@ -68,7 +68,7 @@ impl Gated {
 }
 
 /// A file of a gated disk.
-pub struct GatedFile {
+pub(crate) struct GatedFile {
     file: MemoryFile,
     disk: Gated,
     is_segment: bool,

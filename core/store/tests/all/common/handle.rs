@@ -12,7 +12,7 @@ use teatime_reflector::storage::{
 use teatime_store::{Disk, Key, Shared, Store};
 use teatime_wire::SessionId;
 
-pub type Result<T> = std::result::Result<T, StorageError>;
+pub(crate) type Result<T> = std::result::Result<T, StorageError>;
 
 /// Counts how often it was woken.
 #[derive(Default)]
@@ -29,50 +29,50 @@ impl Wake for Alarm {
 }
 
 /// A handle of a shared store, and the answers that came.
-pub struct Handle<D: Disk> {
-    pub shared: Shared<D>,
+pub(crate) struct Handle<D: Disk> {
+    pub(crate) shared: Shared<D>,
     alarm: Arc<Alarm>,
     next: u64,
     answers: BTreeMap<Ticket, Result<Answer>>,
 }
 
 impl<D: Disk> Handle<D> {
-    pub fn new(mut shared: Shared<D>) -> Self {
+    pub(crate) fn new(mut shared: Shared<D>) -> Self {
         let alarm = Arc::new(Alarm::default());
         shared.set_waker(alarm.clone().into());
         Self { shared, alarm, next: 0, answers: BTreeMap::new() }
     }
 
     /// Without threads.
-    pub fn alone(store: Store<D>) -> Self {
+    pub(crate) fn alone(store: Store<D>) -> Self {
         Self::new(Shared::new(store))
     }
 
     /// With threads.
-    pub fn threaded(store: Store<D>) -> Self {
+    pub(crate) fn threaded(store: Store<D>) -> Self {
         Self::new(Shared::with_threads(store, None).expect("threads can be started"))
     }
 
-    pub fn another(&self) -> Self {
+    pub(crate) fn another(&self) -> Self {
         Self::new(self.shared.clone())
     }
 
     /// Hands in without flushing.
-    pub fn submit(&mut self, request: Request) -> Ticket {
+    pub(crate) fn submit(&mut self, request: Request) -> Ticket {
         self.next += 1;
         let ticket = Ticket(self.next);
         self.shared.submit(ticket, request);
         ticket
     }
 
-    pub fn ask(&mut self, request: Request) -> Ticket {
+    pub(crate) fn ask(&mut self, request: Request) -> Ticket {
         let ticket = self.submit(request);
         self.shared.flush();
         ticket
     }
 
     /// Takes the answers that are there. Each request is answered once.
-    pub fn collect(&mut self) {
+    pub(crate) fn collect(&mut self) {
         while let Some((ticket, result)) = self.shared.completed() {
             let before = self.answers.insert(ticket, result);
             assert!(before.is_none(), "{ticket:?} was answered twice");
@@ -80,13 +80,13 @@ impl<D: Disk> Handle<D> {
     }
 
     /// The answer, if it is there.
-    pub fn answer_now(&mut self, ticket: Ticket) -> Option<Result<Answer>> {
+    pub(crate) fn answer_now(&mut self, ticket: Ticket) -> Option<Result<Answer>> {
         self.collect();
         self.answers.get(&ticket).cloned()
     }
 
     /// The answer, when the store wakes the reflector for it.
-    pub fn answer(&mut self, ticket: Ticket) -> Result<Answer> {
+    pub(crate) fn answer(&mut self, ticket: Ticket) -> Result<Answer> {
         loop {
             let before = *self.alarm.rings.lock().expect("not poisoned");
             if let Some(answer) = self.answer_now(ticket) {
@@ -104,7 +104,7 @@ impl<D: Disk> Handle<D> {
         self.answer(ticket).map(|answer| assert_eq!(answer, Answer::Done))
     }
 
-    pub fn load(&mut self, key: Key) -> Result<Option<Stored>> {
+    pub(crate) fn load(&mut self, key: Key) -> Result<Option<Stored>> {
         let ticket = self.ask(Request::Load(key));
         match self.answer(ticket)? {
             Answer::Loaded(stored) => Ok(stored),
@@ -112,20 +112,20 @@ impl<D: Disk> Handle<D> {
         }
     }
 
-    pub fn append(&mut self, append: Append) -> Result<()> {
+    pub(crate) fn append(&mut self, append: Append) -> Result<()> {
         self.done(Request::Append(append))
     }
 
-    pub fn checkpoint(&mut self, session: SessionId, seq: u64, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn checkpoint(&mut self, session: SessionId, seq: u64, bytes: &[u8]) -> Result<()> {
         self.done(checkpoint(session, seq, bytes))
     }
 
-    pub fn persist(&mut self, room: RoomId, seq: u64, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn persist(&mut self, room: RoomId, seq: u64, bytes: &[u8]) -> Result<()> {
         self.done(persist(room, seq, bytes))
     }
 
     /// Begins a session with this many records.
-    pub fn begin(&mut self, session: SessionId, records: u64) {
+    pub(crate) fn begin(&mut self, session: SessionId, records: u64) {
         assert_eq!(self.load(Key::Session(session)), Ok(None));
         let all = (1..=records).map(|seq| record(seq, b"record")).collect();
         let begin = Some(b"head"[..].into());
@@ -133,26 +133,26 @@ impl<D: Disk> Handle<D> {
     }
 
     /// The sequence numbers of the checkpoint and of the records.
-    pub fn shape(&mut self, session: SessionId) -> (Option<u64>, Vec<u64>) {
+    pub(crate) fn shape(&mut self, session: SessionId) -> (Option<u64>, Vec<u64>) {
         let stored = self.load(Key::Session(session)).expect("readable").expect("it exists");
         let records = stored.records.iter().map(|record| record.seq).collect();
         (stored.checkpoint.map(|checkpoint| checkpoint.seq), records)
     }
 }
 
-pub fn record(seq: u64, bytes: &'static [u8]) -> Record {
+pub(crate) fn record(seq: u64, bytes: &'static [u8]) -> Record {
     Record { seq, kind: RecordKind::Ordered, bytes: bytes.into() }
 }
 
-pub fn records(session: SessionId, records: impl IntoIterator<Item = Record>) -> Append {
+pub(crate) fn records(session: SessionId, records: impl IntoIterator<Item = Record>) -> Append {
     Append { session, begin: None, records: records.into_iter().collect() }
 }
 
-pub fn checkpoint(session: SessionId, seq: u64, bytes: &[u8]) -> Request {
+pub(crate) fn checkpoint(session: SessionId, seq: u64, bytes: &[u8]) -> Request {
     let checkpoint = Checkpoint { seq, bytes: bytes.to_vec().into() };
     Request::Checkpoint { session, checkpoint }
 }
 
-pub fn persist(room: RoomId, seq: u64, bytes: &[u8]) -> Request {
+pub(crate) fn persist(room: RoomId, seq: u64, bytes: &[u8]) -> Request {
     Request::Persist { room, checkpoint: Checkpoint { seq, bytes: bytes.to_vec().into() } }
 }

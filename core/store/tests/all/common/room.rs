@@ -13,25 +13,25 @@ use super::small;
 use super::world::{Gate, SECOND, Slow, World};
 
 /// The room of the tests.
-pub const ROOM: RoomId = RoomId { name: Digest([4; 32]), id: Digest([5; 32]) };
+pub(crate) const ROOM: RoomId = RoomId { name: Digest([4; 32]), id: Digest([5; 32]) };
 
 /// Its key.
-pub const STORED_ROOM: Key = Key::Room(ROOM);
+pub(crate) const STORED_ROOM: Key = Key::Room(ROOM);
 
 /// A client in a world of its own.
-pub struct Client {
-    pub world: World,
-    pub gate: Gate,
+pub(crate) struct Client {
+    pub(crate) world: World,
+    pub(crate) gate: Gate,
     connection: ConnId,
     /// The room that it names.
-    pub name: Digest,
-    pub id: Digest,
+    pub(crate) name: Digest,
+    pub(crate) id: Digest,
     /// The session that it joins, if not the one of the version.
-    pub session: Option<SessionId>,
+    pub(crate) session: Option<SessionId>,
 }
 
 impl Client {
-    pub fn new(disk: &MemoryDisk) -> Self {
+    pub(crate) fn new(disk: &MemoryDisk) -> Self {
         let gate = Gate::default();
         let store_config = small(Durability::Power, 700);
         let world = World::over(disk, Config::default(), store_config, |shared| {
@@ -41,7 +41,7 @@ impl Client {
     }
 
     /// Joins with this version of the app, which has a session of its own.
-    pub fn join(&mut self, version: u32) {
+    pub(crate) fn join(&mut self, version: u32) {
         self.connection = self.world.connect();
         self.say(&ClientMessage::Join(Join {
             protocol: 1,
@@ -58,25 +58,25 @@ impl Client {
         self.pass(SECOND);
     }
 
-    pub fn say(&mut self, message: &ClientMessage<'_>) {
+    pub(crate) fn say(&mut self, message: &ClientMessage<'_>) {
         self.world.say(self.connection, message);
     }
 
-    pub fn pass(&mut self, span: u64) {
+    pub(crate) fn pass(&mut self, span: u64) {
         self.world.pass(span);
     }
 
     /// What it received since it joined.
-    pub fn messages(&self) -> impl Iterator<Item = ServerMessage<'_>> {
+    pub(crate) fn messages(&self) -> impl Iterator<Item = ServerMessage<'_>> {
         self.world.messages(self.connection)
     }
 
     /// Whether the reflector has closed the connection.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.world.has_closed(self.connection)
     }
 
-    pub fn votes(&self) -> Vec<u64> {
+    pub(crate) fn votes(&self) -> Vec<u64> {
         let each = |message| match message {
             ServerMessage::VoteRequest(vote) => Some(vote.seq),
             _ => None,
@@ -85,7 +85,7 @@ impl Client {
     }
 
     /// Asks for a vote if none is being held, and waits for it.
-    pub fn wait_for_vote(&mut self) {
+    pub(crate) fn wait_for_vote(&mut self) {
         let before = self.votes().len();
         self.say(&ClientMessage::Persist);
         for _ in 0..200 {
@@ -98,12 +98,22 @@ impl Client {
         panic!("no vote is held");
     }
 
+    /// Waits for a vote that the reflector holds by itself.
+    pub(crate) fn wait_for_retry(&mut self) {
+        let (before, begun) = (self.votes().len(), self.world.now);
+        while self.votes().len() == before {
+            assert!(self.world.now < begun + 300 * SECOND, "no vote is held");
+            self.say(&ClientMessage::Ping(1));
+            self.pass(SECOND);
+        }
+    }
+
     /// Answers the newest vote with a state that persists this. Returns whether that was stored.
-    pub fn answer(&mut self, data: &[u8]) -> bool {
+    pub(crate) fn answer(&mut self, data: &[u8]) -> bool {
         self.answer_with(data, &[])
     }
 
-    pub fn answer_with(&mut self, data: &[u8], roots: &[u8]) -> bool {
+    pub(crate) fn answer_with(&mut self, data: &[u8], roots: &[u8]) -> bool {
         let seq = *self.votes().last().expect("it was asked");
         let roots = roots.iter().map(|root| Digest([*root; 32])).collect();
         let persisted = Some(PersistedPart { data: data.to_vec(), roots });
@@ -120,7 +130,7 @@ impl Client {
     }
 
     /// Why persisted data was not stored.
-    pub fn failures(&self) -> Vec<String> {
+    pub(crate) fn failures(&self) -> Vec<String> {
         let failures = self.messages().filter_map(|message| match message {
             ServerMessage::NotPersisted(answer) => answer.failure.map(str::to_owned),
             _ => None,
@@ -129,24 +139,24 @@ impl Client {
     }
 
     /// Leaves, and waits until the reflector has no session in memory.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.leave();
         self.pass(Config::default().max_idle_time + SECOND);
         assert_eq!(self.world.reflector.stats().sessions, 0);
     }
 
-    pub fn persist_with(&mut self, data: &[u8], roots: &[u8]) -> bool {
+    pub(crate) fn persist_with(&mut self, data: &[u8], roots: &[u8]) -> bool {
         self.wait_for_vote();
         self.answer_with(data, roots)
     }
 
-    pub fn persist(&mut self, data: &[u8]) -> bool {
+    pub(crate) fn persist(&mut self, data: &[u8]) -> bool {
         self.wait_for_vote();
         self.answer(data)
     }
 
     /// The persisted data that its session began with.
-    pub fn begun_with(&self) -> Option<Vec<u8>> {
+    pub(crate) fn begun_with(&self) -> Option<Vec<u8>> {
         let begun = self.messages().any(
             |message| matches!(message, ServerMessage::Welcome(welcome) if welcome.persisted.is_some()),
         );
@@ -157,17 +167,17 @@ impl Client {
         begun.then(|| parts.collect::<Vec<_>>().concat())
     }
 
-    pub fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.say(&ClientMessage::Leave);
     }
 
     /// How many events it received.
-    pub fn events(&self) -> usize {
+    pub(crate) fn events(&self) -> usize {
         self.messages().filter(|one| matches!(one, ServerMessage::Event(_))).count()
     }
 
     /// Whether it received anything.
-    pub fn got_something(&self) -> bool {
+    pub(crate) fn got_something(&self) -> bool {
         self.messages().next().is_some()
     }
 }

@@ -7,29 +7,29 @@ use teatime_blobs::{BlobError, BlobHandle, Download, Serving, Space, Upload, Vau
 use teatime_store::{DiskBlobs, Durability, MemoryDisk};
 use teatime_wire::{Digest, Holding, SessionId};
 
-pub type DiskVault = Vault<DiskBlobs<MemoryDisk>>;
+pub(crate) type DiskVault = Vault<DiskBlobs<MemoryDisk>>;
 
-pub const GRACE: u64 = VaultLimits::ON_DISK.grace;
+pub(crate) const GRACE: u64 = VaultLimits::ON_DISK.grace;
 
-pub fn open(disk: &MemoryDisk) -> DiskVault {
+pub(crate) fn open(disk: &MemoryDisk) -> DiskVault {
     open_at(disk, 0)
 }
 
-pub fn open_at(disk: &MemoryDisk, now: u64) -> DiskVault {
+pub(crate) fn open_at(disk: &MemoryDisk, now: u64) -> DiskVault {
     let blobs = DiskBlobs::open(disk.clone(), Durability::Power).expect("the disk works");
     let limits = VaultLimits { reserve: 0, ..VaultLimits::ON_DISK };
     Vault::open(blobs, limits, now).expect("the disk works")
 }
 
-pub fn space() -> Arc<Space> {
+pub(crate) fn space() -> Arc<Space> {
     Arc::new(Space::new("org.example", "room", None))
 }
 
-pub fn content(seed: u8, chunks: usize) -> Vec<u8> {
+pub(crate) fn content(seed: u8, chunks: usize) -> Vec<u8> {
     (0..chunks * BLOB_CHUNK - 9).map(|at| (at / 5 + at / BLOB_CHUNK) as u8 ^ seed).collect()
 }
 
-pub fn put<F: teatime_blobs::ChunkFiles>(
+pub(crate) fn put<F: teatime_blobs::ChunkFiles>(
     vault: &mut Vault<F>,
     now: u64,
     content: &[u8],
@@ -50,7 +50,7 @@ pub fn put<F: teatime_blobs::ChunkFiles>(
     }
 }
 
-pub fn get<F: teatime_blobs::ChunkFiles>(
+pub(crate) fn get<F: teatime_blobs::ChunkFiles>(
     vault: &mut Vault<F>,
     now: u64,
     handle: BlobHandle,
@@ -68,30 +68,30 @@ pub fn get<F: teatime_blobs::ChunkFiles>(
     Ok(content)
 }
 
-pub const FIRST: SessionId = SessionId([1; 32]);
-pub const SECOND: SessionId = SessionId([2; 32]);
+pub(crate) const FIRST: SessionId = SessionId([1; 32]);
+pub(crate) const SECOND: SessionId = SessionId([2; 32]);
 
-pub fn roots(handles: &[BlobHandle]) -> Vec<Digest> {
+pub(crate) fn roots(handles: &[BlobHandle]) -> Vec<Digest> {
     handles.iter().map(BlobHandle::root).collect()
 }
 
-pub fn hear(vault: &mut DiskVault, now: u64, session: SessionId, holding: Holding) {
+pub(crate) fn hear(vault: &mut DiskVault, now: u64, session: SessionId, holding: Holding) {
     vault.hear(now, space().id(), session, holding).expect("the disk works");
 }
 
-pub fn awake(vault: &mut DiskVault, now: u64, session: SessionId) {
+pub(crate) fn awake(vault: &mut DiskVault, now: u64, session: SessionId) {
     hear(vault, now, session, Holding::Awake(vec![]));
 }
 
-pub fn refers(vault: &mut DiskVault, now: u64, session: SessionId, handles: &[BlobHandle]) {
+pub(crate) fn refers(vault: &mut DiskVault, now: u64, session: SessionId, handles: &[BlobHandle]) {
     hear(vault, now, session, Holding::Snapshot(roots(handles)));
 }
 
 /// Removes what is not needed. Returns how many blobs that were.
-pub fn collected(vault: &mut DiskVault, now: u64) -> usize {
+pub(crate) fn collected(vault: &mut DiskVault, now: u64) -> usize {
     vault.collect(now).expect("the disk works").blobs
 }
 
-pub fn stored(vault: &mut DiskVault, now: u64, seed: u8) -> BlobHandle {
+pub(crate) fn stored(vault: &mut DiskVault, now: u64, seed: u8) -> BlobHandle {
     put(vault, now, &content(seed, 2)).expect("there is space")
 }

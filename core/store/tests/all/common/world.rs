@@ -13,22 +13,22 @@ use teatime_wire::{ClientMessage, CloseReason, Holding, ServerMessage, Welcome};
 use super::handle::Handle;
 use super::small;
 
-pub const SECOND: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000_000;
 
 /// A reflector with its connections and its storage.
-pub struct World {
-    pub reflector: Reflector,
+pub(crate) struct World {
+    pub(crate) reflector: Reflector,
     storage: Box<dyn Storage>,
     /// The handle of another thread of the same server.
-    pub other: Handle<MemoryDisk>,
-    pub disk: MemoryDisk,
-    pub now: u64,
+    pub(crate) other: Handle<MemoryDisk>,
+    pub(crate) disk: MemoryDisk,
+    pub(crate) now: u64,
     next: u64,
-    pub got: Vec<(ConnId, Vec<u8>)>,
-    pub closed: Vec<(ConnId, CloseReason)>,
-    pub members: Vec<(ConnId, SessionKey)>,
+    pub(crate) got: Vec<(ConnId, Vec<u8>)>,
+    pub(crate) closed: Vec<(ConnId, CloseReason)>,
+    pub(crate) members: Vec<(ConnId, SessionKey)>,
     /// What the store of blobs was told exactly.
-    pub references: Vec<(Key, Holding)>,
+    pub(crate) references: Vec<(Key, Holding)>,
 }
 
 /// Different for every reflector: no two sessions may have the same timeline.
@@ -40,7 +40,7 @@ fn new_seed() -> [u8; 32] {
 }
 
 impl World {
-    pub fn new(
+    pub(crate) fn new(
         disk: &MemoryDisk,
         config: Config,
         durability: Durability,
@@ -49,7 +49,7 @@ impl World {
         Self::over(disk, config, small(durability, segment_bytes), |shared| Box::new(shared))
     }
 
-    pub fn over(
+    pub(crate) fn over(
         disk: &MemoryDisk,
         config: Config,
         store_config: teatime_store::Config,
@@ -73,24 +73,24 @@ impl World {
         }
     }
 
-    pub fn connect(&mut self) -> ConnId {
+    pub(crate) fn connect(&mut self) -> ConnId {
         self.next += 1;
         self.reflector.connected(self.now, ConnId(self.next));
         ConnId(self.next)
     }
 
-    pub fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
+    pub(crate) fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
         self.reflector.received(self.now, from, &message.encode());
         self.obey();
     }
 
-    pub fn disconnect(&mut self, connection: ConnId) {
+    pub(crate) fn disconnect(&mut self, connection: ConnId) {
         self.members.retain(|(member, _)| *member != connection);
         self.reflector.disconnected(self.now, connection);
         self.obey();
     }
 
-    pub fn pass(&mut self, span: u64) {
+    pub(crate) fn pass(&mut self, span: u64) {
         let end = self.now + span;
         while let Some(at) = self.reflector.next_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Does what the reflector wants, until it wants nothing more.
-    pub fn obey(&mut self) {
+    pub(crate) fn obey(&mut self) {
         loop {
             while let Some(output) = self.reflector.poll_output() {
                 self.obey_one(output);
@@ -139,12 +139,12 @@ impl World {
         }
     }
 
-    pub fn messages(&self, of: ConnId) -> impl Iterator<Item = ServerMessage<'_>> {
+    pub(crate) fn messages(&self, of: ConnId) -> impl Iterator<Item = ServerMessage<'_>> {
         let frames = self.got.iter().filter(move |(connection, _)| *connection == of);
         frames.map(|(_, frame)| ServerMessage::decode(frame).expect("it is a message"))
     }
 
-    pub fn welcome(&self, of: ConnId) -> Welcome {
+    pub(crate) fn welcome(&self, of: ConnId) -> Welcome {
         let welcome = self.messages(of).find_map(|message| match message {
             ServerMessage::Welcome(welcome) => Some(welcome),
             _ => None,
@@ -153,7 +153,7 @@ impl World {
     }
 
     /// The counters of the events that a connection received.
-    pub fn counters(&self, of: ConnId) -> Vec<u64> {
+    pub(crate) fn counters(&self, of: ConnId) -> Vec<u64> {
         let counter = |message| match message {
             ServerMessage::Event(event) => Some(event.counter),
             _ => None,
@@ -161,32 +161,32 @@ impl World {
         self.messages(of).filter_map(counter).collect()
     }
 
-    pub fn has_closed(&self, connection: ConnId) -> bool {
+    pub(crate) fn has_closed(&self, connection: ConnId) -> bool {
         self.closed.iter().any(|(closed, _)| *closed == connection)
     }
 }
 
 /// What happens to persisted data on its way to the disk.
 #[derive(Clone, Default)]
-pub struct Gate {
+pub(crate) struct Gate {
     is_shut: Arc<AtomicBool>,
     fails_next: Arc<AtomicBool>,
 }
 
 impl Gate {
     /// While it is shut, persisted data waits.
-    pub fn set_shut(&self, is_shut: bool) {
+    pub(crate) fn set_shut(&self, is_shut: bool) {
         self.is_shut.store(is_shut, Ordering::Relaxed);
     }
 
     /// The disk fails when it syncs the next persisted data.
-    pub fn fail_next(&self) {
+    pub(crate) fn fail_next(&self) {
         self.fails_next.store(true, Ordering::Relaxed);
     }
 }
 
 /// A storage with a gate for persisted data.
-pub struct Slow {
+pub(crate) struct Slow {
     storage: Shared<MemoryDisk>,
     disk: MemoryDisk,
     gate: Gate,
@@ -194,7 +194,7 @@ pub struct Slow {
 }
 
 impl Slow {
-    pub fn new(storage: Shared<MemoryDisk>, disk: &MemoryDisk, gate: Gate) -> Self {
+    pub(crate) fn new(storage: Shared<MemoryDisk>, disk: &MemoryDisk, gate: Gate) -> Self {
         Self { storage, disk: disk.clone(), gate, waiting: Vec::new() }
     }
 }

@@ -1,11 +1,13 @@
 //! What one version of an app persists in a room is what the next one begins with.
 
+mod passwords;
+
 use crate::support::{SECOND, World, join, room};
 use teatime_reflector::storage::Key;
 use teatime_reflector::{Config, ConnId};
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Envelope, Holding, Join, PersistedPart, Room,
-    ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Vote,
+    ServerMessage, SessionId, SnapshotInfo,
 };
 
 const STATE: &[u8] = &[b's'; 100];
@@ -26,18 +28,6 @@ fn handed_in(persisted: &[u8], roots: &[u8]) -> Vec<u8> {
     Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) }.wrap(STATE)
 }
 
-fn hash(bytes: &[u8]) -> Digest {
-    Digest(*blake3::hash(bytes).as_bytes())
-}
-
-fn votes_asked(world: &World, of: ConnId) -> Vec<u64> {
-    let each = |message| match message {
-        ServerMessage::VoteRequest(request) => Some(request.seq),
-        _ => None,
-    };
-    world.messages(of).into_iter().filter_map(each).collect()
-}
-
 fn newer(world: &World, of: ConnId) -> Vec<u32> {
     let each = |message| match message {
         ServerMessage::NewerVersion(version) => Some(version),
@@ -46,19 +36,10 @@ fn newer(world: &World, of: ConnId) -> Vec<u32> {
     world.messages(of).into_iter().filter_map(each).collect()
 }
 
-fn hand_in(world: &mut World, from: ConnId, seq: u64, bytes: &[u8]) {
-    let (mut offset, total) = (0, bytes.len() as u64);
-    for data in bytes.chunks(teatime_wire::limits::MAX_SNAPSHOT_PART) {
-        let part = SnapshotPart { seq, offset, total, data };
-        world.say(from, &ClientMessage::SnapshotPart(part));
-        offset += data.len() as u64;
-    }
-}
-
 /// A lone client persists something. Returns the number of the vote.
 fn persist(world: &mut World, from: ConnId, data: &[u8], roots: &[u8]) -> u64 {
     world.say(from, &ClientMessage::Persist);
-    let before = votes_asked(world, from).len();
+    let before = world.votes_asked(from).len();
     // At once, or after the pause.
     let fresh =
         world.got.iter().rev().find(|(one, _)| *one == from).map(|(_, frame)| frame.clone());
@@ -67,13 +48,13 @@ fn persist(world: &mut World, from: ConnId, data: &[u8], roots: &[u8]) -> u64 {
     });
     if !is_fresh {
         world.pass(10 * SECOND);
-        assert!(votes_asked(world, from).len() > before, "no vote is held");
+        assert!(world.votes_asked(from).len() > before, "no vote is held");
     }
-    let seq = *votes_asked(world, from).last().expect("it was asked");
+    let seq = world.newest_vote(from).expect("it was asked");
     let bytes = handed_in(data, roots);
-    world.say(from, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+    world.vote(from, seq, Digest::of(&bytes));
     assert!(world.has(from, &ServerMessage::SnapshotWanted(seq)));
-    hand_in(world, from, seq, &bytes);
+    world.hand_in(from, seq, &bytes);
     seq
 }
 
@@ -93,7 +74,7 @@ fn begins_with(world: &World, of: ConnId) -> Option<(u32, Vec<u8>)> {
         _ => None,
     });
     let data = parts.collect::<Vec<_>>().concat();
-    let (hash, size) = (hash(&data), data.len() as u64);
+    let (hash, size) = (Digest::of(&data), data.len() as u64);
     assert_eq!(info, SnapshotInfo { seq: 0, time: 0, hash, size });
     Some((version, data))
 }
@@ -117,15 +98,15 @@ fn all_clients_that_join_before_the_first_snapshot_begin_with_the_same() {
     // A snapshot takes its place.
     world.say(two, &ClientMessage::Persist);
     world.pass(SECOND);
-    let seq = *votes_asked(&world, two).last().expect("it was asked");
+    let seq = world.newest_vote(two).expect("it was asked");
     let bytes = handed_in(b"of the second", &[]);
     for voter in [two, late] {
-        world.say(voter, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+        world.vote(voter, seq, Digest::of(&bytes));
     }
-    hand_in(&mut world, two, seq, &bytes);
+    world.hand_in(two, seq, &bytes);
     let later = announced(&mut world, version(4, 2));
     assert_eq!(begins_with(&world, later), None);
-    assert_eq!(world.welcome(later).snapshot.map(|info| info.hash), Some(hash(&bytes)));
+    assert_eq!(world.welcome(later).snapshot.map(|info| info.hash), Some(Digest::of(&bytes)));
 }
 
 #[test]
@@ -159,7 +140,7 @@ fn a_session_begins_with_the_newest_that_is_not_newer_than_itself_and_hears_of_n
 }
 
 #[test]
-fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
+fn a_client_of_an_older_version_hears_once_that_a_newer_one_has_come() {
     let mut world = world();
     let old = announced(&mut world, version(1, 1));
     assert_eq!(newer(&world, old), [0; 0]);
@@ -168,11 +149,11 @@ fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
     let late = announced(&mut world, version(4, 1));
     assert_eq!((newer(&world, old), newer(&world, late)), (vec![2], vec![2]));
     assert_eq!((newer(&world, new), newer(&world, another)), (vec![], vec![]));
-    // Who has heard it when he came does not hear it again.
+    // A client that heard of it when it joined does not hear of it again.
     let oldest = announced(&mut world, version(5, 0));
     let more = announced(&mut world, version(6, 2));
     assert_eq!((newer(&world, oldest), newer(&world, more)), (vec![2], vec![]));
-    // Who has gone, and has left nothing behind, is not there.
+    // A version whose clients have left without persisting anything does not count.
     for gone in [new, another, more] {
         world.say(gone, &ClientMessage::Leave);
     }
@@ -181,7 +162,7 @@ fn who_is_there_with_an_older_version_hears_once_that_a_newer_one_has_come() {
 }
 
 #[test]
-fn who_comes_with_a_newer_version_is_not_kept_busy_by_however_many_sessions_of_older_ones() {
+fn a_client_of_a_newer_version_does_not_wait_for_the_sessions_of_older_ones() {
     let mut world = world();
     let old: Vec<_> = (0..150u8)
         .map(|number| {
@@ -205,27 +186,27 @@ fn votes_for_what_is_persisted_keep_their_distance_and_are_held_again_until_ther
     let mut world = world();
     let one = announced(&mut world, version(1, 1));
     let seq = persist(&mut world, one, b"a", &[]);
-    assert_eq!(votes_asked(&world, one), [seq]);
+    assert_eq!(world.votes_asked(one), [seq]);
     (0..100).for_each(|_| world.say(one, &ClientMessage::Persist));
     world.pass(4 * SECOND);
-    assert_eq!(votes_asked(&world, one).len(), 1, "not before the pause is over");
+    assert_eq!(world.votes_asked(one).len(), 1, "not before the pause is over");
     world.pass(2 * SECOND);
-    assert_eq!(votes_asked(&world, one).len(), 2);
+    assert_eq!(world.votes_asked(one).len(), 2);
     // It does not answer: it is asked again, less and less often, and never too often.
     for _ in 0..12 {
         world.say(one, &ClientMessage::Ping(1));
         world.pass(10 * SECOND);
     }
-    let asked = votes_asked(&world, one).len();
+    let asked = world.votes_asked(one).len();
     assert!((7..=11).contains(&asked), "{asked} votes");
     // A vote that another client asks for need not wait.
     world.say(one, &ClientMessage::RequestVote);
     world.pass(6 * SECOND);
-    assert!(votes_asked(&world, one).len() > asked);
+    assert!(world.votes_asked(one).len() > asked);
 }
 
 #[test]
-fn who_asks_for_votes_all_the_time_does_not_keep_off_what_is_persisted() {
+fn a_client_that_asks_for_votes_all_the_time_does_not_delay_persisted_data() {
     let mut world = world();
     let one = announced(&mut world, version(1, 1));
     world.say(one, &ClientMessage::RequestVote);
@@ -233,8 +214,8 @@ fn who_asks_for_votes_all_the_time_does_not_keep_off_what_is_persisted() {
     let bytes = handed_in(b"a", &[]);
     for _ in 0..100 {
         world.say(one, &ClientMessage::RequestVote);
-        let seq = *votes_asked(&world, one).last().expect("it was asked");
-        world.say(one, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
+        let seq = world.newest_vote(one).expect("it was asked");
+        world.vote(one, seq, Digest::of(&bytes));
         world.say(one, &ClientMessage::RequestVote);
         if world.has(one, &ServerMessage::SnapshotWanted(seq)) {
             return;
@@ -250,16 +231,16 @@ fn what_a_liar_has_persisted_is_outvoted() {
     let all = [1, 2, 3].map(|number| world.join_as(version(number, 1)));
     world.pass(SECOND);
     world.say(all[0], &ClientMessage::Persist);
-    let seq = *votes_asked(&world, all[0]).last().expect("it was asked");
+    let seq = world.newest_vote(all[0]).expect("it was asked");
     let (lie, truth) = (handed_in(b"lie", &[]), handed_in(b"truth", &[]));
     for (voter, bytes) in all.into_iter().zip([&lie, &truth, &truth]) {
-        world.say(voter, &ClientMessage::Vote(Vote { seq, hash: hash(bytes) }));
+        world.vote(voter, seq, Digest::of(bytes));
     }
     assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
-    // The one who is asked hands in the right state, with something else behind it.
-    hand_in(&mut world, all[1], seq, &lie);
+    // The client that is asked hands in the right state, with other persisted data.
+    world.hand_in(all[1], seq, &lie);
     assert_eq!(world.closed, [(all[1], CloseReason::OutOfOrder)]);
-    hand_in(&mut world, all[2], seq, &truth);
+    world.hand_in(all[2], seq, &truth);
     assert!(world.has(all[2], &ServerMessage::Persisted(seq)));
     let next = world.join_as(version(4, 2));
     assert_eq!(begins_with(&world, next), Some((1, b"truth".to_vec())));
@@ -362,91 +343,6 @@ fn an_unused_version_begins_again_with_what_was_persisted_since() {
 }
 
 #[test]
-fn a_visit_with_another_password_does_not_block_the_room() {
-    let mut world = world();
-    let right = |number| Join { password_proof: Some(Digest([1; 32])), ..version(number, 2) };
-    let wrong = |number| Join {
-        password_proof: Some(Digest([9; 32])),
-        room: Room { id: Digest([7; 32]), ..room(2) },
-        ..version(number, 2)
-    };
-    let typo = announced(&mut world, wrong(1));
-    let refused = world.join_as(right(2));
-    assert_eq!(world.closed, [(refused, CloseReason::WrongPassword)]);
-    world.say(typo, &ClientMessage::Leave);
-    let one = announced(&mut world, right(2));
-    world.post(one, 1);
-    world.say(one, &ClientMessage::Leave);
-    // And who has done something is not pushed out.
-    let refused = world.join_as(wrong(3));
-    assert_eq!(world.closed.last(), Some(&(refused, CloseReason::WrongPassword)));
-    let again = announced(&mut world, right(4));
-    assert_eq!(world.events(again).len(), 1);
-}
-
-/// The room and the proof of another password than that of the tests.
-fn elsewhere(join: Join<'static>) -> Join<'static> {
-    let room = Room { id: Digest([7; 32]), ..join.room };
-    Join { room, password_proof: Some(Digest([9; 32])), ..join }
-}
-
-fn refused(world: &World) -> usize {
-    world.closed.iter().filter(|(_, reason)| *reason == CloseReason::WrongPassword).count()
-}
-
-#[test]
-fn a_new_version_is_begun_by_those_who_can_read_what_the_room_keeps() {
-    let mut world = world();
-    let old = announced(&mut world, version(1, 1));
-    // Nothing is persisted yet: the first client begins.
-    let early = announced(&mut world, elsewhere(version(2, 2)));
-    assert!(world.closed.is_empty());
-    persist(&mut world, old, b"work", &[]);
-    world.say(early, &ClientMessage::Leave);
-    // He has only looked: neither that session nor another is his.
-    for number in [2, 3] {
-        let typo = world.join_as(elsewhere(version(3, number)));
-        assert_eq!(world.closed.last(), Some(&(typo, CloseReason::WrongPassword)));
-        let one = announced(&mut world, version(4, number));
-        assert_eq!(begins_with(&world, one), Some((1, b"work".to_vec())));
-        world.say(one, &ClientMessage::Leave);
-    }
-    // Of rooms of other names nothing is said.
-    for name in [0, 2] {
-        let join = elsewhere(version(5, 3));
-        let room = Room { name: Digest([name; 32]), ..join.room };
-        let session = SessionId([100 + name; 32]);
-        announced(&mut world, Join { room, session, ..join });
-    }
-    assert_eq!(refused(&world), 2);
-}
-
-#[test]
-fn who_has_done_something_in_a_room_is_not_kept_out_by_those_who_keep_something_in_another() {
-    for has_kept in [false, true] {
-        let mut world = world();
-        let one = announced(&mut world, elsewhere(version(1, 1)));
-        if has_kept {
-            persist(&mut world, one, b"own", &[]);
-        } else {
-            world.post(one, 1);
-        }
-        world.say(one, &ClientMessage::Leave);
-        // They have a session of another version, and so another room.
-        let stranger = world.join_as(version(2, 9));
-        assert_eq!(refused(&world), usize::from(has_kept));
-        if !has_kept {
-            world.pass(SECOND);
-            persist(&mut world, stranger, b"strange", &[]);
-        }
-        let before = refused(&world);
-        let again = announced(&mut world, elsewhere(version(3, 2)));
-        assert_eq!(refused(&world), before);
-        assert_eq!(begins_with(&world, again), has_kept.then(|| (1, b"own".to_vec())));
-    }
-}
-
-#[test]
 fn a_session_is_in_one_room_and_no_room_is_a_session() {
     let mut world = world();
     announced(&mut world, version(1, 1));
@@ -471,14 +367,14 @@ fn a_session_is_in_one_room_and_no_room_is_a_session() {
 fn snapshot(world: &mut World, from: ConnId, space: Digest, roots: Vec<Digest>) {
     world.got.clear();
     let begun = world.now;
-    while votes_asked(world, from).is_empty() {
+    while world.votes_asked(from).is_empty() {
         assert!(world.now < begun + 25 * SECOND, "it goes on without a snapshot");
         world.pass(SECOND);
     }
-    let seq = votes_asked(world, from)[0];
+    let seq = world.votes_asked(from)[0];
     let bytes = Envelope { persisted: None, roots, space }.wrap(STATE);
-    world.say(from, &ClientMessage::Vote(Vote { seq, hash: hash(&bytes) }));
-    hand_in(world, from, seq, &bytes);
+    world.vote(from, seq, Digest::of(&bytes));
+    world.hand_in(from, seq, &bytes);
 }
 
 #[test]

@@ -1,0 +1,296 @@
+//! A reflector and clients that may compute wrongly, or lie.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use teatime_reflector::{ConnId, Output, Reflector};
+use teatime_session::{
+    Action, Client, Config, ConnectionState, DisconnectReason, Divergence, Input, SessionEvent,
+    Stepped,
+};
+use teatime_vm::{App, Cx, Vm, handlers, model};
+use teatime_wire::ClientMessage;
+
+pub(super) const MS: u64 = 1_000;
+pub(super) const SECOND: u64 = 1_000 * MS;
+
+thread_local! {
+    /// Whether the client that runs now computes wrongly.
+    pub(super) static WRONG: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Adds, wrongly if [`WRONG`] is set.
+#[model(id = "sum", version = 1)]
+pub(super) struct Sum {
+    pub(super) additions: u64,
+    pub(super) parts: Vec<(u64, u64)>,
+}
+
+#[handlers]
+impl Sum {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("sum", "add", Self::add);
+        cx.subscribe("sum", "say", Self::say);
+        Self { additions: 0, parts: Vec::new() }
+    }
+
+    fn add(&mut self, _cx: &mut Cx<Self>, number: u64) {
+        self.additions += 1;
+        let is_wrong = WRONG.get() && number == 5;
+        self.parts.push((self.additions, number + u64::from(is_wrong)));
+    }
+
+    fn say(&mut self, _cx: &mut Cx<Self>, _text: String) {}
+}
+
+pub(super) fn app() -> App {
+    App::builder::<Sum>("test.sum").build().expect("it is sound")
+}
+
+pub(super) struct Peer {
+    pub(super) client: Client,
+    /// It computes wrongly.
+    pub(super) wrong: bool,
+    pub(super) connection: Option<ConnId>,
+    /// Its line is dead.
+    pub(super) offline: bool,
+    /// When it wants to connect.
+    pub(super) connects_at: Option<u64>,
+    pub(super) events: Vec<SessionEvent>,
+}
+
+/// A reflector and its clients; what is sent arrives at once.
+pub(super) struct World {
+    pub(super) reflector: Reflector,
+    pub(super) now: u64,
+    pub(super) next: u64,
+    pub(super) members: Vec<ConnId>,
+    pub(super) by_connection: BTreeMap<ConnId, usize>,
+    pub(super) peers: Vec<Peer>,
+    /// What is for one client alone comes before what is for all.
+    pub(super) hasty: bool,
+    /// Votes for another hash than that of its state.
+    pub(super) liar: Option<usize>,
+}
+
+impl World {
+    pub(super) fn new(
+        number: usize,
+        config: teatime_reflector::Config,
+        password: Option<&str>,
+    ) -> Self {
+        let mut world = Self {
+            reflector: Reflector::new(config, [0; 32]),
+            now: 0,
+            next: 0,
+            members: Vec::new(),
+            by_connection: BTreeMap::new(),
+            peers: Vec::new(),
+            hasty: false,
+            liar: None,
+        };
+        (0..number).for_each(|_| world.add(password));
+        world.pass(SECOND);
+        assert!(world.peers.iter().all(Peer::is_live));
+        world
+    }
+
+    pub(super) fn add(&mut self, password: Option<&str>) {
+        let config = Config::new(app(), "room", &()).expect("nothing can be encoded");
+        let entropy = [self.peers.len() as u8 + 1; 32];
+        let mut client = Client::new(config.password(password), entropy).expect("it is sound");
+        client.connect();
+        let (connection, connects_at, events) = (None, None, Vec::new());
+        self.peers.push(Peer {
+            client,
+            wrong: false,
+            offline: false,
+            connection,
+            connects_at,
+            events,
+        });
+        self.run();
+    }
+
+    pub(super) fn publish(&mut self, from: usize, number: u64) {
+        let client = &mut self.peers[from].client;
+        client.publish(self.now, "sum", "add", &number).expect("there is room");
+        self.run();
+    }
+
+    pub(super) fn vote(&mut self) {
+        self.pass(200 * MS);
+        let asking = self.peers.iter_mut().find(|peer| peer.is_live()).expect("a client is live");
+        asking.client.request_vote().expect("it is live");
+        self.run();
+    }
+
+    /// Does all that is due within this span in µs.
+    pub(super) fn pass(&mut self, span: u64) {
+        let end = self.now + span;
+        while self.now < end {
+            self.now = (self.now + 10 * MS).min(end);
+            self.reflector.handle_timeout(self.now);
+            self.run();
+        }
+    }
+
+    /// Until nothing more happens.
+    pub(super) fn run(&mut self) {
+        loop {
+            let mut quiet = true;
+            let mut outputs: Vec<_> = std::iter::from_fn(|| self.reflector.poll_output()).collect();
+            quiet &= outputs.is_empty();
+            if self.hasty {
+                // What is for one client alone overtakes what is for all.
+                outputs.sort_by_key(|output| matches!(output, Output::Broadcast { .. }));
+            }
+            outputs.into_iter().for_each(|output| self.pass_on(output));
+            for at in 0..self.peers.len() {
+                quiet &= !self.act(at);
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn hear(&mut self, at: usize, input: Input) {
+        WRONG.set(self.peers[at].wrong);
+        self.peers[at].client.handle(self.now, input);
+    }
+
+    pub(super) fn pass_on(&mut self, output: Output) {
+        match output {
+            Output::Send { connection, frame } => {
+                if let Some(at) = self.by_connection.get(&connection) {
+                    self.hear(*at, Input::Frame(frame.to_vec()));
+                }
+            }
+            Output::Broadcast { frame, .. } => {
+                for member in self.members.clone() {
+                    self.hear(self.by_connection[&member], Input::Frame(frame.to_vec()));
+                }
+            }
+            Output::Enter { connection, .. } => self.members.push(connection),
+            // This world has no blobs.
+            Output::References { .. } => {}
+            Output::Store { .. } | Output::Release(_) => unreachable!("nothing is stored"),
+            Output::Close { connection, reason, detail } => {
+                self.members.retain(|member| *member != connection);
+                if let Some(at) = self.by_connection.remove(&connection) {
+                    self.peers[at].connection = None;
+                    self.hear(at, Input::Disconnected(Some((reason.code(), detail))));
+                }
+            }
+        }
+    }
+
+    /// Steps a client and does what it wants. False if that was nothing.
+    pub(super) fn act(&mut self, at: usize) -> bool {
+        WRONG.set(self.peers[at].wrong);
+        let (now, peer) = (self.now, &mut self.peers[at]);
+        loop {
+            let stepped = peer.client.step(now, &mut || true);
+            peer.events.extend(std::iter::from_fn(|| peer.client.poll_event()));
+            if stepped != Stepped::Attention {
+                break;
+            }
+        }
+        let mut busy = false;
+        while let Some(action) = self.peers[at].client.poll_action() {
+            busy = true;
+            self.perform(at, action);
+        }
+        let peer = &self.peers[at];
+        if !peer.offline && peer.connects_at.is_some_and(|when| when <= self.now) {
+            busy = true;
+            let connection = ConnId(self.next);
+            self.next += 1;
+            self.peers[at].connects_at = None;
+            self.peers[at].connection = Some(connection);
+            self.by_connection.insert(connection, at);
+            self.reflector.connected(self.now, connection);
+            self.hear(at, Input::Connected);
+        }
+        busy
+    }
+
+    pub(super) fn perform(&mut self, at: usize, action: Action) {
+        let connection = self.peers[at].connection;
+        match (action, connection) {
+            (Action::Connect { after }, _) => self.peers[at].connects_at = Some(self.now + after),
+            (Action::Send(mut frame), Some(connection)) => {
+                if self.liar == Some(at)
+                    && let Ok(ClientMessage::Vote(mut vote)) = ClientMessage::decode(&frame)
+                {
+                    vote.hash.0[0] ^= 1;
+                    frame = ClientMessage::Vote(vote).encode();
+                }
+                self.reflector.received(self.now, connection, &frame);
+            }
+            (Action::Close, Some(connection)) => {
+                self.members.retain(|member| *member != connection);
+                self.by_connection.remove(&connection);
+                self.peers[at].connection = None;
+                self.reflector.disconnected(self.now, connection);
+            }
+            _ => {}
+        }
+    }
+
+    /// The newest verdict: how many agreed, and how many were asked.
+    pub(super) fn verdict(&self) -> (u32, u32) {
+        let verdict = |event: &SessionEvent| match event {
+            SessionEvent::Verdict { agreed, of, .. } => Some((*agreed, *of)),
+            _ => None,
+        };
+        let newest = self.peers[0].events.iter().rev().find_map(verdict);
+        newest.expect("there was a vote")
+    }
+
+    pub(super) fn assert_unanimous(&mut self) {
+        self.vote();
+        let all = self.peers.len() as u32;
+        assert_eq!(self.verdict(), (all, all));
+    }
+
+    pub(super) fn forget_events(&mut self) {
+        self.peers.iter_mut().for_each(|peer| peer.events.clear());
+    }
+}
+
+impl Peer {
+    pub(super) fn is_live(&self) -> bool {
+        self.client.connection_state() == ConnectionState::Live
+    }
+
+    pub(super) fn parts(&self) -> Vec<(u64, u64)> {
+        self.client.vm().and_then(Vm::root::<Sum>).map(|sum| sum.parts.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn divergences(&self) -> Vec<Divergence> {
+        let each = |event: &SessionEvent| match event {
+            SessionEvent::Diverged(divergence) => Some((**divergence).clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(each).collect()
+    }
+
+    /// How often it has joined from scratch because of its state.
+    pub(super) fn reloads(&self) -> usize {
+        let reload = |event: &&SessionEvent| {
+            matches!(event, SessionEvent::Connection(_, Some(DisconnectReason::Diverged)))
+        };
+        self.events.iter().filter(reload).count()
+    }
+
+    pub(super) fn lost_its_view(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, SessionEvent::ViewLost))
+    }
+
+    /// Whether it has noticed anything but the votes themselves.
+    pub(super) fn was_disturbed(&self) -> bool {
+        self.lost_its_view() || self.reloads() > 0 || !self.divergences().is_empty()
+    }
+}
