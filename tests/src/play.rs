@@ -1,17 +1,69 @@
-//! Plays the ledger in the simulator: the faults, liars and planted mistakes that only it can be played with.
+//! Plays the ledger in the simulator: with faults and liars that need a model's help, and with planted bugs.
 
+use std::str::FromStr;
+
+use teatime::testing::{Dice, End, Invariant, Pace, Plan, User, Violation};
 use teatime::{App, Fault};
-use teatime_simulator::{Bug, Dice, End, Invariant, Pace, Plan, Report, Scenario, User, Violation};
+use teatime_simulator::Report;
+use teatime_simulator::harness::{self, Scenario};
 
 use crate::ledger::{self, Entry, Rules};
 
-/// Every mistake that is planted on purpose.
-pub fn bugs() -> impl Iterator<Item = Bug> {
-    let models = ledger::Bug::ALL.into_iter().map(ledger::Bug::planted);
-    models.chain(Bug::ALL)
+/// A bug to plant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// In the model.
+    Model(ledger::Bug),
+    /// In what users do: they enter an entry twice.
+    EntersTwice,
+    /// In the system that the simulator plays.
+    System(harness::Bug),
 }
 
-/// Plays one plan.
+impl Bug {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let models = ledger::Bug::ALL.into_iter().map(Self::Model);
+        models.chain([Self::EntersTwice]).chain(harness::Bug::ALL.into_iter().map(Self::System))
+    }
+
+    /// How the simulator must find it.
+    pub fn shows_as(self) -> &'static [Invariant] {
+        match self {
+            Self::Model(ledger::Bug::LosesExit) => &[Invariant::Check],
+            Self::Model(ledger::Bug::SaysOther) => &[Invariant::Faults],
+            Self::Model(_) => &[Invariant::Agreement],
+            Self::EntersTwice => &[Invariant::Check],
+            Self::System(harness::Bug::SwallowsPublish) => &[Invariant::Delivery],
+            Self::System(harness::Bug::SendsBeforeStoring) => &[Invariant::Durability],
+            Self::System(harness::Bug::ForgetsTime) => &[Invariant::Monotony],
+            Self::System(harness::Bug::LosesEvent) => &[Invariant::Innocence],
+            Self::System(harness::Bug::Rots) => &[Invariant::Storage],
+            Self::System(harness::Bug::Panics) => &[Invariant::Sanity],
+            Self::System(harness::Bug::SilentAboutDivergence) => &[Invariant::Healing],
+            Self::System(harness::Bug::NeverSnapshots) => &[Invariant::Memory],
+            Self::System(harness::Bug::GivesUp) => &[Invariant::Liveness],
+        }
+    }
+}
+
+impl FromStr for Bug {
+    type Err = String;
+
+    /// By its name, such as `enters_twice` or `hash_order`.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named = |name: &str| serde_json::Value::from(name);
+        if name == "enters_twice" {
+            return Ok(Self::EntersTwice);
+        }
+        let model = serde_json::from_value(named(name)).map(Self::Model);
+        model
+            .or_else(|_| serde_json::from_value(named(name)).map(Self::System))
+            .map_err(|_| format!("unknown bug {name:?}"))
+    }
+}
+
+/// Plays one plan with a ledger in Rust, without bugs.
 ///
 /// # Errors
 /// The first thing that went wrong.
@@ -23,25 +75,33 @@ pub fn run(plan: &Plan) -> Result<Report, Violation> {
 pub struct Books {
     app: App,
     distance: Option<u64>,
+    bug: Option<Bug>,
 }
 
 impl Books {
-    /// The one in Rust.
+    /// The ledger in Rust.
     #[expect(clippy::new_without_default, reason = "which ledger it is should be said")]
     pub fn new() -> Self {
         Self::of(ledger::app())
     }
 
-    /// Another one, which answers the same queries.
+    /// Another ledger, which answers the same queries.
     pub fn of(app: App) -> Self {
-        // The ledger holds under the sync test as well; thousands of hours are for everything else.
-        Self { app, distance: None }
+        // The ledger also holds under the sync test, but that is too slow for thousands of hours.
+        Self { app, distance: None, bug: None }
     }
 
     /// Under the sync test, with this distance.
     #[must_use]
     pub fn synced(mut self, distance: u64) -> Self {
         self.distance = Some(distance);
+        self
+    }
+
+    /// With a planted bug.
+    #[must_use]
+    pub fn with_bug(mut self, bug: Bug) -> Self {
+        self.bug = Some(bug);
         self
     }
 }
@@ -51,8 +111,18 @@ impl Scenario for Books {
         &self.app
     }
 
+    fn planted(&self) -> Option<harness::Bug> {
+        match self.bug {
+            Some(Bug::System(bug)) => Some(bug),
+            _ => None,
+        }
+    }
+
     fn options(&self, plan: &Plan) -> Vec<u8> {
-        let bug = plan.bug.as_ref().and_then(ledger::Bug::of);
+        let bug = match self.bug {
+            Some(Bug::Model(bug)) => Some(bug),
+            _ => None,
+        };
         let tick_ms = if plan.pace == Pace::Brisk { 250 } else { 10_000 };
         teatime::to_bytes(&Rules { tick_ms, bug }).expect("the rules can be encoded")
     }
@@ -71,7 +141,7 @@ impl Scenario for Books {
 
     fn act(&self, dice: &mut Dice, user: &mut User<'_>) -> Result<(), String> {
         let entered = user.count("ledger", "enter");
-        let again = user.plan().bug == Some(Bug::EntersTwice) && entered > 0 && dice.chance(50);
+        let again = self.bug == Some(Bug::EntersTwice) && entered > 0 && dice.chance(50);
         let entry = Entry { number: entered + u64::from(!again) };
         user.publish("ledger", "enter", &entry);
         Ok(())
@@ -113,24 +183,5 @@ impl Scenario for Books {
             return Err("an accepted entry is lost".to_owned());
         }
         Ok(())
-    }
-}
-
-/// What a planted mistake may show as.
-pub fn shows_as(bug: &Bug) -> &'static [Invariant] {
-    match bug {
-        Bug::Model(name) if name == "loses_exit" => &[Invariant::Check],
-        Bug::Model(name) if name == "says_other" => &[Invariant::Faults],
-        Bug::Model(_) => &[Invariant::Agreement],
-        Bug::EntersTwice => &[Invariant::Check],
-        Bug::SwallowsPublish => &[Invariant::Delivery],
-        Bug::SendsBeforeStoring => &[Invariant::Durability],
-        Bug::ForgetsTime => &[Invariant::Monotony],
-        Bug::LosesEvent => &[Invariant::Innocence],
-        Bug::Rots => &[Invariant::Storage],
-        Bug::Panics => &[Invariant::Sanity],
-        Bug::SilentAboutDivergence => &[Invariant::Healing],
-        Bug::NeverSnapshots => &[Invariant::Memory],
-        Bug::GivesUp => &[Invariant::Liveness],
     }
 }

@@ -1,26 +1,27 @@
-//! The simulator's runs: everything that is promised holds under every fault, and every planted mistake
-//! is found.
+//! Runs of the simulator: every promise holds under every fault, and every planted bug is found.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use teatime_simulator::{Bug, Campaign, How, Invariant, Pace, Plan, What, play, shrink};
+use teatime::testing::{Invariant, Pace, Plan, What};
+use teatime_simulator::harness::{self, Campaign, How, shrink};
+use teatime_simulator::play;
 use teatime_tests::ledger;
-use teatime_tests::play::{Books, bugs, run, shows_as};
+use teatime_tests::play::{Books, Bug, run};
 
-/// Runs that may be spent on making a plan that fails smaller.
+/// Most runs for shrinking a plan that fails.
 const SHRINK: u32 = 200;
 
-/// How many threads: one for each processor that the machines have on which this is usually run.
+/// Number of threads: one per processor of the machines on which this usually runs.
 const JOBS: usize = 2;
 
-/// `TEATIME_SEEDS=N` plays so many instead.
+/// `TEATIME_SEEDS=N` plays N seeds instead.
 fn seeds() -> std::ops::Range<u64> {
     let seeds = std::env::var("TEATIME_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     1..1 + seeds.unwrap_or(100)
 }
 
-/// What is promised of sessions, in so many hours of so many clients that somebody is always in trouble.
+/// The promises about sessions, in thousands of client hours full of trouble.
 #[test]
 fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
     let plans: Vec<_> = seeds().map(|seed| Plan::new(seed, 3)).collect();
@@ -33,11 +34,11 @@ fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
     assert!(campaign.failures.is_empty(), "{} seeds fail: see above", campaign.failures.len());
     let summary = campaign.summary;
     if plans.len() >= 80 {
-        // Of 230 plans, at least this much of each.
+        // 230 plans give at least this much of each, and fewer plans a share of it.
         let of_these = |times: u64| times * plans.len() as u64 / 230;
         let hours = of_these(1_000) as f64;
         assert!(summary.client_hours >= hours, "only {} hours", summary.client_hours);
-        // A simulator in which nothing happens proves nothing.
+        // A simulation in which nothing happens proves nothing.
         for (what, _) in What::ALL {
             let times = summary.faults.get(&what).copied().unwrap_or_default();
             assert!(times >= of_these(50), "hardly any {what:?}: {times}");
@@ -57,7 +58,7 @@ fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
     }
 }
 
-/// The ledger does under the sync test what it does without, and nothing in it differs from its twin.
+/// The sync test changes nothing in a run, and the ledger never differs from its twin.
 #[test]
 fn under_the_sync_test_the_same_happens_and_every_model_bug_is_found() {
     let (mut synced, bare) = (0, Books::new());
@@ -69,13 +70,13 @@ fn under_the_sync_test_the_same_happens_and_every_model_bug_is_found() {
         synced += report.synced;
     }
     assert!(synced > 30_000, "only {synced} comparisons");
-    // What no snapshot holds, or what is kept outside, shows in the twin.
+    // State that is missing in snapshots, or outside of the model, shows in the twin.
     for bug in [ledger::Bug::ForgetsField, ledger::Bug::KeepsPanic, ledger::Bug::HashOrder] {
-        let planted = |seed| Plan::new(seed, 1).with_bug(bug.planted());
-        let violation = (1..=60).find_map(|seed| play(&planted(seed), &books).err());
+        let books = Books::new().synced(1).with_bug(Bug::Model(bug));
+        let violation = (1..=60).find_map(|seed| play(&Plan::new(seed, 1), &books).err());
         let violation = violation.unwrap_or_else(|| panic!("{bug:?} is not found"));
         let clash = violation.clash.as_ref().unwrap_or_else(|| panic!("{violation}"));
-        // Now and then another participant gets there before the twin does.
+        // Now and then another participant gets there before the twin.
         let of = [Invariant::Sync, Invariant::Agreement];
         assert!(of.contains(&violation.of), "{bug:?}: {violation}");
         assert_eq!(clash.model.as_ref().map(|(_, kind)| &**kind), Some("ledger"), "{violation}");
@@ -93,48 +94,47 @@ fn the_same_plan_gives_the_same_run() {
     assert_ne!(trace(1), trace(2));
 }
 
-/// What checks everything must be checked itself.
+/// The simulator itself must be checked as well.
 #[test]
 fn every_planted_bug_is_found_as_what_it_is() {
     let mut found = BTreeSet::new();
-    for bug in bugs() {
-        let expected = shows_as(&bug);
+    for bug in Bug::all() {
+        let expected = bug.shows_as();
+        let books = Books::new().with_bug(bug);
         // A log without snapshots takes its time to grow.
-        let hours = if bug == Bug::NeverSnapshots { 5 } else { 1 };
-        let planted = |seed| Plan::new(seed, hours).with_bug(bug.clone());
-        let violation = (1..=60).find_map(|seed| run(&planted(seed)).err());
+        let hours = if bug == Bug::System(harness::Bug::NeverSnapshots) { 5 } else { 1 };
+        let violation = (1..=60).find_map(|seed| play(&Plan::new(seed, hours), &books).err());
         let violation = violation.unwrap_or_else(|| panic!("{bug:?} is not found"));
         assert!(expected.contains(&violation.of), "{bug:?}: {violation}");
         found.insert(violation.of);
     }
-    // These are of apps and their simulations: core/teatime/tests/testing.rs plants them.
+    // core/teatime/tests/testing plants bugs of apps and their simulations.
     found.extend([Invariant::Start, Invariant::Sync, Invariant::Snapshot]);
     found.extend([Invariant::Again, Invariant::Act, Invariant::Setup]);
     let unchecked: Vec<_> = Invariant::ALL.into_iter().filter(|of| !found.contains(of)).collect();
-    assert!(unchecked.is_empty(), "no mistake is planted for {unchecked:?}");
+    assert!(unchecked.is_empty(), "no bug is planted for {unchecked:?}");
 }
 
 #[test]
 fn a_failing_plan_gets_smaller_and_fails_in_the_same_way() {
-    let bug = ledger::Bug::ForgetsField.planted();
-    let planted = |seed| Plan::new(seed, 1).with_bug(bug.clone());
-    let failing = (1..=60).map(planted).find_map(|plan| {
-        let violation = run(&plan).err()?;
+    let books = Books::new().with_bug(Bug::Model(ledger::Bug::ForgetsField));
+    let failing = (1..=60).map(|seed| Plan::new(seed, 1)).find_map(|plan| {
+        let violation = play(&plan, &books).err()?;
         (plan.pace == Pace::Brisk && plan.faults.len() > 20).then_some((plan, violation))
     });
     let (plan, violation) = failing.expect("the bug shows in one of them");
-    let found = shrink(&Books::new(), &plan, &violation, SHRINK);
+    let found = shrink(&books, &plan, &violation, SHRINK);
     let (small, smallest) = (found.plan, found.violation);
     assert_eq!(found.reproduced, Some(true));
-    // Somebody must join after an entry: that is all this bug needs.
+    // All that this bug needs is a participant who joins after an entry.
     assert!(small.faults.len() <= 4, "{small:?}");
-    assert_eq!((smallest.of, run(&small).err()), (violation.of, Some(smallest.clone())));
+    assert_eq!((smallest.of, play(&small, &books).err()), (violation.of, Some(smallest.clone())));
     // As text it is the same plan.
     let text = serde_json::to_string(&small).expect("it is plain data");
     assert_eq!(serde_json::from_str::<Plan>(&text).expect("it was written"), small);
 }
 
-/// Plans that once failed, each for a mistake that was made.
+/// Plans that once failed, each because of a real bug.
 #[test]
 fn what_once_failed_does_not_fail_again() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");

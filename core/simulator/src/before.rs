@@ -1,19 +1,19 @@
-//! What an older version of the app has persisted before a run begins: a client of that version was there, and has left.
+//! Data that an older version of the app has persisted before a run: a client of that version joins, persists, leaves.
 
 use teatime_reflector::ConnId;
 use teatime_session::{Action, Client, Config, ConnectionState, Input, SessionEvent, Stepped};
 use teatime_vm::persisted::{ForeignPersistence, PersistedData};
 use teatime_vm::{App, ForeignModel, ForeignObject, Payload, UntypedCx};
 
-use super::server::{Down, Server};
+use crate::server::{Down, Server};
 
-/// In so much of its own time the reflector must have it.
+/// Within this time, in µs, the reflector must have the data.
 const MOST: u64 = 60_000_000;
 
-/// How often the client is called.
+/// Time between two calls of the client, in µs.
 const PAUSE: u64 = 10_000;
 
-/// The root model of the older version: all it does is to persist.
+/// The root model of the older version. It only persists.
 struct Older;
 
 impl ForeignObject for Older {
@@ -30,7 +30,7 @@ impl ForeignObject for Older {
     }
 }
 
-/// The older version: of the app only the id is the same.
+/// The older version of the app. Only the id is the same.
 fn older(app: &App, data: &PersistedData) -> Result<App, String> {
     let persisted = data.bytes.clone();
     let model = ForeignModel {
@@ -49,9 +49,8 @@ fn older(app: &App, data: &PersistedData) -> Result<App, String> {
     builder.foreign_persistence(persistence).build().map_err(|error| error.to_string())
 }
 
-/// Lets an older version persist this in a room, on good lines, while nothing goes wrong. The reflector's clock has gone
-/// on after it.
-pub(super) fn persist(
+/// Lets an older version persist data in a room, without faults. Afterwards the reflector's clock has moved on.
+pub(crate) fn persist(
     server: &mut Server,
     app: &App,
     (room, password): (&str, Option<&str>),
@@ -63,7 +62,7 @@ pub(super) fn persist(
     let mut client = Client::new(config, entropy).map_err(|error| error.to_string())?;
     let id = ConnId(u64::MAX);
     client.connect();
-    let mut is_kept = false;
+    let mut is_persisted = false;
     for now in (0..MOST).step_by(PAUSE as usize) {
         while let Some(action) = client.poll_action() {
             match action {
@@ -79,7 +78,7 @@ pub(super) fn persist(
             server.handle_timeout(now);
         }
         let sent = server.flush(now);
-        if is_kept {
+        if is_persisted {
             server.jump(now);
             return Ok(());
         }
@@ -93,7 +92,7 @@ pub(super) fn persist(
             stepped = client.step(now, &mut || false);
             while let Some(event) = client.poll_event() {
                 match event {
-                    SessionEvent::Persisted { .. } => is_kept = true,
+                    SessionEvent::Persisted { .. } => is_persisted = true,
                     SessionEvent::Connection(ConnectionState::Failed, Some(reason)) => {
                         return Err(format!("the older version has failed: {reason}"));
                     }
@@ -101,7 +100,7 @@ pub(super) fn persist(
                 }
             }
         }
-        if is_kept {
+        if is_persisted {
             client.leave();
         }
     }

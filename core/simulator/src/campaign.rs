@@ -7,36 +7,37 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::failure::Failure;
-use super::oracle::{Memory, Time};
-use super::plan::{Plan, What};
-use super::quiet::Silencer;
-use super::report::{Report, Violation};
-use super::scenario::Scenario;
-use super::shrink::shrink;
-use super::world;
+use crate::failure::Failure;
+use crate::oracle::{Memory, Time};
+use crate::plan::Plan;
+use crate::quiet::Silencer;
+use crate::report::{Report, Violation};
+use crate::scenario::Scenario;
+use crate::shrink::shrink;
+use crate::what::What;
+use crate::world;
 
-/// What many runs were like.
+/// The result of many runs.
 #[derive(Debug, Clone)]
 pub struct Campaign {
-    /// All of them together.
+    /// The sums over all runs.
     pub summary: Summary,
-    /// Those that failed, made small, in the order of their plans.
+    /// The failures, with shrunk plans, in the order of the plans.
     pub failures: Vec<Failure>,
 }
 
-/// What many runs were like together.
+/// Sums over many runs.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Summary {
-    /// Runs; that a simulation plays its first seed again is not among them, nor in any number below but `checked`.
+    /// Number of runs. The second run of the first seed counts only in `checked`.
     pub runs: u64,
-    /// Of them failed.
+    /// Number of failed runs.
     pub failed: u64,
-    /// Virtual hours of all clients together.
+    /// Virtual hours of all clients together, without the lossy ones.
     pub client_hours: f64,
-    /// Those after what was stored may have been lost are not among them: these.
+    /// The same after stored events may have been lost, so that less could be checked.
     pub lossy_client_hours: f64,
-    /// Runs that ended early because a majority had voted for a wrong state: those who were right were away.
+    /// Runs that ended early, because a majority had voted for a wrong state while the others were away.
     pub usurped: u64,
     /// Virtual seconds of all runs together.
     pub simulated_s: f64,
@@ -46,55 +47,55 @@ pub struct Summary {
     pub speed: f64,
     /// Longest virtual time from the end of the faults until all had converged, in seconds.
     pub slowest_convergence_s: f64,
-    /// Events that were accepted, counted at each client that was left.
+    /// Accepted events, counted at each remaining client.
     pub entries: u64,
-    /// How often the app's own checks were asked: once for each client that was left.
+    /// How often the app's own checks ran: once for each remaining client.
     pub checked: u64,
     /// Positions at which a client was compared with another one.
     pub compared: u64,
     /// Inputs after which a client was compared with a twin.
     pub synced: u64,
-    /// Votes that ended with everybody agreeing.
+    /// Unanimous votes.
     pub unanimous: u64,
-    /// Clients that diverged, were told, and went on.
+    /// Clients that diverged, learned it, and continued.
     pub healed: u64,
     /// Panics that were undone, counted at each client.
     pub undone: u64,
-    /// Liars who were shown the door.
+    /// Liars that the reflector disconnected.
     pub liars_closed: u64,
     /// How often senders were held back.
     pub held: u64,
-    /// How often somebody who does not read was dropped.
+    /// How often the reflector disconnected a client that did not read.
     pub dropped_slow: u64,
-    /// How often something could not be stored and was taken back.
+    /// How often an event could not be stored and was withdrawn.
     pub taken_back: u64,
     /// Most bytes of logs and snapshots that a reflector had.
     pub most_log_bytes: u64,
-    /// What was done, how often.
+    /// How often each kind of fault happened.
     pub faults: BTreeMap<What, u64>,
 }
 
 /// How a campaign is played.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
-    /// Threads; with one, the caller's.
+    /// Number of threads. With 1 the caller's thread plays.
     pub jobs: usize,
-    /// Runs that may be spent on making a plan that fails smaller.
+    /// Most runs that shrink a plan.
     pub shrink_runs: u32,
-    /// No more plans are begun once one has failed.
+    /// Begin no more plans once one has failed.
     pub stops: bool,
 }
 
-/// A campaign whose plans are made when they are played.
+/// A campaign that makes its plans when it plays them.
 pub(crate) struct Run {
     pub(crate) summary: Summary,
-    /// Those that failed, made small, and the places of their plans, in that order.
+    /// The failures, with shrunk plans, and the numbers of their plans, in that order.
     pub(crate) failures: Vec<(u64, Failure)>,
-    /// What is known of the one that was to be remembered, if it went well.
+    /// The memory of the plan that is played twice, if it passed.
     pub(crate) remembered: Option<Remembered>,
 }
 
-/// What is known of a run that went well.
+/// A run that passed, for comparison with a second run.
 pub(crate) struct Remembered {
     pub(crate) plan: Plan,
     pub(crate) memory: Memory,
@@ -102,7 +103,7 @@ pub(crate) struct Remembered {
 }
 
 impl Campaign {
-    /// Plays plans. `each` is told of every run.
+    /// Plays plans. Calls `each` after every run.
     pub fn play(
         scenario: &dyn Scenario,
         plans: &[Plan],

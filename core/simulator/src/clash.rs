@@ -1,4 +1,4 @@
-//! Where two states that should be equal differ first, said so that a developer finds it.
+//! Where two states differ first that should be equal, in a developer's words.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 use teatime_vm::App;
 use teatime_vm::tree::{Place, Tree};
 
-/// The longest text of a value that is shown in place of the part of it that differs.
+/// Most characters of a whole value: a longer one is shown only around the difference.
 const SHOWN: usize = 80;
 
 /// Longer texts of values are cut.
@@ -15,19 +15,19 @@ const MOST_SHOWN: usize = 400;
 /// The first place at which two states differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Clash {
-    /// The model: its id and the id of its type. Without one it is of the session as a whole.
+    /// The model: its id and the id of its type. `None`: the difference belongs to the session as a whole.
     pub model: Option<(u64, String)>,
-    /// The field, and the way into it: `counts[3]`. Empty if one side has no such model.
+    /// The field, and the path into it: `counts[3]`. Empty if one side does not have the model.
     pub field: String,
-    /// What one has there.
+    /// The value of one side.
     pub here: String,
-    /// Who that is.
+    /// That side.
     pub here_is: String,
-    /// What the other has there.
+    /// The value of the other side.
     pub there: String,
-    /// Who that is.
+    /// The other side.
     pub there_is: String,
-    /// After which event, as far as it is known.
+    /// After which event, if that is known.
     pub after: String,
 }
 
@@ -61,7 +61,7 @@ impl Clash {
     }
 }
 
-/// The whole field if it is short, and else as much around the difference as is.
+/// The whole field if it is short, otherwise as much of it around the difference as fits.
 fn widest(one: &Tree, two: &Tree, place: Place) -> (Place, String, String) {
     let shown = |tree: &Tree, place: &Place| match tree.get(place) {
         Some(node) => node.to_string(),
@@ -90,7 +90,7 @@ impl fmt::Display for Clash {
         match &self.model {
             Some((id, kind)) if self.field.is_empty() => write!(f, "model `{kind}` (id {id})")?,
             Some((id, kind)) => write!(f, "model `{kind}` (id {id}), field `{}`", self.field)?,
-            None => write!(f, "no model, but what belongs to the session: `{}`", self.field)?,
+            None => write!(f, "not in a model but in the session: `{}`", self.field)?,
         }
         writeln!(f, ": {} here, {} there; {}", self.here, self.there, self.after)?;
         write!(f, "  here: {}; there: {}", self.here_is, self.there_is)

@@ -1,14 +1,14 @@
-//! A seed that fails, told so that a developer knows what to look at.
+//! A seed that fails, reported so that a developer knows what to look at.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::plan::Plan;
-use super::report::{Invariant, Violation};
+use crate::plan::Plan;
+use crate::report::{Invariant, Violation};
 
-/// How many lines the plan that is left takes at most.
+/// Most lines for the story of the smallest plan.
 const LINES: usize = 8;
 
 /// A run that failed.
@@ -24,8 +24,8 @@ struct Inner {
     smallest: Violation,
     reproduced: Option<bool>,
     faults: usize,
-    /// It was no plan of a seed, but one that was given.
-    was_given: bool,
+    /// The plan came from the caller or a file, not from a seed.
+    is_given: bool,
     #[serde(skip)]
     again: Option<String>,
     kept: Option<Result<PathBuf, String>>,
@@ -46,7 +46,7 @@ impl Failure {
             smallest: smallest.1,
             reproduced,
             faults: whole.0.faults.len(),
-            was_given: false,
+            is_given: false,
             again: None,
             kept: None,
         }))
@@ -57,44 +57,44 @@ impl Failure {
         self.0.seed
     }
 
-    /// What went wrong with the whole plan of that seed.
+    /// What went wrong with the whole plan.
     pub fn violation(&self) -> &Violation {
         &self.0.violation
     }
 
-    /// The smallest plan that was found to fail in the same way.
+    /// The smallest plan found that fails in the same way.
     pub fn plan(&self) -> &Plan {
         &self.0.plan
     }
 
-    /// What went wrong with that one.
+    /// What went wrong with the smallest plan.
     pub fn smallest(&self) -> &Violation {
         &self.0.smallest
     }
 
-    /// Whether the seed failed in exactly the same way when it was played again, if it was. If not, something has
-    /// a part in it that comes from outside of the models.
+    /// Whether the seed failed in exactly the same way when it was played again; `None` if it was not. If it did not,
+    /// something outside of the models has an influence.
     pub fn is_reproduced(&self) -> Option<bool> {
         self.0.reproduced
     }
 
-    /// Where the smallest plan is kept, if it is.
+    /// The file of the smallest plan, if it was written.
     pub fn kept(&self) -> Option<&Path> {
         self.0.kept.as_ref()?.as_deref().ok()
     }
 
-    /// Says how it is run again.
-    pub(crate) fn again(&mut self, again: String) {
+    /// Sets the command that runs it again.
+    pub(crate) fn set_again(&mut self, again: String) {
         self.0.again = Some(again);
     }
 
-    /// Says that it was a plan that was given or kept.
-    pub(crate) fn was_given(&mut self) {
-        self.0.was_given = true;
+    /// Notes that the plan came from the caller or a file.
+    pub(crate) fn mark_given(&mut self) {
+        self.0.is_given = true;
     }
 
-    /// Writes the smallest plan into this folder, into a file of its own.
-    pub(crate) fn keep(&mut self, folder: &Path) {
+    /// Writes the smallest plan into a file of its own in this folder.
+    pub(crate) fn save_in(&mut self, folder: &Path) {
         let path = folder.join(self.0.plan.file_name());
         let made = std::fs::create_dir_all(folder);
         let made = made.map_err(|error| format!("{}: {error}", folder.display()));
@@ -104,7 +104,7 @@ impl Failure {
 
 impl std::error::Error for Failure {}
 
-/// The same as what is displayed: tests that end with it, and `unwrap`, print this.
+/// The same as `Display`: a test that returns a failure, and `unwrap`, print this.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
@@ -122,7 +122,7 @@ impl fmt::Display for Failure {
         if let Some(nothing) = nothing {
             return write!(f, "the simulation of {} {nothing}: {}", one.app, one.smallest.what);
         }
-        let what = if one.was_given { "a plan made of seed" } else { "seed" };
+        let what = if one.is_given { "a plan made of seed" } else { "seed" };
         writeln!(f, "{what} {} of the simulation of {} fails", one.seed, one.app)?;
         writeln!(f, "{}", one.smallest)?;
         if one.reproduced == Some(false) {

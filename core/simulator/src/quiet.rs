@@ -1,4 +1,4 @@
-//! Panics that are expected are not printed: making a plan smaller plays it hundreds of times.
+//! Silences expected panics: shrinking a plan plays it hundreds of times.
 
 use std::cell::Cell;
 use std::panic::{PanicHookInfo, set_hook, take_hook};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
-/// What prints panics while some thread may be quiet: what did before, unless the thread is.
+/// The panic hook while a thread may be quiet: it calls the hook from before, unless the thread is quiet.
 struct Placed {
-    /// How many need it.
+    /// The number of [`Silencer`]s.
     needed: usize,
-    /// Where it is, and what was there before.
+    /// Its address, and the hook from before.
     hook: Option<(usize, Arc<Hook>)>,
 }
 
@@ -20,12 +20,12 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// While there is one, [`when`] is heeded. What prints panics stays as it was for all other threads, and is what it was
-/// after the last one.
-pub(super) struct Silencer(());
+/// While one exists, [`when`] has an effect. For all other threads the panic hook does the same as before, and after the
+/// last silencer the hook from before is back.
+pub(crate) struct Silencer(());
 
 impl Silencer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut placed = PLACED.lock().unwrap_or_else(PoisonError::into_inner);
         placed.needed += 1;
         if placed.needed == 1 {
@@ -45,7 +45,7 @@ impl Silencer {
 
 impl Drop for Silencer {
     fn drop(&mut self) {
-        // Who panics must not touch it.
+        // A panicking thread must not change the hook.
         if std::thread::panicking() {
             return;
         }
@@ -57,11 +57,13 @@ impl Drop for Silencer {
         let Some((own, before)) = placed.hook.take() else { return };
         let hook = take_hook();
         if address(&hook) != own {
-            // Somebody has put another one there meanwhile.
+            // The app has set another hook in the meantime.
             return set_hook(hook);
         }
         drop(hook);
-        set_hook(Arc::into_inner(before).unwrap_or_else(|| unreachable!("nobody else has it")));
+        set_hook(
+            Arc::into_inner(before).unwrap_or_else(|| unreachable!("it is the only reference")),
+        );
     }
 }
 
@@ -69,8 +71,8 @@ fn address(hook: &Hook) -> usize {
     std::ptr::from_ref(&**hook).cast::<()>().addr()
 }
 
-/// Runs something; if it is to be quiet, panics in it that are caught print nothing.
-pub(super) fn when<R>(quiet: bool, run: impl FnOnce() -> R) -> R {
+/// Runs something. If `quiet`, panics in it print nothing.
+pub(crate) fn when<R>(quiet: bool, run: impl FnOnce() -> R) -> R {
     struct Before(bool);
     impl Drop for Before {
         fn drop(&mut self) {
@@ -83,7 +85,7 @@ pub(super) fn when<R>(quiet: bool, run: impl FnOnce() -> R) -> R {
 }
 
 /// Runs something quietly.
-pub(super) fn during<R>(run: impl FnOnce() -> R) -> R {
+pub(crate) fn during<R>(run: impl FnOnce() -> R) -> R {
     let _silencer = Silencer::new();
     when(true, run)
 }

@@ -1,24 +1,24 @@
-//! What a run was like, and what went wrong.
+//! The report of a run, and what went wrong.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::clash::Clash;
-use super::plan::What;
+use crate::clash::Clash;
+use crate::what::What;
 
-/// What a run was like.
+/// The report of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Digest of everything that went over the lines: equal for equal plans.
+    /// Digest of all frames. Equal for equal plans.
     pub trace: [u8; 32],
     /// Virtual time in µs.
     pub simulated_us: u64,
     /// Virtual time of all clients together, in µs.
     pub client_us: u64,
-    /// The same after what was stored may have been lost: then less can be checked.
+    /// The same after stored events may have been lost, so that less could be checked.
     pub lossy_client_us: u64,
-    /// Whether a majority has voted for a wrong state, because those who were right were away for too long.
+    /// 1 if a majority has voted for a wrong state, because the others were away for too long.
     pub usurped: u64,
     /// How long all took to converge after the faults, in virtual µs.
     pub converged_us: u64,
@@ -26,25 +26,25 @@ pub struct Report {
     pub compared: u64,
     /// Inputs after which a client was compared with a twin.
     pub synced: u64,
-    /// Votes that ended with everybody agreeing.
+    /// Unanimous votes.
     pub unanimous: u64,
-    /// Events that were accepted, counted at each client that was left.
+    /// Accepted events, counted at each remaining client.
     pub entries: u64,
-    /// How often the app's own checks were asked.
+    /// How often the app's own checks ran.
     pub checked: u64,
-    /// What was done, how often.
+    /// How often each kind of fault happened.
     pub faults: BTreeMap<What, u64>,
-    /// Clients that diverged, were told, and went on.
+    /// Clients that diverged, learned it, and continued.
     pub healed: u64,
     /// Panics that were undone everywhere.
     pub undone: u64,
-    /// Liars who were shown the door.
+    /// Liars that the reflector disconnected.
     pub liars_closed: u64,
     /// How often senders were held back.
     pub held: u64,
-    /// How often somebody who does not read was dropped.
+    /// How often the reflector disconnected a client that did not read.
     pub dropped_slow: u64,
-    /// How often something could not be stored and was taken back.
+    /// How often an event could not be stored and was withdrawn.
     pub taken_back: u64,
     /// Most bytes that the reflector had in the logs and snapshots of a session.
     pub log_bytes: u64,
@@ -54,70 +54,72 @@ pub struct Report {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Invariant {
-    /// Equal position, equal state.
+    /// At an equal position all participants have an equal state.
     Agreement,
-    /// What is restored from a snapshot goes on like what the snapshot was taken of.
+    /// A model restored from a snapshot continues like the original.
     Sync,
-    /// A state can be saved, and restored from what was saved.
+    /// A state can be saved and restored.
     Snapshot,
-    /// The same seed, played again later, comes to the same states.
+    /// The same seed, played again later, gives the same states.
     Again,
-    /// Equal position, equal faults; and none but those that were planned.
+    /// Handlers fail alike for all participants, and only if that is planned.
     Faults,
-    /// Neither sequence numbers nor time go back for anybody.
+    /// Sequence numbers and time never go back.
     Monotony,
-    /// Every accepted event comes once, in its sender's order.
+    /// Every accepted event arrives exactly once, in its sender's order.
     Delivery,
-    /// What the app itself checks.
+    /// The app's own checks pass.
     Check,
-    /// What anybody has seen outlives the reflector.
+    /// No message that a client has seen is lost when the reflector ends.
     Durability,
-    /// Who did nothing wrong is not shut out.
+    /// The reflector disconnects no honest client for good.
     Innocence,
-    /// Who has diverged is told, and goes on; nobody else is told.
+    /// A client that diverged learns it and continues. No other client hears that it diverged.
     Healing,
     /// The memory of a session is bounded.
     Memory,
-    /// After the faults have ended all converge in time.
+    /// After the faults all participants converge in time.
     Liveness,
-    /// A store is found again after a crash.
+    /// The store opens again after a crash.
     Storage,
-    /// What users do goes well, as they say themselves.
+    /// The actions of users succeed.
     Act,
-    /// Nothing panics but the handlers that are meant to, and users publish what may be published.
+    /// Only planned handlers panic, and users publish only what clients may publish.
     Sanity,
     /// The app can be started.
     Start,
-    /// What is said of the simulation is sound, and proves something.
+    /// The simulation itself is set up correctly, and proves something.
     Setup,
 }
 
 impl Invariant {
-    /// What it means that it is violated, in a few words.
+    /// What a violation means, in a few words.
     fn tells(self) -> &'static str {
         match self {
             Self::Agreement => "two participants differ",
-            Self::Sync => "a participant differs from the same restored from a snapshot",
-            Self::Snapshot => "a state cannot be saved, or not be restored",
-            Self::Again => "the same seed came to another state when it was played again later",
-            Self::Faults => "a handler failed, or not for everybody alike",
+            Self::Sync => "a participant differs from itself restored from a snapshot",
+            Self::Snapshot => "a state cannot be saved or restored",
+            Self::Again => "the same seed gave another state when it was played again later",
+            Self::Faults => "a handler failed, or failed differently for some participants",
             Self::Monotony => "time went back",
             Self::Delivery => "an accepted event was lost or doubled",
             Self::Check => "a check failed",
-            Self::Durability => "what somebody had seen was lost",
-            Self::Innocence => "somebody was shut out who did nothing wrong",
-            Self::Healing => "who diverged was not told, or somebody else was",
-            Self::Memory => "the reflector's memory is not bounded",
-            Self::Liveness => "not everybody converged in time after the faults",
-            Self::Storage => "the reflector's store was not found again",
+            Self::Durability => "a message that a client had seen was lost",
+            Self::Innocence => "an honest client was disconnected for good",
+            Self::Healing => {
+                "a client that diverged did not learn it, or another one heard that it diverged"
+            }
+            Self::Memory => "the reflector uses too much memory",
+            Self::Liveness => "not all participants converged in time after the faults",
+            Self::Storage => "the reflector's store did not open again",
             Self::Act => "an action failed",
-            Self::Sanity => "something panicked, or was published that must not be",
-            Self::Start => "it cannot be started",
+            Self::Sanity => "something panicked, or a user published what no client may publish",
+            Self::Start => "it cannot start",
             Self::Setup => "it is refused",
         }
     }
 
-    /// Whether what violates one of them may violate the other, as chance will have it.
+    /// Whether the same bug may violate one or the other, by chance.
     pub(crate) fn is_like(self, other: Self) -> bool {
         let of_states = [Self::Agreement, Self::Sync];
         self == other || of_states.contains(&self) && of_states.contains(&other)
@@ -146,37 +148,36 @@ impl Invariant {
     ];
 }
 
-/// What went wrong in a run, and when.
+/// What went wrong in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// Virtual time in µs.
     pub at_us: u64,
-    /// Of what.
+    /// The violated invariant.
     pub of: Invariant,
-    /// What was seen.
+    /// The details.
     pub what: String,
-    /// How often users had had something to do by then.
+    /// How often users had acted by then.
     pub acts: u64,
-    /// Where two states differ, if that is it.
+    /// Where two states differ, if they do.
     pub clash: Option<Box<Clash>>,
-    /// The newest that happened before, oldest first: when in virtual µs, and what.
+    /// What happened before, oldest first: the virtual time in µs, and a sentence.
     pub story: Vec<(u64, String)>,
 }
 
 impl Violation {
-    /// At the beginning.
+    /// A violation at the start of a run.
     pub(crate) fn new(of: Invariant, what: String) -> Self {
         Self { at_us: 0, of, what, acts: 0, clash: None, story: Vec::new() }
     }
 
-    /// Whether this is the same mistake as far as that can be told, even if it shows at another time, at another
-    /// participant, with other values.
+    /// Whether this is probably the same bug, although the time, the participant and the values may differ.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         if !self.of.is_like(other.of) {
             return false;
         }
         match self.of {
-            // Where the other state was not known any more, nothing more is known of the mistake.
+            // If the other state was no longer in memory, nothing more is known of the bug.
             Invariant::Agreement | Invariant::Sync => {
                 other.clash.is_none() || self.place() == other.place()
             }
@@ -197,20 +198,20 @@ impl Violation {
     }
 }
 
-/// The words of a text's first line: values, of which numbers and what follows in other lines are made, are left
-/// out; but not which check or action it was, and what it has returned.
+/// The words of a text's first line without values, such as numbers. The numbers of checks and actions, and what an
+/// action has returned, count as words.
 fn words(text: &str) -> Vec<&str> {
     let line = text.lines().next().unwrap_or_default();
-    let (mut kept, mut before) = (Vec::new(), "");
+    let (mut words, mut before) = (Vec::new(), "");
     for word in line.split_whitespace() {
         let is_value = word.contains(|letter: char| letter.is_ascii_digit())
             || !word.contains(char::is_alphabetic);
         if !is_value || ["check", "action", "returned"].contains(&before) {
-            kept.push(word);
+            words.push(word);
         }
         before = word;
     }
-    kept
+    words
 }
 
 impl std::fmt::Display for Violation {
@@ -226,7 +227,7 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// What comes of something that may find that something is wrong.
+/// The result of a step that may find something wrong.
 pub(crate) type Outcome = Result<(), Wrong>;
 
 /// What went wrong.
@@ -266,20 +267,20 @@ mod tests {
     }
 
     #[test]
-    fn another_field_or_model_is_another_mistake_and_another_value_is_not() {
+    fn another_field_or_model_is_another_bug_and_another_value_is_not() {
         let one = differs("board", "counts[3]");
         assert!(differs("board", "counts[7].x").is_like(&one));
         assert!(Violation { of: Invariant::Agreement, ..differs("board", "counts") }.is_like(&one));
         assert!(!differs("board", "names").is_like(&one));
         assert!(!differs("poll", "counts[3]").is_like(&one));
         assert!(!Violation { of: Invariant::Check, ..differs("board", "counts[3]") }.is_like(&one));
-        // Where the other state was not known any more.
+        // The other state was no longer in memory.
         let nameless = Violation::new(Invariant::Agreement, String::new());
         assert!(differs("poll", "names").is_like(&nameless));
     }
 
     #[test]
-    fn other_words_are_another_mistake_and_other_numbers_are_not() {
+    fn other_words_are_another_bug_and_other_numbers_are_not() {
         let said = |what: &str| Violation::new(Invariant::Check, what.to_owned());
         let one = said("participant 3: check 2: 7 stones\nand more");
         assert!(said("participant 1: check 2: 31 stones\nor less").is_like(&one));

@@ -7,20 +7,21 @@ use teatime_reflector::{ConnId, Output, Reflector, SessionKey};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
 use teatime_wire::{ClientMessage, CloseReason};
 
-use super::plan::{Bug, Keeps, Plan};
-use super::storage::{Mood, SlowStorage};
+use crate::plan::{Plan, PlannedStorage};
+use crate::planted::Bug;
+use crate::storage::{Mood, SlowStorage};
 
 const SECOND: u64 = 1_000_000;
 
-/// What goes out on a connection.
-pub(super) enum Down {
+/// What the reflector sends on a connection.
+pub(crate) enum Down {
     Frame(Bytes),
     Close(CloseReason),
 }
 
 impl Down {
-    /// In bytes.
-    pub(super) fn length(&self) -> usize {
+    /// Its bytes.
+    pub(crate) fn length(&self) -> usize {
         match self {
             Self::Frame(frame) => frame.len(),
             Self::Close(_) => 0,
@@ -28,11 +29,11 @@ impl Down {
     }
 }
 
-pub(super) struct Server {
-    pub(super) reflector: Reflector,
-    keeps: Keeps,
+pub(crate) struct Server {
+    reflector: Reflector,
+    planned: PlannedStorage,
     storage: Option<SlowStorage>,
-    pub(super) disk: MemoryDisk,
+    disk: MemoryDisk,
     config: teatime_reflector::Config,
     bug: Option<Bug>,
     connections: BTreeMap<ConnId, Connection>,
@@ -43,7 +44,7 @@ pub(super) struct Server {
     /// World time minus this is the time of its own clock, which starts at zero with each process.
     started: i64,
     /// How many requests have failed.
-    pub(super) taken_back: u64,
+    taken_back: u64,
 }
 
 #[derive(Default)]
@@ -59,15 +60,15 @@ struct Members {
     pending: Vec<Bytes>,
 }
 
-/// How a reflector's process comes to its end.
+/// How a reflector's process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Process,
     Power,
 }
 
 impl Server {
-    pub(super) fn new(plan: &Plan, seed: [u8; 32]) -> Result<Self, String> {
+    pub(crate) fn new(plan: &Plan, bug: Option<Bug>, seed: [u8; 32]) -> Result<Self, String> {
         let mut config = teatime_reflector::Config {
             rejoin_limit: if plan.patient { 25 * SECOND } else { 2 * SECOND },
             snapshot_after_events: 40,
@@ -75,7 +76,7 @@ impl Server {
             vote_retry: SECOND,
             upload_timeout: 2 * SECOND,
             silence_timeout: 15 * SECOND,
-            // Silent storages are often silent for longer.
+            // Shorter than most silences of a storage.
             storage_timeout: 3 * SECOND,
             join_timeout: 3 * SECOND,
             ..teatime_reflector::Config::default()
@@ -84,21 +85,21 @@ impl Server {
             config.max_idle_sessions = 0;
         }
         if plan.tight {
-            // Reached before a vote is through, when the line is bad.
+            // On a bad line the log reaches this before a vote is complete.
             (config.log_limit_bytes, config.log_reserve_bytes) = (12 * 1024, 1024 * 1024);
         }
-        if plan.bug == Some(Bug::NeverSnapshots) {
+        if bug == Some(Bug::NeverSnapshots) {
             config.snapshot_after_events = u64::MAX;
             config.snapshot_after_bytes = u64::MAX;
             config.log_limit_bytes = u64::MAX / 2;
         }
         let mut server = Self {
             reflector: Reflector::new(config.clone(), seed),
-            keeps: plan.storage,
+            planned: plan.storage,
             storage: None,
             disk: MemoryDisk::default(),
             config,
-            bug: plan.bug.clone(),
+            bug,
             connections: BTreeMap::new(),
             members: BTreeMap::new(),
             dirty_connections: Vec::new(),
@@ -112,12 +113,12 @@ impl Server {
     }
 
     fn open(&mut self, seed: [u8; 32]) -> Result<(), String> {
-        let durability = match self.keeps {
-            Keeps::Nowhere => return Ok(()),
-            Keeps::Process => Durability::Process,
-            Keeps::Power => Durability::Power,
+        let durability = match self.planned {
+            PlannedStorage::Nowhere => return Ok(()),
+            PlannedStorage::Process => Durability::Process,
+            PlannedStorage::Power => Durability::Power,
         };
-        // Small segments, so that old ones go in every run.
+        // Small segments, so that the store deletes old ones in every run.
         let config = teatime_store::Config {
             durability,
             segment_bytes: 64 * 1024,
@@ -125,17 +126,17 @@ impl Server {
         };
         let store = MemoryStore::open(self.disk.clone(), config)
             .map_err(|error| format!("the store is refused: {error}"))?;
-        let storage = SlowStorage::new(Shared::new(store), self.bug.clone());
+        let storage = SlowStorage::new(Shared::new(store), self.bug);
         let opened = storage.opened();
-        // Its clock begins with it.
+        // The clock of a process begins with it.
         self.reflector = Reflector::with_storage(self.config.clone(), seed, 0, opened);
         self.storage = Some(storage);
         Ok(())
     }
 
-    /// The process ends. Everything that was not sent is gone, and perhaps what was not stored. Another process goes on with
-    /// what is left.
-    pub(super) fn restart(
+    /// The process ends. It loses all frames that it has not sent, and perhaps requests that it has not stored. Another
+    /// process continues with the rest.
+    pub(crate) fn restart(
         &mut self,
         now: u64,
         end: End,
@@ -162,25 +163,39 @@ impl Server {
         self.out.clear();
         self.started = i64::try_from(now).unwrap_or(i64::MAX);
         let opened = self.open(seed);
-        if opened.is_err() && end == End::Power && self.keeps == Keeps::Process {
-            // As the operator has chosen: a log with holes is refused, and the operator begins a new store.
+        if opened.is_err() && end == End::Power && self.planned == PlannedStorage::Process {
+            // The operator has chosen this: the store refuses a log with holes, and the operator begins a new store.
             self.disk = MemoryDisk::default();
             return self.open(seed);
         }
         opened
     }
 
+    pub(crate) fn disk(&self) -> &MemoryDisk {
+        &self.disk
+    }
+
+    /// Bytes of all logs and snapshots in the reflector's memory.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.reflector.stats().log_bytes
+    }
+
+    /// How many requests to the storage have failed.
+    pub(crate) fn taken_back(&self) -> u64 {
+        self.taken_back
+    }
+
     fn now(&self, world: u64) -> u64 {
         u64::try_from(i64::try_from(world).unwrap_or(i64::MAX) - self.started).unwrap_or(0)
     }
 
-    pub(super) fn jump(&mut self, by: u64) {
+    pub(crate) fn jump(&mut self, by: u64) {
         self.started -= i64::try_from(by).unwrap_or(0);
     }
 
-    /// When the state machine or its storage wants to be woken, in world time. What is due already waits for the end
-    /// of the turn.
-    pub(super) fn next_timeout(&self, world: u64) -> Option<u64> {
+    /// When the next timeout of the state machine or its storage is due, in world time. Requests that are already due
+    /// wait for the end of the turn.
+    pub(crate) fn next_timeout(&self, world: u64) -> Option<u64> {
         let due = self.storage.as_ref().and_then(SlowStorage::next_due);
         let storage = due.filter(|due| *due > self.now(world));
         let at = self.reflector.next_timeout().into_iter().chain(storage).min()?;
@@ -188,16 +203,16 @@ impl Server {
         Some(u64::try_from(at.saturating_add(self.started)).unwrap_or(0))
     }
 
-    pub(super) fn connected(&mut self, world: u64, id: ConnId) {
+    pub(crate) fn connected(&mut self, world: u64, id: ConnId) {
         let now = self.now(world);
         self.connections.insert(id, Connection::default());
         self.reflector.connected(now, id);
         self.obey(now);
     }
 
-    pub(super) fn received(&mut self, world: u64, id: ConnId, frame: &[u8]) {
+    pub(crate) fn received(&mut self, world: u64, id: ConnId, frame: &[u8]) {
         let now = self.now(world);
-        // What is persisted would lead to a snapshot.
+        // Persisted data would lead to a snapshot.
         let is_deaf = self.bug == Some(Bug::NeverSnapshots)
             && matches!(ClientMessage::decode(frame), Ok(ClientMessage::Persist));
         if !is_deaf && self.connections.get(&id).is_some_and(|one| one.close.is_none()) {
@@ -206,7 +221,7 @@ impl Server {
         }
     }
 
-    pub(super) fn disconnected(&mut self, world: u64, id: ConnId) {
+    pub(crate) fn disconnected(&mut self, world: u64, id: ConnId) {
         let now = self.now(world);
         self.leave(id);
         if self.connections.remove(&id).is_some_and(|connection| connection.close.is_none()) {
@@ -215,36 +230,36 @@ impl Server {
         self.obey(now);
     }
 
-    pub(super) fn handle_timeout(&mut self, world: u64) {
+    pub(crate) fn handle_timeout(&mut self, world: u64) {
         let now = self.now(world);
         self.reflector.handle_timeout(now);
         self.obey(now);
     }
 
-    /// Asks all clients to come back.
-    pub(super) fn shutdown(&mut self, world: u64) {
+    /// Stops in good order: tells all clients to connect again.
+    pub(crate) fn shutdown(&mut self, world: u64) {
         let now = self.now(world);
         self.reflector.shutdown(now);
         self.obey(now);
     }
 
     /// Drops a client that does not read.
-    pub(super) fn drop_slow(&mut self, world: u64, id: ConnId) {
+    pub(crate) fn drop_slow(&mut self, world: u64, id: ConnId) {
         let now = self.now(world);
         self.reflector.disconnected(now, id);
         self.close(id, CloseReason::TooSlow);
         self.obey(now);
     }
 
-    /// Puts the storage in a mood, until then in world time.
-    pub(super) fn set_mood(&mut self, mood: Mood, world: u64, until: u64, dice: u64) -> bool {
+    /// Puts the storage in a mood until then, in world time. Returns false without a storage.
+    pub(crate) fn set_mood(&mut self, mood: Mood, world: u64, until: u64, dice: u64) -> bool {
         let (now, until) = (self.now(world), self.now(until));
         let storage = self.storage.as_mut().filter(|_| until > now);
         storage.map(|storage| storage.set_mood(mood, until, dice)).is_some()
     }
 
     /// Whether something waits for the end of the turn.
-    pub(super) fn is_dirty(&self, world: u64) -> bool {
+    pub(crate) fn is_dirty(&self, world: u64) -> bool {
         let due = self.storage.as_ref().and_then(SlowStorage::next_due);
         !self.dirty_connections.is_empty()
             || !self.dirty_members.is_empty()
@@ -253,7 +268,7 @@ impl Server {
     }
 
     /// Ends a turn: hands the storage what has gathered, takes its answers, and sends what may be sent.
-    pub(super) fn flush(&mut self, world: u64) -> Vec<(ConnId, Down)> {
+    pub(crate) fn flush(&mut self, world: u64) -> Vec<(ConnId, Down)> {
         let now = self.now(world);
         loop {
             self.reflector.flush(now);

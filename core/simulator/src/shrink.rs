@@ -1,27 +1,28 @@
-//! Makes a plan that fails smaller, as long as it fails in the same way.
+//! Shrinks a plan that fails: takes parts away, as long as it fails in the same way.
 
-use super::plan::Plan;
-use super::quiet;
-use super::report::Violation;
-use super::scenario::Scenario;
-use super::world;
+use crate::plan::Plan;
+use crate::quiet;
+use crate::report::Violation;
+use crate::scenario::Scenario;
+use crate::world;
 
-/// How often a plan is played to see whether it always fails in the same way (by chance it may once); and how often
-/// one that does not, before it counts as one that does not fail.
+/// How often to play a plan to see whether it always fails in the same way, and how often to play an unreliable one
+/// before it counts as passed.
 const TRIES: u32 = 3;
 
-/// What was found.
+/// A shrunk plan.
+#[derive(Debug, Clone)]
 pub struct Shrunk {
     /// The smallest plan that fails in the same way.
     pub plan: Plan,
     /// How it fails.
     pub violation: Violation,
-    /// Whether the first plan failed in exactly the same way each time when it was played again, if it was. If not,
-    /// something has a part in it that does not follow from the plan.
+    /// Whether the first plan failed in exactly the same way each time it was played again; `None` if it was not. If it
+    /// did not, something outside of the plan has an influence.
     pub reproduced: Option<bool>,
 }
 
-/// The smallest plan found within so many runs that fails by the same mistake, and how.
+/// The smallest plan found within `runs` runs that fails by the same bug, and how it fails.
 pub fn shrink(scenario: &dyn Scenario, plan: &Plan, violation: &Violation, runs: u32) -> Shrunk {
     quiet::during(|| {
         let is_same = |_| world::play(plan, scenario).as_ref().err() == Some(violation);
@@ -71,7 +72,7 @@ impl Shrinker<'_> {
         self.cut_end();
     }
 
-    /// Whether this one fails in the same way; then it is the best so far.
+    /// Returns whether a plan fails in the same way. Then it is the best so far.
     fn attempt(&mut self, plan: Plan) -> bool {
         if plan == self.best.0 {
             return false;
@@ -92,7 +93,7 @@ impl Shrinker<'_> {
         false
     }
 
-    /// Nothing happens after the violation; and if that takes the faults away that it needs, less.
+    /// Ends the faults just after the violation.
     fn cut_end(&mut self) {
         let (plan, violation) = &self.best;
         let seconds = (violation.at_us / 1_000_000 + 1).min(plan.fault_seconds);
@@ -101,8 +102,7 @@ impl Shrinker<'_> {
         self.attempt(plan);
     }
 
-    /// Takes away what users do, as far as the violation does not need it. What comes after it is not
-    /// numbered.
+    /// Takes away the acts of users that the violation does not need.
     fn drop_acts(&mut self) {
         let (plan, violation) = &self.best;
         if plan.acts.is_none() {
@@ -119,7 +119,7 @@ impl Shrinker<'_> {
         });
     }
 
-    /// Takes some of a plan's list away, first half of it at a time, then fewer, then each.
+    /// Takes elements of a plan's list away: first half of them at a time, then fewer, then one by one.
     fn drop_some(&mut self, length: fn(&Plan) -> usize, without: fn(&Plan, usize, usize) -> Plan) {
         let mut size = length(&self.best.0).div_ceil(2);
         while size > 0 && self.runs > 0 {

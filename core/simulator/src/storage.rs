@@ -1,4 +1,4 @@
-//! The reflector's storage: a store over a disk in memory, which may answer late, fail late, or stay silent.
+//! The reflector's storage: a store on a disk in memory. It may answer late, fail late, or stay silent.
 
 use std::collections::BTreeMap;
 
@@ -7,66 +7,67 @@ use teatime_reflector::storage::{
 };
 use teatime_store::{MemoryDisk, Shared};
 
-use super::plan::Bug;
+use crate::planted::Bug;
 
-/// How long after the reflector has asked a slow storage answers at most, in µs.
+/// A slow storage answers within this time, in µs.
 const LATEST: u64 = 2_000_000;
 
-/// How many appends a storage with the mistake acknowledges before it writes them.
+/// With the planted bug [`Bug::SendsBeforeStoring`] a storage acknowledges this many appends before it writes them.
 const UNWRITTEN: usize = 100;
 
 /// What the storage does with requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(crate) enum Mood {
+    /// It carries out each request at once.
     Prompt,
-    /// Each request takes a time of its own.
+    /// It carries out each request after a random time.
     Late,
-    /// Each request takes a time of its own, and then half of them fail.
+    /// After a random time each, half of the requests fail.
     FailsLate,
-    /// Nothing happens.
+    /// It carries out no request before the mood ends.
     Silent,
 }
 
-/// One entry for each request, in the order in which they were handed in.
+/// A request that waits, in the order of submission.
 enum Waiting {
     Request { ticket: Ticket, request: Request, fails: bool },
     Release(Key),
 }
 
-pub(super) struct SlowStorage {
+pub(crate) struct SlowStorage {
     store: Shared<MemoryDisk>,
     bug: Option<Bug>,
     mood: Mood,
     until: u64,
     dice: u64,
-    /// By the time at which it is carried out, and its number.
+    /// By the time at which they are carried out, and their numbers.
     waiting: BTreeMap<(u64, u64), Waiting>,
     next: u64,
-    /// When the newest request of each key is carried out: none of the key comes before it.
+    /// When the newest request of each key is carried out. No later request of the key overtakes it.
     newest: BTreeMap<Key, u64>,
     answers: Vec<Completion>,
-    /// Appends that were acknowledged and not written, by mistake.
+    /// Appends that were acknowledged and not written: a planted bug.
     unwritten: Vec<Request>,
 }
 
 impl SlowStorage {
-    pub(super) fn new(store: Shared<MemoryDisk>, bug: Option<Bug>) -> Self {
+    pub(crate) fn new(store: Shared<MemoryDisk>, bug: Option<Bug>) -> Self {
         let (waiting, newest) = (BTreeMap::new(), BTreeMap::new());
         let (answers, unwritten) = (Vec::new(), Vec::new());
         let (mood, until, dice, next) = (Mood::Prompt, 0, 0, 0);
         Self { store, bug, mood, until, dice, waiting, next, newest, answers, unwritten }
     }
 
-    pub(super) fn opened(&self) -> Opened {
+    pub(crate) fn opened(&self) -> Opened {
         self.store.opened()
     }
 
-    /// From now on, and until then, the storage is in this mood.
-    pub(super) fn set_mood(&mut self, mood: Mood, until: u64, dice: u64) {
+    /// Puts the storage in a mood until then.
+    pub(crate) fn set_mood(&mut self, mood: Mood, until: u64, dice: u64) {
         (self.mood, self.until, self.dice) = (mood, until, dice);
     }
 
-    pub(super) fn submit(&mut self, now: u64, ticket: Ticket, request: Request) {
+    pub(crate) fn submit(&mut self, now: u64, ticket: Ticket, request: Request) {
         let key = match &request {
             Request::Append(append) => Key::Session(append.session),
             Request::Load(key) => *key,
@@ -77,7 +78,7 @@ impl SlowStorage {
         self.wait(key, due, Waiting::Request { ticket, request, fails });
     }
 
-    pub(super) fn release(&mut self, now: u64, key: Key) {
+    pub(crate) fn release(&mut self, now: u64, key: Key) {
         self.wait(key, now, Waiting::Release(key));
     }
 
@@ -88,7 +89,7 @@ impl SlowStorage {
         self.next += 1;
     }
 
-    /// When a request of now is carried out, and whether it then fails.
+    /// When a request is carried out that arrives now, and whether it then fails.
     fn fate(&mut self, now: u64) -> (u64, bool) {
         if now >= self.until {
             self.mood = Mood::Prompt;
@@ -104,13 +105,13 @@ impl SlowStorage {
         }
     }
 
-    /// When something is to be carried out next.
-    pub(super) fn next_due(&self) -> Option<u64> {
+    /// When the next request is carried out.
+    pub(crate) fn next_due(&self) -> Option<u64> {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Carries out what is due. Returns the answers.
-    pub(super) fn run(&mut self, now: u64) -> Vec<Completion> {
+    /// Carries out all requests that are due. Returns the answers.
+    pub(crate) fn run(&mut self, now: u64) -> Vec<Completion> {
         while let Some(entry) = self.waiting.first_entry()
             && entry.key().0 <= now
         {
@@ -151,10 +152,10 @@ impl SlowStorage {
         self.store.submit(ticket, request);
     }
 
-    /// Writes what was acknowledged before, by mistake.
+    /// Writes the appends that were acknowledged before: a planted bug.
     fn write_late(&mut self) {
         for request in std::mem::take(&mut self.unwritten) {
-            // The reflector has drawn no such ticket.
+            // The reflector ignores the answer: it never draws this ticket.
             self.store.submit(Ticket(u64::MAX), request);
         }
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use teatime_session::Taped;
 use teatime_vm::{App, External, SnapshotError, Vm};
 
-use super::clash::Clash;
-use super::participant::Participant;
-use super::report::{Invariant, Wrong};
+use crate::clash::Clash;
+use crate::participant::Participant;
+use crate::report::{Invariant, Wrong};
 
-/// Who is watched in a session, and the twin.
-pub(super) struct Observer {
-    /// Who.
-    pub(super) at: usize,
+/// The participant of a session that is compared with its twin.
+pub(crate) struct Observer {
+    /// Its number.
+    at: usize,
     twin: Option<Vm>,
     inputs: u64,
     /// The newest input, for people.
@@ -20,13 +20,17 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    pub(super) fn new(at: usize) -> Self {
+    pub(crate) fn new(at: usize) -> Self {
         Self { at, twin: None, inputs: 0, newest: String::new() }
     }
 
-    /// The participant has made a step. If it moved on this is its state, and `is_done` says whether
-    /// nothing that is due is left. Says whether the two were compared.
-    pub(super) fn watch(
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The participant has made a step. `snapshot` is its state if it moved on; `is_done`: nothing more is due. Returns
+    /// whether the two were compared.
+    pub(crate) fn watch(
         &mut self,
         app: &App,
         one: &mut Participant,
@@ -35,10 +39,10 @@ impl Observer {
         distance: u64,
     ) -> Result<bool, Wrong> {
         let mut moved = false;
-        for taped in one.client.take_tape() {
+        for taped in one.client_mut().take_tape() {
             match taped {
                 Taped::Began { base: Some(base), .. } => self.restore(app, &base)?,
-                // The model has just been made, and been through a snapshot.
+                // The model is new.
                 Taped::Began { base: None, head, .. } => {
                     self.twin = Vm::new(app, head.session, &head.options).ok();
                 }
@@ -49,10 +53,10 @@ impl Observer {
                 }
             }
         }
-        let in_doubt = one.corrupt || one.diverged.is_some() || one.was_wrong;
-        let (Some(vm), Some(twin), false) = (one.client.vm(), &mut self.twin, in_doubt) else {
+        let in_doubt = one.health().is_in_doubt();
+        let (Some(vm), Some(twin), false) = (one.vm(), &mut self.twin, in_doubt) else {
             self.twin = None;
-            let snapshot = one.client.vm().filter(|_| is_done && !in_doubt).map(Vm::snapshot);
+            let snapshot = one.vm().filter(|_| is_done && !in_doubt).map(Vm::snapshot);
             if let Some(Ok(snapshot)) = snapshot {
                 self.restore(app, &snapshot)?;
             }
@@ -103,7 +107,7 @@ impl Observer {
     }
 }
 
-pub(super) fn cannot_be_saved(error: SnapshotError) -> Wrong {
+pub(crate) fn cannot_be_saved(error: SnapshotError) -> Wrong {
     Wrong::new(Invariant::Snapshot, format!("it cannot be saved: {error}"))
 }
 
@@ -113,6 +117,8 @@ fn told(seq: u64, external: &External<'_>) -> String {
         External::Presence { exited, joined } => {
             format!("after seq {seq}: {} exited, {} joined", exited.len(), joined.len())
         }
-        External::Marker => format!("after seq {seq}, a vote or what nobody could read"),
+        External::Marker => {
+            format!("after seq {seq}, a vote, or bytes that no client could decode")
+        }
     }
 }

@@ -85,7 +85,7 @@
 //!
 //! ```text
 //! seed 1 of the simulation of org.example.poll fails
-//! a participant differs from the same restored from a snapshot, after 0.276865 s: model `poll` (id 1), field `colours`: [5, 2] here, [2, 5] there; after seq 3, event poll/vote
+//! a participant differs from itself restored from a snapshot, after 0.276865 s: model `poll` (id 1), field `colours`: [5, 2] here, [2, 5] there; after seq 3, event poll/vote
 //!   here: participant 1, which went on; there: the same, restored from its snapshot before that
 //! played again it went another way: what decides comes from outside of the models, such as a clock, a static, or the order of a std::collections::HashMap
 //! run it again: TEATIME_SEED=1 cargo test the_poll_holds
@@ -101,6 +101,6 @@ pub use teatime_vm::testing::{Difference, SyncError, SyncTest};
 
 #[cfg(feature = "testing")]
 pub use teatime_simulator::{
-    Clash, Dice, End, Event, Failure, Fault, Invariant, Keeps, Pace, Plan, Simulation, Summary,
-    User, Verdict, Violation, What,
+    Clash, Dice, End, Event, Failure, Fault, Invariant, Pace, Plan, PlannedStorage, Simulation,
+    Summary, User, Verdict, Violation, What,
 };

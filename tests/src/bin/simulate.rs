@@ -1,52 +1,49 @@
-//! Plays seeds in the simulator, and makes those that fail small.
+//! Plays seeds in the simulator, and shrinks the plans that fail.
 //!
-//! Prints one line of JSON for each seed that fails, with the smallest plan that fails in the same way,
-//! and one for all of them together. Ends with 1 if one has failed.
+//! Prints one line of JSON for each seed that fails, with the smallest plan that fails in the same way, and one for all
+//! runs together. Exit status 1: a seed failed.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use teatime_simulator::{Bug, Campaign, How, Plan};
-use teatime_tests::play::Books;
+use teatime::testing::Plan;
+use teatime_simulator::harness::{Campaign, How};
+use teatime_tests::play::{Books, Bug};
 
-/// Plays seeds in the simulator, and makes those that fail small.
+/// Play seeds in the simulator, and shrink the plans that fail.
 #[derive(Parser)]
 struct Arguments {
-    /// The first seed.
+    /// First seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many.
+    /// Number of seeds.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// How many virtual hours a steady one has.
+    /// Virtual hours of a steady run.
     #[arg(long, default_value_t = 1)]
     hours: u64,
-    /// Plays this plan instead: a file of JSON, as it was printed or kept.
+    /// Play this plan instead: a JSON file, as printed or written by --keep.
     #[arg(long, conflicts_with_all = ["seed", "seeds", "hours"])]
     plan: Option<PathBuf>,
-    /// Plants a mistake: JSON, such as '"enters_twice"' or '{"model":"hash_order"}'.
-    #[arg(long, value_parser = parse_bug)]
+    /// Plant a bug, such as enters_twice or hash_order.
+    #[arg(long)]
     bug: Option<Bug>,
-    /// Where plans that fail are kept, a file each.
+    /// Folder for the plans that fail, one file each.
     #[arg(long)]
     keep: Option<PathBuf>,
-    /// How many runs may be spent on making one smaller.
+    /// Most runs for shrinking a plan.
     #[arg(long, default_value_t = 200)]
     shrink: u32,
-    /// Threads.
+    /// Number of threads.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Plays under the sync test, with this distance.
+    /// Play under the sync test, with this distance.
     #[arg(long)]
     sync: Option<u64>,
-    /// Says of each seed what it was like.
+    /// Print a line for every seed.
     #[arg(long)]
     verbose: bool,
-}
-
-fn parse_bug(text: &str) -> Result<Bug, serde_json::Error> {
-    serde_json::from_str(text)
 }
 
 fn main() -> ExitCode {
@@ -64,11 +61,10 @@ fn main() -> ExitCode {
             seeds.map(|seed| Plan::new(seed, arguments.hours)).collect()
         }
     };
-    let plans: Vec<Plan> = plans
-        .into_iter()
-        .map(|plan| if let Some(bug) = arguments.bug.clone() { plan.with_bug(bug) } else { plan })
-        .collect();
     let mut books = Books::new();
+    if let Some(bug) = arguments.bug {
+        books = books.with_bug(bug);
+    }
     if let Some(distance) = arguments.sync {
         books = books.synced(distance);
     }

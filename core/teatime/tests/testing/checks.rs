@@ -34,9 +34,9 @@ fn failing_actions_are_reported() {
     assert_eq!(failure.plan().acts.as_ref().map(Vec::len), Some(4), "{failure}");
 }
 
-/// Making a plan smaller must not change which check fails.
+/// Shrinking a plan must not change which check fails.
 #[test]
-fn what_is_left_fails_as_the_seed_did() {
+fn a_shrunk_plan_fails_as_its_seed_did() {
     let guarded = || {
         let guard = |end: &End<'_>| {
             assert!(end.count("board", "put") > 0, "no stone was put");
@@ -58,7 +58,7 @@ fn what_is_left_fails_as_the_seed_did() {
 
 /// The summary counts each call of a check, including those for the second play of the first seed.
 #[test]
-fn checks_are_counted_each_time_they_are_asked() -> Result<(), Failure> {
+fn every_call_of_a_check_is_counted() -> Result<(), Failure> {
     let asked = AtomicU64::new(0);
     let counted = simulation(Planted::Nothing).seeds(2).seconds(10).check(|_| {
         asked.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +71,7 @@ fn checks_are_counted_each_time_they_are_asked() -> Result<(), Failure> {
 
 /// Also if the only participant has left: then another one joins for the check.
 #[test]
-fn checks_are_asked_after_every_seed() -> Result<(), Failure> {
+fn checks_run_after_every_seed() -> Result<(), Failure> {
     for seed in 1..=30 {
         let alone = simulation(Planted::Nothing).participants(1).seconds(10);
         let plan = alone.plan(seed);

@@ -43,8 +43,8 @@ fn the_environment_chooses_seeds() {
         ("TEATIME_SEED", "7", "1 seeds were played"),
         ("TEATIME_SEEDS", "3", "3 seeds were played"),
         ("OTHER", "5", "2 seeds were played"),
-        ("TEATIME_SEED", "many", "TEATIME_SEED is \"many\", which is no number"),
-        ("TEATIME_SEED", "", "TEATIME_SEED is \"\", which is no number"),
+        ("TEATIME_SEED", "many", "TEATIME_SEED is \"many\": expected a number"),
+        ("TEATIME_SEED", "", "TEATIME_SEED is \"\": expected a number"),
         ("TEATIME_PLAN", "/there/is/none.json", "/there/is/none.json"),
     ] {
         let said = play(name, value.as_ref());
@@ -52,7 +52,7 @@ fn the_environment_chooses_seeds() {
     }
     if let Some(text) = not_unicode() {
         let said = play("TEATIME_SEED", &text);
-        assert!(said.contains("TEATIME_SEED is \"7\\xFF\", which is no number"), "{said}");
+        assert!(said.contains("TEATIME_SEED is \"7\\xFF\": expected a number"), "{said}");
     }
     let folder = tempfile::tempdir().expect("there is room");
     let path = folder.path().join("a plan.json");

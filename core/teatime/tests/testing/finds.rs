@@ -72,7 +72,7 @@ fn without_the_twin_participants_that_differ_are_found() {
 }
 
 #[test]
-fn a_field_that_no_snapshot_holds_is_found_and_what_is_left_is_small() {
+fn a_field_missing_in_snapshots_is_found_and_its_plan_is_small() {
     let failure = failure(Planted::LeftOut);
     assert_eq!(failure.smallest().of, Invariant::Sync, "{failure}");
     let clash = failure.smallest().clash.as_ref().expect("both states are known");
@@ -90,7 +90,7 @@ fn a_field_that_no_snapshot_holds_is_found_and_what_is_left_is_small() {
 }
 
 #[test]
-fn handlers_that_fail_are_found_unless_they_may() {
+fn failing_handlers_are_found_unless_they_are_allowed() {
     let failure = failure(Planted::Panics);
     assert_eq!(failure.smallest().of, Invariant::Faults, "{failure}");
     assert!(failure.to_string().contains("board.put"), "{failure}");
@@ -167,7 +167,7 @@ fn any_number_of_seeds_can_be_played_until_one_fails() {
 }
 
 #[test]
-fn what_is_left_out_does_not_happen() -> Result<(), Failure> {
+fn excluded_faults_do_not_happen() -> Result<(), Failure> {
     let summary = simulation(Planted::Nothing).without(What::Starts).seconds(10).run()?;
     assert_eq!(summary.faults.get(&What::Starts), None);
     assert!(summary.faults.contains_key(&What::Cut));

@@ -143,7 +143,7 @@ fn a_failing_migration_is_reported() {
 
 /// Persisted data is a part of each snapshot.
 #[test]
-fn much_that_is_persisted_passes() -> Result<(), Failure> {
+fn large_persisted_data_passes() -> Result<(), Failure> {
     let large = || pad().seeds(2).seconds(3).sync_distance(20);
     let old = NotesV1 { title: "t".repeat(MUCH) };
     // A migration may make the data small.

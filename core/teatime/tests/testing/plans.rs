@@ -8,7 +8,7 @@ use crate::board::{Board, Planted, simulation};
 use crate::seeds_are_chosen;
 
 #[test]
-fn a_plan_that_is_left_can_be_kept_and_played_again() {
+fn a_shrunk_plan_is_saved_and_played_again() {
     let folder = tempfile::tempdir().expect("there is room");
     let failure = simulation(Planted::LeftOut).keep_in(folder.path()).run().expect_err("it fails");
     let path = failure.kept().expect("it is kept").to_owned();
@@ -28,7 +28,8 @@ fn a_plan_that_is_left_can_be_kept_and_played_again() {
     if !seeds_are_chosen() {
         let kept = kept.expect_err("it fails still");
         assert_eq!(kept.smallest(), failure.smallest());
-        let says = format!("TEATIME_PLAN={} cargo test plans::a_plan_that_is_left", path.display());
+        let says =
+            format!("TEATIME_PLAN={} cargo test plans::a_shrunk_plan_is_saved", path.display());
         assert!(kept.to_string().contains(&says), "{kept}");
         assert!(kept.to_string().starts_with("a plan made of seed 1 of"), "{kept}");
         let summary = simulation(Planted::Nothing).seeds(0).keep_in(folder.path()).run();
@@ -47,7 +48,7 @@ fn a_plan_that_is_left_can_be_kept_and_played_again() {
 /// Several simulations may save their plans in one folder. None overwrites the plans of another, and none plays the plans of
 /// another app.
 #[test]
-fn kept_plans_of_several_simulations_do_not_meet() -> Result<(), Failure> {
+fn saved_plans_of_several_simulations_stay_apart() -> Result<(), Failure> {
     let folder = tempfile::tempdir().expect("there is room");
     let board = || simulation(Planted::Nothing).seeds(1).seconds(2).keep_in(folder.path());
     let named = |id: &str| {
@@ -90,7 +91,7 @@ fn kept_plans_of_several_simulations_do_not_meet() -> Result<(), Failure> {
 
 /// The limits of a simulation hold for plans that another simulation has saved.
 #[test]
-fn kept_plans_respect_which_clients_take_part_and_what_does_not_happen() -> Result<(), Failure> {
+fn saved_plans_respect_the_limits_of_the_simulation() -> Result<(), Failure> {
     let folder = tempfile::tempdir().expect("there is room");
     let board = || simulation(Planted::Nothing).seconds(20).keep_in(folder.path());
     let wild = board().shrink_runs(0).check(|_| Err("it is never right"));
@@ -132,11 +133,11 @@ fn plans_that_cannot_be_played_are_refused() {
     let good = simulation(Planted::Nothing).seconds(2).plan(1);
     let late = || vec![Fault { at_ms: u64::MAX, what: What::Cut, dice: 0 }];
     for (plan, says) in [
-        (Plan { clients: 0, ..good.clone() }, "nobody takes part"),
-        (Plan { rooms: 0, ..good.clone() }, "0 rooms: there may be"),
-        (Plan { fault_seconds: u64::MAX, ..good.clone() }, "seconds: there may be"),
-        (Plan { converge_seconds: u64::MAX, ..good.clone() }, "seconds: there may be"),
-        (Plan { faults: late(), ..good.clone() }, "seconds: there may be"),
+        (Plan { clients: 0, ..good.clone() }, "0 clients: expected at least 1"),
+        (Plan { rooms: 0, ..good.clone() }, "0 rooms: expected"),
+        (Plan { fault_seconds: u64::MAX, ..good.clone() }, "seconds: expected at most"),
+        (Plan { converge_seconds: u64::MAX, ..good.clone() }, "seconds: expected at most"),
+        (Plan { faults: late(), ..good.clone() }, "seconds: expected at most"),
         (Plan { acts: Some(vec![2, 1]), ..good.clone() }, "are not in order"),
     ] {
         let failure = simulation(Planted::Nothing).play(&plan).expect_err(says);

@@ -36,7 +36,7 @@ fn an_app_that_cannot_start_and_an_event_that_cannot_be_published_are_reported()
 
 /// A simulation that would prove nothing does not pass.
 #[test]
-fn what_would_prove_nothing_is_refused() {
+fn a_simulation_that_would_prove_nothing_is_refused() {
     let board = || Simulation::of(App::builder::<Board>("org.example.board").build().unwrap());
     let board = || board().options(&Planted::Nothing).seeds(2).seconds(5);
     let puts = |weight, scope: &'static str| {
@@ -47,11 +47,11 @@ fn what_would_prove_nothing_is_refused() {
     assert!(puts(1, "board").run().is_ok());
     let wordless = |_: &mut Dice| NotEncoded;
     for (simulation, says) in [
-        (board(), "there is no action"),
-        (puts(0, "board"), "there is no action with a weight above 0"),
-        (puts(1, "bord"), "nobody hears bord/put"),
+        (board(), "users do nothing"),
+        (puts(0, "board"), "no action has a weight above 0"),
+        (puts(1, "bord"), "no model has subscribed to bord/put"),
         (board().action(1, |_, _| {}), "has published anything"),
-        (puts(1, "board").seconds(u64::MAX), "seconds: there may be"),
+        (puts(1, "board").seconds(u64::MAX), "seconds: expected at most"),
     ] {
         let failure = simulation.run().expect_err(says);
         assert_eq!(failure.smallest().of, Invariant::Setup, "{failure}");

@@ -1,27 +1,27 @@
-//! What the users of participants do, and who is watched meanwhile.
+//! What the users of participants do, and the twin that one participant is compared with.
 
 use std::sync::Arc;
 
-use super::plan::{Bug, Pace};
-use super::report::{Invariant, Outcome, Wrong};
-use super::scenario::{Dice, User};
-use super::twin::Observer;
-use super::world::{Happening, SECOND, World};
-
-/// A kind of dice: what users do.
-pub(super) const ACTS: u64 = 2;
+use super::queue::Happening;
+use super::{SECOND, World};
+use crate::dice::{ACTS, Dice};
+use crate::plan::Pace;
+use crate::planted::Bug;
+use crate::report::{Invariant, Outcome, Wrong};
+use crate::twin::Observer;
+use crate::user::User;
 
 impl World<'_> {
     /// The user of a client does something.
     pub(super) fn act(&mut self, at: usize) -> Outcome {
-        if !self.participants[at].alive {
+        if !self.participants[at].is_alive() {
             return Ok(());
         }
         let now = self.now;
         let healing = self.is_healing();
         assert!(
-            self.plan.bug != Some(Bug::Panics) || !self.participants[at].chance(100),
-            "an application panics"
+            self.bug != Some(Bug::Panics) || !self.participants[at].chance(100),
+            "an app panics"
         );
         let one = &mut self.participants[at];
         let mean = match self.plan.pace {
@@ -29,16 +29,16 @@ impl World<'_> {
             Pace::Brisk => SECOND / 5,
             Pace::Steady => 8 * SECOND,
         };
-        if one.frozen_until.max(one.idle_until) <= now {
-            if one.lies {
-                self.scenario.gossip(&mut User::new(one, now, self.plan));
+        if one.hindrances().steps_at() <= now {
+            if one.is_liar() {
+                self.scenario.gossip(&mut self.user(at));
             } else {
                 self.user_acts(at)?;
             }
             let one = &mut self.participants[at];
-            if (self.quiet || healing) && one.diverged.is_none() {
-                // What cannot be asked for now will be asked for later.
-                let _ = one.client.request_vote();
+            if (self.quiet || healing) && !one.health().is_diverged() {
+                // If this fails, the next act tries again.
+                let _ = one.client_mut().request_vote();
             }
             self.obey_client(at);
             self.wake(at, now);
@@ -48,44 +48,50 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What users do is numbered, so that a plan can leave some of it out.
+    /// A participant, for an act of its user.
+    pub(super) fn user(&mut self, at: usize) -> User<'_> {
+        let swallows = self.bug == Some(Bug::SwallowsPublish);
+        User::new(&mut self.participants[at], self.now, self.plan, swallows)
+    }
+
+    /// The acts of users are numbered, so that a plan can leave some out.
     pub(super) fn user_acts(&mut self, at: usize) -> Outcome {
         self.acts += 1;
         let number = self.acts;
         if self.plan.acts.as_ref().is_none_or(|acts| acts.binary_search(&number).is_ok()) {
             let mut dice = Dice::of(self.plan.seed, ACTS, number);
-            let before = self.participants[at].published.len();
-            let mut user = User::new(&mut self.participants[at], self.now, self.plan);
-            let acted = self.scenario.act(&mut dice, &mut user);
-            self.participants[at].publishes_well()?;
+            let before = self.participants[at].published().len();
+            let acted = self.scenario.act(&mut dice, &mut self.user(at));
+            self.participants[at].check_published()?;
             let wrong =
                 |what| Wrong::new(Invariant::Act, format!("participant {}: {what}", at + 1));
             acted.map_err(wrong)?;
-            let published = &self.participants[at].published[before..];
+            let published = &self.participants[at].published()[before..];
             let largest = published.iter().map(|event| event.payload.len()).max();
             self.sizes.event = self.sizes.event.max(largest.unwrap_or(0));
         }
         Ok(())
     }
 
-    /// A client has made a step: compares it with the twin, if it is who is watched in its session.
+    /// A client has made a step. Compares it with the twin, if it is the watched one of its session.
     pub(super) fn watch(
         &mut self,
         at: usize,
         is_done: bool,
         snapshot: Option<Arc<Vec<u8>>>,
     ) -> Outcome {
-        self.participants[at].publishes_well()?;
+        self.participants[at].check_published()?;
         let Some(distance) = self.scenario.sync_distance() else { return Ok(()) };
-        let room = self.participants[at].room;
-        let gone = self.observers[room].as_ref().is_none_or(|of| !self.participants[of.at].alive);
+        let room = self.participants[at].room();
+        let gone =
+            self.observers[room].as_ref().is_none_or(|of| !self.participants[of.at()].is_alive());
         let one = &mut self.participants[at];
-        if gone && !one.lies && one.alive {
-            one.client.start_tape();
+        if gone && !one.is_liar() && one.is_alive() {
+            one.client_mut().start_tape();
             self.observers[room] = Some(Observer::new(at));
         }
         match &mut self.observers[room] {
-            Some(observer) if observer.at == at => {
+            Some(observer) if observer.at() == at => {
                 let app = self.scenario.app();
                 let compared = observer.watch(app, one, is_done, snapshot, distance.max(1))?;
                 self.report.synced += u64::from(compared);

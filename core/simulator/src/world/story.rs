@@ -1,29 +1,24 @@
-//! What is told of a run that fails: the newest that happened before.
+//! The story of a run that fails: what happened last.
 
-use super::plan::What;
-use super::scenario::Event;
-use super::world::World;
+use super::World;
+use crate::event::Event;
+use crate::note::Note;
+use crate::what::What;
 
-/// How much of what happened is kept to be told.
+/// Most happenings in a story.
 const STORY: usize = 12;
 
-/// Something to be told of a run that fails, besides what users publish.
-pub(super) enum Note {
-    Joins(usize),
-    Fault(What, Option<usize>),
-}
-
 impl World<'_> {
-    /// The newest that happened.
+    /// What happened last, oldest first: virtual time in µs, and a sentence.
     pub(super) fn story(&self) -> Vec<(u64, String)> {
         let notes = self.notes.iter().map(|(at, note)| (*at, note.to_string()));
         let mut story: Vec<_> = notes.collect();
         for (at, one) in self.participants.iter().enumerate() {
             let told = |event: &Event| {
                 let (scope, name) = (&event.scope, &event.event);
-                (event.at_us, format!("participant {} publishes {scope}/{name}", at + 1))
+                (event.at_us(), format!("participant {} publishes {scope}/{name}", at + 1))
             };
-            story.extend(one.published.iter().rev().take(STORY).map(told));
+            story.extend(one.published().iter().rev().take(STORY).map(told));
         }
         story.sort_by_key(|(at, _)| *at);
         story.drain(..story.len().saturating_sub(STORY));
@@ -40,16 +35,6 @@ impl World<'_> {
     pub(super) fn tell_fault(&mut self, what: What, victim: Option<usize>) {
         if !matches!(what, What::Starts | What::LiarStarts) {
             self.tell(Note::Fault(what, victim));
-        }
-    }
-}
-
-impl std::fmt::Display for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Joins(at) => write!(f, "participant {} joins", at + 1),
-            Self::Fault(what, None) => f.write_str(what.tells()),
-            Self::Fault(what, Some(at)) => write!(f, "participant {}: {}", at + 1, what.tells()),
         }
     }
 }

@@ -1,0 +1,42 @@
+//! Bugs to plant into the simulated system: a simulator that misses one is broken.
+
+use serde::{Deserialize, Serialize};
+
+/// A bug that a run must find, one for each thing that the simulator checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bug {
+    /// The reflector sends before it has stored.
+    SendsBeforeStoring,
+    /// The reflector does not store the time of a session.
+    ForgetsTime,
+    /// Now and then the network loses an event of a working connection.
+    LosesEvent,
+    /// A client accepts an event of the app, and does not send it.
+    SwallowsPublish,
+    /// The reflector does not tell clients that they diverged.
+    SilentAboutDivergence,
+    /// A bit on the disk flips while the reflector is down.
+    Rots,
+    /// An app panics.
+    Panics,
+    /// The reflector never asks for a snapshot, and never holds senders back.
+    NeverSnapshots,
+    /// A client does not reconnect after the faults have ended.
+    GivesUp,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::SendsBeforeStoring,
+        Self::SwallowsPublish,
+        Self::ForgetsTime,
+        Self::LosesEvent,
+        Self::SilentAboutDivergence,
+        Self::Rots,
+        Self::Panics,
+        Self::NeverSnapshots,
+        Self::GivesUp,
+    ];
+}
