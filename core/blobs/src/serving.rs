@@ -22,12 +22,12 @@ impl Serving {
         vault: &mut Vault<F>,
         frame: &[u8],
     ) -> Result<Vec<u8>, (CloseReason, String)> {
-        let request = BlobRequest::decode(frame).map_err(|error| {
-            let reason = match error {
-                WireError::TooLarge(_) => CloseReason::TooLarge,
-                _ => CloseReason::Malformed,
-            };
-            (reason, error.to_string())
+        let request = BlobRequest::decode(frame).map_err(|error| match error {
+            WireError::TooLarge(_) => (CloseReason::TooLarge, error.to_string()),
+            WireError::Version(found) => {
+                (CloseReason::Version, format!("expected version {BLOB_VERSION}, found {found}"))
+            }
+            _ => (CloseReason::Malformed, error.to_string()),
         })?;
         match (request, self.space) {
             (BlobRequest::Hello(hello), None) => self.greet(vault, hello),
@@ -41,10 +41,6 @@ impl Serving {
         vault: &mut Vault<F>,
         hello: Hello<'_>,
     ) -> Result<Vec<u8>, (CloseReason, String)> {
-        if hello.version != BLOB_VERSION {
-            let detail = format!("expected version {BLOB_VERSION}, found {}", hello.version);
-            return Err((CloseReason::Version, detail));
-        }
         self.space = Some(hello.space);
         Ok(BlobReply::Ready(vault.limits_for(hello.space)).encode())
     }

@@ -144,6 +144,7 @@ impl<'a> BlobRequest<'a> {
         let (tag, body) = codec::split(frame)?;
         Ok(match tag {
             HELLO => {
+                codec::check_version(body, BLOB_VERSION)?;
                 let hello: Hello<'_> = codec::body(body)?;
                 if hello.agent.len() > limits::MAX_AGENT {
                     return Err(WireError::TooLarge("agent"));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::Bytes;
 
 use crate::bin::{self, Bin};
-use crate::{Digest, SessionId, ViewId, ViewSecret, WireError, codec, limits};
+use crate::{Digest, PROTOCOL_VERSION, SessionId, ViewId, ViewSecret, WireError, codec, limits};
 
 /// A message from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +167,10 @@ impl<'a> ClientMessage<'a> {
         }
         let (tag, body) = codec::split(frame)?;
         let message = match tag {
-            JOIN => Self::Join(codec::body(body)?),
+            JOIN => {
+                codec::check_version(body, PROTOCOL_VERSION)?;
+                Self::Join(codec::body(body)?)
+            }
             SEND => Self::Send(codec::body(body)?),
             REQUEST_VOTE => codec::body::<()>(body).map(|()| Self::RequestVote)?,
             VOTE => Self::Vote(codec::body(body)?),

@@ -81,6 +81,20 @@ impl CloseReason {
         Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
+    /// What the code and the text of a close frame tell a client. `None` if it says no more than a connection that breaks.
+    /// A code from 4100 on that this version does not know is final, too: it counts as [`Version`](Self::Version),
+    /// because only a newer server sends it.
+    pub fn read(code: u16, detail: &str) -> Option<(Self, String)> {
+        match Self::from_code(code) {
+            Some(reason) => Some((reason, detail.to_owned())),
+            None if (4100..5000).contains(&code) => {
+                let known = "this program is too old to know the reason";
+                Some((Self::Version, format!("close code {code}: {known}: {detail}")))
+            }
+            None => None,
+        }
+    }
+
     /// Whether a client should try again by itself.
     pub const fn is_retryable(self) -> bool {
         matches!(self.code(), 4000..4100)

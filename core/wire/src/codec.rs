@@ -22,6 +22,9 @@ pub enum WireError {
     /// Bytes follow the message.
     #[error("invalid message: bytes follow its end")]
     Trailing,
+    /// A join or a greeting of another version of the protocol. The rest of it may have any shape.
+    #[error("version {0} of the protocol")]
+    Version(u64),
     /// A part exceeds its [limit](crate::limits).
     #[error("the {0} is too large")]
     TooLarge(&'static str),
@@ -106,6 +109,17 @@ fn all_texts_are_utf8(mut rest: &[u8]) -> bool {
 fn take_length<const N: usize>(rest: &mut &[u8]) -> Option<usize> {
     let bytes = rest.split_off(..N)?;
     Some(bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)))
+}
+
+/// Checks the version, which is the first entry of the body. In another version the rest may have any shape.
+pub(crate) fn check_version(body: &[u8], own: u16) -> Result<(), WireError> {
+    let mut rest = body;
+    let version = rmp::decode::read_array_len(&mut rest).ok();
+    match version.and_then(|_| rmp::decode::read_int(&mut rest).ok()) {
+        Some(version) if version != u64::from(own) => Err(WireError::Version(version)),
+        // What is not a valid version is not a valid body either.
+        _ => Ok(()),
+    }
 }
 
 /// Nesting of the deepest message (a list of views in a body), with a margin.

@@ -241,16 +241,14 @@ fn take_in(side: &mut dyn Side, message: Option<Result<Message, WsError>>) -> Re
             Ok(true)
         }
         Some(Ok(Message::Close(close))) => {
-            let code = close.as_ref().map_or(0, |close| u16::from(close.code));
-            let reason = CloseReason::from_code(code);
-            let told = reason.map_or_else(|| "the connection broke".into(), |one| one.to_string());
-            Err(match reason {
-                Some(reason) if !reason.is_retryable() => {
-                    let detail = close.map(|close| close.reason.to_string()).unwrap_or_default();
-                    Broken::Fatal(BlobError::Closed(format!("{told} ({detail})")))
+            let told = close.and_then(|close| CloseReason::read(close.code.into(), &close.reason));
+            Err(match told {
+                Some((reason, detail)) if !reason.is_retryable() => {
+                    Broken::Fatal(BlobError::Closed(format!("{reason} ({detail})")))
                 }
-                Some(CloseReason::Full) => Broken::Busy(told),
-                _ => Broken::Retry(told),
+                Some((CloseReason::Full, _)) => Broken::Busy(CloseReason::Full.to_string()),
+                Some((reason, _)) => Broken::Retry(reason.to_string()),
+                None => Broken::Retry("the connection broke".into()),
             })
         }
         Some(Ok(_)) => Ok(false),

@@ -97,13 +97,14 @@ fn in_a_flood_of_pings_the_caller_is_heard() {
 #[test]
 fn what_a_server_says_when_it_closes_decides_whether_it_is_tried_again() {
     let known = CloseReason::ALL.into_iter().filter(|reason| *reason != CloseReason::Left);
-    for code in known.map(CloseReason::code).chain([1000, 1001, 4099, 4999]) {
+    for code in known.map(CloseReason::code).chain([1000, 1001, 4099, 4100, 4999]) {
         let (remote, connections) = serving(move |line| close(line, code, "for a test"));
         let error = put(&remote, b"content").expect_err("it is closed");
         let connections = connections.load(Ordering::Relaxed);
-        match CloseReason::from_code(code).filter(|reason| !reason.is_retryable()) {
-            Some(reason) => {
-                let why = format!("{reason} (for a test)");
+        let told = CloseReason::read(code, "for a test");
+        match told.filter(|(reason, _)| !reason.is_retryable()) {
+            Some((reason, detail)) => {
+                let why = format!("{reason} ({detail})");
                 assert_eq!((error, connections), (BlobError::Closed(why), 1), "{code}");
                 continue;
             }

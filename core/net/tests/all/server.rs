@@ -9,7 +9,10 @@ use futures_util::{SinkExt, StreamExt};
 use teatime_net::server::ServerConfig;
 use teatime_wire::{ClientMessage, CloseReason, Send, ServerMessage};
 use tokio::time::timeout;
+use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 #[tokio::test]
 async fn every_kind_of_bad_frame_closes_only_its_own_connection() {
@@ -216,8 +219,44 @@ fn the_health_check_answers_and_everything_else_is_refused() {
     let healthy = ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(healthy.starts_with("HTTP/1.1 200") && healthy.ends_with("ok\n"), "{healthy}");
     assert!(healthy.contains("Server: teatime/"));
+    let head = ask("HEAD /healthz?from=probe HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(head.contains("Content-Length: 3\r\n"), "{head}");
     assert!(ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 426"));
     assert!(ask("nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
     let endless = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(9_000));
     assert!(ask(&endless).starts_with("HTTP/1.1 431"));
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_only_another_version_hears_so() {
+    let server = server(ServerConfig::default());
+    let closed = |path: &'static str, offered: &'static str| {
+        let url = format!("{}{path}", server.url());
+        async move {
+            let mut request = url.into_client_request().expect("it is a URL");
+            request
+                .headers_mut()
+                .insert("Sec-WebSocket-Protocol", HeaderValue::from_static(offered));
+            let (mut socket, answer) = connect_async(request).await.expect("it is let in");
+            let spoken = answer.headers().get("Sec-WebSocket-Protocol").cloned();
+            // Its join is on the way already.
+            let join = Message::Binary(vec![0x92, 1, 0x91, 2].into());
+            socket.send(join).await.expect("it is open");
+            let Some(Ok(Message::Close(Some(close)))) = socket.next().await else {
+                panic!("{offered}: it is not closed");
+            };
+            (spoken, u16::from(close.code), close.reason.to_string())
+        }
+    };
+    let session = ("", "teatime.v2", "teatime.v1");
+    let blobs = ("/blobs", "teatime.blobs.v9", "teatime.blobs.v1");
+    for (path, offered, spoken) in
+        [Some(session), cfg!(feature = "blobs").then_some(blobs)].into_iter().flatten()
+    {
+        let (chosen, code, detail) = closed(path, offered).await;
+        assert_eq!(chosen.as_ref().and_then(|chosen| chosen.to_str().ok()), Some(offered));
+        assert_eq!(code, CloseReason::Version.code());
+        assert_eq!(detail, format!("expected {spoken}, found {offered}"));
+    }
 }

@@ -230,10 +230,6 @@ impl Reflector {
         join: &Join<'_>,
         frame: &[u8],
     ) -> Result<(), Refusal> {
-        if join.protocol != PROTOCOL_VERSION {
-            let detail = format!("version {} instead of {PROTOCOL_VERSION}", join.protocol);
-            return Err((CloseReason::Version, detail));
-        }
         if crate::storage::Key::is_reserved(join.session) {
             return Err((CloseReason::Malformed, "not a valid session id".into()));
         }
@@ -357,9 +353,11 @@ impl Reflector {
 }
 
 fn refuse(error: &WireError) -> Refusal {
-    let reason = match error {
-        WireError::TooLarge(_) => CloseReason::TooLarge,
-        _ => CloseReason::Malformed,
-    };
-    (reason, error.to_string())
+    match error {
+        WireError::TooLarge(_) => (CloseReason::TooLarge, error.to_string()),
+        WireError::Version(found) => {
+            (CloseReason::Version, format!("expected version {PROTOCOL_VERSION}, found {found}"))
+        }
+        _ => (CloseReason::Malformed, error.to_string()),
+    }
 }

@@ -172,12 +172,15 @@ fn bad_frames_close_only_their_own_connection_with_the_right_code() {
     let before = world.messages(watcher).len();
     let proof = Join { password_proof: Some(Digest([5; 32])), ..join(2) };
     let version = Join { protocol: 2, ..join(2) };
+    // A join of a version to come may have any shape behind its version.
+    let newer = vec![0x92, 1, 0x93, 0xcd, 0x01, 0x00, 0xc0, 0x80];
     let large = vec![0; 80_000];
-    let cases: [(Vec<u8>, CloseReason); 7] = [
+    let cases: [(Vec<u8>, CloseReason); 8] = [
         (b"nonsense".to_vec(), CloseReason::Malformed),
         (Vec::new(), CloseReason::Malformed),
         (large, CloseReason::TooLarge),
         (ClientMessage::Join(version).encode(), CloseReason::Version),
+        (newer, CloseReason::Version),
         (ClientMessage::Join(proof).encode(), CloseReason::WrongPassword),
         (ClientMessage::Ping(1).encode(), CloseReason::NotJoined),
         (ClientMessage::Send(Send { counter: 1, payload: b"" }).encode(), CloseReason::NotJoined),

@@ -28,9 +28,7 @@ impl Client {
                 self.retry(now, DisconnectReason::BadCertificate(why));
             }
             (Input::Disconnected(close), _) => {
-                let known = close.and_then(|(code, detail)| {
-                    CloseReason::from_code(code).map(|reason| (reason, detail))
-                });
+                let known = close.and_then(|(code, detail)| CloseReason::read(code, &detail));
                 let reason = known.map_or(DisconnectReason::Lost, |(reason, detail)| {
                     DisconnectReason::Closed(reason, detail)
                 });

@@ -104,6 +104,20 @@ fn a_final_close_reason_ends_the_client_and_any_other_does_not() {
 }
 
 #[test]
+fn a_close_code_that_this_version_does_not_know_is_final_from_4100_on() {
+    for (code, is_final) in [(1011, false), (4099, false), (4100 + 99, true), (4999, true)] {
+        let mut peer = Peer::joining(config());
+        let close = Some((code, "so it is".to_owned()));
+        peer.client.handle(peer.now, Input::Disconnected(close));
+        let failed = peer.client.connection_state() == ConnectionState::Failed;
+        assert_eq!(failed, is_final, "{code}");
+        let failure = peer.failure().expect("the owner gets a reason");
+        assert_eq!(failure.code(), if is_final { "VERSION" } else { "LOST" });
+        assert_eq!(failure.to_string().contains(&code.to_string()), is_final, "{failure}");
+    }
+}
+
+#[test]
 fn a_damaged_snapshot_is_refused_with_the_place() {
     let vm = Vm::new(&config().app, Peer::joining(config()).client.session_id(), &[0xc0])
         .expect("starts");

@@ -231,6 +231,7 @@ fn the_protocol_page_lists_every_close_code_and_limit_as_the_code_has_it() {
         let row = format!("| {} | {} |", reason.code(), reason.name());
         assert!(PROTOCOL.contains(&row), "{row}");
         assert_eq!(CloseReason::from_code(reason.code()), Some(reason));
+        assert_eq!(CloseReason::read(reason.code(), "text"), Some((reason, "text".into())));
     }
     for (name, value) in [
         ("MAX_PAYLOAD", MAX_PAYLOAD as u64),
@@ -260,4 +261,16 @@ fn the_example_on_the_protocol_page_is_real() {
     let sender = ViewId([1; 16]);
     let event = Event { seq: 2, time: 1_500_000, sender, counter: 1, payload: b"x" };
     assert_eq!(line("Event  "), ServerMessage::Event(event).encode());
+}
+
+#[test]
+fn a_close_code_that_is_not_known_is_final_from_4100_on() {
+    for code in [4108, 4999] {
+        let (reason, detail) = CloseReason::read(code, "so it is").expect("it says something");
+        assert_eq!((reason, reason.is_retryable()), (CloseReason::Version, false));
+        assert!(detail.contains(&code.to_string()) && detail.contains("so it is"), "{detail}");
+    }
+    for code in [0, 1001, 1006, 1011, 3000, 4005, 4099, 5000, u16::MAX] {
+        assert_eq!(CloseReason::read(code, ""), None, "{code}");
+    }
 }
