@@ -20,8 +20,6 @@
 //! manifest has the hash of each chunk. So a client never hands out wrong content, and never takes a part of a
 //! blob for all of it.
 
-#![deny(missing_debug_implementations, unreachable_pub)]
-
 mod capacity;
 mod check;
 mod download;

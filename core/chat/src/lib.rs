@@ -9,8 +9,6 @@
 //! | [`app`], [`config`], [`link`] | the chat as an app, a room to join, and a link to it |
 //! | [`escape_html`], [`plain_text`] | from typed text to HTML and back |
 
-#![deny(missing_debug_implementations, unreachable_pub)]
-
 mod model;
 mod nicknames;
 mod text;

@@ -44,8 +44,6 @@
 //! The reflector closes a silent client after `silence_timeout` and at most a quarter more. A client gives up a silent
 //! connection after 10 s.
 
-#![deny(missing_debug_implementations, unreachable_pub)]
-
 #[cfg(feature = "blobs")]
 pub mod blobs;
 pub mod client;

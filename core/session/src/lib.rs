@@ -6,8 +6,6 @@
 //! [`limits`] bounds everything that waits in it. The documentation of `teatime_net` lists all queues between a
 //! model and its reflector, and what happens when they are full.
 
-#![deny(missing_debug_implementations, unreachable_pub)]
-
 mod client;
 mod config;
 mod content;

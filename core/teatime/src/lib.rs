@@ -9,8 +9,6 @@
 //! long a program waits or works: [`std::time::Duration`], in [`Session`], [`Driver`], [`ViewContext`], [`server`] and
 //! [`blobs`]. No function takes one for the other.
 
-#![deny(missing_debug_implementations, unreachable_pub)]
-
 mod badge;
 #[cfg(feature = "blobs")]
 pub mod blobs;

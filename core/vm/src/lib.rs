@@ -91,8 +91,6 @@
 //! functions of `std` (see [`math`]). `#[model]` refuses fields of such types, and the `clippy.toml` beside
 //! this crate's `Cargo.toml` refuses such calls: copy it into your own crate.
 
-#![deny(missing_debug_implementations, unreachable_pub)]
-
 extern crate self as teatime_vm;
 
 mod app;

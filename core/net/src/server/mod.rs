@@ -116,7 +116,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { processors.min(4) } else { config.workers };
-        let librarian = Librarian::default();
+        let librarian = Librarian::new();
         let mut threads = Vec::new();
         let mut senders = Vec::new();
         for _ in 0..workers {

@@ -16,10 +16,14 @@ pub(in crate::server) const HAS_BLOBS: bool = false;
 pub(in crate::server) type OptionalBlobs = ();
 
 /// Takes what sessions report about blobs, and drops it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(in crate::server) struct Librarian;
 
 impl Librarian {
+    pub(in crate::server) fn new() -> Self {
+        Self
+    }
+
     pub(in crate::server) fn tell(&self, _: Digest, _: SessionId, _: Holding) {}
 }
 

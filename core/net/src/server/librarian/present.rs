@@ -19,12 +19,16 @@ pub(in crate::server) const HAS_BLOBS: bool = true;
 pub(in crate::server) type OptionalBlobs = Option<SharedBlobs>;
 
 /// Takes what sessions report about the blobs that they need.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(in crate::server) struct Librarian {
     news: Arc<News>,
 }
 
 impl Librarian {
+    pub(in crate::server) fn new() -> Self {
+        Self { news: Arc::default() }
+    }
+
     pub(in crate::server) fn tell(&self, room: Digest, session: SessionId, holding: Holding) {
         self.news.tell(room, session, holding);
     }
