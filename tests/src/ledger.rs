@@ -1,4 +1,4 @@
-//! A model that notices if an event is lost, doubled or out of order, with mistakes to choose from.
+//! A model that notices if an event is lost, doubled or out of order, with planted bugs.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,17 +12,17 @@ use teatime::{
 /// The view data of every client of the simulator.
 pub const BROUGHT_ALONG: &str = "brought along";
 
-/// What views send: numbers that go up by one.
+/// The events of views: numbers that increase by one.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Entry {
     /// 1, 2, 3, … of each view.
     pub number: u64,
 }
 
-/// What the ledger persists: how many entries there are, after every few of them.
+/// The persisted data of the ledger: the number of entries, every few entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Total {
-    /// So many.
+    /// Number of entries.
     pub entries: u64,
 }
 
@@ -35,28 +35,28 @@ impl Persisted for Total {
     }
 }
 
-/// How a ledger is set: its options.
+/// The options of a ledger.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Rules {
     /// Time between two ticks of the model in ms.
     pub tick_ms: u64,
-    /// A mistake that the model makes.
+    /// A planted bug.
     pub bug: Option<Bug>,
 }
 
-/// A mistake that a model can make.
+/// A bug of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bug {
-    /// A field is in no snapshot, but matters.
+    /// The state depends on a field that snapshots leave out.
     ForgetsField,
-    /// Of some exits the model takes no notice.
+    /// The model ignores some exits.
     LosesExit,
-    /// What a handler that panicked has changed outside of the model stays, and matters.
+    /// The state depends on a static, which keeps the change of a handler that panicked.
     KeepsPanic,
-    /// The order of a hash map of the standard library matters.
+    /// The state depends on the order of a hash map of the standard library.
     HashOrder,
-    /// A panic says what is known to this participant only.
+    /// The message of a panic depends on the participant.
     SaysOther,
 }
 
@@ -79,43 +79,45 @@ impl Bug {
 }
 
 thread_local! {
-    /// The next tick computes something else, as a broken memory or a compiler might.
+    /// The next tick computes a wrong state, as defective memory or a compiler bug might.
     static CORRUPT: Cell<bool> = const { Cell::new(false) };
-    /// What no model may have.
+    /// A static, which no model may have.
     static OUTSIDE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Runs `f`; the first tick of a ledger in it computes something wrong. Returns whether there was one.
+/// Runs `f`. The first tick of a ledger in it computes a wrong state. Returns whether there was one.
 pub fn corrupted(f: impl FnOnce()) -> bool {
     CORRUPT.set(true);
     f();
     !CORRUPT.replace(false)
 }
 
-/// Whether the ledger that asks is to compute something wrong, this once.
-pub fn is_corrupted() -> bool {
+/// Whether the calling ledger must compute a wrong state, once.
+#[must_use]
+pub fn take_corruption() -> bool {
     CORRUPT.replace(false)
 }
 
-/// Forgets what models have left outside of themselves.
+/// Resets the static.
 pub fn forget_outside() {
     OUTSIDE.set(0);
 }
 
-/// Keeps account of every view's entries. It uses what a model can use: future messages, random
-/// numbers, other models that come and go, events between models.
+/// Counts every view's entries. It uses every feature of models: future messages, random numbers, other models that
+/// are created and destroyed, events between models.
+#[derive(Debug)]
 #[model(id = "ledger", version = 1)]
 pub struct Ledger {
     newest: OrderedMap<ViewId, u64>,
     here: OrderedMap<ViewId, Handle<Page>>,
     entries: u64,
     violations: u64,
-    /// Entries that are missing before others of the same view.
+    /// Entries missing before a later one of the same view.
     gaps: u64,
     poisoned: u64,
     sum: f64,
     rules: Rules,
-    /// What a snapshot does not hold must make no difference.
+    /// Not in snapshots, so it must make no difference.
     #[serde(skip)]
     forgotten: u64,
 }
@@ -143,7 +145,7 @@ impl Ledger {
     }
 
     fn join(&mut self, cx: &mut Cx<Self>, view: ViewInfo) {
-        // Every client of the simulator brings this along.
+        // Every client of the simulator has this view data.
         self.violations += u64::from(view.data::<String>() != Some(Ok(BROUGHT_ALONG.into())));
         let view = view.view_id;
         if let Some(page) = cx.create::<Page>(&view) {
@@ -193,7 +195,7 @@ impl Ledger {
         }
     }
 
-    /// Changes a lot, and then panics: nothing of it may stay.
+    /// Changes a lot, and then panics. No change may stay.
     fn poison(&mut self, cx: &mut Cx<Self>, by: u64) {
         self.poisoned += 1;
         self.entries += by;
@@ -203,12 +205,12 @@ impl Ledger {
         cx.publish("ledger", "tick", ());
         cx.future(Duration::from_millis(1)).call(Self::later, by);
         let local = if self.rules.bug == Some(Bug::SaysOther) { OUTSIDE.get() } else { 0 };
-        // As a panic is, without its message on the terminal.
+        // Like a panic, but without a message on the terminal.
         std::panic::resume_unwind(Box::new(format!("poisoned by {}", by + local)));
     }
 
     fn tick(&mut self, cx: &mut Cx<Self>) {
-        if is_corrupted() {
+        if take_corruption() {
             self.entries += 1_000_000;
         }
         self.sum = teatime::math::atan2(self.sum, cx.random() + 0.1);
@@ -219,19 +221,19 @@ impl Ledger {
         self.sum += turns as f64;
     }
 
-    /// How many times something was wrong.
+    /// Number of violations.
     #[query]
     pub fn violations(&self) -> u64 {
         self.violations + self.poisoned
     }
 
-    /// How many times entries were missing.
+    /// Number of gaps.
     #[query]
     pub fn gaps(&self) -> u64 {
         self.gaps
     }
 
-    /// How many entries there are in all.
+    /// Number of all entries.
     #[query]
     pub fn entries(&self) -> u64 {
         self.entries
@@ -244,7 +246,8 @@ impl Ledger {
     }
 }
 
-/// What belongs to one view while it is here.
+/// The page of one view. It exists while the view is in the session.
+#[derive(Debug)]
 #[model(id = "page", version = 1)]
 pub struct Page {
     view: ViewId,
@@ -275,5 +278,5 @@ pub fn app() -> App {
         .model::<Page>()
         .persists::<Total>()
         .build()
-        .expect("it declares two models with different ids")
+        .expect("its two models have different ids")
 }

@@ -153,7 +153,7 @@ unsafe extern "C" fn handle(
         }
         LATER => ledger.sum += tea_math_sin(number(argument) as f64) * random(),
         _ => {
-            if ledger::is_corrupted() {
+            if ledger::take_corruption() {
                 ledger.entries += 1_000_000;
             }
             ledger.sum = tea_math_atan2(ledger.sum, random() + 0.1);
