@@ -82,7 +82,7 @@ impl World {
         clients: usize,
     ) -> Self {
         let storage = storage.clone();
-        let reflector = Reflector::with_storage(config, [seed; 32], storage.era());
+        let reflector = Reflector::with_storage(config, [seed; 32], SECOND, storage.opened());
         Self::with_storage(number, reflector, Some(storage), clients)
     }
 
