@@ -67,6 +67,12 @@ impl Persistence {
         };
     }
 
+    /// Nothing that can be stored comes of the snapshot, and nothing would come of the next one: clients must ask again.
+    /// True if a snapshot was wanted because of persisted data.
+    pub(super) fn give_up(&mut self) -> bool {
+        std::mem::take(&mut self.wish) != Wish::None
+    }
+
     /// All clients have left. The next clients do not ask for what the snapshot already has.
     pub(super) fn rest(&mut self) {
         self.wish = match self.wish {

@@ -94,6 +94,9 @@ impl Session {
             Err(error) => {
                 let (session, seq) = (self.id, info.seq);
                 tracing::warn!(%session, seq, %error, "the snapshot of a majority is refused");
+                if self.persistence.give_up() {
+                    self.tell_not_persisted(turn, seq, Some(&error.to_string()));
+                }
                 self.no_snapshot_comes(turn);
                 Err((CloseReason::OutOfOrder, error.to_string()))
             }
@@ -115,6 +118,8 @@ impl Session {
         if let Some(part) = envelope.persisted {
             let new = self.record(info.seq, part);
             self.persistence.has_snapshot(new);
+        } else if self.persistence.give_up() {
+            self.tell_not_persisted(turn, info.seq, Some("the state persists nothing"));
         }
         self.log.replace_by(info, &parts);
         if turn.out.has_storage() {

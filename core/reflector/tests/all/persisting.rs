@@ -22,6 +22,52 @@ fn is_persist(request: &Request) -> bool {
     matches!(request, Request::Persist { .. })
 }
 
+/// Number of votes that this client was asked for.
+fn votes(world: &StoredWorld, of: ConnId) -> usize {
+    let messages = world.messages(of).into_iter();
+    messages.filter(|message| matches!(message, ServerMessage::VoteRequest(_))).count()
+}
+
+#[test]
+fn a_request_to_persist_nothing_costs_one_vote() {
+    let mut world = world();
+    let one = world.join_well(join(1));
+    world.say(one, &ClientMessage::Persist);
+    world.answer_all();
+    let seq = world.newest_vote(one).expect("it is asked");
+    let envelope = Envelope { persisted: None, roots: Vec::new(), space: Digest([2; 32]) };
+    hand_in(&mut world, one, seq, &envelope.wrap(b"state"));
+    world.answer_all();
+    let failure = Some("the state persists nothing");
+    assert!(world.has(one, &ServerMessage::NotPersisted(NotPersisted { seq, failure })));
+    world.pass_well(100 * SECOND);
+    assert_eq!(votes(&world, one), 1);
+}
+
+#[test]
+fn data_that_is_too_large_to_persist_costs_one_vote() {
+    let mut world = world();
+    let all = [1, 2].map(|number| world.join_well(join(number)));
+    world.say(all[0], &ClientMessage::Persist);
+    world.answer_all();
+    let seq = world.newest_vote(all[0]).expect("it is asked");
+    let data = vec![0; teatime_wire::limits::MAX_PERSISTED + 1];
+    let persisted = Some(PersistedPart { data, roots: Vec::new() });
+    let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
+    let snapshot = envelope.wrap(b"state");
+    let hash = Digest::of(&snapshot);
+    world.say(all[1], &ClientMessage::Vote(Vote { seq, hash }));
+    hand_in(&mut world, all[0], seq, &snapshot);
+    parts(seq, &snapshot).for_each(|part| world.say(all[1], &part));
+    world.answer_all();
+    let is_told = |message: &ServerMessage<'_>| matches!(message, ServerMessage::NotPersisted(_));
+    let hears = |one: &ConnId| world.messages(*one).iter().any(is_told);
+    assert!(all.iter().any(hears), "the client that did not hand it in hears why");
+    let before = all.map(|one| votes(&world, one));
+    world.pass_well(100 * SECOND);
+    assert_eq!(all.map(|one| votes(&world, one)), before);
+}
+
 /// A lone client persists something. Returns the number of the vote.
 fn persist(world: &mut StoredWorld, from: ConnId, data: &[u8]) -> u64 {
     world.say(from, &ClientMessage::Persist);
