@@ -1,4 +1,4 @@
-//! Builds the program anew when the starter that it carries has changed.
+//! Rebuilds the program when the embedded starter has changed.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -35,11 +35,7 @@ impl Client {
         let swift = target().join("swift/clients/debug/teatime-chat");
         let jar = root().join("clients/kotlin/target/teatime-chat.jar");
         let mut command = match self {
-            Self::Rust => {
-                let mut command = teatime();
-                command.arg("chat");
-                command
-            }
+            Self::Rust => teatime().command(&["chat"]),
             Self::C => Command::new(&*C),
             Self::Swift if swift.is_file() => {
                 let mut command = Command::new(root().join("tests/with-swift"));
@@ -74,24 +70,14 @@ impl Client {
     }
 }
 
-/// A reflector and its address.
-fn reflector() -> (Program, String) {
-    let mut reflector =
-        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-    (reflector, url)
-}
-
-/// A reflector with TLS, the file with its certificate, and its address.
+/// A reflector with TLS, the authority that issued its certificate, and its address.
 fn reflector_with_tls(who: Client) -> (Program, Authority, String) {
     let folder = scratch(&format!("tls-{who:?}"));
     fs::create_dir_all(&folder).expect("the target directory can be written");
     let (authority, identity) = (Authority::new(&folder, "a"), Identity::new(&folder));
     authority.issue(&identity, "127.0.0.1", false);
-    let flags = ["reflector", "--listen", "127.0.0.1:0", "--json"];
     let files = ["--tls-cert", identity.certificate(), "--tls-key", identity.key()];
-    let mut reflector = Program::spawn(teatime().args(flags).args(files));
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let (reflector, url) = teatime().reflector(&files);
     assert!(url.starts_with("wss://"), "{url}");
     (reflector, authority, url)
 }
@@ -114,7 +100,7 @@ fn assert_equal(all: &[Value]) {
 }
 
 fn chats_with_the_program_and_has_its_history_and_hash(who: Client) {
-    let (_reflector, url) = reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let room = ["--reflector", &url, "--name", "Tea & cake", "--password", "p w"];
     let mut rust = Client::Rust.chat(&room).expect("it is always built");
     let Some(mut other) = who.chat(&room) else { return };
@@ -156,7 +142,7 @@ fn chats_with_the_program_and_has_its_history_and_hash(who: Client) {
 }
 
 fn fails_as_the_program_does(who: Client) {
-    let (_reflector, url) = reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let room = ["--reflector", url.as_str(), "--password"];
     let _owner = Client::Rust.chat(&[&room[..], &["right"]].concat()).expect("it is there");
     let Some(mut command) = who.command() else { return };
@@ -181,7 +167,7 @@ fn fails_as_the_program_does(who: Client) {
 }
 
 fn posts_lines_and_shows_text_in_plain_mode(who: Client) {
-    let (_reflector, url) = reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let input = scratch(&format!("{who:?}.txt"));
     fs::write(&input, "one\r\n/reset \n<two>").expect("the target directory can be written");
     let Some(mut command) = who.command() else { return };
@@ -209,7 +195,7 @@ fn speaks_tls_and_says_what_is_wrong_with_a_certificate(who: Client) {
 
 /// The chat persists nothing, so a reflector never sends this message. A proxy on the connection sends it instead.
 fn shows_what_cannot_be_persisted(who: Client) {
-    let (_reflector, url) = reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let proxy = Proxy::to(url.trim_start_matches("ws://").parse().expect("an address"));
     let url = proxy.url();
     let room = ["--reflector", url.as_str()];
@@ -253,7 +239,7 @@ fn shows_what_cannot_be_persisted(who: Client) {
 /// Acceptance 12: a program that was stopped, like a phone in a pocket, gets the lines of that time,
 /// and no participant has seen an exit.
 fn acceptance_12_stands_still_for_a_while_and_misses_nothing(who: Client) {
-    let (_reflector, url) = reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let mut rust = Client::Rust.chat(&["--reflector", &url]).expect("it is there");
     let Some(mut other) = who.chat(&["--reflector", &url]) else { return };
     rust.wait_for_participants(2);
@@ -271,14 +257,13 @@ fn acceptance_12_stands_still_for_a_while_and_misses_nothing(who: Client) {
 
 /// Acceptance 12: the reflector ends and another one takes its place.
 fn is_live_again_when_the_reflector_is(who: Client) {
-    let (mut first, url) = reflector();
+    let (mut first, url) = teatime().reflector(&[]);
     let Some(mut other) = who.chat(&["--reflector", &url]) else { return };
     first.signal("TERM");
     assert_eq!(other.wait_for("connection")["state"], "reconnecting");
     assert_eq!(first.exit_code(), Some(0));
     let listen = url.trim_start_matches("ws://");
-    let mut second = Program::spawn(teatime().args(["reflector", "--json", "--listen", listen]));
-    second.wait_for("listening");
+    let _second = teatime().reflector_at(listen, &[]);
     assert_eq!(other.wait_for("connection")["state"], "live");
     other.post("again");
     other.wait_for_line("again");
@@ -314,7 +299,7 @@ of_every_client!(
 
 #[test]
 fn acceptance_43_rust_c_swift_and_kotlin_in_one_room_have_one_history_and_one_hash() {
-    let (_reflector, url) = reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let room = ["--reflector", url.as_str(), "--name", "one room", "--password", "for all"];
     let mut all: Vec<_> = Client::ALL.iter().filter_map(|client| client.chat(&room)).collect();
     let number = all.len();

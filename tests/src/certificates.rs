@@ -5,20 +5,22 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
-/// Somebody who signs certificates.
+/// A certificate authority.
+#[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: PathBuf,
 }
 
 /// A certificate and its key, as files.
+#[derive(Debug)]
 pub struct Identity {
     certificate: PathBuf,
     key: PathBuf,
 }
 
 impl Authority {
-    /// One of this name, whose certificate lies in a folder.
+    /// A new authority of this name. Writes its certificate into a folder.
     pub fn new(folder: &Path, name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.distinguished_name.push(DnType::CommonName, name);
@@ -30,7 +32,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    /// Writes the identity of a server with this name; an old one has expired.
+    /// Writes the identity of a server with this name. If `old`, it has expired.
     pub fn issue(&self, to: &Identity, name: &str, old: bool) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         if old {
@@ -50,7 +52,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// One whose files will lie in a folder.
+    /// An identity whose files will be in a folder.
     pub fn new(folder: &Path) -> Self {
         Self { certificate: folder.join("server.pem"), key: folder.join("server.key") }
     }

@@ -93,6 +93,7 @@ pub fn forget_outside() {
 
 /// Counts every view's entries. It uses every feature of models: future messages, random numbers, other models that
 /// are created and destroyed, events between models.
+#[derive(Debug)]
 #[model(id = "ledger", version = 1)]
 pub struct Ledger {
     newest: OrderedMap<ViewId, u64>,
@@ -234,6 +235,7 @@ impl Ledger {
 }
 
 /// The page of one view. It exists while the view is in the session.
+#[derive(Debug)]
 #[model(id = "page", version = 1)]
 pub struct Page {
     view: ViewId,

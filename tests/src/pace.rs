@@ -1,7 +1,11 @@
-//! Checks promised times on machines of any speed.
+//! How long tests wait, and whether promised times hold, on machines of any speed.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
+/// How long a test waits for something that must happen. Far longer than it takes on an idle machine, because a machine
+/// may be slow and busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Steps of the computation that tells how fast a machine is.
 const STEPS: u32 = 100_000_000;
@@ -41,13 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_took_less_than_promised_is_in_time() {
+    fn less_time_than_promised_is_in_time() {
         assert_in_time(Duration::from_secs(1), Duration::from_secs(1));
     }
 
     #[test]
     #[should_panic(expected = "promised 1ns")]
-    fn what_took_much_longer_than_promised_is_not_in_time() {
+    fn much_more_time_than_promised_is_not_in_time() {
         assert_in_time(Duration::from_secs(3600), Duration::from_nanos(1));
     }
 }

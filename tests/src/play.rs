@@ -72,6 +72,7 @@ pub fn run(plan: &Plan) -> Result<Report, Violation> {
 }
 
 /// A ledger as a scenario.
+#[derive(Debug)]
 pub struct Books {
     app: App,
     distance: Option<u64>,

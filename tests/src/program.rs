@@ -1,5 +1,6 @@
-//! Runs a program that speaks JSON, one object a line both ways, and waits for what it prints.
+//! Runs a program that reads and writes JSON, one object a line, and waits for its output.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -9,22 +10,23 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// Longer than anything here takes, on a machine that is slow and busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+use crate::pace::PATIENCE;
 
-/// A program that is killed when the test is done with it.
+/// A program. Dropping it kills it.
+#[derive(Debug)]
 pub struct Program {
     /// Its process.
     pub child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
-    /// Everything that was printed so far.
+    /// Everything that it has printed so far.
     pub seen: Vec<Value>,
 }
 
 impl Program {
-    /// Starts a program with its input and output in the hands of the test.
+    /// Starts a program, with pipes to its standard input and output.
     pub fn spawn(command: &mut Command) -> Self {
+        let mut command = with_default_sigint(command);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = piped.spawn().expect("the program is built");
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -40,12 +42,12 @@ impl Program {
         Self { child, input, lines, seen: Vec::new() }
     }
 
-    /// The next line that it prints; nothing if there will be none.
+    /// The next line that it prints. `None` if it ends or takes too long.
     pub fn next_line(&mut self) -> Option<String> {
         self.lines.recv_timeout(PATIENCE).ok()
     }
 
-    /// Waits for a line in which this stands, of a program that does not speak JSON.
+    /// Waits for a line that contains `text`, from a program that does not print JSON.
     pub fn wait_for_plain_text(&mut self, text: &str) {
         let mut seen = Vec::new();
         loop {
@@ -84,7 +86,7 @@ impl Program {
         found.unwrap_or_else(|| panic!("no {event} in {:#?}", self.seen))
     }
 
-    /// Waits until the session has this number of participants.
+    /// Waits until the program shows this number of participants.
     pub fn wait_for_participants(&mut self, number: u64) -> Value {
         if self.last("view_info")["participants"] == number {
             return self.last("view_info").clone();
@@ -108,7 +110,7 @@ impl Program {
         texts(&history)
     }
 
-    /// Waits until this text stands anywhere in the history.
+    /// Waits until a line of the history ends with this text.
     pub fn wait_for_text(&mut self, text: &str) {
         let stands = |v: &Value| texts(v).iter().any(|line| line.ends_with(text));
         if !self.seen.iter().any(stands) {
@@ -121,7 +123,7 @@ impl Program {
         self.say_raw(&line.to_string());
     }
 
-    /// Sends a line of whatever.
+    /// Sends any line.
     pub fn say_raw(&mut self, line: &str) {
         let input = self.input.as_mut().expect("the input is open");
         writeln!(input, "{line}").expect("the program reads");
@@ -181,9 +183,8 @@ pub fn finish(command: &mut Command) -> String {
     text(&stdout)
 }
 
-/// Keeps from a command what the cargo that runs the tests has told them of their crate: build scripts that
-/// look at it would run again, and cargo would compile crates again that are built already; and a program would
-/// load libraries from the folder of the tests.
+/// Removes from a command the variables that cargo sets for tests. Otherwise build scripts that read them would run
+/// again, cargo would rebuild crates, and a program would load libraries from the folder of the tests.
 pub fn forget_cargo(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -208,4 +209,60 @@ pub fn built(name: &str) -> PathBuf {
         target.unwrap_or_else(|| root.join("target")).join("debug")
     });
     PROGRAMS.join(name)
+}
+
+/// The same command, but with SIGINT as a terminal delivers it. A shell makes a test run in the background (`&`, `nohup`)
+/// ignore SIGINT, and every child inherits that.
+pub fn with_default_sigint(command: &Command) -> Command {
+    let ignores = ignores_sigint();
+    let mut same = Command::new(if ignores { OsStr::new("env") } else { command.get_program() });
+    if ignores {
+        same.arg("--default-signal=INT").arg(command.get_program());
+    }
+    same.args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        same.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => same.env(name, value),
+            None => same.env_remove(name),
+        };
+    }
+    same
+}
+
+/// Whether this process ignores SIGINT. False where only Linux can tell.
+fn ignores_sigint() -> bool {
+    const SIGINT: u32 = 2;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (SIGINT - 1)) != 0)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Set when the test runs itself with SIGINT ignored.
+    const IGNORED: &str = "TEATIME_TEST_IGNORES_SIGINT";
+
+    #[test]
+    fn a_program_gets_sigint_even_if_the_test_run_ignores_it() {
+        if std::env::var_os(IGNORED).is_some() {
+            assert!(ignores_sigint());
+            let script = "echo ready; exec sleep 600";
+            let mut sleeper = Program::spawn(Command::new("sh").args(["-c", script]));
+            assert_eq!(sleeper.next_line().as_deref(), Some("ready"));
+            sleeper.signal("INT");
+            assert_eq!(sleeper.exit_code(), None);
+            return;
+        }
+        let name = std::thread::current().name().expect("tests have names").to_owned();
+        let me = std::env::current_exe().expect("it runs");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' INT; exec \"$0\" --exact \"$1\""]).arg(me).arg(name);
+        finish(shell.env(IGNORED, "1"));
+    }
 }

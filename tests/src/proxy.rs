@@ -1,5 +1,4 @@
-//! A line between a client and a reflector that can be held up without being cut, and on which somebody else may
-//! speak for the reflector.
+//! A proxy between a client and a reflector. It can block without closing connections, and insert messages to the client.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,22 +7,23 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use teatime_wire::ServerMessage;
 
-/// Passes on what comes at its own address, unless it is held up. Its threads end with the process.
+/// Forwards connections to its own address, unless it blocks. Its threads end with the process.
+#[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     held: Arc<(Mutex<Held>, Condvar)>,
     inserted: Arc<Mutex<Vec<u8>>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Held {
     now: bool,
-    /// Bytes after which the connection that they come on is dead.
+    /// Bytes from clients after which their connection is dead.
     dead_after: Option<usize>,
 }
 
 impl Proxy {
-    /// One that leads to this address.
+    /// A proxy to this address.
     pub fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it listens");
@@ -48,22 +48,22 @@ impl Proxy {
         Self { address, held, inserted }
     }
 
-    /// Where clients connect to.
+    /// The address for clients.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
     }
 
-    /// From now on nothing passes, on all connections and in both directions; or everything does again.
+    /// Blocks all connections in both directions, or unblocks them.
     pub fn hold(&self, hold: bool) {
         self.set(Held { now: hold, dead_after: None });
     }
 
-    /// When clients have sent so much nothing passes any more on the connection that it came on, ever.
+    /// After clients have sent this number of bytes, blocks the connection of the last one forever.
     pub fn die_after(&self, bytes: usize) {
         self.set(Held { now: false, dead_after: Some(bytes) });
     }
 
-    /// Tells one client this behind what the reflector tells it next.
+    /// Inserts a message to one client after the next frame of the reflector.
     pub fn tell(&self, message: &ServerMessage<'_>) {
         let message = message.encode();
         let length = u8::try_from(message.len()).ok().filter(|length| *length < 126);
@@ -111,16 +111,16 @@ fn pass(
             break;
         }
     }
-    // The other side may have ended it.
+    // The other side may have closed it.
     let _ = to.shutdown(std::net::Shutdown::Write);
 }
 
-/// Where one frame ends in what a server sends, and the next begins.
+/// Finds the boundaries of frames in the bytes of a server.
 #[derive(Default)]
 struct Frames {
-    /// The answer to the request, which comes first, has ended.
+    /// The HTTP response, which comes first, is complete.
     upgraded: bool,
-    /// Begins with what is not understood yet.
+    /// The bytes of an incomplete frame.
     rest: Vec<u8>,
 }
 
@@ -141,7 +141,7 @@ impl Frames {
         }
     }
 
-    /// How long the first frame is.
+    /// Length of the first frame in bytes.
     fn first(&self) -> Option<usize> {
         let extended = |bytes: usize| {
             let length = self.rest.get(2..2 + bytes)?.iter();

@@ -1,4 +1,4 @@
-//! No promise is without a test that names its number.
+//! Every promise has a test that names its number.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Real clients whose lines are held up: what they are told, and that they catch up.
+//! Real clients on blocked connections: what they learn, and that they catch up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,11 +8,10 @@ use teatime::{
     App, CloseReason, Config, ConnectionState, Cx, DisconnectReason, Driver, Handling,
     SessionEvent, handlers, model,
 };
-use teatime_tests::pace::assert_in_time;
-use teatime_tests::program::PATIENCE;
+use teatime_tests::pace::{PATIENCE, assert_in_time};
 use teatime_tests::proxy::Proxy;
 
-/// Remembers the sizes of what it was sent.
+/// Counts letters and their bytes.
 #[model(id = "box", version = 1)]
 struct Letterbox {
     letters: u64,
@@ -74,7 +73,7 @@ impl Guest {
     }
 }
 
-/// Steps all until something is so.
+/// Steps all until `is_so`.
 fn until(guests: &mut [&mut Guest], what: &str, mut is_so: impl FnMut(&mut [&mut Guest]) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so(guests) {
@@ -89,7 +88,7 @@ fn all_synced(guests: &mut [&mut Guest]) -> bool {
 }
 
 #[test]
-fn who_reads_nothing_is_dropped_told_so_and_catches_up() {
+fn a_client_that_reads_nothing_is_closed_with_too_slow_and_catches_up() {
     let mut config = ServerConfig { max_queued_bytes: 512 * 1024, ..ServerConfig::default() };
     config.reflector.rejoin_limit = 500_000;
     let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
@@ -102,7 +101,7 @@ fn who_reads_nothing_is_dropped_told_so_and_catches_up() {
     proxy.hold(true);
     let letter = "x".repeat(50_000);
     let mut written = 0;
-    // The others go on, and see it go: its queue at the reflector is full.
+    // The others go on, and see it exit: its queue at the reflector is full.
     until(&mut [&mut writer, &mut reader], "the exit", |guests| {
         let applied = guests[0].letters();
         if written < applied + 4 {
@@ -119,7 +118,7 @@ fn who_reads_nothing_is_dropped_told_so_and_catches_up() {
     let reason = slow.reasons.first();
     assert!(
         matches!(reason, Some(DisconnectReason::Closed(CloseReason::TooSlow, _))),
-        "it is told why: {reason:?}"
+        "it learns why: {reason:?}"
     );
     slow.driver.request_vote().expect("it is live");
     until(&mut [&mut writer, &mut reader, &mut slow], "the vote", |guests| {
@@ -127,9 +126,9 @@ fn who_reads_nothing_is_dropped_told_so_and_catches_up() {
     });
 }
 
-/// A snapshot is on its way up, and much more than the system takes waits for it.
+/// The client uploads a snapshot that is far larger than the buffers of the system.
 #[test]
-fn a_dead_line_is_given_up_although_there_is_much_to_send() {
+fn a_client_gives_up_a_dead_connection_although_much_waits_to_be_sent() {
     let mut config = ServerConfig::default();
     config.reflector.snapshot_after_events = 5;
     let server = Server::bind("127.0.0.1:0", config).expect("a free port");
@@ -141,7 +140,7 @@ fn a_dead_line_is_given_up_although_there_is_much_to_send() {
         guest.driver.publish("box", "letter", "x").expect("there is room");
     }
     let held = Instant::now();
-    // The silence that it allows, and a little.
+    // A client allows some seconds of silence.
     until(&mut [&mut guest], "the cut", |guests| !guests[0].reasons.is_empty());
     assert_eq!(guest.reasons, [DisconnectReason::Silent]);
     assert_in_time(held.elapsed(), Duration::from_secs(14));

@@ -1,7 +1,7 @@
-//! `teatime branch`: a new room that begins with the state at some point of another.
+//! `teatime branch`: a new room that begins with the state of another one at some point.
 //!
-//! It becomes a session in the directory of a reflector, as if that had stored it: so it needs no
-//! reflector that runs, nobody can be in it before it is whole, and whoever joins it does so as ever.
+//! It writes a session into the directory of a reflector that is not running, as if the reflector had stored it.
+//! So clients join the new room as any other, and none can join before it is complete.
 
 use std::path::PathBuf;
 
@@ -12,31 +12,30 @@ use teatime::{Config, Vm, recording};
 use teatime_chat::{Chat, ChatOptions};
 use teatime_store::{Error, Key, insert, new_session};
 
-use crate::codes::{Coded, in_json};
-use crate::joining::usage;
+use crate::codes::in_json;
 use crate::replay::{Source, state_at};
-use crate::{Failure, printable, tell_user};
+use crate::terminal::{Failure, printable, say, tell_user};
 
 /// Flags of `teatime branch`.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// The directory of a reflector that is not running; it is made if there is none.
+    /// Directory of a reflector that is not running. Created if it does not exist.
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
-    /// The name of the new room.
+    /// Name of the new room.
     #[arg(long = "as", value_name = "ROOM")]
     room: String,
-    /// The password of the new room.
+    /// Password of the new room.
     #[arg(long, value_name = "PW")]
     new_password: Option<String>,
-    /// One JSON object; with a code if something goes wrong.
+    /// Print one JSON object. An error has a code.
     #[arg(long)]
     json: bool,
 }
 
-/// Makes the room.
+/// Creates the room.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     in_json(arguments.json, run_it(arguments))
 }
@@ -46,17 +45,22 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { source, into, room, new_password, .. } = arguments;
     let config = |options: &[u8]| {
         let config = Config::with_encoded_options(app.clone(), room, options);
-        let config = config.map_err(|error| usage(&error))?.password(new_password.as_deref());
-        config.check().map_err(|error| usage(&error)).map(|()| config)
+        let config =
+            config.map_err(|error| Failure::usage(&error))?.password(new_password.as_deref());
+        config.check().map_err(|error| Failure::usage(&error)).map(|()| config)
     };
-    // What is wrong with the room is told before a long recording is played.
-    config(&teatime_chat::config(room, &ChatOptions::default()).map_err(|e| usage(&e))?.options)?;
+    // An error in the room's flags is reported before a long replay.
+    config(
+        &teatime_chat::config(room, &ChatOptions::default())
+            .map_err(|e| Failure::usage(&e))?
+            .options,
+    )?;
     let (recorded, state) = state_at(source, &app)?;
     let config = config(&recorded.head.options)?;
     let id = config.session_id();
-    // With the same identity and password what was sealed for one could be passed off in the other.
+    // With the same identity and password, a message sealed for one room could be replayed in the other.
     if id == recorded.head.session {
-        return Err(usage(&"--as names the room itself: a branch needs a name of its own"));
+        return Err(Failure::usage(&"--as is the room itself: give the new room another name"));
     }
     let beginning = recording::branch(&config, &state).map_err(|error| source.failed(&error))?;
     let failed = |error: Error| {
@@ -64,7 +68,7 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
         Failure::Coded(
             code,
             match error {
-                Error::Exists => format!("{into}: there is a room {room:?} in it already"),
+                Error::Exists => format!("{into}: room {room:?} exists already"),
                 Error::Locked => format!("{into}: {error}: stop the reflector first"),
                 error => format!("{into}: {error}"),
             },
@@ -72,26 +76,24 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     };
     let stored = new_session(beginning).map_err(failed)?;
     insert(into, Key::Session(id), &stored).map_err(failed)?;
-    tell(arguments, id, &state);
+    report(arguments, id, &state);
     let snapshot = state.snapshot().map_err(|error| source.failed(&error))?;
     if BlobHandle::scan(&snapshot).next().is_some() {
-        tell_user(
-            &"blobs stay with the room they were stored in: the new one has their handles only",
-        );
+        tell_user(&"the blobs were not copied: the new room has only their handles");
     }
     if source.has_password() && new_password.is_none() {
-        tell_user(&"the new room has no password; --new-password gives it one");
+        tell_user(&"the new room has no password: set one with --new-password");
     }
     Ok(())
 }
 
-fn tell(arguments: &Arguments, id: teatime_wire::SessionId, state: &Vm) {
+fn report(arguments: &Arguments, id: teatime_wire::SessionId, state: &Vm) {
     let (seq, time, Arguments { into, room, .. }) = (state.seq(), state.time(), arguments);
-    // They are those of the room it comes from, and part of which session is meant.
+    // The options are those of the first room, and part of the session's identity.
     let options = state.root::<Chat>().map(Chat::options).unwrap_or_default();
     let seconds = options.inactivity_seconds;
     if arguments.json {
-        crate::say(&json!({
+        say(&json!({
             "event": "branch", "session_id": id.to_string(), "name": room,
             "into": into.display().to_string(),
             "inactivity_seconds": seconds, "seq": seq, "time_us": time.as_micros(),
@@ -105,12 +107,12 @@ fn tell(arguments: &Arguments, id: teatime_wire::SessionId, state: &Vm) {
     if arguments.new_password.is_some() {
         chat += " --password PW";
     }
-    println!("room {room:?} begins after event {seq}, at {time}; go on with it by");
+    println!("room {room:?} begins after event {seq}, at {time}. Continue there with");
     println!("  teatime reflector --data {}", quoted(&into.display().to_string()));
     println!("  {chat}");
 }
 
-/// As a shell takes it.
+/// Quoted for a shell.
 fn quoted(text: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
     if !text.is_empty() && text.chars().all(is_plain) {

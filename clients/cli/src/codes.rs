@@ -1,4 +1,5 @@
-//! The names of what goes wrong with recordings and stores, for programs that read JSON.
+//! Codes of errors of recordings and stores, for programs that read JSON. Each error names its own code, so a new one
+//! cannot lack it.
 
 use std::fmt::Display;
 
@@ -8,66 +9,40 @@ use teatime::evidence::ReadError;
 use teatime::recording::{ArchiveError, BranchError, RecordingError};
 use teatime_store::Error as StoreError;
 
-use crate::Failure;
+use crate::terminal::{Failure, say};
 
-/// Something that has such a name.
+/// An error with a code. A code is never reused for another meaning.
 pub(crate) trait Coded: Display {
     fn code(&self) -> &'static str;
 }
 
 impl Coded for RecordingError {
     fn code(&self) -> &'static str {
-        match self {
-            Self::Unknown => "NO_RECORDING",
-            Self::Format { .. } => "OTHER_FORMAT",
-            Self::App { .. } => "OTHER_APP",
-            Self::Version { .. } => "OTHER_VERSION",
-            // What is left is about what is in it.
-            _ => "DAMAGED",
-        }
+        self.code()
     }
 }
 
 impl Coded for ReadError {
     fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge => "TOO_LARGE",
-            Self::Content(error) => error.code(),
-            _ => "IO",
-        }
+        self.code()
     }
 }
 
 impl Coded for ArchiveError {
     fn code(&self) -> &'static str {
-        match self {
-            Self::NeedsPassword | Self::NoPassword | Self::WrongPassword => "WRONG_PASSWORD",
-            _ => "DAMAGED",
-        }
+        self.code()
     }
 }
 
 impl Coded for BranchError {
     fn code(&self) -> &'static str {
-        match self {
-            Self::Archive(error) => error.code(),
-            _ => "IO",
-        }
+        self.code()
     }
 }
 
 impl Coded for StoreError {
     fn code(&self) -> &'static str {
-        match self {
-            Self::DiskFull(_) => "DISK_FULL",
-            Self::Locked => "IN_USE",
-            Self::NoStore => "NO_STORE",
-            Self::OtherFormat { .. } => "OTHER_FORMAT",
-            Self::Corrupt { .. } => "DAMAGED",
-            Self::Exists => "ROOM_EXISTS",
-            Self::TooLarge { .. } => "TOO_LARGE",
-            _ => "IO",
-        }
+        self.code()
     }
 }
 
@@ -77,17 +52,17 @@ impl Coded for SnapshotError {
     }
 }
 
-/// A line that says what went wrong.
+/// A line of JSON for an error.
 pub(crate) fn error_line(code: &str, message: &dyn Display) -> Value {
     json!({ "event": "error", "code": code, "message": message.to_string() })
 }
 
-/// Tells whoever asked for JSON in JSON what went wrong. Wrong calls are told to whoever wrote them.
+/// Reports a failure in JSON if the user asked for JSON. Errors of the command line stay text.
 pub(crate) fn in_json(json: bool, result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(Failure::Coded(code, message)) if json => {
-            crate::say(&error_line(code, &message));
-            Err(Failure::Told)
+            say(&error_line(code, &message));
+            Err(Failure::Reported)
         }
         result => result,
     }

@@ -1,41 +1,38 @@
-//! `teatime diff`: what a piece of evidence says about a client that diverged.
+//! `teatime diff`: explains the evidence that a diverged client wrote.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 use teatime::evidence::{Diff, Evidence, Moment, Right, Since, diff, read};
 
-use crate::Failure;
+use crate::terminal::{Failure, say};
 
 /// Flags of `teatime diff`.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// What the client that diverged has written. It is plain, also if the session has a password.
+    /// Evidence file, written by the client that diverged. It is plain text even if the room has a password.
     #[arg(value_name = "EVIDENCE")]
     file: PathBuf,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Says which model and field differ first, and after which event.
+/// Prints which model and field differ first, and since which event.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = arguments.file.display();
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{file}: {error}"));
     let evidence = read(&arguments.file).map_err(|error| failed(&error))?;
-    // The only models that this program has.
+    // This program has only the models of the chat.
     let chat = teatime_chat::app();
     let app = (evidence.head.app == chat.id()).then_some(&chat);
     let found = diff(&evidence, app).map_err(|error| failed(&error))?;
-    let told = if arguments.json {
-        format!("{}\n", as_json(&evidence, &found))
+    if arguments.json {
+        say(&as_json(&evidence, &found));
     } else {
-        as_text(&evidence, &found)
-    };
-    // Whoever does not read any more needs no more.
-    let _ = std::io::stdout().write_all(told.as_bytes());
+        say(&as_text(&evidence, &found).trim_end());
+    }
     Ok(())
 }
 

@@ -1,27 +1,26 @@
 //! Which session to join, and where: the flags that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use teatime::{Config, JoinLink, LocalReflector, local_reflector, reflector_address};
 use teatime_chat::ChatOptions;
 
-use crate::Failure;
+use crate::terminal::Failure;
 
-/// Which room, and the way to it; flags override the link.
+/// Which room, and where. Flags override the link.
 #[derive(Args)]
 pub(crate) struct Joining {
-    /// The join link of a room, such as teatime://host:9090/teatime.chat/room#password.
+    /// Join link of a room, such as teatime://host:9090/teatime.chat/room#password.
     #[arg(value_name = "LINK")]
     link: Option<String>,
-    /// The reflector's address, such as ws://host:9090. Without one: the reflector on this
-    /// machine; if there is none this program hosts it.
+    /// Address of the reflector, such as ws://host:9090. By default the reflector on this machine; if none runs,
+    /// this program starts one.
     #[arg(long, value_name = "URL")]
     reflector: Option<String>,
     #[command(flatten)]
     which: Which,
-    /// Certificates (PEM) that are trusted to vouch for a reflector at wss://, besides those that
-    /// this machine trusts.
+    /// Also trust these certificates (PEM) for wss:// reflectors, besides those of this machine.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
@@ -29,38 +28,57 @@ pub(crate) struct Joining {
 /// Which room.
 #[derive(Args)]
 pub(crate) struct Which {
-    /// The name of the room [default: lobby].
+    /// Name of the room [default: lobby].
     #[arg(long, value_name = "ROOM")]
     pub(crate) name: Option<String>,
-    /// The password of the room: with one everything is encrypted end to end, and only those who know it
-    /// can join.
+    /// Password of the room. Everything is then encrypted end to end, and only those who know it can join.
     #[arg(long, value_name = "PW")]
     pub(crate) password: Option<String>,
-    /// After so many seconds without a post the chat clears itself [default: 1200]. Rooms that
-    /// differ in this are different rooms.
+    /// Clear the chat after this many seconds without a post [default: 1200]. Part of the room's identity: another
+    /// value is another room.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) inactivity: Option<u32>,
 }
 
-/// The room if nothing is said.
-const DEFAULT_ROOM: &str = "lobby";
+/// The room if neither flag nor link names one.
+pub(crate) const DEFAULT_ROOM: &str = "lobby";
 
-/// Where the reflector is.
-pub(crate) enum Place {
-    /// At this address.
-    Given(String),
-    /// On this machine: found there, or hosted by this process.
+/// Reads a join link, and refuses one of another app.
+pub(crate) fn link_to_chat(link: Option<&str>) -> Result<Option<JoinLink>, Failure> {
+    let link = link.map(str::parse::<JoinLink>).transpose();
+    let link = link.map_err(|error| Failure::usage(&error))?;
+    match link {
+        Some(JoinLink { app, .. }) if app != teatime_chat::APP_ID => {
+            let why = format!("the link is for the app {app:?}, not for the chat");
+            Err(Failure::Usage(why))
+        }
+        link => Ok(link),
+    }
+}
+
+/// Reads the file of `--ca`.
+pub(crate) fn certificates(file: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable =
+        |error: std::io::Error| Failure::usage(&format_args!("{}: {error}", file.display()));
+    std::fs::read(file).map_err(unreadable)
+}
+
+/// Which reflector to use.
+pub(crate) enum Reflector {
+    /// The one at this address.
+    At(String),
+    /// The one on this machine: already running, or started by this process.
     ThisMachine(Option<LocalReflector>),
 }
 
-impl Place {
-    /// The address of the reflector; finds or hosts that of this machine.
+impl Reflector {
+    /// The address of the reflector. Finds or starts that of this machine.
     pub(crate) fn find(&mut self) -> Result<String, Failure> {
         match self {
-            Self::Given(url) => Ok(url.clone()),
+            Self::At(url) => Ok(url.clone()),
             Self::ThisMachine(found) => {
                 let local = local_reflector().map_err(|error| {
-                    let why = format!("no reflector can be found or hosted here: {error}");
+                    let why = format!("cannot find or start a reflector on this machine: {error}");
                     Failure::Coded("UNREACHABLE", why)
                 })?;
                 Ok(found.insert(local).url().to_owned())
@@ -70,45 +88,39 @@ impl Place {
 }
 
 impl Joining {
-    /// What these flags ask for.
-    pub(crate) fn what(&self) -> Result<(Place, Config, ChatOptions), Failure> {
-        let link = self.link.as_deref().map(str::parse::<JoinLink>).transpose();
-        let link = link.map_err(|error| usage(&error))?;
-        if let Some(link) = &link
-            && link.app != teatime_chat::APP_ID
-        {
-            return Err(usage(&format!("the link leads to {:?}, which is no chat", link.app)));
-        }
+    /// The reflector, the session's configuration and the chat's options from these flags.
+    pub(crate) fn resolve(&self) -> Result<(Reflector, Config, ChatOptions), Failure> {
+        let link = link_to_chat(self.link.as_deref())?;
         let mut options = ChatOptions::default();
         let of_link = link.iter().flat_map(|link| &link.options);
         if let Some((_, seconds)) =
             of_link.into_iter().find(|(name, _)| name == teatime_chat::INACTIVITY)
         {
-            let wrong = || usage(&format!("{seconds:?} in the link is no number of seconds"));
+            let wrong = || {
+                Failure::usage(&format!(
+                    "invalid inactivity {seconds:?} in the link: expected a number of seconds"
+                ))
+            };
             options.inactivity_seconds = seconds.parse().map_err(|_| wrong())?;
         }
         let of_link = |part: fn(&JoinLink) -> Option<&str>| link.as_ref().and_then(part);
         let name = of_link(|link| Some(&link.name));
         let password = of_link(|link| link.password.as_deref());
         let mut config = self.which.config(name, password, &mut options)?;
-        if let Some(file) = &self.ca {
-            let pem = std::fs::read(file)
-                .map_err(|error| usage(&format_args!("{}: {error}", file.display())))?;
-            config.trusted_certificates = Some(pem);
-        }
+        config.trusted_certificates = self.ca.as_deref().map(certificates).transpose()?;
         let reflector = self.reflector.as_deref().or(of_link(|link| Some(&link.reflector)));
-        let place = match reflector {
+        let reflector = match reflector {
             Some(address) => {
-                Place::Given(reflector_address(address).map_err(|error| usage(&error))?)
+                Reflector::At(reflector_address(address).map_err(|error| Failure::usage(&error))?)
             }
-            None => Place::ThisMachine(None),
+            None => Reflector::ThisMachine(None),
         };
-        Ok((place, config, options))
+        Ok((reflector, config, options))
     }
 }
 
 impl Which {
-    /// The room that is meant, unless said otherwise with these.
+    /// The configuration of the room. Flags override `name` and `password`, which come from a link.
     pub(crate) fn config(
         &self,
         name: Option<&str>,
@@ -118,13 +130,9 @@ impl Which {
         options.inactivity_seconds = self.inactivity.unwrap_or(options.inactivity_seconds);
         let name = self.name.as_deref().or(name).unwrap_or(DEFAULT_ROOM);
         let password = self.password.as_deref().or(password);
-        let config = teatime_chat::config(name, options).map_err(|error| usage(&error))?;
+        let config = teatime_chat::config(name, options).map_err(|error| Failure::usage(&error))?;
         let config = config.password(password);
-        config.check().map_err(|error| usage(&error))?;
+        config.check().map_err(|error| Failure::usage(&error))?;
         Ok(config)
     }
-}
-
-pub(crate) fn usage(error: &dyn std::fmt::Display) -> Failure {
-    Failure::Usage(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! `teatime new`: the beginnings of an app with models of its own.
+//! `teatime new`: creates an app with models of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use include_dir::{Dir, DirEntry, include_dir};
 
-use crate::Failure;
+use crate::terminal::Failure;
 
 /// The app that is copied.
 static STARTER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../starter");
@@ -14,13 +14,13 @@ static STARTER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../starter");
 /// The versions that Teatime itself was tested with.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
-/// How the app, its root model, and the folder of Teatime are called in the starter.
+/// Names of the app, its root model, and the folder of Teatime in the starter.
 const NAME: &str = "tally";
 const TYPE: &str = "Tally";
 const SOURCES: &str = "/path/to/teatime";
 
-/// Words that cannot be the name of a crate, of a Swift module and of a Kotlin package alike; and those
-/// that as a type would be what the model uses already.
+/// Words that cannot name a crate, a Swift module and a Kotlin package, and words whose type name the model already
+/// uses.
 const RESERVED: &[&str] = &[
     "abstract",
     "actor",
@@ -149,17 +149,17 @@ const MAX_NAME: usize = 40;
 /// Flags of `teatime new`.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Name of the app: lower-case letters, digits and _, beginning with a letter.
+    /// Name of the app: lower-case letters, digits and _, starting with a letter.
     name: String,
-    /// Where to make it; a folder with its name if not said.
+    /// Folder to create [default: the name of the app].
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
-    /// The sources of Teatime; those that this program was built from if not said.
+    /// Sources of Teatime [default: those that this program was built from].
     #[arg(long, value_name = "DIR")]
     teatime: Option<PathBuf>,
 }
 
-/// Makes the app.
+/// Creates the app.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.name;
     check(name)?;
@@ -169,11 +169,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sources =
         sources.and_then(|folder| folder.to_str().map(str::to_owned)).ok_or_else(|| {
             let folder = teatime.display();
-            Failure::Usage(format!("the sources of Teatime are not at {folder}: say --teatime DIR"))
+            Failure::Usage(format!(
+                "the sources of Teatime are not at {folder}: give --teatime DIR"
+            ))
         })?;
     let folder = arguments.into.clone().unwrap_or_else(|| PathBuf::from(name));
     if folder.exists() {
-        return Err(Failure::Usage(format!("{} is there already", folder.display())));
+        return Err(Failure::Usage(format!("{} exists already", folder.display())));
     }
     let made = write_folder(
         &STARTER,
@@ -181,7 +183,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         &[(NAME, name), (TYPE, &camel_case(name)), (SOURCES, &sources)],
     );
     made.and_then(|()| write(&folder.join("model/Cargo.lock"), LOCK)).map_err(Failure::Failed)?;
-    println!("{} is there; its README.md tells how to build and run it", folder.display());
+    println!("created {}: its README.md tells how to build and run it", folder.display());
     Ok(())
 }
 
@@ -191,17 +193,17 @@ fn check(name: &str) -> Result<(), Failure> {
         && name.chars().all(letters)
         && name.len() <= MAX_NAME;
     if !sound {
-        let rule = "lower-case letters, digits and _, beginning with a letter, 40 at most";
-        return Err(Failure::Usage(format!("{name:?} cannot be the name of an app: {rule}")));
+        let rule = "expected at most 40 lower-case letters, digits and _, starting with a letter";
+        return Err(Failure::Usage(format!("invalid name of an app {name:?}: {rule}")));
     }
     if RESERVED.contains(&name) {
-        let why = "it is a word of Rust, Swift or Kotlin, or used in the model";
-        return Err(Failure::Usage(format!("{name:?} cannot be the name of an app: {why}")));
+        let why = "it is a keyword of Rust, Swift or Kotlin, or used in the model";
+        return Err(Failure::Usage(format!("invalid name of an app {name:?}: {why}")));
     }
     Ok(())
 }
 
-/// The name of a type: each word begins with a capital.
+/// The name of a type: each word starts with a capital.
 fn camel_case(name: &str) -> String {
     let word = |word: &str| {
         let mut letters = word.chars();
@@ -211,7 +213,7 @@ fn camel_case(name: &str) -> String {
     name.split('_').map(word).collect()
 }
 
-/// Copies a folder with its parts renamed, in names and in texts.
+/// Copies a folder, and replaces names in file names and texts.
 fn write_folder(folder: &Dir<'_>, into: &Path, names: &[(&str, &str)]) -> Result<(), String> {
     let rename =
         |text: &str| names.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
@@ -222,7 +224,8 @@ fn write_folder(folder: &Dir<'_>, into: &Path, names: &[(&str, &str)]) -> Result
         match entry {
             DirEntry::Dir(inner) => write_folder(inner, &target, names)?,
             DirEntry::File(file) => {
-                let text = file.contents_utf8().ok_or("the starter holds texts only")?;
+                let text =
+                    file.contents_utf8().ok_or("the starter has a file that is not UTF-8")?;
                 write(&target, &rename(text))?;
                 if text.starts_with("#!") {
                     make_executable(&target)?;

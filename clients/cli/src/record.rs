@@ -1,7 +1,6 @@
-//! `teatime record`: joins a room, shows nothing, and writes down what happens there.
+//! `teatime record`: joins a room, shows nothing, and records what happens there.
 //!
-//! Who records takes part like everybody else: the others see him. So nobody is recorded without being
-//! able to know, and the file is exactly what a participant saw.
+//! Recording is visible: the recorder appears as a participant. The file holds exactly what a participant saw.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,19 +13,19 @@ use teatime::recording::Recorded;
 use teatime::{ConnectionState, Driver, SessionEvent};
 
 use crate::codes::{error_line, in_json};
-use crate::joining::{Joining, usage};
-use crate::{Failure, tell_user};
+use crate::joining::Joining;
+use crate::terminal::{Failure, say, start_logging, tell_user};
 
 /// Flags of `teatime record`.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     joining: Joining,
-    /// The file, which must not be there. What was said stands in it in plain text, also if the room has a
-    /// password, and only this user can read it.
+    /// File to write; it must not exist. It holds all posts as plain text, even if the room has a password, and only
+    /// you can read it.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// One JSON object a line; with a code if something goes wrong.
+    /// Print JSON, one object a line. An error has a code.
     #[arg(long)]
     json: bool,
 }
@@ -45,20 +44,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn run_it(arguments: &Arguments) -> Result<(), Failure> {
-    let (mut place, config, _) = arguments.joining.what()?;
-    crate::start_logging("off");
+    let (mut reflector, config, _) = arguments.joining.resolve()?;
+    start_logging("off");
     let room = config.name.clone();
     let (sender, wakes) = mpsc::channel();
     let network = sender.clone();
     let waker = Arc::new(move || {
-        // Nobody waits any more when the program ends.
+        // The receiver has gone when the program ends.
         let _ = network.send(Wake::Network);
     });
     ctrlc::set_handler(move || {
         let _ = sender.send(Wake::Signal);
     })
     .map_err(|error| Failure::Coded("IO", format!("cannot wait for signals: {error}")))?;
-    let mut driver = Driver::join(config, &place.find()?, waker).map_err(|error| usage(&error))?;
+    let mut driver =
+        Driver::join(config, &reflector.find()?, waker).map_err(|error| Failure::usage(&error))?;
     let failed = |error: std::io::Error| {
         Failure::Coded("IO", format!("{}: {error}", arguments.to.display()))
     };
@@ -67,7 +67,7 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     driver.leave();
     let recorded = driver.stop_recording().map_err(failed)?;
     if ended.is_ok() || !recorded.files.is_empty() {
-        tell_end(arguments, &recorded);
+        report_end(arguments, &recorded);
     }
     ended
 }
@@ -78,7 +78,7 @@ fn record(
     arguments: &Arguments,
     room: &str,
 ) -> Result<(), Failure> {
-    let mut told_reason = false;
+    let mut is_reason_known = false;
     loop {
         driver.step(BUDGET);
         while let Some(event) = driver.poll_event() {
@@ -87,13 +87,13 @@ fn record(
                     return Err(Failure::Coded(reason.code(), reason.to_string()));
                 }
                 SessionEvent::Connection(ConnectionState::Live, _) => {
-                    told_reason = false;
-                    tell_live(driver, arguments, room);
+                    is_reason_known = false;
+                    report_live(driver, arguments, room);
                 }
-                SessionEvent::Connection(_, Some(reason)) if !told_reason => {
-                    told_reason = true;
+                SessionEvent::Connection(_, Some(reason)) if !is_reason_known => {
+                    is_reason_known = true;
                     if arguments.json {
-                        crate::say(&error_line(reason.code(), &reason));
+                        say(&error_line(reason.code(), &reason));
                     } else {
                         tell_user(&format_args!("{reason}; trying again, stop with Ctrl-C"));
                     }
@@ -101,7 +101,7 @@ fn record(
                 _ => {}
             }
         }
-        // It is said when the recording is stopped.
+        // Stopping the recording reports the error.
         if driver.recording_error().is_some() {
             return Ok(());
         }
@@ -115,28 +115,28 @@ fn record(
     }
 }
 
-fn tell_live(driver: &Driver, arguments: &Arguments, room: &str) {
+fn report_live(driver: &Driver, arguments: &Arguments, room: &str) {
     let client: &teatime::Client = driver;
     if arguments.json {
         let seq = client.vm().map(teatime::Vm::seq);
-        crate::say(&json!({
+        say(&json!({
             "event": "recording", "file": arguments.to.display().to_string(), "session_id": client.session_id(),
             "view_id": client.view_id(), "seq": seq, "time_us": client.now().as_micros(),
         }));
     } else {
         let file = arguments.to.display();
         tell_user(&format_args!(
-            "recording room {room:?} to {file}; those in it see one more who is here. \
+            "recording room {room:?} to {file}, visibly, as one more participant. \
              Stop with Ctrl-C"
         ));
     }
 }
 
-fn tell_end(arguments: &Arguments, recorded: &Recorded) {
+fn report_end(arguments: &Arguments, recorded: &Recorded) {
     let Recorded { files, events, until: (time, seq) } = recorded;
     if arguments.json {
         let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-        crate::say(&json!({
+        say(&json!({
             "event": "recorded", "files": files, "events": events, "seq": seq,
             "time_us": time.as_micros(),
         }));
@@ -147,7 +147,7 @@ fn tell_end(arguments: &Arguments, recorded: &Recorded) {
         for more in files.iter().skip(1) {
             let more = more.display();
             tell_user(&format_args!(
-                "after something was missed, or a file was full, it goes on in {more}"
+                "the recording continues in {more}, after missed events or because a file was full"
             ));
         }
     }

@@ -12,54 +12,53 @@ use teatime_store::{
     Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Upkeep,
 };
 
-use crate::Failure;
+use crate::terminal::{Failure, start_logging};
 
 /// Flags of `teatime reflector`.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Where to listen; port 0 picks a free one. 0.0.0.0 lets other machines in.
+    /// Address to listen at. Port 0 picks a free port; 0.0.0.0 lets other machines in.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
     listen: String,
-    /// Print the address as a line of JSON.
+    /// Print the address as JSON.
     #[arg(long)]
     json: bool,
-    /// Speak TLS with this certificate (PEM, followed by those that vouch for it). SIGHUP reads
-    /// certificate and key anew.
+    /// Use TLS with this certificate (PEM, with its chain). SIGHUP reloads certificate and key.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The private key of the certificate (PEM).
+    /// Private key of the certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Keep sessions in this directory, so that they outlive this program: whoever was in one goes on
-    /// where it was when it is started again.
+    /// Store sessions and blobs in this directory, so that sessions continue after a restart. Without it they are lost
+    /// when the reflector ends.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// What an event survives once somebody has seen it: the end of this program however it comes
-    /// (process), or also a power cut (power), which costs a write to the disk each time.
+    /// What every event survives that a client has seen: a crash of the reflector (process), or also a power cut
+    /// (power), which is slower.
     #[arg(long, value_name = "WHAT", default_value = "process", requires = "data")]
     durability: Survives,
-    /// Remove sessions in which nobody was for so long, such as 90d, 12h or never.
+    /// Delete sessions unused for this long, such as 90d, 12h or never.
     #[arg(long, value_name = "TIME", default_value = "365d", requires = "data", value_parser = age)]
     keep_unused: u64,
-    /// Once the sessions need more bytes than this, such as 20G or 500M, remove those in which nobody is,
-    /// those first in which nobody was for longest. By default only the disk is the limit: otherwise whoever
-    /// begins many sessions could drive those of others out.
+    /// Most bytes of all sessions, such as 20G or 500M. Beyond it, sessions without participants are deleted, the
+    /// longest unused first. Unlimited by default, because a client that starts many sessions could otherwise displace
+    /// those of others.
     #[arg(long, value_name = "SIZE", default_value = "unlimited", requires = "data", value_parser = size)]
     max_bytes: u64,
-    /// The largest blob that is taken, such as 100M [default: 1G with --data, otherwise 64M].
+    /// Largest blob, such as 100M [default: 1G with --data, otherwise 64M].
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_blob: Option<u64>,
-    /// Bytes that the blobs of one room may take, such as 1G [default: 4G with --data, otherwise 128M].
+    /// Most bytes of all blobs of a room, such as 1G [default: 4G with --data, otherwise 128M].
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_room_blobs: Option<u64>,
-    /// Bytes that all blobs may take; each piece counts as 4 KiB at least [default: what --keep-free leaves with
-    /// --data, otherwise 256M].
+    /// Most bytes of all blobs; a chunk counts as at least 4 KiB [default: up to --keep-free with --data, otherwise
+    /// 256M].
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_blobs: Option<u64>,
-    /// Bytes of the disk that blobs leave free, so that sessions can be stored.
+    /// Disk space that blobs leave free for sessions.
     #[arg(long, value_name = "SIZE", default_value = "1G", requires = "data", value_parser = size)]
     keep_free: u64,
-    /// Threads that serve sessions; 0 stands for one per processor, four at most.
+    /// Number of threads that serve sessions. 0: one per processor, at most four.
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
 }
@@ -67,24 +66,27 @@ pub(crate) struct Arguments {
 /// What an event survives.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Survives {
+    /// A crash of the reflector.
     Process,
+    /// Also a power cut.
     Power,
 }
 
-/// How often sessions are looked at that nobody uses, at most and at least.
+/// Least and most seconds between two searches for unused sessions.
 const UPKEEP: std::ops::RangeInclusive<u64> = 1..=300;
 
 /// Seconds, from a number with a unit.
 fn age(text: &str) -> Result<u64, String> {
     let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
-    quantity(text, "never", &units).ok_or_else(|| "neither 365d, 12h, 30m, 10s nor never".into())
+    quantity(text, "never", &units)
+        .ok_or_else(|| "expected a time, such as 365d, 12h, 30m or 10s, or never".into())
 }
 
 /// Bytes, from a number with a unit.
 fn size(text: &str) -> Result<u64, String> {
     let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40), ("", 1)];
     quantity(text, "unlimited", &units)
-        .ok_or_else(|| "neither 20G, 500M, 4096 nor unlimited".into())
+        .ok_or_else(|| "expected a size, such as 20G, 500M or 4096, or unlimited".into())
 }
 
 fn quantity(text: &str, unlimited: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -107,7 +109,7 @@ impl Arguments {
     }
 }
 
-/// Where blobs are kept. The store of the directory is open: nobody else uses it.
+/// Storage for blobs. The store of the directory is already open, so no other process uses the directory.
 fn blobs(arguments: &Arguments, store: Option<&Shared<RealDisk>>) -> Result<SharedBlobs, Failure> {
     let standard = match &arguments.data {
         Some(_) => VaultLimits::ON_DISK,
@@ -126,12 +128,12 @@ fn blobs(arguments: &Arguments, store: Option<&Shared<RealDisk>>) -> Result<Shar
         None => SharedBlobs::open(MemoryFiles::default(), limits),
     };
     let opened =
-        opened.map_err(|error| Failure::Failed(format!("the blobs cannot be opened: {error}")))?;
+        opened.map_err(|error| Failure::Failed(format!("cannot open the blobs: {error}")))?;
     let Some(store) = store.cloned() else { return Ok(opened) };
     Ok(opened.of_sessions(move || store.infos().iter().map(|info| info.key.holder()).collect()))
 }
 
-/// Where sessions are kept.
+/// Storage for sessions, if the user wants any.
 fn storage(arguments: &Arguments) -> Result<Option<Shared<RealDisk>>, Failure> {
     let Some(data) = &arguments.data else { return Ok(None) };
     let config = Config { durability: arguments.durability(), ..Config::default() };
@@ -146,10 +148,12 @@ fn storage(arguments: &Arguments) -> Result<Option<Shared<RealDisk>>, Failure> {
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    crate::start_logging("info");
+    start_logging("info");
     let listen = &arguments.listen;
     if let Err(error) = listen.to_socket_addrs() {
-        return Err(Failure::Usage(format!("--listen {listen:?} is no HOST:PORT: {error}")));
+        return Err(Failure::Usage(format!(
+            "invalid --listen {listen:?}: expected HOST:PORT: {error}"
+        )));
     }
     let files = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
     let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
@@ -158,7 +162,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let blobs = Some(blobs(arguments, store.as_ref())?);
     let mut config =
         ServerConfig { workers: arguments.workers, tls, storage, blobs, ..ServerConfig::default() };
-    // What is in memory counts as used.
+    // Sessions in memory count as used, so they must leave memory before they are due for deletion.
     let idle = &mut config.reflector.max_idle_time;
     *idle = (*idle).min(arguments.keep_unused.saturating_mul(1_000_000));
     let server = Server::bind(listen.as_str(), config)
@@ -167,21 +171,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let line = if arguments.json {
         serde_json::json!({ "event": "listening", "url": url }).to_string()
     } else {
-        format!("Reflecting at {url} — stop with Ctrl-C")
+        format!("Listening at {url} — stop with Ctrl-C")
     };
-    // Whoever started it need not listen.
+    // Standard output may be closed.
     let _ = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
     wait_for_the_end(&server)?;
     server.shutdown();
-    // Nothing that anybody was told is lost; but clients will not take that for granted.
+    // Even if this fails no event is lost that a client has seen; but clients must then assume a loss.
     let closed = store.map_or(Ok(()), |store| store.close());
     closed.map_err(|error| {
         let data = arguments.data.as_deref().unwrap_or_else(|| Path::new("")).display();
-        Failure::Failed(format!("{data}: the sessions could not be closed: {error}"))
+        Failure::Failed(format!("{data}: cannot close the sessions: {error}"))
     })
 }
 
-/// Waits for SIGINT or SIGTERM; at SIGHUP reads the certificate anew.
+/// Waits for SIGINT or SIGTERM. Reloads the certificate at SIGHUP.
 fn wait_for_the_end(server: &Server) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = runtime.and_then(|runtime| runtime.block_on(handle_signals(server)));
@@ -199,8 +203,8 @@ async fn handle_signals(server: &Server) -> std::io::Result<()> {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
             _ = hang_up.recv() => match server.reload_tls() {
-                Ok(()) => tracing::info!("certificate and key were read anew"),
-                Err(error) => tracing::error!(%error, "the old certificate stays"),
+                Ok(()) => tracing::info!("reloaded certificate and key"),
+                Err(error) => tracing::error!(%error, "cannot reload certificate and key; the old ones stay in use"),
             },
         }
     }

@@ -1,4 +1,4 @@
-//! `teatime replay`: plays a session up to some point and shows its state there.
+//! `teatime replay`: replays a session up to some point, and shows the state there.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -17,40 +17,40 @@ use teatime_store::{Error, Key, load};
 
 use crate::codes::{Coded, in_json};
 use crate::joining::Which;
-use crate::{Failure, printable, tell_user};
+use crate::terminal::{Failure, printable, say, tell_user, written};
 
 /// Flags of `teatime replay`.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Show only this part of the state, such as M1.history or time; an element by its number in brackets.
+    /// Show only this part of the state, such as M1.history, M1.history[0] or time.
     #[arg(long, value_name = "PATH")]
     state: Option<String>,
-    /// Show what happens as it happened, so many times as fast.
+    /// Print each event when it is due, N times as fast as it happened.
     #[arg(long, value_name = "N", value_parser = speed)]
     speed: Option<f64>,
-    /// One JSON object for the state, with its hash; with --speed one a line for each event before. One with a code if
-    /// something goes wrong.
+    /// Print JSON, one object a line: the state with its hash, and with --speed each event before it. An error has a
+    /// code.
     #[arg(long)]
     json: bool,
 }
 
-/// What to play, and up to where.
+/// What to replay, and up to which point.
 #[derive(Args)]
 pub(crate) struct Source {
-    /// A recording, a file of evidence, or the directory of a reflector, which may be running. One from elsewhere may
-    /// pretend to go on for ages: Ctrl-C ends it.
+    /// Recording, evidence file, or directory of a reflector, which may be running. A file from a stranger may take very
+    /// long: stop with Ctrl-C.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
     which: Which,
-    /// Up to this event, such as 17, or this time in the session, such as 1500ms, 12.5s, 3m or 2h.
+    /// Stop after this event, such as 17, or at this session time, such as 1500ms, 12.5s, 3m or 2h.
     #[arg(long, value_name = "TIME|SEQ")]
     until: Option<Point>,
 }
 
-/// Something that can be played.
+/// A recording, with what else the file says.
 pub(crate) struct Played {
     pub(crate) recording: Recording,
     cut: Option<TruncatedError>,
@@ -61,10 +61,10 @@ pub(crate) struct Played {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Point(Until);
 
-/// Most faults that are shown: a handler may fail at every tick.
+/// Most faults to show: a handler may fail at every tick.
 const SHOWN_FAULTS: usize = 10;
 
-/// Plays, and shows what there is.
+/// Replays, and shows the state.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     in_json(arguments.json, run_it(arguments))
 }
@@ -81,7 +81,7 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     arguments.source.play(&played, &mut player)?;
     let mut vm = player.into_vm();
     faults.append(&mut vm.drain_faults());
-    tell(arguments, &played, &vm, &faults)
+    show_state(arguments, &played, &vm, &faults)
 }
 
 impl Source {
@@ -93,13 +93,13 @@ impl Source {
         Failure::Coded(code, format!("{}: {why}", self.file.display()))
     }
 
-    /// Reads it, and warns if it is not whole.
+    /// Reads the recording, and warns if it is cut off.
     pub(crate) fn open(&self, app: &App) -> Result<Played, Failure> {
         let stored = self.file.is_dir();
         let Which { name, password, inactivity } = &self.which;
         if !stored && (name.is_some() || password.is_some() || inactivity.is_some()) {
-            let what = "--name, --password and --inactivity say which room of a directory is meant, \
-                        and this is a file";
+            let what = "--name, --password and --inactivity select a room of a directory, \
+                        but this is a file";
             return Err(Failure::Usage(what.to_owned()));
         }
         let played = if stored {
@@ -113,7 +113,7 @@ impl Source {
         self.check_point(&played)?;
         if let Some(cut) = &played.cut {
             let (file, (time, seq)) = (self.file.display(), played.recording.until);
-            tell_user(&format_args!("{file}: {cut}; it goes up to event {seq} at {time}"));
+            tell_user(&format_args!("{file}: {cut}; it ends at event {seq}, at {time}"));
         }
         Ok(played)
     }
@@ -127,8 +127,8 @@ impl Source {
             let seconds = options.inactivity_seconds;
             let (name, version) = (&config.name, config.app.version());
             let why = format!(
-                "there is no room {name:?} in it, with --inactivity {seconds}, of version {version} \
-                 of this app; teatime store list shows the sessions that there are"
+                "no room {name:?} with --inactivity {seconds} of version {version} of this app; \
+                 teatime store list shows the sessions that it has"
             );
             self.refused("UNKNOWN_ROOM", &why)
         };
@@ -137,7 +137,7 @@ impl Source {
         of_archive(&config, &archive).map_err(|error| self.failed(&error))
     }
 
-    /// Nobody should take the state at the end of what is there for that of a later point.
+    /// Refuses a point outside the recording, because the state at its end would be taken for the state there.
     fn check_point(&self, played: &Played) -> Result<(), Failure> {
         let Recording { from, until: (time, seq), .. } = &played.recording;
         let cut = played.cut.as_ref().map_or_else(String::new, |cut| format!(" ({cut})"));
@@ -163,7 +163,7 @@ impl Source {
         self.until.map_or(Until::End, |point| point.0)
     }
 
-    /// Plays up to the point that was asked for.
+    /// Replays up to the point that the user asked for.
     pub(crate) fn play(&self, played: &Played, player: &mut Player<'_>) -> Result<(), Failure> {
         let began = player.vm().time();
         if let Until::Time(wanted) = self.until()
@@ -176,7 +176,7 @@ impl Source {
     }
 }
 
-/// Plays as fast as it was, times `speed`, and shows every event.
+/// Replays `speed` times as fast as it happened, and prints every event.
 fn show_events(
     player: &mut Player<'_>,
     arguments: &Arguments,
@@ -195,16 +195,13 @@ fn show_events(
         std::thread::sleep(due.saturating_sub(began.elapsed()));
         player.step().map_err(|error| arguments.source.failed(&error))?;
         let seq = player.vm().seq();
-        if !tell_input(arguments.json, seq, input) {
-            return Err(Failure::Told);
-        }
+        print_input(arguments.json, seq, input)?;
         faults.append(&mut player.vm_mut().drain_faults());
     }
     Ok(())
 }
 
-/// False if nobody listens any more.
-fn tell_input(json: bool, seq: u64, input: &Input) -> bool {
+fn print_input(json: bool, seq: u64, input: &Input) -> Result<(), Failure> {
     let (sender, what) = match input.external() {
         External::Event { sender, scope, event, .. } => (Some(sender), format!("{scope}:{event}")),
         External::Presence { exited, joined } => {
@@ -212,8 +209,8 @@ fn tell_input(json: bool, seq: u64, input: &Input) -> bool {
                 let ids: Vec<_> = views.iter().map(|view| view.view_id.to_string()).collect();
                 (!ids.is_empty()).then(|| format!("{what} {}", ids.join(", ")))
             };
-            let told = [ids(exited, "exit of"), ids(joined, "join of")];
-            (None, told.into_iter().flatten().collect::<Vec<_>>().join("; "))
+            let parts = [ids(exited, "exit of"), ids(joined, "join of")];
+            (None, parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
         }
         External::Marker => (None, "nothing".to_owned()),
     };
@@ -227,10 +224,15 @@ fn tell_input(json: bool, seq: u64, input: &Input) -> bool {
         let from = sender.map_or_else(String::new, |sender| format!(" from {sender}"));
         printable(&format!("event {seq} at {}{from}: {what}", input.time))
     };
-    writeln!(io::stdout(), "{line}").is_ok()
+    written(writeln!(io::stdout(), "{line}"))
 }
 
-fn tell(arguments: &Arguments, played: &Played, vm: &Vm, faults: &[Fault]) -> Result<(), Failure> {
+fn show_state(
+    arguments: &Arguments,
+    played: &Played,
+    vm: &Vm,
+    faults: &[Fault],
+) -> Result<(), Failure> {
     let source = &arguments.source;
     let snapshot = vm.snapshot().map_err(|error| source.failed(&error))?;
     let hash = StateHash::of(&snapshot);
@@ -240,22 +242,20 @@ fn tell(arguments: &Arguments, played: &Played, vm: &Vm, faults: &[Fault]) -> Re
         Some(path) => Some((path, part(&tree, path).ok_or_else(|| no_part(source, &tree, path))?)),
         None => None,
     };
-    let told = if arguments.json {
+    if arguments.json {
         let state = match part {
             Some((_, node)) => serde_json::to_value(node),
             None => serde_json::to_value(&tree),
         };
         let state = state.map_err(|error| source.refused("DAMAGED", &error))?;
-        format!("{}\n", as_json(arguments, played, vm, hash, faults, &state))
+        say(&as_json(arguments, played, vm, hash, faults, &state));
     } else {
         let state = match part {
             Some((path, node)) => node.lines(path).to_string(),
             None => tree.to_string(),
         };
-        printable(&(as_text(played, vm, hash, faults) + &state))
-    };
-    // Whoever does not read any more needs no more.
-    let _ = io::stdout().write_all(told.as_bytes());
+        say(&printable(&(as_text(played, vm, hash, faults) + &state)).trim_end());
+    }
     Ok(())
 }
 
@@ -267,7 +267,7 @@ fn no_part(source: &Source, tree: &Tree, path: &str) -> Failure {
     let session = tree.session.iter().map(|(name, _)| (*name).to_owned());
     let models = tree.models.iter().take(20).map(|model| format!("M{}", model.id));
     let all: Vec<_> = session.chain(models).collect();
-    let why = format!("there is no {path:?} in the state; it has {}", all.join(", "));
+    let why = format!("the state has no {path:?}; it has {}", all.join(", "));
     source.refused("NO_SUCH_PART", &why)
 }
 
@@ -329,18 +329,21 @@ impl FromStr for Point {
             Some(Time::from_micros((number * micros).round() as u64))
         };
         let time = units.into_iter().find_map(of);
-        let wrong =
-            || format!("{text:?} is neither an event, such as 17, nor a time, such as 12.5s");
+        let wrong = || {
+            format!(
+                "invalid point {text:?}: expected an event, such as 17, or a time, such as 12.5s"
+            )
+        };
         time.map(|time| Self(Until::Time(time))).ok_or_else(wrong)
     }
 }
 
 fn speed(text: &str) -> Result<f64, String> {
     let speed = text.parse::<f64>().ok().filter(|speed| *speed > 0.0 && speed.is_finite());
-    speed.ok_or_else(|| format!("{text:?} is no number above 0"))
+    speed.ok_or_else(|| format!("invalid speed {text:?}: expected a number above 0"))
 }
 
-/// For the commands that go on from a point.
+/// The state at the point, for commands that continue from there.
 pub(crate) fn state_at(source: &Source, app: &App) -> Result<(Recording, Vm), Failure> {
     let played = source.open(app)?;
     let mut player = played.recording.player(app).map_err(|error| source.failed(&error))?;
@@ -350,7 +353,7 @@ pub(crate) fn state_at(source: &Source, app: &App) -> Result<(Recording, Vm), Fa
 }
 
 impl Source {
-    /// Whether it could only be opened with a password.
+    /// Whether the user gave a password to open it.
     pub(crate) fn has_password(&self) -> bool {
         self.which.password.is_some()
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use teatime_store::{Error, Key, Report, RoomId, Salvaged, check, export, import, list, salvage};
 use teatime_wire::{Digest, SessionId};
 
-use crate::{Failure, say};
+use crate::terminal::{Failure, say};
 
 /// Flags of `teatime store`.
 #[derive(Args)]
@@ -20,17 +20,17 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Reads everything and reports damage.
+    /// Read everything and report damage.
     Check {
         /// The directory of the reflector.
         dir: PathBuf,
     },
-    /// Lists sessions and rooms, one JSON object a line. A room has the persisted data of an app.
+    /// List sessions and rooms, one JSON object a line. A room has the persisted data of an app.
     List {
         /// The directory of the reflector.
         dir: PathBuf,
     },
-    /// Writes one session or room to a file, without its blobs: to move those, copy the directory `blobs`.
+    /// Write one session or room to a file, without its blobs: to move those, copy the directory `blobs`.
     Export {
         /// The directory of the reflector.
         dir: PathBuf,
@@ -40,7 +40,7 @@ enum Task {
         /// The file, which must not exist yet.
         file: PathBuf,
     },
-    /// Copies what is readable of a damaged store into a new one.
+    /// Copy the readable parts of a damaged store into a new one.
     Salvage {
         /// The directory of the reflector; it does not change.
         dir: PathBuf,
@@ -48,7 +48,7 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         into: PathBuf,
     },
-    /// Reads a session or room from a file. Refuses one that exists already.
+    /// Read a session or room from a file. Refuses one that exists already.
     Import {
         /// The directory of the reflector.
         dir: PathBuf,

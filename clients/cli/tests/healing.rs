@@ -1,8 +1,8 @@
-//! Real programs and one that computes wrongly: it is told, leaves evidence that `teatime diff`
-//! understands, and goes on with the state of the others.
+//! A client that computes a wrong state learns it, writes evidence that `teatime diff` explains, and continues with the
+//! state of the others.
 
 #[path = "../../../core/chat/src/model.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "it is that of the chat, as it is")]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "the chat's own file, unchanged")]
 mod model;
 #[path = "../../../core/chat/src/nicknames.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "as above")]
@@ -20,15 +20,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Program, Start, private_directory, run};
+use support::{Program, private_directory, run, teatime};
 use teatime::{App, Config, ConnectionState, Divergence, Driver, SessionEvent};
+use teatime_tests::pace::PATIENCE;
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The models are those of the chat; what they call is not what the others have.
+/// The models are those of the chat, but they call this function instead of the right one.
 mod text {
-    pub fn escape_html(text: &str) -> String {
+    pub(crate) fn escape_html(text: &str) -> String {
         let html = teatime_chat::escape_html(text);
         if super::WRONG.get() { html.replace('!', "?") } else { html }
     }
@@ -39,15 +37,15 @@ thread_local! {
     static WRONG: Cell<bool> = const { Cell::new(false) };
 }
 
-/// How long somebody computes wrongly.
+/// How long a client computes wrongly.
 #[derive(Clone, Copy, PartialEq)]
 enum Wrong {
     Always,
-    /// A glitch: not when it computes the same again.
+    /// A glitch: the same computation is right the next time.
     Once,
 }
 
-/// A chat client that computes wrongly, on a thread of its own. It ends with this.
+/// A chat client that computes wrongly, on a thread of its own, which ends when this is dropped.
 struct Crooked {
     over: Arc<AtomicBool>,
     events: Receiver<SessionEvent>,
@@ -129,7 +127,7 @@ impl Drop for Crooked {
     }
 }
 
-/// Holds a vote: how many agreed, and how many were asked.
+/// Holds a vote: how many agreed, and how many voted.
 fn vote(chat: &mut Program) -> (Value, Value) {
     chat.say(&json!({ "do": "vote" }));
     let verdict = chat.wait_for("verdict");
@@ -146,18 +144,18 @@ fn diff(file: &Path) -> Value {
     serde_json::from_str(&output).expect("it is JSON")
 }
 
-/// What a client has said since it was looked at last.
+/// Whether a client has lost its connection, or diverged.
 fn was_disturbed(chat: &Program) -> bool {
     chat.seen.iter().any(|line| line["event"] == "connection" || line["event"] == "diverged")
 }
 
 #[test]
-fn one_of_three_that_computes_wrongly_is_told_and_goes_on_with_the_others_state() {
+fn one_of_three_that_computes_wrongly_learns_it_and_continues_with_the_others_state() {
     let directory = private_directory("healing-three");
     let evidence = directory.join("not/there/yet");
-    let (_reflector, url) = Program::reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let password = ["--password", "p w"];
-    let mut chats = [Program::chat(&url, &password), Program::chat(&url, &password)];
+    let mut chats = [teatime().chat(&url, &password), teatime().chat(&url, &password)];
     let crooked = Crooked::join(&url, Some("p w"), &evidence, Wrong::Always);
     chats.iter_mut().for_each(|chat| drop(chat.wait_for_participants(3)));
     for text in ["four", "tea!", "milk"] {
@@ -185,7 +183,7 @@ fn one_of_three_that_computes_wrongly_is_told_and_goes_on_with_the_others_state(
     assert_eq!(since["event"]["sender"], chats[1].last("joined")["view_id"]);
     assert_eq!(found["own_hash"], json!(divergence.hash));
     assert_eq!(found["right_hash"], chats[0].last("state")["hash"]);
-    // It can be replayed, too: this program computes what was right.
+    // A replay of the evidence computes the right state.
     let (code, output, errors) = run(&["replay", "--json", file.to_str().expect("UTF-8")], "");
     assert_eq!(code, Some(0), "{errors}");
     let replayed: Value = serde_json::from_str(&output).expect("it is JSON");
@@ -200,10 +198,10 @@ fn one_of_three_that_computes_wrongly_is_told_and_goes_on_with_the_others_state(
 }
 
 #[test]
-fn of_two_the_one_that_disagrees_with_the_log_is_the_wrong_one() {
+fn of_two_clients_the_one_that_disagrees_with_the_log_is_wrong() {
     let evidence = private_directory("healing-two");
-    let (_reflector, url) = Program::reflector();
-    let mut chat = Program::chat(&url, &[]);
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut chat = teatime().chat(&url, &[]);
     let crooked = Crooked::join(&url, None, &evidence, Wrong::Once);
     chat.wait_for_participants(2);
     chat.post("tea!");
@@ -225,38 +223,38 @@ fn of_two_the_one_that_disagrees_with_the_log_is_the_wrong_one() {
 }
 
 #[test]
-fn a_chat_tells_that_its_state_was_replaced_and_where_the_evidence_is() {
+fn a_chat_reports_that_its_state_was_replaced_and_where_the_evidence_is() {
     let evidence = private_directory("healing-chat");
     let dir = evidence.to_str().expect("UTF-8");
     let blocked = evidence.join("file");
     fs::write(&blocked, "no directory").expect("it can be written");
     let blocked = blocked.to_str().expect("UTF-8");
-    for (flags, is_kept) in [
+    for (flags, is_written) in [
         (vec!["--evidence", dir], true),
         (vec!["--evidence", blocked], false),
         (vec!["--no-evidence"], false),
     ] {
-        let (_reflector, url) = Program::reflector();
-        // Two that are wrong alike are right.
+        let (_reflector, url) = teatime().reflector(&[]);
+        // Two with the same wrong state are the majority.
         let crooked = [(); 2].map(|()| Crooked::join(&url, None, &evidence, Wrong::Always));
-        let mut chat = Program::chat(&url, &flags);
+        let mut chat = teatime().chat(&url, &flags);
         chat.wait_for_participants(3);
         chat.post("tea!");
         chat.wait_for_line("tea!");
         assert_eq!(vote(&mut chat), (json!(2), json!(3)));
-        let told = chat.wait_for("diverged");
+        let diverged = chat.wait_for("diverged");
         assert_eq!(
-            (told["hash"].as_str().map(str::len), &told["seq"]),
+            (diverged["hash"].as_str().map(str::len), &diverged["seq"]),
             (Some(64), &chat.last("state")["seq"].clone())
         );
-        if is_kept {
-            let found = diff(Path::new(told["evidence"].as_str().expect("a path")));
-            // This very program computes what the majority did not.
+        if is_written {
+            let found = diff(Path::new(diverged["evidence"].as_str().expect("a path")));
+            // This program computes the state that the majority did not have.
             let since = found["since"]["message"].as_str().expect("a text");
             assert!(since.contains("this program computes the same wrong state"), "{found}");
             assert!(found["right"].as_str().expect("a text").ends_with("tea?"), "{found}");
         } else {
-            assert_eq!(told["evidence"], Value::Null);
+            assert_eq!(diverged["evidence"], Value::Null);
         }
         if flags.contains(&blocked) {
             let error = chat.wait_for("error");
@@ -270,11 +268,11 @@ fn a_chat_tells_that_its_state_was_replaced_and_where_the_evidence_is() {
 }
 
 #[test]
-fn what_is_no_evidence_is_refused_in_one_line() {
+fn a_file_without_evidence_is_refused_in_one_line() {
     let directory = private_directory("healing-rubbish");
     let evidence = directory.join("evidence");
-    let (_reflector, url) = Program::reflector();
-    let mut chats = [Program::chat(&url, &[]), Program::chat(&url, &[])];
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut chats = [teatime().chat(&url, &[]), teatime().chat(&url, &[])];
     let crooked = Crooked::join(&url, None, &evidence, Wrong::Always);
     chats[0].wait_for_participants(3);
     chats[0].post("tea!");

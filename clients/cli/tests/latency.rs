@@ -1,4 +1,4 @@
-//! What it costs that an event survives a power cut before anybody sees it.
+//! How much longer an event takes that must survive a power cut before any client sees it.
 
 #[path = "all/support/mod.rs"]
 mod support;
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::socket::{Heard, Socket};
-use support::{Program, Start, private_directory};
+use support::{private_directory, teatime};
 
 /// How much longer than the disk alone an event may take.
 const MOST: f64 = 3.0;
 
-/// Alternately, so that whatever else the machine does meets both.
+/// Both are measured in turn, so that other load on the machine affects both.
 const ROUNDS: usize = 10;
 const PER_ROUND: usize = 20;
 
-/// As much as an event takes in the log: what is sent, and what stands around it.
+/// Bytes of an event, and bytes that it takes in the log.
 const PAYLOAD: usize = 100;
 const WRITTEN: usize = 250;
 
@@ -31,11 +31,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 async fn an_acknowledgement_that_survives_power_cuts_takes_at_most_three_times_what_the_disk_does()
 {
     let data = private_directory("acknowledged");
-    let store = data.join("store");
-    let path = store.to_str().expect("UTF-8");
-    let flags = ["reflector", "--json", "--listen", "127.0.0.1:0", "--data", path];
-    let mut server = Program::start(&[&flags[..], &["--durability", "power"]].concat());
-    let url = server.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let (_server, url) = teatime().reflector_with(&data.join("store"), &["--durability", "power"]);
     let mut socket = Socket::join(&url, 1, 1).await;
     let file = data.join("alone");
     let mut file = OpenOptions::new().append(true).create(true).open(file).expect("it is there");

@@ -1,4 +1,4 @@
-//! A whole room loses its reflector at once, and is back within seconds.
+//! A whole room loses its reflector, and is back within seconds.
 
 #[path = "all/support/mod.rs"]
 mod support;
@@ -9,16 +9,15 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Program, Start, private_directory};
+use support::{Program, private_directory, teatime};
 use teatime::{
     App, Config, ConnectionState, Cx, Driver, Handling, SessionEvent, VIEW_EXIT, VIEW_JOIN, ViewId,
     ViewInfo, handlers, model,
 };
-use teatime_tests::pace::assert_in_time;
-use teatime_tests::program::PATIENCE;
+use teatime_tests::pace::{PATIENCE, assert_in_time};
 use teatime_tests::usage::{memory, most_open_files, open_files};
 
-/// Counts who comes and goes.
+/// Counts joins, exits and posts.
 #[model(id = "crowd", version = 1)]
 struct Crowd {
     joins: u64,
@@ -48,19 +47,17 @@ impl Crowd {
     }
 }
 
-/// `TEATIME_STORM=N` has so many clients.
+/// `TEATIME_STORM=N` plays with N clients.
 fn clients() -> usize {
     std::env::var("TEATIME_STORM").ok().and_then(|clients| clients.parse().ok()).unwrap_or(1_000)
 }
 
-/// All must be back by then.
+/// All must be back by then, on the machine on which the time was promised.
 const BACK: Duration = Duration::from_secs(5);
 
 fn reflector(data: &Path, listen: &str) -> (Program, String) {
-    let data = data.to_str().expect("UTF-8");
-    let mut reflector =
-        Program::start(&["reflector", "--json", "--listen", listen, "--data", data]);
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let (reflector, url) =
+        teatime().reflector_at(listen, &["--data", data.to_str().expect("UTF-8")]);
     (reflector, url.trim_start_matches("ws://").to_owned())
 }
 
@@ -69,7 +66,7 @@ struct Clients {
     all: Vec<Driver>,
     woken: mpsc::Receiver<usize>,
     synced: BTreeSet<usize>,
-    /// How many views did not survive.
+    /// Number of views that did not survive.
     lost: u64,
     failed: Vec<String>,
 }
@@ -86,7 +83,7 @@ impl Clients {
             config.ticks_per_second = 1;
             let waker = waker.clone();
             let wake = Arc::new(move || {
-                // Nobody listens any more when the test is over.
+                // The receiver has gone when the test is over.
                 let _ = waker.send(at);
             });
             clients.all.push(Driver::join(config, url, wake).expect("there are threads and files"));
@@ -119,7 +116,7 @@ impl Clients {
         while driver.poll_delivery(Handling::Queued).is_some() {}
     }
 
-    /// Steps whoever wants to be stepped, for so long.
+    /// Steps the clients that want to be stepped, for this long.
     fn run(&mut self, span: Duration) {
         let end = Instant::now() + span;
         loop {
@@ -129,7 +126,7 @@ impl Clients {
                 Err(_) => break,
             }
         }
-        // Their own timers: pings, and what was sent too early.
+        // Their own timers: for pings, and for events that could not be sent yet.
         for at in 0..self.all.len() {
             if self.all[at].next_due().is_some_and(|due| due.is_zero()) {
                 self.step(at);
@@ -137,7 +134,7 @@ impl Clients {
         }
     }
 
-    /// Runs until all are synced; how long it took.
+    /// Runs until all are synced, and returns how long that took.
     fn until_synced(&mut self, patience: Duration) -> Duration {
         let started = Instant::now();
         while self.synced.len() < self.all.len() {
@@ -149,13 +146,13 @@ impl Clients {
         started.elapsed()
     }
 
-    /// Runs until everybody has noticed that the reflector is gone.
+    /// Runs until all have noticed that the reflector is gone.
     fn until_cut(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         let is_cut = |driver: &Driver| driver.connection_state() == ConnectionState::Reconnecting;
         while !self.all.iter().all(is_cut) {
             self.run(Duration::from_millis(5));
-            assert!(Instant::now() < deadline, "not everybody noticed");
+            assert!(Instant::now() < deadline, "not all noticed");
         }
         self.synced.clear();
     }
@@ -175,8 +172,8 @@ impl Clients {
 }
 
 fn storm(name: &str, number: usize, rooms: usize) {
-    // A socket and what its thread waits with.
-    let (wanted, most) = (number * 5 + 200, most_open_files().expect("it is told"));
+    // Each client has a socket, and its thread needs more to wait.
+    let (wanted, most) = (number * 5 + 200, most_open_files().expect("the system tells it"));
     assert!(
         wanted <= most,
         "{number} clients need {wanted} open files, {most} are allowed: raise it with ulimit -n"
@@ -212,7 +209,7 @@ fn storm(name: &str, number: usize, rooms: usize) {
     );
     assert_eq!(clients.failed, Vec::<String>::new());
     assert_in_time(since_cut, BACK);
-    // What is sent now reaches everybody, and nobody was taken for gone.
+    // New events reach all clients, and no view has exited.
     for driver in &mut clients.all[..rooms] {
         driver.publish("crowd", "post", &()).expect("it has joined");
     }
@@ -224,7 +221,7 @@ fn storm(name: &str, number: usize, rooms: usize) {
         let Crowd { joins, exits, posts } = clients.crowd(at);
         assert_eq!((*joins, *exits, *posts), (each, 0, 2), "client {at}");
     }
-    assert_eq!(clients.lost, 0, "seamless for everybody");
+    assert_eq!(clients.lost, 0, "seamless for all");
 }
 
 #[test]

@@ -67,6 +67,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// The name that programs switch on.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::DiskFull(_) => "DISK_FULL",
+            Self::Permission(_) | Self::Io(_) | Self::Unknown | Self::OutOfOrder { .. } => "IO",
+            Self::Locked => "IN_USE",
+            Self::NoStore => "NO_STORE",
+            Self::OtherFormat { .. } => "OTHER_FORMAT",
+            Self::Corrupt { .. } => "DAMAGED",
+            Self::Exists => "ROOM_EXISTS",
+            Self::TooLarge { .. } => "TOO_LARGE",
+        }
+    }
+
     pub(crate) fn corrupt(file: impl Into<PathBuf>, offset: u64, what: impl Into<String>) -> Self {
         Self::Corrupt { file: file.into(), offset, what: what.into() }
     }

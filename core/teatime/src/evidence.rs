@@ -65,6 +65,17 @@ pub enum ReadError {
     Content(#[from] RecordingError),
 }
 
+impl ReadError {
+    /// The name that programs switch on.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "IO",
+            Self::TooLarge => "TOO_LARGE",
+            Self::Content(error) => error.code(),
+        }
+    }
+}
+
 /// Reads a file of evidence. The file need not be trusted.
 ///
 /// # Errors

@@ -106,6 +106,16 @@ pub enum BranchError {
     Io(#[from] io::Error),
 }
 
+impl BranchError {
+    /// The name that programs switch on.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Archive(error) => error.code(),
+            Self::Io(_) => "IO",
+        }
+    }
+}
+
 /// A session with this configuration that begins with the state of another. Hand the result to a reflector's storage. The
 /// participants of the old session exit soon after. Random numbers differ from those of the old session from there on. A
 /// model that has stored the id of the session still has the old one.

@@ -226,9 +226,7 @@ fn the_command_of_the_readme_builds_the_chat() {
 
 #[test]
 fn a_ball_in_c_is_at_the_same_place_in_two_processes_and_for_a_late_joiner() {
-    let mut reflector =
-        Program::spawn(teatime().args(["reflector", "--listen", "127.0.0.1:0", "--json"]));
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let (_reflector, url) = teatime().reflector(&[]);
     let ball = client("ball");
     let play = || {
         let mut one = Program::spawn(Command::new(&ball).args([&url, "field"]));

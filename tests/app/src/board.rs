@@ -6,7 +6,7 @@ use teatime::{Cx, handlers, model};
 
 /// The state that all versions show.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// The board's title.
     pub title: String,
     /// The board's stars. For a new title each version adds its own number.
@@ -15,18 +15,18 @@ pub struct Shown {
 
 /// The persisted data of the first version.
 #[derive(Serialize, Deserialize)]
-pub struct First(String);
+pub(crate) struct First(String);
 
 /// The persisted data of the second version.
 #[derive(Serialize, Deserialize)]
-pub struct Second {
+pub(crate) struct Second {
     title: String,
     stars: u64,
 }
 
 /// The persisted data of the third version. The migration from the second has a bug; a later release fixes it.
 #[derive(Serialize, Deserialize)]
-pub struct Third<const BUG: bool> {
+pub(crate) struct Third<const BUG: bool> {
     titles: Vec<String>,
     stars: u64,
 }
@@ -101,7 +101,7 @@ macro_rules! board {
     ($name:ident, $layout:ty) => {
         /// The root model of a version. It subscribes to `board/rename` and publishes `board/renamed`.
         #[model(id = "board", version = 1)]
-        pub struct $name {
+        pub(crate) struct $name {
             shown: Shown,
         }
 

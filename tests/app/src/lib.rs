@@ -1,6 +1,8 @@
 //! The library for Swift and Kotlin with the models of their tests: three versions of a board. Each version begins
 //! with the persisted data of the version before.
 
+#![deny(missing_debug_implementations, unreachable_pub)]
+
 mod board;
 
 use teatime::persisted::Persisted;

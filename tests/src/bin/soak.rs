@@ -1,5 +1,5 @@
-//! Plays chats that come and go, in real time and with real sockets, and watches what that leaves behind: memory
-//! and open files must not grow. Prints JSON; ends with 1 if they do.
+//! Plays sessions that begin and end, in real time and with real sockets. Memory and open files must not grow. Prints
+//! JSON. Exit status 1: they grew.
 //!
 //! `TEATIME_SOAK_MINUTES=N` plays for N minutes instead of five.
 
@@ -17,12 +17,12 @@ use teatime_tests::usage::{memory, open_files, slope};
 /// Rooms at once, and clients of each.
 const ROOMS: usize = 4;
 const CLIENTS: usize = 5;
-/// How long a round is; each client sends an event in every fourth.
+/// Length of a round. Each client publishes every fourth round.
 const ROUND: Duration = Duration::from_millis(50);
-/// Rounds after which a room ends and another begins.
+/// Number of rounds after which a room ends and another begins.
 const ROOM_ROUNDS: u64 = 400;
 
-/// Most bytes per minute by which memory may grow after the warm-up: noise of the allocator in five minutes.
+/// Most growth of memory after the warm-up, in bytes per minute: the noise of the allocator in five minutes.
 const MOST_GROWTH: f64 = 512.0 * 1024.0;
 
 const RULES: Rules = Rules { tick_ms: 250, bug: None };
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     let data = std::env::temp_dir().join(format!("teatime-soak-{}", std::process::id()));
     let (played, points) = play(&data);
     let _ = std::fs::remove_dir_all(&data);
-    // The first third is for what is filled once: caches, the allocator, threads.
+    // The first third fills caches, the allocator and threads.
     let settled = &points[points.len() / 3..];
     let of = |value: fn(&(f64, u64, usize)) -> f64| -> Vec<(f64, f64)> {
         settled.iter().map(|point| (point.0, value(point))).collect()
@@ -104,7 +104,7 @@ fn main() -> ExitCode {
 /// Minutes, bytes, open files, twice a second.
 fn play(data: &std::path::Path) -> (Played, Vec<(f64, u64, usize)>) {
     let mut config = ServerConfig { workers: 1, ..ServerConfig::default() };
-    // So that there are many snapshots, and the server lets empty rooms go.
+    // Many snapshots, and empty rooms leave the memory.
     config.reflector.snapshot_after_events = 200;
     config.reflector.max_idle_sessions = 8;
     let store = DiskStore::open_dir(data, StoreConfig::default()).expect("it can be written");

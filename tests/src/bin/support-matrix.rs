@@ -1,5 +1,5 @@
-//! Writes `tests/SUPPORT.md`, which language supports what, from the reports of the tests that ran:
-//! `support-matrix REPORTS [--check]`. What `tests/features.toml` names and no test has shown fails.
+//! Writes `tests/SUPPORT.md`, which language supports what, from the reports of a test run:
+//! `support-matrix REPORTS [--check]`. It fails if `tests/features.toml` names a test that has not passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,11 +13,11 @@ type Result<T> = std::result::Result<T, String>;
 /// The columns.
 const LANGUAGES: [&str; 4] = ["Rust", "C", "Swift", "Kotlin"];
 
-/// What a feature of Teatime is, and which tests show it in each language.
+/// A feature of Teatime, and the tests that show it in each language.
 #[derive(Deserialize)]
 struct Feature {
     name: String,
-    /// Parts of names of tests. Where there is none the feature is not offered, and `note` says why.
+    /// Parts of test names, by language. A language without one does not offer the feature, and `note` says why.
     #[serde(flatten)]
     tests: BTreeMap<String, String>,
     note: Option<String>,
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
-    let reports = PathBuf::from(arguments.next().ok_or("where are the reports?")?);
+    let reports = PathBuf::from(arguments.next().ok_or("usage: support-matrix REPORTS [--check]")?);
     let is_check = arguments.next().is_some_and(|argument| argument == "--check");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let passed = passed(&reports)?;
@@ -59,14 +59,14 @@ fn run() -> Result<()> {
     }
     let shown = reports.join("SUPPORT.md");
     std::fs::write(&shown, matrix).map_err(|error| format!("{}: {error}", shown.display()))?;
-    Err(format!("{} is not what the tests have shown: {}", path.display(), shown.display()))
+    Err(format!("{} differs from what the tests have shown: {}", path.display(), shown.display()))
 }
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Reads all reports: what cargo has printed, and JUnit's XML of the others, in a folder per language.
+/// Reads all reports: cargo's output, and JUnit XML of the other languages, one folder per language.
 fn passed(reports: &Path) -> Result<Passed> {
     let mut passed = Passed::new();
     of_cargo(&read(&reports.join("cargo.txt"))?, &mut passed);
@@ -89,7 +89,7 @@ fn of_cargo(text: &str, passed: &mut Passed) {
     for line in text.lines().map(str::trim) {
         let name = line.strip_prefix("test ").and_then(|test| test.strip_suffix(" ... ok"));
         if let Some(name) = name {
-            // What every front end does is in modules that are named as the languages are.
+            // Tests of all front ends are in modules named after the languages.
             let of = |module| name.split("::").any(|part| part == module);
             let languages = [("c", "C"), ("swift", "Swift"), ("kotlin", "Kotlin")];
             let language = languages.into_iter().find(|(module, _)| of(*module));
@@ -122,8 +122,8 @@ fn matrix(features: &str, promised: &str, passed: &Passed) -> Result<String> {
     let features: Features = toml::from_str(features).map_err(|error| error.to_string())?;
     let mut text = String::from(
         "# What works in which language\n\n\
-         Made from the tests that ran: ● is shown by a test in that language, ○ is the same code below it\n\
-         and has no test of its own there, – is not offered.\n\n",
+         Generated from the tests that ran. ●: a test in that language shows it. ○: it works by the same shared\n\
+         code, without a test in that language. –: not offered.\n\n",
     );
     let mut row = |name: &str, cells: [&str; 4]| {
         let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));

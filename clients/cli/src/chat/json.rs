@@ -1,19 +1,19 @@
 //! `--json`: one object a line, both ways.
 
-use std::io::{self, Write};
 use std::sync::mpsc::Receiver;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use teatime::{ConnectionState, Divergence, NotPersisted, SessionEvent};
+use teatime::{ConnectionState, DisconnectReason, Divergence, NotPersisted, SessionEvent};
 use teatime_chat::ChatUpdate;
+use teatime_wire::CloseReason;
 
 use super::room::{Command, Room};
-use super::{Wake, wait};
-use crate::Failure;
+use super::wake::{Wake, wait};
 use crate::codes::error_line;
+use crate::terminal::{Failure, print};
 
-/// What a line of standard input may be.
+/// A line of standard input.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 enum Order {
@@ -25,43 +25,52 @@ enum Order {
 
 /// Runs until the user leaves or the session fails.
 pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure> {
-    let mut form = Form { leaving: false, was_reconnecting: false, told_unreachable: false };
+    let mut reporter =
+        Reporter { leaving: false, was_reconnecting: false, is_trouble_known: false };
     loop {
         for error in room.step()? {
             print(&error_line(error.code(), &error))?;
         }
-        if form.tell(&mut room)? {
-            return Err(Failure::Told);
+        if reporter.report(&mut room)? {
+            return Err(Failure::Reported);
         }
-        if form.leaving && room.is_settled() {
+        if reporter.leaving && room.is_settled() {
             break;
         }
         for wake in wait(&room, wakes) {
             match wake {
-                Wake::Line(line) if !form.leaving => form.obey(&mut room, &line)?,
-                Wake::EndOfInput => form.leaving = true,
+                Wake::Line(line) if !reporter.leaving => reporter.obey(&mut room, &line)?,
+                Wake::EndOfInput => reporter.leaving = true,
                 Wake::Signal => {
                     room.leave();
-                    return form.tell(&mut room).map(|_| ());
+                    return reporter.report(&mut room).map(|_| ());
                 }
                 _ => {}
             }
         }
     }
     room.leave();
-    form.tell(&mut room).map(|_| ())
+    reporter.report(&mut room).map(|_| ())
 }
 
-/// Why there is no session for now: tried again and again, and told once.
-const UNREACHED: [&str; 3] = ["UNREACHABLE", "BAD_CERTIFICATE", "NOT_STORED"];
+/// Whether the user should know the reason, although the client tries again. It is printed once.
+fn is_trouble(reason: &DisconnectReason) -> bool {
+    matches!(
+        reason,
+        DisconnectReason::Unreachable(_)
+            | DisconnectReason::BadCertificate(_)
+            | DisconnectReason::Closed(CloseReason::NotStored, _)
+    )
+}
 
-struct Form {
+/// What has been printed, and what the user wants.
+struct Reporter {
     leaving: bool,
     was_reconnecting: bool,
-    told_unreachable: bool,
+    is_trouble_known: bool,
 }
 
-impl Form {
+impl Reporter {
     fn obey(&mut self, room: &mut Room, line: &str) -> Result<(), Failure> {
         match serde_json::from_str(line) {
             Ok(Order::Post { text }) => room.ask(Command::Post(text)),
@@ -73,8 +82,8 @@ impl Form {
         Ok(())
     }
 
-    /// Prints what has happened; true if the session has failed.
-    fn tell(&mut self, room: &mut Room) -> Result<bool, Failure> {
+    /// Prints what has happened. Returns true if the session has failed.
+    fn report(&mut self, room: &mut Room) -> Result<bool, Failure> {
         while let Some(event) = room.poll_event() {
             match event {
                 SessionEvent::Connection(state, reason) => {
@@ -83,12 +92,12 @@ impl Form {
                             print(&error_line(reason.code(), &reason))?;
                             return Ok(true);
                         }
-                        if !self.told_unreachable && UNREACHED.contains(&reason.code()) {
-                            self.told_unreachable = true;
+                        if !self.is_trouble_known && is_trouble(&reason) {
+                            self.is_trouble_known = true;
                             print(&error_line(reason.code(), &reason))?;
                         }
                     }
-                    self.tell_connection(state)?;
+                    self.report_connection(state)?;
                 }
                 SessionEvent::State { seq, time, hash } => print(&json!({
                     "event": "state", "seq": seq, "time_us": time.as_micros(),
@@ -99,7 +108,7 @@ impl Form {
                     "agreed": agreed, "of": of,
                 }))?,
                 SessionEvent::Fault(fault) => print(&error_line("FAULT", &fault))?,
-                SessionEvent::Diverged(divergence) => tell_divergence(&divergence)?,
+                SessionEvent::Diverged(divergence) => report_divergence(&divergence)?,
                 SessionEvent::NewerVersion(newer) => print(&json!({
                     "event": "newer_version", "version": newer.newer, "own": newer.own,
                     "message": newer.to_string(),
@@ -113,7 +122,7 @@ impl Form {
                 }
                 SessionEvent::FaultRecorded(Ok(file)) => {
                     let file = file.display().to_string();
-                    print(&json!({ "event": "fault_kept", "recording": file }))?;
+                    print(&json!({ "event": "fault_recorded", "recording": file }))?;
                 }
                 SessionEvent::FaultRecorded(Err(why)) => print(&error_line("IO", &why))?,
                 _ => {}
@@ -133,29 +142,29 @@ impl Form {
         Ok(false)
     }
 
-    fn tell_connection(&mut self, state: ConnectionState) -> Result<(), Failure> {
-        let tell = match state {
+    fn report_connection(&mut self, state: ConnectionState) -> Result<(), Failure> {
+        let is_news = match state {
             ConnectionState::Reconnecting => !std::mem::replace(&mut self.was_reconnecting, true),
             ConnectionState::Live => {
-                self.told_unreachable = false;
+                self.is_trouble_known = false;
                 std::mem::take(&mut self.was_reconnecting)
             }
             ConnectionState::Left => true,
             _ => false,
         };
-        if tell {
+        if is_news {
             print(&json!({ "event": "connection", "state": state.name() }))?;
         }
         Ok(())
     }
 }
 
-fn tell_divergence(divergence: &Divergence) -> Result<(), Failure> {
+fn report_divergence(divergence: &Divergence) -> Result<(), Failure> {
     let Divergence { seq, time, hash, file, .. } = divergence;
-    let kept = file.as_ref().and_then(|file| file.as_ref().ok());
+    let written = file.as_ref().and_then(|file| file.as_ref().ok());
     print(&json!({
         "event": "diverged", "seq": seq, "time_us": time.as_micros(), "hash": hash.to_string(),
-        "evidence": kept.map(|file| file.display().to_string()),
+        "evidence": written.map(|file| file.display().to_string()),
     }))?;
     match file {
         Some(Err(why)) => print(&error_line("IO", why)),
@@ -185,14 +194,4 @@ fn view_info(room: &Room) -> Value {
         "nickname": room.nickname(),
         "participants": room.model().map(|model| model.participants()),
     })
-}
-
-/// Prints a line at once. If nobody reads any more there is nothing left to do.
-fn print(line: &Value) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Told),
-        Err(error) => Err(Failure::Failed(format!("standard output: {error}"))),
-        Ok(()) => Ok(()),
-    }
 }

@@ -1,68 +1,54 @@
-//! `teatime chat`: which room, and in which of three forms it is shown.
+//! `teatime chat`: joins a room, and shows it in one of three forms.
 
 mod json;
 mod plain;
 mod room;
 mod screen;
 mod tui;
+mod wake;
 
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc;
 
 use clap::Args;
 
-use crate::Failure;
 use crate::joining::Joining;
+use crate::terminal::{Failure, start_logging};
 use room::Room;
+use wake::{Wake, read_lines};
 
-/// Flags of `teatime chat`; they override the link.
+/// Flags of `teatime chat`. They override the link.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     joining: Joining,
-    /// Where a file of evidence goes if this client diverges or a handler fails; it holds what was said, in plain text, and
-    /// only this user can read it [default: teatime/evidence where this user's programs keep their
-    /// state].
+    /// Directory for evidence, which is written if this client diverges or a handler fails. It holds posts as plain
+    /// text, and only you can read it [default: teatime/evidence in your state directory].
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
-    /// Keeps no evidence.
+    /// Write no evidence.
     #[arg(long, conflicts_with = "evidence")]
     no_evidence: bool,
-    /// Plain text: each line of standard input is a post. This is the default where standard
-    /// output is no terminal.
+    /// Plain text: each line of standard input is a post. The default if standard output is not a terminal.
     #[arg(long, conflicts_with = "json")]
     plain: bool,
-    /// One JSON object a line, both ways.
+    /// JSON, one object a line, on standard input and output.
     #[arg(long)]
     json: bool,
 }
 
-/// What a chat waits for.
-pub(crate) enum Wake {
-    /// Something came from the network.
-    Network,
-    /// A line of standard input.
-    Line(String),
-    /// Standard input has ended.
-    EndOfInput,
-    /// The terminal has something to say.
-    Terminal(ratatui::crossterm::event::Event),
-    /// SIGINT or SIGTERM.
-    Signal,
-}
-
 /// Chats until the user leaves.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (place, mut config, options) = arguments.joining.what()?;
+    let (reflector, mut config, options) = arguments.joining.resolve()?;
     if !arguments.no_evidence {
         config.evidence_dir = arguments.evidence.clone().or_else(evidence_dir);
     }
     let (sender, wakes) = mpsc::channel();
     let network = sender.clone();
     let waker = Arc::new(move || {
-        // Nobody waits any more when the program ends.
+        // The receiver has gone when the program ends.
         let _ = network.send(Wake::Network);
     });
     let signals = sender.clone();
@@ -72,9 +58,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     if arguments.json || arguments.plain || !terminal {
-        crate::start_logging("off");
+        start_logging("off");
     }
-    let room = Room::enter(place, config, options, waker)?;
+    let room = Room::enter(reflector, config, options, waker)?;
     if arguments.json {
         read_lines(sender);
         json::run(room, &wakes)
@@ -86,35 +72,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Where programs of this user keep what is neither configuration nor a cache.
+/// The user's directory for state, with our part of it.
 fn evidence_dir() -> Option<PathBuf> {
     let set = ["XDG_STATE_HOME", "LOCALAPPDATA"].into_iter().find_map(std::env::var_os);
     let state = set.map(PathBuf::from).filter(|path| path.is_absolute());
     let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
     Some(state.join("teatime").join("evidence"))
-}
-
-/// Passes standard input on, line by line, from a thread of its own.
-fn read_lines(sender: Sender<Wake>) {
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().split(b'\n') {
-            let Ok(mut line) = line else { break };
-            if line.last() == Some(&b'\r') {
-                line.pop();
-            }
-            if sender.send(Wake::Line(String::from_utf8_lossy(&line).into_owned())).is_err() {
-                return;
-            }
-        }
-        let _ = sender.send(Wake::EndOfInput);
-    });
-}
-
-/// Everything that has happened, after waiting for the first of it or until a step is due.
-pub(crate) fn wait(room: &Room, wakes: &Receiver<Wake>) -> Vec<Wake> {
-    let first = match room.next_due() {
-        Some(pause) => wakes.recv_timeout(pause).ok(),
-        None => wakes.recv().ok(),
-    };
-    first.into_iter().chain(wakes.try_iter()).collect()
 }

@@ -1,4 +1,4 @@
-//! `--plain`: the history as text as it grows, a post for each line typed.
+//! `--plain`: prints the history as text as it grows, and posts each line of input.
 
 use std::io::{self, Write};
 use std::sync::mpsc::Receiver;
@@ -6,21 +6,21 @@ use std::sync::mpsc::Receiver;
 use teatime::{ConnectionState, SessionEvent};
 use teatime_chat::{ChatUpdate, Line, plain_text};
 
-use super::room::{Command, Room, diverged, fault_kept};
-use super::{Wake, wait};
-use crate::{Failure, printable, tell_user};
+use super::room::{Command, Room, diverged, fault_recorded};
+use super::wake::{Wake, wait};
+use crate::terminal::{Failure, printable, tell_user, written};
 
 /// Runs until the end of input, a signal, or a failure.
 pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure> {
     let mut shown = Vec::new();
     let mut leaving = false;
-    let mut told_unreachable = false;
+    let mut is_trouble_known = false;
     loop {
         for error in room.step()? {
             tell_user(&format_args!("not sent: {error}"));
         }
         while let Some(event) = room.poll_event() {
-            tell(&room, &event, &mut told_unreachable)?;
+            report(&room, &event, &mut is_trouble_known)?;
         }
         while let Some(update) = room.poll_update() {
             if update != ChatUpdate::ViewInfo
@@ -50,31 +50,31 @@ pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure>
     Ok(())
 }
 
-/// What the connection does goes to standard error: it is not part of the chat.
-fn tell(room: &Room, event: &SessionEvent, told_unreachable: &mut bool) -> Result<(), Failure> {
+/// Reports on the connection to standard error: it is not part of the chat.
+fn report(room: &Room, event: &SessionEvent, is_trouble_known: &mut bool) -> Result<(), Failure> {
     match event {
         SessionEvent::Connection(ConnectionState::Failed, Some(reason)) => {
             return Err(Failure::Failed(reason.to_string()));
         }
         SessionEvent::Connection(ConnectionState::Live, _) => {
-            *told_unreachable = false;
+            *is_trouble_known = false;
             tell_user(&format_args!("in room {:?} as {}", room.name(), room.nickname()));
         }
-        SessionEvent::Connection(_, Some(reason)) if !*told_unreachable => {
-            *told_unreachable = true;
+        SessionEvent::Connection(_, Some(reason)) if !*is_trouble_known => {
+            *is_trouble_known = true;
             tell_user(&format_args!("{reason}; trying again, stop with Ctrl-C"));
         }
         SessionEvent::Diverged(divergence) => tell_user(&diverged(divergence)),
         SessionEvent::NewerVersion(newer) => tell_user(newer),
         SessionEvent::NotPersisted(why) => tell_user(why),
-        SessionEvent::FaultRecorded(kept) => tell_user(&fault_kept(kept)),
+        SessionEvent::FaultRecorded(recorded) => tell_user(&fault_recorded(recorded)),
         _ => {}
     }
     Ok(())
 }
 
-/// The lines at the end of `now` that `before` does not have. The history only grows at its end and
-/// shrinks at its front, or is replaced by a reset.
+/// The lines at the end of `now` that `before` lacks. The history grows at its end and shrinks at its front, or a
+/// reset replaces it.
 fn new_lines<'a>(before: &[Line], now: &'a [Line]) -> &'a [Line] {
     let longest = before.len().min(now.len());
     let common = (0..=longest).rev().find(|n| before[before.len() - n..] == now[..*n]);
@@ -83,17 +83,13 @@ fn new_lines<'a>(before: &[Line], now: &'a [Line]) -> &'a [Line] {
 
 fn show(lines: &[Line]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = lines
+    let result = lines
         .iter()
-        // A line for each, whatever somebody has put into it.
+        // One line each, even if the post has line breaks.
         .map(|line| printable(&plain_text(&line.html).replace('\n', " ")))
         .try_for_each(|line| writeln!(out, "{line}"))
         .and_then(|()| out.flush());
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Told),
-        Err(error) => Err(Failure::Failed(format!("standard output: {error}"))),
-        Ok(()) => Ok(()),
-    }
+    written(result)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A chat room on a reflector, wherever that is.
+//! A chat room, on a given reflector or on that of this machine.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,27 +8,27 @@ use teatime::{
 };
 use teatime_chat::{Chat, ChatOptions, ChatUpdate, ChatView};
 
-use crate::Failure;
-use crate::joining::Place;
+use crate::joining::Reflector;
+use crate::terminal::Failure;
 
-/// How long one step may simulate: the screen stays responsive during a catch-up.
+/// How long one step may simulate, so that the screen stays responsive during a catch-up.
 const BUDGET: Duration = Duration::from_millis(50);
 
-/// After this long without a connection the reflector on this machine is looked for again.
+/// How long without a connection before the client looks for the reflector on this machine again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A room that has been entered. If the program that hosted the reflector of this machine ends,
-/// the room goes on with whoever hosts it next.
+/// A room that the user has entered. If the program that runs this machine's reflector ends, the room continues on
+/// the reflector that another program starts.
 pub(crate) struct Room {
     session: Session<ChatView>,
-    place: Place,
+    reflector: Reflector,
     url: String,
     config: Config,
     options: ChatOptions,
     waker: Waker,
     looked: Instant,
     last_sent: Option<Receipt>,
-    /// What has been typed and could not be sent yet.
+    /// Commands that could not be carried out yet.
     waiting: VecDeque<Command>,
 }
 
@@ -47,20 +47,19 @@ pub(crate) enum Command {
 
 impl Room {
     pub(crate) fn enter(
-        mut place: Place,
+        mut reflector: Reflector,
         config: Config,
         options: ChatOptions,
         waker: Waker,
     ) -> Result<Self, Failure> {
-        let url = place.find()?;
+        let url = reflector.find()?;
         let session = join(&config, &url, &waker)?;
         let looked = Instant::now();
         let (last_sent, waiting) = (None, VecDeque::new());
-        Ok(Self { session, place, url, config, options, waker, looked, last_sent, waiting })
+        Ok(Self { session, reflector, url, config, options, waker, looked, last_sent, waiting })
     }
 
-    /// One frame: the network, the model, the view, and what waits to be sent. Tells what could not
-    /// be sent.
+    /// One frame: the network, the model, the view, and waiting commands. Returns why commands were refused.
     pub(crate) fn step(&mut self) -> Result<Vec<PublishError>, Failure> {
         self.session.step(BUDGET);
         self.look_for_reflector_again()?;
@@ -80,12 +79,12 @@ impl Room {
         Ok(refused)
     }
 
-    /// Does this as soon as it is possible, in the order in which it was asked for.
+    /// Carries out a command as soon as possible, in the order of these calls.
     pub(crate) fn ask(&mut self, command: Command) {
         self.waiting.push_back(command);
     }
 
-    /// Says a line now, or tells why that cannot be.
+    /// Posts a line now, or fails.
     pub(crate) fn say(&mut self, text: &str) -> Result<(), PublishError> {
         self.perform(&Command::Say(text.to_owned()))
     }
@@ -101,7 +100,7 @@ impl Room {
         Ok(())
     }
 
-    /// Whether everything that was asked for has been done and has come back.
+    /// Whether every command has been carried out and has come back from the reflector.
     pub(crate) fn is_settled(&self) -> bool {
         let applied = |receipt| self.session.is_applied(receipt);
         self.waiting.is_empty() && self.last_sent.is_none_or(applied)
@@ -112,7 +111,8 @@ impl Room {
             self.session.connection_state(),
             ConnectionState::Reconnecting | ConnectionState::Connecting
         );
-        let guest = matches!(&self.place, Place::ThisMachine(Some(one)) if !one.is_hosted_here());
+        let guest =
+            matches!(&self.reflector, Reflector::ThisMachine(Some(one)) if !one.is_hosted_here());
         if !lost {
             self.looked = Instant::now();
         }
@@ -120,8 +120,9 @@ impl Room {
             return Ok(());
         }
         self.looked = Instant::now();
-        let url = self.place.find()?;
-        let hosted = matches!(&self.place, Place::ThisMachine(Some(one)) if one.is_hosted_here());
+        let url = self.reflector.find()?;
+        let hosted =
+            matches!(&self.reflector, Reflector::ThisMachine(Some(one)) if one.is_hosted_here());
         if hosted || url != self.url {
             self.session = join(&self.config, &url, &self.waker)?;
             self.url = url;
@@ -130,9 +131,10 @@ impl Room {
         Ok(())
     }
 
-    /// In what time a step is due even if nothing happens.
+    /// After how long a step is due even if nothing happens.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        let guest = matches!(&self.place, Place::ThisMachine(Some(one)) if !one.is_hosted_here());
+        let guest =
+            matches!(&self.reflector, Reflector::ThisMachine(Some(one)) if !one.is_hosted_here());
         let look = (guest && self.session.connection_state() != ConnectionState::Live)
             .then_some(LOOK_AGAIN);
         self.session.next_due().into_iter().chain(look).min()
@@ -158,7 +160,7 @@ impl Room {
         self.session.model()
     }
 
-    /// The nickname of this user; empty before the room has been entered.
+    /// The nickname of this user. Empty before the join.
     pub(crate) fn nickname(&self) -> String {
         let me = self.session.view_id();
         self.model().and_then(|model| model.nickname(me)).unwrap_or_default()
@@ -181,9 +183,9 @@ impl Room {
     }
 }
 
-/// What happened to a client that diverged, for people.
+/// For people: this client has diverged.
 pub(crate) fn diverged(divergence: &Divergence) -> String {
-    let what = "this client's state was not the right one and has been replaced";
+    let what = "this client had computed a wrong state and has loaded the right one";
     match &divergence.file {
         Some(Ok(file)) => format!("{what}; see: teatime diff {}", file.display()),
         Some(Err(why)) => format!("{what}; {why}"),
@@ -191,15 +193,15 @@ pub(crate) fn diverged(divergence: &Divergence) -> String {
     }
 }
 
-/// What was kept of a handler that failed, for people.
-pub(crate) fn fault_kept(kept: &Result<std::path::PathBuf, String>) -> String {
-    match kept {
-        Ok(file) => format!("what led to the fault: teatime replay {}", file.display()),
+/// For people: where the recording of a failed handler is.
+pub(crate) fn fault_recorded(recorded: &Result<std::path::PathBuf, String>) -> String {
+    match recorded {
+        Ok(file) => format!("to see what led to the fault: teatime replay {}", file.display()),
         Err(why) => why.clone(),
     }
 }
 
 fn join(config: &Config, url: &str, waker: &Waker) -> Result<Session<ChatView>, Failure> {
     Session::join_with_waker(config.clone(), url, (), waker.clone())
-        .map_err(|error| Failure::Usage(error.to_string()))
+        .map_err(|error| Failure::usage(&error))
 }

@@ -1,4 +1,4 @@
-//! What the chat looks like in a terminal: drawing, and nothing else.
+//! Draws the chat in a terminal, and does nothing else.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -16,28 +16,28 @@ pub(crate) struct Screen {
     pub(crate) nickname: String,
     pub(crate) participants: u32,
     pub(crate) connection: String,
-    /// How far a catch-up is, while there is one.
+    /// Progress of the catch-up, from 0 to 1, while one runs.
     pub(crate) progress: Option<f32>,
     /// The lines of the chat as plain text, oldest first.
     pub(crate) history: Vec<String>,
     /// How many rows the history is scrolled back.
     pub(crate) scrolled: usize,
     pub(crate) input: Input,
-    /// Something that the user should know, in the place of the help.
+    /// Something that the user should know. Replaces the help.
     pub(crate) notice: Option<String>,
     pub(crate) link: String,
-    /// The code is shown if it was asked for, and to who is alone.
+    /// The user wants to see the QR code. A lone participant sees it anyway.
     pub(crate) qr_wanted: bool,
     pub(crate) colour: bool,
 }
 
 const HELP: &str = "Enter send · /reset · PgUp/PgDn scroll · F2 QR code · Esc leave";
 
-/// Columns that the history keeps beside a QR code.
+/// Least columns of the history beside a QR code.
 const LEAST_HISTORY: u16 = 24;
 
 impl Screen {
-    /// Draws everything that there is room for: the input first, then the history, then the rest.
+    /// Draws everything that fits: the input first, then the history, then the rest.
     pub(crate) fn draw(&mut self, frame: &mut Frame<'_>) {
         let area = frame.area();
         let (header, footer) = (u16::from(area.height >= 4), u16::from(area.height >= 6));
@@ -131,7 +131,7 @@ impl Screen {
     }
 
     fn draw_code(&self, frame: &mut Frame<'_>, area: Rect, code: &[String]) {
-        // Light on dark whatever the terminal's own colours are: cameras want the contrast.
+        // Always light on dark, because cameras need the contrast.
         let style = if self.colour {
             Style::new().fg(Color::Rgb(255, 255, 255)).bg(Color::Rgb(0, 0, 0))
         } else {
@@ -185,7 +185,7 @@ fn columns(character: char) -> usize {
     Span::raw(character.encode_utf8(&mut [0; 4]).to_owned()).width()
 }
 
-/// Breaks a line into rows of at most `width` columns, between words where there are any.
+/// Breaks a line into rows of at most `width` columns, between words if possible.
 fn wrap(line: &str, width: usize) -> Vec<String> {
     let mut rows = vec![String::new()];
     let mut used = 0;
@@ -206,7 +206,7 @@ fn wrap(line: &str, width: usize) -> Vec<String> {
     rows
 }
 
-/// The part of a line that starts at a column, at most so many columns.
+/// The part of a line from a column on, at most `width` columns.
 fn skip_columns(line: &str, from: usize, width: usize) -> String {
     let mut at = 0;
     let mut part = String::new();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn acceptance_2_who_is_alone_sees_the_qr_code_of_the_link() {
+    fn acceptance_2_a_lone_participant_sees_the_qr_code_of_the_link() {
         let mut screen = Screen { participants: 1, ..screen() };
         let code = QrCode::new(&screen.link).expect("the link is short").to_lines();
         let text = drawn(&mut screen, 100, 40);

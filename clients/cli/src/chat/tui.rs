@@ -13,19 +13,18 @@ use teatime::{ConnectionState, SessionEvent};
 use teatime_chat::plain_text;
 use tui_input::{Input, InputRequest};
 
-use super::room::{Room, diverged, fault_kept};
+use super::room::{Room, diverged, fault_recorded};
 use super::screen::Screen;
-use super::{Wake, wait};
-use crate::Failure;
+use super::wake::{Wake, wait};
+use crate::terminal::Failure;
 
 /// Rows that one page up or down scrolls.
 const PAGE: usize = 10;
 
-/// Runs until the user leaves or the session fails. The terminal is put back as it was however
-/// this ends, by a panic too.
+/// Runs until the user leaves or the session fails. Restores the terminal at the end, also after a panic.
 pub(crate) fn run(room: Room, sender: Sender<Wake>, wakes: &Receiver<Wake>) -> Result<(), Failure> {
     let mut terminal = ratatui::init();
-    // A terminal that does not know it merely pastes key by key.
+    // A terminal that does not support this pastes key by key.
     let _ = execute!(io::stdout(), EnableBracketedPaste);
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
@@ -43,7 +42,7 @@ pub(crate) fn run(room: Room, sender: Sender<Wake>, wakes: &Receiver<Wake>) -> R
 struct Tui {
     room: Room,
     screen: Screen,
-    /// What happened to this client's state, shown until the connection says something else.
+    /// This client has diverged: shown until the connection has other news.
     divergence: Option<String>,
     /// The notice on the screen is about the connection.
     is_in_trouble: bool,
@@ -107,7 +106,7 @@ impl Tui {
                 }
                 SessionEvent::Connection(ConnectionState::Live, _) => {
                     let divergence = self.divergence.take();
-                    // What else is said of the session holds on.
+                    // Other notices stay.
                     if std::mem::take(&mut self.is_in_trouble) || divergence.is_some() {
                         self.screen.notice = divergence;
                     }
@@ -123,7 +122,9 @@ impl Tui {
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
                 SessionEvent::NewerVersion(newer) => self.notify(newer.to_string()),
                 SessionEvent::NotPersisted(why) => self.notify(why.to_string()),
-                SessionEvent::FaultRecorded(kept) => self.screen.notice = Some(fault_kept(&kept)),
+                SessionEvent::FaultRecorded(recorded) => {
+                    self.screen.notice = Some(fault_recorded(&recorded));
+                }
                 _ => {}
             }
         }
@@ -159,7 +160,7 @@ impl Tui {
     }
 
     fn handle(&mut self, wakes: Vec<Wake>) {
-        // What was pasted may arrive key by key: as one insertion it takes no time.
+        // Pasted text may arrive key by key: inserting it at once is fast.
         let mut typed = String::new();
         for wake in wakes {
             match wake {
@@ -224,7 +225,7 @@ impl Tui {
         self.screen.input.handle(request);
     }
 
-    /// Sends the line. What cannot be sent stays where it is.
+    /// Sends the line. If that fails the line stays.
     fn send(&mut self) {
         match self.room.say(self.screen.input.value()) {
             Ok(()) => {

@@ -1,17 +1,16 @@
-//! The promises that cross sockets, kept by real processes: each test names its line of the
-//! acceptance list.
+//! The promises that involve sockets, tested with real processes. Each test names its number in tests/PROMISES.md.
 
 use crate::support;
 use std::time::{Duration, Instant};
 
-use crate::support::{Program, Start, texts};
+use crate::support::{teatime, texts};
 use serde_json::{Value, json};
 use teatime_tests::pace::assert_in_time;
 
 #[test]
 fn acceptance_1_same_name_password_and_options_or_another_session() {
-    let (_reflector, url) = Program::reflector();
-    let id = |more: &[&str]| Program::chat(&url, more).last("joined")["session_id"].clone();
+    let (_reflector, url) = teatime().reflector(&[]);
+    let id = |more: &[&str]| teatime().chat(&url, more).last("joined")["session_id"].clone();
     let same = id(&["--name", "a"]);
     assert_eq!(id(&["--name", "a"]), same);
     assert_ne!(id(&["--name", "b"]), same);
@@ -19,18 +18,18 @@ fn acceptance_1_same_name_password_and_options_or_another_session() {
 }
 
 #[test]
-fn acceptance_1_a_wrong_password_is_told_within_a_second_and_nobody_notices() {
-    let (_reflector, url) = Program::reflector();
-    let mut owner = Program::chat(&url, &["--name", "a", "--password", "right"]);
+fn acceptance_1_a_wrong_password_is_refused_within_a_second_and_no_participant_notices() {
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut owner = teatime().chat(&url, &["--name", "a", "--password", "right"]);
     for wrong in [&["--password", "wrong"][..], &[]] {
         let started = Instant::now();
         let arguments = [&["chat", "--json", "--reflector", &url, "--name", "a"], wrong].concat();
-        let mut intruder = Program::start(&arguments);
+        let mut intruder = teatime().start(&arguments);
         assert_eq!(intruder.wait_for("error")["code"], "WRONG_PASSWORD");
         assert_in_time(started.elapsed(), Duration::from_secs(1));
         assert_eq!(intruder.exit_code(), Some(1));
     }
-    let mut friend = Program::chat(&url, &["--name", "a", "--password", "right"]);
+    let mut friend = teatime().chat(&url, &["--name", "a", "--password", "right"]);
     friend.post("hello");
     friend.wait_for_line("hello");
     owner.wait_for_line("hello");
@@ -40,12 +39,12 @@ fn acceptance_1_a_wrong_password_is_told_within_a_second_and_nobody_notices() {
 
 #[test]
 fn acceptance_2_opening_the_link_joins_the_same_session() {
-    let (_reflector, url) = Program::reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let more = ["--name", "Tea & cake/#1", "--password", "p w#ü", "--inactivity", "99"];
-    let mut host = Program::chat(&url, &more);
+    let mut host = teatime().chat(&url, &more);
     let joined = host.last("joined").clone();
     let link = joined["link"].as_str().expect("a string");
-    let mut guest = Program::start(&["chat", "--json", link]);
+    let mut guest = teatime().start(&["chat", "--json", link]);
     let there = guest.wait_for("joined");
     assert_eq!(there["session_id"], joined["session_id"]);
     assert_eq!(there["badge"], joined["badge"]);
@@ -55,8 +54,8 @@ fn acceptance_2_opening_the_link_joins_the_same_session() {
 
 #[test]
 fn acceptance_3_19_three_chat_and_a_late_joiner_sees_the_history_at_once() {
-    let (_reflector, url) = Program::reflector();
-    let mut all: Vec<_> = (0..3).map(|_| Program::chat(&url, &[])).collect();
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut all: Vec<_> = (0..3).map(|_| teatime().chat(&url, &[])).collect();
     all.iter_mut().for_each(|one| drop(one.wait_for_participants(3)));
     for number in 0..30 {
         all[number % 3].post(&format!("post {number}"));
@@ -68,7 +67,7 @@ fn acceptance_3_19_three_chat_and_a_late_joiner_sees_the_history_at_once() {
     let histories: Vec<_> = all.iter_mut().map(|one| one.wait_for_line("the end")).collect();
     assert!(histories.iter().all(|one| *one == histories[0]), "{histories:#?}");
     assert_eq!(histories[0].iter().filter(|line| line.contains(":</b> post ")).count(), 30);
-    let late = Program::chat(&url, &[]);
+    let late = teatime().chat(&url, &[]);
     assert_eq!(texts(late.last("history")), histories[0]);
     let histories_seen = late.seen.iter().filter(|value| value["event"] == "history").count();
     assert_eq!(histories_seen, 1);
@@ -76,17 +75,17 @@ fn acceptance_3_19_three_chat_and_a_late_joiner_sees_the_history_at_once() {
 
 #[test]
 fn acceptance_11_41_every_process_has_a_view_id_of_its_own() {
-    let (_reflector, url) = Program::reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let ids: Vec<_> =
-        (0..3).map(|_| Program::chat(&url, &[]).last("joined")["view_id"].clone()).collect();
+        (0..3).map(|_| teatime().chat(&url, &[]).last("joined")["view_id"].clone()).collect();
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
     assert!(ids.iter().all(|id| id.as_str().is_some_and(|id| id.len() == 32)));
 }
 
 #[test]
 fn acceptance_13_one_of_three_killed_leaves_two() {
-    let (_reflector, url) = Program::reflector();
-    let mut all: Vec<_> = (0..3).map(|_| Program::chat(&url, &[])).collect();
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut all: Vec<_> = (0..3).map(|_| teatime().chat(&url, &[])).collect();
     all.iter_mut().for_each(|one| drop(one.wait_for_participants(3)));
     let mut victim = all.remove(1);
     victim.child.kill().expect("it is our child");
@@ -98,9 +97,9 @@ fn acceptance_13_one_of_three_killed_leaves_two() {
 
 #[test]
 fn acceptance_5_leaving_is_seen_at_once_by_the_others() {
-    let (_reflector, url) = Program::reflector();
-    let mut stays = Program::chat(&url, &[]);
-    let mut leaves = Program::chat(&url, &[]);
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut stays = teatime().chat(&url, &[]);
+    let mut leaves = teatime().chat(&url, &[]);
     stays.wait_for_participants(2);
     leaves.say(&json!({ "do": "leave" }));
     let left = Instant::now();
@@ -110,14 +109,14 @@ fn acceptance_5_leaving_is_seen_at_once_by_the_others() {
 }
 
 #[test]
-fn acceptance_27_28_who_comes_alone_and_said_nothing_resets_others_do_not() {
-    let (_reflector, url) = Program::reflector();
-    let mut first = Program::chat(&url, &[]);
+fn acceptance_27_28_only_a_lone_participant_without_own_posts_resets() {
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut first = teatime().chat(&url, &[]);
     first.wait_for_line("chat reset for new participants</i>");
     first.post("mine");
     first.wait_for_line("mine");
-    let second = Program::chat(&url, &[]);
-    // Not alone: what was said is there, and nothing is reset.
+    let second = teatime().chat(&url, &[]);
+    // The second is not alone: the posts are there, and nothing is reset.
     assert_eq!(texts(second.last("history")).len(), 2);
     first.post("still here");
     assert_eq!(first.wait_for_line("still here").len(), 3);
@@ -128,22 +127,22 @@ fn acceptance_27_28_who_comes_alone_and_said_nothing_resets_others_do_not() {
 
 #[test]
 fn acceptance_35_36_the_view_is_built_after_its_own_join_and_does_not_hear_of_it() {
-    let (_reflector, url) = Program::reflector();
-    let mut chat = Program::chat(&url, &[]);
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut chat = teatime().chat(&url, &[]);
     let joined = chat.last("joined").clone();
     assert!(joined["nickname"].as_str().is_some_and(|nick| !nick.is_empty()));
     assert_eq!(joined["participants"], 1);
     chat.post("x");
     chat.wait_for_line("x");
     let view_infos = chat.seen.iter().filter(|value| value["event"] == "view_info").count();
-    // The one that is printed when the view has been built; a refresh would be a second.
+    // Exactly the one that is printed when the view has been built, and no refresh.
     assert_eq!(view_infos, 1);
 }
 
 #[test]
 fn acceptance_26_only_exactly_reset_resets_in_plain_mode() {
-    let (_reflector, url) = Program::reflector();
-    let mut watcher = Program::chat(&url, &[]);
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut watcher = teatime().chat(&url, &[]);
     watcher.post("before");
     watcher.wait_for_line("before");
     let input = "/reset \n/Reset\nlast\n";
@@ -158,15 +157,15 @@ fn acceptance_26_only_exactly_reset_resets_in_plain_mode() {
 
 #[test]
 fn acceptance_43_veteran_joiner_and_reader_have_one_hash() {
-    let (_reflector, url) = Program::reflector();
+    let (_reflector, url) = teatime().reflector(&[]);
     let more = ["--password", "sesame"];
-    let mut all = vec![Program::chat(&url, &more)];
+    let mut all = vec![teatime().chat(&url, &more)];
     for number in 0..50 {
         all[0].post(&format!("post {number}"));
     }
     all[0].wait_for_line("post 49");
-    all.push(Program::chat(&url, &more));
-    all.push(Program::chat(&url, &more));
+    all.push(teatime().chat(&url, &more));
+    all.push(teatime().chat(&url, &more));
     all.iter_mut().for_each(|one| drop(one.wait_for_participants(3)));
     all[1].say(&json!({ "do": "vote" }));
     let mut hashes = Vec::new();
@@ -183,9 +182,9 @@ fn acceptance_43_veteran_joiner_and_reader_have_one_hash() {
 }
 
 #[test]
-fn bad_lines_are_told_and_the_client_goes_on() {
-    let (_reflector, url) = Program::reflector();
-    let mut chat = Program::chat(&url, &[]);
+fn bad_lines_give_errors_and_the_client_goes_on() {
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut chat = teatime().chat(&url, &[]);
     for bad in ["nonsense", "{}", "{\"do\":\"dance\"}", "[1]", "{\"do\":\"post\"}", ""] {
         chat.say_raw(bad);
         assert_eq!(chat.wait_for("error")["code"], "BAD_COMMAND", "{bad}");
@@ -199,8 +198,8 @@ fn bad_lines_are_told_and_the_client_goes_on() {
 
 #[test]
 fn everything_posted_before_the_end_of_input_arrives() {
-    let (_reflector, url) = Program::reflector();
-    let mut watcher = Program::chat(&url, &[]);
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut watcher = teatime().chat(&url, &[]);
     let input: String = (0..90).map(|number| format!("line {number}\n")).collect();
     let (code, text, _) = support::run(&["chat", "--plain", "--reflector", &url], &input);
     assert_eq!(code, Some(0));
@@ -211,15 +210,15 @@ fn everything_posted_before_the_end_of_input_arrives() {
 
 #[test]
 fn a_client_finds_its_reflector_again_and_says_so() {
-    let (mut reflector, url) = Program::reflector();
+    let (mut reflector, url) = teatime().reflector(&[]);
     let address = url.trim_start_matches("ws://").to_owned();
-    let mut chat = Program::chat(&url, &[]);
+    let mut chat = teatime().chat(&url, &[]);
     reflector.signal("TERM");
     assert_eq!(reflector.exit_code(), Some(0));
     chat.wait_until("reconnecting", |value| value["state"] == "reconnecting");
-    let mut again = Program::start(&["reflector", "--listen", &address, "--json"]);
+    let mut again = teatime().start(&["reflector", "--listen", &address, "--json"]);
     again.wait_for("listening");
-    // This reflector keeps nothing over a restart: the room begins anew, with a new view.
+    // This reflector stores nothing: the room starts from scratch, with a new view.
     chat.wait_for("joined");
     chat.post("back");
     chat.wait_for_line("back");
@@ -231,7 +230,7 @@ fn a_client_finds_its_reflector_again_and_says_so() {
 #[test]
 fn without_a_reflector_it_says_so_keeps_trying_and_stops_on_a_signal() {
     let arguments = ["chat", "--json", "--reflector", "127.0.0.1:1"];
-    let mut chat = Program::start(&arguments);
+    let mut chat = teatime().start(&arguments);
     let error = chat.wait_for("error");
     assert_eq!(error["code"], "UNREACHABLE");
     chat.signal("INT");

@@ -1,24 +1,14 @@
-//! `teatime blobs`: files beside a room.
+//! `teatime blobs`: stores files in a room and fetches them.
 
 use std::fs;
-use std::path::Path;
 
-use crate::support::{Program, Start, private_directory, run};
+use crate::support::{Program, private_directory, run, teatime};
 use serde_json::{Value, json};
 
-/// A reflector that keeps what it gets, and where it listens.
-fn reflector(data: &Path, more: &[&str]) -> (Program, String) {
-    let data = data.to_str().expect("UTF-8");
-    let flags = ["reflector", "--json", "--listen", "127.0.0.1:0", "--data", data];
-    let mut reflector = Program::start(&[&flags[..], more].concat());
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-    (reflector, url)
-}
-
-/// Exit status, and the last line.
-fn data(arguments: &[&str]) -> (Option<i32>, Value) {
+/// Runs `teatime blobs`: the exit status, and the last line.
+fn blobs(arguments: &[&str]) -> (Option<i32>, Value) {
     let (status, output, errors) = run(&[&["blobs"], arguments, &["--json"]].concat(), "");
-    let last = output.lines().last().unwrap_or_else(|| panic!("it says nothing; {errors}"));
+    let last = output.lines().last().unwrap_or_else(|| panic!("no output; {errors}"));
     (status, serde_json::from_str(last).expect("JSON"))
 }
 
@@ -28,90 +18,91 @@ fn files_are_stored_and_fetched_also_after_the_reflector_was_killed() {
     let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
     let content: Vec<u8> = (0..3_000_000_u32).map(|at| (at / 11) as u8).collect();
     fs::write(path("photo"), &content).expect("there is room");
-    let (server, url) = reflector(&directory.join("kept"), &[]);
+    let (server, url) = teatime().reflector_with(&directory.join("store"), &[]);
     let room = ["--reflector", &url, "--name", "tea", "--password", "p"];
-    let (status, stored) = data(&[&["put", &path("photo")], &room[..]].concat());
+    let (status, stored) = blobs(&[&["put", &path("photo")], &room[..]].concat());
     assert_eq!(
         (status, &stored["event"], &stored["bytes"]),
         (Some(0), &json!("stored"), &json!(3_000_000))
     );
     let handle = stored["handle"].as_str().expect("a string").to_owned();
     drop(server);
-    let (_server, url) = reflector(&directory.join("kept"), &[]);
+    let (_server, url) = teatime().reflector_with(&directory.join("store"), &[]);
     let room = ["--reflector", &url, "--name", "tea", "--password", "p"];
-    let (status, fetched) = data(&[&["get", &handle, &path("copy")], &room[..]].concat());
+    let (status, fetched) = blobs(&[&["get", &handle, &path("copy")], &room[..]].concat());
     assert_eq!((status, &fetched["event"]), (Some(0), &json!("fetched")));
     assert_eq!(fs::read(path("copy")).expect("it is there"), content);
-    // A link leads there, too.
+    // A link works as well.
     let link = format!("{}/teatime.chat/tea#p", url.replace("ws://", "teatime://"));
-    assert_eq!(data(&["get", &handle, &path("copy"), &link]).0, Some(0));
-    let (status, error) = data(&["get", &handle, "/dev/null", &link]);
+    assert_eq!(blobs(&["get", &handle, &path("copy"), &link]).0, Some(0));
+    let (status, error) = blobs(&["get", &handle, "/dev/null", &link]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("IO")));
     // Another room, and another password.
     for room in [["--name", "coffee", "--password", "p"], ["--name", "tea", "--password", "q"]] {
         let other = path("other");
         let (status, error) =
-            data(&[&["get", &handle, &other, "--reflector", &url], &room[..]].concat());
+            blobs(&[&["get", &handle, &other, "--reflector", &url], &room[..]].concat());
         assert_eq!((status, &error["code"]), (Some(1), &json!("OTHER_SESSION")));
     }
-    assert!(!fs::exists(path("other")).expect("it can be told"));
+    assert!(!fs::exists(path("other")).expect("its folder is there"));
 }
 
 #[test]
-fn the_tools_for_stores_look_at_blobs_and_take_them_along() {
+fn the_tools_for_stores_check_blobs_and_salvage_them() {
     let directory = private_directory("data-tools");
     let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
     let content: Vec<u8> = (0..600_000_u32).map(|at| (at / 7) as u8).collect();
     fs::write(path("photo"), &content).expect("there is room");
-    let (server, url) = reflector(&directory.join("kept"), &[]);
-    let (_, stored) = data(&["put", &path("photo"), "--reflector", &url]);
+    let (server, url) = teatime().reflector_with(&directory.join("store"), &[]);
+    let (_, stored) = blobs(&["put", &path("photo"), "--reflector", &url]);
     let handle = stored["handle"].as_str().expect("a string").to_owned();
     drop(server);
     let check = |of: &str| {
-        let (status, told, errors) = run(&["store", "check", &path(of)], "");
-        let told: Value = serde_json::from_str(&told).expect("JSON");
-        (status, told["blobs"].clone(), told["damaged_blob_files"].clone(), errors)
+        let (status, report, errors) = run(&["store", "check", &path(of)], "");
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        (status, report["blobs"].clone(), report["damaged_blob_files"].clone(), errors)
     };
-    assert_eq!(check("kept"), (Some(0), json!(1), json!(0), String::new()));
+    assert_eq!(check("store"), (Some(0), json!(1), json!(0), String::new()));
     let (status, _, errors) =
-        run(&["store", "salvage", &path("kept"), "--into", &path("salvaged")], "");
+        run(&["store", "salvage", &path("store"), "--into", &path("salvaged")], "");
     assert_eq!(status, Some(0), "{errors}");
-    let (server, url) = reflector(&directory.join("salvaged"), &[]);
-    assert_eq!(data(&["get", &handle, &path("copy"), "--reflector", &url]).0, Some(0));
+    let (server, url) = teatime().reflector_with(&directory.join("salvaged"), &[]);
+    assert_eq!(blobs(&["get", &handle, &path("copy"), "--reflector", &url]).0, Some(0));
     assert_eq!(fs::read(path("copy")).expect("it is there"), content);
     drop(server);
-    let files = fs::read_dir(directory.join("kept/blobs")).expect("it is there").flatten();
+    let files = fs::read_dir(directory.join("store/blobs")).expect("it is there").flatten();
     let file =
         files.map(|file| file.path()).find(|file| file.extension().is_some_and(|e| e == "chunk"));
     fs::write(file.expect("there is a chunk"), "rot").expect("it can be written");
-    let (status, blobs, damaged, errors) = check("kept");
+    let (status, blobs, damaged, errors) = check("store");
     assert_eq!((status, blobs, damaged), (Some(1), json!(1), json!(1)));
     assert!(errors.contains("some blobs are damaged"), "{errors}");
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_have_their_codes() {
     let directory = private_directory("data-wrong");
     let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
     fs::write(path("large"), vec![7; 1_100_000]).expect("there is room");
-    let (_server, url) = reflector(&directory.join("kept"), &["--max-blob", "1M"]);
-    let (status, error) = data(&["put", &path("large"), "--reflector", &url]);
+    let (_server, url) = teatime().reflector_with(&directory.join("store"), &["--max-blob", "1M"]);
+    let (status, error) = blobs(&["put", &path("large"), "--reflector", &url]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("BLOB_TOO_LARGE")));
-    // Nobody needs a file to find out.
-    let (status, limits) = data(&["limits", "--reflector", &url]);
+    // The handle alone tells it, without a file.
+    let (status, limits) = blobs(&["limits", "--reflector", &url]);
     assert_eq!((status, &limits["max_blob"]), (Some(0), &json!(1 << 20)));
     assert!(limits["room"].as_u64().is_some_and(|room| room > 0), "{limits}");
-    let (_server, url) = reflector(&directory.join("small"), &["--max-room-blobs", "1M"]);
-    let (status, error) = data(&["put", &path("large"), "--reflector", &url]);
+    let (_server, url) =
+        teatime().reflector_with(&directory.join("small"), &["--max-room-blobs", "1M"]);
+    let (status, error) = blobs(&["put", &path("large"), "--reflector", &url]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("NO_ROOM")));
-    // It would be waited for whoever writes to it.
+    // Reading it would wait for a writer.
     let made = std::process::Command::new("mkfifo").arg(path("pipe")).status();
     assert!(made.expect("there is a mkfifo").success());
     for wrong in [&["put", &path("pipe")][..], &["put", &path(".")]] {
-        let (status, error) = data(&[wrong, &["--reflector", &url]].concat());
+        let (status, error) = blobs(&[wrong, &["--reflector", &url]].concat());
         assert_eq!((status, &error["code"]), (Some(1), &json!("IO")));
     }
-    let (status, error) = data(&["put", &path("missing"), "--reflector", &url]);
+    let (status, error) = blobs(&["put", &path("missing"), "--reflector", &url]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("IO")));
     for wrong in [
         &["blobs", "get", "no-handle", "file", "--reflector", &url][..],
@@ -125,24 +116,24 @@ fn what_is_wrong_is_named() {
 
 #[test]
 #[cfg(unix)]
-fn a_disk_of_the_reflector_that_is_full_is_told() {
+fn a_full_disk_of_the_reflector_is_reported() {
     let directory = private_directory("data-full");
     let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
-    let kept = path("kept");
+    let store = path("store");
     fs::write(path("large"), vec![7; 600_000]).expect("there is room");
     fs::write(path("small"), "tea").expect("there is room");
-    // The system takes no file there that is longer than 50 or 100 KiB, as if there were no room for it.
+    // `ulimit` limits files to 50 or 100 KiB, which acts like a full disk.
     let mut server = std::process::Command::new("sh");
     server.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh"]);
     server.arg(env!("CARGO_BIN_EXE_teatime"));
-    server.args(["reflector", "--json", "--listen", "127.0.0.1:0", "--data", &kept]);
+    server.args(["reflector", "--json", "--listen", "127.0.0.1:0", "--data", &store]);
     let mut server = Program::spawn(&mut server);
     let url = server.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-    let (status, stored) = data(&["put", &path("small"), "--reflector", &url]);
+    let (status, stored) = blobs(&["put", &path("small"), "--reflector", &url]);
     assert_eq!((status, &stored["event"]), (Some(0), &json!("stored")));
-    let (status, error) = data(&["put", &path("large"), "--reflector", &url]);
+    let (status, error) = blobs(&["put", &path("large"), "--reflector", &url]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("SERVER_DISK_FULL")));
     let handle = stored["handle"].as_str().expect("a string");
-    assert_eq!(data(&["get", handle, &path("copy"), "--reflector", &url]).0, Some(0));
+    assert_eq!(blobs(&["get", handle, &path("copy"), "--reflector", &url]).0, Some(0));
     assert_eq!(fs::read(path("copy")).expect("it is there"), b"tea");
 }

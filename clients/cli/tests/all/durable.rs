@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Program, Start, private_directory, run, texts};
+use crate::support::{Program, private_directory, run, teatime, texts};
 use serde_json::{Value, json};
 
 /// How often the reflector is killed.
@@ -11,16 +11,14 @@ fn kills() -> u64 {
     std::env::var("TEATIME_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(20)
 }
 
-/// A reflector that keeps its sessions, and where it listens; the second time at the same place.
+/// Starts a reflector that stores in `data` and listens at `listen`, and returns its address without the scheme.
 fn reflector(data: &Path, listen: &str, more: &[&str]) -> (Program, String) {
-    let data = data.to_str().expect("UTF-8");
-    let flags = ["reflector", "--json", "--listen", listen, "--data", data];
-    let mut reflector = Program::start(&[&flags[..], more].concat());
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let data = ["--data", data.to_str().expect("UTF-8")];
+    let (reflector, url) = teatime().reflector_at(listen, &[&data[..], more].concat());
     (reflector, url.trim_start_matches("ws://").to_owned())
 }
 
-/// The numbers of one client's posts as they stand in a history.
+/// The numbers of one client's posts in a history.
 fn numbers(history: &[String], client: usize) -> Vec<u64> {
     let mark = format!("> client {client} says ");
     let number = |line: &String| line.split_once(&mark)?.1.parse().ok();
@@ -36,14 +34,14 @@ fn assert_unanimous(clients: &mut [Program]) {
     }
 }
 
-/// What everybody has seen is there, everybody's posts are there once and in order, and nobody has seen
-/// anybody go.
+/// Everything that a client has seen is there, all posts are there once and in order, and no client has seen another one
+/// exit.
 fn killed_under_load(durability: &str, kills: u64) {
     let data = private_directory(&format!("killed-{durability}"));
     let durability = ["--durability", durability];
     let (mut server, address) = reflector(&data, "127.0.0.1:0", &durability);
     let url = format!("ws://{address}");
-    let mut clients: Vec<_> = (0..3).map(|_| Program::chat(&url, &["--password", "p"])).collect();
+    let mut clients: Vec<_> = (0..3).map(|_| teatime().chat(&url, &["--password", "p"])).collect();
     clients.iter_mut().for_each(|client| drop(client.wait_for_participants(3)));
     let first_view_id = clients[0].last("joined")["view_id"].clone();
     let mut said = 0;
@@ -55,7 +53,7 @@ fn killed_under_load(durability: &str, kills: u64) {
                 client.post(&format!("client {at} says {said}"));
             }
         }
-        // Somewhere in the middle of it.
+        // In the middle of the posts.
         let at = usize::try_from(kill % 3).expect("it is small");
         clients[at].wait_for_text(&format!("client {at} says {}", said - kill % 8));
         server.signal("KILL");
@@ -79,7 +77,7 @@ fn killed_under_load(durability: &str, kills: u64) {
         }
     }
     assert_unanimous(&mut clients);
-    let mut late = Program::chat(&url, &["--password", "p"]);
+    let mut late = teatime().chat(&url, &["--password", "p"]);
     assert_eq!(texts(late.last("history")), texts(clients[0].last("history")));
     assert_eq!(late.wait_for_participants(4)["participants"], 4);
     assert_eq!(clients[0].last("joined")["view_id"], first_view_id);
@@ -88,7 +86,7 @@ fn killed_under_load(durability: &str, kills: u64) {
 }
 
 #[test]
-fn a_reflector_that_is_killed_under_load_goes_on_where_it_was() {
+fn a_reflector_killed_under_load_continues_where_it_was() {
     killed_under_load("process", kills());
 }
 
@@ -98,11 +96,11 @@ fn a_reflector_that_survives_power_cuts_survives_being_killed_too() {
 }
 
 #[test]
-fn a_session_goes_on_after_everybody_and_the_reflector_had_gone() {
+fn a_session_continues_after_all_clients_and_the_reflector_had_gone() {
     let data = private_directory("stopped");
     let (mut server, address) = reflector(&data, "127.0.0.1:0", &[]);
     let url = format!("ws://{address}");
-    let mut first = Program::chat(&url, &[]);
+    let mut first = teatime().chat(&url, &[]);
     first.post("before");
     first.wait_for_line("before");
     let said = texts(first.last("history"));
@@ -111,8 +109,8 @@ fn a_session_goes_on_after_everybody_and_the_reflector_had_gone() {
     first.end_input();
     first.signal("KILL");
     let (_server, _) = reflector(&data, &address, &[]);
-    // He is not alone until the other one's exit, which the new reflector will order.
-    let second = Program::chat(&url, &[]);
+    // The newcomer is not alone before the other one's exit, which the new reflector orders.
+    let second = teatime().chat(&url, &[]);
     assert_eq!(texts(second.last("history")), said);
     assert_eq!(second.last("joined")["session_id"], first.last("joined")["session_id"]);
 }
@@ -130,7 +128,7 @@ fn a_store_that_is_in_use_or_damaged_is_refused() {
     let flags = ["reflector", "--listen", "127.0.0.1:0", "--data", path];
     let (code, _, errors) = run(&flags, "");
     assert_eq!((code, errors.contains("in use")), (Some(1), true), "{errors}");
-    let mut chat = Program::chat(&format!("ws://{address}"), &[]);
+    let mut chat = teatime().chat(&format!("ws://{address}"), &[]);
     for number in 0..20 {
         chat.post(&number.to_string());
         chat.wait_for_line(&number.to_string());
@@ -149,15 +147,15 @@ fn a_store_that_is_in_use_or_damaged_is_refused() {
     assert!(errors.contains(".seg is corrupt at byte"), "{errors}");
     let rest = private_directory("salvaged");
     let into = rest.to_str().expect("UTF-8");
-    let (code, told, errors) = run(&["store", "salvage", path, "--into", into], "");
+    let (code, outcomes, errors) = run(&["store", "salvage", path, "--into", into], "");
     assert_eq!(code, Some(0), "{errors}");
-    let told: Vec<Value> =
-        told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!((told.len(), &told[0]["outcome"]), (2, &json!("cut_off")), "{told:?}");
-    assert!(told[1]["damages"][0].as_str().is_some_and(|damage| damage.contains("is corrupt")));
+    let outcomes: Vec<Value> =
+        outcomes.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((outcomes.len(), &outcomes[0]["outcome"]), (2, &json!("cut_off")), "{outcomes:?}");
+    assert!(outcomes[1]["damages"][0].as_str().is_some_and(|damage| damage.contains("is corrupt")));
     let (_server, address) = reflector(&rest, "127.0.0.1:0", &[]);
-    let mut chat = Program::chat(&format!("ws://{address}"), &[]);
-    assert_eq!(chat.last("joined")["session_id"], told[0]["session_id"]);
+    let mut chat = teatime().chat(&format!("ws://{address}"), &[]);
+    assert_eq!(chat.last("joined")["session_id"], outcomes[0]["session_id"]);
     chat.wait_for_text("3");
     let (code, _, errors) = run(&["reflector", "--data", "/proc/nowhere"], "");
     assert_eq!((code, errors.contains("/proc/nowhere")), (Some(1), true), "{errors}");
@@ -165,7 +163,7 @@ fn a_store_that_is_in_use_or_damaged_is_refused() {
     assert_eq!(code, Some(2), "{errors}");
 }
 
-/// A reflector whose directory is a small disk of its own; its clients are told, and lose nothing.
+/// The directory of the reflector is a small disk of its own. Its clients learn that it is full, and lose nothing.
 #[test]
 fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     let data = private_directory("full");
@@ -183,11 +181,11 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     };
     let listening: Value = serde_json::from_str(&line).expect("JSON");
     let url = listening["url"].as_str().expect("a string").to_owned();
-    // Seen from outside of what is mounted for the reflector only.
+    // The disk is mounted for the reflector only: this is the way in from outside.
     let inside = PathBuf::from(format!("/proc/{}/root{path}", server.child.id()));
     let filler = inside.join("filler");
     fs::write(&filler, vec![0; 512 * 1024]).expect("it fits");
-    let mut chat = Program::chat(&url, &[]);
+    let mut chat = teatime().chat(&url, &[]);
     chat.post("before");
     chat.wait_for_line("before");
     for _ in 0..20 {
@@ -207,7 +205,7 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
 fn a_session_moves_to_another_store() {
     let (data, other) = (private_directory("from"), private_directory("to"));
     let (mut server, address) = reflector(&data, "127.0.0.1:0", &[]);
-    let mut chat = Program::chat(&format!("ws://{address}"), &["--name", "moving"]);
+    let mut chat = teatime().chat(&format!("ws://{address}"), &["--name", "moving"]);
     chat.post("taken along");
     let said = chat.wait_for_line("taken along");
     let session = chat.last("joined")["session_id"].as_str().expect("a string").to_owned();
@@ -235,8 +233,8 @@ fn a_session_moves_to_another_store() {
     let (code, _, errors) = store(&["import", &path(&to), &file]);
     assert_eq!((code, errors.contains("already")), (Some(1), true), "{errors}");
     let (_server, address) = reflector(&to, "127.0.0.1:0", &[]);
-    // The first one's exit was not ordered before the reflector ended: the newcomer is not alone yet.
-    let guest = Program::chat(&format!("ws://{address}"), &["--name", "moving"]);
+    // The reflector ended before it ordered the first one's exit: the newcomer is not alone yet.
+    let guest = teatime().chat(&format!("ws://{address}"), &["--name", "moving"]);
     assert_eq!(guest.last("joined")["session_id"].as_str(), Some(session.as_str()));
     assert_eq!(texts(guest.last("history")), said);
     for wrong in [&["export", "x", "12", "y"][..], &["list"], &["dance"]] {

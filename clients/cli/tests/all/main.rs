@@ -2,10 +2,12 @@
 
 mod acceptance;
 mod blobs;
+mod branching;
 mod durable;
 mod new;
 mod operation;
 mod recording;
+mod refused_recordings;
 mod support;
 mod tls;
 mod usage;

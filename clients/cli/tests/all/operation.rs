@@ -1,37 +1,25 @@
-//! A reflector that is operated: stopped under load, forbidden to write, cleaned up after.
+//! Operating a reflector: stopping it under load, a read-only directory, deleting old sessions.
 
-use crate::support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::socket::{Heard, Socket};
-use crate::support::{Program, Start, private_directory, run};
+use crate::support::{Program, listening, private_directory, run, teatime};
 use serde_json::{Value, json};
 use teatime::server::{Server, ServerConfig, SharedStorage};
 use teatime_store::{Config, Durability, Key, MemoryDisk, MemoryStore, Shared};
+use teatime_tests::pace::PATIENCE;
 use teatime_wire::{CloseReason, SessionId};
 
-fn start(command: &mut Command) -> (Program, String) {
-    let mut reflector = Program::spawn(command);
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
-    (reflector, url)
-}
-
-fn reflector(data: &Path, listen: &str, more: &[&str]) -> (Program, String) {
-    let data = data.to_str().expect("UTF-8");
-    let flags = ["reflector", "--json", "--listen", listen, "--data", data];
-    start(&mut support::command(&[&flags[..], more].concat()))
-}
-
-/// A client that posts until it is told why not any more, and what it has seen until then.
+/// Posts until the reflector closes the connection. Returns the events that the client has seen, and the reason.
 async fn post_until_closed(url: &str, view: u8) -> (Vec<(u64, Vec<u8>)>, Option<CloseReason>) {
     let mut socket = Socket::join(url, 1, view).await;
     socket.wait_for(|heard| matches!(heard, Heard::Welcome(_)).then_some(())).await;
     let mut seen = Vec::new();
     let mut number = 0u32;
-    // As many as it may have under way, from then on one for each that comes back.
+    // As many as may be under way, then one for each that comes back.
     for _ in 0..200 {
         number += 1;
         assert!(socket.post(&number.to_le_bytes()).await);
@@ -41,7 +29,7 @@ async fn post_until_closed(url: &str, view: u8) -> (Vec<(u64, Vec<u8>)>, Option<
             Heard::Event(seq, payload) => {
                 seen.push((seq, payload));
                 number += 1;
-                // What is on its way when the end comes is nobody's loss.
+                // An event under way when the connection ends may be lost.
                 let _ = socket.post(&number.to_le_bytes()).await;
             }
             Heard::Closed(reason, _) => return (seen, reason),
@@ -51,10 +39,10 @@ async fn post_until_closed(url: &str, view: u8) -> (Vec<(u64, Vec<u8>)>, Option<
 }
 
 #[tokio::test]
-async fn a_reflector_that_is_told_to_stop_tells_everybody_and_has_what_they_saw() {
+async fn a_stopping_reflector_closes_all_connections_and_has_stored_what_clients_saw() {
     for durability in ["process", "power"] {
         let data = private_directory(&format!("stopped-under-load-{durability}"));
-        let (mut server, url) = reflector(&data, "127.0.0.1:0", &["--durability", durability]);
+        let (mut server, url) = teatime().reflector_with(&data, &["--durability", durability]);
         let mut watcher = Socket::join(&url, 1, 99).await;
         let stop = async {
             let mut events = 0;
@@ -75,10 +63,10 @@ async fn a_reflector_that_is_told_to_stop_tells_everybody_and_has_what_they_saw(
                 post_until_closed(&url, 3)
             )
         };
-        let (told, posts) = tokio::join!(stop, posts);
-        assert_eq!(told, Some(CloseReason::GoingAway));
+        let (closed, posts) = tokio::join!(stop, posts);
+        assert_eq!(closed, Some(CloseReason::GoingAway));
         assert_eq!(server.exit_code(), Some(0));
-        let (_server, url) = reflector(&data, "127.0.0.1:0", &["--durability", durability]);
+        let (_server, url) = teatime().reflector_with(&data, &["--durability", durability]);
         let mut late = Socket::join(&url, 1, 50).await;
         let newest = late.wait_for(|heard| match heard {
             Heard::Welcome(seq) => Some(*seq),
@@ -102,7 +90,7 @@ async fn a_reflector_that_is_told_to_stop_tells_everybody_and_has_what_they_saw(
 }
 
 #[tokio::test]
-async fn when_the_last_one_goes_the_time_is_stored_at_once() {
+async fn the_time_is_stored_at_once_when_the_last_participant_leaves() {
     let config = Config { durability: Durability::Process, ..Config::default() };
     let store = MemoryStore::open(MemoryDisk::default(), config).expect("a new store");
     let shared = Shared::new(store);
@@ -116,7 +104,7 @@ async fn when_the_last_one_goes_the_time_is_stored_at_once() {
         let stored = shared.store().load(key).expect("readable").expect("it has begun");
         stored.records.iter().filter(|record| record.kind as u8 == 1).count()
     };
-    // Up to where it may be told; after that nothing is, for the session has no second participant.
+    // Within the window of the exit. Later nothing happens, because the session has no second participant.
     assert_eq!(times(), 1);
     drop(socket);
     let in_time = Instant::now() + Duration::from_millis(900);
@@ -127,20 +115,20 @@ async fn when_the_last_one_goes_the_time_is_stored_at_once() {
 }
 
 /// Whether this process may become another user.
-fn may_become_nobody() -> bool {
+fn may_become_another_user() -> bool {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     let may = command.arg(env!("CARGO_BIN_EXE_teatime")).arg("--version").output();
     let may = may.is_ok_and(|output| output.status.success());
     if !may {
         // Only root may.
-        assert!(std::env::var_os("CI").is_none(), "nobody cannot run the program");
-        eprintln!("skipped: nobody cannot run the program");
+        assert!(std::env::var_os("CI").is_none(), "another user cannot run the program");
+        eprintln!("skipped: another user cannot run the program");
     }
     may
 }
 
-fn as_nobody(data: &Path) -> Command {
+fn as_another_user(data: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     command.arg(env!("CARGO_BIN_EXE_teatime"));
@@ -155,21 +143,21 @@ fn give(path: &Path, owner: u32) {
 
 #[cfg(unix)]
 #[test]
-fn a_directory_that_is_not_to_be_written_is_refused_with_its_reason_and_taken_once_it_is() {
+fn a_read_only_directory_is_refused_with_a_reason_and_works_once_it_is_writable() {
     let outside = private_directory("forbidden");
     let data = outside.join("store");
-    if !may_become_nobody() {
+    if !may_become_another_user() {
         return;
     }
-    let output = as_nobody(&data).output().expect("it runs");
+    let output = as_another_user(&data).output().expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("not permitted") && errors.contains("forbidden/store"), "{errors}");
     give(&outside, 65534);
-    let (mut server, url) = start(&mut as_nobody(&data));
-    // What it would have to write first is a file in it.
+    let (mut server, url) = listening(&mut as_another_user(&data));
+    // The reflector must first create a file in it.
     give(&data, 0);
-    let mut chat = Program::start(&["chat", "--json", "--reflector", &url]);
+    let mut chat = teatime().start(&["chat", "--json", "--reflector", &url]);
     let error = chat.wait_for("error");
     assert_eq!(error["code"], "NOT_STORED", "{error}");
     let message = error["message"].as_str().expect("a string");
@@ -180,29 +168,29 @@ fn a_directory_that_is_not_to_be_written_is_refused_with_its_reason_and_taken_on
     chat.wait_for_line("in the end");
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
-    let (_server, url) = start(&mut as_nobody(&data));
-    let mut late = Program::chat(&url, &[]);
+    let (_server, url) = listening(&mut as_another_user(&data));
+    let mut late = teatime().chat(&url, &[]);
     late.wait_for_line("in the end");
 }
 
 #[test]
-fn tools_say_that_a_store_is_in_use() {
+fn tools_report_that_a_store_is_in_use() {
     let data = private_directory("in-use");
     let path = data.to_str().expect("UTF-8");
-    let (_server, _) = reflector(&data, "127.0.0.1:0", &[]);
+    let (_server, _) = teatime().reflector_with(&data, &[]);
     let session = "00".repeat(32);
     for tool in [&["check", path][..], &["list", path], &["export", path, &session, "/nowhere/x"]] {
-        let (code, told, errors) = run(&[&["store"], tool].concat(), "");
+        let (code, output, errors) = run(&[&["store"], tool].concat(), "");
         if tool[0] != "export" {
             assert!(errors.contains("in use"), "{tool:?}: {errors}");
         }
-        assert_eq!((code, told.as_str()), (Some(1), ""), "{tool:?}");
+        assert_eq!((code, output.as_str()), (Some(1), ""), "{tool:?}");
     }
 }
 
-/// Waits until as many lines of a log contain this.
+/// Waits until this number of lines of a log contain the text.
 fn wait_for_log(log: &Path, text: &str, times: usize) {
-    let in_time = Instant::now() + Duration::from_secs(120);
+    let in_time = Instant::now() + PATIENCE;
     while fs::read_to_string(log).unwrap_or_default().matches(text).count() < times {
         assert!(Instant::now() < in_time, "{:?}", fs::read_to_string(log));
         std::thread::sleep(Duration::from_millis(20));
@@ -213,7 +201,7 @@ fn logged(data: &Path, log: &Path, more: &[&str]) -> (Program, String) {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$@\" 2> \"$0\""]).arg(log).arg(env!("CARGO_BIN_EXE_teatime"));
     command.args(["reflector", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-    start(command.args(more))
+    listening(command.args(more))
 }
 
 fn sessions(data: &Path) -> Vec<String> {
@@ -223,9 +211,9 @@ fn sessions(data: &Path) -> Vec<String> {
     listed.lines().map(id).collect()
 }
 
-/// Begins a session in which nobody stays.
+/// Begins a session, and leaves it.
 fn leave_behind(url: &str, name: &str) {
-    let mut chat = Program::chat(url, &["--name", name]);
+    let mut chat = teatime().chat(url, &["--name", name]);
     chat.post("left behind");
     chat.wait_for_line("left behind");
     chat.say(&json!({ "do": "leave" }));
@@ -233,11 +221,11 @@ fn leave_behind(url: &str, name: &str) {
 }
 
 #[test]
-fn sessions_that_nobody_uses_are_removed_when_they_are_too_old_and_others_never() {
+fn unused_sessions_are_deleted_when_they_are_too_old_and_used_ones_never() {
     let data = private_directory("too-old");
     let log = data.join("log.txt");
     let (mut server, url) = logged(&data.join("store"), &log, &["--keep-unused", "1s"]);
-    let mut stays = Program::chat(&url, &["--name", "in use"]);
+    let mut stays = teatime().chat(&url, &["--name", "in use"]);
     stays.post("before");
     stays.wait_for_line("before");
     for name in ["a", "b", "c"] {
@@ -253,7 +241,7 @@ fn sessions_that_nobody_uses_are_removed_when_they_are_too_old_and_others_never(
 }
 
 #[test]
-fn sessions_that_nobody_uses_are_removed_when_all_are_too_large() {
+fn unused_sessions_are_deleted_when_all_together_are_too_large() {
     let data = private_directory("too-large");
     let (store, log) = (data.join("store"), data.join("log.txt"));
     let (mut server, url) = logged(&store, &log, &[]);
@@ -264,7 +252,7 @@ fn sessions_that_nobody_uses_are_removed_when_all_are_too_large() {
     assert_eq!(server.exit_code(), Some(0));
     assert_eq!(sessions(&store).len(), 3);
     let (mut server, _) = logged(&store, &log, &["--keep-unused", "never", "--max-bytes", "0"]);
-    // At the start already.
+    // Already at the start.
     wait_for_log(&log, "an unused session or room was removed", 3);
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));

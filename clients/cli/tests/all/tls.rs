@@ -1,24 +1,15 @@
-//! Sessions through TLS: who is trusted, and what is told of whom is not.
+//! Sessions over TLS: which certificates are trusted, and how the others are reported.
 
 use std::fs;
 
-use crate::support::{Program, Start, private_directory, run, texts};
+use crate::support::{Program, private_directory, run, teatime, texts};
 use serde_json::json;
 use teatime_tests::certificates::{Authority, Identity};
 
-/// A reflector with this identity, and where it listens.
+/// Starts a reflector with this identity, and returns its address.
 fn reflector(identity: &Identity) -> (Program, String) {
-    let mut reflector = Program::start(&[
-        "reflector",
-        "--json",
-        "--listen",
-        "127.0.0.1:0",
-        "--tls-cert",
-        identity.certificate(),
-        "--tls-key",
-        identity.key(),
-    ]);
-    let url = reflector.wait_for("listening")["url"].as_str().expect("a string").to_owned();
+    let files = ["--tls-cert", identity.certificate(), "--tls-key", identity.key()];
+    let (reflector, url) = teatime().reflector(&files);
     assert!(url.starts_with("wss://"), "{url}");
     (reflector, url)
 }
@@ -30,26 +21,26 @@ fn a_chat_through_tls_is_a_chat_and_its_link_leads_there() {
     authority.issue(&identity, "127.0.0.1", false);
     let (_reflector, url) = reflector(&identity);
     let trust = ["--ca", authority.path()];
-    let mut one = Program::chat(&url, &[&trust[..], &["--password", "p"]].concat());
+    let mut one = teatime().chat(&url, &[&trust[..], &["--password", "p"]].concat());
     let link = one.last("joined")["link"].as_str().expect("a string").to_owned();
     assert!(link.starts_with("teatimes://"), "{link}");
-    let mut two = Program::start(&[&["chat", "--json", &link], &trust[..]].concat());
+    let mut two = teatime().start(&[&["chat", "--json", &link], &trust[..]].concat());
     two.wait_for("view_info");
     one.post("through TLS");
     assert_eq!(two.wait_for_line("through TLS"), one.wait_for_line("through TLS"));
-    // More than sockets and TLS hold at once: it waits, and arrives whole and in order.
+    // More than sockets and TLS buffer: the rest waits, and arrives whole and in order.
     for number in 0..100 {
         one.post(&format!("{number} {}", "x".repeat(30_000)));
     }
     one.post("the end");
     let sent = one.wait_for_line("the end");
     assert_eq!(two.wait_for_line("the end"), sent);
-    let mut late = Program::start(&[&["chat", "--json", &link], &trust[..]].concat());
+    let mut late = teatime().start(&[&["chat", "--json", &link], &trust[..]].concat());
     late.wait_for("view_info");
     assert_eq!(texts(late.last("history")), sent);
     two.say(&json!({ "do": "vote" }));
     for chat in [&mut one, &mut two, &mut late] {
-        // So much has been said that there were votes before, for a snapshot.
+        // The posts are long enough that votes for a snapshot came before.
         chat.wait_until("verdict of all", |line| line["event"] == "verdict" && line["agreed"] == 3);
     }
     late.say(&json!({ "do": "leave" }));
@@ -58,7 +49,7 @@ fn a_chat_through_tls_is_a_chat_and_its_link_leads_there() {
 }
 
 #[test]
-fn blobs_go_through_tls_too_and_to_nobody_who_is_not_to_be_trusted() {
+fn blobs_go_through_tls_too_and_only_to_trusted_reflectors() {
     let folder = private_directory("tls-data");
     let (authority, identity) = (Authority::new(&folder, "a"), Identity::new(&folder));
     authority.issue(&identity, "127.0.0.1", false);
@@ -80,7 +71,7 @@ fn blobs_go_through_tls_too_and_to_nobody_who_is_not_to_be_trusted() {
 }
 
 #[test]
-fn a_certificate_that_is_not_to_be_trusted_is_told_with_its_reason() {
+fn an_untrusted_certificate_is_refused_with_a_reason() {
     let folder = private_directory("tls-refused");
     let (authority, other) = (Authority::new(&folder, "a"), Authority::new(&folder, "b"));
     let identity = Identity::new(&folder);
@@ -94,7 +85,7 @@ fn a_certificate_that_is_not_to_be_trusted_is_told_with_its_reason() {
         let (_reflector, url) = reflector(&identity);
         let mut arguments = vec!["chat", "--json", "--reflector", &url];
         arguments.extend(trusted.iter().flat_map(|authority| ["--ca", authority.path()]));
-        let error = Program::start(&arguments).wait_for("error");
+        let error = teatime().start(&arguments).wait_for("error");
         assert_eq!(error["code"], "BAD_CERTIFICATE", "{error}");
         let message = error["message"].as_str().expect("a string");
         assert!(message.contains(why) && !message.contains('\n'), "{message}");
@@ -102,15 +93,15 @@ fn a_certificate_that_is_not_to_be_trusted_is_told_with_its_reason() {
 }
 
 #[test]
-fn tls_and_no_tls_do_not_meet_and_say_so() {
+fn a_client_with_tls_and_a_reflector_without_report_that_they_cannot_connect() {
     let folder = private_directory("tls-mixed");
     let (authority, identity) = (Authority::new(&folder, "a"), Identity::new(&folder));
     authority.issue(&identity, "127.0.0.1", false);
     let (_encrypted, encrypted) = reflector(&identity);
-    let (_plain, plain) = Program::reflector();
+    let (_plain, plain) = teatime().reflector(&[]);
     for url in [encrypted.replace("wss:", "ws:"), plain.replace("ws:", "wss:")] {
         let arguments = ["chat", "--json", "--reflector", &url, "--ca", authority.path()];
-        assert_eq!(Program::start(&arguments).wait_for("error")["code"], "UNREACHABLE", "{url}");
+        assert_eq!(teatime().start(&arguments).wait_for("error")["code"], "UNREACHABLE", "{url}");
     }
 }
 
@@ -121,25 +112,25 @@ fn a_new_certificate_is_read_at_sighup_and_a_broken_one_changes_nothing() {
     let identity = Identity::new(&folder);
     old.issue(&identity, "127.0.0.1", false);
     let (reflector, url) = reflector(&identity);
-    let mut standing = Program::chat(&url, &["--ca", old.path()]);
+    let mut standing = teatime().chat(&url, &["--ca", old.path()]);
     let trust_new = ["--ca", new.path()];
     let refused = || {
         let arguments = [&["chat", "--json", "--reflector", &url], &trust_new[..]].concat();
-        Program::start(&arguments).wait_for("error")["code"] == "BAD_CERTIFICATE"
+        teatime().start(&arguments).wait_for("error")["code"] == "BAD_CERTIFICATE"
     };
     assert!(refused());
-    // Half of a pair does not fit the other half.
+    // A certificate does not fit the key of another.
     let key = fs::read(identity.key()).expect("it is there");
     new.issue(&identity, "127.0.0.1", false);
     fs::write(identity.key(), key).expect("the folder is there");
     reflector.signal("HUP");
-    let mut again = Program::chat(&url, &["--ca", old.path()]);
+    let mut again = teatime().chat(&url, &["--ca", old.path()]);
     again.post("the old one stays");
     standing.wait_for_line("the old one stays");
     new.issue(&identity, "127.0.0.1", false);
     reflector.signal("HUP");
-    // A client that is refused tries again: it gets in as soon as the signal has been heard.
-    let mut guest = Program::chat(&url, &trust_new);
+    // A refused client tries again: it joins as soon as the reflector has handled the signal.
+    let mut guest = teatime().chat(&url, &trust_new);
     guest.post("the new one is there");
     standing.wait_for_line("the new one is there");
 }

@@ -1,22 +1,23 @@
-//! Who chats hears that a newer version of the chat is there, and that something cannot be persisted.
+//! The chat reports that a newer version of it is in use, and that something cannot be persisted.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::support::{Program, Start, command};
+use crate::support::teatime;
 use teatime::{App, Config, ConnectionState, Driver};
 use teatime_chat::{APP_ID, Chat, ChatOptions};
+use teatime_tests::pace::PATIENCE;
 use teatime_tests::proxy::Proxy;
 use teatime_wire::{NotPersisted, ServerMessage};
 
-/// Somebody with the next version of the chat, who is live and stays as long as this is kept.
+/// A live participant with the next version of the chat, until this is dropped.
 fn newer(url: &str) -> Driver {
     let app = App::builder::<Chat>(APP_ID).version(2).build().expect("it is sound");
     let config = Config::new(app, "versions", &ChatOptions::default()).expect("it is sound");
     let mut driver = Driver::join(config, url, Arc::new(|| {})).expect("the address is right");
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + PATIENCE;
     while driver.connection_state() != ConnectionState::Live {
         assert!(Instant::now() < until, "{:?}", driver.connection_state());
         driver.wait(Duration::from_millis(5));
@@ -27,38 +28,38 @@ fn newer(url: &str) -> Driver {
 }
 
 #[test]
-fn the_chat_says_when_a_newer_version_of_it_comes_or_is_there() {
-    let (_reflector, url) = Program::reflector();
-    let mut old = Program::chat(&url, &["--name", "versions"]);
+fn the_chat_reports_a_newer_version_that_joins_or_is_there() {
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut old = teatime().chat(&url, &["--name", "versions"]);
     let driver = newer(&url);
-    let told = old.wait_for("newer_version");
-    assert_eq!((told["version"].as_u64(), told["own"].as_u64()), (Some(2), Some(1)));
+    let notice = old.wait_for("newer_version");
+    assert_eq!((notice["version"].as_u64(), notice["own"].as_u64()), (Some(2), Some(1)));
     let word = "a newer version of this app (2) is used in this room: what you do here stays in the session of version 1";
-    assert!(told["message"].as_str().is_some_and(|said| said.starts_with(word)), "{told}");
-    // Who comes later is told as well, as text.
+    assert!(notice["message"].as_str().is_some_and(|said| said.starts_with(word)), "{notice}");
+    // A later joiner learns it as well, as text.
     let arguments = ["chat", "--plain", "--reflector", &url, "--name", "versions"];
-    let mut plain = command(&arguments);
+    let mut plain = teatime().command(&arguments);
     let plain = plain.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut plain = plain.spawn().expect("the program is built");
     let said = BufReader::new(plain.stderr.take().expect("it is piped"));
     let heard = said.lines().map_while(Result::ok).any(|line| line.contains(word));
-    assert!(heard, "it ends without having said so");
-    // At the end of its input it leaves.
+    assert!(heard, "no such message at its end");
+    // It leaves at the end of its input.
     drop(plain.stdin.take());
     assert!(plain.wait().is_ok_and(|status| status.success()));
     drop(driver);
 }
 
-/// In JSON and as text it is tested with the clients in other languages.
+/// The tests of all clients show it for JSON and text.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_chat_on_a_whole_terminal_says_what_cannot_be_persisted() {
-    let (_reflector, url) = Program::reflector();
+fn the_chat_on_a_whole_terminal_shows_what_cannot_be_persisted() {
+    let (_reflector, url) = teatime().reflector(&[]);
     let proxy = Proxy::to(url.trim_start_matches("ws://").parse().expect("an address"));
-    let mut other = Program::chat(&url, &["--name", "room"]);
-    let teatime = env!("CARGO_BIN_EXE_teatime");
-    let chat = format!("{teatime} chat --name room --reflector {}", proxy.url());
-    // This makes a terminal of its own.
+    let mut other = teatime().chat(&url, &["--name", "room"]);
+    let program = env!("CARGO_BIN_EXE_teatime");
+    let chat = format!("{program} chat --name room --reflector {}", proxy.url());
+    // `script` makes a terminal.
     let mut script = Command::new("script");
     script.args(["-qefc", &format!("stty rows 30 cols 140; exec {chat}"), "/dev/null"]);
     let mut script =
@@ -74,14 +75,14 @@ fn the_chat_on_a_whole_terminal_says_what_cannot_be_persisted() {
     std::thread::spawn(move || {
         let mut part = [0; 4096];
         while let Ok(length @ 1..) = output.read(&mut part) {
-            // The test may have seen enough.
+            // The receiver has gone when the test has seen enough.
             let _ = sender.send(part[..length].to_vec());
         }
     });
     let mut shown = Vec::new();
     let word = b"cannot be stored for now: the disk is full";
     while !shown.windows(word.len()).any(|window| window == word) {
-        match parts.recv_timeout(Duration::from_secs(120)) {
+        match parts.recv_timeout(PATIENCE) {
             Ok(part) => shown.extend(part),
             Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&shown)),
         }

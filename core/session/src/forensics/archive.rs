@@ -85,6 +85,26 @@ pub enum ArchiveError {
     },
 }
 
+impl ArchiveError {
+    /// The name that programs switch on.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NeedsPassword | Self::NoPassword | Self::WrongPassword => "WRONG_PASSWORD",
+            Self::Config(_)
+            | Self::OtherSnapshot
+            | Self::Envelope(_)
+            | Self::Persisted(_)
+            | Self::Start(_)
+            | Self::Sealed(_)
+            | Self::Message { .. }
+            | Self::Order { .. }
+            | Self::Snapshot(_)
+            | Self::Late { .. }
+            | Self::TooLarge { .. } => "DAMAGED",
+        }
+    }
+}
+
 /// All that a reflector has stored of the session with this configuration, as a recording. With a password this takes
 /// some 30 ms longer.
 ///

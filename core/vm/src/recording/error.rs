@@ -66,6 +66,25 @@ pub enum RecordingError {
     Order(#[from] OrderError),
 }
 
+impl RecordingError {
+    /// The name that programs switch on.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "NO_RECORDING",
+            Self::Format { .. } => "OTHER_FORMAT",
+            Self::App { .. } => "OTHER_APP",
+            Self::Version { .. } => "OTHER_VERSION",
+            Self::Damaged
+            | Self::Short
+            | Self::Truncated(_)
+            | Self::Content(_)
+            | Self::Start(_)
+            | Self::Snapshot(_)
+            | Self::Order(_) => "DAMAGED",
+        }
+    }
+}
+
 /// Where a recording stops that has no regular end. What comes before can be played.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

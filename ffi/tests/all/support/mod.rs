@@ -10,6 +10,7 @@ use std::sync::{LazyLock, Mutex};
 
 pub(crate) use teatime_tests::program::finish as run;
 use teatime_tests::program::{built, forget_cargo};
+use teatime_tests::teatime::Teatime;
 
 /// The prefix of the installed library.
 pub(crate) static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| install("prefix", ""));
@@ -96,8 +97,6 @@ pub(crate) fn client(name: &str) -> PathBuf {
 }
 
 /// The program `teatime`.
-pub(crate) fn teatime() -> Command {
-    let mut command = Command::new(built("teatime"));
-    command.env_remove("RUST_LOG").env_remove("NO_COLOR");
-    command
+pub(crate) fn teatime() -> Teatime {
+    Teatime::at(built("teatime"))
 }

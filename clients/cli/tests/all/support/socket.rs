@@ -1,8 +1,7 @@
 //! A client without a model: it sees every frame of the protocol.
 
-use std::time::Duration;
-
 use futures_util::{SinkExt, StreamExt};
+use teatime_tests::pace::PATIENCE;
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Join, Resume, Room, Send, ServerMessage, SessionId,
     ViewSecret,
@@ -12,30 +11,28 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// What a client hears.
+/// What a client receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
-    /// It is let in; the newest sequence number.
+pub(crate) enum Heard {
+    /// The reflector lets it in. The newest sequence number.
     Welcome(u64),
     /// An event: its sequence number, and what was sent.
     Event(u64, Vec<u8>),
-    /// Whatever else.
+    /// Anything else.
     Other,
     /// The end.
     Closed(Option<CloseReason>, String),
 }
 
 /// A connection.
-pub struct Socket {
+pub(crate) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
     counter: u64,
 }
 
 impl Socket {
     /// Connects and asks to be let in.
-    pub async fn join(url: &str, session: u8, view: u8) -> Self {
+    pub(crate) async fn join(url: &str, session: u8, view: u8) -> Self {
         let mut request = url.into_client_request().expect("it is a URL");
         let protocol = teatime_wire::SUBPROTOCOL.parse().expect("it is plain text");
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
@@ -62,14 +59,14 @@ impl Socket {
     }
 
     /// Sends an event; false if the connection has ended.
-    pub async fn post(&mut self, payload: &[u8]) -> bool {
+    pub(crate) async fn post(&mut self, payload: &[u8]) -> bool {
         self.counter += 1;
         let send = Send { counter: self.counter, payload };
         self.say(&ClientMessage::Send(send)).await.is_ok()
     }
 
-    /// The next thing that it hears.
-    pub async fn hear(&mut self) -> Heard {
+    /// The next message.
+    pub(crate) async fn hear(&mut self) -> Heard {
         let next = timeout(PATIENCE, self.stream.next()).await.expect("it never ends");
         match next {
             Some(Ok(Message::Binary(frame))) => {
@@ -92,8 +89,8 @@ impl Socket {
         }
     }
 
-    /// Waits for what `wanted` makes something of.
-    pub async fn wait_for<T>(&mut self, wanted: impl Fn(&Heard) -> Option<T>) -> T {
+    /// Waits until `wanted` returns something.
+    pub(crate) async fn wait_for<T>(&mut self, wanted: impl Fn(&Heard) -> Option<T>) -> T {
         loop {
             let heard = self.hear().await;
             if let Some(found) = wanted(&heard) {

@@ -1,11 +1,11 @@
-//! How fast blobs are stored and fetched, in how much memory, and what that costs the sessions beside.
+//! How fast a client stores and fetches blobs, how much memory both sides take, and how much slower events
+//! of a session become meanwhile.
 //!
-//! The server runs in a process of its own and keeps them on disk; the client is this one.
+//! The reflector runs in a process of its own and stores the blobs on disk. The client is this process.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,67 +15,32 @@ use teatime::Driver;
 use teatime::blobs::Blobs;
 use teatime_chat::ChatOptions;
 
-use super::median;
-use super::usage::{forget_peak, peak_memory_kib};
-use crate::Failure;
+use crate::failure::Failure;
+use crate::server::Served;
+use crate::statistics::median;
+use crate::usage::{forget_peak, peak_memory_kib};
 
 /// Size of a blob in bytes.
 const BYTES: u64 = 100_000_000;
 
-fn failed(error: impl std::fmt::Display) -> Failure {
-    Failure::Failed(format!("the benchmark: {error}"))
-}
+/// The folder in which the reflectors store. It is removed at the very end: some file systems create files
+/// slowly just after many were removed, and the next measurement would pay for that.
+struct Folder(PathBuf);
 
-struct Served {
-    process: Child,
-    url: String,
-}
-
-/// What the servers keep. It goes at the very end: some file systems take long to make files when many have
-/// just been removed, and what is measured next would pay for that.
-struct Kept(PathBuf);
-
-impl Kept {
+impl Folder {
     fn new() -> Self {
         let name = format!("teatime-bench-{}", std::process::id());
         Self(std::env::temp_dir().join(name))
     }
 }
 
-impl Drop for Kept {
+impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-impl Served {
-    fn start(directory: &Path) -> Result<Self, Failure> {
-        let program = std::env::current_exe().map_err(failed)?;
-        let mut process = Command::new(program)
-            .args(["reflector", "--json", "--listen", "127.0.0.1:0", "--data"])
-            .arg(directory)
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let mut line = String::new();
-        if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut line).map_err(failed)?;
-        }
-        let told: Value = serde_json::from_str(&line).map_err(failed)?;
-        let url = told["url"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { process, url })
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // Nothing of it is needed any more.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Bytes that are nowhere the same, and cost next to nothing to make.
+/// Bytes that repeat nowhere and are cheap to make.
 struct Content {
     seed: u64,
     at: u64,
@@ -89,7 +54,7 @@ impl Content {
         Self { seed, at: 0, block: (0..BLOCK).map(|at| ((at * at) >> 5) as u8).collect() }
     }
 
-    /// What comes next, up to the end of a block.
+    /// The next bytes, at most up to the end of a block.
     fn next(&mut self, most: usize) -> &[u8] {
         let (number, within) = (self.at / BLOCK, (self.at % BLOCK) as usize);
         self.block[..8].copy_from_slice(&(number ^ (self.seed << 32)).to_le_bytes());
@@ -108,12 +73,12 @@ impl Read for Content {
     }
 }
 
-/// Compares what is written to it.
+/// Compares the bytes written to it with its own.
 impl Write for Content {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let expected = self.next(bytes.len());
         if expected.is_empty() || !bytes.starts_with(expected) {
-            return Err(io::Error::other("what was fetched is not what was stored"));
+            return Err(io::Error::other("the fetched blob differs from the stored one"));
         }
         Ok(expected.len())
     }
@@ -123,12 +88,12 @@ impl Write for Content {
     }
 }
 
-/// How long events take in a session beside transfers on the same reflector, and without any.
+/// How long events take in a session, without and beside transfers on the same reflector.
 fn beside(directory: &Path, quick: bool) -> Result<Value, Failure> {
-    let served = Served::start(directory)?;
-    let config = teatime_chat::config("bench", &ChatOptions::default()).map_err(failed)?;
-    let data = Blobs::new(&config, &served.url).map_err(failed)?;
-    let mut driver = Driver::join(config, &served.url, Arc::new(|| {})).map_err(failed)?;
+    let served = Served::start("serve-blobs", Some(directory))?;
+    let config = teatime_chat::config("bench", &ChatOptions::default())?;
+    let blobs = Blobs::new(&config, &served.url())?;
+    let mut driver = Driver::join(config, &served.url(), Arc::new(|| {}))?;
     let number = if quick { 50 } else { 300 };
     let alone = round_trips(&mut driver, number)?;
     let stop = AtomicBool::new(false);
@@ -140,9 +105,9 @@ fn beside(directory: &Path, quick: bool) -> Result<Value, Failure> {
                 true => ControlFlow::Break(()),
             };
             for round in 0.. {
-                let stored = data.store_from(BYTES, &mut Content::new(round), go_on);
+                let stored = blobs.store_from(BYTES, &mut Content::new(round), go_on);
                 let Ok(handle) = stored else { break };
-                if data.fetch_into(handle, &mut Content::new(round), go_on).is_err() {
+                if blobs.fetch_into(handle, &mut Content::new(round), go_on).is_err() {
                     break;
                 }
                 bytes += 2 * BYTES;
@@ -163,13 +128,13 @@ fn beside(directory: &Path, quick: bool) -> Result<Value, Failure> {
     }))
 }
 
-/// Milliseconds until events are simulated where they come from, in ascending order.
+/// Milliseconds until the sender has simulated its own event, in ascending order.
 fn round_trips(driver: &mut Driver, number: usize) -> Result<Vec<f64>, Failure> {
     let mut times = Vec::new();
     let patience = Instant::now() + Duration::from_secs(60);
     while times.len() < number {
         if Instant::now() > patience {
-            return Err(failed("the session stands still"));
+            return Err("the session makes no progress".into());
         }
         let post = teatime_chat::Post { text: "tea".into() };
         let started = Instant::now();
@@ -184,7 +149,7 @@ fn round_trips(driver: &mut Driver, number: usize) -> Result<Vec<f64>, Failure> 
                     times.push(started.elapsed().as_secs_f64() * 1e3);
                     break;
                 }
-                // It has not joined yet, or was too fast.
+                // The client has not joined yet, or sent too fast.
                 Err(_) => break,
             }
             if Instant::now() > patience {
@@ -197,12 +162,12 @@ fn round_trips(driver: &mut Driver, number: usize) -> Result<Vec<f64>, Failure> 
     Ok(times)
 }
 
-/// Measures both ways, without and with a password.
-pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
+/// Measures both directions, without and with a password.
+pub(crate) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
     let rounds = if quick { 1 } else { 5 };
-    let kept = Kept::new();
-    std::fs::create_dir(&kept.0).map_err(failed)?;
-    let in_it = |name: &str| kept.0.join(name);
+    let folder = Folder::new();
+    std::fs::create_dir(&folder.0)?;
+    let in_it = |name: &str| folder.0.join(name);
     Ok(vec![
         measure(&in_it("open"), None, rounds)?,
         measure(&in_it("sealed"), Some("sesame"), rounds)?,
@@ -211,13 +176,13 @@ pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
 }
 
 fn measure(directory: &Path, password: Option<&str>, rounds: u64) -> Result<Value, Failure> {
-    let served = Served::start(directory)?;
-    let config = teatime_chat::config("bench", &ChatOptions::default()).map_err(failed)?;
-    let data = Blobs::new(&config.password(password), &served.url).map_err(failed)?;
+    let served = Served::start("serve-blobs", Some(directory))?;
+    let config = teatime_chat::config("bench", &ChatOptions::default())?;
+    let blobs = Blobs::new(&config.password(password), &served.url())?;
     let go_on = &mut |_| ControlFlow::Continue(());
-    // The hash of the password takes its memory once.
-    data.store(b"to begin with").map_err(failed)?;
-    let processes = [std::process::id(), served.process.id()];
+    // Hashing the password takes memory once: not part of what is measured.
+    blobs.store(b"first")?;
+    let processes = [std::process::id(), served.process_id()];
     let before = processes.map(|process| {
         forget_peak(process)?;
         peak_memory_kib(process)
@@ -226,10 +191,10 @@ fn measure(directory: &Path, password: Option<&str>, rounds: u64) -> Result<Valu
     let per_second = |started: Instant| BYTES as f64 / 1e6 / started.elapsed().as_secs_f64();
     for round in 0..rounds {
         let started = Instant::now();
-        let handle = data.store_from(BYTES, &mut Content::new(round), go_on).map_err(failed)?;
+        let handle = blobs.store_from(BYTES, &mut Content::new(round), go_on)?;
         stored.push(per_second(started));
         let started = Instant::now();
-        data.fetch_into(handle, &mut Content::new(round), go_on).map_err(failed)?;
+        blobs.fetch_into(handle, &mut Content::new(round), go_on)?;
         fetched.push(per_second(started));
     }
     let grown =

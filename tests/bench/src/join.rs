@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use teatime_session::{Action, Client, Input};
 use teatime_wire::{Event, SendLimits, ServerMessage, View, ViewId, ViewSecret, Views, Welcome};
 
-use super::median;
-use super::usage::cpu_of;
+use crate::statistics::median;
+use crate::usage::cpu_of;
 
 /// How many events the log has.
 const EVENTS: u64 = 60_000;
@@ -52,7 +52,7 @@ fn log() -> Vec<Vec<u8>> {
     let views = Views { seq: 1, time: 0, exited: vec![], joined: vec![view], active: 1 };
     let mut frames = vec![Vec::new(), ServerMessage::Views(views).encode()];
     sender.handle(0, Input::Frame(frames[1].clone()));
-    // It sends once it has seen itself join.
+    // A client sends once it has seen its own join.
     sender.step(0, &mut || true);
     let text = "x".repeat(TEXT);
     for number in 1..=EVENTS {
@@ -82,12 +82,12 @@ fn log() -> Vec<Vec<u8>> {
 }
 
 /// Measures.
-pub(super) fn run(quick: bool) -> Value {
+pub(crate) fn run(quick: bool) -> Value {
     let mut frames = log();
     let runs = if quick { 3 } else { 7 };
     let times = (0..runs).map(|_| {
         let mut joiner = client();
-        // The welcome is for whoever joins.
+        // The welcome names the joiner.
         if let Ok(ServerMessage::Welcome(welcome)) = ServerMessage::decode(&frames[0].clone()) {
             let view_id = ViewId(joiner.view_id().0);
             frames[0] = ServerMessage::Welcome(Welcome { view_id, ..welcome }).encode();
@@ -99,7 +99,7 @@ pub(super) fn run(quick: bool) -> Value {
             }
             joiner.step(1, &mut || true);
         });
-        assert_eq!(joiner.vm().map(teatime::Vm::seq), Some(EVENTS + 1), "it has caught up");
+        assert_eq!(joiner.vm().map(teatime::Vm::seq), Some(EVENTS + 1), "the joiner has caught up");
         seconds * 1e3
     });
     json!({

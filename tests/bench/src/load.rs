@@ -1,4 +1,4 @@
-//! Load for the reflector: many small clients that speak the wire protocol and no more.
+//! Load for the reflector: many small clients that speak only the wire protocol.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,37 +14,37 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// What is played.
+/// How much load.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
-    pub(super) sessions: usize,
+pub(crate) struct Load {
+    pub(crate) sessions: usize,
     /// In each session.
-    pub(super) clients: usize,
+    pub(crate) clients: usize,
     /// In each session.
-    pub(super) senders: usize,
+    pub(crate) senders: usize,
     /// Events per second of each sender.
-    pub(super) rate: u64,
+    pub(crate) rate: u64,
     /// Bytes of each event.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What all clients count together.
 #[derive(Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     /// Clients that have been welcomed.
-    pub(super) welcomed: AtomicU64,
+    pub(crate) welcomed: AtomicU64,
     /// Events that were sent.
-    pub(super) sent: AtomicU64,
+    pub(crate) sent: AtomicU64,
     /// Events that the first client of each session received.
-    pub(super) observed: AtomicU64,
+    pub(crate) observed: AtomicU64,
     /// Bytes that all clients received.
-    pub(super) received_bytes: AtomicU64,
+    pub(crate) received_bytes: AtomicU64,
     /// Senders may begin.
-    pub(super) go: AtomicBool,
+    pub(crate) go: AtomicBool,
 }
 
 /// Runs all clients until the runtime ends. Latencies in µs go to `latencies`.
-pub(super) async fn play(
+pub(crate) async fn play(
     address: SocketAddr,
     load: Load,
     counters: Arc<Counters>,
@@ -111,7 +111,7 @@ async fn connect(
     Ok(stream.into_split())
 }
 
-/// A masked frame; a mask of zeros is one, too.
+/// A frame masked with zeros, which the protocol allows.
 fn frame(payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x82];
     match payload.len() {
@@ -158,7 +158,7 @@ fn observe(bytes: &mut Vec<u8>, counters: &Counters, latencies: &Sender<u64>, st
         {
             counters.observed.fetch_add(1, Ordering::Relaxed);
             let now = start.elapsed().as_micros() as u64;
-            // Nobody listens any more when the measurement is over.
+            // The receiver has gone when the measurement is over.
             let _ = latencies.send(now.saturating_sub(u64::from_be_bytes(*stamp)));
         }
         rest = &rest[length..];
@@ -175,8 +175,8 @@ fn unmasked(bytes: &[u8]) -> Option<(&[u8], usize)> {
     Some((bytes.get(start..start + length)?, start + length))
 }
 
-/// Sends for everybody, one event after the other, each at its time: the senders share the period
-/// evenly, so that no two send at once. From a thread of its own, because the runtime's timers
+/// Sends for all senders, one event after the other, each at its time. The senders share the period evenly,
+/// so that no two send at once. From a thread of its own, because the runtime's timers
 /// have a resolution of a millisecond, and events that wait for each other are cheaper.
 fn send(writers: &[OwnedWriteHalf], load: Load, counters: &Counters, start: Instant) {
     while !counters.go.load(Ordering::Relaxed) {
@@ -201,7 +201,7 @@ fn send(writers: &[OwnedWriteHalf], load: Load, counters: &Counters, start: Inst
     }
 }
 
-/// False when the connection has ended.
+/// Returns false when the connection has ended.
 fn write(writer: &OwnedWriteHalf, mut frame: &[u8]) -> bool {
     while !frame.is_empty() {
         match writer.try_write(frame) {

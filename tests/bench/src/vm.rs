@@ -5,13 +5,13 @@ use teatime::{
     App, Cx, Duration, Handle, Model, OrderedMap, SessionId, Time, Vm, handlers, model, to_bytes,
 };
 
-use super::median;
-use super::usage::cpu_of;
+use crate::statistics::median;
+use crate::usage::cpu_of;
 
 const RUNS: usize = 7;
 
 /// Measures everything.
-pub(super) fn run(quick: bool) -> Vec<Value> {
+pub(crate) fn run(quick: bool) -> Vec<Value> {
     let scale = if quick { 10 } else { 1 };
     vec![
         futures(1_000, 4_000_000 / scale, 30.0),
@@ -26,7 +26,7 @@ fn start<M: Model>(app: &App, options: &M::Options) -> Vm {
     Vm::new(app, SessionId([1; 32]), &options).expect("the benchmark's models are sound")
 }
 
-/// Makes the others, and is otherwise idle.
+/// Creates the runners and is otherwise idle.
 #[model(id = "herd", version = 1)]
 struct Herd {
     runners: Vec<Handle<Runner>>,
@@ -141,7 +141,7 @@ fn events(rounds: u64) -> Value {
     })
 }
 
-/// Makes many small models.
+/// Creates many small models.
 #[model(id = "crowd", version = 1)]
 struct Crowd {
     count: u64,

@@ -1,27 +1,37 @@
-//! `teatime bench`: measurements that print JSON.
+//! `teatime-bench`: measurements that print JSON. Build with `--release`:
+//! `cargo run --release --package teatime-bench -- vm`.
+
+#![deny(missing_debug_implementations, unreachable_pub)]
 
 mod blobs;
+mod failure;
 mod join;
 mod load;
 mod reflector;
 mod replay;
+mod server;
+mod statistics;
 mod usage;
 mod vm;
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
-use crate::Failure;
+use failure::Failure;
 
-/// Flags of `teatime bench`.
-#[derive(Args)]
-pub(crate) struct Arguments {
+/// Measure how fast Teatime is on this machine. Prints JSON, with the wanted figure beside each measured one.
+#[derive(Parser)]
+#[command(name = "teatime-bench", version, arg_required_else_help = true)]
+struct Arguments {
     #[command(subcommand)]
     what: What,
-    /// One line of JSON instead of many.
+    /// Print one line of JSON instead of many.
     #[arg(long, global = true)]
     json: bool,
-    /// Fewer and shorter runs: good for a first look, not for a figure.
+    /// Run less often and shorter: good for a first look, not for a figure to quote.
     #[arg(long, global = true)]
     quick: bool,
 }
@@ -30,20 +40,35 @@ pub(crate) struct Arguments {
 enum What {
     /// The virtual machine: future messages, events, snapshots; and a late joiner.
     Vm,
-    /// Replay of a recording of the chat from its file to the hash of its end.
+    /// Replay of a recorded chat, from the file to the hash of the final state.
     Replay,
     /// The reflector: CPU time per delivery, latency, throughput, memory.
     Reflector,
-    /// Blobs: how fast they are stored and fetched, and in how much memory.
+    /// Blobs: throughput of storing and fetching, memory, and the latency of events meanwhile.
     Blobs,
-    /// The server of `bench reflector`, in a process of its own.
+    /// The server of `reflector`, in a process of its own.
     #[command(hide = true)]
     Serve,
+    /// The server of `blobs`, in a process of its own.
+    #[command(hide = true)]
+    ServeBlobs {
+        /// Where it stores.
+        directory: PathBuf,
+    },
 }
 
-/// Measures.
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let rows = match arguments.what {
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("teatime-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let rows = match &arguments.what {
         What::Vm => {
             let mut rows = vm::run(arguments.quick);
             rows.push(join::run(arguments.quick));
@@ -52,7 +77,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         What::Replay => replay::run(arguments.quick)?,
         What::Reflector => reflector::run(arguments.quick)?,
         What::Blobs => blobs::run(arguments.quick)?,
-        What::Serve => return reflector::serve(),
+        What::Serve => return server::serve_load(),
+        What::ServeBlobs { directory } => return server::serve_blobs(directory),
     };
     let report = json!({ "machine": machine(), "rows": rows });
     if arguments.json {
@@ -73,10 +99,4 @@ fn machine() -> Value {
         "load_at_end": load.split(' ').next(),
         "build": if cfg!(debug_assertions) { "debug" } else { "release" },
     })
-}
-
-/// The middle one.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

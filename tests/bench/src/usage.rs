@@ -1,7 +1,7 @@
-//! What processes have used, as the operating system says.
+//! CPU time and memory of processes, from the operating system.
 
-/// Seconds of CPU, user and system, of this process so far; wall time where that is not to be had.
-pub(super) fn cpu_seconds() -> f64 {
+/// Seconds of CPU, user and system, of this process so far. Wall time if the platform does not tell.
+pub(crate) fn cpu_seconds() -> f64 {
     cpu_time::ProcessTime::try_now()
         .map_or_else(|_| wall_seconds(), |time| time.as_duration().as_secs_f64())
 }
@@ -12,25 +12,25 @@ fn wall_seconds() -> f64 {
 }
 
 /// Seconds of CPU that a piece of work takes.
-pub(super) fn cpu_of<R>(work: impl FnOnce() -> R) -> (f64, R) {
+pub(crate) fn cpu_of<R>(work: impl FnOnce() -> R) -> (f64, R) {
     let before = cpu_seconds();
     let result = work();
     (cpu_seconds() - before, result)
 }
 
 /// Resident memory of a process in KiB.
-pub(super) fn memory_kib(process: u32) -> Option<u64> {
+pub(crate) fn memory_kib(process: u32) -> Option<u64> {
     status(process, "VmRSS:")
 }
 
-/// The most that it ever was.
-pub(super) fn peak_memory_kib(process: u32) -> Option<u64> {
+/// Highest resident memory of a process so far, in KiB.
+pub(crate) fn peak_memory_kib(process: u32) -> Option<u64> {
     status(process, "VmHWM:")
 }
 
-/// From now on that counts anew; nothing where it does not.
-pub(super) fn forget_peak(process: u32) -> Option<()> {
-    // Linux takes this as: what is resident is the peak.
+/// Restarts the measurement of [`peak_memory_kib`]. `None` if the platform cannot.
+pub(crate) fn forget_peak(process: u32) -> Option<()> {
+    // To Linux, 5 means: set the peak to what is resident now.
     std::fs::write(format!("/proc/{process}/clear_refs"), "5").ok()
 }
 
@@ -41,14 +41,14 @@ fn status(process: u32, what: &str) -> Option<u64> {
 }
 
 /// Seconds of CPU of a process so far, all its threads together.
-pub(super) fn cpu_of_process(process: u32) -> Option<f64> {
+pub(crate) fn cpu_of_process(process: u32) -> Option<f64> {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
     let each = tasks.flatten().filter_map(|task| schedstat(&task.path().join("schedstat")));
     Some(each.sum())
 }
 
 /// Seconds of CPU of the calling thread so far.
-pub(super) fn cpu_of_this_thread() -> Option<f64> {
+pub(crate) fn cpu_of_this_thread() -> Option<f64> {
     schedstat("/proc/thread-self/schedstat".as_ref())
 }
 

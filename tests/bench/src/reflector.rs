@@ -1,83 +1,23 @@
-//! How much the reflector costs: CPU per delivery, latency, throughput, memory.
+//! What the reflector costs: CPU time per delivery, latency, throughput, memory.
 //!
-//! The server runs in a process of its own with one worker; the load comes from this one.
+//! The reflector runs in a process of its own with one worker. The load comes from this process.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use teatime::server::{ReflectorConfig, Server, ServerConfig};
 
-use super::load::{Counters, Load, play};
-use super::usage::{cpu_of_process, cpu_of_this_thread, memory_kib};
-use crate::Failure;
-
-/// The server, until standard input ends.
-pub(super) fn serve() -> Result<(), Failure> {
-    let mut reflector = ReflectorConfig::default();
-    reflector.send_limits.per_second = 1_000_000;
-    reflector.send_limits.burst = 1_000_000;
-    // The load's clients have no model, and so no snapshot to give.
-    reflector.snapshot_after_events = u64::MAX;
-    reflector.snapshot_after_bytes = u64::MAX;
-    reflector.log_limit_bytes = 1 << 40;
-    let config = ServerConfig { reflector, workers: 1, ..ServerConfig::default() };
-    let server = Server::bind("127.0.0.1:0", config).map_err(failed)?;
-    println!("{}", server.local_addr());
-    io::stdin().read_to_end(&mut Vec::new()).map_err(failed)?;
-    Ok(())
-}
-
-fn failed(error: impl std::fmt::Display) -> Failure {
-    Failure::Failed(format!("the benchmark: {error}"))
-}
-
-struct Served {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Served {
-    fn start() -> Result<Self, Failure> {
-        let program = std::env::current_exe().map_err(failed)?;
-        let mut process = Command::new(program)
-            .args(["bench", "serve"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let mut line = String::new();
-        if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut line).map_err(failed)?;
-        }
-        let address = line.trim().parse().map_err(failed)?;
-        Ok(Self { process, address })
-    }
-
-    fn cpu(&self) -> f64 {
-        cpu_of_process(self.process.id()).unwrap_or(f64::NAN)
-    }
-
-    fn memory_kib(&self) -> f64 {
-        memory_kib(self.process.id()).map_or(f64::NAN, |kib| kib as f64)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It ends by itself when its input does; this is quicker.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::failure::Failure;
+use crate::load::{Counters, Load, play};
+use crate::server::Served;
+use crate::usage::cpu_of_this_thread;
 
 /// Measures everything.
-pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
+pub(crate) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
     let seconds = if quick { 2.0 } else { 8.0 };
     let load =
         |sessions, clients, senders, rate| Load { sessions, clients, senders, rate, bytes: 100 };
@@ -95,10 +35,10 @@ pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
 /// CPU seconds of one `send` of a small frame on loopback, read by another thread.
 fn raw_send() -> Result<f64, Failure> {
     const SENDS: u32 = 100_000;
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-    let mut sender = TcpStream::connect(listener.local_addr().map_err(failed)?).map_err(failed)?;
-    sender.set_nodelay(true).map_err(failed)?;
-    let (mut receiver, _) = listener.accept().map_err(failed)?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut sender = TcpStream::connect(listener.local_addr()?)?;
+    sender.set_nodelay(true)?;
+    let (mut receiver, _) = listener.accept()?;
     let reader = std::thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while receiver.read(&mut buffer).is_ok_and(|length| length > 0) {}
@@ -106,7 +46,7 @@ fn raw_send() -> Result<f64, Failure> {
     let frame = [0; 150];
     let before = cpu_of_this_thread().unwrap_or(f64::NAN);
     for _ in 0..SENDS {
-        sender.write_all(&frame).map_err(failed)?;
+        sender.write_all(&frame)?;
     }
     let used = cpu_of_this_thread().unwrap_or(f64::NAN) - before;
     drop(sender);
@@ -127,9 +67,8 @@ struct Measured {
 fn measure(served: &Served, load: Load, seconds: f64) -> Result<Measured, Failure> {
     let counters = Arc::new(Counters::default());
     let (sender, latencies) = mpsc::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(failed)?;
-    runtime.block_on(play(served.address, load, counters.clone(), sender)).map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(play(served.address(), load, counters.clone(), sender))?;
     let pass = |seconds| {
         runtime.block_on(async { tokio::time::sleep(Duration::from_secs_f64(seconds)).await });
     };
@@ -169,7 +108,7 @@ fn name(load: Load) -> String {
 }
 
 fn cost(load: Load, seconds: f64, wanted: f64) -> Result<Value, Failure> {
-    let served = Served::start()?;
+    let served = Served::start("serve", None)?;
     let send = raw_send()?;
     let measured = measure(&served, load, seconds)?;
     let send = (send + raw_send()?) / 2.0;
@@ -192,7 +131,7 @@ fn throughput(quick: bool) -> Result<Value, Failure> {
     let mut best = (0.0, 0, f64::NAN);
     for rate in [500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000] {
         let load = Load { sessions: 1, clients: 100, senders: 10, rate, bytes: 100 };
-        let served = Served::start()?;
+        let served = Served::start("serve", None)?;
         let measured = measure(&served, load, seconds)?;
         let delivered = measured.observed as f64 * load.clients as f64 / measured.seconds;
         let offered = rate as f64 * load.senders as f64 * seconds;
@@ -215,13 +154,12 @@ fn throughput(quick: bool) -> Result<Value, Failure> {
 
 fn memory() -> Result<Value, Failure> {
     let load = Load { sessions: 10, clients: 100, senders: 0, rate: 1, bytes: 100 };
-    let served = Served::start()?;
+    let served = Served::start("serve", None)?;
     let before = served.memory_kib();
     let counters = Arc::new(Counters::default());
     let (sender, _latencies) = mpsc::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(failed)?;
-    runtime.block_on(play(served.address, load, counters, sender)).map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(play(served.address(), load, counters, sender))?;
     runtime.block_on(async { tokio::time::sleep(Duration::from_secs(2)).await });
     let clients = (load.sessions * load.clients) as f64;
     Ok(json!({

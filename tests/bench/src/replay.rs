@@ -1,4 +1,4 @@
-//! How fast a recording is played.
+//! How fast a recording replays.
 
 use std::io;
 use std::time::Instant;
@@ -8,23 +8,23 @@ use teatime::recording::{Head, Input, Recording, Until, read};
 use teatime::{External, SessionId, Time, ViewId, ViewInfo, to_bytes};
 use teatime_chat::{ChatOptions, Post};
 
-use super::median;
-use crate::Failure;
+use crate::failure::Failure;
+use crate::statistics::median;
 
 const RUNS: usize = 5;
 
-/// So many chat, each of them posts this often.
+/// Number of participants.
 const VIEWS: u64 = 10;
+/// Microseconds between two posts of one participant.
 const PAUSE: u64 = 1_000_000;
 
-/// Measures it all: reading the file, its sums, playing, and the hash of the state.
-pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
+/// Measures reading the file, verifying its checksums, replaying, and hashing the final state.
+pub(crate) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
     let events = if quick { 100_000 } else { 1_000_000 };
-    let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let name = format!("teatime-bench-{}.recording", std::process::id());
     let path = std::env::temp_dir().join(name);
     let file = chat(events).encode();
-    std::fs::write(&path, &file).map_err(|error| failed(&error))?;
+    std::fs::write(&path, &file)?;
     let app = teatime_chat::app();
     let play = || -> io::Result<(f64, f64)> {
         let start = Instant::now();
@@ -35,10 +35,8 @@ pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
         Ok((reading, start.elapsed().as_secs_f64()))
     };
     let played = (0..RUNS).map(|_| play()).collect::<Result<Vec<_>, _>>();
-    // It is only in the way.
     let _ = std::fs::remove_file(&path);
-    let (reading, seconds): (Vec<_>, Vec<_>) =
-        played.map_err(|error| failed(&error))?.into_iter().unzip();
+    let (reading, seconds): (Vec<_>, Vec<_>) = played?.into_iter().unzip();
     Ok(vec![json!({
         "work": format!("replay of {events} recorded events of the chat, from the file to the hash"),
         "file_mb": file.len() as f64 / 1e6, "reading_s": median(reading),
@@ -46,7 +44,7 @@ pub(super) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
     })])
 }
 
-/// Somebody posts, in turn, for days.
+/// Participants post in turn, for days.
 fn chat(events: u64) -> Recording {
     let id = |number: u64| ViewId(u128::from(number + 1).to_be_bytes());
     let app = teatime_chat::app();
@@ -56,7 +54,7 @@ fn chat(events: u64) -> Recording {
     let presence = External::Presence { exited: &[], joined: &joined };
     let mut inputs = vec![Input::new(Time::ZERO, &presence)];
     inputs.extend((1..events).map(|number| {
-        let text = format!("this is what somebody says, for the {number}th time");
+        let text = format!("this is what a participant says, the {number}th time");
         let payload = to_bytes(&Post { text }).expect("plain data");
         let time = Time::from_micros(number * PAUSE / VIEWS);
         let (scope, event) = ("input", "newPost");
