@@ -257,14 +257,20 @@ fn no_client_waits_for_data_that_is_being_stored_and_it_counts_once_it_is() {
         assert_eq!(client.begun_with().as_deref(), Some(data));
         client.leave();
     }
-    // If it fails in the end, the client learns that, and the reflector tries again.
+}
+
+#[test]
+fn a_client_learns_that_its_data_could_not_be_stored_and_the_reflector_tries_again() {
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
     client.join(3);
+    assert!(client.persist(b"of the third version"));
     client.pass(15 * SECOND);
     client.wait_for_vote();
-    set_shut(true);
+    client.gate.set_shut(true);
     assert!(!client.answer(b"fifth"));
     client.gate.fail_next();
-    set_shut(false);
+    client.gate.set_shut(false);
     client.pass(SECOND);
     assert_eq!(client.failures().len(), 1);
     client.leave();

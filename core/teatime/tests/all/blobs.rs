@@ -236,17 +236,23 @@ impl ChunkFiles for Counted {
     }
 }
 
-#[test]
-fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
+/// Blobs of several servers after each other, and how often their chunks are read.
+fn counted() -> (SharedBlobs, Arc<AtomicUsize>) {
     let reads = Arc::new(AtomicUsize::new(0));
     let files = Counted(MemoryFiles::default(), reads.clone());
-    let blobs = SharedBlobs::open(files, VaultLimits::IN_MEMORY).expect("it is in memory");
-    let served = || {
-        let config = ServerConfig { blobs: Some(blobs.clone()), ..ServerConfig::default() };
-        Server::bind("127.0.0.1:0", config).expect("there is a free port")
-    };
+    (SharedBlobs::open(files, VaultLimits::IN_MEMORY).expect("it is in memory"), reads)
+}
+
+fn served(blobs: &SharedBlobs) -> Server {
+    let config = ServerConfig { blobs: Some(blobs.clone()), ..ServerConfig::default() };
+    Server::bind("127.0.0.1:0", config).expect("there is a free port")
+}
+
+#[test]
+fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
+    let (blobs, reads) = counted();
     let go_on = &mut |_| ControlFlow::Continue(());
-    let server = served();
+    let server = served(&blobs);
     for password in [None, Some("pw")] {
         let directory = tempfile::tempdir().expect("there is room");
         let to = directory.path().join("photo");
@@ -299,7 +305,12 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
         }
         assert_eq!(fs::read(&to).expect("it is there"), photo);
     }
-    // When the server shuts down, what has arrived stays until it is back.
+}
+
+#[test]
+fn what_has_arrived_stays_when_the_server_shuts_down() {
+    let (blobs, reads) = counted();
+    let server = served(&blobs);
     let directory = tempfile::tempdir().expect("there is room");
     let to = directory.path().join("film");
     let film: Vec<u8> = (0..60 * 262_144).map(|at| (at / 5 + at / 262_144) as u8).collect();
@@ -316,7 +327,8 @@ fn a_file_of_which_a_part_is_there_is_not_fetched_from_the_beginning() {
     assert!(!to.exists());
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
     reads.store(0, Ordering::Relaxed);
-    data(&served(), None).fetch_file(handle, &to, go_on).expect("it is there");
+    let go_on = &mut |_| ControlFlow::Continue(());
+    data(&served(&blobs), None).fetch_file(handle, &to, go_on).expect("it is there");
     assert!(fs::read(&to).expect("it is there") == film);
     assert!(reads.load(Ordering::Relaxed) < 61);
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);

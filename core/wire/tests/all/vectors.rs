@@ -98,7 +98,7 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
         active: 1,
     };
     let (one, two, seven) = (bin16("01"), bin16("02"), bin32("07"));
-    vec![
+    let log = vec![
         // c2 and c3: false and true; 9c: an array of twelve.
         (
             ServerMessage::Welcome(welcome),
@@ -124,6 +124,13 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
         ),
         (ServerMessage::VoteRequest(VoteRequest { seq: 3, time: 200 }), "92 05 92 03 cc c8".into()),
         (ServerMessage::Tick(127), "92 06 7f".into()),
+    ];
+    [log, vote_vectors(&seven)].concat()
+}
+
+/// What follows from votes, and the rest.
+fn vote_vectors(seven: &str) -> Vec<(ServerMessage<'static>, String)> {
+    vec![
         (
             ServerMessage::Verdict(Verdict { seq: 3, hash: None, agreed: 1, of: 2 }),
             "92 07 94 03 c0 01 02".into(),
