@@ -12,6 +12,7 @@ use teatime_chat::ChatOptions;
 
 use crate::codes::error_line;
 use crate::joining::{DEFAULT_ROOM, certificates, link_to_chat};
+use crate::password::Password;
 use crate::terminal::{Failure, say};
 
 /// Flags of `teatime blobs`.
@@ -59,9 +60,8 @@ struct Room {
     /// Name of the room [default: lobby].
     #[arg(long, value_name = "ROOM")]
     name: Option<String>,
-    /// Password of the room. Files are encrypted with it before they leave this machine.
-    #[arg(long, value_name = "PW")]
-    password: Option<String>,
+    #[command(flatten)]
+    password: Password,
     /// Also trust these certificates (PEM) for wss:// reflectors, besides those of this machine.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -106,9 +106,10 @@ impl Room {
         let link = link_to_chat(self.link.as_deref())?;
         let of_link = |part: fn(&JoinLink) -> Option<&str>| link.as_ref().and_then(part);
         let name = self.name.as_deref().or(of_link(|link| Some(&link.name)));
-        let password = self.password.as_deref().or(of_link(|link| link.password.as_deref()));
+        let password = self.password.read(of_link(|link| link.password.as_deref()))?;
         let config = teatime_chat::config(name.unwrap_or(DEFAULT_ROOM), &ChatOptions::default());
-        let mut config = config.map_err(|error| Failure::usage(&error))?.password(password);
+        let mut config =
+            config.map_err(|error| Failure::usage(&error))?.password(password.as_deref());
         config.trusted_certificates = self.ca.as_deref().map(certificates).transpose()?;
         let reflector = self.reflector.as_deref().or(of_link(|link| Some(&link.reflector)));
         let missing = || Failure::usage(&"which reflector? Give a join link or --reflector URL");

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long = "as", value_name = "ROOM")]
     room: String,
     /// Password of the new room.
-    #[arg(long, value_name = "PW")]
+    #[arg(long, value_name = "PW", allow_hyphen_values = true)]
     new_password: Option<String>,
     /// Print one JSON object. An error has a code.
     #[arg(long)]

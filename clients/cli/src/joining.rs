@@ -6,6 +6,7 @@ use clap::Args;
 use teatime::{Config, JoinLink, LocalReflector, local_reflector, reflector_address};
 use teatime_chat::ChatOptions;
 
+use crate::password::{self, Password};
 use crate::terminal::Failure;
 
 /// Which room, and where. Flags override the link.
@@ -31,9 +32,8 @@ pub(crate) struct Which {
     /// Name of the room [default: lobby].
     #[arg(long, value_name = "ROOM")]
     pub(crate) name: Option<String>,
-    /// Password of the room. Everything is then encrypted end to end, and only those who know it can join.
-    #[arg(long, value_name = "PW")]
-    pub(crate) password: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: Password,
     /// Clear the chat after this many seconds without a post [default: 1200]. Part of the room's identity: another
     /// value is another room.
     #[arg(long, value_name = "SECONDS")]
@@ -107,6 +107,9 @@ impl Joining {
         let name = of_link(|link| Some(&link.name));
         let password = of_link(|link| link.password.as_deref());
         let mut config = self.which.config(name, password, &mut options)?;
+        if let Some(password) = &config.password {
+            password::warn(password);
+        }
         config.trusted_certificates = self.ca.as_deref().map(certificates).transpose()?;
         let reflector = self.reflector.as_deref().or(of_link(|link| Some(&link.reflector)));
         let reflector = match reflector {
@@ -129,9 +132,9 @@ impl Which {
     ) -> Result<Config, Failure> {
         options.inactivity_seconds = self.inactivity.unwrap_or(options.inactivity_seconds);
         let name = self.name.as_deref().or(name).unwrap_or(DEFAULT_ROOM);
-        let password = self.password.as_deref().or(password);
+        let password = self.password.read(password)?;
         let config = teatime_chat::config(name, options).map_err(|error| Failure::usage(&error))?;
-        let config = config.password(password);
+        let config = config.password(password.as_deref());
         config.check().map_err(|error| Failure::usage(&error))?;
         Ok(config)
     }

@@ -8,12 +8,15 @@ mod chat;
 mod codes;
 mod diff;
 mod joining;
+mod limits;
 mod new;
+mod password;
 mod record;
 mod reflector;
 mod replay;
 mod store;
 mod terminal;
+mod units;
 
 use std::process::ExitCode;
 

@@ -12,7 +12,9 @@ use teatime_store::{
     Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Upkeep,
 };
 
+use crate::limits::Limits;
 use crate::terminal::{Failure, start_logging};
+use crate::units::{age, size};
 
 /// Flags of `teatime reflector`.
 #[derive(Args)]
@@ -58,6 +60,8 @@ pub(crate) struct Arguments {
     /// Disk space that blobs leave free for sessions.
     #[arg(long, value_name = "SIZE", default_value = "1G", requires = "data", value_parser = size)]
     keep_free: u64,
+    #[command(flatten)]
+    limits: Limits,
     /// Number of threads that serve sessions. 0: one per processor, at most four.
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
@@ -74,31 +78,6 @@ enum Survives {
 
 /// Least and most seconds between two searches for unused sessions.
 const UPKEEP: std::ops::RangeInclusive<u64> = 1..=300;
-
-/// Seconds, from a number with a unit.
-fn age(text: &str) -> Result<u64, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
-    quantity(text, "never", &units)
-        .ok_or_else(|| "expected a time, such as 365d, 12h, 30m or 10s, or never".into())
-}
-
-/// Bytes, from a number with a unit.
-fn size(text: &str) -> Result<u64, String> {
-    let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40), ("", 1)];
-    quantity(text, "unlimited", &units)
-        .ok_or_else(|| "expected a size, such as 20G, 500M or 4096, or unlimited".into())
-}
-
-fn quantity(text: &str, unlimited: &str, units: &[(&str, u64)]) -> Option<u64> {
-    if text == unlimited {
-        return Some(u64::MAX);
-    }
-    let (number, unit) = units.iter().find_map(|(name, unit)| {
-        let number: u64 = text.strip_suffix(name)?.parse().ok()?;
-        Some((number, unit))
-    })?;
-    number.checked_mul(*unit)
-}
 
 impl Arguments {
     fn durability(&self) -> Durability {
@@ -162,6 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let blobs = Some(blobs(arguments, store.as_ref())?);
     let mut config =
         ServerConfig { workers: arguments.workers, tls, storage, blobs, ..ServerConfig::default() };
+    arguments.limits.apply(&mut config.reflector)?;
     // Sessions in memory count as used, so they must leave memory before they are due for deletion.
     let idle = &mut config.reflector.max_idle_time;
     *idle = (*idle).min(arguments.keep_unused.saturating_mul(1_000_000));

@@ -97,7 +97,7 @@ impl Source {
     pub(crate) fn open(&self, app: &App) -> Result<Played, Failure> {
         let stored = self.file.is_dir();
         let Which { name, password, inactivity } = &self.which;
-        if !stored && (name.is_some() || password.is_some() || inactivity.is_some()) {
+        if !stored && (name.is_some() || password.is_given() || inactivity.is_some()) {
             let what = "--name, --password and --inactivity select a room of a directory, \
                         but this is a file";
             return Err(Failure::Usage(what.to_owned()));
@@ -355,7 +355,7 @@ pub(crate) fn state_at(source: &Source, app: &App) -> Result<(Recording, Vm), Fa
 impl Source {
     /// Whether the user gave a password to open it.
     pub(crate) fn has_password(&self) -> bool {
-        self.which.password.is_some()
+        self.which.password.is_given()
     }
 }
 

@@ -6,6 +6,8 @@ mod branching;
 mod durable;
 mod new;
 mod operation;
+mod passwords;
+mod presence;
 mod recording;
 mod refused_recordings;
 mod support;

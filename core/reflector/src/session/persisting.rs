@@ -25,6 +25,8 @@ pub(crate) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Persistence {
     wish: Wish,
+    /// The newest message when a client asked last. Votes before it do not answer the request.
+    asked_after: u64,
     /// No vote for persisted data before this time.
     next_vote: u64,
     /// How many such votes in a row came to nothing.
@@ -67,10 +69,10 @@ impl Persistence {
         };
     }
 
-    /// Nothing that can be stored comes of the snapshot, and nothing would come of the next one: clients must ask again.
-    /// True if a snapshot was wanted because of persisted data.
-    pub(super) fn give_up(&mut self) -> bool {
-        std::mem::take(&mut self.wish) != Wish::None
+    /// Nothing that can be stored comes of the snapshot of this vote, and nothing would come of the next one: clients must
+    /// ask again. True if a snapshot was wanted because of persisted data, and this was it.
+    pub(super) fn give_up(&mut self, seq: u64) -> bool {
+        seq > self.asked_after && std::mem::take(&mut self.wish) != Wish::None
     }
 
     /// All clients have left. The next clients do not ask for what the snapshot already has.
@@ -107,7 +109,8 @@ impl Session {
     /// A client says that its persisted data differs from that of the newest snapshot. The vote that leads to
     /// a new one begins at once, or when the interval since the last such vote has passed.
     pub(crate) fn persist(&mut self, turn: &mut Turn<'_>) {
-        let wish = &mut self.persistence.wish;
+        let Persistence { wish, asked_after, .. } = &mut self.persistence;
+        *asked_after = self.log.newest();
         *wish = match wish {
             Wish::None | Wish::Asked => Wish::Asked,
             Wish::Failed | Wish::Retrying => Wish::Failed,

@@ -94,7 +94,7 @@ impl Session {
             Err(error) => {
                 let (session, seq) = (self.id, info.seq);
                 tracing::warn!(%session, seq, %error, "the snapshot of a majority is refused");
-                if self.persistence.give_up() {
+                if self.persistence.give_up(seq) {
                     self.tell_not_persisted(turn, seq, Some(&error.to_string()));
                 }
                 self.no_snapshot_comes(turn);
@@ -118,7 +118,7 @@ impl Session {
         if let Some(part) = envelope.persisted {
             let new = self.record(info.seq, part);
             self.persistence.has_snapshot(new);
-        } else if self.persistence.give_up() {
+        } else if self.persistence.give_up(info.seq) {
             self.tell_not_persisted(turn, info.seq, Some("the state persists nothing"));
         }
         self.log.replace_by(info, &parts);

@@ -45,6 +45,26 @@ fn a_request_to_persist_nothing_costs_one_vote() {
 }
 
 #[test]
+fn a_request_that_comes_after_a_vote_is_answered_by_the_next_one() {
+    let mut world = StoredWorld::new(Config { snapshot_after_events: 3, ..Config::default() });
+    let one = world.join_well(join(1));
+    (1..=2).for_each(|counter| world.post(one, counter));
+    world.answer_all();
+    let before = world.newest_vote(one).expect("the log has grown");
+    // The model persists something after this vote.
+    world.say(one, &ClientMessage::Persist);
+    let envelope = Envelope { persisted: None, roots: Vec::new(), space: Digest([2; 32]) };
+    hand_in(&mut world, one, before, &envelope.wrap(b"state"));
+    world.pass_well(10 * SECOND);
+    let seq = world.newest_vote(one).filter(|seq| *seq > before).expect("it is asked again");
+    let persisted = Some(PersistedPart { data: b"data".to_vec(), roots: Vec::new() });
+    let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
+    hand_in(&mut world, one, seq, &envelope.wrap(b"state"));
+    world.answer_all();
+    assert!(world.has(one, &ServerMessage::Persisted(seq)));
+}
+
+#[test]
 fn data_that_is_too_large_to_persist_costs_one_vote() {
     let mut world = world();
     let all = [1, 2].map(|number| world.join_well(join(number)));
