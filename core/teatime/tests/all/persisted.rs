@@ -214,8 +214,15 @@ impl Peer {
 
     /// Persists a text, and waits until it is stored.
     fn persist(&mut self, text: &str) {
+        self.persist_with(text, &mut []);
+    }
+
+    /// Persists with the votes of the others. A participant that does not vote delays the first votes.
+    fn persist_with(&mut self, text: &str, others: &mut [&mut Self]) {
         self.publish("persist", text);
-        until("what is persisted", &mut [self], |all| {
+        let mut all = vec![self];
+        all.extend(others.iter_mut().map(|other| &mut **other));
+        until("what is persisted", &mut all, |all| {
             all[0].text() == text && !all[0].driver.has_unpersisted()
         });
     }
@@ -281,7 +288,7 @@ fn work_goes_from_the_first_version_to_the_third_and_both_go_on_side_by_side() {
         assert_eq!(late.text(), "one\ntwo");
         agree(&mut [&mut second, &mut late]);
         until("the word", &mut [&mut first], |all| all[0].newer() == [2]);
-        second.persist("one\ntwo\nthree");
+        second.persist_with("one\ntwo\nthree", &mut [&mut late]);
         let mut third = Peer::live(&server, 3, password);
         assert_eq!(third.text(), "one\ntwo\nthree");
         until("the word", &mut [&mut first, &mut second, &mut late], |all| {
@@ -289,7 +296,7 @@ fn work_goes_from_the_first_version_to_the_third_and_both_go_on_side_by_side() {
         });
         assert_eq!(third.newer(), [0; 0]);
         // Data that the older versions persist now stays theirs.
-        second.persist("late");
+        second.persist_with("late", &mut [&mut late]);
         first.publish("persist", "later");
         until("its text", &mut [&mut first], |all| all[0].text() == "later");
         let mut fourth = Peer::live(&server, 3, password);
