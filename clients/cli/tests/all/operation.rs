@@ -231,7 +231,7 @@ fn unused_sessions_are_deleted_when_they_are_too_old_and_used_ones_never() {
     for name in ["a", "b", "c"] {
         leave_behind(&url, name);
     }
-    wait_for_log(&log, "an unused session or room was removed", 3);
+    wait_for_log(&log, "removing an unused session or room", 3);
     stays.post("after");
     stays.wait_for_line("after");
     server.signal("TERM");
@@ -253,7 +253,7 @@ fn unused_sessions_are_deleted_when_all_together_are_too_large() {
     assert_eq!(sessions(&store).len(), 3);
     let (mut server, _) = logged(&store, &log, &["--keep-unused", "never", "--max-bytes", "0"]);
     // Already at the start.
-    wait_for_log(&log, "an unused session or room was removed", 3);
+    wait_for_log(&log, "removing an unused session or room", 3);
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     assert_eq!(sessions(&store).len(), 0);

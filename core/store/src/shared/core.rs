@@ -312,9 +312,6 @@ impl<D: Disk> Core<D> {
                     return;
                 }
             };
-            removed
-                .iter()
-                .for_each(|key| tracing::info!(%key, "an unused session or room was removed"));
             if removed.len() < REMOVED_AT_ONCE {
                 return;
             }

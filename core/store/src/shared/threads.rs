@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::Error;
 use crate::disk::disk::Disk;
+use crate::shared::clock::AgingClock;
 use crate::shared::core::{Answering, Core};
 use crate::shared::jobs::{AppendJob, CommitJob, ReadJob, WriteJob};
 use crate::shared::queue::{JobThread, Next, Queue};
@@ -100,8 +101,9 @@ fn read<D: Disk>(core: &Core<D>, queue: &Queue<ReadJob>) {
 }
 
 fn write<D: Disk>(core: &Core<D>, queue: &Queue<WriteJob>, upkeep: Option<Upkeep>) {
+    let (started, mut clock) = (Instant::now(), AgingClock::default());
     // Once at the start too.
-    let mut due = upkeep.map(|_| Instant::now());
+    let mut due = upkeep.map(|_| started);
     loop {
         match (queue.next(due), upkeep) {
             (Next::End, _) => return,
@@ -110,9 +112,10 @@ fn write<D: Disk>(core: &Core<D>, queue: &Queue<WriteJob>, upkeep: Option<Upkeep
                 core.empty_trash();
             }
             (Next::Due, Some(upkeep)) => {
-                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-                // A clock before 1970 is wrong: then nothing is old.
-                core.retain(&upkeep.retention, now.unwrap_or_default().as_secs());
+                let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+                let newest = core.infos().iter().filter_map(|info| info.last_used).max();
+                let now = clock.look(started.elapsed(), wall, newest);
+                core.retain(&upkeep.retention, now);
                 core.empty_trash();
                 due = Some(Instant::now() + upkeep.every);
             }

@@ -347,6 +347,9 @@ impl<D: Disk> Store<D> {
                 pending.touch(number, now)?;
             }
         }
+        for key in &removed {
+            tracing::info!(%key, "removing an unused session or room");
+        }
         removed.iter().try_for_each(|key| pending.remove(catalog, *key))?;
         self.commit()?;
         Ok(removed)
