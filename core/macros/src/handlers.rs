@@ -8,6 +8,7 @@ use syn::{
 };
 
 use crate::path;
+use crate::text::text_of;
 
 /// A handler or a query, and its argument if it takes one.
 struct Callable {
@@ -24,8 +25,8 @@ impl Callable {
     /// The argument type as it is written. It is part of the version hash of the models.
     fn shape(&self) -> String {
         match &self.argument {
-            None => "()".into(),
-            Some(argument) => argument.owned.to_token_stream().to_string(),
+            None => text_of(&quote!(())),
+            Some(argument) => text_of(&argument.owned),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod handlers;
 mod model;
 mod path;
+mod text;
 
 use proc_macro::TokenStream;
 

@@ -1,12 +1,13 @@
 //! `#[model(id = "…", version = …)]`: turns a struct into the state of a model.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::quote;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Error, Field, Fields, ItemStruct, LitInt, LitStr, Path, Result};
 
 use crate::path;
+use crate::text::text_of;
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let arguments = Arguments::parse(args)?;
@@ -29,7 +30,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let version = arguments.version.unwrap_or_else(|| LitInt::new("1", name.span()));
     let fields = item.fields.iter().filter(|field| !is_skipped(field)).map(|field| {
         let field_name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
-        let field_type = field.ty.to_token_stream().to_string();
+        let field_type = text_of(&field.ty);
         quote!((#field_name, #field_type))
     });
     Ok(quote! {
