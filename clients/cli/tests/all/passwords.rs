@@ -29,7 +29,7 @@ fn a_password_comes_from_a_flag_a_file_a_link_or_the_environment() {
     let file = file.to_str().expect("UTF-8");
     let mut first = chat(&url, &["--password", password], None);
     let link = first.last("joined")["link"].as_str().expect("a string").to_owned();
-    let mut all = vec![
+    let mut all = [
         chat(&url, &["--password-file", file], Some("a flag comes first")),
         chat(&url, &[], Some(password)),
         Program::spawn(
