@@ -26,6 +26,7 @@ impl Teatime {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.0);
         command.args(arguments).env_remove("RUST_LOG").env_remove("NO_COLOR");
+        command.env_remove("TEATIME_PASSWORD");
         command
     }
 

@@ -134,7 +134,7 @@ impl<'a> Oracle<'a> {
         self.lossy
     }
 
-    /// Whether the right state is no longer known.
+    /// Whether a wrong state has won a vote, so that the oracle cannot tell which one is right.
     pub(crate) fn is_usurped(&self) -> bool {
         self.usurped
     }

@@ -62,7 +62,7 @@ pub trait Disk: Clone + Send + 'static {
     /// durable or not. `None` if the run cannot be identified.
     fn boot(&self) -> Option<String>;
 
-    /// How long ago a file in this folder was changed last, by the machine's clock. `None` if there is no file, if that
+    /// How long ago a file in this folder was changed last, by the machine's clock. `None` for an empty folder, if that
     /// is unknown, or if the clock was set back since.
     fn unchanged_for(&self, folder: &str) -> Option<Duration> {
         let _ = folder;
