@@ -1,4 +1,4 @@
-//! Ids of fixed size: of sessions, views, and contents.
+//! Values of fixed size: ids of sessions, views and contents, public keys and signatures.
 //!
 //! As text they are lower-case hexadecimal digits, in MessagePack byte strings.
 
@@ -71,13 +71,13 @@ macro_rules! shown_as_hex {
 }
 
 bytes! {
-    /// Id of a session: a hash of app, room name, options and model version. Clients that differ in one of
-    /// these are in different sessions. A reflector cannot read any of them from the id.
+    /// Id of a session: a hash of app, room name, password, options and models. Clients that differ in one of these are in
+    /// different sessions. A reflector cannot read any of them from the id, but makes the [id](SessionId::of) itself.
     SessionId, 32
 }
 bytes! {
     /// Id of a view: one client instance in a session. It stays the same when the client reconnects. It is
-    /// derived from the view's [`ViewSecret`].
+    /// derived from the view's [`PublicKey`], so only the holder of the secret key can be this view.
     ViewId, 16
 }
 bytes! {
@@ -89,14 +89,33 @@ bytes! {
     StateHash, 32
 }
 bytes! {
-    /// The secret of a view: 32 random bytes that a client draws once and shows to the reflector. Only a
-    /// client that knows it can join, rejoin or send as that view.
-    ViewSecret, 32
+    /// A public key, of a view or of a password: it checks what the holder of the [secret key](crate::SecretKey) signs.
+    PublicKey, 32
+}
+bytes! {
+    /// A signature: only the holder of a [secret key](crate::SecretKey) could make it.
+    Signature, 64
 }
 shown_as_hex!(SessionId, 32);
 shown_as_hex!(ViewId, 16);
 shown_as_hex!(Digest, 32);
 shown_as_hex!(StateHash, 32);
+shown_as_hex!(PublicKey, 32);
+shown_as_hex!(Signature, 64);
+
+impl SessionId {
+    /// The session of a [program] in the [room] with this id, for this declared version of the app. Client and reflector
+    /// both make it from what a join proves. So a session is in one room only, whatever a client claims, and with a password
+    /// only a client that knows the password can name it.
+    ///
+    /// [program]: crate::program
+    /// [room]: crate::room_id
+    pub fn of(room: Digest, version: u32, program: Digest) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("teatime v1 session id");
+        hasher.update(&room.0).update(&version.to_be_bytes()).update(&program.0);
+        Self(*hasher.finalize().as_bytes())
+    }
+}
 
 impl Digest {
     /// BLAKE3 of these bytes.
@@ -109,23 +128,6 @@ impl StateHash {
     /// The hash of the state with this snapshot.
     pub fn of(snapshot: &[u8]) -> Self {
         Self(*blake3::hash(snapshot).as_bytes())
-    }
-}
-
-impl fmt::Debug for ViewSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ViewSecret(…)")
-    }
-}
-
-impl ViewSecret {
-    /// The view id of this secret: the first 16 bytes of BLAKE3's key derivation with the context
-    /// `teatime v1 view id`.
-    pub fn view_id(&self) -> ViewId {
-        let full = blake3::derive_key("teatime v1 view id", &self.0);
-        let mut id = [0; 16];
-        id.copy_from_slice(&full[..16]);
-        ViewId(id)
     }
 }
 
@@ -209,11 +211,5 @@ mod tests {
             let bytes = rmp_serde::to_vec(&serde_bytes::Bytes::new(wrong)).expect("bytes");
             assert!(rmp_serde::from_slice::<ViewId>(&bytes).is_err());
         }
-    }
-
-    #[test]
-    fn debug_output_hides_a_view_secret() {
-        assert_eq!(format!("{:?}", ViewSecret([0xab; 32])), "ViewSecret(…)");
-        assert_ne!(ViewSecret([1; 32]).view_id(), ViewSecret([2; 32]).view_id());
     }
 }

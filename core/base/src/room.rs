@@ -6,7 +6,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use icu_normalizer::ComposingNormalizerBorrowed;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::Digest;
+use crate::{Digest, PublicKey, SecretKey};
 
 /// Memory of the password hash in KiB. OWASP recommends this for Argon2id with two passes. It takes some 30 ms on
 /// a desktop and less than half a second on an old phone.
@@ -26,7 +26,7 @@ pub struct RoomKeys {
     name: Digest,
     id: Digest,
     master: [u8; 32],
-    has_password: bool,
+    password_key: Option<SecretKey>,
 }
 
 impl Drop for RoomKeys {
@@ -40,7 +40,7 @@ impl std::fmt::Debug for RoomKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RoomKeys")
             .field("name", &self.name)
-            .field("has_password", &self.has_password)
+            .field("has_password", &self.has_password())
             .finish_non_exhaustive()
     }
 }
@@ -49,16 +49,23 @@ impl RoomKeys {
     /// The keys of the room with this name in an app.
     ///
     /// The room's key is Argon2id of the password (RFC 9106), salted with a hash of app and name. Without a
-    /// password it is that hash. The name counts as [normalized](normalize_name). The password does, too: spaces of
+    /// password it is that hash. The name counts as normalized. The password does, too: spaces of
     /// all kinds count as the plain space, and what looks alike as alike (RFC 8265, OpaqueString).
     pub fn new(app: &str, room: &str, password: Option<&str>) -> Self {
-        let name = rmp_serde::to_vec(&(app, normalize_name(room)))
-            .expect("MessagePack can express strings");
-        let name = blake3::derive_key("teatime v1 room name", &name);
+        let Digest(name) = Self::name_of(app, room);
         let master =
             password.map_or(name, |password| stretch(&normalize_password(password), &name));
-        let id = derive(&master, "teatime v1 room id", &[]);
-        Self { name: Digest(name), id: Digest(id), master, has_password: password.is_some() }
+        let name = Digest(name);
+        let password_key = password.map(|_| SecretKey::of_password(&master));
+        let id = room_id(name, password_key.as_ref().map(SecretKey::public));
+        Self { name, id, master, password_key }
+    }
+
+    /// The [`name`](Self::name) of these keys, without making them.
+    pub fn name_of(app: &str, room: &str) -> Digest {
+        let name = rmp_serde::to_vec(&(app, normalize_name(room)))
+            .expect("MessagePack can express strings");
+        Digest(blake3::derive_key("teatime v1 room name", &name))
     }
 
     /// A hash of app and room name. It does not depend on the password.
@@ -66,7 +73,7 @@ impl RoomKeys {
         self.name
     }
 
-    /// The id by which servers know the room. It depends on the password, so a client without the password
+    /// The [id](room_id) by which servers know the room. It depends on the password, so a client without the password
     /// cannot guess it.
     pub fn id(&self) -> Digest {
         self.id
@@ -74,7 +81,12 @@ impl RoomKeys {
 
     /// Whether the room has a password.
     pub fn has_password(&self) -> bool {
-        self.has_password
+        self.password_key.is_some()
+    }
+
+    /// The key that proves to a reflector that a client knows the password. `None` without a password.
+    pub fn password_key(&self) -> Option<&SecretKey> {
+        self.password_key.as_ref()
     }
 
     /// A key for one purpose, bound to some bytes: BLAKE3's key derivation with the purpose as its context.
@@ -84,9 +96,29 @@ impl RoomKeys {
     }
 }
 
+/// The id of the rooms with this name and this key of the password. Client and reflector both make it from what a join
+/// carries and proves. So only a client that knows the password of a room is in it, and under no other name, whatever else
+/// it claims.
+pub fn room_id(name: Digest, password_key: Option<PublicKey>) -> Digest {
+    Digest(match password_key {
+        Some(PublicKey(key)) => {
+            blake3::derive_key("teatime v1 room id with password", &[name.0, key].concat())
+        }
+        None => blake3::derive_key("teatime v1 room id", &name.0),
+    })
+}
+
+/// What the participants of a session run: a hash of the version hash of its models and of their options, in canonical
+/// MessagePack.
+pub fn program(version_hash: &[u8; 32], options: &[u8]) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key("teatime v1 program");
+    hasher.update(version_hash).update(options);
+    Digest(*hasher.finalize().as_bytes())
+}
+
 /// The form in which a room name counts: Unicode's normalization form C. Keyboards and file systems write `é` as one
 /// character or as two, and both name the same room.
-pub fn normalize_name(name: &str) -> Cow<'_, str> {
+fn normalize_name(name: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(name)
 }
 

@@ -62,7 +62,6 @@ struct Keys {
     persisted: Subkeys,
     persisted_nonce: [u8; 32],
     snapshot_nonce: [u8; 32],
-    proof: [u8; 32],
     /// Random bytes of the connection, once there is one. They must not have a default: two clients that used
     /// the same bytes would use the same nonces.
     prefix: Option<[u8; PREFIX]>,
@@ -72,7 +71,6 @@ struct Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        self.proof.zeroize();
         self.snapshot_nonce.zeroize();
         self.persisted_nonce.zeroize();
     }
@@ -103,10 +101,9 @@ impl Seal {
         }
     }
 
-    /// Proves to the reflector that this client knows the password, without revealing it. `None` without a
-    /// password.
-    pub fn password_proof(&self) -> Option<Digest> {
-        self.keys.as_ref().map(|keys| Digest(keys.proof))
+    /// Whether the session has a password: without one nothing is sealed.
+    pub fn has_password(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Number of bytes that sealing adds to a message.
@@ -193,7 +190,6 @@ impl Keys {
             persisted: Subkeys::new(room.key("teatime v1 persisted", &[])),
             persisted_nonce: room.key("teatime v1 persisted nonce", &[]),
             snapshot_nonce: subkey("teatime v1 snapshot nonce"),
-            proof: subkey("teatime v1 password proof"),
             prefix: None,
             sealed: 0,
         };

@@ -1,12 +1,12 @@
 //! A session as it is exported from a reflector's storage, and imported into it.
 
-use crate::{Digest, Room, SnapshotInfo, ViewId};
+use crate::{PublicKey, Room, SnapshotInfo, ViewId};
 
 /// A session as a reflector has stored it: what it would send to a client that joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
-    /// The proof of the password, if the session has one.
-    pub password_proof: Option<Digest>,
+    /// The public key of the password, if the session has one.
+    pub password_key: Option<PublicKey>,
     /// The snapshot as it was handed in, if there is one.
     pub snapshot: Option<(SnapshotInfo, Vec<u8>)>,
     /// Without a snapshot: the version of the app whose persisted data the session began with, and that data.
@@ -22,8 +22,8 @@ pub struct Archive {
 pub struct Beginning {
     /// The room that it belongs to.
     pub room: Room,
-    /// The proof of the password, if the session has one.
-    pub password_proof: Option<Digest>,
+    /// The public key of the password, if the session has one.
+    pub password_key: Option<PublicKey>,
     /// Ticks per second.
     pub ticks_per_second: u16,
     /// Describes the snapshot.

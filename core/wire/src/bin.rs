@@ -1,4 +1,4 @@
-//! Ids on the wire: byte strings of exactly their length.
+//! Ids, keys and signatures on the wire: byte strings of exactly their length.
 //!
 //! Ids can also be read from hexadecimal digits, because the payloads of apps may come from JSON. A message has one
 //! encoding of an id only, so its fields are read by these functions.
@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::{Digest, SessionId, ViewId, ViewSecret};
+use crate::{Digest, PublicKey, SessionId, Signature, ViewId};
 
 /// An id that is read from a byte string, and from nothing else.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ macro_rules! ids {
     };
 }
 
-ids!(SessionId: 32, ViewId: 16, ViewSecret: 32, Digest: 32);
+ids!(SessionId: 32, ViewId: 16, Digest: 32, PublicKey: 32, Signature: 64);
 
 struct BinVisitor<T>(PhantomData<T>);
 

@@ -188,7 +188,7 @@ impl<'a> BlobReply<'a> {
         fits(frame)?;
         let (tag, body) = codec::split(frame)?;
         Ok(match tag {
-            READY => Self::Ready(codec::body(body)?),
+            READY => Self::Ready(codec::fields(body)?),
             WANTED => Self::Wanted(digests(body)?),
             STORED => Self::Stored(digest(body)?),
             COMPLETE => Self::Complete(digest(body)?),

@@ -1,18 +1,16 @@
 //! The messages from a client to the reflector.
 
-use std::fmt;
+use serde::{Deserialize, Serialize};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_bytes::Bytes;
-
-use crate::bin::{self, Bin};
-use crate::{Digest, PROTOCOL_VERSION, SessionId, ViewId, ViewSecret, WireError, codec, limits};
+use crate::join::{self, ProvenJoin};
+use crate::{Digest, Join, PROTOCOL_VERSION, Proof, WireError, bin, codec, limits};
 
 /// A message from a client.
+#[expect(clippy::large_enum_variant, reason = "a join comes once for each connection")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage<'a> {
-    /// Comes first, and once per connection.
-    Join(Join<'a>),
+    /// Comes first, and once per connection. [`Join::prove`] makes it.
+    Join(Join<'a>, Box<Proof>),
     /// An event for all participants.
     Send(Send<'a>),
     /// Asks for a vote on the state hash.
@@ -28,72 +26,17 @@ pub enum ClientMessage<'a> {
     /// The root model has persisted something since the last snapshot. Asks for a vote that leads to a new one within
     /// seconds.
     Persist,
-}
-
-/// Joins a session, or comes back to it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Join<'a> {
-    /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the client.
-    pub protocol: u16,
-    /// The session to join.
-    pub session: SessionId,
-    /// The room of the session.
-    pub room: Room,
-    /// Determines the view id.
-    pub secret: ViewSecret,
-    /// Proves that the client knows the password, if it has one. The first client of a session fixes the proof. The
-    /// reflector refuses any other.
-    pub password_proof: Option<Digest>,
-    /// Given to all models with the join and the exit of this view. Sealed if the session has a password.
-    pub view_data: Option<&'a [u8]>,
-    /// Ticks per second that the session's first client asks for.
-    pub ticks_per_second: u16,
-    /// Counts this view's connections from 1. A join may be in flight for a while on a connection that the client
-    /// has given up. This tells it apart from the join on the connection that the client has made since.
-    pub attempt: u64,
-    /// The position of this client's model, if it has one.
-    pub resume: Option<Resume>,
-    /// Name and version of the client program, for the reflector's log.
-    pub agent: &'a str,
-}
-
-/// Without the secret, and without what only a client with the password knows.
-impl fmt::Debug for Join<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Join")
-            .field("protocol", &self.protocol)
-            .field("session", &self.session)
-            .field("version", &self.room.version)
-            .field("has_password", &self.password_proof.is_some())
-            .field("ticks_per_second", &self.ticks_per_second)
-            .field("attempt", &self.attempt)
-            .field("resume", &self.resume)
-            .field("agent", &self.agent)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A room of an app, and the version of the app. Each version has a session of its own in the room. Persisted data
-/// passes from one version to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Room {
-    /// The same for all rooms of this app and name, whatever their password.
-    #[serde(deserialize_with = "bin::id")]
-    pub name: Digest,
-    /// The same for all versions of the app. With a password it cannot be guessed without the password.
-    #[serde(deserialize_with = "bin::id")]
-    pub id: Digest,
-    /// The declared version of the app.
-    pub version: u32,
-}
-
-/// The position of the model of a client that comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resume {
-    /// From [`Welcome`](crate::Welcome). Only the same timeline can be continued.
-    pub timeline: u64,
-    /// The newest sequence number that this client has received.
-    pub seq: u64,
+    /// This view leaves in this many milliseconds, as by [`Leave`](Self::Leave), unless it joins again before. For an app
+    /// that goes to the background: it may be frozen at any moment, and could not say so then.
+    LeaveAfter(u32),
+    /// This client has replayed the log up to the vote with this sequence number, and has come to the state that it voted
+    /// for. Answers a [`Diverged`](crate::ServerMessage::Diverged).
+    Confirm(u64),
+    /// This client has joined with the snapshot of this sequence number, has restored it, and has simulated the log up to
+    /// the welcome's `seq`.
+    Loaded(u64),
+    /// This client has joined with the snapshot of this sequence number, and cannot restore it.
+    Unusable(u64),
 }
 
 /// An event for all participants.
@@ -141,12 +84,16 @@ const SNAPSHOT_PART: u8 = 5;
 const PING: u8 = 6;
 const LEAVE: u8 = 7;
 const PERSIST: u8 = 8;
+const LEAVE_AFTER: u8 = 9;
+const CONFIRM: u8 = 10;
+const LOADED: u8 = 11;
+const UNUSABLE: u8 = 12;
 
 impl<'a> ClientMessage<'a> {
     /// The bytes of one frame.
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Join(body) => codec::encode(JOIN, body),
+            Self::Join(join, proof) => codec::encode(JOIN, &ProvenJoin(join, proof)),
             Self::Send(body) => codec::encode(SEND, body),
             Self::RequestVote => codec::encode(REQUEST_VOTE, &()),
             Self::Vote(body) => codec::encode(VOTE, body),
@@ -154,6 +101,10 @@ impl<'a> ClientMessage<'a> {
             Self::Ping(body) => codec::encode(PING, body),
             Self::Leave => codec::encode(LEAVE, &()),
             Self::Persist => codec::encode(PERSIST, &()),
+            Self::LeaveAfter(body) => codec::encode(LEAVE_AFTER, body),
+            Self::Confirm(body) => codec::encode(CONFIRM, body),
+            Self::Loaded(body) => codec::encode(LOADED, body),
+            Self::Unusable(body) => codec::encode(UNUSABLE, body),
         }
     }
 
@@ -169,15 +120,20 @@ impl<'a> ClientMessage<'a> {
         let message = match tag {
             JOIN => {
                 codec::check_version(body, PROTOCOL_VERSION)?;
-                Self::Join(codec::body(body)?)
+                let (join, proof) = join::read(body)?;
+                Self::Join(join, Box::new(proof))
             }
-            SEND => Self::Send(codec::body(body)?),
+            SEND => Self::Send(codec::fields(body)?),
             REQUEST_VOTE => codec::body::<()>(body).map(|()| Self::RequestVote)?,
-            VOTE => Self::Vote(codec::body(body)?),
-            SNAPSHOT_PART => Self::SnapshotPart(codec::body(body)?),
+            VOTE => Self::Vote(codec::fields(body)?),
+            SNAPSHOT_PART => Self::SnapshotPart(codec::fields(body)?),
             PING => Self::Ping(codec::body(body)?),
             LEAVE => codec::body::<()>(body).map(|()| Self::Leave)?,
             PERSIST => codec::body::<()>(body).map(|()| Self::Persist)?,
+            LEAVE_AFTER => Self::LeaveAfter(codec::body(body)?),
+            CONFIRM => Self::Confirm(codec::body(body)?),
+            LOADED => Self::Loaded(codec::body(body)?),
+            UNUSABLE => Self::Unusable(codec::body(body)?),
             other => return Err(WireError::UnknownMessage(other)),
         };
         message.check_limits()?;
@@ -189,7 +145,7 @@ impl<'a> ClientMessage<'a> {
             if is > most { Err(WireError::TooLarge(what)) } else { Ok(()) }
         };
         match self {
-            Self::Join(join) => {
+            Self::Join(join, _) => {
                 within(join.view_data.map_or(0, <[u8]>::len), limits::MAX_VIEW_DATA, "view data")?;
                 within(join.agent.len(), limits::MAX_AGENT, "agent")
             }
@@ -202,72 +158,5 @@ impl<'a> ClientMessage<'a> {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// The fields of the room stand among the others, which saves an array.
-impl Serialize for Join<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { protocol, session, room, secret, password_proof, .. } = self;
-        let Self { ticks_per_second, attempt, resume, agent, .. } = self;
-        let Room { name, id, version } = room;
-        let data = self.view_data.map(Bytes::new);
-        let ticks = ticks_per_second;
-        (
-            protocol,
-            session,
-            name,
-            id,
-            version,
-            secret,
-            password_proof,
-            data,
-            ticks,
-            attempt,
-            resume,
-            agent,
-        )
-            .serialize(serializer)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Join<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        type Fields<'a> = (
-            u16,
-            Bin<SessionId>,
-            Bin<Digest>,
-            Bin<Digest>,
-            u32,
-            Bin<ViewSecret>,
-            Option<Bin<Digest>>,
-            Option<&'a Bytes>,
-            u16,
-            u64,
-            Option<Resume>,
-            &'a str,
-        );
-        let fields = Fields::deserialize(deserializer)?;
-        let (protocol, Bin(session), Bin(name), Bin(id), version, Bin(secret), proof, ..) = fields;
-        let (.., view_data, ticks_per_second, attempt, resume, agent) = fields;
-        Ok(Self {
-            protocol,
-            session,
-            room: Room { name, id, version },
-            secret,
-            password_proof: proof.map(|Bin(proof)| proof),
-            view_data: view_data.map(AsRef::as_ref),
-            ticks_per_second,
-            attempt,
-            resume,
-            agent,
-        })
-    }
-}
-
-impl Join<'_> {
-    /// The id of the view that joins.
-    pub fn view_id(&self) -> ViewId {
-        self.secret.view_id()
     }
 }

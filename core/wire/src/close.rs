@@ -29,12 +29,12 @@ pub enum CloseReason {
     NotJoined,
     /// 4104: a message that may not come at this point, such as a second join or a gap in counters.
     OutOfOrder,
-    /// 4105: not the password that the session was started with.
-    WrongPassword,
     /// 4106: more events per second than the limits allow.
     TooFast,
     /// 4107: the same view has connected again from elsewhere.
     Replaced,
+    /// 4108: the join is not signed for this connection by the keys that it names.
+    BadProof,
 }
 
 impl CloseReason {
@@ -51,9 +51,9 @@ impl CloseReason {
         Self::Version,
         Self::NotJoined,
         Self::OutOfOrder,
-        Self::WrongPassword,
         Self::TooFast,
         Self::Replaced,
+        Self::BadProof,
     ];
 
     /// The code in the close frame.
@@ -70,9 +70,9 @@ impl CloseReason {
             Self::Version => 4102,
             Self::NotJoined => 4103,
             Self::OutOfOrder => 4104,
-            Self::WrongPassword => 4105,
             Self::TooFast => 4106,
             Self::Replaced => 4107,
+            Self::BadProof => 4108,
         }
     }
 
@@ -114,9 +114,9 @@ impl CloseReason {
             Self::Version => "VERSION",
             Self::NotJoined => "NOT_JOINED",
             Self::OutOfOrder => "OUT_OF_ORDER",
-            Self::WrongPassword => "WRONG_PASSWORD",
             Self::TooFast => "TOO_FAST",
             Self::Replaced => "REPLACED",
+            Self::BadProof => "BAD_PROOF",
         }
     }
 }
@@ -135,9 +135,9 @@ impl fmt::Display for CloseReason {
             Self::Version => "another version of the protocol",
             Self::NotJoined => "the first message must be a join",
             Self::OutOfOrder => "a message that may not come at this point",
-            Self::WrongPassword => "the password is not the one this session was started with",
             Self::TooFast => "more events than allowed",
             Self::Replaced => "the same view has connected again from elsewhere",
+            Self::BadProof => "the client has not proven who it is on this connection",
         })
     }
 }

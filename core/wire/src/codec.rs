@@ -2,7 +2,10 @@
 
 use rmp::Marker;
 use rmp_serde::decode::Error as DecodeError;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+
+use crate::open::Open;
 
 /// Why a frame is not a valid message.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +40,14 @@ const TYPICAL_MESSAGE: usize = 64;
 pub(crate) fn encode<T: Serialize + ?Sized>(tag: u8, body: &T) -> Vec<u8> {
     let mut frame = Vec::with_capacity(TYPICAL_MESSAGE);
     frame.extend_from_slice(&[0x92, tag]); // an array of two; tags stay below 128
-    rmp_serde::encode::write(&mut frame, body)
-        .expect("messages hold only what MessagePack can express, and a Vec takes every byte");
+    append(&mut frame, body);
     frame
+}
+
+/// Appends a value in its shortest encoding.
+pub(crate) fn append<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) {
+    rmp_serde::encode::write(bytes, value)
+        .expect("messages hold only what MessagePack can express, and a Vec takes every byte");
 }
 
 /// The frame of a message whose body is a byte string, which may be long.
@@ -73,6 +81,21 @@ pub(crate) fn body<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireErr
         Err(DecodeError::InvalidMarkerRead(_)) => Ok(value),
         _ => Err(WireError::Trailing),
     }
+}
+
+/// Reads a whole body that is an array of fields. Further fields are ignored.
+pub(crate) fn fields<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireError> {
+    body::<Open<T>>(bytes).map(|open| open.0)
+}
+
+/// Reads this number of values, to which nothing is left behind.
+pub(crate) fn skip(mut bytes: &[u8], values: u32) -> Result<(), WireError> {
+    for _ in 0..values {
+        let mut rest = rmp_serde::Deserializer::new(&mut bytes);
+        rest.set_max_depth(MAX_DEPTH);
+        IgnoredAny::deserialize(&mut rest)?;
+    }
+    if bytes.is_empty() { Ok(()) } else { Err(WireError::Trailing) }
 }
 
 /// Checks the version, which is the first entry of the body. In another version the rest may have any shape.

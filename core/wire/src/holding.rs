@@ -9,8 +9,9 @@ pub enum Holding {
     /// A participant is in the session, so the session may come to refer to any blob. It refers to at least
     /// these already.
     Awake(Vec<Digest>),
-    /// The state that a majority has just voted for refers to exactly these.
-    Snapshot(Vec<Digest>),
+    /// The state that a majority has voted for this many seconds ago, and that a client has loaded, refers to exactly
+    /// these.
+    Snapshot(Vec<Digest>, u64),
     /// The last participant has left: nothing changes until another joins.
     AtRest,
     /// The persisted data refers to exactly these, until the next report.

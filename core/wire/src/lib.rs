@@ -6,28 +6,35 @@
 mod archive;
 mod bin;
 mod blobs;
+mod chain;
 mod client;
 mod close;
 mod codec;
 mod envelope;
 mod holding;
+mod join;
 pub mod limits;
+mod open;
+mod proof;
 mod server;
 
 pub use archive::{Archive, Beginning};
 pub use blobs::{
     BLOB_PATH, BLOB_SUBPROTOCOL, BLOB_VERSION, BlobLimits, BlobReply, BlobRequest, Hello, Refused,
 };
-pub use client::{ClientMessage, Join, Resume, Room, Send, SnapshotPart, Vote};
+pub use chain::Chain;
+pub use client::{ClientMessage, Send, SnapshotPart, Vote};
 pub use close::CloseReason;
 pub use codec::WireError;
 pub use envelope::{Envelope, EnvelopeError, PersistedPart};
 pub use holding::Holding;
+pub use join::{Join, Resume, Room};
+pub use proof::{Challenge, ChannelBinding, Greeting, Proof};
 pub use server::{
-    Event, Hold, NotPersisted, SendLimits, ServerMessage, SnapshotInfo, Verdict, View, Views,
-    VoteRequest, Welcome,
+    Disagreement, Event, Hold, NotPersisted, SendLimits, ServerMessage, Side, SnapshotInfo,
+    Verdict, View, Views, VoteRequest, Welcome,
 };
-pub use teatime_base::{Digest, SessionId, ViewId, ViewSecret};
+pub use teatime_base::{Digest, PublicKey, SecretKey, SessionId, Signature, ViewId};
 
 /// The WebSocket sub-protocol that both sides name in the handshake.
 pub const SUBPROTOCOL: &str = "teatime.v1";

@@ -24,8 +24,12 @@ pub const MAX_VIEWS_PER_MESSAGE: usize = 256;
 /// 528 KiB, and the rest is a margin.
 pub const MAX_SERVER_FRAME: usize = 1024 * 1024;
 
+/// Most control frames of the transport that a client may send before its join is accepted: a WebSocket library may send
+/// one by itself.
+pub const MAX_CONTROL_FRAMES: usize = 16;
+
 /// Longest description of the client program in [`Join`](crate::Join), in bytes of UTF-8.
-pub const MAX_AGENT: usize = 64;
+pub const MAX_AGENT: usize = 160;
 
 /// Longest text in a close frame, in bytes. WebSocket does not allow more.
 pub const MAX_CLOSE_REASON: usize = 123;

@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, ViewId, WireError, bin, codec, limits};
+use crate::{Digest, Greeting, ViewId, WireError, bin, codec, limits, open};
 
 /// A message from the reflector. [`Event`], [`Views`] and [`VoteRequest`] are *ordered*: each takes the next sequence
 /// number, stays in the log until a snapshot covers it, and reaches all participants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerMessage<'a> {
+    /// Comes first, and once per connection: the client signs its join for it.
+    Hello(Greeting),
     /// Answers a [`Join`](crate::Join).
     Welcome(Welcome),
     /// A part of the snapshot that the welcome announced. Parts come in order, without gaps, before all ordered
@@ -25,9 +27,9 @@ pub enum ServerMessage<'a> {
     Verdict(Verdict),
     /// Asks this client for its snapshot at the vote with this sequence number.
     SnapshotWanted(u64),
-    /// This client's state at the vote with this sequence number is not the majority's: it must drop its model, and
-    /// join without [`Resume`](crate::Resume). Or there was no majority: then it must do so unless it comes to the
-    /// same state again by replaying the log.
+    /// This client's state at the vote with this sequence number is not the majority's, or there was no majority. The
+    /// client replays the log. If it comes to the same state again, it [confirms](crate::ClientMessage::Confirm) that.
+    /// Otherwise it must drop its model, and join without [`Resume`](crate::Resume).
     Diverged(u64),
     /// Answers a [`Ping`](crate::ClientMessage::Ping).
     Pong(u64),
@@ -39,6 +41,35 @@ pub enum ServerMessage<'a> {
     NewerVersion(u32),
     /// What the root model had persisted at a vote was not stored.
     NotPersisted(NotPersisted<'a>),
+    /// Two programs compute different things from the same log.
+    Disagreement(Disagreement<'a>),
+    /// Nothing has happened in this client's room, and a room of the same name with another password, or without one, is in
+    /// use. The client may have mistyped its password.
+    OtherPassword,
+}
+
+/// Clients have different states at a vote, and more than one of these states comes out again when the log is replayed:
+/// the programs differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disagreement<'a> {
+    /// Sequence number of the vote.
+    pub seq: u64,
+    /// The states, that of most clients first: four at most.
+    #[serde(borrow, deserialize_with = "open::list")]
+    pub sides: Vec<Side<'a>>,
+}
+
+/// The clients that have one of several states.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side<'a> {
+    /// What they voted for.
+    #[serde(deserialize_with = "bin::id")]
+    pub hash: Digest,
+    /// How many they are.
+    pub clients: u32,
+    /// What they say of their programs, each once: the [`agent`](crate::Join::agent) of their joins. Four at most.
+    #[serde(borrow)]
+    pub agents: Vec<&'a str>,
 }
 
 /// What the root model had persisted at a vote was not stored. What was stored before stays.
@@ -46,8 +77,8 @@ pub enum ServerMessage<'a> {
 pub struct NotPersisted<'a> {
     /// Sequence number of the vote.
     pub seq: u64,
-    /// Why it cannot be stored. The reflector tries again, unless what it has stored is damaged. `None` if newer
-    /// versions of the app have persisted data, which is not replaced.
+    /// Why it cannot be stored. The reflector tries again, unless what it has stored is damaged. `None` if the room is full:
+    /// other sessions have persisted data there, which is not replaced.
     #[serde(borrow)]
     pub failure: Option<&'a str>,
 }
@@ -57,7 +88,7 @@ pub struct NotPersisted<'a> {
 pub struct Welcome {
     /// Drawn at random for a new session, and again when ordered messages may have been lost.
     pub timeline: u64,
-    /// The view id that the reflector has derived from the secret.
+    /// The view id that the reflector has derived from the key of the view.
     #[serde(deserialize_with = "bin::id")]
     pub view_id: ViewId,
     /// True: the log goes on after [`Resume::seq`](crate::Resume::seq). False: the model starts from the snapshot, or,
@@ -69,9 +100,11 @@ pub struct Welcome {
     pub time: u64,
     /// The newest sequence number now. A client that has reached it has caught up.
     pub seq: u64,
-    /// The highest [`Send::counter`](crate::Send::counter) accepted from this view.
-    pub counter: u64,
+    /// The highest [`Send::counter`](crate::Send::counter) accepted from this view. `None` if the reflector does not know,
+    /// because it has forgotten the view.
+    pub counter: Option<u64>,
     /// The snapshot that follows in parts.
+    #[serde(deserialize_with = "open::optional")]
     pub snapshot: Option<SnapshotInfo>,
     /// The declared version of the app whose persisted data follows in place of a snapshot. The model starts with that
     /// data, and the snapshot is announced with the sequence number 0.
@@ -81,6 +114,7 @@ pub struct Welcome {
     /// How long a view may be disconnected without an exit, in ms.
     pub rejoin_limit_ms: u32,
     /// What a client may send.
+    #[serde(deserialize_with = "open::fields")]
     pub limits: SendLimits,
 }
 
@@ -96,6 +130,9 @@ pub struct SnapshotInfo {
     pub hash: Digest,
     /// Size in bytes.
     pub size: u64,
+    /// The [chain](crate::Chain) at its sequence number.
+    #[serde(deserialize_with = "bin::id")]
+    pub chain: Digest,
 }
 
 /// What a client may send. The reflector closes a connection that sends more events with
@@ -141,15 +178,12 @@ impl<'a> Event<'a> {
             let length = rmp::decode::read_bin_len(body).map_err(|_| WRONG)?;
             body.split_off(..length as usize).ok_or(WRONG)
         }
-        if rmp::decode::read_array_len(&mut body).map_err(|_| WRONG)? != 5 {
-            return Err(WRONG);
-        }
+        let fields = rmp::decode::read_array_len(&mut body).map_err(|_| WRONG)?;
+        let further = fields.checked_sub(5).ok_or(WRONG)?;
         let (seq, time) = (number(&mut body)?, number(&mut body)?);
         let sender = ViewId(bytes(&mut body)?.try_into().map_err(|_| WRONG)?);
         let (counter, payload) = (number(&mut body)?, bytes(&mut body)?);
-        if !body.is_empty() {
-            return Err(WireError::Trailing);
-        }
+        codec::skip(body, further)?;
         Ok(Self { seq, time, sender, counter, payload })
     }
 }
@@ -163,10 +197,10 @@ pub struct Views<'a> {
     /// The session's time in µs.
     pub time: u64,
     /// Views that have exited.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "open::list")]
     pub exited: Vec<View<'a>>,
     /// Views that have joined.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "open::list")]
     pub joined: Vec<View<'a>>,
     /// How many views there are after it.
     pub active: u32,
@@ -229,11 +263,15 @@ const HOLD: u8 = 11;
 const PERSISTED: u8 = 12;
 const NEWER_VERSION: u8 = 13;
 const NOT_PERSISTED: u8 = 14;
+const HELLO: u8 = 15;
+const DISAGREEMENT: u8 = 16;
+const OTHER_PASSWORD: u8 = 17;
 
 impl<'a> ServerMessage<'a> {
     /// The bytes of one frame.
     pub fn encode(&self) -> Vec<u8> {
         match self {
+            Self::Hello(body) => codec::encode(HELLO, body),
             Self::Welcome(body) => codec::encode(WELCOME, body),
             Self::SnapshotPart(body) => codec::encode(SNAPSHOT_PART, serde_bytes::Bytes::new(body)),
             Self::Event(body) => codec::encode(EVENT, body),
@@ -248,6 +286,8 @@ impl<'a> ServerMessage<'a> {
             Self::Persisted(body) => codec::encode(PERSISTED, body),
             Self::NewerVersion(body) => codec::encode(NEWER_VERSION, body),
             Self::NotPersisted(body) => codec::encode(NOT_PERSISTED, body),
+            Self::Disagreement(body) => codec::encode(DISAGREEMENT, body),
+            Self::OtherPassword => codec::encode(OTHER_PASSWORD, &()),
         }
     }
 
@@ -261,25 +301,31 @@ impl<'a> ServerMessage<'a> {
         }
         let (tag, body) = codec::split(frame)?;
         Ok(match tag {
-            WELCOME => Self::Welcome(codec::body(body)?),
+            HELLO => Self::Hello(codec::body(body)?),
+            WELCOME => Self::Welcome(codec::fields(body)?),
             SNAPSHOT_PART => Self::SnapshotPart(codec::body::<&serde_bytes::Bytes>(body)?.as_ref()),
             EVENT => Self::Event(Event::read(body)?),
             VIEWS => {
-                let views: Views<'_> = codec::body(body)?;
+                let views: Views<'_> = codec::fields(body)?;
                 if views.exited.len() + views.joined.len() > limits::MAX_VIEWS_PER_MESSAGE {
                     return Err(WireError::TooLarge("list of views"));
                 }
                 Self::Views(views)
             }
-            VOTE_REQUEST => Self::VoteRequest(codec::body(body)?),
+            VOTE_REQUEST => Self::VoteRequest(codec::fields(body)?),
             TICK => Self::Tick(codec::body(body)?),
-            VERDICT => Self::Verdict(codec::body(body)?),
+            VERDICT => Self::Verdict(codec::fields(body)?),
             SNAPSHOT_WANTED => Self::SnapshotWanted(codec::body(body)?),
             DIVERGED => Self::Diverged(codec::body(body)?),
             PONG => Self::Pong(codec::body(body)?),
             PERSISTED => Self::Persisted(codec::body(body)?),
             NEWER_VERSION => Self::NewerVersion(codec::body(body)?),
-            NOT_PERSISTED => Self::NotPersisted(codec::body(body)?),
+            NOT_PERSISTED => Self::NotPersisted(codec::fields(body)?),
+            DISAGREEMENT => Self::Disagreement(codec::fields(body)?),
+            OTHER_PASSWORD => {
+                codec::body::<()>(body)?;
+                Self::OtherPassword
+            }
             HOLD => Self::Hold(if codec::body::<bool>(body)? { Hold::Pause } else { Hold::Resume }),
             other => return Err(WireError::UnknownMessage(other)),
         })

@@ -138,12 +138,17 @@ fn the_keys_follow_from_the_password_as_the_protocol_page_says() {
     let session = [&stretched[..], &SESSION.0].concat();
     let session = blake3::derive_key("teatime v1 session key", &session);
     let seal = Seal::new(SESSION, &master);
-    let proof = blake3::derive_key("teatime v1 password proof", &session);
-    assert_eq!(seal.password_proof(), Some(Digest(proof)));
+    let seed = blake3::derive_key("teatime v1 password key", &stretched);
+    let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+    assert_eq!(master.password_key().map(|key| key.public().0), Some(public));
     let keys = seal.keys.as_ref().expect("the session has a password");
     assert_eq!(keys.payload.key, blake3::derive_key("teatime v1 payload", &session));
     assert_eq!(keys.persisted.key, blake3::derive_key("teatime v1 persisted", &stretched));
-    assert_eq!(seal.room.0, blake3::derive_key("teatime v1 room id", &stretched));
+    let name = blake3::derive_key("teatime v1 room name", b"\x92\xa3app\xa4room");
+    let both = [name, public].concat();
+    assert_eq!(seal.room.0, blake3::derive_key("teatime v1 room id with password", &both));
+    let open = RoomKeys::new("app", "room", None);
+    assert_eq!(open.id().0, blake3::derive_key("teatime v1 room id", &name));
 }
 
 #[test]
@@ -186,7 +191,6 @@ fn without_a_password_messages_pass_through_unchanged() {
     let mut seal = new(SESSION, None);
     assert_eq!(seal.seal(Binding::Event(ALICE, 1), b"plain"), b"plain");
     assert_eq!(seal.overhead(), 0);
-    assert_eq!(seal.password_proof(), None);
     let snapshot: Arc<[u8]> = b"state".as_slice().into();
     assert_eq!(seal.seal_snapshot(1, [5; 32], &snapshot), snapshot);
     assert_eq!(seal.seal_persisted(1, b"saved"), b"saved");

@@ -1,4 +1,4 @@
-//! Frames in which an id has another form than a byte string of its length.
+//! Frames in which an id, a key or a signature has another form than a byte string of its length.
 
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
@@ -8,7 +8,8 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
 /// How many other forms of each id there are.
 pub(crate) const FORMS: usize = 6;
 
-/// The frame with each of its ids in each of the other forms. An id in it is a byte string of 16 or 32 equal bytes.
+/// The frame with each of its ids, keys and signatures in each of the other forms. Each is a byte string of 16, 32 or 64
+/// equal bytes.
 pub(crate) fn with_other_ids(frame: &[u8]) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for at in 0..frame.len().saturating_sub(2) {
@@ -16,6 +17,7 @@ pub(crate) fn with_other_ids(frame: &[u8]) -> Vec<Vec<u8>> {
         let length = match rest {
             [0xc4, 16, ..] => 16,
             [0xc4, 32, ..] => 32,
+            [0xc4, 64, ..] => 64,
             _ => continue,
         };
         let Some((id, behind)) = rest[2..].split_at_checked(length) else { continue };

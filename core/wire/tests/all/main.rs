@@ -3,5 +3,6 @@
 mod blobs;
 mod envelope;
 mod ids;
+mod proof;
 mod robustness;
 mod vectors;

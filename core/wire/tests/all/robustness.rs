@@ -12,7 +12,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_behind_every_tag_never_panic(
-        tag in 0u8..20,
+        tag in 0u8..24,
         body in proptest::collection::vec(any::<u8>(), 0..100),
     ) {
         let frame = [&[0x92, tag], &body[..]].concat();

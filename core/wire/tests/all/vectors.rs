@@ -4,14 +4,18 @@
 use crate::ids::{FORMS, hex, with_other_ids};
 use teatime_wire::limits::*;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Event, Hold, Join, NotPersisted, Resume, Room, Send,
-    SendLimits, ServerMessage, SessionId, SnapshotInfo, SnapshotPart, Verdict, View, ViewId,
-    ViewSecret, Views, Vote, VoteRequest, Welcome,
+    ClientMessage, CloseReason, Digest, Disagreement, Event, Greeting, Hold, Join, NotPersisted,
+    Proof, PublicKey, Resume, Send, SendLimits, ServerMessage, Side, Signature, SnapshotInfo,
+    SnapshotPart, Verdict, View, ViewId, Views, Vote, VoteRequest, Welcome,
 };
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 
-/// `c4` is a byte string with an 8-bit length, `20` and `10` are 32 and 16.
+/// `c4` is a byte string with an 8-bit length, `40`, `20` and `10` are 64, 32 and 16.
+fn bin64(byte: &str) -> String {
+    format!("c4 40 {}", byte.repeat(64))
+}
+
 fn bin32(byte: &str) -> String {
     format!("c4 20 {}", byte.repeat(32))
 }
@@ -23,10 +27,11 @@ fn bin16(byte: &str) -> String {
 fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
     let join = Join {
         protocol: 1,
-        session: SessionId([0xaa; 32]),
-        room: Room { name: Digest([0xdd; 32]), id: Digest([0xee; 32]), version: 3 },
-        secret: ViewSecret([0xbb; 32]),
-        password_proof: None,
+        program: Digest([0xaa; 32]),
+        name: Digest([0xdd; 32]),
+        version: 3,
+        view_key: PublicKey([0xbb; 32]),
+        password_key: None,
         view_data: None,
         ticks_per_second: 20,
         attempt: 1,
@@ -34,25 +39,28 @@ fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
         agent: "t",
     };
     let full = Join {
-        password_proof: Some(Digest([0xcc; 32])),
+        password_key: Some(PublicKey([0xcc; 32])),
         view_data: Some(b"me"),
         attempt: 300,
-        resume: Some(Resume { timeline: u64::MAX, seq: 7 }),
+        resume: Some(Resume { timeline: u64::MAX, seq: 7, chain: Digest([0xee; 32]) }),
         ..join.clone()
     };
-    let (session, secret, proof) = (bin32("aa"), bin32("bb"), bin32("cc"));
-    let room = format!("{} {} 03", bin32("dd"), bin32("ee"));
+    let proof = Proof { view: Signature([0x11; 64]), password: None };
+    let both = Proof { password: Some(Signature([0x22; 64])), ..proof };
+    let (program, view, password) = (bin32("aa"), bin32("bb"), bin32("cc"));
+    let room = format!("{} 03", bin32("dd"));
+    let (chain, one, two) = (bin32("ee"), bin64("11"), bin64("22"));
     vec![
-        // 9c: an array of twelve; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
+        // 9d: an array of thirteen; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
         (
-            ClientMessage::Join(join),
-            format!("92 01 9c 01 {session} {room} {secret} c0 c0 14 01 c0 a1 74"),
+            ClientMessage::Join(join, Box::new(proof)),
+            format!("92 01 9d 01 {program} {room} {view} c0 c0 14 01 c0 a1 74 {one} c0"),
         ),
         (
-            ClientMessage::Join(full),
+            ClientMessage::Join(full, Box::new(both)),
             format!(
-                "92 01 9c 01 {session} {room} {secret} {proof} c4 02 6d 65 14 cd 01 2c \
-                 92 cf ff ff ff ff ff ff ff ff 07 a1 74"
+                "92 01 9d 01 {program} {room} {view} {password} c4 02 6d 65 14 cd 01 2c \
+                 93 cf ff ff ff ff ff ff ff ff 07 {chain} a1 74 {one} {two}"
             ),
         ),
         (ClientMessage::Send(Send { counter: 1, payload: b"x" }), "92 02 92 01 c4 01 78".into()),
@@ -69,6 +77,10 @@ fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
         (ClientMessage::Ping(5), "92 06 05".into()),
         (ClientMessage::Leave, "92 07 c0".into()),
         (ClientMessage::Persist, "92 08 c0".into()),
+        (ClientMessage::LeaveAfter(1000), "92 09 cd 03 e8".into()),
+        (ClientMessage::Confirm(300), "92 0a cd 01 2c".into()),
+        (ClientMessage::Loaded(300), "92 0b cd 01 2c".into()),
+        (ClientMessage::Unusable(300), "92 0c cd 01 2c".into()),
     ]
 }
 
@@ -83,8 +95,14 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
         seamless: true,
         time: 1_500_000,
         seq: 4,
-        counter: 0,
-        snapshot: Some(SnapshotInfo { seq: 3, time: 9, hash: Digest([7; 32]), size: 100 }),
+        counter: Some(0),
+        snapshot: Some(SnapshotInfo {
+            seq: 3,
+            time: 9,
+            hash: Digest([7; 32]),
+            size: 100,
+            chain: Digest([8; 32]),
+        }),
         persisted: Some(2),
         tick_ms: 50,
         rejoin_limit_ms: 10_000,
@@ -97,13 +115,14 @@ fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
         joined: vec![View { view_id: ViewId([2; 16]), view_data: Some(b"d") }],
         active: 1,
     };
-    let (one, two, seven) = (bin16("01"), bin16("02"), bin32("07"));
+    let (one, two) = (bin16("01"), bin16("02"));
+    let (seven, eight) = (bin32("07"), bin32("08"));
     let log = vec![
         // c2 and c3: false and true; 9c: an array of twelve.
         (
             ServerMessage::Welcome(welcome),
             format!(
-                "92 01 9c 02 {one} c2 c3 ce 00 16 e3 60 04 00 94 03 09 {seven} 64 02 32 cd 27 10 \
+                "92 01 9c 02 {one} c2 c3 ce 00 16 e3 60 04 00 95 03 09 {seven} 64 {eight} 02 32 cd 27 10 \
                  94 ce 00 01 00 00 cd 03 e8 cd 07 d0 ce 10 00 00 00"
             ),
         ),
@@ -159,6 +178,17 @@ fn vote_vectors(seven: &str) -> Vec<(ServerMessage<'static>, String)> {
             ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: None }),
             "92 0e 92 05 c0".into(),
         ),
+        (
+            ServerMessage::Hello(Greeting { nonce: Digest([7; 32]), binds_channel: true }),
+            format!("92 0f 92 {seven} c3"),
+        ),
+        (
+            ServerMessage::Disagreement(Disagreement {
+                seq: 5,
+                sides: vec![Side { hash: Digest([7; 32]), clients: 2, agents: vec!["a", "b"] }],
+            }),
+            format!("92 10 92 05 91 93 {seven} 02 92 a1 61 a1 62"),
+        ),
     ]
 }
 
@@ -205,7 +235,7 @@ fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
             assert!(ClientMessage::decode(&other).is_err(), "{other:02x?}");
         }
     }
-    assert_eq!(ids, FORMS * (4 + 5 + 1), "two joins and a vote");
+    assert_eq!(ids, FORMS * (4 + 7 + 1), "two joins and a vote");
     ids = 0;
     for frame in server_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
         for other in with_other_ids(&frame) {
@@ -213,23 +243,94 @@ fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
             assert!(ServerMessage::decode(&other).is_err(), "{other:02x?}");
         }
     }
-    assert_eq!(ids, FORMS * (2 + 1 + 2 + 1), "a welcome, an event, the views, and a verdict");
+    let what = "a welcome, an event, the views, a verdict, a disagreement, and a hello";
+    assert_eq!(ids, FORMS * (3 + 1 + 2 + 1 + 1 + 1), "{what}");
 }
 
 #[test]
-fn debug_output_of_a_join_hides_what_only_the_client_knows() {
+fn debug_output_of_a_join_hides_what_only_participants_know() {
     for (message, _) in client_vectors() {
-        let shown = format!("{message:?}");
-        let hidden = ["bb", "cc", "ee"].map(|byte| byte.repeat(8));
-        assert!(!hidden.iter().any(|secret| shown.contains(secret)), "{shown}");
+        if let ClientMessage::Join(join, _) = message {
+            let shown = format!("{join:?}");
+            assert!(!shown.contains(&"cc".repeat(8)), "{shown}");
+            assert!(!shown.contains(&join.room().id.to_string()), "{shown}");
+        }
     }
 }
 
 #[test]
-fn the_view_id_is_the_front_of_the_derived_key() {
-    let secret = ViewSecret([0xbb; 32]);
-    let derived = blake3::derive_key("teatime v1 view id", &secret.0);
-    assert_eq!(secret.view_id().0, derived[..16]);
+fn a_hello_may_have_further_fields_and_not_fewer() {
+    let greeting = Greeting { nonce: Digest([7; 32]), binds_channel: true };
+    let seven = bin32("07");
+    // A number, a text, nil, and a list of lists behind the two fields.
+    for (count, more) in [(3, "05"), (4, "a2 68 69 c0"), (3, "92 91 01 90"), (3, "c4 01 ff")] {
+        let frame = hex(&format!("92 0f 9{count} {seven} c3 {more}"));
+        assert_eq!(ServerMessage::decode(&frame).ok(), Some(ServerMessage::Hello(greeting)));
+        for length in 0..frame.len() {
+            assert!(ServerMessage::decode(&frame[..length]).is_err(), "{more} {length}");
+        }
+    }
+    for few in [format!("92 0f 91 {seven}"), "92 0f 90".into(), format!("92 0f {seven}")] {
+        assert!(ServerMessage::decode(&hex(&few)).is_err(), "{few}");
+    }
+}
+
+/// The frame with further values at the end of its body, if that is an array.
+fn longer(frame: &[u8], count: u8, more: &str) -> Option<Vec<u8>> {
+    let is_array = (0x90..=0x9d).contains(&frame[2]);
+    let head = [frame[0], frame[1], frame[2].wrapping_add(count)];
+    is_array.then(|| [&head[..], &frame[3..], &hex(more)].concat())
+}
+
+#[test]
+fn every_body_that_is_an_array_may_have_further_fields() {
+    let mut bodies = 0;
+    for (count, more) in [(1, "05"), (2, "a2 68 69 c0"), (1, "92 91 01 90"), (1, "c4 01 ff")] {
+        for (message, frame) in client_vectors() {
+            let Some(frame) = longer(&hex(&frame), count, more) else { continue };
+            assert_eq!(ClientMessage::decode(&frame).expect("it is longer"), message);
+            assert!(ClientMessage::decode(&frame[..frame.len() - 1]).is_err());
+            bodies += 1;
+        }
+        for (message, frame) in server_vectors() {
+            let Some(frame) = longer(&hex(&frame), count, more) else { continue };
+            assert_eq!(ServerMessage::decode(&frame).expect("it is longer"), message);
+            assert!(ServerMessage::decode(&frame[..frame.len() - 1]).is_err());
+            bodies += 1;
+        }
+    }
+    assert_eq!(bodies, 4 * (6 + 10));
+}
+
+#[test]
+fn every_array_in_a_message_of_the_reflector_may_have_further_fields() {
+    let (one, seven) = (bin16("01"), bin32("07"));
+    for (short, long) in [
+        (
+            format!("92 04 95 01 00 90 91 92 {one} c0 01"),
+            format!("92 04 95 01 00 90 91 93 {one} c0 91 05 01"),
+        ),
+        (
+            format!("92 04 95 01 00 91 92 {one} c0 90 01"),
+            format!("92 04 95 01 00 91 94 {one} c0 a1 78 c0 90 01"),
+        ),
+        (
+            format!("92 10 92 05 91 93 {seven} 02 91 a1 61"),
+            format!("92 10 92 05 91 94 {seven} 02 91 a1 61 c3"),
+        ),
+        (
+            format!(
+                "92 01 9c 02 {one} c2 c3 00 04 00 95 03 09 {seven} 64 {seven} 02 32 64 94 01 02 03 04"
+            ),
+            format!(
+                "92 01 9c 02 {one} c2 c3 00 04 00 96 03 09 {seven} 64 {seven} c0 02 32 64 95 01 02 03 04 05"
+            ),
+        ),
+    ] {
+        let (short, long) = (hex(&short), hex(&long));
+        let known = ServerMessage::decode(&short).expect("it is a message");
+        assert_eq!(ServerMessage::decode(&long).expect("it is longer"), known);
+    }
 }
 
 #[test]
@@ -247,6 +348,7 @@ fn the_protocol_page_lists_every_close_code_and_limit_as_the_code_has_it() {
         ("MAX_VIEW_DATA", MAX_VIEW_DATA as u64),
         ("MAX_VIEWS_PER_MESSAGE", MAX_VIEWS_PER_MESSAGE as u64),
         ("MAX_SERVER_FRAME", MAX_SERVER_FRAME as u64),
+        ("MAX_CONTROL_FRAMES", MAX_CONTROL_FRAMES as u64),
         ("MAX_AGENT", MAX_AGENT as u64),
         ("MAX_CLOSE_REASON", MAX_CLOSE_REASON as u64),
         ("MAX_SNAPSHOT", MAX_SNAPSHOT),
@@ -268,11 +370,17 @@ fn the_example_on_the_protocol_page_is_real() {
     let sender = ViewId([1; 16]);
     let event = Event { seq: 2, time: 1_500_000, sender, counter: 1, payload: b"x" };
     assert_eq!(line("Event  "), ServerMessage::Event(event).encode());
+    let (challenge, keys) = (crate::proof::challenge(None), crate::proof::keys());
+    let greeting = Greeting { nonce: challenge.nonce, binds_channel: false };
+    assert_eq!(line("Hello  "), ServerMessage::Hello(greeting).encode());
+    let join = Join { agent: "t", ..crate::proof::join(&keys) };
+    assert_eq!(line("Signed "), crate::proof::statement(&join, &challenge));
+    assert_eq!(line("Join   "), keys.prove(join, &challenge).encode());
 }
 
 #[test]
 fn a_close_code_that_is_not_known_is_final_from_4100_on() {
-    for code in [4108, 4999] {
+    for code in [4109, 4999] {
         let (reason, detail) = CloseReason::read(code, "so it is").expect("it says something");
         assert_eq!((reason, reason.is_retryable()), (CloseReason::Version, false));
         assert!(detail.contains(&code.to_string()) && detail.contains("so it is"), "{detail}");
