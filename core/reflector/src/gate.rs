@@ -8,15 +8,17 @@ use bytes::Bytes;
 use teatime_wire::SessionId;
 
 use crate::Output;
-use crate::storage::{Append, Record, Ticket};
+use crate::storage::{Append, Record, Request, Ticket};
 use crate::stored::SessionCheckpoint;
 
 /// What waits at the gate.
 #[derive(Debug)]
 pub(crate) enum Gated {
     Output(Output),
-    /// A checkpoint may hold views that follow from records which are not stored yet.
-    Checkpoint(Box<SessionCheckpoint>),
+    /// A checkpoint may hold views that follow from records which are not stored yet. It replaces what the number names.
+    Checkpoint(Box<SessionCheckpoint>, Option<u64>),
+    /// A request about a checkpoint that may be at the gate as well.
+    History(Request),
 }
 
 #[derive(Debug, Default)]

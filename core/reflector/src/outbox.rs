@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use teatime_wire::SessionId;
 
+use crate::has_storage::HasStorage;
 use crate::storage::{Key, Request, RoomId, Ticket};
-use crate::{Output, SessionKey};
+use crate::{ConnId, Output, SessionKey};
 
 /// Why a request was made, and for which session or room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +17,12 @@ pub(crate) enum Purpose {
     Overdue(SessionId),
     /// Clients want to join a session that is not in memory.
     LoadSession(SessionId),
-    /// Clients want to join a session that does not exist yet, or is empty.
-    Claims(SessionId, RoomId),
+    /// A client has joined a session in which nothing has happened.
+    Claims(SessionKey, ConnId, RoomId),
     LoadRoom(RoomId),
     Checkpoint(SessionId),
+    /// What becomes of the history that a checkpoint has replaced.
+    History(SessionId),
     Persist(RoomId),
 }
 
@@ -31,19 +34,19 @@ pub(crate) struct Outbox {
     next_ticket: u64,
     /// Sessions that have gathered something and have no append under way.
     gathering: Vec<SessionKey>,
-    has_storage: bool,
+    has_storage: HasStorage,
 }
 
 impl Outbox {
     pub(crate) fn new(has_storage: bool) -> Self {
         let (outputs, open, gathering) = (VecDeque::new(), HashMap::new(), Vec::new());
-        Self { outputs, open, next_ticket: 0, gathering, has_storage }
+        Self { outputs, open, next_ticket: 0, gathering, has_storage: HasStorage::new(has_storage) }
     }
 
     /// Whether sessions outlive this reflector.
     #[inline]
     pub(crate) fn has_storage(&self) -> bool {
-        self.has_storage
+        self.has_storage.get()
     }
 
     #[inline]
@@ -85,13 +88,14 @@ impl Outbox {
     /// Whether the storage still owes an answer to something that a session or a room wants to write.
     pub(crate) fn is_writing(&self) -> bool {
         let is_write = |purpose: &Purpose| {
-            matches!(purpose, Purpose::Append(_) | Purpose::Checkpoint(_) | Purpose::Persist(_))
+            use Purpose::{Append, Checkpoint, History, Persist};
+            matches!(purpose, Append(_) | Checkpoint(_) | History(_) | Persist(_))
         };
         self.open.values().any(is_write)
     }
 
     pub(crate) fn release(&mut self, key: Key) {
-        if self.has_storage {
+        if self.has_storage() {
             self.push(Output::Release(key));
         }
     }

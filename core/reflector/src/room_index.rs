@@ -46,8 +46,16 @@ impl RoomIndex {
         let of_name = self.persisted.range(from..).take_while(|other| other.name == room.name);
         Claims {
             own: self.used.contains_key(&room) || self.persisted.contains(&room),
-            others: of_name.take(2).any(|other| *other != room),
+            others: of_name.take(2).any(|other| *other != room)
+                || self.others_of(room).next().is_some(),
         }
+    }
+
+    /// The other rooms of the name of this room in which a participant has done something.
+    pub fn others_of(&self, room: RoomId) -> impl Iterator<Item = RoomId> + '_ {
+        let from = RoomId { name: room.name, id: Digest([0; 32]) };
+        let of_name = self.used.range(from..).map(|(other, _)| *other);
+        of_name.take_while(move |other| other.name == room.name).filter(move |other| *other != room)
     }
 }
 
@@ -65,26 +73,27 @@ mod tests {
     }
 
     #[test]
-    fn only_persisted_data_in_another_room_claims_a_name() {
+    fn use_and_persisted_data_in_another_room_claim_a_name() {
         let mut index = RoomIndex::default();
         index.add_persisted(room(4, 9));
-        index.add_persisted(room(6, 0));
-        index.add_use(room(5, 2));
+        index.add_use(room(6, 0));
         assert_eq!(claims(&index, 1), (false, false));
+        index.add_use(room(5, 2));
+        assert_eq!(claims(&index, 1), (false, true));
         assert_eq!(claims(&index, 2), (true, false));
+        index.remove_use(room(5, 2));
         for id in [0, 255] {
             index.add_persisted(room(5, id));
             assert_eq!(claims(&index, 1), (false, true));
-            assert_eq!(claims(&index, 2), (true, true));
+            assert_eq!(claims(&index, 2), (false, true));
             assert_eq!(claims(&index, id), (true, false));
             index.add_persisted(room(5, 3));
             assert_eq!(claims(&index, id), (true, true));
             index.remove_persisted(room(5, 3));
             index.remove_persisted(room(5, id));
         }
-        index.remove_use(room(5, 2));
         assert_eq!(claims(&index, 2), (false, false));
-        assert!(index.used.is_empty());
+        assert_eq!(index.used.len(), 1, "the room of another name");
     }
 
     #[test]

@@ -58,7 +58,8 @@ pub enum Key {
 }
 
 impl Key {
-    /// The id under which the store of blobs knows it, as one that refers to blobs.
+    /// The id under which the store of blobs knows it, as one that refers to blobs. A session id is a hash, so a client
+    /// cannot make one that looks like a room.
     pub fn holder(&self) -> SessionId {
         match self {
             Self::Session(session) => *session,
@@ -70,11 +71,6 @@ impl Key {
                 SessionId(holder)
             }
         }
-    }
-
-    /// Whether a session id could be mistaken for the holder of a room.
-    pub(crate) fn is_reserved(session: SessionId) -> bool {
-        session.0.starts_with(&ROOM_HOLDER)
     }
 }
 
@@ -140,6 +136,17 @@ pub struct Stored {
     pub checkpoint: Option<Checkpoint>,
     /// The records after it, in the order in which they were appended.
     pub records: Vec<Record>,
+    /// What the checkpoint has replaced, unless a client has [proven](Request::Proven) that the checkpoint can be loaded.
+    pub previous: Option<Previous>,
+}
+
+/// What a checkpoint has replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Previous {
+    /// The checkpoint before. `None` if there was none: the records then begin with the session.
+    pub checkpoint: Option<Checkpoint>,
+    /// The records between the two, in the order in which they were appended.
+    pub records: Vec<Record>,
 }
 
 /// What a storage knows about the time before it was opened.
@@ -157,7 +164,7 @@ pub struct Opened {
 pub struct Claims {
     /// The room itself has persisted data, or a session in which a participant has done something.
     pub own: bool,
-    /// Another room of the name has persisted data.
+    /// Another room of the name has them.
     pub others: bool,
 }
 
@@ -191,6 +198,29 @@ pub enum Request {
         session: SessionId,
         /// The new checkpoint.
         checkpoint: Checkpoint,
+        /// Retain what it replaces, back to the checkpoint with this sequence number, or to the beginning with 0. That
+        /// checkpoint is the newest one, or the one to which [`Request::GoBack`] would lead now. If the storage has neither,
+        /// it retains the older one. Only this history is retained, and none with `None`.
+        previous: Option<u64>,
+    },
+    /// A client has loaded the checkpoint with this sequence number. Retain what it has replaced for this long, and then
+    /// delete it. Only the time counts in which the storage is open. [`Answer::Done`], also if there is nothing to
+    /// delete.
+    Proven {
+        /// Whose it is.
+        session: SessionId,
+        /// The sequence number of the checkpoint.
+        seq: u64,
+        /// How long in seconds.
+        retain: u64,
+    },
+    /// Put what the checkpoint of a session has replaced in its place again, back to the checkpoint with this sequence
+    /// number, or to the beginning with 0. All records stay. [`Answer::Done`] when that counts, and if it was so already.
+    GoBack {
+        /// Whose it is.
+        session: SessionId,
+        /// The sequence number.
+        to: u64,
     },
     /// Replace the persisted data of a room. [`Answer::Done`] when it is durable. After an error the data from
     /// before is still there.
@@ -243,6 +273,7 @@ pub trait Storage: Send {
     /// The next answer, if there is one. The driver calls this after every flush and every wake, until it returns `None`.
     fn completed(&mut self) -> Option<Completion>;
 
-    /// The reflector no longer has this key in memory. Nothing of it is under way, except perhaps a checkpoint.
+    /// The reflector no longer has this key in memory. Nothing of it is under way, except perhaps a checkpoint
+    /// and changes of the history before it.
     fn release(&mut self, key: Key);
 }

@@ -4,33 +4,33 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use teatime_wire::{Archive, Beginning, Digest, Room, ServerMessage, SnapshotInfo, ViewId, limits};
+use teatime_wire::{
+    Archive, Beginning, Digest, PublicKey, Room, ServerMessage, SessionId, SnapshotInfo, ViewId,
+    limits,
+};
 
 use crate::storage::{Checkpoint, Record, RecordKind, RoomId, StorageError, Stored};
 
 /// The version of heads and of the checkpoints of sessions.
-const SESSION_FORMAT: u8 = 2;
+const SESSION_FORMAT: u8 = 4;
 
 /// The version of the checkpoints of rooms.
-const ROOM_FORMAT: u8 = 2;
+const ROOM_FORMAT: u8 = 3;
 
-/// How many versions of an app keep what they have persisted in a room: the newest, and the one before in case the
-/// newest turns out to be a mistake.
-pub(crate) const VERSIONS_PERSISTED: usize = 2;
+/// How many sessions can have persisted data in a room at a time: those of some versions of an app, with their options.
+pub(crate) const MAX_RECORDS: usize = 16;
 
 /// What never changes in a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Head {
     format: u8,
     pub(crate) timeline: u64,
-    pub(crate) password_proof: Option<Digest>,
+    /// Public: with it, a thief of the storage cannot join.
+    pub(crate) password_key: Option<PublicKey>,
     pub(crate) tick: u64,
     pub(crate) room: Room,
-    /// The persisted data that it began with, and the version of the app that had persisted it.
-    pub(crate) persisted: Option<(u32, ByteBuf)>,
-    /// The blobs to which that data refers.
-    #[serde(default)]
-    pub(crate) roots: Vec<Digest>,
+    /// The persisted data that it began with.
+    pub(crate) persisted: Option<PersistedRecord>,
 }
 
 /// A snapshot, and the views that were there when it came.
@@ -45,6 +45,8 @@ pub(crate) struct SessionCheckpoint {
     pub(crate) time: u64,
     pub(crate) views: Vec<StoredView>,
     pub(crate) departed: Vec<(ViewId, u64)>,
+    /// Whether counters of further views are forgotten.
+    pub(crate) has_forgotten: bool,
 }
 
 /// A view that the models know.
@@ -58,29 +60,40 @@ pub(crate) struct StoredView {
 /// Where persisted data comes from: the timeline with which its session began, and the number of the vote.
 pub(crate) type Origin = (u64, u64);
 
-/// What a version of an app has persisted in a room.
+/// What a session has persisted in its room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PersistedRecord {
+    pub(crate) session: SessionId,
+    /// The version of the app.
     pub(crate) version: u32,
     /// Sealed if the room has a password.
     pub(crate) data: ByteBuf,
     pub(crate) roots: Vec<Digest>,
-    #[serde(default)]
-    pub(crate) from: Origin,
+    pub(crate) origin: Origin,
+    /// What the session began with.
+    pub(crate) from: Option<Ancestor>,
+    /// The change of the room with which it came.
+    pub(crate) change: u64,
+}
+
+/// What a session began with: the data that another session had persisted, or this one before it was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ancestor {
+    pub(crate) session: SessionId,
+    pub(crate) version: u32,
+    pub(crate) hash: Digest,
 }
 
 impl Head {
     pub(crate) fn new(
         timeline: u64,
-        password_proof: Option<Digest>,
+        password_key: Option<PublicKey>,
         tick: u64,
         room: Room,
         begun_with: Option<&PersistedRecord>,
     ) -> Self {
-        let persisted = begun_with.map(|record| (record.version, record.data.clone()));
-        let roots = begun_with.map_or_else(Vec::new, |record| record.roots.clone());
-        let format = SESSION_FORMAT;
-        Self { format, timeline, password_proof, tick, room, persisted, roots }
+        let (format, persisted) = (SESSION_FORMAT, begun_with.cloned());
+        Self { format, timeline, password_key, tick, room, persisted }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, StorageError> {
@@ -92,8 +105,16 @@ impl Head {
 
 impl SessionCheckpoint {
     pub(crate) fn new(info: SnapshotInfo, parts: Vec<ByteBuf>, newest: u64, time: u64) -> Self {
-        let (views, departed) = (Vec::new(), Vec::new());
-        Self { format: SESSION_FORMAT, info, parts, newest, time, views, departed }
+        Self {
+            format: SESSION_FORMAT,
+            info,
+            parts,
+            newest,
+            time,
+            views: Vec::new(),
+            departed: Vec::new(),
+            has_forgotten: false,
+        }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, StorageError> {
@@ -104,6 +125,15 @@ impl SessionCheckpoint {
 }
 
 impl PersistedRecord {
+    pub(crate) fn hash(&self) -> Digest {
+        Digest::of(&self.data)
+    }
+
+    /// It, as what a session has begun with.
+    pub(crate) fn as_ancestor(&self) -> Ancestor {
+        Ancestor { session: self.session, version: self.version, hash: self.hash() }
+    }
+
     /// Memory that it takes, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         (self.data.len() + 32 * self.roots.len()) as u64 + 64
@@ -142,16 +172,16 @@ impl Stored {
         }
         let time = time.max(told);
         let persisted = head.persisted.filter(|_| snapshot.is_none());
-        let persisted = persisted.map(|(version, data)| (version, data.into_vec()));
-        let password_proof = head.password_proof;
-        Ok(Archive { password_proof, snapshot, persisted, messages, time })
+        let persisted = persisted.map(|record| (record.version, record.data.into_vec()));
+        let password_key = head.password_key;
+        Ok(Archive { password_key, snapshot, persisted, messages, time })
     }
 
     /// A session that begins with a snapshot. The caller draws `timeline` at random.
     pub fn begin(beginning: Beginning, timeline: u64) -> Self {
-        let Beginning { room, password_proof, ticks_per_second, info, snapshot, views } = beginning;
+        let Beginning { room, password_key, ticks_per_second, info, snapshot, views } = beginning;
         let tick = 1_000_000 / u64::from(ticks_per_second.max(1));
-        let head = Head::new(timeline, password_proof, tick, room, None);
+        let head = Head::new(timeline, password_key, tick, room, None);
         let parts = snapshot.chunks(limits::MAX_SNAPSHOT_PART).map(|part| part.to_vec().into());
         let mut checkpoint = SessionCheckpoint::new(info, parts.collect(), info.seq, info.time);
         let view = |(id, data): (_, Option<Vec<u8>>)| StoredView {
@@ -161,23 +191,15 @@ impl Stored {
         };
         checkpoint.views = views.into_iter().map(view).collect();
         let checkpoint = Some(Checkpoint { seq: info.seq, bytes: encode(&checkpoint) });
-        Self { head: encode(&head), checkpoint, records: Vec::new() }
+        Self { head: encode(&head), checkpoint, ..Self::default() }
     }
 }
 
 /// The room of a session, as its head names it. `None` if no reflector has written the head.
 pub fn room_of(head: &[u8]) -> Option<RoomId> {
     #[derive(Deserialize)]
-    struct Beginning(
-        u8,
-        IgnoredAny,
-        IgnoredAny,
-        IgnoredAny,
-        Room,
-        IgnoredAny,
-        #[serde(default)] IgnoredAny,
-    );
-    let Beginning(format, .., room, _, _) = decode(head, "head").ok()?;
+    struct Beginning(u8, IgnoredAny, IgnoredAny, IgnoredAny, Room, IgnoredAny);
+    let Beginning(format, .., room, _) = decode(head, "head").ok()?;
     (format == SESSION_FORMAT).then(|| RoomId::of(&room))
 }
 
@@ -186,7 +208,7 @@ pub(crate) fn write_room(persisted: &[PersistedRecord]) -> Bytes {
     encode(&(ROOM_FORMAT, persisted))
 }
 
-/// What is persisted in a room, the newest version first, and how often it has changed.
+/// What is persisted in a room, the newest version and the newest change first, and how often it has changed.
 pub(crate) fn read_room(stored: &Stored) -> Result<(Vec<PersistedRecord>, u64), StorageError> {
     let wrong = |why: &str| invalid("room", why);
     let Some(Checkpoint { seq: changes, bytes }) = &stored.checkpoint else {
@@ -200,8 +222,10 @@ pub(crate) fn read_room(stored: &Stored) -> Result<(Vec<PersistedRecord>, u64), 
         (1..=limits::MAX_PERSISTED).contains(&size)
             && record.roots.len() <= size / limits::MIN_BYTES_PER_ROOT
     };
-    let is_sorted = persisted.is_sorted_by(|one, other| one.version > other.version);
-    let has_few = persisted.len() <= VERSIONS_PERSISTED;
+    let order = |record: &PersistedRecord| (record.version, record.change);
+    let is_sorted = persisted.is_sorted_by(|one, other| order(one) > order(other))
+        && persisted.iter().all(|record| record.change <= *changes);
+    let has_few = persisted.len() <= MAX_RECORDS;
     if *changes > limits::MAX_TIME_OR_SEQ || !is_sorted || !has_few || !persisted.iter().all(fits) {
         return Err(wrong("its content breaks the limits"));
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use teatime_wire::limits::MAX_SNAPSHOT_PART;
 use teatime_wire::{Digest, SnapshotInfo, SnapshotPart};
 
-use crate::views::Arrival;
+use crate::view::Arrival;
 
 /// What a byte takes on a slow line, in µs: 1 Mbit/s.
 const SLOW_LINE: u64 = 8;
@@ -86,6 +86,16 @@ impl Upload {
         self.deadline
     }
 
+    /// Whether a part has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.total.is_some()
+    }
+
+    /// The memory that it takes when it is complete, in bytes, as far as that is known.
+    pub(crate) fn memory(&self) -> u64 {
+        self.total.unwrap_or(0)
+    }
+
     /// The upload from the next candidate, if one is left.
     pub(crate) fn next(mut self, deadline: u64) -> Option<Self> {
         self.from = self.candidates.pop_front()?;
@@ -132,9 +142,10 @@ impl Upload {
         }
     }
 
-    pub(crate) fn finish(self) -> (SnapshotInfo, Vec<Vec<u8>>) {
+    /// The snapshot of a log with this value of the chain at the vote.
+    pub(crate) fn finish(self, chain: Digest) -> (SnapshotInfo, Vec<Vec<u8>>) {
         let Self { seq, time, hash, received, parts, .. } = self;
-        (SnapshotInfo { seq, time, hash, size: received }, parts)
+        (SnapshotInfo { seq, time, hash, size: received, chain }, parts)
     }
 }
 
@@ -154,7 +165,7 @@ mod tests {
         assert_eq!(upload.add(&part(0, 5, b"abc"), 5, 7, 0), Added::More);
         assert_eq!(upload.add(&part(3, 5, b"de"), 5, 8, 0), Added::Complete);
         assert_eq!(upload.deadline, 7, "a piece that is not full does not move it");
-        let (info, parts) = upload.finish();
+        let (info, parts) = upload.finish(hash);
         assert_eq!((info.seq, info.time, info.size), (9, 8, 5));
         assert_eq!(parts, [b"abcde"]);
         for wrong in [

@@ -4,11 +4,15 @@ use bytes::Bytes;
 use teatime_wire::{SendLimits, ViewId};
 
 use crate::ConnId;
+use crate::allowance::{Allowance, Spending};
 use crate::rate::Bucket;
 use crate::stored::StoredView;
 
 /// A view that has missed this many votes in a row does not count until it votes again: half a minute by default.
 const MAX_MISSED: u32 = 3;
+
+/// The number of a view in the order of arrival.
+pub(crate) type Arrival = u64;
 
 /// A join or an exit to tell.
 pub(crate) type Change = (ViewId, Option<Bytes>);
@@ -18,8 +22,12 @@ pub(crate) type Change = (ViewId, Option<Bytes>);
 pub(crate) struct View {
     id: ViewId,
     data: Option<Bytes>,
+    /// What the program of its connection says of itself.
+    agent: Box<str>,
     /// The highest counter of its sends.
     counter: u64,
+    /// Whether that is so. Otherwise it has sent before, and was forgotten.
+    is_known: bool,
     /// Something was accepted from it on this connection.
     has_sent: bool,
     connection: Option<ConnId>,
@@ -29,7 +37,11 @@ pub(crate) struct View {
     is_announced: bool,
     /// Without a connection: when its exit is due.
     exit_at: u64,
+    /// When it leaves, connected or not, as it has said on this connection.
+    leave_at: Option<u64>,
     bucket: Bucket,
+    /// What was read from it, on all its connections.
+    spending: Spending,
     /// What it has sent since senders were last asked to pause.
     held_bytes: u64,
     /// The vote whose snapshot it was asked for last.
@@ -40,6 +52,8 @@ pub(crate) struct View {
     voted: u64,
     /// Snapshots that it was asked for and did not hand in.
     failed: u32,
+    /// The snapshot that it was given on this connection.
+    given: Option<u64>,
 }
 
 /// How the counter of a send follows those before.
@@ -53,22 +67,27 @@ pub(crate) enum Follows {
 }
 
 impl View {
-    pub(crate) fn new(now: u64, id: ViewId, counter: u64) -> Self {
+    pub(crate) fn new(id: ViewId, counter: Option<u64>) -> Self {
         Self {
             id,
             data: None,
-            counter,
+            agent: Box::default(),
+            counter: counter.unwrap_or(0),
+            is_known: counter.is_some(),
             has_sent: false,
             connection: None,
             attempt: 0,
             is_announced: false,
             exit_at: 0,
-            bucket: Bucket::full(now),
+            leave_at: None,
+            bucket: Bucket::default(),
+            spending: Spending::default(),
             held_bytes: 0,
             asked_for: None,
             missed: 0,
             voted: 0,
             failed: 0,
+            given: None,
         }
     }
 
@@ -76,9 +95,19 @@ impl View {
         self.id
     }
 
+    /// What the program of its newest connection says of itself.
+    pub(crate) fn agent(&self) -> &str {
+        &self.agent
+    }
+
     /// The highest counter of its sends.
     pub(crate) fn counter(&self) -> u64 {
         self.counter
+    }
+
+    /// The same, if it was not forgotten.
+    pub(crate) fn known_counter(&self) -> Option<u64> {
+        self.is_known.then_some(self.counter)
     }
 
     pub(crate) fn connection(&self) -> Option<ConnId> {
@@ -104,10 +133,6 @@ impl View {
         (self.is_announced && !self.is_connected()).then_some(self.exit_at)
     }
 
-    pub(crate) fn wants_exit(&self, now: u64) -> bool {
-        self.next_exit().is_some_and(|at| at <= now)
-    }
-
     pub(crate) fn wants_join(&self) -> bool {
         !self.is_announced && self.is_connected()
     }
@@ -118,27 +143,37 @@ impl View {
         self.is_announced && self.missed < MAX_MISSED
     }
 
-    /// Takes a connection. Returns the one that it had.
+    /// Takes a connection. Returns the one that it had. What it may send does not start from scratch: otherwise a
+    /// client could reconnect in order to send more.
     pub(crate) fn connect(
         &mut self,
-        now: u64,
         connection: ConnId,
         attempt: u64,
         data: Option<Bytes>,
+        agent: &str,
     ) -> Option<ConnId> {
         self.attempt = attempt;
-        self.bucket = Bucket::full(now);
+        self.agent = agent.into();
         self.has_sent = false;
+        (self.leave_at, self.given) = (None, None);
         if !self.is_announced {
             self.data = data;
         }
         self.connection.replace(connection)
     }
 
-    /// Its connection is gone. Returns whether it had one.
-    pub(crate) fn disconnect(&mut self, exit_at: u64) -> bool {
-        self.exit_at = exit_at;
-        self.connection.take().is_some()
+    /// Its connection is gone.
+    pub(crate) fn disconnect(&mut self, exit_at: u64) {
+        (self.exit_at, self.connection) = (exit_at, None);
+    }
+
+    /// When it leaves, if it has said so in advance.
+    pub(crate) fn leave_at(&self) -> Option<u64> {
+        self.leave_at
+    }
+
+    pub(crate) fn set_leave_at(&mut self, leave_at: u64) {
+        self.leave_at = Some(leave_at);
     }
 
     pub(crate) fn set_exit_at(&mut self, exit_at: u64) {
@@ -169,6 +204,7 @@ impl View {
 
     pub(crate) fn restore_counter(&mut self, counter: u64) {
         self.counter = self.counter.max(counter);
+        self.is_known |= counter > 0;
     }
 
     /// How this counter follows. A client may begin anywhere: it may have sent more to a reflector that is gone, and has
@@ -186,10 +222,20 @@ impl View {
         self.bucket.take(now, limits, tolerance)
     }
 
+    /// Counts a frame that was read from it.
+    pub(crate) fn spend(&mut self, now: u64, allowance: &Allowance, bytes: u64) {
+        self.spending.spend(now, allowance, 1, bytes);
+    }
+
+    /// When the driver may read more from it.
+    pub(crate) fn may_read_at(&self, allowance: &Allowance) -> u64 {
+        self.spending.may_read_at(allowance)
+    }
+
     /// The send with this counter is accepted.
     pub(crate) fn accept(&mut self, counter: u64) {
         self.counter = counter;
-        self.has_sent = true;
+        (self.has_sent, self.is_known) = (true, true);
     }
 
     /// What it has sent since senders were last asked to pause, in bytes.
@@ -209,6 +255,16 @@ impl View {
     /// Whether the snapshot that it was asked for last is the one of this vote.
     pub(crate) fn was_asked_for(&self, seq: u64) -> bool {
         self.asked_for == Some(seq)
+    }
+
+    /// It is given the snapshot with this sequence number.
+    pub(crate) fn give_snapshot(&mut self, seq: u64) {
+        self.given = Some(seq);
+    }
+
+    /// Whether it was given this snapshot on this connection.
+    pub(crate) fn was_given(&self, seq: u64) -> bool {
+        self.given == Some(seq)
     }
 
     /// It has not handed in a snapshot that it was asked for.

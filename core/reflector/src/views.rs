@@ -6,11 +6,9 @@ use bytes::Bytes;
 use teatime_wire::ViewId;
 
 use crate::ConnId;
+use crate::due::Due;
 use crate::stored::StoredView;
-use crate::view::{Change, View};
-
-/// The number of a view in the order of arrival.
-pub(crate) type Arrival = u64;
+use crate::view::{Arrival, Change, View};
 
 /// All views of a session. What the models still have to learn is not stored, it follows: a view that
 /// is connected and not announced joins, one that is announced and gone exits. So a view that came
@@ -20,12 +18,15 @@ pub(crate) struct Views {
     all: BTreeMap<Arrival, View>,
     by_id: HashMap<ViewId, Arrival>,
     next: Arrival,
-    connected: usize,
+    /// What follows from them.
+    due: Due,
     /// Exits to tell although the view may be back: found at a cold start.
     cold_exits: Vec<Change>,
     /// Counters of views that have gone, oldest first.
     departed: VecDeque<(ViewId, u64)>,
     departed_limit: usize,
+    /// Whether more views have gone than are remembered. Until then, a view that is not among them has sent nothing.
+    has_forgotten: bool,
 }
 
 impl Views {
@@ -37,22 +38,37 @@ impl Views {
         self.all.len()
     }
 
+    /// The number of the next view that comes.
+    pub(crate) fn next_arrival(&self) -> Arrival {
+        self.next
+    }
+
     /// How many are connected.
     pub(crate) fn connected(&self) -> usize {
-        self.connected
+        self.due.connected()
     }
 
     /// How many the models know.
     pub(crate) fn announced(&self) -> usize {
-        self.all.values().filter(|view| view.is_announced()).count()
+        self.due.announced()
     }
 
     pub(crate) fn get(&self, arrival: Arrival) -> Option<&View> {
         self.all.get(&arrival)
     }
 
+    /// A view, for changes from which nothing follows that is due.
     pub(crate) fn get_mut(&mut self, arrival: Arrival) -> Option<&mut View> {
         self.all.get_mut(&arrival)
+    }
+
+    /// Changes a view, and what follows from it.
+    fn change<T>(&mut self, arrival: Arrival, change: impl FnOnce(&mut View) -> T) -> Option<T> {
+        let view = self.all.get_mut(&arrival)?;
+        self.due.remove(arrival, view);
+        let result = change(view);
+        self.due.add(arrival, view);
+        Some(result)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Arrival, &View)> {
@@ -65,9 +81,7 @@ impl Views {
 
     /// The first client comes after a rest: the exits that came due meanwhile go out before any join.
     pub(crate) fn cold_start(&mut self, now: u64) {
-        let due: Vec<_> = self.iter().filter(|(_, view)| view.wants_exit(now)).collect();
-        let due: Vec<_> = due.into_iter().map(|(arrival, _)| arrival).collect();
-        for arrival in due {
+        for arrival in self.due.exits(now, usize::MAX) {
             if let Some(view) = self.remove(arrival) {
                 self.cold_exits.push(view.into_change());
             }
@@ -77,43 +91,53 @@ impl Views {
     /// A connection joins as this view: its `attempt`th. Returns its place, and the connection that it had.
     pub(crate) fn connect(
         &mut self,
-        now: u64,
         id: ViewId,
-        data: Option<Bytes>,
+        (data, agent): (Option<Bytes>, &str),
         (connection, attempt): (ConnId, u64),
     ) -> (Arrival, Option<ConnId>) {
         let arrival = match self.by_id.get(&id) {
             Some(arrival) => *arrival,
-            None => self.add(now, id),
+            // Before its first connection a view has sent nothing.
+            None => self.add(id, (attempt == 1).then_some(0)),
         };
-        let Some(view) = self.all.get_mut(&arrival) else { return (arrival, None) };
-        let before = view.connect(now, connection, attempt, data);
-        self.connected += usize::from(before.is_none());
-        (arrival, before)
+        let before = self.change(arrival, |view| view.connect(connection, attempt, data, agent));
+        (arrival, before.flatten())
     }
 
-    fn add(&mut self, now: u64, id: ViewId) -> Arrival {
+    /// Adds a view. `counter` is that of its newest send, if it is not among those that have gone.
+    fn add(&mut self, id: ViewId, counter: Option<u64>) -> Arrival {
         let arrival = self.next;
         self.next += 1;
         let known = self.departed.iter().position(|(departed, _)| *departed == id);
-        let counter = known.and_then(|at| self.departed.remove(at)).map_or(0, |known| known.1);
-        self.all.insert(arrival, View::new(now, id, counter));
+        let known = known.and_then(|at| self.departed.remove(at)).map(|known| known.1);
+        let counter = counter.or((!self.has_forgotten).then_some(0));
+        let view = View::new(id, known.or(counter));
+        self.due.add(arrival, &view);
+        self.all.insert(arrival, view);
         self.by_id.insert(id, arrival);
         arrival
     }
 
     /// A view's connection is gone; unless it comes back its exit is due at `exit_at`.
     pub(crate) fn disconnect(&mut self, arrival: Arrival, exit_at: u64) {
-        let Some(view) = self.all.get_mut(&arrival) else { return };
-        self.connected -= usize::from(view.disconnect(exit_at));
-        if !view.is_announced() {
+        let is_announced = self.change(arrival, |view| {
+            view.disconnect(exit_at);
+            view.is_announced()
+        });
+        if is_announced == Some(false) {
             // It has never been there, as far as the models know.
             self.remove(arrival);
         }
     }
 
-    /// What a checkpoint holds: the views that the models know, and the counters of the others.
-    pub(crate) fn store(&self) -> (Vec<StoredView>, Vec<(ViewId, u64)>) {
+    /// A view leaves at this time, connected or not, unless it joins again.
+    pub(crate) fn set_leave_at(&mut self, arrival: Arrival, leave_at: u64) {
+        self.change(arrival, |view| view.set_leave_at(leave_at));
+    }
+
+    /// What a checkpoint holds: the views that the models know, the counters of the others, and whether some of those
+    /// are forgotten.
+    pub(crate) fn store(&self) -> (Vec<StoredView>, Vec<(ViewId, u64)>, bool) {
         let known = self.all.values().filter(|view| view.is_announced()).map(View::store);
         let coming = self.all.values().filter(|view| !view.is_announced() && view.counter() > 0);
         let coming = coming.map(|view| (view.id(), view.counter()));
@@ -129,22 +153,27 @@ impl Views {
             counter: counter(id),
         });
         let known = known.chain(leaving);
-        (known.collect(), self.departed.iter().copied().chain(coming).collect())
+        let departed = self.departed.iter().copied().chain(coming).collect();
+        (known.collect(), departed, self.has_forgotten)
     }
 
     /// What a checkpoint held. None of these views is connected.
-    pub(crate) fn restore(&mut self, views: Vec<StoredView>, departed: Vec<(ViewId, u64)>) {
+    pub(crate) fn restore(
+        &mut self,
+        views: Vec<StoredView>,
+        departed: Vec<(ViewId, u64)>,
+        has_forgotten: bool,
+    ) {
         self.departed = departed.into();
+        self.has_forgotten = has_forgotten;
         for StoredView { id, data, counter } in views {
             self.restore_view(id, data.map(|data| Bytes::from(data.into_vec())), counter);
         }
     }
 
     fn restore_view(&mut self, id: ViewId, data: Option<Bytes>, counter: u64) {
-        let arrival = self.add(0, id);
-        if let Some(view) = self.all.get_mut(&arrival) {
-            view.restore(data, counter);
-        }
+        let arrival = self.add(id, None);
+        self.change(arrival, |view| view.restore(data, counter));
     }
 
     /// The counter of an event that was stored.
@@ -182,54 +211,64 @@ impl Views {
 
     /// Sets when all exits are due.
     pub(crate) fn all_exit_at(&mut self, exit_at: u64) {
-        self.all.values_mut().for_each(|view| view.set_exit_at(exit_at));
+        let all: Vec<_> = self.all.keys().copied().collect();
+        for arrival in all {
+            self.change(arrival, |view| view.set_exit_at(exit_at));
+        }
     }
 
     fn depart(&mut self, id: ViewId, counter: u64) {
         self.departed.push_back((id, counter));
         if self.departed.len() > self.departed_limit {
             self.departed.pop_front();
+            self.has_forgotten = true;
         }
     }
 
     fn remove(&mut self, arrival: Arrival) -> Option<View> {
         let view = self.all.remove(&arrival)?;
+        self.due.remove(arrival, &view);
         self.by_id.remove(&view.id());
-        if view.counter() > 0 {
-            self.depart(view.id(), view.counter());
+        if let Some(counter) = view.known_counter() {
+            self.depart(view.id(), counter);
         }
         Some(view)
     }
 
     /// Whether there are joins or exits to tell.
     pub(crate) fn has_changes(&self, now: u64) -> bool {
-        let changes = |view: &View| view.wants_exit(now) || view.wants_join();
-        !self.cold_exits.is_empty() || self.all.values().any(changes)
+        !self.cold_exits.is_empty() || self.due.has_changes(now)
     }
 
     /// When the next exit comes due.
     pub(crate) fn next_exit(&self) -> Option<u64> {
-        self.all.values().filter_map(View::next_exit).min()
+        self.due.next_exit()
+    }
+
+    /// When the next connected view leaves that has said so in advance.
+    pub(crate) fn next_leave(&self) -> Option<u64> {
+        self.due.next_leave()
+    }
+
+    /// The connections of views that have said that they leave by now.
+    pub(crate) fn leaving(&self, now: u64) -> Vec<ConnId> {
+        let leaving = self.due.leaves(now).filter_map(|arrival| self.get(arrival));
+        leaving.filter_map(View::connection).collect()
     }
 
     /// When the last exit comes due.
     pub(crate) fn last_exit(&self) -> Option<u64> {
-        self.all.values().filter_map(View::next_exit).max()
+        self.due.last_exit()
     }
 
     /// Takes the exits and joins to tell, at most `most` of both; exits first.
     pub(crate) fn take_changes(&mut self, now: u64, most: usize) -> (Vec<Change>, Vec<Change>) {
         let cold = self.cold_exits.len().min(most);
         let mut exits: Vec<_> = self.cold_exits.drain(..cold).collect();
-        let due = self.iter().filter(|(_, view)| view.wants_exit(now));
-        let due: Vec<_> = due.map(|(arrival, _)| arrival).take(most - exits.len()).collect();
-        for arrival in due {
-            if let Some(view) = self.remove(arrival) {
-                exits.push(view.into_change());
-            }
+        for arrival in self.due.exits(now, most - exits.len()) {
+            exits.extend(self.remove(arrival).map(View::into_change));
         }
-        let room = most - exits.len();
-        let joins = self.all.values_mut().filter(|view| view.wants_join()).take(room);
-        (exits, joins.map(View::announce).collect())
+        let joins = self.due.joins(most - exits.len()).into_iter();
+        (exits, joins.filter_map(|arrival| self.change(arrival, View::announce)).collect())
     }
 }

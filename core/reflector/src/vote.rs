@@ -1,8 +1,10 @@
 //! A vote on the state hash: which views were asked, what they said, how it ended.
 
+use std::collections::{BTreeSet, HashMap};
+
 use teatime_wire::{Digest, Verdict};
 
-use crate::views::Arrival;
+use crate::view::Arrival;
 
 /// An open vote.
 #[derive(Debug)]
@@ -14,7 +16,9 @@ pub(crate) struct Vote {
     deadline: u64,
     /// Whether a snapshot is wanted from the majority.
     for_snapshot: bool,
-    asked: Vec<Arrival>,
+    asked: BTreeSet<Arrival>,
+    /// Those of them that have voted.
+    voted: BTreeSet<Arrival>,
     /// How many views the models know, including those whose connection is broken: a view that is alone for a moment is
     /// not a majority.
     present: usize,
@@ -42,7 +46,8 @@ impl Vote {
         asked: Vec<Arrival>,
         present: usize,
     ) -> Self {
-        Self { seq, time, deadline, for_snapshot, asked, present, votes: Vec::new() }
+        let (asked, voted, votes) = (asked.into_iter().collect(), BTreeSet::new(), Vec::new());
+        Self { seq, time, deadline, for_snapshot, asked, voted, present, votes }
     }
 
     /// Its position in the order.
@@ -67,23 +72,26 @@ impl Vote {
 
     /// Takes a vote. Only the first one of each view that was asked counts.
     pub(crate) fn cast(&mut self, voter: Arrival, hash: Digest) {
-        let again = self.votes.iter().any(|(other, _)| *other == voter);
-        if self.asked.contains(&voter) && !again {
+        if self.asked.contains(&voter) && self.voted.insert(voter) {
             self.votes.push((voter, hash));
         }
     }
 
     /// A view is gone: if it has not voted it no longer counts.
     pub(crate) fn gone(&mut self, voter: Arrival) {
-        if !self.votes.iter().any(|(other, _)| *other == voter) {
-            self.asked.retain(|other| *other != voter);
+        if !self.voted.contains(&voter) {
+            self.asked.remove(&voter);
         }
+    }
+
+    /// The votes, in the order of their coming.
+    pub(crate) fn votes(&self) -> &[(Arrival, Digest)] {
+        &self.votes
     }
 
     /// The views that were asked, are there, and have not voted.
     pub(crate) fn silent(&self) -> impl Iterator<Item = Arrival> + '_ {
-        let has_voted = |asked: &Arrival| self.votes.iter().any(|(voter, _)| voter == asked);
-        self.asked.iter().copied().filter(move |asked| !has_voted(asked))
+        self.asked.difference(&self.voted).copied()
     }
 
     pub(crate) fn is_over(&self, now: u64) -> bool {
@@ -97,8 +105,11 @@ impl Vote {
     /// Counts. The majority is more than half of all that were there when it began, whether they could be asked
     /// or not: a silent view counts against all others.
     pub(crate) fn count(&self) -> Outcome {
-        let of = |hash: Digest| self.votes.iter().filter(|(_, other)| *other == hash).count();
-        let best = self.votes.iter().map(|(_, hash)| (*hash, of(*hash)));
+        let mut counts = HashMap::new();
+        for (_, hash) in &self.votes {
+            *counts.entry(hash.0).or_insert(0) += 1;
+        }
+        let best = self.votes.iter().map(|(_, hash)| (*hash, counts[&hash.0]));
         // Of equally large groups the one that voted first. It is never a majority.
         let best = best.reduce(|best, other| if other.1 > best.1 { other } else { best });
         let (hash, agreed) = best.unwrap_or((Digest([0; 32]), 0));

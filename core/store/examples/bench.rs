@@ -213,7 +213,8 @@ fn commits_beside_a_checkpoint(
             if micros.is_empty() {
                 let bytes = vec![handle.seq as u8; 20 << 20].into();
                 let checkpoint = Checkpoint { seq: handle.seq, bytes };
-                handle.ask(Request::Checkpoint { session: handle.session, checkpoint });
+                let (session, previous) = (handle.session, None);
+                handle.ask(Request::Checkpoint { session, checkpoint, previous });
             }
             let ticket = handle.append();
             handle.wait(ticket);

@@ -45,6 +45,9 @@ pub enum Error {
     /// The store does not have this session or room.
     #[error("no such session or room")]
     Unknown,
+    /// The history that a checkpoint has replaced is not retained.
+    #[error("the session has no previous history to go back to")]
+    NoHistory,
     /// The store already has this session or room.
     #[error("the session or room exists already")]
     Exists,
@@ -76,6 +79,7 @@ impl Error {
             Self::NoStore => "NO_STORE",
             Self::OtherFormat { .. } => "OTHER_FORMAT",
             Self::Corrupt { .. } => "DAMAGED",
+            Self::NoHistory => "NO_HISTORY",
             Self::Exists => "ROOM_EXISTS",
             Self::TooLarge { .. } => "TOO_LARGE",
         }

@@ -3,7 +3,9 @@
 //! A [`Store`] stores sessions and rooms, each under its [`Key`]. A session has a *head* (what it
 //! began with), at most one *checkpoint* (it stands for everything up to its sequence number) and
 //! the *records* after it; a room has only a checkpoint, its persisted data. All of them are opaque
-//! bytes, except that the store reads from a head which room the session belongs to. Changes gather
+//! bytes, except that the store reads from a head which room the session belongs to. What a new
+//! checkpoint of a session replaces can be retained, so that the session can go back to it: its
+//! *history*, the checkpoint before and the records between the two. Changes gather
 //! until [`Store::commit`] writes them with one system call for all sessions. A reflector tells its
 //! clients nothing that depends on them before that.
 //!
@@ -42,7 +44,7 @@
 //! | `FORMAT` | the version of all this, and the id of the store |
 //! | `ERA` | whether a power cut may have lost something: see [`Store::era`] |
 //! | `log/NNNNNNNNNN.seg` | segments: only ever appended to, and deleted from the oldest on |
-//! | `checkpoints/session-ID-INDEX.ckpt` | the bytes of a checkpoint of a session, nothing else |
+//! | `checkpoints/session-ID-INDEX.ckpt` | the bytes of a checkpoint of a session, nothing else; at most two of them count |
 //! | `checkpoints/room-NAME-ID-INDEX.ckpt` | the persisted data of a room |
 //! | `blobs/SPACE-ID.chunk`, `.blob` | chunks of blobs, and the list of chunks of a blob: see [`DiskBlobs`] |
 //! | `blobs/SPACE-SESSION.refs` | which blobs the state of a session refers to |
@@ -52,6 +54,12 @@
 //! files that no entry names. An entry whose file is missing is corruption, because no crash leaves
 //! one: the file is durable before its entry is written, and the file before it is deleted only
 //! after that entry is durable.
+//!
+//! **History.** The entry of a checkpoint names its file, and the file that it has replaced if the
+//! history back to that one is retained. That file, its entry, and the records between the two live
+//! on. The newest entry of a session counts. A later entry for the same file tells for how long the
+//! history is still retained, or that it is not; one for the older file goes back to that. So going
+//! back is one entry, and no record is written again.
 //!
 //! **A commit is all or nothing.** Its entries follow one header with their number and length. A
 //! crash can tear the last commit of the newest segment and no other, so damage there, and only
@@ -86,14 +94,18 @@ pub use disk::disk::{Disk, DiskFile};
 pub use disk::memory::{Crash, MemoryDisk, MemoryFile};
 pub use disk::real::{RealDisk, RealFile};
 pub use error::Error;
+pub use offline::records::{records, remove_record};
+pub use offline::rollback::{Rollback, plan_rollback, rollback};
 pub use offline::salvage::{Salvage, Salvaged, salvage};
 pub use offline::tools::{Report, check, list};
 pub use offline::transfer::{export, import, insert, load, new_session};
 pub use shared::core::StoreGuard;
 pub use shared::shared::Shared;
 pub use shared::threads::Upkeep;
-pub use store::catalog::{Info, Stats};
+pub use store::catalog::Stats;
+pub use store::item::Info;
 pub use store::retain::Retention;
 pub use store::staging::{Staged, Staging};
 pub use store::store::{DiskStore, MemoryStore, Store};
+pub use teatime_reflector::RecordInfo;
 pub use teatime_reflector::storage::{Key, RoomId};

@@ -1,20 +1,66 @@
 //! Sessions without clients: how long they stay in memory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap};
 
-use teatime_wire::Holding;
+use teatime_wire::{CloseReason, Holding};
 
 use super::Reflector;
 use crate::SessionKey;
+use crate::budget::AddressId;
+use crate::session::{Refusal, Session};
 use crate::storage::{Key, RoomId};
 
-/// Sessions without clients, the oldest first; entries may be out of date.
+/// Sessions without clients, ordered and summed up: so nothing has to walk all of them when a client leaves.
 #[derive(Debug, Default)]
-pub(super) struct Idle(VecDeque<(u64, SessionKey)>);
+pub(super) struct Idle {
+    all: HashMap<SessionKey, Entry>,
+    /// Those that may leave memory: first those in which no participant has done anything, so that strangers who only join
+    /// push out no other. Then by the time since when they are idle. The others have an append under way.
+    droppable: BTreeSet<(bool, u64, SessionKey)>,
+    /// Memory of all of them, in bytes.
+    bytes: u64,
+}
+
+/// A session without clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    since: u64,
+    /// Memory of the session and of its room, in bytes.
+    bytes: u64,
+    is_stored: bool,
+    /// Whether a participant has done something in it.
+    is_used: bool,
+}
 
 impl Idle {
-    pub(super) fn push(&mut self, since: u64, key: SessionKey) {
-        self.0.push_back((since, key));
+    /// Adds a session, or what has changed of it.
+    fn set(&mut self, key: SessionKey, entry: Entry) {
+        self.forget(key);
+        self.bytes += entry.bytes;
+        if entry.is_stored {
+            self.droppable.insert((entry.is_used, entry.since, key));
+        }
+        self.all.insert(key, entry);
+    }
+
+    /// A session has clients, or is not in memory.
+    pub(super) fn forget(&mut self, key: SessionKey) {
+        if let Some(entry) = self.all.remove(&key) {
+            self.bytes -= entry.bytes;
+            self.droppable.remove(&(entry.is_used, entry.since, key));
+        }
+    }
+
+    /// The session that leaves memory first.
+    fn first(&self) -> Option<SessionKey> {
+        self.droppable.first().map(|(_, _, key)| *key)
+    }
+
+    /// The session that has been idle for longest of those that may leave memory, and since when.
+    fn oldest(&self) -> Option<(u64, SessionKey)> {
+        let used = self.droppable.range((true, 0, SessionKey(0))..).next();
+        let oldest = self.droppable.first().into_iter().chain(used);
+        oldest.map(|(_, since, key)| (*since, *key)).min()
     }
 }
 
@@ -24,46 +70,77 @@ impl Reflector {
         if !self.out.has_storage() {
             return None;
         }
-        let (since, _) = self.idle.0.iter().find(|entry| self.may_drop(entry))?;
+        let (since, _) = self.idle.oldest()?;
         Some(since + self.config.max_idle_time)
     }
 
-    fn is_idle(&self, (since, key): &(u64, SessionKey)) -> bool {
-        self.sessions.get(key).is_some_and(|session| session.at_rest_since() == Some(*since))
+    /// Notes whether a session is idle. To be called whenever that, or its memory while it is idle, may have changed.
+    pub(super) fn note_idle(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(&key) else { return self.idle.forget(key) };
+        let Some(since) = session.at_rest_since() else { return self.idle.forget(key) };
+        let bytes = session.memory() + self.rooms.memory(session.room());
+        let (is_stored, is_used) = (session.is_stored(), session.is_used());
+        self.idle.set(key, Entry { since, bytes, is_stored, is_used });
     }
 
-    fn may_drop(&self, entry: &(u64, SessionKey)) -> bool {
-        self.is_idle(entry) && self.sessions.get(&entry.1).is_some_and(|one| one.is_stored())
-    }
-
-    /// Memory of a session and of its room.
-    fn memory_with_room(&self, key: SessionKey) -> u64 {
-        let session = self.sessions.get(&key);
-        session.map_or(0, |session| session.memory() + self.rooms.memory(session.room()))
-    }
-
-    /// Drops the sessions that have been idle for longest, as far as memory demands it. Those that are stored also go
+    /// Drops empty sessions, and then those that have been idle for longest, as far as memory demands it. Those that are stored also go
     /// when they have been idle for long.
     pub(super) fn limit_idle(&mut self, now: u64) {
-        let mut idle = std::mem::take(&mut self.idle.0);
-        idle.retain(|entry| self.is_idle(entry));
-        self.idle.0 = idle;
-        let mut bytes: u64 = self.idle.0.iter().map(|(_, key)| self.memory_with_room(*key)).sum();
-        while self.idle.0.len() > self.config.max_idle_sessions
-            || bytes > self.config.max_idle_bytes
-            || self.next_dropping().is_some_and(|at| at <= now)
+        if self.idle.bytes > self.config.max_idle_bytes && !self.out.has_storage() {
+            self.drop_histories();
+        }
+        while self.idle.all.len() > self.config.max_idle_sessions
+            || self.idle.bytes > self.config.max_idle_bytes
         {
-            let Some(at) = self.idle.0.iter().position(|entry| self.may_drop(entry)) else {
-                return;
-            };
-            let Some((_, key)) = self.idle.0.remove(at) else { return };
-            bytes = bytes.saturating_sub(self.memory_with_room(key));
+            let Some(key) = self.idle.first() else { return };
+            self.drop_session(now, key);
+        }
+        while self.next_dropping().is_some_and(|at| at <= now)
+            && let Some((_, key)) = self.idle.oldest()
+        {
             self.drop_session(now, key);
         }
     }
 
+    /// What snapshots of idle sessions have replaced goes before any session does: the oldest first, until the rest fits.
+    fn drop_histories(&mut self) {
+        let keys: Vec<_> = self.idle.droppable.iter().map(|(_, _, key)| *key).collect();
+        for key in keys {
+            if self.idle.bytes <= self.config.max_idle_bytes {
+                break;
+            }
+            let Some(session) = self.sessions.get_mut(&key) else { continue };
+            if session.drop_history() > 0 {
+                session.settle(&self.budget, None);
+                self.note_idle(key);
+            }
+        }
+    }
+
+    /// Has a session counted that a client from this address is about to join. One that has come to memory for this join
+    /// goes again if its memory does not fit.
+    pub(super) fn make_space(
+        &mut self,
+        now: u64,
+        key: SessionKey,
+        address: Option<AddressId>,
+    ) -> Result<(), Refusal> {
+        let headroom = self.budget.headroom(&self.config, address);
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
+        if session.connected() == 0 && session.uncounted() > headroom.bytes {
+            tracing::warn!(session = %session.id(), "no memory is left for a session");
+            self.drop_session(now, key);
+            return Err((CloseReason::Full, "the memory for sessions is used up".into()));
+        }
+        session.set_headroom(headroom);
+        session.settle(&self.budget, address);
+        Ok(())
+    }
+
     fn drop_session(&mut self, now: u64, key: SessionKey) {
-        let Some(session) = self.sessions.remove(&key) else { return };
+        self.idle.forget(key);
+        let Some(mut session) = self.sessions.remove(&key) else { return };
+        session.close_account(&self.budget);
         // The storage does not know when its views left.
         let last_exit = session.last_exit().filter(|last| *last > now);
         self.returns_until = self.returns_until.max(last_exit.unwrap_or(0));
@@ -78,7 +155,7 @@ impl Reflector {
     }
 
     /// A session goes from memory.
-    pub(super) fn leave_room(&mut self, session: &crate::session::Session) {
+    pub(super) fn leave_room(&mut self, session: &Session) {
         let most = self.config.max_idle_persisted;
         let (room, key) = (session.room(), session.key());
         self.rooms.leave(room, key, most, &mut self.out);

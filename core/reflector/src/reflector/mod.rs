@@ -13,17 +13,19 @@ use std::fmt;
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
+use teatime_wire::limits::MAX_CONTROL_FRAMES;
 use teatime_wire::{
-    ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Room, ServerMessage, SessionId, Vote,
-    WireError,
+    Challenge, ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Proof, Room, ServerMessage,
+    SessionId, Vote, WireError,
 };
 
+use crate::budget::{AddressId, Budget};
 use crate::config::Config;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Purpose};
 use crate::rooms::Rooms;
 use crate::session::{Refusal, Session, Turn};
-use crate::storage::Opened;
-use crate::views::Arrival;
+use crate::storage::{Claims, Request, RoomId};
+use crate::view::Arrival;
 use crate::{ConnId, Output, SessionKey, Stats};
 use door::Door;
 use idle::Idle;
@@ -55,6 +57,7 @@ pub struct Reflector {
     /// Connections that may not have joined yet, the oldest first.
     unjoined: VecDeque<(u64, ConnId)>,
     idle: Idle,
+    budget: Budget,
     unanswered: Unanswered,
     out: Outbox,
 }
@@ -67,6 +70,12 @@ impl fmt::Debug for Reflector {
 
 struct Connection {
     last_heard: u64,
+    /// Where it comes from, if that is limited.
+    address: Option<AddressId>,
+    /// What its join must be signed for.
+    challenge: Challenge,
+    /// Control frames of the transport that have come before it is a member.
+    control_frames: usize,
     place: Place,
 }
 
@@ -89,7 +98,13 @@ impl Reflector {
     /// A reflector whose sessions outlive it in a [storage](crate::storage::Storage), which was opened at this time.
     /// Clients of the reflector before it have the rejoin limit from then on to come back, unless that reflector ended
     /// longer ago than that.
-    pub fn with_storage(config: Config, seed: [u8; 32], now: u64, opened: Opened) -> Self {
+    #[cfg(feature = "storage")]
+    pub fn with_storage(
+        config: Config,
+        seed: [u8; 32],
+        now: u64,
+        opened: crate::storage::Opened,
+    ) -> Self {
         let is_late = opened.unused_for.is_some_and(|time| time > config.rejoin_limit);
         let limit = if is_late { 0 } else { config.rejoin_limit };
         Self { returns_until: now + limit, ..Self::build(config, seed, Some(opened.era)) }
@@ -111,6 +126,7 @@ impl Reflector {
             scheduled: HashMap::new(),
             unjoined: VecDeque::new(),
             idle: Idle::default(),
+            budget: Budget::default(),
             unanswered: Unanswered::default(),
             out: Outbox::new(era.is_some()),
         }
@@ -127,13 +143,27 @@ impl Reflector {
         self.out.pop()
     }
 
-    /// A connection has been made.
-    pub fn connected(&mut self, now: u64, connection: ConnId) {
+    /// A connection has been made, and a [`Greeter`](crate::Greeter) has sent its client this challenge.
+    pub fn connected(&mut self, now: u64, connection: ConnId, challenge: Challenge) {
         let place = Place::Outside;
-        self.connections.insert(connection, Connection { last_heard: now, place });
+        let (last_heard, address) = (now, None);
+        let new = Connection { last_heard, address, challenge, control_frames: 0, place };
+        self.connections.insert(connection, new);
         self.unjoined.push_back((now + self.config.join_timeout, connection));
         if self.connections.len() > self.config.max_connections {
             self.close(now, connection, (CloseReason::Full, "the reflector is full".into()));
+        }
+    }
+
+    /// Has the memory of its sessions counted together with that of other reflectors. To be called before anything else.
+    pub fn share_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
+    /// Says where a connection comes from. What it causes then counts for this address.
+    pub fn comes_from(&mut self, connection: ConnId, address: AddressId) {
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.address = Some(address);
         }
     }
 
@@ -144,8 +174,36 @@ impl Reflector {
 
     /// A connection has received something other than a frame of the protocol, such as a ping.
     pub fn heard(&mut self, now: u64, connection: ConnId) {
-        if let Some(connection) = self.connections.get_mut(&connection) {
-            connection.last_heard = now;
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        known.last_heard = now;
+        if let Place::Member(key, arrival) = known.place {
+            if let Some(session) = self.sessions.get_mut(&key) {
+                session.spend(now, &self.config, arrival, 0);
+            }
+            return;
+        }
+        known.control_frames += 1;
+        if known.control_frames > MAX_CONTROL_FRAMES {
+            let detail = format!("more than {MAX_CONTROL_FRAMES} control frames before the join");
+            self.close(now, connection, (CloseReason::NotJoined, detail));
+        }
+    }
+
+    /// When the driver may read more from a connection. Until then its client has sent more than its allowance: the driver
+    /// lets it wait, and calls [`mark_unread`](Self::mark_unread) meanwhile.
+    pub fn may_read_at(&self, connection: ConnId) -> u64 {
+        let Some(Place::Member(key, arrival)) = self.connections.get(&connection).map(|c| c.place)
+        else {
+            return 0;
+        };
+        let session = self.sessions.get(&key);
+        session.map_or(0, |session| session.may_read_at(&self.config, arrival))
+    }
+
+    /// The driver does not read a connection just now, so its client does not count as silent.
+    pub fn mark_unread(&mut self, now: u64, connection: ConnId) {
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.last_heard = now;
         }
     }
 
@@ -153,13 +211,15 @@ impl Reflector {
     pub fn received(&mut self, now: u64, connection: ConnId, frame: &[u8]) {
         let Some(known) = self.connections.get_mut(&connection) else { return };
         known.last_heard = now;
-        let place = known.place;
+        let (place, challenge) = (known.place, known.challenge);
         let handled = match (ClientMessage::decode(frame), place) {
             (Err(error), _) => Err(refuse(&error)),
-            (Ok(ClientMessage::Join(join)), Place::Outside) => {
-                self.join(now, connection, &join, frame)
+            (Ok(ClientMessage::Join(join, proof)), Place::Outside) => {
+                // Before the reflector looks for anything: what it answers then depends on the join alone.
+                check_proof(&join, &proof, &challenge)
+                    .and_then(|()| self.knock(now, connection, &join, frame))
             }
-            (Ok(ClientMessage::Join(_)), _) => {
+            (Ok(ClientMessage::Join(..)), _) => {
                 Err((CloseReason::OutOfOrder, "a second join".into()))
             }
             (Ok(_), Place::Outside) => Err((CloseReason::NotJoined, String::new())),
@@ -167,12 +227,30 @@ impl Reflector {
                 self.received_at_door(now, connection, session, &message, frame)
             }
             (Ok(message), Place::Member(session, arrival)) => {
+                self.spend(now, session, arrival, &message, frame);
                 self.dispatch(now, connection, session, arrival, &message)
             }
         };
         if let Err(refusal) = handled {
             self.close(now, connection, refusal);
         }
+    }
+
+    /// Counts a frame of a member. The bytes of a snapshot that the reflector has asked for are free.
+    fn spend(
+        &mut self,
+        now: u64,
+        key: SessionKey,
+        arrival: Arrival,
+        message: &ClientMessage<'_>,
+        frame: &[u8],
+    ) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let bytes = match message {
+            ClientMessage::SnapshotPart(part) if session.expects_part(arrival, part.seq) => 0,
+            _ => frame.len() as u64,
+        };
+        session.spend(now, &self.config, arrival, bytes);
     }
 
     fn dispatch(
@@ -183,7 +261,9 @@ impl Reflector {
         arrival: Arrival,
         message: &ClientMessage<'_>,
     ) -> Result<(), Refusal> {
+        let address = self.connections.get(&connection).and_then(|known| known.address);
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
+        session.set_headroom(self.budget.headroom(&self.config, address));
         let was_used = session.is_used();
         let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
         match message {
@@ -195,6 +275,12 @@ impl Reflector {
                 self.persist_new(now, key);
             }
             ClientMessage::Persist => session.persist(turn),
+            ClientMessage::Confirm(seq) => session.confirm(turn, arrival, *seq),
+            ClientMessage::Loaded(seq) => session.loaded(turn, arrival, *seq),
+            ClientMessage::Unusable(seq) => session.unusable(turn, arrival, *seq)?,
+            ClientMessage::LeaveAfter(ms) => {
+                session.leave_after(turn, arrival, u64::from(*ms) * 1_000);
+            }
             ClientMessage::Ping(nonce) => {
                 self.pong(connection, *nonce);
                 return Ok(());
@@ -203,10 +289,13 @@ impl Reflector {
                 self.leave(now, connection);
                 return Ok(());
             }
-            ClientMessage::Join(_) => {}
+            ClientMessage::Join(..) => {}
         }
-        if !was_used && let Some(session) = self.sessions.get(&key).filter(|one| one.is_used()) {
-            self.rooms.mark_used(session.room());
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.settle(&self.budget, address);
+            if !was_used && session.is_used() {
+                self.rooms.mark_used(RoomId::of(session.room()));
+            }
         }
         self.schedule(key);
         Ok(())
@@ -223,19 +312,6 @@ impl Reflector {
         self.push_close(session, connection, (CloseReason::Left, String::new()));
     }
 
-    fn join(
-        &mut self,
-        now: u64,
-        connection: ConnId,
-        join: &Join<'_>,
-        frame: &[u8],
-    ) -> Result<(), Refusal> {
-        if crate::storage::Key::is_reserved(join.session) {
-            return Err((CloseReason::Malformed, "not a valid session id".into()));
-        }
-        self.knock(now, connection, join, frame)
-    }
-
     /// Makes a connection a member of a session that is in memory.
     fn admit(
         &mut self,
@@ -244,6 +320,8 @@ impl Reflector {
         key: SessionKey,
         join: &Join<'_>,
     ) -> Result<(), Refusal> {
+        let address = self.connections.get(&connection).and_then(|known| known.address);
+        self.make_space(now, key, address)?;
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
         let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
         let joined = session.join(turn, connection, join);
@@ -255,7 +333,7 @@ impl Reflector {
                 return Err(refusal);
             }
         };
-        tracing::debug!(session = %join.session, agent = ?join.agent, "a client joined");
+        tracing::debug!(session = %join.session(), agent = ?join.agent, "a client joined");
         if let Some(known) = self.connections.get_mut(&connection) {
             known.place = Place::Member(key, arrival);
         }
@@ -263,8 +341,11 @@ impl Reflector {
             self.connections.remove(&old);
             self.push_close(Some(key), old, (CloseReason::Replaced, String::new()));
         }
-        self.rooms.wake(&join.room, key);
-        self.tell_newer(&join.room, key, connection);
+        let room = join.room();
+        self.rooms.wake(&room, key);
+        self.note_idle(key);
+        self.tell_newer(&room, key, connection);
+        self.hint(key, connection, RoomId::of(&room));
         self.persist_found(now, key);
         self.schedule(key);
         Ok(())
@@ -289,9 +370,48 @@ impl Reflector {
         }
     }
 
+    /// Another password leads to another room. So a client that is in a new room may be there by mistake, if another room of
+    /// the name is in use.
+    fn hint(&mut self, key: SessionKey, connection: ConnId, room: RoomId) {
+        let is_first = self.sessions.get(&key).is_some_and(|session| session.connected() == 1);
+        if is_first {
+            for session in self.rooms.doubtful_beside(room) {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.tell_all(&mut self.out, ServerMessage::OtherPassword.encode().into());
+                }
+            }
+        }
+        if !self.rooms.is_new(room) {
+            return;
+        }
+        if self.out.has_storage() {
+            self.out.ask(Request::Claims(room), Purpose::Claims(key, connection, room));
+        } else {
+            self.claims_known(key, connection, room, Claims::default());
+        }
+    }
+
+    /// The storage has told what it has of the rooms of a name. A client in one of them waits for that.
+    fn claims_known(&mut self, key: SessionKey, connection: ConnId, room: RoomId, stored: Claims) {
+        if stored.own {
+            self.rooms.mark_used(room);
+        }
+        let place = self.connections.get(&connection).map(|known| known.place);
+        let is_there = matches!(place, Some(Place::Member(of, _)) if of == key);
+        if is_there
+            && self.rooms.is_doubtful(room, stored)
+            && let Some(session) = self.sessions.get_mut(&key)
+        {
+            let frame = ServerMessage::OtherPassword.encode().into();
+            session.tell(&mut self.out, connection, frame);
+            self.rooms.doubt(room);
+        }
+    }
+
     /// Forgets a connection, and lets its session know. Returns the session.
     fn remove(&mut self, now: u64, connection: ConnId, left: bool) -> Option<SessionKey> {
-        let (key, arrival) = match self.connections.remove(&connection)?.place {
+        let Connection { place, address, .. } = self.connections.remove(&connection)?;
+        let (key, arrival) = match place {
             Place::Outside => return None,
             Place::AtDoor(session) => {
                 self.leave_door(now, connection, session);
@@ -302,9 +422,10 @@ impl Reflector {
         let session = self.sessions.get_mut(&key)?;
         let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
         session.disconnected(turn, arrival, left);
-        if let Some(since) = session.at_rest_since() {
+        session.settle(&self.budget, address);
+        if session.at_rest_since().is_some() {
             self.rooms.sleep(session.room(), key);
-            self.idle.push(since, key);
+            self.note_idle(key);
             self.limit_idle(now);
         }
         self.schedule(key);
@@ -350,6 +471,17 @@ impl Reflector {
             log_bytes: self.sessions.values().map(Session::memory).sum(),
         }
     }
+}
+
+fn check_proof(join: &Join<'_>, proof: &Proof, challenge: &Challenge) -> Result<(), Refusal> {
+    if join.is_proven(proof, challenge) {
+        return Ok(());
+    }
+    let detail = match challenge.channel {
+        Some(_) => "the join is not signed for this TLS connection; nothing in between may end TLS",
+        None => "the join is not signed for this connection",
+    };
+    Err((CloseReason::BadProof, detail.into()))
 }
 
 fn refuse(error: &WireError) -> Refusal {

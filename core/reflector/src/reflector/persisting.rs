@@ -19,7 +19,7 @@ struct Entry {
     deadline: u64,
     room: RoomId,
     session: SessionKey,
-    from: Origin,
+    origin: Origin,
 }
 
 /// How clients hear that the storage has taken too long.
@@ -38,13 +38,13 @@ impl Reflector {
     pub(super) fn report_unanswered(&mut self, now: u64) {
         while let Some(entry) = self.unanswered.0.pop_front_if(|entry| entry.deadline <= now) {
             if self.is_unanswered(&entry) {
-                self.tell_persisted(now, entry.session, entry.from, Err(no_answer()));
+                self.tell_persisted(now, entry.session, entry.origin, Err(no_answer()));
             }
         }
     }
 
     fn is_unanswered(&self, entry: &Entry) -> bool {
-        self.rooms.is_pending(entry.room, entry.session, entry.from)
+        self.rooms.is_pending(entry.room, entry.session, entry.origin)
     }
 
     /// The storage has answered something: deadlines that are out of date need not wake the driver.
@@ -60,10 +60,10 @@ impl Reflector {
     pub(super) fn persist_found(&mut self, now: u64, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let Some(found) = session.take_found() else { return };
-        let (version, begun_with) = (session.room().version, found.begun_with);
-        let condition = Condition::IfMissing { version, begun_with };
+        let is_own = found.session == session.id();
+        let condition = if is_own { Condition::IfMissing } else { Condition::IfRoomIsEmpty };
         let room = RoomId::of(session.room());
-        self.persist(now, room, Wish { session: key, new: found.own, condition });
+        self.persist(now, room, Wish { session: key, new: found, condition });
     }
 
     /// Persists what the newest snapshot of a session holds, for sessions of later versions of the app.
@@ -76,19 +76,19 @@ impl Reflector {
     }
 
     fn persist(&mut self, now: u64, room: RoomId, wish: Wish) {
-        let (session, from) = (wish.session, wish.new.from);
+        let (session, origin) = (wish.session, wish.new.origin);
         self.try_persist(now, room, wish);
-        if self.rooms.is_pending(room, session, from) {
+        if self.rooms.is_pending(room, session, origin) {
             let deadline = now + self.config.storage_timeout;
-            self.unanswered.0.push_back(Entry { deadline, room, session, from });
+            self.unanswered.0.push_back(Entry { deadline, room, session, origin });
         }
     }
 
     fn try_persist(&mut self, now: u64, room: RoomId, wish: Wish) {
-        let (session, from) = (wish.session, wish.new.from);
+        let (session, origin) = (wish.session, wish.new.origin);
         match self.rooms.persist(room, wish, &mut self.out) {
-            Persisted::Yes => self.tell_persisted(now, session, from, Ok(true)),
-            Persisted::No => self.tell_persisted(now, session, from, Ok(false)),
+            Persisted::Yes => self.tell_persisted(now, session, origin, Ok(true)),
+            Persisted::No => self.tell_persisted(now, session, origin, Ok(false)),
             Persisted::Needless | Persisted::Later => {}
         }
     }
@@ -102,7 +102,7 @@ impl Reflector {
     ) {
         let written = self.rooms.written(room, result.is_ok(), &mut self.out);
         let Some((written, wishes)) = written else { return };
-        self.tell_persisted(now, written.session, written.from, result.map(|()| true));
+        self.tell_persisted(now, written.session, written.origin, result.map(|()| true));
         for wish in wishes {
             self.try_persist(now, room, wish);
         }
@@ -120,7 +120,7 @@ impl Reflector {
         let wishes = self.rooms.loaded(room, answer, &mut self.out);
         for wish in wishes {
             match self.rooms.why_unreadable(room) {
-                Some(error) => self.tell_persisted(now, wish.session, wish.new.from, Err(error)),
+                Some(error) => self.tell_persisted(now, wish.session, wish.new.origin, Err(error)),
                 None => self.try_persist(now, room, wish),
             }
         }
@@ -129,13 +129,12 @@ impl Reflector {
         self.rooms.drop_unused(room, &mut self.out);
     }
 
-    /// The room has what a session has persisted, or does not: newer versions have persisted something, or the storage
-    /// failed.
+    /// The room has what a session has persisted, or does not: others have filled the room, or the storage failed.
     fn tell_persisted(
         &mut self,
         now: u64,
         key: SessionKey,
-        from: Origin,
+        origin: Origin,
         result: Result<bool, StorageError>,
     ) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
@@ -144,12 +143,12 @@ impl Reflector {
             tracing::error!(session = %id, %error, "persisted data cannot be stored");
         }
         // What it began with was persisted by other sessions.
-        let Some(seq) = session.own_vote(from) else { return };
+        let Some(seq) = session.own_vote(origin) else { return };
         let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
         match result {
             Ok(true) => session.persisted(turn, seq),
             Ok(false) => {
-                tracing::info!(session = %id, "newer versions have persisted");
+                tracing::warn!(session = %id, "the room has no place for persisted data of another session");
                 session.tell_not_persisted(turn, seq, None);
             }
             Err(error) => {

@@ -53,15 +53,21 @@ impl Reflector {
             Purpose::LoadSession(session) => {
                 self.session_loaded(now, session, answer.and_then(expect_loaded));
             }
-            Purpose::Claims(session, room) => {
-                self.claims_known(now, session, room, answer.and_then(expect_claims));
-            }
+            Purpose::Claims(session, connection, room) => match answer.and_then(expect_claims) {
+                Ok(claims) => self.claims_known(session, connection, room, claims),
+                Err(error) => tracing::warn!(%error, "no hint to a client: the storage fails"),
+            },
             Purpose::LoadRoom(room) => {
                 self.room_loaded(now, room, answer.and_then(expect_loaded));
             }
             Purpose::Checkpoint(session) => {
                 if let Err(error) = answer {
                     tracing::warn!(%session, %error, "a checkpoint cannot be stored");
+                }
+            }
+            Purpose::History(session) => {
+                if let Err(error) = answer {
+                    tracing::warn!(%session, %error, "the history of a session cannot be changed");
                 }
             }
             Purpose::Persist(room) => self.room_written(now, room, answer.map(|_| ())),
@@ -72,8 +78,12 @@ impl Reflector {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let id = session.id();
         session.acknowledged(&mut Turn { now, config: &self.config, out: &mut self.out });
-        if session.is_stored() {
-            if session.at_rest_since().is_some() {
+        let (is_stored, is_idle) = (session.is_stored(), session.at_rest_since().is_some());
+        if is_idle {
+            self.note_idle(key);
+        }
+        if is_stored {
+            if is_idle {
                 self.limit_idle(now);
             }
             self.advance_door(now, id);
@@ -112,8 +122,10 @@ impl Reflector {
         refusal: &Refusal,
     ) -> Option<(teatime_wire::SessionId, Option<Ticket>)> {
         let mut session = self.sessions.remove(&key)?;
+        session.close_account(&self.budget);
         self.by_id.remove(&session.id());
         self.scheduled.remove(&key);
+        self.idle.forget(key);
         for connection in session.connections() {
             self.connections.remove(&connection);
         }

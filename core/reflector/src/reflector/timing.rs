@@ -67,11 +67,20 @@ impl Reflector {
             self.give_up(now, key);
             return;
         }
+        for connection in session.leaving(now) {
+            // Not with LEFT: a client that is there again may come back.
+            let session = self.remove(now, connection, true);
+            let why = "the app was in the background for too long".to_owned();
+            self.push_close(session, connection, (CloseReason::Silent, why));
+        }
+        let Some(session) = self.sessions.get_mut(&key) else { return };
         if session.start_silence_check(now, self.config.silence_timeout / 4) {
             self.check_silence(now, key);
         }
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.set_headroom(self.budget.headroom(&self.config, None));
         session.handle_timeout(&mut Turn { now, config: &self.config, out: &mut self.out });
+        session.settle(&self.budget, None);
         self.schedule(key);
     }
 

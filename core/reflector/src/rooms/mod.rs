@@ -5,12 +5,11 @@ mod room;
 
 use std::collections::{HashMap, VecDeque};
 
-use teatime_wire::{Holding, Room as RoomInfo};
+use teatime_wire::{Holding, Room as RoomInfo, SessionId};
 
 use crate::SessionKey;
 use crate::outbox::{Outbox, Purpose};
 use crate::room_index::RoomIndex;
-use crate::session::BegunWith;
 use crate::storage::{Checkpoint, Claims, Key, Request, RoomId, StorageError, Stored};
 use crate::stored::{self, Origin, PersistedRecord};
 use room::{Content, Room, Writing};
@@ -24,6 +23,8 @@ pub(crate) struct Rooms {
     all: HashMap<RoomId, Room>,
     /// Which of them have something to lose.
     index: RoomIndex,
+    /// Which of them have clients.
+    present: RoomIndex,
     /// Rooms without sessions, the oldest first; entries may be out of date. Only without a storage.
     idle: VecDeque<RoomId>,
     /// Memory of their persisted data, in bytes.
@@ -42,11 +43,10 @@ pub(crate) struct Wish {
 #[derive(Debug)]
 pub(crate) enum Condition {
     Always,
-    /// If the room lacks it: the session was loaded, with this version of the app.
-    IfMissing {
-        version: u32,
-        begun_with: Option<BegunWith>,
-    },
+    /// If the room does not have what the session persisted last: the session was loaded.
+    IfMissing,
+    /// If the room has nothing: a loaded session began with this, which another session had persisted.
+    IfRoomIsEmpty,
 }
 
 /// What became of a wish.
@@ -54,7 +54,7 @@ pub(crate) enum Condition {
 pub(crate) enum Persisted {
     /// The room has the data.
     Yes,
-    /// Newer versions have persisted something.
+    /// Other sessions have filled the room.
     No,
     /// The condition of the wish does not hold.
     Needless,
@@ -65,7 +65,7 @@ pub(crate) enum Persisted {
 /// The end of a write.
 pub(crate) struct Written {
     pub(crate) session: SessionKey,
-    pub(crate) from: Origin,
+    pub(crate) origin: Origin,
 }
 
 /// What is known about a room that clients want to enter.
@@ -151,8 +151,9 @@ impl Rooms {
     /// A session of a room goes from memory. Without a storage, the rooms that are left may take `most` bytes.
     pub(crate) fn leave(&mut self, info: &RoomInfo, key: SessionKey, most: u64, out: &mut Outbox) {
         let id = RoomId::of(info);
+        self.sleep(info, key);
         let Some(room) = self.all.get_mut(&id) else { return };
-        if !room.leave(info.version, key) || out.has_storage() {
+        if !room.leave(key) || out.has_storage() {
             return;
         }
         if !room.has_persisted() {
@@ -198,24 +199,55 @@ impl Rooms {
     }
 
     /// A participant has done something in a session of a room.
-    pub(crate) fn mark_used(&mut self, info: &RoomInfo) {
-        let id = RoomId::of(info);
+    pub(crate) fn mark_used(&mut self, id: RoomId) {
         if self.all.get_mut(&id).is_some_and(Room::mark_used) {
             self.index.add_use(id);
         }
     }
 
-    /// Whether the name of a room belongs to others: another room of the name has persisted data, and nothing has
-    /// happened in this one. `stored` is what the storage has of them.
-    pub(crate) fn belongs_to_others(&self, info: &RoomInfo, stored: Claims) -> bool {
-        let known = self.index.claims(RoomId::of(info));
-        !(stored.own || known.own) && (stored.others || known.others)
+    /// Whether nothing has ever happened in a room, as far as this reflector knows.
+    pub(crate) fn is_new(&self, id: RoomId) -> bool {
+        !self.index.claims(id).own
     }
 
-    /// What a session of a room that is in memory would begin with.
-    pub(crate) fn begins_with(&self, info: &RoomInfo) -> Option<&PersistedRecord> {
-        let room = self.all.get(&RoomId::of(info))?;
-        room.persisted().iter().find(|record| record.version <= info.version)
+    /// Whether a client in this room should check its password: nothing has happened there, and another room of the name is
+    /// in use. `stored` is what the storage has of them.
+    pub(crate) fn is_doubtful(&self, id: RoomId, stored: Claims) -> bool {
+        let known = self.index.claims(id);
+        let others = stored.others || known.others || self.present.claims(id).others;
+        others && !stored.own && !known.own
+    }
+
+    /// The clients of a room now know that another one of the name is in use.
+    pub(crate) fn doubt(&mut self, id: RoomId) {
+        self.all.get_mut(&id).map(Room::doubt);
+    }
+
+    /// Clients have come to this room. Returns the sessions with clients in other rooms of the name in which nothing has
+    /// happened: those clients may have mistyped a password. Each room counts once.
+    pub(crate) fn doubtful_beside(&mut self, id: RoomId) -> Vec<SessionKey> {
+        let others: Vec<_> = self.present.others_of(id).take(TOLD_AT_ONCE).collect();
+        let mut sessions = Vec::new();
+        for other in others.into_iter().filter(|other| !self.index.claims(*other).own) {
+            if let Some(room) = self.all.get_mut(&other)
+                && room.doubt()
+            {
+                sessions.extend(room.awake());
+            }
+        }
+        sessions
+    }
+
+    /// What this session of a room that is in memory would begin with: what it has persisted itself, or else the newest of
+    /// the newest version that is not newer than its own.
+    pub(crate) fn begins_with(
+        &self,
+        info: &RoomInfo,
+        session: SessionId,
+    ) -> Option<&PersistedRecord> {
+        let persisted = self.all.get(&RoomId::of(info))?.persisted();
+        let own = persisted.iter().find(|record| record.session == session);
+        own.or_else(|| persisted.iter().find(|record| record.version <= info.version))
     }
 
     /// Memory of the persisted data of a room, in bytes.
@@ -225,15 +257,17 @@ impl Rooms {
 
     /// A session has clients.
     pub(crate) fn wake(&mut self, info: &RoomInfo, key: SessionKey) {
-        if let Some(room) = self.all.get_mut(&RoomId::of(info)) {
-            room.wake(info.version, key);
+        let id = RoomId::of(info);
+        if self.all.get_mut(&id).is_some_and(|room| room.wake(info.version, key)) {
+            self.present.add_use(id);
         }
     }
 
     /// A session no longer has clients.
     pub(crate) fn sleep(&mut self, info: &RoomInfo, key: SessionKey) {
-        if let Some(room) = self.all.get_mut(&RoomId::of(info)) {
-            room.sleep(info.version, key);
+        let id = RoomId::of(info);
+        if self.all.get_mut(&id).is_some_and(|room| room.sleep(info.version, key)) {
+            self.present.remove_use(id);
         }
     }
 
@@ -282,15 +316,16 @@ impl Rooms {
         if room.is_needless(&wish) {
             return Persisted::Needless;
         }
-        let Wish { session, new, .. } = wish;
+        let Wish { session, mut new, condition } = wish;
+        new.change = room.order_of(new.session, &condition);
         if room.has(&new) {
             return Persisted::Yes;
         }
-        let from = new.from;
-        let Some(persisted) = room.with(new) else { return Persisted::No };
+        let origin = new.origin;
+        let Some(persisted) = room.with(new, is_open(id)) else { return Persisted::No };
         let referred = room.refers();
         let bytes = out.has_storage().then(|| stored::write_room(&persisted));
-        let seq = room.begin_write(Writing { persisted, session, from });
+        let seq = room.begin_write(Writing { persisted, session, origin });
         let Some(bytes) = bytes else {
             self.written(id, true, out);
             return Persisted::Yes;
@@ -323,8 +358,8 @@ impl Rooms {
     }
 
     /// Whether this data of a session waits for the storage: it is being written, or waits until it can be.
-    pub(crate) fn is_pending(&self, id: RoomId, session: SessionKey, from: Origin) -> bool {
-        self.all.get(&id).is_some_and(|room| room.is_pending(session, from))
+    pub(crate) fn is_pending(&self, id: RoomId, session: SessionKey, origin: Origin) -> bool {
+        self.all.get(&id).is_some_and(|room| room.is_pending(session, origin))
     }
 
     /// Why a room cannot be read.
@@ -345,4 +380,9 @@ impl Rooms {
             room.no_longer_expect();
         }
     }
+}
+
+/// Whether the room has no password. Then everybody who knows its name is a member.
+fn is_open(id: RoomId) -> bool {
+    RoomInfo::new(id.name, None, 0).id == id.id
 }

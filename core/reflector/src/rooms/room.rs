@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use teatime_wire::Holding;
+use teatime_wire::{Holding, SessionId};
 
 use super::{Condition, Wish, Written};
 use crate::storage::{Key, RoomId, StorageError};
-use crate::stored::{Origin, PersistedRecord, VERSIONS_PERSISTED};
+use crate::stored::{MAX_RECORDS, Origin, PersistedRecord};
 use crate::{Output, SessionKey};
 
 /// What is known of a room's persisted data.
@@ -15,7 +15,7 @@ pub(super) enum Content {
     /// The storage has not answered yet.
     Asked,
     Read {
-        /// The newest version first.
+        /// The newest version first; of one version, the newest first.
         persisted: Vec<PersistedRecord>,
         /// How often that has changed.
         changes: u64,
@@ -30,23 +30,28 @@ impl Default for Content {
     }
 }
 
+/// A room with this much persisted data takes none from further sessions. Those that are there may persist as much as any.
+const FULL_BYTES: usize = 8 * 1024 * 1024;
+
 /// What is on its way to the storage.
 #[derive(Debug)]
 pub(super) struct Writing {
     pub(super) persisted: Vec<PersistedRecord>,
     /// The session that has persisted it, and the origin of that.
     pub(super) session: SessionKey,
-    pub(super) from: Origin,
+    pub(super) origin: Origin,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Room {
     content: Content,
     writing: Option<Writing>,
-    /// What waits until the room is read, or written. The newest of each session and version.
+    /// What waits until the room is read, or written. The newest of each session.
     wishes: Vec<Wish>,
     /// A participant has done something in one of its sessions.
     is_used: bool,
+    /// Its clients know that another room of the name is in use.
+    is_doubted: bool,
     /// How many sessions at the door need it.
     expected: usize,
     /// The sessions in memory, each with the newest version of the app that its clients know of.
@@ -69,6 +74,13 @@ impl Room {
         match &self.content {
             Content::Read { persisted, .. } => persisted,
             Content::Asked | Content::Unreadable(_) => &[],
+        }
+    }
+
+    fn changes(&self) -> u64 {
+        match &self.content {
+            Content::Read { changes, .. } => *changes,
+            Content::Asked | Content::Unreadable(_) => 0,
         }
     }
 
@@ -112,23 +124,33 @@ impl Room {
     }
 
     /// Returns whether that was the last session.
-    pub(super) fn leave(&mut self, version: u32, key: SessionKey) -> bool {
-        self.sleep(version, key);
+    pub(super) fn leave(&mut self, key: SessionKey) -> bool {
         self.sessions.remove(&key).is_some() && self.sessions.is_empty()
     }
 
-    pub(super) fn wake(&mut self, version: u32, key: SessionKey) {
-        if let Some(told) = self.sessions.get(&key) {
-            self.awake.insert((version, key));
-            self.told.insert((*told, key));
-        }
+    /// Returns whether no other session of the room has clients.
+    pub(super) fn wake(&mut self, version: u32, key: SessionKey) -> bool {
+        let Some(told) = self.sessions.get(&key) else { return false };
+        self.told.insert((*told, key));
+        let is_first = self.awake.is_empty();
+        self.awake.insert((version, key)) && is_first
     }
 
-    pub(super) fn sleep(&mut self, version: u32, key: SessionKey) {
-        if let Some(told) = self.sessions.get(&key) {
-            self.awake.remove(&(version, key));
-            self.told.remove(&(*told, key));
-        }
+    /// Returns whether it was the last session with clients.
+    pub(super) fn sleep(&mut self, version: u32, key: SessionKey) -> bool {
+        let Some(told) = self.sessions.get(&key) else { return false };
+        self.told.remove(&(*told, key));
+        self.awake.remove(&(version, key)) && self.awake.is_empty()
+    }
+
+    /// The sessions with clients.
+    pub(super) fn awake(&self) -> impl Iterator<Item = SessionKey> + '_ {
+        self.awake.iter().map(|(_, key)| *key)
+    }
+
+    /// Its clients now hear that another room of the name is in use. Returns whether they have not heard it before.
+    pub(super) fn doubt(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_doubted, true)
     }
 
     pub(super) fn newest(&self) -> Option<u32> {
@@ -182,50 +204,62 @@ impl Room {
     /// Whether it has this data already.
     pub(super) fn has(&self, new: &PersistedRecord) -> bool {
         let is_it = |record: &PersistedRecord| {
-            (record.version, &record.data, &record.roots) == (new.version, &new.data, &new.roots)
+            (record.session, &record.data, &record.roots) == (new.session, &new.data, &new.roots)
         };
         self.persisted().iter().any(is_it)
     }
 
-    /// Its persisted data with this, if that is new enough.
-    pub(super) fn with(&self, new: PersistedRecord) -> Option<Vec<PersistedRecord>> {
+    /// Its persisted data with this. It takes the place only of what the same session had persisted before. In a full room, a
+    /// new session finds place only if the room has a password: that of the oldest data of its lineage before what it
+    /// began with. So in a room whose members may be strangers, none of them pushes out what another has persisted.
+    pub(super) fn with(&self, new: PersistedRecord, is_open: bool) -> Option<Vec<PersistedRecord>> {
         let mut persisted = self.persisted().to_vec();
-        persisted.retain(|other| other.version != new.version);
-        let at = persisted.partition_point(|other| other.version > new.version);
-        if at >= VERSIONS_PERSISTED {
-            return None;
+        let is_known = persisted.iter().any(|record| record.session == new.session);
+        persisted.retain(|record| record.session != new.session);
+        if !is_known && is_full(&persisted) {
+            let oldest = oldest_ancestor(&persisted, &new).filter(|_| !is_open)?;
+            persisted.retain(|record| record.session != oldest);
+            if is_full(&persisted) {
+                return None;
+            }
         }
+        let order = |record: &PersistedRecord| (record.version, record.change);
+        let at = persisted.partition_point(|other| order(other) > order(&new));
         persisted.insert(at, new);
-        persisted.truncate(VERSIONS_PERSISTED);
         Some(persisted)
     }
 
-    /// Whether a wish has a condition that does not hold. What a loaded session holds is missing in the room if it could
-    /// not be stored, if the session was copied here without its room, or if the room was lost. What another session
-    /// of the version has persisted may be newer, and stays.
+    /// The number in the order of all that was persisted in the room. What comes late stands where the data stood that
+    /// it replaces.
+    pub(super) fn order_of(&self, session: SessionId, condition: &Condition) -> u64 {
+        let before = self.persisted().iter().find(|record| record.session == session);
+        let late = before.filter(|_| matches!(condition, Condition::IfMissing));
+        late.map_or(self.changes() + 1, |record| record.change)
+    }
+
+    /// Whether a wish has a condition that does not hold. What a loaded session has persisted is missing in the room if it
+    /// could not be stored, if the session was copied here without its room, or if the room was lost.
     pub(super) fn is_needless(&self, wish: &Wish) -> bool {
-        let Condition::IfMissing { version, begun_with } = &wish.condition else { return false };
         let own = &wish.new;
         // What is on its way comes first.
         let writing = self.writing.as_ref().map(|writing| &writing.persisted[..]);
         let persisted = writing.unwrap_or(self.persisted());
-        let newer = persisted.iter().filter(|record| record.version > own.version).count();
-        let there =
-            persisted.iter().find(|record| (own.version..=*version).contains(&record.version));
-        let is_missing = there.map_or(newer < VERSIONS_PERSISTED, |there| {
-            let is_earlier = there.from.0 == own.from.0 && there.from.1 < own.from.1;
-            let is_begun_with = begun_with
-                .as_ref()
-                .is_some_and(|(version, data)| (there.version, &there.data) == (*version, data));
-            there.version == own.version && there.data != own.data && (is_earlier || is_begun_with)
-        });
-        !is_missing
+        let there = persisted.iter().find(|record| record.session == own.session);
+        match wish.condition {
+            Condition::Always => false,
+            Condition::IfRoomIsEmpty => !persisted.is_empty(),
+            Condition::IfMissing => there.is_some_and(|there| {
+                let is_earlier = there.origin.0 == own.origin.0 && there.origin.1 < own.origin.1;
+                let is_begun_with = own.from == Some(there.as_ancestor());
+                there.data == own.data || !(is_earlier || is_begun_with)
+            }),
+        }
     }
 
     /// Remembers a wish until the room is read or written, in the place of an older one.
     pub(super) fn wait(&mut self, wish: Wish) {
         let is_older =
-            |older: &Wish| (older.session, older.new.version) == (wish.session, wish.new.version);
+            |older: &Wish| (older.session, older.new.session) == (wish.session, wish.new.session);
         self.wishes.retain(|older| !is_older(older));
         self.wishes.push(wish);
     }
@@ -235,10 +269,10 @@ impl Room {
     }
 
     /// Whether this data of a session is being written, or waits until it can be.
-    pub(super) fn is_pending(&self, session: SessionKey, from: Origin) -> bool {
-        let is_written = |one: &Writing| (one.session, one.from) == (session, from);
+    pub(super) fn is_pending(&self, session: SessionKey, origin: Origin) -> bool {
+        let is_written = |one: &Writing| (one.session, one.origin) == (session, origin);
         self.writing.as_ref().is_some_and(is_written)
-            || self.wishes.iter().any(|wish| (wish.session, wish.new.from) == (session, from))
+            || self.wishes.iter().any(|wish| (wish.session, wish.new.origin) == (session, origin))
     }
 
     pub(super) fn is_writing(&self) -> bool {
@@ -248,18 +282,35 @@ impl Room {
     /// Returns the number of the change.
     pub(super) fn begin_write(&mut self, writing: Writing) -> u64 {
         self.writing = Some(writing);
-        match &self.content {
-            Content::Read { changes, .. } => changes + 1,
-            Content::Asked | Content::Unreadable(_) => 1,
-        }
+        self.changes() + 1
     }
 
     pub(super) fn end_write(&mut self, is_stored: bool) -> Option<Written> {
-        let Writing { persisted, session, from } = self.writing.take()?;
+        let Writing { persisted, session, origin } = self.writing.take()?;
         if is_stored && let Content::Read { persisted: old, changes } = &mut self.content {
             *old = persisted;
             *changes += 1;
         }
-        Some(Written { session, from })
+        Some(Written { session, origin })
     }
+}
+
+/// Whether a room with this data has no place for that of another session.
+fn is_full(persisted: &[PersistedRecord]) -> bool {
+    let bytes: usize = persisted.iter().map(|record| record.data.len()).sum();
+    persisted.len() >= MAX_RECORDS || bytes >= FULL_BYTES
+}
+
+/// The oldest data in the lineage of a record, unless the record began with it.
+fn oldest_ancestor(persisted: &[PersistedRecord], new: &PersistedRecord) -> Option<SessionId> {
+    let find = |from| persisted.iter().find(|record| record.as_ancestor() == from);
+    let mut oldest = None;
+    let mut next = new.from.and_then(find)?.from;
+    // A lineage names no record twice, but files may come from anywhere.
+    for _ in 0..MAX_RECORDS {
+        let Some(ancestor) = next.and_then(find) else { break };
+        oldest = Some(ancestor.session);
+        next = ancestor.from;
+    }
+    oldest
 }

@@ -1,13 +1,11 @@
 //! How clients come into a session.
 
 use bytes::Bytes;
-use teatime_wire::{CloseReason, Digest, Hold, Holding, Join, ServerMessage, Welcome};
+use teatime_wire::{Chain, CloseReason, Hold, Holding, Join, ServerMessage, Welcome};
 
-use super::ordering::is_brimful;
 use super::{Life, Refusal, Session, Turn};
 use crate::stored::PersistedRecord;
-use crate::view::View;
-use crate::views::Arrival;
+use crate::view::{Arrival, View};
 use crate::{ConnId, Output};
 
 impl Session {
@@ -18,15 +16,6 @@ impl Session {
         connection: ConnId,
         join: &Join<'_>,
     ) -> Result<(Arrival, Option<ConnId>), Refusal> {
-        self.check_room(join)?;
-        if join.password_proof != self.password_proof {
-            let detail = match (self.password_proof, join.password_proof) {
-                (Some(_), None) => "this session has a password",
-                (None, Some(_)) => "this session has no password",
-                _ => "",
-            };
-            return Err((CloseReason::WrongPassword, detail.into()));
-        }
         let id = join.view_id();
         if self.views.find(id).is_some_and(|view| view.attempt() >= join.attempt) {
             let detail = "the view has made another connection since";
@@ -37,7 +26,7 @@ impl Session {
                 return Err((CloseReason::Full, "the session is full".into()));
             }
             // Its join and its exit would go to the log. A lone client may be the one that makes room.
-            if self.views.connected() > 0 && is_brimful(&self.log, turn.config) {
+            if self.views.connected() > 0 && self.is_brimful(turn.config) {
                 return Err((CloseReason::Full, "the log of the session is full".into()));
             }
         }
@@ -47,9 +36,12 @@ impl Session {
         let seamless = self.views.find(id).is_some_and(View::is_announced);
         let data = join.view_data.map(Bytes::copy_from_slice);
         let line = (connection, join.attempt);
-        let (arrival, replaced) = self.views.connect(turn.now, id, data, line);
+        let (arrival, replaced) = self.views.connect(id, (data, join.agent), line);
+        // A client knows nothing of votes on the connection before.
+        self.ballot.gone(arrival);
         let resume = join.resume.filter(|resume| {
-            resume.timeline == self.timeline && self.log.reaches_back_to(resume.seq)
+            let chain = self.log.chain_at(resume.seq).map(Chain::value);
+            resume.timeline == self.timeline && chain == Some(resume.chain)
         });
         self.welcome(turn, connection, arrival, resume.map(|resume| resume.seq), seamless);
         self.emit(turn.out, Output::Enter { connection, session: self.key });
@@ -57,28 +49,10 @@ impl Session {
         Ok((arrival, replaced))
     }
 
-    /// A client that knows the password of a session is in its room.
-    pub(crate) fn check_room(&self, join: &Join<'_>) -> Result<(), Refusal> {
-        // A wrong password leads to another room of the same name. That is refused as a wrong password.
-        let is_wrong_password = join.password_proof != self.password_proof;
-        if join.room.name != self.room.name || (join.room != self.room && !is_wrong_password) {
-            let detail = "a session of another room, or of another version of the app";
-            return Err((CloseReason::OutOfOrder, detail.into()));
-        }
-        Ok(())
-    }
-
-    /// Whether a new session should take the place of this one, if this one is empty: the client is in another room,
-    /// or the room has newer persisted data than this session began with.
-    pub(crate) fn is_outdated(&self, join: &Join<'_>, persisted: Option<&PersistedRecord>) -> bool {
-        if (join.room, join.password_proof) != (self.room, self.password_proof) {
-            return true;
-        }
-        let begun = self.log.begun_by().zip(self.log.snapshot().map(|(info, _)| info.hash));
-        persisted.is_some_and(|record| {
-            let hash = || Digest(*blake3::hash(&record.data).as_bytes());
-            begun.is_none_or(|(version, own)| version <= record.version && own != hash())
-        })
+    /// Whether a new session should take the place of this one, if this one is empty: it would begin with other data.
+    pub(crate) fn is_outdated(&self, persisted: Option<&PersistedRecord>) -> bool {
+        let begun = self.log.begun_by().and(self.log.snapshot()).map(|(info, _)| info.hash);
+        persisted.is_some_and(|record| begun != Some(record.hash()))
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) {
@@ -108,7 +82,7 @@ impl Session {
         seamless: bool,
     ) {
         let Some(view) = self.views.get(arrival) else { return };
-        let (view_id, counter) = (view.id(), view.counter());
+        let (view_id, counter) = (view.id(), view.known_counter());
         let snapshot = if resume.is_none() { self.log.snapshot() } else { None };
         let welcome = Welcome {
             timeline: self.timeline,
@@ -124,6 +98,11 @@ impl Session {
             rejoin_limit_ms: u32::try_from(turn.config.rejoin_limit / 1_000).unwrap_or(u32::MAX),
             limits: turn.config.send_limits,
         };
+        if let Some((info, _)) = snapshot.filter(|_| self.log.begun_by().is_none())
+            && let Some(view) = self.views.get_mut(arrival)
+        {
+            view.give_snapshot(info.seq);
+        }
         let from = resume.or(snapshot.map(|(info, _)| info.seq)).unwrap_or(0);
         let head = Bytes::from(ServerMessage::Welcome(welcome).encode());
         let parts = snapshot.into_iter().flat_map(|(_, parts)| parts.iter().cloned());

@@ -1,6 +1,9 @@
 //! One session: its clock, its order, its log, its views.
 
+mod budgeted;
+mod dispute;
 mod flow;
+mod history;
 mod joining;
 mod ordering;
 mod persisting;
@@ -11,20 +14,22 @@ mod voting;
 
 use bytes::Bytes;
 use teatime_wire::{
-    CloseReason, Digest, Envelope, Holding, Join, Room, ServerMessage, SessionId, SnapshotInfo,
-    limits,
+    Chain, CloseReason, Digest, Envelope, Holding, Join, Room, ServerMessage, SessionId,
+    SnapshotInfo, limits,
 };
 
+use crate::budget::{Account, Headroom};
 use crate::config::Config;
 use crate::gate::{Gate, Gated};
 use crate::log::Log;
 use crate::outbox::{Outbox, Purpose};
 use crate::storage::{Checkpoint, Key, Record, RecordKind, Request, Ticket};
-use crate::stored::{self, Head, PersistedRecord};
-use crate::views::{Arrival, Views};
+use crate::stored::{self, Ancestor, Head, PersistedRecord};
+use crate::view::{Arrival, View};
+use crate::views::Views;
 use crate::{ConnId, Output, SessionKey};
 use flow::{Flow, Reason};
-pub(crate) use persisting::BegunWith;
+use history::Trust;
 use persisting::Persistence;
 use time::SessionTime;
 use voting::Ballot;
@@ -39,14 +44,18 @@ pub(crate) struct Session {
     timeline: u64,
     /// The timeline with which it began.
     first_timeline: u64,
-    /// That of the first client. Every later one must have the same.
-    password_proof: Option<Digest>,
+    /// What it began with.
+    begun_from: Option<Ancestor>,
     /// Time between ticks in µs.
     tick: u64,
     life: Life,
     content: Content,
     time: SessionTime,
     log: Log,
+    account: Account,
+    /// How much its memory may still grow.
+    headroom: Headroom,
+    trust: Trust,
     views: Views,
     gate: Gate,
     flow: Flow,
@@ -100,8 +109,8 @@ impl Session {
             .ticks_per_second
             .clamp(*limits::TICKS_PER_SECOND.start(), *limits::TICKS_PER_SECOND.end());
         let tick = 1_000_000 / u64::from(rate);
-        let head = Head::new(timeline, join.password_proof, tick, join.room, persisted);
-        let mut session = Self::new(key, join.session, &head, turn.config, era);
+        let head = Head::new(timeline, join.password_key, tick, join.room(), persisted);
+        let mut session = Self::new(key, join.session(), &head, turn.config, era);
         session.begin_with(head.persisted.as_ref());
         if turn.out.has_storage() && session.gate.begin(stored::encode(&head)) {
             turn.out.gathers(key);
@@ -110,12 +119,10 @@ impl Session {
     }
 
     /// Until there is a snapshot, clients that join receive this data in its place.
-    fn begin_with(&mut self, persisted: Option<&BegunWith>) {
-        let Some((version, data)) = persisted else { return };
-        let hash = Digest(*blake3::hash(data).as_bytes());
-        let info = SnapshotInfo { seq: 0, time: 0, hash, size: data.len() as u64 };
-        let parts: Vec<_> = data.chunks(limits::MAX_SNAPSHOT_PART).collect();
-        self.log = Log::begun_with(*version, info, &parts);
+    fn begin_with(&mut self, persisted: Option<&PersistedRecord>) {
+        if let Some(record) = persisted {
+            self.log = begun_log(self.id, record);
+        }
     }
 
     fn new(key: SessionKey, id: SessionId, head: &Head, config: &Config, era: u64) -> Self {
@@ -125,12 +132,15 @@ impl Session {
             room: head.room,
             timeline: head.timeline ^ era,
             first_timeline: head.timeline,
-            password_proof: head.password_proof,
+            begun_from: head.persisted.as_ref().map(PersistedRecord::as_ancestor),
             tick: head.tick,
             life: Life::Awake,
             content: Content::Untouched,
             time: SessionTime::default(),
-            log: Log::default(),
+            log: Log::starting(Chain::start(id, None)),
+            account: Account::default(),
+            headroom: Headroom::ENDLESS,
+            trust: Trust::default(),
             views: Views::new(config.max_departed),
             gate: Gate::default(),
             flow: Flow::default(),
@@ -267,10 +277,13 @@ impl Session {
         for gated in self.gate.acknowledge() {
             match gated {
                 Gated::Output(output) => turn.out.push(output),
-                Gated::Checkpoint(mut checkpoint) => {
+                Gated::Checkpoint(mut checkpoint, previous) => {
                     // It replaces records of times which were handed in after it was made.
                     checkpoint.time = checkpoint.time.max(newest);
-                    ask_for_checkpoint(turn.out, self.id, &checkpoint);
+                    ask_for_checkpoint(turn.out, self.id, &checkpoint, previous);
+                }
+                Gated::History(request) => {
+                    turn.out.ask(request, Purpose::History(self.id));
                 }
             }
         }
@@ -314,7 +327,12 @@ impl Session {
 
     /// A view's connection is gone, for good if it has said so.
     pub(crate) fn disconnected(&mut self, turn: &mut Turn<'_>, arrival: Arrival, left: bool) {
-        let exit_at = if left { turn.now } else { turn.now + turn.config.rejoin_limit };
+        let announced = self.views.get(arrival).and_then(View::leave_at);
+        let exit_at = match announced {
+            _ if left => turn.now,
+            Some(leave_at) => leave_at,
+            None => turn.now + turn.config.rejoin_limit,
+        };
         self.views.disconnect(arrival, exit_at);
         self.gone_from_ballot(turn, arrival);
         if self.views.connected() == 0 {
@@ -323,6 +341,29 @@ impl Session {
             self.conclude_vote(turn);
             self.gather(turn);
         }
+    }
+
+    /// A view leaves in `pause`, connected or not, unless it joins again.
+    pub(crate) fn leave_after(&mut self, turn: &Turn<'_>, arrival: Arrival, pause: u64) {
+        let leave_at = turn.now + pause.min(turn.config.max_leave_after);
+        self.views.set_leave_at(arrival, leave_at);
+    }
+
+    /// Counts a frame that was read from a view.
+    pub(crate) fn spend(&mut self, now: u64, config: &Config, arrival: Arrival, bytes: u64) {
+        if let Some(view) = self.views.get_mut(arrival) {
+            view.spend(now, &config.view_allowance(), bytes);
+        }
+    }
+
+    /// When the driver may read more from a view.
+    pub(crate) fn may_read_at(&self, config: &Config, arrival: Arrival) -> u64 {
+        self.views.get(arrival).map_or(0, |view| view.may_read_at(&config.view_allowance()))
+    }
+
+    /// The connections of views that have said that they leave by now.
+    pub(crate) fn leaving(&self, now: u64) -> Vec<ConnId> {
+        self.views.leaving(now)
     }
 
     /// The last client has left: the clock stands still.
@@ -346,6 +387,9 @@ impl Session {
             return;
         }
         self.votes_are_due(turn);
+        if self.has_headroom_again(turn.config) && self.flow.free(Reason::LogFull) {
+            self.tell_hold(turn, teatime_wire::Hold::Resume);
+        }
         if self.flow.is_held_by(Reason::LogFull) {
             self.log_has_grown(turn);
         }
@@ -375,6 +419,7 @@ impl Session {
             self.ballot.next_timeout(),
             self.persist_vote_at(),
             exit,
+            self.views.next_leave(),
             Some(self.next_silence_check),
         ];
         others.into_iter().flatten().chain([tick]).min()
@@ -391,13 +436,24 @@ impl Session {
     }
 }
 
+/// The log of a session that begins with this data.
+fn begun_log(session: SessionId, record: &PersistedRecord) -> Log {
+    let (hash, size) = (record.hash(), record.data.len() as u64);
+    let chain = Chain::start(session, Some(hash)).value();
+    let info = SnapshotInfo { seq: 0, time: 0, hash, size, chain };
+    let parts: Vec<_> = record.data.chunks(limits::MAX_SNAPSHOT_PART).collect();
+    Log::begun_with(record.version, info, &parts)
+}
+
 /// Requests that a checkpoint replaces what it stands for.
 fn ask_for_checkpoint(
     out: &mut Outbox,
     session: SessionId,
     checkpoint: &crate::stored::SessionCheckpoint,
+    previous: Option<u64>,
 ) {
     let (seq, bytes) = (checkpoint.info.seq, stored::encode(checkpoint));
     let checkpoint = Checkpoint { seq, bytes };
-    out.ask(Request::Checkpoint { session, checkpoint }, Purpose::Checkpoint(session));
+    let request = Request::Checkpoint { session, checkpoint, previous };
+    out.ask(request, Purpose::Checkpoint(session));
 }

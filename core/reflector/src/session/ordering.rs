@@ -7,10 +7,10 @@ use super::flow::Reason;
 use super::{Content, Refusal, Session, Turn};
 use crate::Output;
 use crate::config::Config;
-use crate::log::{Log, PER_MESSAGE};
+use crate::log::PER_MESSAGE;
 use crate::storage::RecordKind;
+use crate::view::Arrival;
 use crate::view::{Change, Follows};
-use crate::views::Arrival;
 
 impl Session {
     /// Orders what a view sends.
@@ -21,6 +21,7 @@ impl Session {
         send: &Send<'_>,
     ) -> Result<(), Refusal> {
         let limits = &turn.config.send_limits;
+        let is_brimful = self.is_brimful(turn.config);
         let Some(view) = self.views.get_mut(arrival) else { return Ok(()) };
         match view.follows(send.counter) {
             Follows::Next => {}
@@ -43,7 +44,7 @@ impl Session {
             if bytes > turn.config.held_bytes_per_view {
                 return Err((CloseReason::TooFast, "sent on although told to pause".into()));
             }
-            if is_brimful(&self.log, turn.config) {
+            if is_brimful {
                 return Err((CloseReason::Full, "the log of the session is full".into()));
             }
             let Config { storage_backlog_bytes, log_reserve_bytes, .. } = turn.config;
@@ -78,9 +79,9 @@ impl Session {
             }
         }
         self.broadcast(turn, frame);
-        let Config { snapshot_after_bytes, log_limit_bytes, .. } = turn.config;
+        let snapshot_after_bytes = turn.config.snapshot_after_bytes;
         if self.log.events() >= turn.config.snapshot_after_events
-            || self.log.bytes() >= *snapshot_after_bytes.min(log_limit_bytes)
+            || self.log.bytes() >= snapshot_after_bytes.min(self.log_limit(turn.config))
         {
             self.log_has_grown(turn);
         }
@@ -136,11 +137,6 @@ impl Session {
             self.order(turn, &ServerMessage::Views(message));
         }
     }
-}
-
-/// Whether even the reserve is used up, which is for clients that have not heard yet that they should pause.
-pub(super) fn is_brimful(log: &Log, config: &Config) -> bool {
-    log.bytes() > config.log_limit_bytes + config.log_reserve_bytes
 }
 
 fn entry(change: &Change) -> teatime_wire::View<'_> {

@@ -10,18 +10,6 @@ use crate::stored::{Origin, PersistedRecord};
 /// vote every twenty seconds, and once it can be saved again clients wait no longer than that.
 const MAX_DOUBLINGS: u32 = 2;
 
-/// The data with which a session began, and the version of the app that had persisted it.
-pub(crate) type BegunWith = (u32, serde_bytes::ByteBuf);
-
-/// Persisted data that was found in a loaded session.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// What the session holds.
-    pub(crate) own: PersistedRecord,
-    /// What it began with, if that is something else.
-    pub(crate) begun_with: Option<BegunWith>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Persistence {
     wish: Wish,
@@ -33,8 +21,8 @@ pub(super) struct Persistence {
     failures: u32,
     /// What the newest snapshot persists, until its way to the room begins.
     new: Option<PersistedRecord>,
-    /// What a loaded session holds, until its first client is there.
-    found: Option<Found>,
+    /// What a loaded session holds: what it has persisted, or what it began with. Until its first client is there.
+    found: Option<PersistedRecord>,
 }
 
 /// Whether a snapshot is wanted because of persisted data.
@@ -51,7 +39,7 @@ enum Wish {
 }
 
 impl Persistence {
-    pub(super) fn restored(found: Option<Found>) -> Self {
+    pub(super) fn restored(found: Option<PersistedRecord>) -> Self {
         Self { found, ..Self::default() }
     }
 
@@ -91,19 +79,26 @@ impl Session {
     }
 
     /// What was found in the session when it was loaded, if that has not been taken yet.
-    pub(crate) fn take_found(&mut self) -> Option<Found> {
+    pub(crate) fn take_found(&mut self) -> Option<PersistedRecord> {
         self.persistence.found.take()
     }
 
     /// What was persisted at a vote, as it is stored.
     pub(super) fn record(&self, seq: u64, part: PersistedPart) -> PersistedRecord {
-        let (version, from) = (self.room.version, (self.first_timeline, seq));
-        PersistedRecord { version, data: part.data.into(), roots: part.roots, from }
+        PersistedRecord {
+            session: self.id,
+            version: self.room.version,
+            data: part.data.into(),
+            roots: part.roots,
+            origin: (self.first_timeline, seq),
+            from: self.begun_from,
+            change: 0,
+        }
     }
 
     /// The number of the vote from which persisted data comes, if that was a vote of this session.
-    pub(crate) fn own_vote(&self, from: Origin) -> Option<u64> {
-        (from.0 == self.first_timeline && from.1 > 0).then_some(from.1)
+    pub(crate) fn own_vote(&self, origin: Origin) -> Option<u64> {
+        (origin.0 == self.first_timeline && origin.1 > 0).then_some(origin.1)
     }
 
     /// A client says that its persisted data differs from that of the newest snapshot. The vote that leads to

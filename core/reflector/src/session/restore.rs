@@ -1,16 +1,16 @@
 //! How a session goes on from what the storage has of it.
 
-use teatime_wire::{Envelope, ServerMessage, SessionId, limits};
+use teatime_wire::{Chain, Envelope, ServerMessage, SessionId, limits};
 
 use super::flow::Reason;
-use super::persisting::{Found, Persistence};
+use super::persisting::Persistence;
 use super::time::SessionTime;
-use super::{Content, Life, Session};
+use super::{Content, Life, Session, begun_log};
 use crate::SessionKey;
 use crate::config::Config;
 use crate::log::Log;
-use crate::storage::{RecordKind, StorageError, Stored};
-use crate::stored::{self, Head, Origin, PersistedRecord, SessionCheckpoint};
+use crate::storage::{Previous, RecordKind, StorageError, Stored};
+use crate::stored::{self, Head, PersistedRecord, SessionCheckpoint};
 
 /// What the stored records add up to.
 #[derive(Default)]
@@ -43,22 +43,28 @@ impl Session {
             let (_, envelope) = Envelope::open(&checkpoint.parts)
                 .map_err(|error| stored::invalid("checkpoint", &error.to_string()))?;
             roots = session.own_roots(&envelope).unwrap_or_default();
+            session.log = match &stored.previous {
+                Some(previous) => {
+                    let log = session.restore_previous(previous, head.persisted.as_ref())?;
+                    log.followed_by(checkpoint.info, &checkpoint.parts)
+                }
+                None => Log::after_snapshot(checkpoint.info, &checkpoint.parts),
+            };
             if let Some(part) = envelope.persisted {
-                let own = session.record(checkpoint.info.seq, part);
-                found = Some(Found { own, begun_with: head.persisted });
+                found = Some(session.record(checkpoint.info.seq, part));
             }
-            session.log = Log::after_snapshot(checkpoint.info, &checkpoint.parts);
             session.check_position(progress.told)?;
             session.content = Content::Used;
             session.ballot.snapshot_was_at(checkpoint.info.time, config);
-            session.views.restore(checkpoint.views, checkpoint.departed);
+            let SessionCheckpoint { views, departed, has_forgotten, .. } = checkpoint;
+            session.views.restore(views, departed, has_forgotten);
+            if stored.previous.is_some() {
+                // When it came is not known, so nothing is said of the blobs.
+                session.distrust(now, None);
+            }
         } else {
             session.begin_with(head.persisted.as_ref());
-            let (roots, from) = (head.roots, Origin::default());
-            found = head.persisted.map(|(version, data)| {
-                let own = PersistedRecord { version, data, roots, from };
-                Found { own, begun_with: None }
-            });
+            found = head.persisted;
         }
         for record in &stored.records {
             match record.kind {
@@ -72,6 +78,7 @@ impl Session {
         }
         let told = progress.told.max(progress.time);
         session.check_position(told)?;
+        session.limit_history(config);
         if session.log.bytes() >= config.log_limit_bytes {
             session.flow.hold(Reason::LogFull);
         }
@@ -79,6 +86,33 @@ impl Session {
         session.life = Life::AtRest { since: now, roots };
         session.persistence = Persistence::restored(found);
         Ok(session)
+    }
+
+    /// The log that the newest checkpoint has replaced.
+    fn restore_previous(
+        &self,
+        previous: &Previous,
+        begun_with: Option<&PersistedRecord>,
+    ) -> Result<Log, StorageError> {
+        let mut log = match &previous.checkpoint {
+            Some(checkpoint) => {
+                let checkpoint = SessionCheckpoint::read(&checkpoint.bytes)?;
+                Log::after_snapshot(checkpoint.info, &checkpoint.parts)
+            }
+            None => match begun_with {
+                Some(data) => begun_log(self.id, data),
+                None => Log::starting(Chain::start(self.id, None)),
+            },
+        };
+        let ordered = previous.records.iter().filter(|record| record.kind == RecordKind::Ordered);
+        for record in ordered {
+            if record.seq != log.newest() + 1 {
+                let why = format!("number {} after {}", record.seq, log.newest());
+                return Err(stored::invalid("message", &why));
+            }
+            log.push(record.bytes.clone());
+        }
+        Ok(log)
     }
 
     /// Its views exit at this time, unless they are back by then.

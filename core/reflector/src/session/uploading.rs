@@ -1,25 +1,17 @@
 //! How the snapshot of a vote comes in, and what follows from it.
 
-use teatime_wire::{
-    CloseReason, Envelope, Hold, Holding, ServerMessage, SnapshotInfo, SnapshotPart,
-};
+use teatime_wire::{CloseReason, Envelope, Hold, ServerMessage, SnapshotInfo, SnapshotPart};
 
 use super::flow::Reason;
+use super::history::most_history;
 use super::{Content, Refusal, Session, Turn, ask_for_checkpoint};
 use crate::config::Config;
 use crate::gate::Gated;
 use crate::stored::SessionCheckpoint;
 use crate::upload::{Added, Upload};
-use crate::views::Arrival;
+use crate::view::Arrival;
 
 impl Session {
-    /// There is a snapshot, or none comes of this vote.
-    fn upload_is_over(&mut self, turn: &mut Turn<'_>) {
-        if let Some((seq, views)) = self.ballot.take_diverged() {
-            self.tell_diverged(turn, seq, &views);
-        }
-    }
-
     /// Asks the next candidate for the snapshot. Skips those that are gone.
     pub(super) fn ask_for_upload(&mut self, turn: &mut Turn<'_>) {
         while let Some(upload) = self.ballot.upload.take() {
@@ -38,9 +30,8 @@ impl Session {
         self.no_snapshot_comes(turn);
     }
 
-    fn no_snapshot_comes(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn no_snapshot_comes(&mut self, turn: &Turn<'_>) {
         self.ballot.no_own_vote_before(turn.now + turn.config.vote_retry);
-        self.upload_is_over(turn);
     }
 
     pub(super) fn give_up_uploader(&mut self, turn: &mut Turn<'_>) {
@@ -52,6 +43,14 @@ impl Session {
             self.ballot.upload = upload.next(turn.now + turn.config.upload_timeout);
             self.ask_for_upload(turn);
         }
+    }
+
+    /// Whether a view was asked for the snapshot of this vote, and is handing it in.
+    pub(crate) fn expects_part(&self, from: Arrival, seq: u64) -> bool {
+        self.ballot
+            .upload
+            .as_ref()
+            .is_some_and(|upload| (upload.from(), upload.seq()) == (from, seq))
     }
 
     /// Takes a part of the snapshot from the view that was asked for it.
@@ -68,6 +67,13 @@ impl Session {
             let refusal = (CloseReason::OutOfOrder, "an unexpected snapshot".into());
             return if asked { Ok(()) } else { Err(refusal) };
         };
+        if !upload.has_begun() && part.total > self.headroom.bytes {
+            let (session, bytes) = (self.id, part.total);
+            tracing::warn!(%session, bytes, "no memory is left for a snapshot");
+            // It may be the share of this client's address that is used up.
+            self.give_up_uploader(turn);
+            return Ok(());
+        }
         let Config { upload_timeout, send_limits, .. } = turn.config;
         match upload.add(part, send_limits.max_snapshot, turn.now, *upload_timeout) {
             Added::More => Ok(()),
@@ -83,9 +89,10 @@ impl Session {
     /// Takes the snapshot if its envelope is valid. If not, the other candidates are not asked: they voted for the same
     /// bytes.
     fn finish_upload(&mut self, turn: &mut Turn<'_>) -> Result<(), Refusal> {
-        let Some((info, parts)) = self.ballot.upload.take().map(Upload::finish) else {
-            return Ok(());
-        };
+        let Some(upload) = self.ballot.upload.take() else { return Ok(()) };
+        // A vote is younger than the snapshot before it.
+        let Some(chain) = self.log.chain_at(upload.seq()) else { return Ok(()) };
+        let (info, parts) = upload.finish(chain.value());
         match Envelope::open(&parts) {
             Ok((_, envelope)) => {
                 self.accept_snapshot(turn, info, parts, envelope);
@@ -111,9 +118,7 @@ impl Session {
         envelope: Envelope,
     ) {
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
-        if let Some(roots) = self.own_roots(&envelope) {
-            turn.out.push(self.holds(Holding::Snapshot(roots)));
-        }
+        self.distrust(turn.now, self.own_roots(&envelope));
         self.content = Content::Used;
         if let Some(part) = envelope.persisted {
             let new = self.record(info.seq, part);
@@ -121,26 +126,29 @@ impl Session {
         } else if self.persistence.give_up(info.seq) {
             self.tell_not_persisted(turn, info.seq, Some("the state persists nothing"));
         }
-        self.log.replace_by(info, &parts);
+        self.log.replace_by(info, &parts, most_history(turn.config));
+        let previous = self.log.previous();
         if turn.out.has_storage() {
             let parts = parts.into_iter().map(serde_bytes::ByteBuf::from).collect();
             let (newest, time) = (self.log.newest(), self.time.newest());
             let mut checkpoint = SessionCheckpoint::new(info, parts, newest, time);
-            (checkpoint.views, checkpoint.departed) = self.views.store();
+            (checkpoint.views, checkpoint.departed, checkpoint.has_forgotten) = self.views.store();
             if self.gate.is_open() {
-                ask_for_checkpoint(turn.out, self.id, &checkpoint);
+                ask_for_checkpoint(turn.out, self.id, &checkpoint, previous);
             } else {
-                self.gate.push(Gated::Checkpoint(Box::new(checkpoint)));
+                self.gate.push(Gated::Checkpoint(Box::new(checkpoint), previous));
             }
+        }
+        if self.ballot.ended(info.seq).is_some_and(|ended| ended.is_agreed()) {
+            self.prove(turn, info.seq);
         }
         self.ballot.may_vote_from(turn.now);
         self.ballot.snapshot_was_at(info.time, turn.config);
         if self.flow.is_held_by(Reason::LogFull)
-            && self.log.bytes() < turn.config.log_limit_bytes
+            && self.log.bytes() < self.log_limit(turn.config)
             && self.flow.free(Reason::LogFull)
         {
             self.tell_hold(turn, Hold::Resume);
         }
-        self.upload_is_over(turn);
     }
 }

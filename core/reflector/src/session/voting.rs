@@ -4,31 +4,34 @@ use std::collections::VecDeque;
 
 use teatime_wire::{Digest, Hold, ServerMessage, Verdict, VoteRequest};
 
+use super::dispute::{Ended, Wanted};
 use super::flow::Reason;
-use super::ordering::is_brimful;
 use super::{Session, Turn};
 use crate::config::Config;
 use crate::upload::Upload;
+use crate::view::Arrival;
 use crate::view::View;
-use crate::views::Arrival;
 use crate::vote::Vote;
 
-/// Number of verdicts that late votes are compared with. A client that was away for longer answers the newer votes as well.
-const RECENT_VERDICTS: usize = 8;
+/// Number of votes whose verdicts late votes are compared with. A client that was away for longer answers the newer ones as
+/// well.
+const RECENT_VOTES: usize = 8;
 
 /// The votes of a session, and the upload that follows from one.
 #[derive(Debug)]
 pub(super) struct Ballot {
     vote: Option<Vote>,
-    /// The newest verdicts, the oldest first.
-    verdicts: VecDeque<Verdict>,
+    /// The newest votes that have ended, the oldest first.
+    ended: VecDeque<Ended>,
+    /// The snapshot of the newest of them.
+    pub(super) wanted: Option<Wanted>,
     pub(super) upload: Option<Upload>,
-    /// The views that diverged, and the vote that showed it. They hear of it once the snapshot under way is there.
-    diverged: Option<(u64, Vec<Arrival>)>,
+    /// Since when clients have confirmed states that contradict the majority.
+    disputed_since: Option<u64>,
     /// Clients ask for a vote.
     asked: Asked,
-    /// Before this time, a vote that is not unanimous costs those with the majority nothing.
-    next_healing: u64,
+    /// Before this time, a vote without a majority costs the voters nothing.
+    next_check: u64,
     /// No vote because of the log before this time.
     next_own_vote: u64,
     /// No vote that clients ask for before this time.
@@ -48,11 +51,12 @@ impl Ballot {
     pub(super) fn new(next_regular_vote: u64) -> Self {
         Self {
             vote: None,
-            verdicts: VecDeque::new(),
+            ended: VecDeque::new(),
+            wanted: None,
             upload: None,
-            diverged: None,
+            disputed_since: None,
             asked: Asked::No,
-            next_healing: 0,
+            next_check: 0,
             next_own_vote: 0,
             next_asked_vote: 0,
             next_regular_vote,
@@ -61,7 +65,7 @@ impl Ballot {
 
     /// Neither a vote nor an upload is under way.
     pub(super) fn is_free(&self) -> bool {
-        self.vote.is_none() && self.upload.is_none()
+        self.vote.is_none() && self.wanted.is_none() && self.upload.is_none()
     }
 
     /// The session has a snapshot of this time, on its own clock.
@@ -78,32 +82,64 @@ impl Ballot {
         self.next_own_vote = self.next_own_vote.max(time);
     }
 
-    /// How this vote ended, if it was one of the newest.
-    fn verdict(&self, seq: u64) -> Option<Verdict> {
-        self.verdicts.iter().find(|verdict| verdict.seq == seq).copied()
+    /// This vote, if it is one of the newest that have ended.
+    pub(super) fn ended(&mut self, seq: u64) -> Option<&mut Ended> {
+        self.ended.iter_mut().find(|ended| ended.verdict().seq == seq)
     }
 
-    fn remember(&mut self, verdict: Verdict) {
-        if self.verdicts.len() == RECENT_VERDICTS {
-            self.verdicts.pop_front();
+    /// A vote in which the majority had to answer by now.
+    pub(super) fn unanswered(&self, now: u64) -> Option<u64> {
+        let is_due = |ended: &&Ended| ended.answers_by().is_some_and(|by| now >= by);
+        self.ended.iter().find(is_due).map(|ended| ended.verdict().seq)
+    }
+
+    fn remember(&mut self, ended: Ended) {
+        if self.ended.len() == RECENT_VOTES {
+            self.ended.pop_front();
         }
-        self.verdicts.push_back(verdict);
+        self.ended.push_back(ended);
     }
 
-    pub(super) fn take_diverged(&mut self) -> Option<(u64, Vec<Arrival>)> {
-        self.diverged.take()
+    /// A client has confirmed a state that contradicts a majority, or another client.
+    pub(super) fn is_disputed(&mut self, now: u64) {
+        self.disputed_since.get_or_insert(now);
+    }
+
+    /// Whether all voters may be asked to check their states: rarely, so that a liar does not keep them busy.
+    pub(super) fn may_check(&mut self, turn: &Turn<'_>) -> bool {
+        let may = turn.now >= self.next_check;
+        if may {
+            self.next_check = turn.now + turn.config.vote_retry;
+        }
+        may
+    }
+
+    /// A view is gone, or begins again.
+    pub(super) fn gone(&mut self, arrival: Arrival) {
+        if let Some(vote) = &mut self.vote {
+            vote.gone(arrival);
+        }
+        if let Some(wanted) = &mut self.wanted {
+            wanted.unchecked.retain(|unchecked| *unchecked != arrival);
+        }
+        self.ended.iter_mut().for_each(|ended| ended.gone(arrival));
     }
 
     /// All clients have left.
     pub(super) fn rest(&mut self) {
-        (self.vote, self.upload, self.diverged) = (None, None, None);
+        (self.vote, self.wanted, self.upload) = (None, None, None);
+        self.ended.clear();
+        self.disputed_since = None;
         self.asked = Asked::No;
     }
 
     pub(super) fn next_timeout(&self) -> Option<u64> {
         let is_asked = self.asked == Asked::Yes && self.vote.is_none();
+        let answers = self.ended.iter().filter_map(Ended::answers_by).min();
         let times = [
+            answers,
             self.vote.as_ref().map(Vote::deadline),
+            self.wanted.as_ref().map(|wanted| wanted.deadline),
             self.upload.as_ref().map(Upload::deadline),
             is_asked.then_some(self.next_asked_vote),
         ];
@@ -114,7 +150,8 @@ impl Ballot {
 impl Session {
     #[cold]
     pub(super) fn log_has_grown(&mut self, turn: &mut Turn<'_>) {
-        let is_full = self.log.bytes() >= turn.config.log_limit_bytes;
+        self.limit_history(turn.config);
+        let is_full = self.log.bytes() >= self.log_limit(turn.config);
         if is_full && !self.flow.is_held_by(Reason::LogFull) {
             self.flow.hold(Reason::LogFull);
             self.views.all_held();
@@ -130,6 +167,8 @@ impl Session {
     /// Begins and ends what is due.
     pub(super) fn votes_are_due(&mut self, turn: &mut Turn<'_>) {
         self.conclude_vote(turn);
+        self.take_wanted(turn);
+        self.answers_are_due(turn);
         self.hold_asked_vote(turn);
         self.hold_regular_vote(turn);
         if self.ballot.upload.as_ref().is_some_and(|upload| turn.now >= upload.deadline()) {
@@ -169,7 +208,7 @@ impl Session {
 
     /// Requests for votes go to the log, too.
     fn pause_between_votes(&self, config: &Config) -> u64 {
-        config.vote_retry * if is_brimful(&self.log, config) { 12 } else { 1 }
+        config.vote_retry * if self.is_brimful(config) { 12 } else { 1 }
     }
 
     /// Asks all views to vote. Returns whether any could be asked.
@@ -205,8 +244,10 @@ impl Session {
             vote.cast(voter, hash);
             view.mark_voted(seq);
             self.conclude_vote(turn);
-        } else if let Some(verdict) = self.ballot.verdict(seq) {
+        } else if let Some(ended) = self.ballot.ended(seq) {
             view.mark_voted(seq);
+            ended.add(voter, hash);
+            let verdict = ended.verdict();
             self.answer_late_vote(turn, voter, verdict, hash);
         }
     }
@@ -226,17 +267,13 @@ impl Session {
         if let Some(connection) = self.views.get(voter).and_then(View::connection) {
             self.send_to(turn, connection, &ServerMessage::Verdict(verdict));
         }
-        match &mut self.ballot.diverged {
-            Some((seq, views)) if *seq == verdict.seq => views.push(voter),
-            _ => self.tell_diverged(turn, verdict.seq, &[voter]),
-        }
+        self.tell_diverged(turn, verdict.seq, &[voter]);
     }
 
     /// A view is gone: the vote goes on without it, and another one may have to upload.
     pub(super) fn gone_from_ballot(&mut self, turn: &mut Turn<'_>, arrival: Arrival) {
-        if let Some(vote) = &mut self.ballot.vote {
-            vote.gone(arrival);
-        }
+        self.ballot.gone(arrival);
+        self.take_wanted(turn);
         if self.ballot.upload.as_ref().is_some_and(|upload| upload.from() == arrival) {
             self.give_up_uploader(turn);
         }
@@ -255,28 +292,37 @@ impl Session {
         outcome.majority.sort_by_key(failed);
         let (verdict, seq) = (outcome.verdict, vote.seq());
         tracing::debug!(session = %self.id, ?verdict, "a vote ended");
-        self.ballot.remember(verdict);
+        self.ballot.remember(Ended::new(verdict, vote.votes()));
         self.broadcast(turn, ServerMessage::Verdict(verdict).encode().into());
-        let heals = !outcome.doubtful.is_empty() && turn.now >= self.ballot.next_healing;
-        if heals {
-            // A liar must not keep all other clients busy.
-            self.ballot.next_healing = turn.now + turn.config.vote_retry;
+        if outcome.doubtful.is_empty() && verdict.hash.is_some() {
+            self.ballot.disputed_since = None;
         }
-        let Some(hash) = verdict.hash else {
-            if heals {
+        if verdict.hash.is_none() {
+            if !outcome.doubtful.is_empty() && self.ballot.may_check(turn) {
                 self.tell_diverged(turn, seq, &outcome.doubtful);
             }
             return;
-        };
-        if self.ballot.upload.is_none() && (vote.is_for_snapshot() || heals) {
-            let deadline = turn.now + turn.config.upload_timeout;
-            self.ballot.upload = Upload::new(seq, vote.time(), hash, outcome.majority, deadline);
-            // Clients that come back must find the majority's state, not one that led them astray before.
-            self.ballot.diverged = Some((seq, outcome.doubtful));
-            self.ask_for_upload(turn);
-        } else {
-            self.tell_diverged(turn, seq, &outcome.doubtful);
         }
+        self.tell_diverged(turn, seq, &outcome.doubtful);
+        let is_free = self.ballot.upload.is_none() && self.ballot.wanted.is_none();
+        if vote.is_for_snapshot() && is_free {
+            self.ballot.wanted = Some(Wanted {
+                verdict,
+                time: vote.time(),
+                majority: outcome.majority,
+                unchecked: if self.needs_snapshot(turn) { Vec::new() } else { outcome.doubtful },
+                deadline: turn.now + turn.config.vote_timeout,
+            });
+            self.take_wanted(turn);
+        }
+    }
+
+    /// Whether the session takes the snapshot of a majority although others contradict: otherwise a single client could
+    /// keep the log full, and what was persisted from being stored.
+    fn needs_snapshot(&self, turn: &Turn<'_>) -> bool {
+        let limit = turn.config.dispute_limit;
+        let is_long = |since: u64| turn.now.saturating_sub(since) >= limit;
+        self.flow.is_held_by(Reason::LogFull) || self.ballot.disputed_since.is_some_and(is_long)
     }
 
     /// Tells views that their state may be wrong.

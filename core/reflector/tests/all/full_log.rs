@@ -86,7 +86,7 @@ fn a_client_that_sends_on_although_held_is_closed_and_harms_no_other() {
     assert_eq!(world.closed.last(), Some(&(others[0], CloseReason::Full)));
     assert!(CloseReason::Full.is_retryable());
     let back = world.join(2);
-    assert_eq!((world.welcome(back).seamless, world.welcome(back).counter), (true, 1));
+    assert_eq!((world.welcome(back).seamless, world.welcome(back).counter), (true, Some(1)));
     assert!(world.has(back, &ServerMessage::Hold(Hold::Pause)));
     // Clients that come and go do not fill it either, nor do requests for votes.
     for number in 100..=255 {

@@ -1,7 +1,7 @@
 //! When persisted data counts, and what clients hear if the storage does not store it.
 
 use crate::support::stored::StoredWorld;
-use crate::support::{MS, SECOND, join, parts};
+use crate::support::{MS, SECOND, join, parts, room};
 use teatime_reflector::storage::Request;
 use teatime_reflector::{Config, ConnId};
 use teatime_wire::{
@@ -13,7 +13,7 @@ fn world() -> StoredWorld {
 }
 
 /// A lone client votes, and hands in what it voted for.
-fn hand_in(world: &mut StoredWorld, from: ConnId, seq: u64, snapshot: &[u8]) {
+pub(crate) fn hand_in(world: &mut StoredWorld, from: ConnId, seq: u64, snapshot: &[u8]) {
     world.say(from, &ClientMessage::Vote(Vote { seq, hash: Digest::of(snapshot) }));
     parts(seq, snapshot).for_each(|part| world.say(from, &part));
 }
@@ -35,7 +35,7 @@ fn a_request_to_persist_nothing_costs_one_vote() {
     world.say(one, &ClientMessage::Persist);
     world.answer_all();
     let seq = world.newest_vote(one).expect("it is asked");
-    let envelope = Envelope { persisted: None, roots: Vec::new(), space: Digest([2; 32]) };
+    let envelope = Envelope { persisted: None, roots: Vec::new(), space: room(1).id };
     hand_in(&mut world, one, seq, &envelope.wrap(b"state"));
     world.answer_all();
     let failure = Some("the state persists nothing");
@@ -53,12 +53,12 @@ fn a_request_that_comes_after_a_vote_is_answered_by_the_next_one() {
     let before = world.newest_vote(one).expect("the log has grown");
     // The model persists something after this vote.
     world.say(one, &ClientMessage::Persist);
-    let envelope = Envelope { persisted: None, roots: Vec::new(), space: Digest([2; 32]) };
+    let envelope = Envelope { persisted: None, roots: Vec::new(), space: room(1).id };
     hand_in(&mut world, one, before, &envelope.wrap(b"state"));
     world.pass_well(10 * SECOND);
     let seq = world.newest_vote(one).filter(|seq| *seq > before).expect("it is asked again");
     let persisted = Some(PersistedPart { data: b"data".to_vec(), roots: Vec::new() });
-    let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
+    let envelope = Envelope { persisted, roots: Vec::new(), space: room(1).id };
     hand_in(&mut world, one, seq, &envelope.wrap(b"state"));
     world.answer_all();
     assert!(world.has(one, &ServerMessage::Persisted(seq)));
@@ -73,7 +73,7 @@ fn data_that_is_too_large_to_persist_costs_one_vote() {
     let seq = world.newest_vote(all[0]).expect("it is asked");
     let data = vec![0; teatime_wire::limits::MAX_PERSISTED + 1];
     let persisted = Some(PersistedPart { data, roots: Vec::new() });
-    let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
+    let envelope = Envelope { persisted, roots: Vec::new(), space: room(1).id };
     let snapshot = envelope.wrap(b"state");
     let hash = Digest::of(&snapshot);
     world.say(all[1], &ClientMessage::Vote(Vote { seq, hash }));
@@ -93,7 +93,7 @@ fn persist(world: &mut StoredWorld, from: ConnId, data: &[u8]) -> u64 {
     world.say(from, &ClientMessage::Persist);
     world.answer_all();
     let persisted = Some(PersistedPart { data: data.to_vec(), roots: Vec::new() });
-    let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
+    let envelope = Envelope { persisted, roots: Vec::new(), space: room(1).id };
     let seq = world.newest_vote(from).expect("it is asked");
     hand_in(world, from, seq, &envelope.wrap(b"state"));
     seq
@@ -155,7 +155,7 @@ fn persisted_data_whose_write_the_storage_never_answers_is_reported_in_bounded_t
     pass_without_persisting(&mut world, 20 * SECOND);
     let again = world.newest_vote(one).filter(|again| *again > seq).expect("a vote is held");
     let persisted = Some(PersistedPart { data: b"newer".to_vec(), roots: Vec::new() });
-    let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) };
+    let envelope = Envelope { persisted, roots: Vec::new(), space: room(1).id };
     hand_in(&mut world, one, again, &envelope.wrap(b"state"));
     pass_without_persisting(&mut world, 11 * SECOND);
     assert_eq!(unanswered(&world, one), [seq, again]);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::support::stored::StoredWorld;
 use crate::support::{SECOND, id, join};
 use teatime_reflector::{Config, ConnId};
-use teatime_wire::{ClientMessage, Digest, Join, Room, SessionId, ViewId};
+use teatime_wire::{ClientMessage, Digest, Join, ViewId};
 
 /// The participants, as the models of this one know them from the messages so far.
 fn present(world: &StoredWorld, participant: ConnId) -> BTreeSet<ViewId> {
@@ -72,6 +72,41 @@ fn after_a_restart_participants_have_the_rejoin_limit_to_come_back() {
 }
 
 #[test]
+fn a_participant_leaves_when_it_has_said_so_connected_or_cut_off() {
+    let limit = Config::default().rejoin_limit;
+    let seconds =
+        |number: u64| ClientMessage::LeaveAfter(u32::try_from(1_000 * number).expect("few"));
+    // Its line breaks, or does not; its time is shorter than the rejoin limit, or longer.
+    for (breaks, after) in [(false, 3), (true, 3), (true, 20)] {
+        let (mut world, all) = three();
+        world.say(all[0], &seconds(after));
+        if breaks {
+            world.cut(all[0]);
+        }
+        world.pass_well((after - 1) * SECOND);
+        assert_eq!(present(&world, all[2]), [1, 2, 3].map(id).into(), "{breaks} {after}");
+        world.pass_well(2 * SECOND);
+        assert_eq!(present(&world, all[2]), [2, 3].map(id).into(), "{breaks} {after}");
+    }
+    // It comes back in time, on another connection: nothing has happened.
+    let (mut world, all) = three();
+    world.say(all[0], &seconds(3));
+    world.join_well(Join { attempt: 2, ..join(1) });
+    world.pass_well(limit);
+    assert_eq!(present(&world, all[2]), [1, 2, 3].map(id).into());
+    // The reflector bounds what a participant asks for.
+    let config = Config { max_leave_after: 20 * SECOND, ..Config::default() };
+    let mut world = StoredWorld::new(config);
+    let all = [1, 2].map(|number| world.join_well(join(number)));
+    world.say(all[0], &ClientMessage::LeaveAfter(u32::MAX));
+    world.cut(all[0]);
+    world.pass_well(19 * SECOND);
+    assert_eq!(present(&world, all[1]), [1, 2].map(id).into());
+    world.pass_well(2 * SECOND);
+    assert_eq!(present(&world, all[1]), [id(2)].into());
+}
+
+#[test]
 fn participants_of_a_session_that_was_unloaded_are_gone() {
     let (mut world, all) = three();
     for one in all {
@@ -90,10 +125,7 @@ fn participants_of_a_session_that_was_unloaded_early_can_come_back() {
     }
     world.pass_well(SECOND);
     // There is memory for one session without clients.
-    let room = Room { name: Digest([7; 32]), id: Digest([7; 32]), version: 1 };
-    let mut other = Join { room, ..join(4) };
-    other.session = SessionId([7; 32]);
-    let other = world.join_well(other);
+    let other = world.join_well(Join { name: Digest([7; 32]), ..join(4) });
     world.cut(other);
     world.pass_well(SECOND);
     assert!(!world.released.is_empty(), "it was unloaded");

@@ -3,7 +3,7 @@
 use crate::support::{MS, SECOND, World, id, join, world};
 use teatime_reflector::Config;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Join, Resume, Send, ServerMessage, SessionId, SnapshotPart,
+    ClientMessage, CloseReason, Digest, Join, Resume, Send, ServerMessage, SnapshotPart,
 };
 
 #[test]
@@ -124,7 +124,7 @@ fn what_is_sent_twice_counts_once_and_a_gap_ends_the_connection() {
     world.post(one, 2);
     world.cut(one);
     let one = world.join_as(Join { resume: None, ..join(1) });
-    assert_eq!(world.welcome(one).counter, 2);
+    assert_eq!(world.welcome(one).counter, Some(2));
     world.post(one, 2);
     world.post(one, 3);
     assert_eq!(world.events(two).iter().map(|event| event.2).collect::<Vec<_>>(), [1, 2, 3]);
@@ -143,10 +143,16 @@ fn a_client_that_resumes_gets_only_what_it_missed() {
     world.post(one, 2);
     world.post(one, 3);
     let timeline = world.welcome(one).timeline;
-    let resumed = world.join_as(Join { resume: Some(Resume { timeline, seq: 2 }), ..join(2) });
+    let right = Resume { timeline, seq: 2, chain: world.chain(one, 2) };
+    let resumed = world.join_as(Join { resume: Some(right), ..join(2) });
     assert!(world.welcome(resumed).resumed && world.welcome(resumed).seamless);
     assert_eq!(world.events(resumed), [(3, id(1), 2), (4, id(1), 3)]);
-    for resume in [Resume { timeline: timeline ^ 1, seq: 2 }, Resume { timeline, seq: 99 }] {
+    for resume in [
+        Resume { timeline: timeline ^ 1, ..right },
+        Resume { seq: 99, ..right },
+        Resume { seq: 3, ..right },
+        Resume { chain: Digest([0; 32]), ..right },
+    ] {
         let fresh = world.join_as(Join { resume: Some(resume), ..join(3) });
         assert!(!world.welcome(fresh).resumed);
         assert_eq!(world.events(fresh).len(), 3);
@@ -157,9 +163,9 @@ fn a_client_that_resumes_gets_only_what_it_missed() {
 fn a_join_that_was_overtaken_by_a_newer_one_is_refused() {
     let mut world = world();
     let (old, new, late) = (world.connect(), world.connect(), world.connect());
-    world.say(old, &ClientMessage::Join(Join { attempt: 1, ..join(1) }));
-    world.say(new, &ClientMessage::Join(Join { attempt: 3, ..join(1) }));
-    world.say(late, &ClientMessage::Join(Join { attempt: 2, ..join(1) }));
+    world.say_join(old, Join { attempt: 1, ..join(1) });
+    world.say_join(new, Join { attempt: 3, ..join(1) });
+    world.say_join(late, Join { attempt: 2, ..join(1) });
     assert_eq!(world.closed, [(old, CloseReason::Replaced), (late, CloseReason::Replaced)]);
     assert_eq!(world.members, [new]);
 }
@@ -170,8 +176,8 @@ fn bad_frames_close_only_their_own_connection_with_the_right_code() {
     let watcher = world.join(1);
     world.pass(SECOND);
     let before = world.messages(watcher).len();
-    let proof = Join { password_proof: Some(Digest([5; 32])), ..join(2) };
     let version = Join { protocol: 2, ..join(2) };
+    let elsewhere = world.connect();
     // A join of a version to come may have any shape behind its version.
     let newer = vec![0x92, 1, 0x93, 0xcd, 0x01, 0x00, 0xc0, 0x80];
     let large = vec![0; 80_000];
@@ -179,9 +185,9 @@ fn bad_frames_close_only_their_own_connection_with_the_right_code() {
         (b"nonsense".to_vec(), CloseReason::Malformed),
         (Vec::new(), CloseReason::Malformed),
         (large, CloseReason::TooLarge),
-        (ClientMessage::Join(version).encode(), CloseReason::Version),
+        (world.proven(elsewhere, version), CloseReason::Version),
         (newer, CloseReason::Version),
-        (ClientMessage::Join(proof).encode(), CloseReason::WrongPassword),
+        (world.proven(elsewhere, join(2)), CloseReason::BadProof),
         (ClientMessage::Ping(1).encode(), CloseReason::NotJoined),
         (ClientMessage::Send(Send { counter: 1, payload: b"" }).encode(), CloseReason::NotJoined),
     ];
@@ -195,7 +201,7 @@ fn bad_frames_close_only_their_own_connection_with_the_right_code() {
     world.say(joined, &ClientMessage::SnapshotPart(part));
     assert_eq!(world.closed.pop(), Some((joined, CloseReason::OutOfOrder)));
     let twice = world.join(3);
-    world.say(twice, &ClientMessage::Join(join(3)));
+    world.say_join(twice, join(3));
     assert_eq!(world.closed.pop(), Some((twice, CloseReason::OutOfOrder)));
     assert_eq!(world.messages(watcher).len(), before);
     world.post(watcher, 1);
@@ -224,13 +230,13 @@ fn a_client_that_sends_too_fast_or_stays_silent_is_closed() {
 fn idle_sessions_stay_within_their_limit_the_oldest_go_first() {
     let mut world = World::new(Config { max_idle_sessions: 2, ..Config::default() });
     for number in 1..=3 {
-        let one = world.join_as(Join { session: SessionId([number; 32]), ..join(1) });
+        let one = world.join_as(Join { program: Digest([number; 32]), ..join(1) });
         world.pass(SECOND);
         world.cut(one);
     }
     assert_eq!(world.reflector.stats().sessions, 2);
-    let kept = world.join_as(Join { session: SessionId([3; 32]), ..join(1) });
+    let kept = world.join_as(Join { program: Digest([3; 32]), ..join(1) });
     assert_eq!(world.welcome(kept).seq, 1);
-    let gone = world.join_as(Join { session: SessionId([1; 32]), ..join(1) });
+    let gone = world.join_as(Join { program: Digest([1; 32]), ..join(1) });
     assert_eq!(world.welcome(gone).seq, 0);
 }

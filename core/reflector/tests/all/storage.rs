@@ -4,9 +4,7 @@ use crate::support::stored::StoredWorld;
 use crate::support::{SECOND, in_envelope, join, parts, room};
 use teatime_reflector::Config;
 use teatime_reflector::storage::{Answer, Key, Request, RoomId, StorageError};
-use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Hold, Join, Room, Send, ServerMessage, SessionId, Vote,
-};
+use teatime_wire::{ClientMessage, CloseReason, Digest, Hold, Join, Send, ServerMessage, Vote};
 
 fn world() -> StoredWorld {
     StoredWorld::new(Config::default())
@@ -14,8 +12,8 @@ fn world() -> StoredWorld {
 
 /// A client in the session of this number, which is in a room of its own.
 fn other(session: u8, view: u8) -> Join<'static> {
-    let room = Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 };
-    Join { session: SessionId([session; 32]), room, ..join(view) }
+    let digest = Digest([session; 32]);
+    Join { program: digest, name: digest, ..join(view) }
 }
 
 fn is_append(request: &Request) -> bool {
@@ -28,26 +26,22 @@ fn a_join_waits_for_the_storage_and_then_for_its_own_append() {
     let one = world.join_as(join(1));
     let requests: Vec<_> = world.waiting.iter().map(|(_, request)| request.clone()).collect();
     let id = RoomId::of(&room(1));
-    let expected = [
-        Request::Load(Key::Session(SessionId([1; 32]))),
-        Request::Load(Key::Room(id)),
-        Request::Claims(id),
-    ];
+    let expected = [Request::Load(Key::Session(join(1).session())), Request::Load(Key::Room(id))];
     assert_eq!(requests, expected, "all at once: one round trip");
-    for _ in 0..3 {
+    for _ in 0..2 {
         assert!(world.appends().is_empty() && world.got.is_empty());
         world.answer(0);
     }
     assert!(world.appends()[0].begin.is_some());
     assert!(world.got.is_empty(), "the session does not exist before it is stored");
-    world.answer(0);
+    world.answer_all();
     assert_eq!(world.welcome(one).seq, 0);
     assert_eq!(world.members, [one]);
 }
 
 #[test]
 fn answers_may_come_in_any_order() {
-    for order in [[0, 0, 0], [2, 1, 0], [1, 1, 0], [0, 1, 0], [1, 0, 0], [2, 0, 0]] {
+    for order in [[0, 0], [1, 0]] {
         let mut world = world();
         let one = world.join_as(join(1));
         order.into_iter().for_each(|at| world.answer(at));
@@ -137,8 +131,8 @@ fn a_failed_append_takes_back_what_depends_on_it_and_closes_that_session_only() 
     closed.sort_by_key(|(connection, _)| *connection);
     assert_eq!(closed, [(one, not_stored), (late, not_stored)]);
     world.released.sort();
-    let room = RoomId::of(&other(1, 1).room);
-    assert_eq!(world.released, [Key::Session(SessionId([1; 32])), Key::Room(room)]);
+    let room = RoomId::of(&other(1, 1).room());
+    assert_eq!(world.released, [Key::Session(join(1).session()), Key::Room(room)]);
     world.post(two, 1);
     world.answer_all();
     assert_eq!(world.events(two).len(), 1);
@@ -168,15 +162,14 @@ fn a_storage_that_never_answers_closes_the_session_in_bounded_time_and_no_other(
     let one = world.join_well(other(1, 1));
     let two = world.join_well(other(2, 2));
     world.post(one, 1);
+    let session = other(2, 2).session();
+    let is_of_two =
+        |request: &Request| matches!(request, Request::Append(one) if one.session == session);
     for _ in 0..9 {
         world.pass(SECOND / 2);
-        world.answer_some(
-            |request| matches!(request, Request::Append(one) if one.session.0[0] == 2),
-        );
+        world.answer_some(is_of_two);
         world.pass(SECOND / 2);
-        world.answer_some(
-            |request| matches!(request, Request::Append(one) if one.session.0[0] == 2),
-        );
+        world.answer_some(is_of_two);
     }
     assert_eq!(world.closed, []);
     let ticks = |world: &StoredWorld| {
@@ -226,7 +219,7 @@ fn clients_that_wait_for_a_load_join_in_order_and_one_that_has_gone_does_not() {
     let first = world.join_as(join(1));
     let gone = world.join_as(join(2));
     let last = world.join_as(join(3));
-    assert_eq!(world.waiting.len(), 3, "they wait for the same answers");
+    assert_eq!(world.waiting.len(), 2, "they wait for the same answers");
     world.cut(gone);
     world.say(last, &ClientMessage::Ping(3));
     assert!(world.has(last, &ServerMessage::Pong(3)));
@@ -306,7 +299,7 @@ fn a_checkpoint_leaves_after_the_records_that_it_depends_on() {
     world.restart(Config::default());
     let back = world.join_well(join(1));
     assert_eq!(world.welcome(back).snapshot.map(|info| info.seq), Some(seq));
-    assert_eq!(world.welcome(back).counter, 2);
+    assert_eq!(world.welcome(back).counter, Some(2));
 }
 
 #[test]

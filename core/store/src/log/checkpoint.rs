@@ -8,7 +8,6 @@ use teatime_reflector::storage::Key;
 use crate::Error;
 use crate::disk::disk::{Disk, DiskFile};
 use crate::log::checksum::{Take, long};
-use crate::log::entry::Entry;
 use crate::log::key;
 
 /// The folder of the checkpoints.
@@ -24,12 +23,13 @@ pub(crate) struct CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// The description of these bytes. `index` is that of the entry.
+    /// The description of these bytes. `index` was drawn when the checkpoint was handed in: it stands for records with
+    /// lower ones.
     pub(crate) fn new(index: u64, seq: u64, bytes: &[u8]) -> Self {
         Self { index, seq, length: bytes.len() as u64, sum: long(bytes) }
     }
 
-    /// The index of its entry.
+    /// Unique among the files of a store.
     pub(crate) fn index(&self) -> u64 {
         self.index
     }
@@ -43,7 +43,12 @@ impl CheckpointFile {
         self.length
     }
 
-    /// The content of its entry.
+    /// Whether the checkpoint stands for a record.
+    pub(crate) fn covers(&self, seq: u64, index: u64) -> bool {
+        seq <= self.seq && index < self.index
+    }
+
+    /// What an entry says of it besides its index and sequence number.
     pub(crate) fn encode(&self) -> [u8; 24] {
         let mut out = [0; 24];
         out[..8].copy_from_slice(&self.length.to_le_bytes());
@@ -51,11 +56,10 @@ impl CheckpointFile {
         out
     }
 
-    pub(crate) fn decode(entry: &Entry<'_>) -> Option<Self> {
-        let mut take = Take::new(entry.bytes);
+    pub(crate) fn decode(index: u64, seq: u64, take: &mut Take<'_>) -> Option<Self> {
         let length = take.u64()?;
         let sum = u128::from_le_bytes(take.array()?);
-        Some(Self { index: entry.index, seq: entry.seq, length, sum })
+        Some(Self { index, seq, length, sum })
     }
 
     /// Its path, different for every checkpoint.

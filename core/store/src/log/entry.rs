@@ -10,7 +10,7 @@ pub(crate) const HEADER: usize = 8 + 4 + 1 + 1 + 8 + 8 + 8;
 pub(crate) enum What {
     /// A key gets content: the key, then its head. The index of this entry becomes the key's number.
     Begin = 1,
-    /// A checkpoint replaces the one before: length and checksum of its file. `seq` is its sequence number.
+    /// Which checkpoint counts, and whether the history before it is retained. `seq` is its sequence number.
     Checkpoint = 2,
     /// A record of a session.
     Record = 3,

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::log::checksum::{Salt, Take, short};
 
 /// The format that this library reads and writes.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 4;
 
 /// Its name.
 pub(crate) const FILE: &str = "FORMAT";
@@ -75,7 +75,7 @@ mod tests {
         for length in 0..right.len() {
             assert!(decode(&right.as_bytes()[..length]).is_err(), "{length} bytes");
         }
-        for other in [1, 3] {
+        for other in [3, 5] {
             let text = format!("teatime-store {other}\nsomething else\n");
             let text = format!("{text}checksum {:016x}\n", short(0, text.as_bytes()));
             let refused = decode(text.as_bytes());

@@ -6,6 +6,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod checksum;
 pub(crate) mod entry;
 pub(crate) mod format;
+pub(crate) mod installed;
 pub(crate) mod key;
 pub(crate) mod position;
 pub(crate) mod scan;

@@ -59,7 +59,7 @@ pub fn salvage(dir: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Salvage,
     let mut found = Salvage { nameless, damages, ..Salvage::default() };
     for key in survey.catalog.keys() {
         let Some(plan) = Plan::new(&survey.catalog, key) else { continue };
-        match plan.read(&disk, survey.id.salt()) {
+        match plan.read_usable(&disk, survey.id.salt()) {
             Ok(mut stored) => {
                 let gap = cut_at_gap(&mut stored);
                 target.insert(key, &stored)?;

@@ -11,7 +11,7 @@ use crate::log::key;
 use crate::{Error, limits};
 
 const MAGIC: [u8; 8] = *b"TeaTmSes";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What stands before each part of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::blobs;
 use crate::disk::disk::Disk;
 use crate::disk::real::RealDisk;
 use crate::log::segment;
-use crate::store::catalog::Info;
+use crate::store::item::Info;
 use crate::store::survey::{Survey, survey};
 
 /// What [`check`] found.
@@ -20,6 +20,8 @@ pub struct Report {
     pub sessions: usize,
     /// How many rooms with persisted data.
     pub rooms: usize,
+    /// How many sessions can go back to an older checkpoint, or to their beginning.
+    pub histories: usize,
     /// How many records live.
     pub records: u64,
     /// Bytes of all segments and checkpoints.
@@ -49,6 +51,7 @@ pub fn check(dir: impl AsRef<Path>) -> Result<Report, Error> {
             return Ok(Report {
                 sessions: 0,
                 rooms: 0,
+                histories: 0,
                 records: 0,
                 disk_bytes: 0,
                 garbage_bytes: 0,
@@ -61,12 +64,13 @@ pub fn check(dir: impl AsRef<Path>) -> Result<Report, Error> {
     };
     let catalog = &survey.catalog;
     let (log, live) = catalog.segments().bytes();
-    let keys = catalog.keys();
+    let (keys, infos) = (catalog.keys(), catalog.infos());
     let rooms = keys.iter().filter(|key| matches!(key, Key::Room(_))).count();
     Ok(Report {
         sessions: keys.len() - rooms,
         rooms,
-        records: catalog.infos().iter().map(|info| info.records).sum(),
+        histories: infos.iter().filter(|info| info.previous.is_some()).count(),
+        records: infos.iter().map(|info| info.records).sum(),
         disk_bytes: log + catalog.checkpoint_bytes(),
         garbage_bytes: log - live,
         torn: torn(&survey),
@@ -85,11 +89,13 @@ fn torn(survey: &Survey) -> Option<Error> {
 
 fn check_checkpoints(disk: &RealDisk, survey: &Survey) -> Result<Option<Error>, Error> {
     for item in survey.catalog.items() {
-        let (Some(key), Some(file)) = (item.key(), item.checkpoint()) else { continue };
-        match file.read(disk, key) {
-            Ok(_) => {}
-            Err(problem @ Error::Corrupt { .. }) => return Ok(Some(problem)),
-            Err(error) => return Err(error),
+        let Some(key) = item.key() else { continue };
+        for file in item.files() {
+            match file.read(disk, key) {
+                Ok(_) => {}
+                Err(problem @ Error::Corrupt { .. }) => return Ok(Some(problem)),
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(None)

@@ -54,7 +54,7 @@ pub fn load(dir: impl AsRef<Path>, key: Key) -> Result<Option<Stored>, Error> {
 fn read_one<D: Disk>(disk: &D, key: Key) -> Result<Option<Stored>, Error> {
     let survey = read_log(disk)?;
     let plan = Plan::new(&survey.catalog, key);
-    plan.map(|plan| plan.read(disk, survey.id.salt())).transpose()
+    plan.map(|plan| plan.read_usable(disk, survey.id.salt())).transpose()
 }
 
 /// Writes one session or room of a store that is not open. Returns how many bytes it wrote.

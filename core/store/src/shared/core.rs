@@ -13,10 +13,11 @@ use crate::config::Durability;
 use crate::disk::disk::{Disk, DiskFile};
 use crate::limits::{MAX_CHECKPOINT, REMOVED_AT_ONCE, at_most};
 use crate::log::segment;
-use crate::shared::jobs::{AppendJob, Holder, ReadJob, WriteJob};
+use crate::shared::jobs::{AppendJob, CheckpointJob, HistoryJob, Holder, ReadJob, WriteJob};
 use crate::shared::mailbox::Reply;
 use crate::shared::turn::{Turn, Turns};
-use crate::store::catalog::Info;
+use crate::store::history::Change;
+use crate::store::item::Info;
 use crate::store::pending::Indices;
 use crate::store::retain::Retention;
 use crate::store::staging::{Staged, Staging};
@@ -219,14 +220,34 @@ impl<D: Disk> Core<D> {
         }
     }
 
-    /// Writes a checkpoint and makes it count. If that fails, what it would replace stays.
     pub(crate) fn write(&self, job: WriteJob, how: Answering) {
-        let WriteJob { key, index, seq, bytes, reply } = job;
+        match job {
+            WriteJob::Checkpoint(job) => self.write_checkpoint(job, how),
+            WriteJob::History(HistoryJob { key, change, reply }) => {
+                let changed = self.change_history(key, change);
+                how.answer(
+                    reply,
+                    changed.map(|()| Answer::Done).map_err(|why| storage_error(&why)),
+                );
+            }
+        }
+    }
+
+    fn change_history(&self, key: Key, change: Change) -> Result<(), Error> {
+        let _turn = self.turns.slow();
+        let open = self.store().start_change(key, change)?;
+        let synced = open.sync();
+        self.store().finish_commit(synced)
+    }
+
+    /// Writes a checkpoint and makes it count. If that fails, what it would replace stays.
+    fn write_checkpoint(&self, job: CheckpointJob, how: Answering) {
+        let CheckpointJob { key, index, seq, bytes, previous, reply } = job;
         let installed = at_most(bytes.len(), MAX_CHECKPOINT).and_then(|()| {
             let disk = self.store().disk().clone();
             let staged = Staging::new(disk, key, index, seq, bytes).write();
             self.sync_log();
-            self.install(staged)
+            self.install(staged, previous)
         });
         let answer = match (installed, key) {
             (Ok(()), _) => Ok(Answer::Done),
@@ -240,9 +261,9 @@ impl<D: Disk> Core<D> {
         how.answer(reply, answer);
     }
 
-    fn install(&self, staged: Staged) -> Result<(), Error> {
+    fn install(&self, staged: Staged, previous: Option<u64>) -> Result<(), Error> {
         let _turn = self.turns.slow();
-        let open = self.store().start_install(staged)?;
+        let open = self.store().start_install(staged, previous)?;
         let synced = open.sync();
         self.store().finish_commit(synced)
     }
@@ -296,6 +317,16 @@ impl<D: Disk> Core<D> {
         drop(store);
         trash.delete(&disk);
         self.store().trash().put_back(trash);
+    }
+
+    /// The store was open for this many seconds more.
+    pub(crate) fn pass_time(&self, seconds: u64) {
+        let _turn = self.turns.slow();
+        let mut store = self.store();
+        if let Err(error) = store.pass_time(seconds) {
+            store.forget();
+            tracing::warn!(%error, "cannot remove old histories");
+        }
     }
 
     /// Removes what no handle uses and the policy does not retain.

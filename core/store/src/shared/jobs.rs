@@ -4,6 +4,7 @@ use bytes::Bytes;
 use teatime_reflector::storage::{Append, Key, RoomId};
 
 use crate::shared::mailbox::Reply;
+use crate::store::history::Change;
 
 /// A job for the thread that commits.
 pub(crate) enum CommitJob {
@@ -29,13 +30,28 @@ impl AppendJob {
     }
 }
 
+/// A job for the thread that writes checkpoints.
+pub(crate) enum WriteJob {
+    Checkpoint(CheckpointJob),
+    History(HistoryJob),
+}
+
+/// A change of the history before a checkpoint.
+pub(crate) struct HistoryJob {
+    pub(crate) key: Key,
+    pub(crate) change: Change,
+    pub(crate) reply: Reply,
+}
+
 /// A checkpoint to be written.
-pub(crate) struct WriteJob {
+pub(crate) struct CheckpointJob {
     pub(crate) key: Key,
     /// Drawn when the checkpoint was handed in.
     pub(crate) index: u64,
     pub(crate) seq: u64,
     pub(crate) bytes: Bytes,
+    /// How far back the history before it is retained.
+    pub(crate) previous: Option<u64>,
     pub(crate) reply: Reply,
 }
 

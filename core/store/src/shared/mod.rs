@@ -1,6 +1,5 @@
 //! A store that the reflectors of a server share, each on a thread of its own.
 
-pub(crate) mod clock;
 pub(crate) mod core;
 pub(crate) mod jobs;
 pub(crate) mod mailbox;

@@ -8,14 +8,19 @@ use teatime_reflector::storage::{
     Answer, Checkpoint, Completion, Key, Opened, Request, Storage, Ticket,
 };
 
+use teatime_wire::SessionId;
+
 use crate::Error;
 use crate::config::Durability;
 use crate::disk::disk::Disk;
 use crate::shared::core::{Answering, Core, StoreGuard};
-use crate::shared::jobs::{AppendJob, CommitJob, Holder, ReadJob, WriteJob};
+use crate::shared::jobs::{
+    AppendJob, CheckpointJob, CommitJob, HistoryJob, Holder, ReadJob, WriteJob,
+};
 use crate::shared::mailbox::{Mailbox, Reply};
 use crate::shared::threads::{Threads, Upkeep};
-use crate::store::catalog::Info;
+use crate::store::history::Change;
+use crate::store::item::Info;
 use crate::store::store::Store;
 
 /// A store that several reflectors use. Clones share the store, and each is a handle of its own: a
@@ -101,9 +106,23 @@ impl<D: Disk> Shared<D> {
         Reply::new(ticket, self.mailbox.clone())
     }
 
-    fn write_job(&self, key: Key, checkpoint: Checkpoint, reply: Reply) -> WriteJob {
+    fn write_job(
+        &self,
+        key: Key,
+        checkpoint: Checkpoint,
+        previous: Option<u64>,
+        reply: Reply,
+    ) -> Submitted {
         let Checkpoint { seq, bytes } = checkpoint;
-        WriteJob { key, index: self.core.indices().draw(), seq, bytes, reply }
+        let index = self.core.indices().draw();
+        Submitted::Write(WriteJob::Checkpoint(CheckpointJob {
+            key,
+            index,
+            seq,
+            bytes,
+            previous,
+            reply,
+        }))
     }
 
     fn append(&self, jobs: Vec<AppendJob>) {
@@ -130,13 +149,19 @@ impl<D: Disk> Shared<D> {
             self.core.write(job, Answering::Here);
             return;
         };
-        let (key, index) = (job.key, job.index);
+        let WriteJob::Checkpoint(CheckpointJob { key: key @ Key::Session(_), index, .. }) = job
+        else {
+            return threads.writes().push([job]);
+        };
         // A slow disk costs memory for one checkpoint of each session.
-        let replaces = |older: &WriteJob| {
-            older.key == key && older.index < index && matches!(key, Key::Session(_))
+        let replaces = |older: &WriteJob| match older {
+            WriteJob::Checkpoint(older) => older.key == key && older.index < index,
+            WriteJob::History(_) => false,
         };
         for older in threads.writes().push_instead(job, replaces) {
-            older.reply.answer_here(Ok(Answer::Done));
+            if let WriteJob::Checkpoint(older) = older {
+                older.reply.answer_here(Ok(Answer::Done));
+            }
         }
     }
 
@@ -158,6 +183,10 @@ impl<D: Disk> Shared<D> {
         }
         threads.reads().push([job]);
     }
+}
+
+fn history_job(session: SessionId, change: Change, reply: Reply) -> Submitted {
+    Submitted::Write(WriteJob::History(HistoryJob { key: Key::Session(session), change, reply }))
 }
 
 impl<D: Disk> Clone for Shared<D> {
@@ -191,11 +220,15 @@ impl<D: Disk> Storage for Shared<D> {
             Request::Append(append) => Submitted::Append(AppendJob { append, reply }),
             Request::Load(key) => Submitted::Read(ReadJob::Load(key, self.holder, reply)),
             Request::Claims(room) => Submitted::Read(ReadJob::Claims(room, reply)),
-            Request::Checkpoint { session, checkpoint } => {
-                Submitted::Write(self.write_job(Key::Session(session), checkpoint, reply))
+            Request::Checkpoint { session, checkpoint, previous } => {
+                self.write_job(Key::Session(session), checkpoint, previous, reply)
             }
+            Request::Proven { session, seq, retain } => {
+                history_job(session, Change::Proven { seq, retain }, reply)
+            }
+            Request::GoBack { session, to } => history_job(session, Change::GoBack { to }, reply),
             Request::Persist { room, checkpoint } => {
-                Submitted::Write(self.write_job(Key::Room(room), checkpoint, reply))
+                self.write_job(Key::Room(room), checkpoint, None, reply)
             }
         });
     }

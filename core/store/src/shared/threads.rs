@@ -5,11 +5,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::Error;
 use crate::disk::disk::Disk;
-use crate::shared::clock::AgingClock;
 use crate::shared::core::{Answering, Core};
 use crate::shared::jobs::{AppendJob, CommitJob, ReadJob, WriteJob};
 use crate::shared::queue::{JobThread, Next, Queue};
 use crate::store::retain::Retention;
+use teatime_reflector::AgingClock;
 
 /// Dropping a shared store waits for its threads, but not longer than this: a disk may never answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -104,6 +104,7 @@ fn write<D: Disk>(core: &Core<D>, queue: &Queue<WriteJob>, upkeep: Option<Upkeep
     let (started, mut clock) = (Instant::now(), AgingClock::default());
     // Once at the start too.
     let mut due = upkeep.map(|_| started);
+    let mut counted = 0;
     loop {
         match (queue.next(due), upkeep) {
             (Next::End, _) => return,
@@ -116,6 +117,9 @@ fn write<D: Disk>(core: &Core<D>, queue: &Queue<WriteJob>, upkeep: Option<Upkeep
                 let newest = core.infos().iter().filter_map(|info| info.last_used).max();
                 let now = clock.look(started.elapsed(), wall, newest);
                 core.retain(&upkeep.retention, now);
+                let open_for = started.elapsed().as_secs();
+                core.pass_time(open_for - counted);
+                counted = open_for;
                 core.empty_trash();
                 due = Some(Instant::now() + upkeep.every);
             }

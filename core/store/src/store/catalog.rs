@@ -1,40 +1,17 @@
 //! What lives in the log, and where.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use teatime_reflector::storage::{Claims, Key, Record, RecordKind, RoomId};
 use teatime_reflector::{RoomIndex, room_of};
 
-use crate::log::checkpoint::CheckpointFile;
 use crate::log::entry::{Entry, What};
+use crate::log::installed::Installed;
 use crate::log::key;
 use crate::log::position::Position;
+use crate::store::item::{Changes, Info, Item, Row};
 use crate::store::segments::Segments;
-
-/// A record.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Row {
-    pub(crate) index: u64,
-    pub(crate) seq: u64,
-    pub(crate) at: Position,
-}
-
-/// A stored session or room, without its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Info {
-    /// Its key.
-    pub key: Key,
-    /// Its highest sequence number, of a record or of the checkpoint; 0 if it has neither.
-    pub newest: u64,
-    /// How many records it has after the checkpoint.
-    pub records: u64,
-    /// Bytes that it needs on disk, without garbage.
-    pub bytes: u64,
-    /// When it was last used, in seconds since 1970, as noted by
-    /// `Store::retain`.
-    pub last_used: Option<u64>,
-}
 
 /// How much a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,78 +24,6 @@ pub struct Stats {
     pub disk_bytes: u64,
     /// Bytes of what lives in them.
     pub live_bytes: u64,
-}
-
-/// What lives of one key.
-#[derive(Debug, Default)]
-pub(crate) struct Item {
-    /// The key and the place of its head; `None` only while the log is read.
-    begin: Option<(Key, Position)>,
-    /// The room of a session, if its head names one.
-    room: Option<RoomId>,
-    is_used: bool,
-    checkpoint: Option<(CheckpointFile, Position)>,
-    /// Index, time and place of the newest note of use.
-    touched: Option<(u64, u64, Position)>,
-    /// Sorted by index.
-    rows: VecDeque<Row>,
-    newest: u64,
-    /// Bytes of its living entries.
-    log_bytes: u64,
-}
-
-impl Item {
-    pub(crate) fn key(&self) -> Option<Key> {
-        self.begin.map(|(key, _)| key)
-    }
-
-    /// Where its head is.
-    pub(crate) fn begin(&self) -> Option<Position> {
-        self.begin.map(|(_, at)| at)
-    }
-
-    pub(crate) fn checkpoint(&self) -> Option<&CheckpointFile> {
-        self.checkpoint.as_ref().map(|(file, _)| file)
-    }
-
-    pub(crate) fn rows(&self) -> &VecDeque<Row> {
-        &self.rows
-    }
-
-    /// The highest sequence number.
-    pub(crate) fn newest(&self) -> u64 {
-        self.newest
-    }
-
-    /// Where its living entries are.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Position> {
-        let checkpoint = self.checkpoint.as_ref().map(|(_, at)| *at);
-        let touched = self.touched.map(|(.., at)| at);
-        let rows = self.rows.iter().map(|row| row.at);
-        [self.begin(), checkpoint, touched].into_iter().flatten().chain(rows)
-    }
-
-    fn covers(&self, seq: u64, index: u64) -> bool {
-        self.checkpoint().is_some_and(|file| seq <= file.seq() && index < file.index())
-    }
-
-    fn mark_used(&mut self, rooms: &mut RoomIndex) {
-        if !std::mem::replace(&mut self.is_used, true)
-            && let Some(room) = self.room
-        {
-            rooms.add_use(room);
-        }
-    }
-
-    fn info(&self) -> Option<Info> {
-        Some(Info {
-            key: self.key()?,
-            newest: self.newest,
-            records: self.rows.len() as u64,
-            bytes: self.log_bytes + self.checkpoint().map_or(0, CheckpointFile::length),
-            last_used: self.touched.map(|(_, time, _)| time),
-        })
-    }
 }
 
 /// Everything that lives. Opening and committing apply the same entries in the same way.
@@ -175,67 +80,36 @@ impl Catalog {
     }
 
     fn checkpoint(&mut self, entry: &Entry<'_>, at: Position) -> Result<(), &'static str> {
-        let file = CheckpointFile::decode(entry).ok_or("the entry of a checkpoint is too short")?;
+        let installed = Installed::decode(entry).ok_or("the entry of a checkpoint is too short")?;
         let item = self.items.entry(entry.number).or_default();
-        if item.checkpoint().is_some_and(|before| before.index() > file.index()) {
-            return Ok(());
-        }
-        item.newest = item.newest.max(file.seq());
-        item.mark_used(&mut self.rooms);
-        self.checkpoint_bytes += file.length();
-        let before = item.checkpoint.replace((file, at));
-        if let Some((before, _)) = &before {
-            self.checkpoint_bytes -= before.length();
-            if before.index() != entry.index
-                && let Some(key) = item.key()
-            {
-                self.doomed.push(before.path(key));
-            }
-        }
-        self.replace(entry.number, before.map(|(_, at)| at), Some(at));
-        self.drop_covered(entry.number);
+        item.newest = item.newest.max(entry.seq);
+        mark_used(item, &mut self.rooms);
+        let changes = item.take_checkpoint(entry.index, installed, at);
+        self.adopt(entry.number, changes, at);
         Ok(())
-    }
-
-    /// Makes the records that the checkpoint stands for garbage.
-    fn drop_covered(&mut self, number: u64) {
-        let Some(item) = self.items.get_mut(&number) else { return };
-        let mut rows = std::mem::take(&mut item.rows);
-        let mut gone = Vec::new();
-        rows.retain(|row| {
-            let covered = item.covers(row.seq, row.index);
-            if covered {
-                gone.push(row.at);
-            }
-            !covered
-        });
-        item.rows = rows;
-        gone.into_iter().for_each(|at| self.replace(number, Some(at), None));
     }
 
     fn record(&mut self, entry: &Entry<'_>, at: Position) {
         let item = self.items.entry(entry.number).or_default();
         item.newest = item.newest.max(entry.seq);
         if !item.is_used && is_use(entry) {
-            item.mark_used(&mut self.rooms);
+            mark_used(item, &mut self.rooms);
         }
-        if item.covers(entry.seq, entry.index) {
-            return;
+        let changes = item.take_row(Row { index: entry.index, seq: entry.seq, at });
+        self.adopt(entry.number, changes, at);
+    }
+
+    /// Counts what an entry at this place has changed.
+    fn adopt(&mut self, number: u64, changes: Changes, at: Position) {
+        let Changes { dead, lives, doomed, added } = changes;
+        self.replace(number, None, lives.then_some(at));
+        dead.into_iter().for_each(|at| self.replace(number, Some(at), None));
+        self.checkpoint_bytes += added.map_or(0, |file| file.length());
+        let key = self.items.get(&number).and_then(Item::key);
+        for file in doomed {
+            self.checkpoint_bytes -= file.length();
+            self.doomed.extend(key.map(|key| file.path(key)));
         }
-        let row = Row { index: entry.index, seq: entry.seq, at };
-        let before = if item.rows.back().is_none_or(|last| last.index < row.index) {
-            item.rows.push_back(row);
-            None
-        } else {
-            match item.rows.binary_search_by_key(&row.index, |row| row.index) {
-                Ok(place) => Some(std::mem::replace(&mut item.rows[place], row).at),
-                Err(place) => {
-                    item.rows.insert(place, row);
-                    None
-                }
-            }
-        };
-        self.replace(entry.number, before, Some(at));
     }
 
     fn touch(&mut self, entry: &Entry<'_>, at: Position) {
@@ -260,7 +134,7 @@ impl Catalog {
             self.rooms.remove_persisted(room);
         }
         self.numbers.remove(&key);
-        if let Some(file) = item.checkpoint() {
+        for file in item.files() {
             self.checkpoint_bytes -= file.length();
             self.doomed.push(file.path(key));
         }
@@ -283,17 +157,13 @@ impl Catalog {
     /// Whether this entry lives at this very place.
     pub(crate) fn lives(&self, entry: &Entry<'_>, at: Position) -> bool {
         let Some(item) = self.items.get(&entry.number) else { return false };
-        let place = match entry.what {
-            What::Begin => item.begin(),
-            What::Checkpoint => item.checkpoint.as_ref().map(|(_, at)| *at),
-            What::Touch => item.touched.map(|(.., at)| at),
-            What::Record => {
-                let found = item.rows.binary_search_by_key(&entry.index, |row| row.index);
-                found.ok().map(|place| item.rows[place].at)
-            }
-            What::Remove | What::First => None,
-        };
-        place == Some(at)
+        match entry.what {
+            What::Begin => item.begin() == Some(at),
+            What::Checkpoint => item.has_checkpoint_at(at),
+            What::Touch => item.touched.is_some_and(|(.., place)| place == at),
+            What::Record => item.row_at(entry.index) == Some(at),
+            What::Remove | What::First => false,
+        }
     }
 
     /// The number and the item of a key.
@@ -316,6 +186,13 @@ impl Catalog {
         let mut keys: Vec<_> = self.numbers.keys().copied().collect();
         keys.sort_unstable();
         keys
+    }
+
+    /// Time has passed in which the store was open. Returns which sessions need a new entry of their checkpoint, and what
+    /// it says.
+    pub(crate) fn pass_time(&mut self, seconds: u64) -> Vec<(Key, Installed)> {
+        let items = self.items.values_mut();
+        items.filter_map(|item| Some((item.key()?, item.pass_time(seconds)?))).collect()
     }
 
     pub(crate) fn infos(&self) -> Vec<Info> {
@@ -362,6 +239,14 @@ impl Catalog {
     /// Takes the paths of the checkpoints that no longer count.
     pub(crate) fn take_doomed(&mut self) -> Vec<String> {
         std::mem::take(&mut self.doomed)
+    }
+}
+
+fn mark_used(item: &mut Item, rooms: &mut RoomIndex) {
+    if !std::mem::replace(&mut item.is_used, true)
+        && let Some(room) = item.room
+    {
+        rooms.add_use(room);
     }
 }
 

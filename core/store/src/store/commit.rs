@@ -1,8 +1,11 @@
 //! Commits what has gathered, in two steps, so that no lock is needed while the disk syncs.
 
+use teatime_reflector::storage::Key;
+
 use crate::Error;
 use crate::config::{Config, Durability};
 use crate::disk::disk::{Disk, DiskFile};
+use crate::log::installed::Installed;
 use crate::log::segment;
 use crate::store::catalog::Catalog;
 use crate::store::clean::Cleaning;
@@ -75,6 +78,11 @@ impl<D: Disk> Commits<D> {
     pub(crate) fn pending(&mut self) -> Result<(&mut Pending, &Catalog), Error> {
         self.mend()?;
         Ok((&mut self.pending, &self.catalog))
+    }
+
+    /// Time has passed. Returns which sessions need a new entry of their checkpoint, and what it says.
+    pub(crate) fn age_histories(&mut self, seconds: u64) -> Vec<(Key, Installed)> {
+        self.catalog.pass_time(seconds)
     }
 
     pub(crate) fn indices(&self) -> &Indices {

@@ -5,6 +5,8 @@ pub(crate) mod clean;
 pub(crate) mod commit;
 pub(crate) mod end;
 pub(crate) mod era;
+pub(crate) mod history;
+pub(crate) mod item;
 pub(crate) mod open;
 pub(crate) mod pending;
 pub(crate) mod read;

@@ -11,6 +11,7 @@ use crate::log::batch::{self, Batch};
 use crate::log::checkpoint::CheckpointFile;
 use crate::log::checksum::Salt;
 use crate::log::entry::{self, Entry, What};
+use crate::log::installed::Installed;
 use crate::log::key;
 use crate::log::position::Position;
 use crate::store::catalog::Catalog;
@@ -173,20 +174,33 @@ impl Pending {
         Ok(())
     }
 
-    /// Adds the entry of a checkpoint whose file is durable.
+    /// Adds the entry of a checkpoint whose new file is durable.
     pub(crate) fn checkpoint(
         &mut self,
         catalog: &Catalog,
         key: Key,
         file: &CheckpointFile,
+        previous: Option<u64>,
+    ) -> Result<(), Error> {
+        self.install(catalog, key, &Installed::new(file.clone(), previous))?;
+        self.staged.push(file.path(key));
+        Ok(())
+    }
+
+    /// Adds an entry that tells which checkpoint counts, and what becomes of the history before it.
+    pub(crate) fn install(
+        &mut self,
+        catalog: &Catalog,
+        key: Key,
+        installed: &Installed,
     ) -> Result<(), Error> {
         let number = self.find(catalog, key)?.number;
-        let entry = Entry::bare(What::Checkpoint, number, file.index(), file.seq());
-        self.push(&Entry { bytes: &file.encode(), ..entry }, &[])?;
-        self.staged.push(file.path(key));
+        let seq = installed.file().map_or(0, CheckpointFile::seq);
+        let entry = Entry::bare(What::Checkpoint, number, self.indices.draw(), seq);
+        self.push(&Entry { bytes: &installed.encode(), ..entry }, &[])?;
         self.must_sync = true;
         let tentative = self.find(catalog, key)?;
-        tentative.newest = tentative.newest.max(file.seq());
+        tentative.newest = tentative.newest.max(seq);
         Ok(())
     }
 

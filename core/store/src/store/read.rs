@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use teatime_reflector::storage::{Checkpoint, Key, Record, RecordKind, Stored};
+use teatime_reflector::storage::{Checkpoint, Key, Previous, Record, RecordKind, Stored};
 
 use crate::Error;
 use crate::disk::disk::Disk;
@@ -11,11 +11,13 @@ use crate::limits::{READ_BYTES, READ_GAP};
 use crate::log::checkpoint::CheckpointFile;
 use crate::log::checksum::Salt;
 use crate::log::entry::{Entry, What};
+use crate::log::installed::Installed;
 use crate::log::key;
 use crate::log::position::Position;
 use crate::log::scan::SegmentReader;
 use crate::log::segment;
-use crate::store::catalog::{Catalog, Row};
+use crate::store::catalog::Catalog;
+use crate::store::item::Row;
 
 /// Where everything of one key is. It can be read while the store goes on; what is deleted meanwhile
 /// reads as corrupt.
@@ -24,6 +26,8 @@ pub(crate) struct Plan {
     begin: Position,
     checkpoint: Option<CheckpointFile>,
     rows: Vec<Row>,
+    /// The checkpoint before, and the records up to the newest one: unless a client has loaded that.
+    previous: Option<(Option<CheckpointFile>, Vec<Row>)>,
 }
 
 impl Plan {
@@ -32,28 +36,42 @@ impl Plan {
         let (_, item) = catalog.find(key)?;
         let checkpoint = item.checkpoint().cloned();
         let rows = item.rows().iter().copied().collect();
-        Some(Self { key, begin: item.begin()?, checkpoint, rows })
+        let is_proven = item.installed().and_then(Installed::left).is_some();
+        let previous = item.previous().filter(|_| !is_proven);
+        let previous = previous.map(|(file, rows)| (file.cloned(), rows.iter().copied().collect()));
+        Some(Self { key, begin: item.begin()?, checkpoint, rows, previous })
+    }
+
+    /// Reads and verifies everything. A damaged history does not keep the session from going on with its checkpoint.
+    pub(crate) fn read_usable<D: Disk>(mut self, disk: &D, salt: Salt) -> Result<Stored, Error> {
+        match self.read(disk, salt) {
+            Err(error @ Error::Corrupt { .. }) if self.previous.take().is_some() => {
+                let stored = self.read(disk, salt)?;
+                let key = self.key;
+                tracing::warn!(%key, %error, "the history before the checkpoint is damaged");
+                Ok(stored)
+            }
+            read => read,
+        }
     }
 
     /// Reads and verifies everything.
     pub(crate) fn read<D: Disk>(&self, disk: &D, salt: Salt) -> Result<Stored, Error> {
         let mut log = LogReader { disk, salt, open: None };
         let head = log.head(self.key, self.begin)?;
-        let checkpoint = match &self.checkpoint {
-            Some(file) => {
-                let bytes = file.read(disk, self.key)?.into();
-                Some(Checkpoint { seq: file.seq(), bytes })
+        let read = |file: &CheckpointFile| {
+            let bytes = file.read(disk, self.key)?.into();
+            Ok::<_, Error>(Checkpoint { seq: file.seq(), bytes })
+        };
+        let checkpoint = self.checkpoint.as_ref().map(read).transpose()?;
+        let previous = match &self.previous {
+            Some((file, rows)) => {
+                let checkpoint = file.as_ref().map(read).transpose()?;
+                Some(Previous { checkpoint, records: log.records(rows)? })
             }
             None => None,
         };
-        let mut records = Vec::with_capacity(self.rows.len());
-        let mut rest = &self.rows[..];
-        while !rest.is_empty() {
-            let (run, after) = rest.split_at(run_length(rest));
-            log.run(run, &mut records)?;
-            rest = after;
-        }
-        Ok(Stored { head, checkpoint, records })
+        Ok(Stored { head, checkpoint, records: log.records(&self.rows)?, previous })
     }
 }
 
@@ -69,6 +87,16 @@ impl<D: Disk> LogReader<'_, D> {
         let entry = self.entry(at, What::Begin)?;
         let (found, head) = key::decode(entry.bytes).ok_or_else(|| changed(at))?;
         if found == key { Ok(Bytes::copy_from_slice(head)) } else { Err(changed(at)) }
+    }
+
+    fn records(&mut self, mut rows: &[Row]) -> Result<Vec<Record>, Error> {
+        let mut records = Vec::with_capacity(rows.len());
+        while !rows.is_empty() {
+            let (run, after) = rows.split_at(run_length(rows));
+            self.run(run, &mut records)?;
+            rows = after;
+        }
+        Ok(records)
     }
 
     /// Reads records that are close together with one system call.

@@ -5,17 +5,22 @@ use std::collections::HashSet;
 use teatime_reflector::storage::Key;
 
 use crate::limits::REMOVED_AT_ONCE;
-use crate::store::catalog::Info;
+use crate::store::item::Info;
 
 /// Use is noted again when the last note is older than this part of the greatest age.
 const NOTES_PER_AGE: u64 = 16;
+
+/// A session in which no participant has done anything is deleted when it is unused for this many seconds: a day. Clients
+/// lose nothing, and strangers who only join leave nothing behind.
+const EMPTY_AGE: u64 = 86_400;
 
 /// Which sessions and rooms a store retains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Those unused for more than this many seconds are deleted.
     pub max_age_unused: u64,
-    /// While all together need more bytes than this, the least recently used one is deleted.
+    /// While all together need more bytes than this, one is deleted: first the sessions in which no participant has done anything, and
+    /// of those, and then of the others, the least recently used.
     pub max_bytes: u64,
 }
 
@@ -57,11 +62,12 @@ impl Retention {
     fn expired(&self, mut infos: Vec<Info>, used: &HashSet<Key>, now: u64) -> Vec<Key> {
         let mut bytes: u64 = infos.iter().map(|info| info.bytes).sum();
         infos.retain(|info| !used.contains(&info.key));
-        infos.sort_by_key(|info| (info.last_used.unwrap_or(now), info.key));
+        infos.sort_by_key(|info| (info.is_used, info.last_used.unwrap_or(now), info.key));
         let mut expired = Vec::new();
         for info in infos {
             let age = now.saturating_sub(info.last_used.unwrap_or(now));
-            if age > self.max_age_unused || bytes > self.max_bytes {
+            let most = if info.is_used { u64::MAX } else { EMPTY_AGE };
+            if age > self.max_age_unused.min(most) || bytes > self.max_bytes {
                 bytes -= info.bytes;
                 expired.push(info.key);
             }

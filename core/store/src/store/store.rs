@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use teatime_reflector::storage::{Append, Claims, Key, RecordKind, RoomId, Stored};
+use teatime_reflector::storage::{
+    Append, Checkpoint, Claims, Key, Previous, Record, RecordKind, RoomId, Stored,
+};
 
 use crate::config::{Config, Durability};
 use crate::disk::disk::Disk;
@@ -13,9 +15,12 @@ use crate::disk::real::RealDisk;
 use crate::limits::at_most;
 use crate::log::checkpoint::CheckpointFile;
 use crate::log::checksum::Salt;
+use crate::log::installed::Installed;
 use crate::log::segment;
-use crate::store::catalog::{Catalog, Info, Stats};
+use crate::store::catalog::{Catalog, Stats};
 use crate::store::commit::{Commits, OpenCommit};
+use crate::store::history::previous_of;
+use crate::store::item::Info;
 use crate::store::open::prepare;
 use crate::store::pending::{Indices, Pending};
 use crate::store::read::Plan;
@@ -130,9 +135,25 @@ impl<D: Disk> Store<D> {
     /// As [`append`](Self::append) and [`commit`](Self::commit). [`Error::OutOfOrder`] if the
     /// checkpoint before is newer. If a limit refuses it, what has gathered stays.
     pub fn checkpoint(&mut self, key: Key, seq: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.checkpoint_after(key, seq, bytes, None)
+    }
+
+    /// The same, but what it replaces is retained, so that [`go_back`](Self::go_back) can undo this: back to the checkpoint
+    /// with the sequence number `previous`, or to the beginning with 0. That is the newest one, or the one to which the
+    /// session could go back before; if the store has neither, it is the older one.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub fn checkpoint_after(
+        &mut self,
+        key: Key,
+        seq: u64,
+        bytes: &[u8],
+        previous: Option<u64>,
+    ) -> Result<(), Error> {
         let staged = self.stage(key, seq, bytes.to_vec())?.write();
         match staged.written {
-            Ok(()) => self.install(staged),
+            Ok(()) => self.install_after(staged, previous),
             Err(error) => self.commits.give_up(error.into()),
         }
     }
@@ -153,26 +174,36 @@ impl<D: Disk> Store<D> {
     }
 
     /// Makes a checkpoint count whose file was written beside the store, and commits everything
-    /// that has gathered.
+    /// that has gathered. What it replaces is not retained.
     ///
     /// # Errors
     /// Why its file could not be written, [`Error::Unknown`] if its session was removed, and
     /// [`Error::OutOfOrder`] if a later checkpoint was installed before: what has gathered stays.
     /// As [`commit`](Self::commit).
     pub fn install(&mut self, staged: Staged) -> Result<(), Error> {
-        let open = self.start_install(staged)?;
+        self.install_after(staged, None)
+    }
+
+    fn install_after(&mut self, staged: Staged, previous: Option<u64>) -> Result<(), Error> {
+        let open = self.start_install(staged, previous)?;
         self.finish_commit(open.sync())
     }
 
     /// Starts the commit that makes a checkpoint count.
-    pub(crate) fn start_install(&mut self, staged: Staged) -> Result<OpenCommit<D::File>, Error> {
+    pub(crate) fn start_install(
+        &mut self,
+        staged: Staged,
+        previous: Option<u64>,
+    ) -> Result<OpenCommit<D::File>, Error> {
         let Staged { key, file, written } = staged;
         let may_install = written.map_err(Error::from).and_then(|()| self.may_install(key, &file));
         if let Err(error) = may_install {
             self.trash().add(vec![file.path(key)]);
             return Err(error);
         }
-        if let Err(error) = self.gather_checkpoint(key, &file) {
+        let item = self.commits.catalog().find(key).map(|(_, item)| item);
+        let previous = previous.map(|seq| item.map_or(0, |item| previous_of(item, seq)));
+        if let Err(error) = self.gather_checkpoint(key, &file, previous) {
             self.trash().add_unsure(vec![file.path(key)]);
             return self.commits.give_up(error);
         }
@@ -180,12 +211,17 @@ impl<D: Disk> Store<D> {
     }
 
     /// Adds the entry of a checkpoint, and begins the room if it is its first.
-    fn gather_checkpoint(&mut self, key: Key, file: &CheckpointFile) -> Result<(), Error> {
+    fn gather_checkpoint(
+        &mut self,
+        key: Key,
+        file: &CheckpointFile,
+        previous: Option<u64>,
+    ) -> Result<(), Error> {
         let (pending, catalog) = self.commits.pending()?;
         if matches!(key, Key::Room(_)) && pending.find(catalog, key).is_err() {
             pending.begin(key, &[])?;
         }
-        pending.checkpoint(catalog, key, file)
+        pending.checkpoint(catalog, key, file, previous)
     }
 
     /// Refuses a checkpoint of a session that was removed, and one that a later one has made needless.
@@ -214,16 +250,36 @@ impl<D: Disk> Store<D> {
     /// As [`begin`](Self::begin), [`checkpoint`](Self::checkpoint) and [`commit`](Self::commit).
     pub(crate) fn insert(&mut self, key: Key, stored: &Stored) -> Result<(), Error> {
         self.begin(key, &stored.head)?;
-        if let Some(checkpoint) = &stored.checkpoint {
-            let staged = self.stage(key, checkpoint.seq, checkpoint.bytes.to_vec())?.write();
-            let written = staged.written.map_err(Error::from);
-            let added = written.and_then(|()| self.gather_checkpoint(key, &staged.file));
-            added.or_else(|error| self.commits.give_up(error))?;
+        let mut previous = None;
+        if let Some(Previous { checkpoint, records }) = &stored.previous {
+            previous = Some(self.insert_checkpoint(key, checkpoint.as_ref(), None)?);
+            self.insert_records(key, records)?;
         }
-        for record in &stored.records {
+        self.insert_checkpoint(key, stored.checkpoint.as_ref(), previous)?;
+        self.insert_records(key, &stored.records)?;
+        self.commit()
+    }
+
+    /// Returns the index of its file, or 0 without one.
+    fn insert_checkpoint(
+        &mut self,
+        key: Key,
+        checkpoint: Option<&Checkpoint>,
+        previous: Option<u64>,
+    ) -> Result<u64, Error> {
+        let Some(Checkpoint { seq, bytes }) = checkpoint else { return Ok(0) };
+        let staged = self.stage(key, *seq, bytes.to_vec())?.write();
+        let written = staged.written.map_err(Error::from);
+        let added = written.and_then(|()| self.gather_checkpoint(key, &staged.file, previous));
+        added.or_else(|error| self.commits.give_up(error))?;
+        Ok(staged.file.index())
+    }
+
+    fn insert_records(&mut self, key: Key, records: &[Record]) -> Result<(), Error> {
+        for record in records {
             self.append(key, record.seq, record.kind, &record.bytes)?;
         }
-        self.commit()
+        Ok(())
     }
 
     /// Removes a session or room.
@@ -300,13 +356,22 @@ impl<D: Disk> Store<D> {
         self.commits.catalog().infos()
     }
 
+    /// What has gathered, to add to it, and the catalog.
+    pub(super) fn pending(&mut self) -> Result<(&mut Pending, &Catalog), Error> {
+        self.commits.pending()
+    }
+
+    pub(super) fn age_histories(&mut self, seconds: u64) -> Vec<(Key, Installed)> {
+        self.commits.age_histories(seconds)
+    }
+
     /// Everything of one session or room; `None` if the store does not have it. Checkpoint and
     /// records are verified as they are read.
     ///
     /// # Errors
     /// [`Error::Corrupt`] and what the disk reports.
     pub fn load(&self, key: Key) -> Result<Option<Stored>, Error> {
-        self.plan(key).map(|plan| plan.read(&self.disk, self.salt)).transpose()
+        self.plan(key).map(|plan| plan.read_usable(&self.disk, self.salt)).transpose()
     }
 
     /// Whether the store has this session or room.

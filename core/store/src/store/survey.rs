@@ -219,6 +219,11 @@ impl Survey {
                 return Err(Error::corrupt(segment::name(at.segment), at.offset, what));
             }
         }
+        if let Some(item) = self.catalog.items().find(|item| item.lacks_previous()) {
+            let at = item.places().next().map_or((0, 0), |at| (at.segment, at.offset));
+            let what = "the entry of the checkpoint before the newest one is missing";
+            return Err(Error::corrupt(segment::name(at.0), at.1, what));
+        }
         Ok(())
     }
 
@@ -229,15 +234,17 @@ impl Survey {
             .map(|(name, length)| (format!("{}/{name}", checkpoint::FOLDER), length))
             .collect();
         for item in self.catalog.items() {
-            let (Some(key), Some(file)) = (item.key(), item.checkpoint()) else { continue };
-            let path = file.path(key);
-            match files.remove(&path) {
-                Some(length) if length == file.length() => {}
-                Some(length) => {
-                    let at = length.min(file.length());
-                    return Err(Error::corrupt(path, at, "the checkpoint has a wrong length"));
+            let Some(key) = item.key() else { continue };
+            for file in item.files() {
+                let path = file.path(key);
+                match files.remove(&path) {
+                    Some(length) if length == file.length() => {}
+                    Some(length) => {
+                        let at = length.min(file.length());
+                        return Err(Error::corrupt(path, at, "the checkpoint has a wrong length"));
+                    }
+                    None => return Err(Error::corrupt(path, 0, "the checkpoint is missing")),
                 }
-                None => return Err(Error::corrupt(path, 0, "the checkpoint is missing")),
             }
         }
         self.old_checkpoints.extend(files.into_keys().filter(|name| name.ends_with(".ckpt")));

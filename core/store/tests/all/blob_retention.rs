@@ -240,7 +240,7 @@ fn references_that_could_not_be_written_count_and_are_written_once_the_disk_work
     };
     let before = list(&disk);
     disk.set_read_only(true);
-    let needs = Holding::Snapshot(roots(&[photo]));
+    let needs = Holding::Snapshot(roots(&[photo]), 0);
     vault.hear(GRACE, space().id(), FIRST, needs).expect_err("it cannot be written");
     assert_eq!(list(&disk), before);
     // What it refers to stays, although the list on the disk lacks it.

@@ -98,7 +98,7 @@ fn a_check_finds_every_damaged_file_and_every_blob_that_needs_it() {
     let mut vault = open(&disk);
     let whole = put(&mut vault, 0, &content(1, 3)).expect("there is space");
     put(&mut vault, 0, &content(2, 2)).expect("there is space");
-    hear(&mut vault, 0, FIRST, Holding::Snapshot(roots(&[whole])));
+    hear(&mut vault, 0, FIRST, Holding::Snapshot(roots(&[whole]), 0));
     vault.save().expect("the disk works");
     let look = |disk: &MemoryDisk| {
         let mut blobs = DiskBlobs::open(disk.clone(), Durability::Process).expect("the disk works");

@@ -3,9 +3,9 @@
 use teatime_reflector::storage::{Append, Checkpoint, Key, StorageError};
 use teatime_store::{Crash, MemoryDisk};
 use teatime_wire::limits::MAX_PERSISTED;
-use teatime_wire::{ClientMessage, Digest, Holding, Send, SessionId};
+use teatime_wire::{ClientMessage, Digest, Holding, Send};
 
-use crate::common::room::{Client, ROOM, STORED_ROOM};
+use crate::common::room::{Client, OWN, room, session, stored_room};
 use crate::common::world::SECOND;
 
 #[test]
@@ -17,7 +17,7 @@ fn a_session_that_is_copied_without_its_room_restores_the_persisted_data() {
     client.leave();
     let disk = client.world.disk.copy();
     drop(client);
-    let session = SessionId([1; 32]);
+    let session = session(1);
     // As exporting and importing the session would copy it.
     let mut from = Client::new(&disk);
     let stored =
@@ -43,7 +43,7 @@ fn a_crafted_room_is_refused_and_harms_no_other() {
     let copy = client.world.disk.copy();
     drop(client);
     let mut client = Client::new(&copy);
-    let stored = client.world.other.load(STORED_ROOM).expect("it is whole").expect("it is there");
+    let stored = client.world.other.load(stored_room()).expect("it is whole").expect("it is there");
     let bytes = stored.checkpoint.expect("it has one").bytes;
     // Persisted data is a byte string in MessagePack.
     let first = b"\xc4\x05first";
@@ -55,7 +55,7 @@ fn a_crafted_room_is_refused_and_harms_no_other() {
     for (attempt, (changes, bytes)) in crafted.into_iter().enumerate() {
         let copy = client.world.disk.copy();
         let mut client = Client::new(&copy);
-        client.world.other.persist(ROOM, changes, &bytes).expect("the disk works");
+        client.world.other.persist(room(), changes, &bytes).expect("the disk works");
         client.join(2);
         assert!(client.is_closed() && client.begun_with().is_none(), "{attempt}");
         client.name = Digest([6; 32]);
@@ -65,44 +65,35 @@ fn a_crafted_room_is_refused_and_harms_no_other() {
 }
 
 #[test]
-fn a_new_version_belongs_to_clients_that_can_read_the_persisted_data_after_a_restart_too() {
-    let (own, other) = (Digest([5; 32]), Digest([8; 32]));
+fn rooms_of_one_name_know_of_each_other_and_do_not_touch_after_a_restart_too() {
+    let (own, other) = (OWN, 8);
     let disk = MemoryDisk::default();
     let mut client = Client::new(&disk);
-    let join_as = |client: &mut Client, id, version| {
-        client.id = id;
+    let join_as = |client: &mut Client, password, version| {
+        client.password = password;
         client.join(version);
-        client.is_closed()
+        assert!(!client.is_closed());
+        client.is_doubtful()
     };
-    // Its members have a session without persisted data.
-    assert!(!join_as(&mut client, own, 1));
-    client.say(&ClientMessage::Send(Send { counter: 1, payload: b"done" }));
-    client.leave();
-    let mut client = Client::new(&client.world.disk.crash(Crash::Power, 1));
-    assert!(!join_as(&mut client, other, 9));
+    // A stranger comes first, with a password of its own, and persists something.
+    assert!(!join_as(&mut client, other, 1));
     assert!(client.persist(b"strange"));
     client.leave();
-    // So they may enter a new one, and clients that come later with another password may not.
     let mut client = Client::new(&client.world.disk.crash(Crash::Power, 1));
-    assert!(join_as(&mut client, Digest([6; 32]), 2));
-    assert!(!join_as(&mut client, own, 2));
+    // The members hear that there is another room, until something has happened in theirs.
+    assert!(join_as(&mut client, own, 1));
     assert_eq!(client.begun_with(), None);
-    client.leave();
-    // The usual case.
-    let disk = MemoryDisk::default();
-    let mut client = Client::new(&disk);
-    assert!(!join_as(&mut client, other, 2));
-    client.leave();
-    assert!(!join_as(&mut client, own, 1));
     assert!(client.persist(b"work"));
     client.leave();
     let mut client = Client::new(&client.world.disk.crash(Crash::Power, 1));
-    // A session that was only looked at is stored, but claims nothing.
-    for version in [3, 2] {
-        assert!(join_as(&mut client, other, version));
-        assert!(!client.got_something());
+    for version in [1, 2] {
         assert!(!join_as(&mut client, own, version));
-        assert_eq!(client.begun_with().as_deref(), Some(&b"work"[..]));
+        client.leave();
+    }
+    // With another password, or a mistyped one, there is another room.
+    for (password, begun) in [(own, Some(&b"work"[..])), (other, Some(b"strange")), (6, None)] {
+        assert_eq!(join_as(&mut client, password, 3), begun.is_none());
+        assert_eq!(client.begun_with().as_deref(), begun);
         client.leave();
     }
 }
@@ -115,16 +106,21 @@ fn a_client_that_names_another_room_takes_nothing_from_its_members() {
     assert!(client.persist(b"first"));
     drop(client);
     let mut client = Client::new(&disk.copy());
-    client.name = Digest([6; 32]);
+    client.password = 6;
     client.join(1);
-    assert!(client.is_closed() && !client.got_something());
-    // A session of its own in a room of that id has none of the data, and does not shut others out.
+    assert_eq!((client.is_closed(), client.begun_with()), (false, None));
+    client.password = OWN;
+    client.name = Digest([6; 32]);
+    // The version that the members use, and another one: neither is their session.
+    client.join(1);
+    assert_eq!((client.is_closed(), client.begun_with()), (false, None));
+    // A session of its own in a room of another name has none of the data, and does not shut others out.
     client.join(2);
     assert_eq!((client.is_closed(), client.begun_with()), (false, None));
     assert!(client.persist(b"other"));
-    let session = client.world.other.load(Key::Session(SessionId([1; 32])));
-    assert!(session.is_ok_and(|stored| stored.is_some()));
     client.name = Digest([4; 32]);
+    client.join(1);
+    assert!(!client.is_closed() && client.got_something());
     client.join(3);
     assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
 }
@@ -158,7 +154,7 @@ fn an_unreadable_room_takes_no_data_and_does_not_change() {
     assert!(client.persist(b"first"));
     client.say(&ClientMessage::Send(Send { counter: 1, payload: b"done" }));
     client.forget();
-    let name = format!("room-{}-{}", ROOM.name, ROOM.id);
+    let name = format!("room-{}-{}", room().name, room().id);
     let file = |disk: &MemoryDisk| {
         let mut files = disk.files().into_iter().filter(|(file, _)| file.contains(&name));
         let file = files.next().expect("it is there");
@@ -191,7 +187,7 @@ fn an_unreadable_room_takes_no_data_and_does_not_change() {
     assert!(client.is_closed() && !client.got_something());
     assert_eq!(file(&disk), damaged);
     // Nor is it removed as unused.
-    let other = client.world.other.load(STORED_ROOM);
+    let other = client.world.other.load(stored_room());
     assert!(matches!(other, Err(StorageError::Io(_))), "{other:?}");
     // Once it is whole again, everything is as it should be.
     disk.rot(&path, 20);
@@ -211,7 +207,7 @@ fn loading_another_session_of_a_version_replaces_only_the_data_that_it_began_wit
     assert!(client.persist(b"first"));
     client.leave();
     // A repaired build of the same number.
-    client.session = Some(SessionId([100; 32]));
+    client.program = Some(Digest([100; 32]));
     client.join(1);
     assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
     client.wait_for_vote();
@@ -220,14 +216,14 @@ fn loading_another_session_of_a_version_replaces_only_the_data_that_it_began_wit
     client.forget();
     client.join(1);
     client.forget();
-    client.session = None;
+    client.program = None;
     client.join(2);
     assert_eq!(client.begun_with().as_deref(), Some(&b"repaired"[..]));
     client.leave();
     // The one before has other data in its snapshot, which is not newer.
     client.join(1);
     client.forget();
-    client.session = Some(SessionId([101; 32]));
+    client.program = Some(Digest([101; 32]));
     client.join(3);
     assert_eq!(client.begun_with().as_deref(), Some(&b"repaired"[..]));
 }
@@ -244,14 +240,14 @@ fn data_that_a_session_began_with_is_stored_again_if_it_was_lost() {
     client.forget();
     client.world.references.clear();
     let mut store = client.world.other.shared.store();
-    store.remove(STORED_ROOM).expect("it is there");
-    store.remove(Key::Session(SessionId([1; 32]))).expect("it is there");
+    store.remove(stored_room()).expect("it is there");
+    store.remove(Key::Session(session(1))).expect("it is there");
     store.commit().expect("the disk works");
     drop(store);
     client.join(2);
     client.pass(SECOND);
     let roots = [1, 2].map(|root| Digest([root; 32])).to_vec();
-    let held = (STORED_ROOM, Holding::Exactly(roots));
+    let held = (stored_room(), Holding::Exactly(roots));
     assert_eq!(client.world.references.last(), Some(&held));
     client.leave();
     client.join(3);

@@ -171,8 +171,9 @@ fn unused_sessions_are_removed_the_oldest_first() {
     let mut store = DiskStore::open_dir(dir.path(), config.clone()).expect("a new store");
     for n in 1..=5 {
         store.begin(id(n), &[0; 1000]).expect("begun");
+        // So it counts as used.
+        store.checkpoint(id(n), 0, &vec![0; if n == 2 { 5000 } else { 1 }]).expect("written");
     }
-    store.checkpoint(id(2), 0, &[0; 5000]).expect("written");
     let generous = Retention { max_age_unused: 1600, max_bytes: u64::MAX };
     let unused = |_: &Key| false;
     assert!(store.retain(&generous, &unused, 10_000).expect("retained").is_empty());
@@ -191,7 +192,29 @@ fn unused_sessions_are_removed_the_oldest_first() {
         store.retain(&Retention { max_bytes: 0, ..generous }, &one, 11_601).expect("retained");
     assert_eq!(gone, [id(5)], "what is in use stays");
     assert_eq!(store.stats().keys, 1);
-    assert_eq!(fs::read_dir(dir.path().join("checkpoints")).expect("listed").count(), 0);
+    assert_eq!(fs::read_dir(dir.path().join("checkpoints")).expect("listed").count(), 1);
+}
+
+#[test]
+fn sessions_that_participants_only_joined_go_before_all_others_and_after_a_day() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = Config { durability: Durability::Process, ..Config::default() };
+    let mut store = DiskStore::open_dir(dir.path(), config).expect("a new store");
+    let unused = |_: &Key| false;
+    let policy = Retention { max_age_unused: 365 * 86_400, max_bytes: u64::MAX };
+    store.begin(id(1), &[0; 1000]).expect("begun");
+    store.checkpoint(id(1), 0, &[0; 1000]).expect("written");
+    assert!(store.retain(&policy, &unused, 1_000_000).expect("retained").is_empty());
+    // A stranger makes many sessions later.
+    for n in 2..=9 {
+        store.begin(id(n), &[0; 1000]).expect("begun");
+    }
+    assert!(store.retain(&policy, &unused, 1_080_000).expect("retained").is_empty());
+    let tight = Retention { max_bytes: 4000, ..policy };
+    let gone = store.retain(&tight, &unused, 1_080_000).expect("retained");
+    assert!(gone.len() > 5 && !gone.contains(&id(1)), "{gone:?}");
+    let gone = store.retain(&policy, &unused, 1_080_000 + 86_401).expect("retained");
+    assert_eq!((gone.contains(&id(1)), store.stats().keys), (false, 1));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! After any history of changes, failures and crashes, a store holds what was committed.
 
-use crate::common::content::{Content, Step, brief, content, history};
+use crate::common::content::{Content, Step, brief, content, history, history_that_goes_back};
 use crate::common::{id, small};
 use proptest::prelude::*;
 use teatime_reflector::storage::RecordKind::{Ordered, Time};
@@ -36,20 +36,21 @@ fn a_crash_at_any_change_of_the_disk_leaves_what_was_committed() {
     for durability in [Durability::Process, Durability::Power] {
         for segment_bytes in [200, 700, 100_000] {
             let config = small(durability, segment_bytes);
-            let cuts = sweep(&config, durability);
-            assert!(cuts > 40, "only {cuts} changes of the disk");
+            for steps in [history(), history_that_goes_back()] {
+                let cuts = sweep(&config, durability, &steps);
+                assert!(cuts > 40, "only {cuts} changes of the disk");
+            }
         }
     }
 }
 
-fn sweep(config: &Config, durability: Durability) -> u64 {
-    let steps = history();
+fn sweep(config: &Config, durability: Durability, steps: &[Step]) -> u64 {
     for cut in 0.. {
         let disk = MemoryDisk::default();
         disk.die_after(cut);
         let (mut committed, mut gathered, mut next) = (Content::new(), Content::new(), 0);
         if let Ok(mut store) = MemoryStore::open(disk.clone(), config.clone()) {
-            (committed, gathered, next) = run(&mut store, &steps, Content::new());
+            (committed, gathered, next) = run(&mut store, steps, Content::new());
         }
         let seeds = if durability == Durability::Power { 0..4 } else { 0..0 };
         let power = seeds.map(|seed| disk.crash(Crash::Power, seed));

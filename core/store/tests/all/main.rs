@@ -9,6 +9,7 @@ mod damage;
 mod disk;
 mod eras;
 mod failures;
+mod going_back;
 mod histories;
 mod reflector;
 mod rooms;

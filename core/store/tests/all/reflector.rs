@@ -4,17 +4,24 @@ use teatime_reflector::storage::{Key, Storage};
 use teatime_reflector::{Config, ConnId};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, new_session};
 use teatime_wire::{
-    Beginning, ClientMessage, CloseReason, Digest, Envelope, Hold, Join, Resume, Room, Send,
-    ServerMessage, SessionId, SnapshotInfo, ViewSecret,
+    Beginning, ClientMessage, CloseReason, Digest, Envelope, Hold, Join, Resume, Room, SecretKey,
+    Send, ServerMessage, SessionId, SnapshotInfo,
 };
 
 use crate::common::world::{SECOND, World};
 use crate::common::{small, used};
 
-const KEY: Key = Key::Session(SessionId([1; 32]));
+/// The session that [`join`] joins for this number.
+fn key(session: u8) -> Key {
+    Key::Session(id_of(session))
+}
 
 fn room(session: u8) -> Room {
-    Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 }
+    Room::new(Digest([session; 32]), None, 1)
+}
+
+fn key_of(view: u8) -> SecretKey {
+    SecretKey::of_view(&[view; 32])
 }
 
 /// A state in its envelope.
@@ -26,6 +33,10 @@ fn new(disk: &MemoryDisk, config: Config) -> World {
     World::new(disk, config, Durability::Process, 100_000)
 }
 
+fn id_of(session: u8) -> SessionId {
+    SessionId::of(room(session).id, 1, Digest([session; 32]))
+}
+
 fn join(world: &mut World, session: u8, view: u8, resume: Option<Resume>) -> ConnId {
     join_with(world, session, view, resume, None)
 }
@@ -35,22 +46,23 @@ fn join_with(
     session: u8,
     view: u8,
     resume: Option<Resume>,
-    password_proof: Option<Digest>,
+    password: Option<&SecretKey>,
 ) -> ConnId {
     let connection = world.connect();
     let join = Join {
         protocol: 1,
-        session: SessionId([session; 32]),
-        room: room(session),
-        secret: ViewSecret([view; 32]),
-        password_proof,
+        program: Digest([session; 32]),
+        name: Digest([session; 32]),
+        version: 1,
+        view_key: key_of(view).public(),
+        password_key: password.map(SecretKey::public),
         view_data: None,
         ticks_per_second: 10,
         attempt: connection.0,
         resume,
         agent: "test",
     };
-    world.say(connection, &ClientMessage::Join(join));
+    world.join(join, &key_of(view), password);
     connection
 }
 
@@ -65,7 +77,8 @@ fn session(disk: &MemoryDisk, posts: u64) -> (World, Resume) {
     world.pass(SECOND);
     (1..=posts).for_each(|counter| post(&mut world, one, counter));
     assert_eq!(world.counters(two).len() as u64, posts);
-    let resume = Resume { timeline: world.welcome(one).timeline, seq: 1 + posts };
+    let (timeline, seq) = (world.welcome(one).timeline, 1 + posts);
+    let resume = Resume { timeline, seq, chain: world.chain(one, id_of(1)) };
     (world, resume)
 }
 
@@ -133,7 +146,7 @@ fn no_client_is_let_in_while_the_disk_is_full() {
     disk.set_capacity(None);
     let back = join(&mut world, 1, 1, Some(resume));
     assert!(world.welcome(back).resumed);
-    assert_eq!(world.welcome(back).counter, 8);
+    assert_eq!(world.welcome(back).counter, Some(8));
     post(&mut world, back, 9);
     assert_eq!(world.counters(back), [9]);
 }
@@ -155,15 +168,15 @@ fn idle_sessions_leave_memory_and_come_back_from_the_store() {
     world.members.clone().into_iter().for_each(|(member, _)| world.disconnect(member));
     world.pass(Config::default().max_idle_time - 1);
     assert_eq!(world.reflector.stats().sessions, 1);
-    assert!(world.other.load(KEY).is_err());
+    assert!(world.other.load(key(1)).is_err());
     world.pass(1);
     assert_eq!(world.reflector.stats().sessions, 0);
-    assert!(world.other.load(KEY).is_ok());
-    world.other.shared.release(KEY);
+    assert!(world.other.load(key(1)).is_ok());
+    world.other.shared.release(key(1));
     assert_eq!(world.reflector.next_timeout(), None);
     let back = join(&mut world, 1, 1, Some(resume));
     assert!(world.welcome(back).resumed);
-    assert_eq!(world.welcome(back).counter, 3);
+    assert_eq!(world.welcome(back).counter, Some(3));
 }
 
 #[test]
@@ -172,17 +185,23 @@ fn sessions_that_were_loaded_in_vain_count_as_idle() {
     let mut world = new(&disk, Config::default());
     for session in 0..20 {
         let one = join(&mut world, session, 1, None);
-        // Without it, a client with another password would replace the session.
         world.say(one, &ClientMessage::Send(Send { counter: 1, payload: b"post" }));
         world.disconnect(one);
     }
-    let config = Config { max_idle_sessions: 5, ..Config::default() };
+    let config = Config { max_idle_sessions: 5, max_views: 0, ..Config::default() };
     let mut world = new(&disk.crash(Crash::Process, 0), config);
     for session in 0..20 {
-        join_with(&mut world, session, 9, None, Some(Digest([1; 32])));
+        join(&mut world, session, 9, None);
     }
-    assert!(world.closed.iter().all(|(_, reason)| *reason == CloseReason::WrongPassword));
+    assert!(world.closed.iter().all(|(_, reason)| *reason == CloseReason::Full));
     assert_eq!((world.closed.len(), world.reflector.stats().sessions), (20, 5));
+    // A client with another password does not load them.
+    let mut world = new(&disk.crash(Crash::Process, 0), Config::default());
+    let password = SecretKey::of_password(&[1; 32]);
+    for session in 0..20 {
+        let one = join_with(&mut world, session, 9, None, Some(&password));
+        assert_eq!(world.welcome(one).seq, 0);
+    }
 }
 
 #[test]
@@ -216,10 +235,10 @@ fn an_imported_session_that_cannot_be_valid_is_refused_and_harms_no_other() {
     {
         let disk = MemoryDisk::default();
         let size = snapshot.len() as u64;
-        let info = SnapshotInfo { seq, time, hash: Digest([3; 32]), size };
+        let info = SnapshotInfo { seq, time, hash: Digest([3; 32]), size, chain: Digest([9; 32]) };
         let beginning = Beginning {
             room: room(1),
-            password_proof: None,
+            password_key: None,
             ticks_per_second: 10,
             info,
             snapshot,
@@ -229,8 +248,8 @@ fn an_imported_session_that_cannot_be_valid_is_refused_and_harms_no_other() {
         let checkpoint = stored.checkpoint.expect("it has one");
         let config = small(Durability::Process, 100_000);
         let mut store = MemoryStore::open(disk.clone(), config).expect("it opens");
-        store.begin(KEY, &stored.head).expect("there is room");
-        store.checkpoint(KEY, checkpoint.seq, &checkpoint.bytes).expect("there is room");
+        store.begin(key(1), &stored.head).expect("there is room");
+        store.checkpoint(key(1), checkpoint.seq, &checkpoint.bytes).expect("there is room");
         drop(store);
         let mut world = new(&disk, Config::default());
         join(&mut world, 1, 1, None);
@@ -245,16 +264,24 @@ fn an_imported_session_that_cannot_be_valid_is_refused_and_harms_no_other() {
 fn a_session_that_begins_with_a_snapshot_can_be_joined_and_its_old_views_exit() {
     let disk = MemoryDisk::default();
     let open = || MemoryStore::open(disk.clone(), small(Durability::Process, 100_000));
-    let gone = ViewSecret([9; 32]).view_id();
+    let gone = key_of(9).public().view_id();
     let state: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
     let snapshot = in_envelope(&state);
     let size = snapshot.len() as u64;
-    let info = SnapshotInfo { seq: 40, time: 7 * SECOND, hash: Digest([3; 32]), size };
+    let info = SnapshotInfo {
+        seq: 40,
+        time: 7 * SECOND,
+        hash: Digest([3; 32]),
+        size,
+        chain: Digest([9; 32]),
+    };
     let views = vec![(gone, Some(vec![1, 2]))];
-    let (password_proof, ticks_per_second) = (Some(Digest([4; 32])), 10);
+    let password = SecretKey::of_password(&[4; 32]);
+    let (password_key, ticks_per_second) = (Some(password.public()), 10);
+    let members = Room::new(room(1).name, password_key, 1);
     let beginning = Beginning {
-        room: room(1),
-        password_proof,
+        room: members,
+        password_key,
         ticks_per_second,
         info,
         snapshot: snapshot.clone(),
@@ -262,15 +289,16 @@ fn a_session_that_begins_with_a_snapshot_can_be_joined_and_its_old_views_exit() 
     };
     let stored = new_session(beginning).expect("there are random numbers");
     let mut store = open().expect("it opens");
-    store.begin(KEY, &stored.head).expect("there is room");
+    let key = Key::Session(SessionId::of(members.id, 1, Digest([1; 32])));
+    store.begin(key, &stored.head).expect("there is room");
     let checkpoint = stored.checkpoint.expect("it has one");
-    store.checkpoint(KEY, checkpoint.seq, &checkpoint.bytes).expect("there is room");
+    store.checkpoint(key, checkpoint.seq, &checkpoint.bytes).expect("there is room");
     drop(store);
 
     let mut world = new(&disk, Config::default());
-    join(&mut world, 1, 2, None);
-    assert_eq!(world.closed.pop().map(|(_, reason)| reason), Some(CloseReason::WrongPassword));
-    let one = join_with(&mut world, 1, 1, None, password_proof);
+    let other = join(&mut world, 1, 2, None);
+    assert_eq!(world.welcome(other).seq, 0, "without the password there is another session");
+    let one = join_with(&mut world, 1, 1, None, Some(&password));
     let welcome = world.welcome(one);
     assert_eq!((welcome.seq, welcome.time), (40, 7 * SECOND));
     assert_eq!((welcome.snapshot, welcome.tick_ms), (Some(info), 100));
@@ -296,9 +324,9 @@ fn a_session_that_begins_with_a_snapshot_can_be_joined_and_its_old_views_exit() 
 
     // The store has just that.
     drop(world);
-    let stored = open().expect("it opens").load(KEY).expect("it is sound");
+    let stored = open().expect("it opens").load(key).expect("it is sound");
     let archive = stored.expect("it is there").archive().expect("a reflector has stored it");
-    assert_eq!(archive.password_proof, password_proof);
+    assert_eq!(archive.password_key, password_key);
     assert!(archive.snapshot == Some((info, snapshot)) && archive.messages == log);
     assert!(archive.time >= 18 * SECOND, "{}", archive.time);
 }

@@ -2,7 +2,7 @@
 
 use teatime_store::{Crash, MemoryDisk};
 use teatime_wire::limits::MAX_PERSISTED;
-use teatime_wire::{ClientMessage, Digest, Send, ServerMessage, SessionId};
+use teatime_wire::{ClientMessage, Digest, Send, ServerMessage};
 
 use crate::common::room::Client;
 use crate::common::used;
@@ -315,17 +315,12 @@ fn data_that_could_not_be_stored_is_stored_when_the_session_is_loaded_again() {
 fn data_that_could_not_be_stored_does_not_replace_what_another_session_persists_later() {
     let mut client = with_second_lost(&MemoryDisk::default());
     client.forget();
-    // The reflector loads it, but lets no client in.
-    let own = std::mem::replace(&mut client.id, Digest([8; 32]));
-    client.join(1);
-    assert!(client.is_closed());
-    client.id = own;
-    client.session = Some(SessionId([100; 32]));
+    client.program = Some(Digest([100; 32]));
     client.join(1);
     assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
     assert!(client.persist(b"newer"));
     client.leave();
-    client.session = None;
+    client.program = None;
     client.join(1);
     client.leave();
     client.join(2);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use teatime_reflector::Config;
 use teatime_store::{Crash, MemoryDisk};
-use teatime_wire::{ClientMessage, ServerMessage, SessionId};
+use teatime_wire::{ClientMessage, Digest, ServerMessage};
 
 use crate::common::room::Client;
 use crate::common::used;
@@ -82,7 +82,7 @@ impl Versions {
         if self.inside != Some(session) || self.client.is_closed() {
             self.client.leave();
             let (version, number) = SESSIONS[session];
-            self.client.session = Some(SessionId([number; 32]));
+            self.client.program = Some(Digest([number; 32]));
             self.client.join(version);
             self.inside = Some(session);
             // Until then, a participant from before may come back, and counts in the vote.
@@ -123,7 +123,7 @@ impl Versions {
         disk.set_capacity(None);
         for version in [1, 2] {
             let mut found = Client::new(&disk);
-            found.session = Some(SessionId([200 + version as u8; 32]));
+            found.program = Some(Digest([200 + version as u8; 32]));
             found.join(version);
             let begun = found
                 .begun_with()

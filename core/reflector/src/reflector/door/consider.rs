@@ -1,36 +1,35 @@
 //! What becomes of a join: the session that it leads to, why it is refused, or what it waits for.
 
-use teatime_wire::{CloseReason, Join, SessionId};
+use teatime_wire::{Join, SessionId};
 
-use super::{Considered, Known, Lookup, Reflector};
+use super::{Considered, Lookup, Reflector};
 use crate::SessionKey;
 use crate::outbox::Purpose;
 use crate::reflector::storing::not_stored;
 use crate::rooms::Knowledge;
-use crate::session::{Refusal, Session, Turn};
-use crate::storage::{Claims, Key, Request, RoomId, StorageError};
+use crate::session::{Session, Turn};
+use crate::storage::{Key, Request, RoomId};
 
 impl Reflector {
     /// Finds or begins the session of a join, as far as that is possible yet.
     pub(super) fn consider(&mut self, now: u64, join: &Join<'_>) -> Considered {
-        if let Some(key) = self.by_id.get(&join.session).copied() {
+        if let Some(key) = self.by_id.get(&join.session()).copied() {
             return self.consider_loaded(now, key, join);
         }
         if !self.out.has_storage() {
             return self.consider_new(join);
         }
-        let Some(entry) = self.door.entries.get_mut(&join.session) else {
+        let Some(entry) = self.door.entries.get_mut(&join.session()) else {
             return Considered::Waits;
         };
         match std::mem::take(&mut entry.session) {
             Lookup::NotAsked => {
                 entry.session = Lookup::Asked;
                 let (key, purpose) =
-                    (Key::Session(join.session), Purpose::LoadSession(join.session));
+                    (Key::Session(join.session()), Purpose::LoadSession(join.session()));
                 self.out.ask(Request::Load(key), purpose);
-                // Most joins need these, too. Asked together they take no longer.
-                self.knows_room(join.session, RoomId::of(&join.room));
-                self.claims(join);
+                // Most joins need this, too. Asked together they take no longer.
+                self.knows_room(join.session(), RoomId::of(&join.room()));
                 Considered::Waits
             }
             waits @ (Lookup::Asked | Lookup::Overdue) => {
@@ -38,13 +37,13 @@ impl Reflector {
                 Considered::Waits
             }
             Lookup::Failed(error) => {
-                tracing::error!(session = %join.session, %error, "a session cannot be read");
-                self.out.release(Key::Session(join.session));
+                tracing::error!(session = %join.session(), %error, "a session cannot be read");
+                self.out.release(Key::Session(join.session()));
                 Considered::Refused(not_stored(&error))
             }
             Lookup::Absent => {
                 let considered = self.consider_new(join);
-                self.keep_lookup(join.session, Lookup::Absent, &considered);
+                self.keep_lookup(join.session(), Lookup::Absent, &considered);
                 considered
             }
             Lookup::Found(session) => self.consider_found(now, session, join),
@@ -62,16 +61,7 @@ impl Reflector {
 
     /// A session was read for this join, or for one before it.
     fn consider_found(&mut self, now: u64, session: Box<Session>, join: &Join<'_>) -> Considered {
-        let id = join.session;
-        // Another thread may serve clients of its room.
-        if let Err(refusal) = session.check_room(join) {
-            let considered = match session.is_used() {
-                true => Considered::Refused(refusal),
-                false => self.consider_new(join),
-            };
-            self.keep_lookup(id, Lookup::Found(session), &considered);
-            return considered;
-        }
+        let id = join.session();
         if !self.knows_room(id, RoomId::of(session.room())) {
             self.keep_lookup(id, Lookup::Found(session), &Considered::Waits);
             return Considered::Waits;
@@ -81,14 +71,12 @@ impl Reflector {
             return Considered::Refused(not_stored(&error));
         }
         if session.is_used() {
-            self.rooms.mark_used(session.room());
+            self.rooms.mark_used(RoomId::of(session.room()));
         }
         tracing::info!(session = %id, "a session goes on");
-        if let Some(since) = session.at_rest_since() {
-            self.idle.push(since, key);
-        }
         self.sessions.insert(key, *session);
         self.by_id.insert(id, key);
+        self.note_idle(key);
         self.consider_loaded(now, key, join)
     }
 
@@ -98,20 +86,13 @@ impl Reflector {
         if !is_empty {
             return Considered::Ready(key);
         }
-        if !self.knows_room(join.session, RoomId::of(&join.room)) {
+        if !self.knows_room(join.session(), RoomId::of(&join.room())) {
             return Considered::Waits;
         }
-        let persisted = self.rooms.begins_with(&join.room);
+        let persisted = self.rooms.begins_with(&join.room(), join.session());
         let Some(session) = self.sessions.get(&key) else { return Considered::Waits };
-        if !session.is_outdated(join, persisted) {
-            return match self.check_claims(join) {
-                None => Considered::Waits,
-                Some(Ok(())) => Considered::Ready(key),
-                Some(Err(refusal)) => {
-                    self.limit_idle(now);
-                    Considered::Refused(refusal)
-                }
-            };
+        if !session.is_outdated(persisted) {
+            return Considered::Ready(key);
         }
         if !session.is_stored() {
             return Considered::Waits;
@@ -121,9 +102,11 @@ impl Reflector {
             self.limit_idle(now);
         }
         if let Considered::Ready(_) = considered
-            && let Some(old) = self.sessions.remove(&key)
+            && let Some(mut old) = self.sessions.remove(&key)
         {
+            old.close_account(&self.budget);
             self.scheduled.remove(&key);
+            self.idle.forget(key);
             self.leave_room(&old);
         }
         considered
@@ -131,64 +114,23 @@ impl Reflector {
 
     /// A session begins, if all that it depends on is known.
     fn consider_new(&mut self, join: &Join<'_>) -> Considered {
-        let knows_room = self.knows_room(join.session, RoomId::of(&join.room));
-        match self.check_claims(join) {
-            Some(Ok(())) if knows_room => {}
-            Some(Err(refusal)) => return Considered::Refused(refusal),
-            Some(Ok(())) | None => return Considered::Waits,
+        if !self.knows_room(join.session(), RoomId::of(&join.room())) {
+            return Considered::Waits;
         }
         let key = self.draw_session_key();
-        if let Err(error) = self.rooms.enter(&join.room, key, true, &mut self.out) {
-            tracing::error!(session = %join.session, %error, "a session cannot begin");
+        if let Err(error) = self.rooms.enter(&join.room(), key, true, &mut self.out) {
+            tracing::error!(session = %join.session(), %error, "a session cannot begin");
             return Considered::Refused(not_stored(&error));
         }
-        tracing::info!(session = %join.session, "a session begins");
+        tracing::info!(session = %join.session(), "a session begins");
         let timeline = rand_chacha::rand_core::Rng::next_u64(&mut self.rng);
         // It does not sleep, so a timeout need not look at it before its client is in.
         let turn = &mut Turn { now: 0, config: &self.config, out: &mut self.out };
-        let persisted = self.rooms.begins_with(&join.room);
+        let persisted = self.rooms.begins_with(&join.room(), join.session());
         let session = Session::begin(turn, key, (timeline, self.era), join, persisted);
         self.sessions.insert(key, session);
-        self.by_id.insert(join.session, key);
+        self.by_id.insert(join.session(), key);
         Considered::Ready(key)
-    }
-
-    /// An empty session belongs to the clients that have persisted something in a room of its name: a client with
-    /// a mistyped or unknown password must not begin it in their place. `None` if the storage has not answered yet.
-    fn check_claims(&mut self, join: &Join<'_>) -> Option<Result<(), Refusal>> {
-        Some(match self.claims(join)? {
-            Err(error) => Err(not_stored(&error)),
-            Ok(stored) if self.rooms.belongs_to_others(&join.room, stored) => {
-                let detail =
-                    "a room of this name with another password, or none, has persisted data";
-                Err((CloseReason::WrongPassword, detail.into()))
-            }
-            Ok(_) => Ok(()),
-        })
-    }
-
-    /// What is stored of the rooms of a name; asks if necessary.
-    fn claims(&mut self, join: &Join<'_>) -> Option<Result<Claims, StorageError>> {
-        if !self.out.has_storage() {
-            return Some(Ok(Claims::default()));
-        }
-        let (id, room) = (join.session, RoomId::of(&join.room));
-        let entry = self.door.entries.get_mut(&id)?;
-        match &entry.claims {
-            Some((of, Known::Asked)) if *of == room => None,
-            Some((of, Known::Answered(Ok(claims)))) if *of == room => Some(Ok(*claims)),
-            Some((of, Known::Answered(Err(error)))) if *of == room => {
-                let error = error.clone();
-                // The next join asks again.
-                entry.claims = None;
-                Some(Err(error))
-            }
-            _ => {
-                entry.claims = Some((room, Known::Asked));
-                self.out.ask(Request::Claims(room), Purpose::Claims(id, room));
-                None
-            }
-        }
     }
 
     /// Whether a room is in memory, readable or not; asks if necessary. One that is unreadable is read again for each

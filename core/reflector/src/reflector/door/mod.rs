@@ -12,7 +12,7 @@ use teatime_wire::{ClientMessage, CloseReason, Join, SessionId};
 
 use super::{Place, Reflector};
 use crate::session::{Refusal, Session};
-use crate::storage::{Claims, Key, RoomId, StorageError, Stored};
+use crate::storage::{Key, RoomId, StorageError, Stored};
 use crate::{ConnId, SessionKey};
 
 /// What a client may send before its welcome, in bytes: clients of this project send nothing.
@@ -30,7 +30,6 @@ pub(super) struct Door {
 struct Entry {
     queue: VecDeque<Waiting>,
     session: Lookup,
-    claims: Option<(RoomId, Known)>,
     /// The room that the first connection in the queue needs in memory.
     room: Option<RoomId>,
 }
@@ -57,11 +56,6 @@ enum Lookup {
     Failed(StorageError),
 }
 
-enum Known {
-    Asked,
-    Answered(Result<Claims, StorageError>),
-}
-
 /// What becomes of a join.
 enum Considered {
     /// It leads to this session, which is in memory.
@@ -71,7 +65,7 @@ enum Considered {
 }
 
 impl Reflector {
-    /// A client wants to join a session.
+    /// A client has proven a join, and wants to join its session.
     pub(super) fn knock(
         &mut self,
         now: u64,
@@ -79,7 +73,7 @@ impl Reflector {
         join: &Join<'_>,
         frame: &[u8],
     ) -> Result<(), Refusal> {
-        let id = join.session;
+        let id = join.session();
         if !self.door.entries.contains_key(&id) {
             if !self.out.has_storage() {
                 return match self.consider(now, join) {
@@ -154,7 +148,7 @@ impl Reflector {
                 return;
             };
             let frame = first.join.clone();
-            let Ok(ClientMessage::Join(join)) = ClientMessage::decode(&frame) else { return };
+            let Ok(ClientMessage::Join(join, _)) = ClientMessage::decode(&frame) else { return };
             let considered = self.consider(now, &join);
             if matches!(considered, Considered::Waits) {
                 return;
@@ -230,21 +224,6 @@ impl Reflector {
             Err(error) => Lookup::Failed(error),
         };
         self.advance_door(now, id);
-    }
-
-    /// The storage has told what it has of the rooms of a name.
-    pub(super) fn claims_known(
-        &mut self,
-        now: u64,
-        id: SessionId,
-        room: RoomId,
-        claims: Result<Claims, StorageError>,
-    ) {
-        let Some(entry) = self.door.entries.get_mut(&id) else { return };
-        if matches!(&entry.claims, Some((of, Known::Asked)) if *of == room) {
-            entry.claims = Some((room, Known::Answered(claims)));
-            self.advance_door(now, id);
-        }
     }
 
     /// The storage has read a room, or could not.

@@ -1,13 +1,15 @@
 //! What one version of an app persists in a room is what the next one begins with.
 
+mod lineage;
 mod passwords;
 
+use crate::support::keys::password_key;
 use crate::support::{SECOND, World, join, room};
 use teatime_reflector::storage::Key;
 use teatime_reflector::{Config, ConnId};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Envelope, Holding, Join, PersistedPart, Room,
-    ServerMessage, SessionId, SnapshotInfo,
+    ClientMessage, CloseReason, Digest, Envelope, Holding, Join, PersistedPart, ServerMessage,
+    SnapshotInfo,
 };
 
 const STATE: &[u8] = &[b's'; 100];
@@ -18,14 +20,14 @@ fn world() -> World {
 
 /// Each version has its own session.
 fn version(number: u8, version: u32) -> Join<'static> {
-    Join { session: SessionId([version as u8; 32]), room: room(version), ..join(number) }
+    Join { program: Digest([version as u8; 32]), version, ..join(number) }
 }
 
 /// A state with what is persisted, and the blobs to which that refers.
 fn handed_in(persisted: &[u8], roots: &[u8]) -> Vec<u8> {
     let roots = roots.iter().map(|root| Digest([*root; 32])).collect();
     let persisted = Some(PersistedPart { data: persisted.to_vec(), roots });
-    Envelope { persisted, roots: Vec::new(), space: Digest([2; 32]) }.wrap(STATE)
+    Envelope { persisted, roots: Vec::new(), space: room(1).id }.wrap(STATE)
 }
 
 fn newer(world: &World, of: ConnId) -> Vec<u32> {
@@ -75,7 +77,7 @@ fn begins_with(world: &World, of: ConnId) -> Option<(u32, Vec<u8>)> {
     });
     let data = parts.collect::<Vec<_>>().concat();
     let (hash, size) = (Digest::of(&data), data.len() as u64);
-    assert_eq!(info, SnapshotInfo { seq: 0, time: 0, hash, size });
+    assert_eq!(info, SnapshotInfo { seq: 0, time: 0, hash, size, chain: info.chain });
     Some((version, data))
 }
 
@@ -115,13 +117,11 @@ fn a_session_begins_with_the_newest_that_is_not_newer_than_itself_and_hears_of_n
     for number in [2, 4, 3, 1] {
         let one = announced(&mut world, version(number as u8, number));
         let seq = persist(&mut world, one, &[number as u8], &[]);
-        // Of the newest and the one before: the first comes too late.
-        let is_kept = world.has(one, &ServerMessage::Persisted(seq));
-        assert_eq!(is_kept, number != 1, "{number}");
+        assert!(world.has(one, &ServerMessage::Persisted(seq)), "{number}");
         world.say(one, &ClientMessage::Leave);
     }
     let begun = |world: &mut World, session: u8, number: u32| {
-        let join = Join { session: SessionId([session; 32]), ..version(9, number) };
+        let join = Join { program: Digest([session; 32]), ..version(9, number) };
         let one = world.join_as(join);
         let told = (begins_with(world, one), newer(world, one));
         world.say(one, &ClientMessage::Leave);
@@ -131,10 +131,10 @@ fn a_session_begins_with_the_newest_that_is_not_newer_than_itself_and_hears_of_n
     assert_eq!(begun(&mut world, 11, 5), (kept(4), vec![]));
     assert_eq!(begun(&mut world, 12, 4), (kept(4), vec![]));
     assert_eq!(begun(&mut world, 13, 3), (kept(3), vec![4]));
-    assert_eq!(begun(&mut world, 14, 2), (None, vec![4]));
+    assert_eq!(begun(&mut world, 14, 2), (kept(2), vec![4]));
     // Another room has nothing of it.
-    let other = Room { name: Digest([7; 32]), id: Digest([7; 32]), version: 5 };
-    let join = Join { session: SessionId([15; 32]), room: other, ..version(9, 5) };
+    let other = Digest([7; 32]);
+    let join = Join { program: Digest([15; 32]), name: other, ..version(9, 5) };
     let one = world.join_as(join);
     assert_eq!((begins_with(&world, one), newer(&world, one)), (None, vec![]));
 }
@@ -166,8 +166,8 @@ fn a_client_of_a_newer_version_does_not_wait_for_the_sessions_of_older_ones() {
     let mut world = world();
     let old: Vec<_> = (0..150u8)
         .map(|number| {
-            let session = SessionId([50 + number; 32]);
-            world.join_as(Join { session, ..version(number, 1) })
+            let program = Digest([50 + number; 32]);
+            world.join_as(Join { program, ..version(number, 1) })
         })
         .collect();
     world.pass(SECOND);
@@ -237,6 +237,8 @@ fn what_a_liar_has_persisted_is_outvoted() {
         world.vote(voter, seq, Digest::of(bytes));
     }
     assert!(!world.has(all[0], &ServerMessage::SnapshotWanted(seq)));
+    // The liar has time to check its state, and keeps silent.
+    world.pass(5 * SECOND);
     // The client that is asked hands in the right state, with other persisted data.
     world.hand_in(all[1], seq, &lie);
     assert_eq!(world.closed, [(all[1], CloseReason::OutOfOrder)]);
@@ -265,7 +267,7 @@ fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
     persist(&mut world, one, b"c", &[]);
     let holder = told(&world)[0].0;
     let expected = [exactly(&[1, 2]), exactly(&[1, 2, 3]), exactly(&[2, 3])];
-    assert_eq!(told(&world), expected.map(|roots| (holder, Digest([2; 32]), roots)));
+    assert_eq!(told(&world), expected.map(|roots| (holder, room(1).id, roots)));
     for gone in [one, two] {
         world.say(gone, &ClientMessage::Leave);
     }
@@ -273,12 +275,12 @@ fn blobs_are_held_by_the_room_and_let_go_with_what_refers_to_them() {
     let gone = world.references.iter().filter(|(.., holding)| *holding == Holding::Gone);
     assert_eq!(gone.count(), 2);
     // Another room takes the memory, in which the names of blobs are, too: without them it would be enough.
-    let other = Room { name: Digest([7; 32]), id: Digest([7; 32]), version: 1 };
+    let other = Digest([7; 32]);
     let three =
-        announced(&mut world, Join { session: SessionId([9; 32]), room: other, ..version(3, 1) });
+        announced(&mut world, Join { program: Digest([9; 32]), name: other, ..version(3, 1) });
     persist(&mut world, three, &[7; 250], &[]);
     world.say(three, &ClientMessage::Leave);
-    assert_eq!(told(&world)[3..], [(holder, Digest([2; 32]), Holding::Gone)]);
+    assert_eq!(told(&world)[3..], [(holder, room(1).id, Holding::Gone)]);
     let again = world.join_as(version(1, 3));
     assert_eq!(begins_with(&world, again), None);
 }
@@ -289,8 +291,7 @@ fn a_room_that_is_in_use_again_keeps_what_is_persisted_when_idle_ones_are_forgot
         World::new(Config { max_idle_sessions: 0, max_idle_persisted: 700, ..Config::default() });
     let other = |number: u8| {
         let digest = Digest([number; 32]);
-        let room = Room { name: digest, id: digest, version: 1 };
-        Join { session: SessionId([number; 32]), room, ..version(number, 1) }
+        Join { program: digest, name: digest, ..version(number, 1) }
     };
     let leave = |world: &mut World, one| world.say(one, &ClientMessage::Leave);
     let one = announced(&mut world, version(1, 1));
@@ -343,24 +344,30 @@ fn an_unused_version_begins_again_with_what_was_persisted_since() {
 }
 
 #[test]
-fn a_session_is_in_one_room_and_no_room_is_a_session() {
+fn a_session_is_in_one_room() {
     let mut world = world();
     announced(&mut world, version(1, 1));
-    let other = Join { room: Room { id: Digest([7; 32]), ..room(1) }, ..version(2, 1) };
-    let refused = world.join_as(other);
-    assert_eq!(world.closed, [(refused, CloseReason::OutOfOrder)]);
-    // Nor does a wrong password hide that.
-    let name = Room { name: Digest([7; 32]), ..room(1) };
-    let proof = Some(Digest([9; 32]));
-    let refused = world.join_as(Join { room: name, password_proof: proof, ..version(2, 1) });
-    assert_eq!(world.closed[1..], [(refused, CloseReason::OutOfOrder)]);
-    let other = Room { id: Digest([7; 32]), ..room(1) };
-    let refused = world.join_as(Join { room: other, password_proof: proof, ..version(2, 1) });
-    assert_eq!(world.closed[2..], [(refused, CloseReason::WrongPassword)]);
-    let mut session = [0; 32];
-    session[..12].copy_from_slice(b"teatime room");
-    let refused = world.join_as(Join { session: SessionId(session), ..version(2, 1) });
-    assert_eq!(world.closed[3..], [(refused, CloseReason::Malformed)]);
+    // Another password, name or version is another session, whatever else the client claims.
+    let password = Some(password_key(9));
+    let program = version(2, 1).program;
+    for other in [
+        version(2, 1),
+        Join { name: Digest([7; 32]), ..version(2, 1) },
+        Join { program, ..version(2, 2) },
+    ] {
+        for password_key in [None, password] {
+            world.join_as(Join { password_key, ..other.clone() });
+            world.pass(SECOND);
+        }
+    }
+    assert_eq!(world.closed, []);
+    assert_eq!(world.reflector.stats().sessions, 6);
+    let owner = world.join_as(version(3, 1));
+    assert_eq!(
+        world.welcome(owner).seq,
+        2,
+        "the joins of the first two clients without a password"
+    );
 }
 
 /// The only session of a room hands in a state.
@@ -384,8 +391,9 @@ fn the_store_of_blobs_hears_of_a_session_from_its_first_moment_to_its_last() {
     let mut world = World::new(config);
     let told = |world: &mut World| {
         let told = std::mem::take(&mut world.references).into_iter();
-        told.map(|(session, room, holding)| {
-            assert_eq!((session, room), (Key::Session(SessionId([1; 32])), Digest([2; 32])));
+        told.map(|(session, space, holding)| {
+            let session_of_room = Key::Session(version(1, 1).session());
+            assert_eq!((session, space), (session_of_room, room(1).id));
             holding
         })
         .collect::<Vec<_>>()
@@ -393,10 +401,20 @@ fn the_store_of_blobs_hears_of_a_session_from_its_first_moment_to_its_last() {
     let one = announced(&mut world, version(1, 1));
     assert_eq!(told(&mut world), [Holding::Awake(vec![])]);
     let roots = vec![Digest([7; 32])];
-    snapshot(&mut world, one, Digest([2; 32]), roots.clone());
-    assert_eq!(told(&mut world), [Holding::Snapshot(roots)]);
+    snapshot(&mut world, one, room(1).id, roots.clone());
+    assert_eq!(told(&mut world), [], "the session may go back");
+    world.pass(10 * SECOND);
+    let load = |world: &mut World, number| {
+        let newcomer = world.join_as(version(number, 1));
+        let snapshot = world.welcome(newcomer).snapshot.expect("there is one");
+        world.say(newcomer, &ClientMessage::Loaded(snapshot.seq));
+        world.say(newcomer, &ClientMessage::Leave);
+    };
+    load(&mut world, 2);
+    assert_eq!(told(&mut world), [Holding::Snapshot(roots, 11)]);
     // It has no say about the blobs of other rooms.
     snapshot(&mut world, one, Digest([3; 32]), vec![]);
+    load(&mut world, 3);
     assert_eq!(told(&mut world), []);
     world.say(one, &ClientMessage::Leave);
     assert_eq!(told(&mut world), [Holding::AtRest, Holding::Gone]);

@@ -1,15 +1,19 @@
 //! A reflector in virtual time and without sockets, and small clients.
 
+pub(crate) mod keys;
 pub(crate) mod stored;
 
 use std::collections::HashMap;
 
 use teatime_reflector::storage::Key;
-use teatime_reflector::{Config, ConnId, Output, Reflector, SessionKey};
+use teatime_reflector::{Config, ConnId, Greeter, Output, Reflector, SessionKey};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Envelope, Event, Holding, Join, Room, Send, ServerMessage,
-    SessionId, SnapshotPart, ViewId, ViewSecret, Views, Vote, VoteRequest, Welcome, limits,
+    Chain, Challenge, ClientMessage, CloseReason, Digest, Envelope, Event, Holding, Join,
+    PublicKey, Room, Send, ServerMessage, SnapshotPart, ViewId, Views, Vote, VoteRequest, Welcome,
+    limits,
 };
+
+use keys::{prove, view_key};
 
 pub(crate) const MS: u64 = 1_000;
 pub(crate) const SECOND: u64 = 1_000 * MS;
@@ -26,28 +30,31 @@ pub(crate) struct World {
     pub(crate) got: Vec<(ConnId, Vec<u8>)>,
     pub(crate) closed: Vec<(ConnId, CloseReason)>,
     pub(crate) attempt: u64,
+    greeter: Greeter,
+    challenges: HashMap<ConnId, Challenge>,
 }
 
-pub(crate) fn secret(number: u8) -> ViewSecret {
-    ViewSecret([number; 32])
+pub(crate) fn key(number: u8) -> PublicKey {
+    view_key([number; 32])
 }
 
 pub(crate) fn id(number: u8) -> ViewId {
-    secret(number).view_id()
+    key(number).view_id()
 }
 
 /// The room of the tests, as this version of the app joins it.
 pub(crate) fn room(version: u32) -> Room {
-    Room { name: Digest([1; 32]), id: Digest([2; 32]), version }
+    Room::new(Digest([1; 32]), None, version)
 }
 
 pub(crate) fn join(number: u8) -> Join<'static> {
     Join {
         protocol: 1,
-        session: SessionId([1; 32]),
-        room: room(1),
-        secret: secret(number),
-        password_proof: None,
+        program: Digest([1; 32]),
+        name: room(1).name,
+        version: 1,
+        view_key: key(number),
+        password_key: None,
         view_data: None,
         ticks_per_second: 10,
         attempt: 1,
@@ -75,15 +82,44 @@ impl World {
         let reflector = Reflector::new(config, [0; 32]);
         let (members, got, closed) = (Vec::new(), Vec::new(), Vec::new());
         let (session_of, references) = (HashMap::new(), Vec::new());
-        let (now, next, attempt) = (0, 0, 0);
-        Self { reflector, now, next, members, session_of, references, got, closed, attempt }
+        Self {
+            reflector,
+            now: 0,
+            next: 0,
+            members,
+            session_of,
+            references,
+            got,
+            closed,
+            attempt: 0,
+            greeter: Greeter::new([3; 32]),
+            challenges: HashMap::new(),
+        }
     }
 
     pub(crate) fn connect(&mut self) -> ConnId {
         let connection = ConnId(self.next);
         self.next += 1;
-        self.reflector.connected(self.now, connection);
+        let (challenge, _) = self.greeter.greet(None);
+        self.challenges.insert(connection, challenge);
+        self.reflector.connected(self.now, connection, challenge);
         connection
+    }
+
+    /// What a join on this connection must be signed for.
+    pub(crate) fn challenge(&self, connection: ConnId) -> Challenge {
+        self.challenges[&connection]
+    }
+
+    /// The frame of a join that is proven on this connection.
+    pub(crate) fn proven(&self, connection: ConnId, join: Join<'_>) -> Vec<u8> {
+        prove(join, &self.challenge(connection)).encode()
+    }
+
+    /// Joins over this connection.
+    pub(crate) fn say_join(&mut self, connection: ConnId, join: Join<'_>) {
+        let frame = self.proven(connection, join);
+        self.say_raw(connection, &frame);
     }
 
     /// Joins as the view of this number, with a new attempt each time.
@@ -94,7 +130,7 @@ impl World {
     pub(crate) fn join_as(&mut self, join: Join<'_>) -> ConnId {
         let connection = self.connect();
         self.attempt += 1;
-        self.say(connection, &ClientMessage::Join(Join { attempt: self.attempt, ..join }));
+        self.say_join(connection, Join { attempt: self.attempt, ..join });
         connection
     }
 
@@ -109,6 +145,12 @@ impl World {
 
     pub(crate) fn post(&mut self, from: ConnId, counter: u64) {
         self.say(from, &ClientMessage::Send(Send { counter, payload: b"post" }));
+    }
+
+    /// Posts this many bytes.
+    pub(crate) fn post_bytes(&mut self, from: ConnId, counter: u64, bytes: usize) {
+        let payload = vec![7; bytes];
+        self.say(from, &ClientMessage::Send(Send { counter, payload: &payload }));
     }
 
     pub(crate) fn vote(&mut self, from: ConnId, seq: u64, hash: Digest) {
@@ -170,6 +212,25 @@ impl World {
     pub(crate) fn messages(&self, of: ConnId) -> Vec<ServerMessage<'_>> {
         let frames = self.got.iter().filter(|(connection, _)| *connection == of);
         frames.map(|(_, frame)| ServerMessage::decode(frame).expect("it is a message")).collect()
+    }
+
+    /// The chain at this position, by what a connection has got that has the session from its beginning or a snapshot on.
+    pub(crate) fn chain(&self, of: ConnId, seq: u64) -> Digest {
+        let base = self.welcome(of).snapshot.map(|info| (info.seq, Chain::at(info.chain)));
+        let (mut at, mut chain) = base.unwrap_or((0, Chain::start(join(1).session(), None)));
+        for (_, frame) in self.got.iter().filter(|(connection, _)| *connection == of) {
+            let position = match ServerMessage::decode(frame).expect("it is a message") {
+                ServerMessage::Event(event) => event.seq,
+                ServerMessage::Views(views) => views.seq,
+                ServerMessage::VoteRequest(vote) => vote.seq,
+                _ => continue,
+            };
+            if position == at + 1 && position <= seq {
+                (at, chain) = (position, chain.next(frame));
+            }
+        }
+        assert_eq!(at, seq);
+        chain.value()
     }
 
     pub(crate) fn welcome(&self, of: ConnId) -> Welcome {

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 
+use super::keys::prove;
 use super::{SECOND, World};
 use teatime_reflector::storage::{
-    Answer, Append, Checkpoint, Claims, Key, Opened, Request, RoomId, StorageError, Stored, Ticket,
+    Answer, Append, Checkpoint, Claims, Key, Opened, Previous, Request, RoomId, StorageError,
+    Stored, Ticket,
 };
 use teatime_reflector::{Config, ConnId, Output, Reflector, RoomIndex, room_of};
 use teatime_wire::{ClientMessage, Join, Send};
@@ -84,7 +86,8 @@ impl StoredWorld {
         let connection = self.world.connect();
         self.world.attempt += 1;
         let attempt = self.world.attempt;
-        self.say(connection, &ClientMessage::Join(Join { attempt, ..join }));
+        let message = prove(Join { attempt, ..join }, &self.challenge(connection));
+        self.say(connection, &message);
         connection
     }
 
@@ -176,11 +179,23 @@ impl StoredWorld {
             }
             Request::Load(key) => return Answer::Loaded(self.sessions.get(&key).cloned()),
             Request::Claims(room) => return Answer::Claims(self.claims(room)),
-            Request::Checkpoint { session, checkpoint } => {
+            Request::Checkpoint { session, checkpoint, previous } => {
                 let stored = self.sessions.get_mut(&Key::Session(session)).expect("it has begun");
-                let Checkpoint { seq, .. } = checkpoint;
-                stored.records.retain(|record| record.seq > seq);
-                stored.checkpoint = Some(checkpoint);
+                replace(stored, checkpoint, previous);
+            }
+            Request::Proven { session, seq, .. } => {
+                let stored = self.sessions.get_mut(&Key::Session(session)).expect("it has begun");
+                if stored.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.seq == seq) {
+                    stored.previous = None;
+                }
+            }
+            Request::GoBack { session, to } => {
+                let stored = self.sessions.get_mut(&Key::Session(session)).expect("it has begun");
+                let Previous { checkpoint, mut records } =
+                    stored.previous.take().expect("it is retained");
+                assert_eq!(checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq), to);
+                records.append(&mut stored.records);
+                (stored.checkpoint, stored.records) = (checkpoint, records);
             }
             Request::Persist { room, checkpoint } => {
                 let checkpoint = Some(checkpoint);
@@ -218,4 +233,25 @@ impl StoredWorld {
         }
         appends
     }
+}
+
+/// A checkpoint replaces what it stands for, and that is retained if it is to be.
+fn replace(stored: &mut Stored, checkpoint: Checkpoint, previous: Option<u64>) {
+    let records = std::mem::take(&mut stored.records);
+    let (covered, later) = records.into_iter().partition(|record| record.seq <= checkpoint.seq);
+    let before = stored.checkpoint.replace(checkpoint);
+    stored.records = later;
+    let history = Previous { checkpoint: before, records: covered };
+    let seq = |history: &Previous| history.checkpoint.as_ref().map_or(0, |one| one.seq);
+    stored.previous = match (previous, stored.previous.take()) {
+        (None, _) => None,
+        (Some(to), Some(mut older)) if seq(&older) == to => {
+            older.records.extend(history.records);
+            Some(older)
+        }
+        (Some(to), _) => {
+            assert_eq!(seq(&history), to, "the reflector knows what is stored");
+            Some(history)
+        }
+    };
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use teatime_reflector::storage::RecordKind::{self, Ordered, Time};
-use teatime_reflector::storage::{Checkpoint, Record, Stored};
+use teatime_reflector::storage::{Checkpoint, Previous, Record, Stored};
 use teatime_store::{Disk, Error, Key, Store};
 
 use super::id;
@@ -17,6 +17,11 @@ pub(crate) enum Step {
     Begin(Key, Vec<u8>),
     Append(Key, u64, RecordKind, Vec<u8>),
     Checkpoint(Key, u64, Vec<u8>),
+    /// A checkpoint that retains the history back to the one with this number.
+    CheckpointAfter(Key, u64, Vec<u8>, u64),
+    /// A client has loaded the checkpoint with this number.
+    Prove(Key, u64),
+    GoBack(Key, u64),
     Remove(Key),
     Commit,
 }
@@ -27,13 +32,18 @@ impl Step {
             Self::Begin(key, head) => store.begin(*key, head),
             Self::Append(key, seq, kind, bytes) => store.append(*key, *seq, *kind, bytes),
             Self::Checkpoint(key, seq, bytes) => store.checkpoint(*key, *seq, bytes),
+            Self::CheckpointAfter(key, seq, bytes, to) => {
+                store.checkpoint_after(*key, *seq, bytes, Some(*to))
+            }
+            Self::Prove(key, seq) => store.prove(*key, *seq, RETAIN),
+            Self::GoBack(key, to) => store.go_back(*key, *to),
             Self::Remove(key) => store.remove(*key),
             Self::Commit => store.commit(),
         }
     }
 
     pub(crate) fn commits(&self) -> bool {
-        matches!(self, Self::Commit | Self::Checkpoint(..))
+        !matches!(self, Self::Begin(..) | Self::Append(..) | Self::Remove(_))
     }
 
     pub(crate) fn apply(&self, content: &mut Content) {
@@ -50,11 +60,43 @@ impl Step {
                 let item = content.entry(key).or_default();
                 item.records.retain(|record| record.seq > seq);
                 item.checkpoint = Some(Checkpoint { seq, bytes: bytes.into() });
+                item.previous = None;
+            }
+            Self::CheckpointAfter(key, seq, bytes, to) => {
+                let item = content.get_mut(&key).expect("it has begun");
+                replace(item, Checkpoint { seq, bytes: bytes.into() }, to);
+            }
+            Self::Prove(key, _) => content.get_mut(&key).expect("it has begun").previous = None,
+            Self::GoBack(key, _) => {
+                let item = content.get_mut(&key).expect("it has begun");
+                let Previous { checkpoint, mut records } = item.previous.take().expect("retained");
+                records.append(&mut item.records);
+                (item.checkpoint, item.records) = (checkpoint, records);
             }
             Self::Remove(key) => drop(content.remove(&key)),
             Self::Commit => {}
         }
     }
+}
+
+/// For how many seconds a history is retained after the checkpoint was loaded.
+pub(crate) const RETAIN: u64 = 5_000;
+
+/// A checkpoint replaces what it stands for, which is retained back to the checkpoint with this number.
+fn replace(item: &mut Stored, checkpoint: Checkpoint, to: u64) {
+    let records = std::mem::take(&mut item.records);
+    let (covered, later) = records.into_iter().partition(|record| record.seq <= checkpoint.seq);
+    let before = item.checkpoint.replace(checkpoint);
+    item.records = later;
+    let newest = Previous { checkpoint: before, records: covered };
+    let is_newest = newest.checkpoint.as_ref().map_or(0, |one| one.seq) == to;
+    item.previous = Some(match item.previous.take() {
+        Some(mut older) if !is_newest => {
+            older.records.extend(newest.records);
+            older
+        }
+        _ => newest,
+    });
 }
 
 /// Everything that a store holds.
@@ -88,6 +130,44 @@ pub(crate) fn history() -> Vec<Step> {
     steps
 }
 
+/// A history in which sessions go back, among commits that keep cleaning the log.
+pub(crate) fn history_that_goes_back() -> Vec<Step> {
+    let append = |n: u8, seq: u64| Step::Append(id(n), seq, Ordered, vec![seq as u8; 20]);
+    let after = |n: u8, seq: u64, to: u64| {
+        Step::CheckpointAfter(id(n), seq, format!("{n} up to {seq}").into_bytes(), to)
+    };
+    let busy =
+        |range: std::ops::Range<u64>| range.flat_map(move |seq| [append(3, seq), Step::Commit]);
+    let mut steps = vec![Step::Begin(id(1), b"one".to_vec()), append(1, 1), append(1, 2)];
+    steps.extend([Step::Begin(id(2), b"two".to_vec()), append(2, 1), Step::Commit]);
+    steps.extend([
+        Step::Begin(id(3), b"busy".to_vec()),
+        after(1, 2, 0),
+        append(1, 3),
+        Step::Commit,
+    ]);
+    // Back to the beginning, and on from there.
+    steps.extend(busy(1..5));
+    steps.extend([Step::GoBack(id(1), 0), append(1, 4), Step::Commit, after(1, 3, 0)]);
+    // Past a checkpoint that no client has loaded.
+    steps.extend([
+        Step::Prove(id(1), 3),
+        append(1, 5),
+        after(1, 4, 3),
+        append(1, 6),
+        after(1, 6, 3),
+    ]);
+    steps.extend(busy(5..9));
+    steps.push(Step::Checkpoint(id(3), 8, b"busy".to_vec()));
+    steps.extend([append(1, 7), Step::Commit, Step::GoBack(id(1), 3), after(1, 7, 3)]);
+    steps.extend([after(2, 1, 0), append(2, 2), Step::Remove(id(2)), Step::Commit]);
+    steps.extend(busy(9..16));
+    steps.push(Step::Checkpoint(id(3), 15, b"busy".to_vec()));
+    steps.extend([append(1, 8), Step::Commit, Step::GoBack(id(1), 3), append(1, 9), Step::Commit]);
+    steps.extend(busy(16..20));
+    steps
+}
+
 /// A content in few words.
 pub(crate) fn brief(content: &Content) -> String {
     let item = |(key, stored): (&Key, &Stored)| {
@@ -95,7 +175,11 @@ pub(crate) fn brief(content: &Content) -> String {
         let checkpoint = checkpoint.map(|checkpoint| (checkpoint.seq, checkpoint.bytes.len()));
         let records: Vec<_> =
             stored.records.iter().map(|record| (record.seq, record.kind)).collect();
-        format!("{key}: head {}, {checkpoint:?}, {records:?}", stored.head.len())
+        let previous = stored.previous.as_ref().map(|previous| {
+            let seqs = previous.records.iter().map(|record| record.seq).collect::<Vec<_>>();
+            (previous.checkpoint.as_ref().map(|checkpoint| checkpoint.seq), seqs)
+        });
+        format!("{key}: head {}, {checkpoint:?}, {records:?}, {previous:?}", stored.head.len())
     };
     content.iter().map(item).collect::<Vec<_>>().join("; ")
 }

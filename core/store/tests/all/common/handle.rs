@@ -150,7 +150,7 @@ pub(crate) fn records(session: SessionId, records: impl IntoIterator<Item = Reco
 
 pub(crate) fn checkpoint(session: SessionId, seq: u64, bytes: &[u8]) -> Request {
     let checkpoint = Checkpoint { seq, bytes: bytes.to_vec().into() };
-    Request::Checkpoint { session, checkpoint }
+    Request::Checkpoint { session, checkpoint, previous: None }
 }
 
 pub(crate) fn persist(room: RoomId, seq: u64, bytes: &[u8]) -> Request {

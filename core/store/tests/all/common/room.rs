@@ -5,29 +5,54 @@ use teatime_reflector::{Config, ConnId};
 use teatime_store::{Durability, MemoryDisk};
 use teatime_wire::limits::MAX_SNAPSHOT_PART;
 use teatime_wire::{
-    ClientMessage, Digest, Envelope, Join, PersistedPart, Room, ServerMessage, SessionId,
-    SnapshotPart, ViewSecret, Vote,
+    ClientMessage, Digest, Envelope, Join, PersistedPart, Room, SecretKey, ServerMessage,
+    SessionId, SnapshotPart, Vote,
 };
 
 use super::small;
 use super::world::{Gate, SECOND, Slow, World};
 
+/// The name of the room of the tests.
+const NAME: Digest = Digest([4; 32]);
+
+/// The number of its password.
+pub(crate) const OWN: u8 = 5;
+
+/// The key of the password of this number.
+pub(crate) fn password(number: u8) -> SecretKey {
+    SecretKey::of_password(&[number; 32])
+}
+
 /// The room of the tests.
-pub(crate) const ROOM: RoomId = RoomId { name: Digest([4; 32]), id: Digest([5; 32]) };
+pub(crate) fn room() -> RoomId {
+    RoomId::of(&Room::new(NAME, Some(password(OWN).public()), 1))
+}
 
 /// Its key.
-pub(crate) const STORED_ROOM: Key = Key::Room(ROOM);
+pub(crate) fn stored_room() -> Key {
+    Key::Room(room())
+}
+
+/// The program of each version, if a test names no other.
+fn program(version: u32) -> Digest {
+    Digest([version as u8; 32])
+}
+
+/// The session of this version of the app.
+pub(crate) fn session(version: u32) -> SessionId {
+    SessionId::of(room().id, version, program(version))
+}
 
 /// A client in a world of its own.
 pub(crate) struct Client {
     pub(crate) world: World,
     pub(crate) gate: Gate,
     connection: ConnId,
-    /// The room that it names.
+    /// The room that it names, and the number of the password that it knows.
     pub(crate) name: Digest,
-    pub(crate) id: Digest,
-    /// The session that it joins, if not the one of the version.
-    pub(crate) session: Option<SessionId>,
+    pub(crate) password: u8,
+    /// The program of the session that it joins, if not the one of the version.
+    pub(crate) program: Option<Digest>,
 }
 
 impl Client {
@@ -37,24 +62,28 @@ impl Client {
         let world = World::over(disk, Config::default(), store_config, |shared| {
             Box::new(Slow::new(shared, disk, gate.clone()))
         });
-        Self { world, gate, connection: ConnId(0), name: ROOM.name, id: ROOM.id, session: None }
+        Self { world, gate, connection: ConnId(0), name: NAME, password: OWN, program: None }
     }
 
     /// Joins with this version of the app, which has a session of its own.
     pub(crate) fn join(&mut self, version: u32) {
         self.connection = self.world.connect();
-        self.say(&ClientMessage::Join(Join {
+        let view = SecretKey::of_view(&[self.connection.0 as u8; 32]);
+        let password = password(self.password);
+        let join = Join {
             protocol: 1,
-            session: self.session.unwrap_or(SessionId([version as u8; 32])),
-            room: Room { name: self.name, id: self.id, version },
-            secret: ViewSecret([self.connection.0 as u8; 32]),
-            password_proof: Some(self.id),
+            program: self.program.unwrap_or(program(version)),
+            name: self.name,
+            version,
+            view_key: view.public(),
+            password_key: Some(password.public()),
             view_data: None,
             ticks_per_second: 1,
             attempt: self.connection.0,
             resume: None,
             agent: "test",
-        }));
+        };
+        self.world.join(join, &view, Some(&password));
         self.pass(SECOND);
     }
 
@@ -69,6 +98,11 @@ impl Client {
     /// What it received since it joined.
     pub(crate) fn messages(&self) -> impl Iterator<Item = ServerMessage<'_>> {
         self.world.messages(self.connection)
+    }
+
+    /// Whether it has heard that the name is used with another password.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.messages().any(|message| message == ServerMessage::OtherPassword)
     }
 
     /// Whether the reflector has closed the connection.
@@ -117,7 +151,8 @@ impl Client {
         let seq = *self.votes().last().expect("it was asked");
         let roots = roots.iter().map(|root| Digest([*root; 32])).collect();
         let persisted = Some(PersistedPart { data: data.to_vec(), roots });
-        let envelope = Envelope { persisted, roots: Vec::new(), space: Digest([5; 32]) };
+        let space = Room::new(self.name, Some(password(self.password).public()), 1).id;
+        let envelope = Envelope { persisted, roots: Vec::new(), space };
         let bytes = envelope.wrap(b"state");
         let hash = Digest(*blake3::hash(&bytes).as_bytes());
         self.say(&ClientMessage::Vote(Vote { seq, hash }));

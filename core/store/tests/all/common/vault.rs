@@ -84,7 +84,7 @@ pub(crate) fn awake(vault: &mut DiskVault, now: u64, session: SessionId) {
 }
 
 pub(crate) fn refers(vault: &mut DiskVault, now: u64, session: SessionId, handles: &[BlobHandle]) {
-    hear(vault, now, session, Holding::Snapshot(roots(handles)));
+    hear(vault, now, session, Holding::Snapshot(roots(handles), 0));
 }
 
 /// Removes what is not needed. Returns how many blobs that were.

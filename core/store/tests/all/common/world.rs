@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
 use teatime_reflector::storage::{Completion, Key, Request, Storage, Ticket};
-use teatime_reflector::{Config, ConnId, Output, Reflector, SessionKey};
+use teatime_reflector::{Config, ConnId, Greeter, Output, Reflector, SessionKey};
 use teatime_store::{Durability, MemoryDisk, MemoryStore, Shared};
-use teatime_wire::{ClientMessage, CloseReason, Holding, ServerMessage, Welcome};
+use teatime_wire::{
+    Chain, Challenge, ClientMessage, CloseReason, Digest, Holding, Join, SecretKey, ServerMessage,
+    SessionId, Welcome,
+};
 
 use super::handle::Handle;
 use super::small;
@@ -24,6 +27,9 @@ pub(crate) struct World {
     pub(crate) disk: MemoryDisk,
     pub(crate) now: u64,
     next: u64,
+    greeter: Greeter,
+    /// What a join on the newest connection must be signed for.
+    challenge: Option<Challenge>,
     pub(crate) got: Vec<(ConnId, Vec<u8>)>,
     pub(crate) closed: Vec<(ConnId, CloseReason)>,
     pub(crate) members: Vec<(ConnId, SessionKey)>,
@@ -66,6 +72,8 @@ impl World {
             disk: disk.clone(),
             now: 0,
             next: 0,
+            greeter: Greeter::new(new_seed()),
+            challenge: None,
             got: Vec::new(),
             closed: Vec::new(),
             members: Vec::new(),
@@ -75,8 +83,16 @@ impl World {
 
     pub(crate) fn connect(&mut self) -> ConnId {
         self.next += 1;
-        self.reflector.connected(self.now, ConnId(self.next));
+        let (challenge, _) = self.greeter.greet(None);
+        self.challenge = Some(challenge);
+        self.reflector.connected(self.now, ConnId(self.next), challenge);
         ConnId(self.next)
+    }
+
+    /// Joins over the newest connection, with the keys that the join names.
+    pub(crate) fn join(&mut self, join: Join<'_>, view: &SecretKey, password: Option<&SecretKey>) {
+        let challenge = self.challenge.expect("there is a connection");
+        self.say(ConnId(self.next), &join.prove(&challenge, view, password));
     }
 
     pub(crate) fn say(&mut self, from: ConnId, message: &ClientMessage<'_>) {
@@ -142,6 +158,18 @@ impl World {
     pub(crate) fn messages(&self, of: ConnId) -> impl Iterator<Item = ServerMessage<'_>> {
         let frames = self.got.iter().filter(move |(connection, _)| *connection == of);
         frames.map(|(_, frame)| ServerMessage::decode(frame).expect("it is a message"))
+    }
+
+    /// The chain after everything that a connection has got that has the session from its beginning on.
+    pub(crate) fn chain(&self, of: ConnId, session: SessionId) -> Digest {
+        let frames = self.got.iter().filter(|(connection, _)| *connection == of);
+        let ordered = frames.map(|(_, frame)| frame).filter(|frame| {
+            let message = ServerMessage::decode(frame).expect("it is a message");
+            use ServerMessage::{Event, Views, VoteRequest};
+            matches!(message, Event(_) | Views(_) | VoteRequest(_))
+        });
+        let start = Chain::start(session, None);
+        ordered.fold(start, |chain, frame| chain.next(frame)).value()
     }
 
     pub(crate) fn welcome(&self, of: ConnId) -> Welcome {

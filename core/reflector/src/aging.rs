@@ -1,4 +1,4 @@
-//! The time by which unused sessions age. It does not trust one look at the machine's clock.
+//! The time by which unused sessions and blobs age. It does not trust one look at the machine's clock.
 
 use std::time::Duration;
 
@@ -9,10 +9,12 @@ const SETTLED_AFTER: u64 = 24 * 3600;
 /// How far the machine's clock may be off in that time, in seconds.
 const TOLERANCE: u64 = 3600;
 
-/// Counts the seconds in which the process runs, on from the newest use that is stored. Once the machine's clock has
+/// The time by which what is stored ages.
+///
+/// It counts the seconds in which the process runs, on from the newest use that is stored. Once the machine's clock has
 /// been steady for a day it may take this time further: a machine may have been switched off for months.
 #[derive(Debug, Default)]
-pub(crate) struct AgingClock {
+pub struct AgingClock {
     /// The time when the process began, and the first one that the machine's clock showed since it is steady.
     started: Option<Start>,
 }
@@ -28,7 +30,7 @@ struct Start {
 impl AgingClock {
     /// The time now, in seconds since 1970. The process has `ran` for this long, the machine's clock shows `wall`, and
     /// `newest` is the newest use that is stored.
-    pub(crate) fn look(&mut self, ran: Duration, wall: u64, newest: Option<u64>) -> u64 {
+    pub fn look(&mut self, ran: Duration, wall: u64, newest: Option<u64>) -> u64 {
         let ran = ran.as_secs();
         let first = Start { base: newest.unwrap_or(wall).saturating_sub(ran), wall, ran };
         let start = self.started.get_or_insert(first);
@@ -38,7 +40,7 @@ impl AgingClock {
             tracing::warn!(
                 wall,
                 expected,
-                "the machine's clock was set: it does not age sessions for a day"
+                "the machine's clock was set: it does not age what is stored for a day"
             );
             (start.wall, start.ran) = (wall, ran);
         }

@@ -1,0 +1,157 @@
+//! What all sessions take together is bounded, and what one address causes of it.
+
+use teatime_reflector::{AddressId, Config, ConnId};
+use teatime_wire::{CloseReason, Digest, Hold, Join, Room, ServerMessage};
+
+use crate::support::{SECOND, World, in_envelope, join};
+
+const KIB: u64 = 1024;
+const POST: usize = 4 * 1024;
+
+/// A reflector with little memory, whose logs could be larger than that.
+fn world() -> World {
+    World::new(Config {
+        max_session_bytes: 1024 * KIB,
+        max_session_bytes_per_address: 256 * KIB,
+        held_bytes_per_view: 64 * KIB,
+        ..Config::default()
+    })
+}
+
+/// A client from an address joins a session of its own.
+fn join_from(world: &mut World, address: u128, session: u8) -> ConnId {
+    join_as(world, address, session, session)
+}
+
+/// A view from an address joins a session.
+fn join_as(world: &mut World, address: u128, view: u8, session: u8) -> ConnId {
+    let connection = world.connect();
+    world.reflector.comes_from(connection, AddressId(address));
+    let name = Room::new(Digest([session; 32]), None, 1).name;
+    world.attempt += 1;
+    let attempt = world.attempt;
+    world.say_join(connection, Join { name, attempt, ..join(view) });
+    connection
+}
+
+fn is_held(world: &World, one: ConnId) -> bool {
+    world.has(one, &ServerMessage::Hold(Hold::Pause))
+}
+
+/// A client posts until it is asked to pause, or has posted this many KiB. Returns how many times it posted.
+fn fill(world: &mut World, one: ConnId, most: u64) -> u64 {
+    let mut posts = 0;
+    while !is_held(world, one) && posts * 4 < most {
+        posts += 1;
+        world.post_bytes(one, posts, POST);
+    }
+    posts
+}
+
+fn bytes(world: &World) -> u64 {
+    world.reflector.stats().log_bytes
+}
+
+#[test]
+fn an_address_that_has_used_its_share_is_held_and_others_are_not() {
+    let mut world = world();
+    let greedy: Vec<_> = (1..=3).map(|session| join_from(&mut world, 1, session)).collect();
+    let posts: Vec<_> = greedy.iter().map(|one| fill(&mut world, *one, 1024)).collect();
+    assert!(greedy.iter().all(|one| is_held(&world, *one)));
+    // All have what the least room for words is, and one has all that is left.
+    let total: u64 = posts.iter().sum();
+    assert!((50..=64 + 2 * 18).contains(&total), "{posts:?}");
+    let other = join_from(&mut world, 2, 4);
+    assert_eq!(fill(&mut world, other, 128), 32);
+    assert!(!is_held(&world, other) && world.closed.is_empty());
+    // Asked to pause, it does not. Then it is closed, and no more comes into the log.
+    let before = bytes(&world);
+    for more in 1..100 {
+        world.post_bytes(greedy[0], posts[0] + more, POST);
+    }
+    assert!(
+        matches!(world.closed[..], [(one, CloseReason::Full | CloseReason::TooFast)] if one == greedy[0])
+    );
+    assert!(bytes(&world) - before <= 100 * KIB);
+    world.post_bytes(other, 33, POST);
+    assert_eq!(world.events(other).len(), 33);
+}
+
+#[test]
+fn many_addresses_use_up_the_memory_and_nobody_loses_a_session() {
+    let mut world = world();
+    let friend = join_from(&mut world, 100, 100);
+    for session in 1..=20_u8 {
+        let one = join_from(&mut world, session.into(), session);
+        fill(&mut world, one, 1024);
+    }
+    let room_for_words = 20 * 68 * KIB;
+    assert!(bytes(&world) <= 1024 * KIB + room_for_words, "{}", bytes(&world));
+    let late = join_from(&mut world, 50, 50);
+    assert_eq!(world.closed.last(), Some(&(late, CloseReason::Full)));
+    // A session that is there can still be joined, and a few words said in it.
+    let joiner = join_as(&mut world, 51, 51, 100);
+    world.pass(SECOND);
+    world.post_bytes(joiner, 1, 100);
+    assert_eq!(world.events(friend).len(), 1);
+    assert!(!is_held(&world, friend));
+}
+
+#[test]
+fn senders_resume_when_others_have_left_memory_to_them() {
+    let mut world = World::new(Config {
+        max_session_bytes: 512 * KIB,
+        max_idle_sessions: 1,
+        ..Config::default()
+    });
+    let greedy: Vec<_> = (1..=4).map(|session| join_from(&mut world, 1, session)).collect();
+    greedy.iter().for_each(|one| {
+        fill(&mut world, *one, 128);
+    });
+    let one = join_from(&mut world, 2, 9);
+    assert_eq!(world.closed, [(one, CloseReason::Full)]);
+    assert!(is_held(&world, greedy[3]));
+    greedy[..3].iter().for_each(|one| world.cut(*one));
+    world.pass(10 * SECOND);
+    assert!(world.has(greedy[3], &ServerMessage::Hold(Hold::Resume)));
+    let one = join_from(&mut world, 2, 9);
+    assert_eq!(fill(&mut world, one, 128), 32);
+}
+
+#[test]
+fn a_snapshot_for_which_no_memory_is_left_is_not_taken_and_closes_no_one() {
+    let mut world = world();
+    let one = join_from(&mut world, 1, 1);
+    world.pass(SECOND);
+    world.say(one, &teatime_wire::ClientMessage::Persist);
+    world.pass(SECOND);
+    let seq = world.newest_vote(one).expect("a vote");
+    let large = in_envelope(&vec![1; 300 * 1024]);
+    world.vote(one, seq, Digest::of(&large));
+    assert!(world.has(one, &ServerMessage::SnapshotWanted(seq)));
+    world.hand_in(one, seq, &large);
+    assert!(world.closed.is_empty() && bytes(&world) < 10 * KIB);
+    world.post_bytes(one, 1, 100);
+    assert_eq!(world.events(one).len(), 1);
+}
+
+#[test]
+fn a_voter_that_has_used_up_its_share_does_not_keep_the_others_from_handing_in_the_snapshot() {
+    let mut world = world();
+    let greedy = join_from(&mut world, 1, 50);
+    fill(&mut world, greedy, 1024);
+    assert!(is_held(&world, greedy));
+    let [two, one] = [2, 1].map(|view| join_as(&mut world, view.into(), view, 9));
+    world.pass(SECOND);
+    world.say(two, &teatime_wire::ClientMessage::Persist);
+    world.pass(SECOND);
+    let seq = world.newest_vote(one).expect("a vote");
+    let large = in_envelope(&vec![1; 100 * 1024]);
+    let wanted = ServerMessage::SnapshotWanted(seq);
+    [one, two].into_iter().for_each(|voter| world.vote(voter, seq, Digest::of(&large)));
+    assert!(world.has(one, &wanted) && !world.has(two, &wanted));
+    world.hand_in(one, seq, &large);
+    assert!(world.has(two, &wanted));
+    world.hand_in(two, seq, &large);
+    assert!(world.closed.is_empty() && bytes(&world) > 300 * KIB, "{}", bytes(&world));
+}
