@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use teatime_session::{Action, Input};
-use teatime_wire::{SUBPROTOCOL, limits::MAX_SERVER_FRAME};
+use teatime_wire::{ChannelBinding, SUBPROTOCOL, limits::MAX_SERVER_FRAME};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -23,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::dial::{Dialer, Target};
 use crate::tls::{self, Trust};
 
 /// How long an attempt to connect may take, including name look-up and handshake.
@@ -79,6 +79,16 @@ impl Transport {
     /// # Errors
     /// The operating system refused the thread.
     pub fn spawn(url: &str, trust: Trust, waker: Waker) -> std::io::Result<Self> {
+        Self::with_dialer(Dialer::of_system(), url, trust, waker)
+    }
+
+    /// As [`spawn`](Self::spawn), with connections that are opened in another way.
+    pub(crate) fn with_dialer(
+        dialer: Dialer,
+        url: &str,
+        trust: Trust,
+        waker: Waker,
+    ) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, orders) = mpsc::unbounded_channel();
         let (inbox, inputs) = std_mpsc::channel();
@@ -86,7 +96,7 @@ impl Transport {
         let room = Semaphore::new(MAX_WAITING_BYTES);
         let shared = Arc::new(Shared { room, woken: AtomicBool::new(false), waker });
         let url = url.to_owned();
-        let line = Line { url, trust, orders, inbox, shared: shared.clone() };
+        let line = Line { dialer, url, trust, orders, inbox, shared: shared.clone() };
         let thread = std::thread::Builder::new().name("teatime-net".into()).spawn(move || {
             runtime.block_on(line.run());
             // It fails if the owner does not wait for the end.
@@ -152,6 +162,7 @@ pub(crate) type Socket = WebSocketStream<Box<dyn Duplex>>;
 
 /// The thread's side.
 struct Line {
+    dialer: Dialer,
     url: String,
     trust: Trust,
     orders: mpsc::UnboundedReceiver<Action>,
@@ -226,22 +237,29 @@ impl Line {
 
     /// Waits, connects, and serves the connection until it ends or other orders come.
     async fn connect(&mut self, after: Duration) -> Next {
-        let (url, trust) = (self.url.clone(), self.trust.clone());
+        let (dialer, url, trust) = (self.dialer.clone(), self.url.clone(), self.trust.clone());
         let attempt = async {
             sleep(after).await;
-            timeout(CONNECT_TIMEOUT, open(&url, &trust, SESSION)).await
+            timeout(CONNECT_TIMEOUT, open(&dialer, &url, &trust, SESSION)).await
         };
-        let opened = tokio::select! {
-            opened = attempt => opened,
-            order = self.orders.recv() => return match order {
-                Some(Action::Connect { after }) => Next::Connect(Duration::from_micros(after)),
-                Some(_) => Next::Wait,
-                None => Next::End,
-            },
+        let mut attempt = std::pin::pin!(attempt);
+        let opened = loop {
+            tokio::select! {
+                opened = &mut attempt => break opened,
+                order = self.orders.recv() => match order {
+                    // It was meant for the connection before.
+                    Some(Action::Send(_)) => {}
+                    Some(Action::Connect { after }) => {
+                        return Next::Connect(Duration::from_micros(after));
+                    }
+                    Some(Action::Close) => return Next::Wait,
+                    None => return Next::End,
+                },
+            }
         };
         match opened {
-            Ok(Ok(socket)) => {
-                self.tell(Input::Connected).await;
+            Ok(Ok((socket, channel))) => {
+                self.tell(Input::Connected(channel)).await;
                 self.serve(socket).await
             }
             Ok(Err(error)) => {
@@ -255,7 +273,8 @@ impl Line {
                 Next::Wait
             }
             Err(_) => {
-                self.tell(Input::Unreachable(format!("{url}: no answer"))).await;
+                self.tell(Input::Unreachable(format!("{url}: {}", no_answer(&self.dialer, &url))))
+                    .await;
                 Next::Wait
             }
         }
@@ -343,11 +362,15 @@ pub(crate) struct Purpose {
 const SESSION: Purpose =
     Purpose { subprotocol: SUBPROTOCOL, read_buffer: READ_BUFFER, max_frame: MAX_SERVER_FRAME };
 
-pub(crate) async fn open(url: &str, trust: &Trust, purpose: Purpose) -> Result<Socket, WsError> {
-    let mut request = url.into_client_request()?;
-    let encrypted = request.uri().scheme_str() == Some("wss");
-    let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let port = request.uri().port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+/// Opens a WebSocket. Returns the binding of its channel, too, if it is over TLS.
+pub(crate) async fn open(
+    dialer: &Dialer,
+    url: &str,
+    trust: &Trust,
+    purpose: Purpose,
+) -> Result<(Socket, Option<ChannelBinding>), WsError> {
+    let target = Target::parse(url)?;
+    let mut request = target.uri().into_client_request()?;
     request
         .headers_mut()
         .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(purpose.subprotocol));
@@ -355,14 +378,16 @@ pub(crate) async fn open(url: &str, trust: &Trust, purpose: Purpose) -> Result<S
         .read_buffer_size(purpose.read_buffer)
         .max_message_size(Some(purpose.max_frame))
         .max_frame_size(Some(purpose.max_frame));
-    let stream = TcpStream::connect((host.as_str(), port)).await?;
-    stream.set_nodelay(true)?;
-    let stream: Box<dyn Duplex> = match encrypted {
-        true => Box::new(tls::connect(trust, &host, stream).await?),
-        false => Box::new(stream),
+    let stream = dialer.dial(&target).await?;
+    let (stream, channel): (Box<dyn Duplex>, _) = match target.is_encrypted() {
+        true => {
+            let (stream, channel) = tls::connect(trust, target.name(), stream).await?;
+            (Box::new(stream), Some(channel))
+        }
+        false => (Box::new(stream), None),
     };
     let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
-    Ok(socket)
+    Ok((socket, channel))
 }
 
 /// Sends what waits, closes the connection, and waits until the reflector has received everything.
@@ -378,6 +403,14 @@ async fn close(mut socket: Socket, mut unsent: Unsent) {
     };
     // If the reflector does not answer, the client closes anyway.
     let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+}
+
+/// Why an attempt took too long, as a message for people.
+pub(crate) fn no_answer(dialer: &Dialer, url: &str) -> String {
+    match dialer.proxy_to(url) {
+        None => "no answer".into(),
+        Some(proxy) => format!("no answer through the {proxy}"),
+    }
 }
 
 /// An error as a message for people.

@@ -6,13 +6,21 @@
 //!
 //! | queue | bound | beyond it |
 //! |---|---|---|
-//! | handshakes, until the thread of their session takes over | [`max_handshakes`](server::ServerConfig::max_handshakes), each for [`handshake_timeout`](server::ServerConfig::handshake_timeout) | the operating system queues at most 4096 |
+//! | handshakes, until the thread of their session takes over | [`max_handshakes`](server::ServerConfig::max_handshakes), each for [`handshake_timeout`](server::ServerConfig::handshake_timeout), and without a complete request for [`request_timeout`](server::ServerConfig::request_timeout) | the oldest unfinished one is closed |
+//! | handshakes of one address | [`max_handshakes_per_address`](server::ServerConfig::max_handshakes_per_address) | the oldest unfinished one of the address is closed |
+//! | control frames before a join is accepted | 16 | NOT_JOINED |
+//! | what one client sends | four frames for each event that it may send, and `bytes_per_second` | the connection is read later |
+//! | what one address sends | [`address_allowance`](server::ServerConfig::address_allowance) | its connections are read later |
+//! | one turn of a connection | 256 frames, 64 KiB | the other connections of the thread have their turns |
 //! | what a client does not read | its snapshot and log, and [`max_queued_bytes`](server::ServerConfig::max_queued_bytes) | the client is closed with TOO_SLOW, which it reads if it reads again within 30 s; it reconnects and catches up. A client that has not joined: NOT_JOINED |
+//! | what a client reads too slowly | something within `silence_timeout` | it is closed with TOO_SLOW, even if it gives signs of life |
 //! | what a session has yet to send to all clients | what its connections have sent since the last flush, 64 KiB each | its connections are not read before the flush |
+//! | frames that wait for the next turn of their connection | 64 KiB, and an incomplete frame | the connection is not read before |
 //! | an incomplete frame | 68,608 bytes | TOO_LARGE |
 //! | a session's log | `log_limit_bytes` | senders and joiners are asked to pause until a snapshot makes room |
 //! | events that arrive nevertheless | `held_bytes_per_view` for each view | TOO_FAST: the client ignores the request |
 //! | | `log_reserve_bytes` for all views | FULL for senders, and for new views unless the session is empty: they reconnect and no event is lost |
+//! | the logs and snapshots of all sessions | `max_session_bytes`; of one address, `max_session_bytes_per_address` | as for a log that is full; FULL for joins that would begin a session, or bring one to memory. A log may always have 64 KiB |
 //! | requests for votes in a full log | one in `vote_retry`, later one in a minute | |
 //! | a snapshot on its way up | `max_snapshot`; 64 KiB at least in `upload_timeout` | the reflector asks another voter |
 //! | views and connections | `max_views`, `max_connections` | FULL |
@@ -47,5 +55,8 @@
 #[cfg(feature = "blobs")]
 pub mod blobs;
 pub mod client;
+mod dial;
 pub mod server;
 pub mod tls;
+
+pub use dial::split_zone;

@@ -18,7 +18,7 @@ use absent as chosen;
 use with_rustls as chosen;
 
 pub use chosen::Trust;
-pub(crate) use chosen::{Identity, Layer, connect, is_about_certificate, take_apart};
+pub(crate) use chosen::{Identity, Layer, binding_of, connect, is_about_certificate, take_apart};
 
 /// PEM certificates or a key that cannot be used.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt, StreamExt};
 use support::{PATIENCE, Socket, join, join_with_small_buffer, server};
 use teatime_net::server::{Server, ServerConfig};
-use teatime_wire::{ClientMessage, Send, ServerMessage, ViewSecret};
+use teatime_wire::{ClientMessage, SecretKey, Send, ServerMessage};
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -47,7 +47,7 @@ async fn publish(socket: Socket, client: u8) -> (Vec<u64>, bool) {
     };
     let reading = async move {
         let (mut latencies, mut dropped) = (Vec::new(), false);
-        let slow = ViewSecret([SLOW; 32]).view_id();
+        let slow = SecretKey::of_view(&[SLOW; 32]).public().view_id();
         while let Some(Ok(message)) = reader.next().await {
             let now = micros();
             let Message::Binary(frame) = message else { continue };

@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
 use super::{Remote, Watch, local};
-use crate::client::{CONNECT_TIMEOUT, Purpose, Socket, explain, open};
+use crate::client::{CONNECT_TIMEOUT, Purpose, Socket, explain, no_answer, open};
+use crate::dial::Dialer;
 use crate::tls::is_about_certificate;
 
 /// The caller is asked at least this often whether to go on.
@@ -146,11 +147,11 @@ pub(super) async fn connection(
     side: &mut dyn Side,
     watch: &mut Watch<'_>,
 ) -> Result<(), Broken> {
-    let url = format!("{}{BLOB_PATH}", remote.url);
-    let opening = timeout(CONNECT_TIMEOUT, open(&url, &remote.trust, DATA));
+    let (dialer, url) = (Dialer::of_system(), format!("{}{BLOB_PATH}", remote.url));
+    let opening = timeout(CONNECT_TIMEOUT, open(&dialer, &url, &remote.trust, DATA));
     let opened = patiently(opening, Instant::now(), side.progress(), watch).await?;
     let mut socket = match opened {
-        Ok(Ok(socket)) => socket,
+        Ok(Ok((socket, _))) => socket,
         Ok(Err(error)) if is_about_certificate(&error) => {
             return Err(BlobError::BadCertificate(explain(&error)).into());
         }
@@ -159,7 +160,7 @@ pub(super) async fn connection(
             return Err(BlobError::Unreachable(why).into());
         }
         Ok(Err(error)) => return Err(error.into()),
-        Err(_) => return Err(Broken::Retry("no answer".into())),
+        Err(_) => return Err(Broken::Retry(no_answer(&dialer, &url))),
     };
     side.connected();
     // When the server last answered or took bytes.

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 use teatime_blobs::{ChunkFiles, MemoryFiles, Serving, Vault, VaultLimits, VaultUse};
+use teatime_reflector::AgingClock;
 use teatime_wire::limits::MAX_BLOB_FRAME;
 use teatime_wire::{CloseReason, Digest, Holding, SessionId};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::spawn_local;
-use tokio::time::{interval, timeout};
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::{interval, sleep, timeout};
 
+use super::addresses::{Address, Addresses};
 use super::frame::{self, BadFrame, Incoming};
 use super::news::News;
 use super::stream::Stream;
@@ -37,6 +39,9 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// The longest pause of a connection whose address has sent more than its allowance.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// How often unused blobs are deleted.
 const COLLECT_EVERY: Duration = Duration::from_secs(600);
 
@@ -47,8 +52,10 @@ const BUFFER: usize = 2 * (MAX_BLOB_FRAME + 16);
 #[derive(Clone)]
 pub struct SharedBlobs {
     vault: Arc<Mutex<Vault<Box<dyn ChunkFiles>>>>,
-    /// When it was opened, also in seconds since 1970.
-    opened: (Instant, u64),
+    opened: Instant,
+    clock: Arc<Mutex<AgingClock>>,
+    /// What the machine's clock shows, in seconds since 1970.
+    wall: fn() -> u64,
     sessions: Option<Arc<Sessions>>,
 }
 
@@ -60,14 +67,27 @@ impl SharedBlobs {
     /// # Errors
     /// The files cannot be read.
     pub fn open(files: impl ChunkFiles + 'static, limits: VaultLimits) -> io::Result<Self> {
-        let date = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
-        let vault = Vault::open(Box::new(files) as Box<dyn ChunkFiles>, limits, date)?;
+        Self::open_by(files, limits, || {
+            SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs())
+        })
+    }
+
+    /// As [`open`](Self::open), on a machine with this clock.
+    fn open_by(
+        files: impl ChunkFiles + 'static,
+        limits: VaultLimits,
+        wall: fn() -> u64,
+    ) -> io::Result<Self> {
+        let mut files: Box<dyn ChunkFiles> = Box::new(files);
+        let (opened, mut clock) = (Instant::now(), AgingClock::default());
+        let now = clock.look(Duration::ZERO, wall(), Vault::newest_use(&mut files)?);
+        let vault = Vault::open(files, limits, now)?;
         let incomplete = vault.incomplete();
         if incomplete > 0 {
             tracing::warn!(incomplete, "some blobs are incomplete: clients cannot fetch them");
         }
-        let opened = (Instant::now(), date);
-        Ok(Self { vault: Arc::new(Mutex::new(vault)), opened, sessions: None })
+        let (vault, clock) = (Arc::new(Mutex::new(vault)), Arc::new(Mutex::new(clock)));
+        Ok(Self { vault, opened, clock, wall, sessions: None })
     }
 
     /// Asks from time to time which sessions are stored, and drops blobs that only other sessions refer to. Without this the
@@ -86,8 +106,9 @@ impl SharedBlobs {
     }
 
     fn now(&self) -> u64 {
-        // Whatever happens to the clock of the machine meanwhile.
-        self.opened.1 + self.opened.0.elapsed().as_secs()
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first look has set where it begins.
+        clock.look(self.opened.elapsed(), (self.wall)(), None)
     }
 
     fn vault(&self) -> MutexGuard<'_, Vault<Box<dyn ChunkFiles>>> {
@@ -141,6 +162,7 @@ pub(super) async fn run(
     blobs: SharedBlobs,
     mut arrivals: mpsc::UnboundedReceiver<Arrived>,
     news: Arc<News>,
+    addresses: Addresses,
     mut stop: watch::Receiver<bool>,
 ) {
     let guests = Guests::default();
@@ -148,7 +170,7 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             arrived = arrivals.recv() => match arrived {
-                Some(arrived) => admit(arrived, &blobs, &guests),
+                Some(arrived) => admit(arrived, &blobs, &guests, &addresses),
                 None => break,
             },
             () = news.wait() => blobs.hear(news.take()),
@@ -178,7 +200,7 @@ struct Guest {
     leave: Notify,
 }
 
-fn admit(arrived: Arrived, blobs: &SharedBlobs, guests: &Guests) {
+fn admit(arrived: Arrived, blobs: &SharedBlobs, guests: &Guests, addresses: &Addresses) {
     let Ok(stream) = TcpStream::from_std(arrived.stream) else { return };
     drop(arrived.slot);
     let guest = Rc::new(Guest { asked: Cell::new(Instant::now()), leave: Notify::new() });
@@ -186,6 +208,8 @@ fn admit(arrived: Arrived, blobs: &SharedBlobs, guests: &Guests) {
         stream: Stream::new(stream, arrived.tls),
         out: BytesMut::new(),
         guest: guest.clone(),
+        address: arrived.address,
+        addresses: addresses.clone(),
     };
     let has_room = make_room(&mut guests.borrow_mut());
     if has_room {
@@ -217,6 +241,9 @@ struct Line {
     stream: Stream,
     out: BytesMut,
     guest: Rc<Guest>,
+    /// Where it comes from, if that is limited.
+    address: Option<Address>,
+    addresses: Addresses,
 }
 
 /// Why a connection ends.
@@ -255,6 +282,8 @@ impl Line {
         buffer.resize(BUFFER.max(end), 0);
         // Bytes read since the time limit.
         let mut late = 0;
+        // What was read since the last turn.
+        let (mut frames, mut bytes) = (0, 0);
         loop {
             while let Some((incoming, length)) =
                 frame::parse(&mut buffer[start..end], MAX_BLOB_FRAME)
@@ -272,10 +301,14 @@ impl Line {
                     Incoming::Close => return Err(End::Close(CloseReason::Left, String::new())),
                 }
                 start += length;
+                frames += 1;
                 self.send().await?;
             }
-            buffer.copy_within(start..end, 0);
-            (start, end) = (0, end - start);
+            if start > 0 {
+                buffer.copy_within(start..end, 0);
+                (start, end) = (0, end - start);
+            }
+            self.end_turn(std::mem::take(&mut frames), std::mem::take(&mut bytes)).await;
             // Only requests count, not other messages.
             let rest = patience.saturating_sub(self.guest.asked.get().elapsed());
             // A request may have arrived while this thread was busy. Then it is in the buffers of the socket, and no
@@ -293,10 +326,21 @@ impl Line {
                 Some(read) => {
                     let length = read?;
                     end += length;
+                    bytes += length;
                     late += if rest.is_zero() { length } else { 0 };
                 }
                 None => return Err(End::Close(CloseReason::Silent, String::new())),
             }
+        }
+    }
+
+    /// Lets the other connections have their turns, and waits as long as the allowance of the address demands.
+    async fn end_turn(&self, frames: u64, bytes: usize) {
+        let pause = self.addresses.spend(self.address, frames, bytes as u64);
+        if pause.is_zero() {
+            yield_now().await;
+        } else {
+            sleep(pause.min(LONGEST_PAUSE)).await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! The connections of one thread of the server, and what waits to be written to them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 
@@ -10,6 +10,49 @@ use teatime_wire::CloseReason;
 
 use super::frame;
 use super::stream::Stream;
+
+/// The most bytes that a connection writes before the others have their turns: a socket may take a large snapshot as fast as
+/// its client reads.
+const WRITTEN_AT_ONCE: usize = 256 * 1024;
+
+/// How far a queue was written.
+pub(super) enum Written {
+    All,
+    /// As much as one turn allows.
+    Some,
+    SocketIsFull,
+}
+
+/// A message of at least this many bytes is not copied for each client that receives it. So the parts of a snapshot are in
+/// memory once, however many wait for it.
+const SHARED: usize = 4 * 1024;
+
+/// What is to be written at the end of the turn: messages and copies of messages, in order.
+#[derive(Default)]
+struct Pending {
+    older: Vec<Bytes>,
+    newest: BytesMut,
+}
+
+impl Pending {
+    fn add_message(&mut self, message: Bytes) {
+        if message.len() < SHARED {
+            frame::write_binary(&mut self.newest, &message);
+            return;
+        }
+        frame::write_binary_header(&mut self.newest, message.len());
+        self.older.push(self.newest.split().freeze());
+        self.older.push(message);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.older.is_empty() && self.newest.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.older.iter().map(Bytes::len).sum::<usize>() + self.newest.len()
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Clients {
@@ -23,7 +66,7 @@ pub(super) struct Clients {
 
 #[derive(Default)]
 struct Members {
-    connections: Vec<ConnId>,
+    connections: BTreeSet<ConnId>,
     /// What is for all of them, until the end of the turn.
     pending: BytesMut,
 }
@@ -32,10 +75,12 @@ pub(super) struct Connection {
     stream: Rc<Stream>,
     member_of: Option<SessionKey>,
     /// What is for this connection alone, until the end of the turn.
-    pending: BytesMut,
+    pending: Pending,
     /// What the socket did not take yet.
     queue: VecDeque<Bytes>,
     queued: usize,
+    /// The socket did not take more when it was last asked.
+    socket_is_full: bool,
     /// More than this may not wait: the log that a client receives when it joins, and what comes on top of it.
     allowed: usize,
     /// A task waits for the socket to take more.
@@ -51,9 +96,10 @@ impl Clients {
         let connection = Connection {
             stream: Rc::new(stream),
             member_of: None,
-            pending: BytesMut::new(),
+            pending: Pending::default(),
             queue: VecDeque::new(),
             queued: 0,
+            socket_is_full: false,
             allowed,
             draining: false,
             closing: false,
@@ -98,15 +144,15 @@ impl Clients {
         self.connections.remove(&id).is_some_and(|connection| !connection.closing)
     }
 
-    pub(super) fn send(&mut self, id: ConnId, bytes: &[u8]) {
-        self.write(id, |pending| frame::write_binary(pending, bytes));
+    pub(super) fn send(&mut self, id: ConnId, message: Bytes) {
+        self.write(id, |pending| pending.add_message(message));
     }
 
     pub(super) fn pong(&mut self, id: ConnId, payload: &[u8]) {
-        self.write(id, |pending| frame::write_pong(pending, payload));
+        self.write(id, |pending| frame::write_pong(&mut pending.newest, payload));
     }
 
-    fn write(&mut self, id: ConnId, write: impl FnOnce(&mut BytesMut)) {
+    fn write(&mut self, id: ConnId, write: impl FnOnce(&mut Pending)) {
         if let Some(connection) = self.connections.get_mut(&id) {
             if connection.pending.is_empty() {
                 self.dirty_connections.push(id);
@@ -130,7 +176,7 @@ impl Clients {
         };
         connection.member_of = Some(key);
         connection.allowed = connection.queued + connection.pending.len() + most;
-        self.sessions.entry(key).or_default().connections.push(id);
+        self.sessions.entry(key).or_default().connections.insert(id);
     }
 
     /// Ends the membership of a connection.
@@ -138,7 +184,7 @@ impl Clients {
         let member_of = self.connections.get_mut(&id).and_then(|one| one.member_of.take());
         let Some(key) = member_of else { return };
         if let Some(session) = self.sessions.get_mut(&key) {
-            session.connections.retain(|member| *member != id);
+            session.connections.remove(&id);
             if session.connections.is_empty() {
                 self.sessions.remove(&key);
             }
@@ -183,7 +229,7 @@ impl Clients {
     ) -> Option<Rc<Stream>> {
         self.leave(id);
         let connection = self.connections.get_mut(&id).filter(|connection| !connection.closing)?;
-        frame::write_close(&mut connection.pending, reason, detail);
+        frame::write_close(&mut connection.pending.newest, reason, detail);
         connection.closing = true;
         self.dirty_connections.push(id);
         Some(connection.stream.clone())
@@ -192,23 +238,33 @@ impl Clients {
 
 impl Connection {
     pub(super) fn is_too_slow(&self) -> bool {
-        !self.closing && self.queued > self.allowed
+        !self.closing && self.socket_is_full && self.queued > self.allowed
     }
 
     pub(super) fn write_pending(&mut self) {
-        if !self.pending.is_empty() {
-            let bytes = std::mem::take(&mut self.pending).freeze();
+        let Pending { older, newest } = std::mem::take(&mut self.pending);
+        for bytes in older {
             self.write(bytes);
+        }
+        if !newest.is_empty() {
+            self.write(newest.freeze());
         }
     }
 
     /// Writes, or queues what the socket does not take.
     fn write(&mut self, mut bytes: Bytes) {
         if self.queue.is_empty() {
-            while !bytes.is_empty() {
-                match self.stream.try_write(&bytes) {
-                    Ok(written) => bytes.advance(written),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            let mut left = WRITTEN_AT_ONCE;
+            while !bytes.is_empty() && left > 0 {
+                match self.stream.try_write(&bytes[..bytes.len().min(left)]) {
+                    Ok(written) => {
+                        bytes.advance(written);
+                        left -= written;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.socket_is_full = true;
+                        break;
+                    }
                     // The reader will notice.
                     Err(_) => return,
                 }
@@ -228,19 +284,28 @@ impl Connection {
         must_wait.then(|| self.stream.clone())
     }
 
-    /// Writes the queue. Returns whether it is empty, or the connection broken: then the task that waits for the
-    /// socket ends.
-    pub(super) fn write_queue(&mut self) -> bool {
+    /// Writes some of the queue. If all of it is written, or the connection is broken, the task that waits for the socket
+    /// ends.
+    pub(super) fn write_queue(&mut self) -> Written {
+        let mut left = WRITTEN_AT_ONCE;
         while let Some(first) = self.queue.front_mut() {
-            match self.stream.try_write(first) {
+            if left == 0 {
+                self.socket_is_full = false;
+                return Written::Some;
+            }
+            match self.stream.try_write(&first[..first.len().min(left)]) {
                 Ok(written) => {
                     self.queued -= written;
+                    left -= written;
                     first.advance(written);
                     if first.is_empty() {
                         self.queue.pop_front();
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket_is_full = true;
+                    return Written::SocketIsFull;
+                }
                 Err(_) => {
                     self.queue.clear();
                     self.queued = 0;
@@ -248,11 +313,11 @@ impl Connection {
             }
         }
         if !self.stream.try_flush().unwrap_or(true) {
-            return false;
+            return Written::SocketIsFull;
         }
-        self.draining = false;
+        (self.draining, self.socket_is_full) = (false, false);
         self.end_if_done();
-        true
+        Written::All
     }
 
     /// Whether the socket has yet to take something.
@@ -267,5 +332,30 @@ impl Connection {
             // One direction only: the server reads what the client still sends, until the client closes its side.
             self.stream.shutdown(std::net::Shutdown::Write);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_messages_are_shared_and_everything_is_written_in_order() {
+        let messages = [10, SHARED, 20, SHARED + 1, 70_000, 30]
+            .map(|size| Bytes::from(vec![size as u8; size]));
+        let (mut pending, mut copied) = (Pending::default(), BytesMut::new());
+        for message in &messages {
+            pending.add_message(message.clone());
+            frame::write_binary(&mut copied, message);
+        }
+        assert_eq!(pending.len(), copied.len());
+        let shared = pending
+            .older
+            .iter()
+            .filter(|one| messages.iter().any(|it| it.as_ptr() == one.as_ptr()));
+        assert_eq!(shared.count(), 3);
+        let written: Vec<u8> =
+            pending.older.iter().flatten().chain(&pending.newest).copied().collect();
+        assert_eq!(written, copied);
     }
 }

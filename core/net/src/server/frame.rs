@@ -28,7 +28,10 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// The next frame at the front of `bytes`, unmasked in place, and its length in bytes. `None` if it has not arrived whole.
+/// The next frame at the front of `bytes`, unmasked in place, and its length in bytes. `None` if it has not arrived whole:
+/// then this takes the same time however much of it is there.
+///
+/// The mask is zero afterwards. So the same frame may be parsed again, by the thread that a connection is handed to.
 pub(crate) fn parse(
     bytes: &mut [u8],
     most: usize,
@@ -66,8 +69,14 @@ pub(crate) fn parse(
         return Ok(None);
     };
     let (start, end) = (mask_at + 4, mask_at + 4 + length);
-    let Some(payload) = bytes.get_mut(start..end) else { return Ok(None) };
-    unmask(payload, mask);
+    if bytes.len() < end {
+        return Ok(None);
+    }
+    bytes[mask_at..start].fill(0);
+    let payload = &mut bytes[start..end];
+    if mask != [0; 4] {
+        unmask(payload, mask);
+    }
     let incoming = match kind {
         BINARY => Incoming::Binary(payload),
         CLOSE => Incoming::Close,
@@ -97,6 +106,11 @@ pub(crate) fn write_binary(out: &mut BytesMut, payload: &[u8]) {
     write(out, BINARY, payload);
 }
 
+/// Writes what comes before the payload of a binary frame with a payload of this length.
+pub(crate) fn write_binary_header(out: &mut BytesMut, length: usize) {
+    write_header(out, BINARY, length);
+}
+
 /// Writes the answer to a ping.
 pub(crate) fn write_pong(out: &mut BytesMut, payload: &[u8]) {
     write(out, PONG, payload);
@@ -111,8 +125,13 @@ pub(crate) fn write_close(out: &mut BytesMut, reason: CloseReason, detail: &str)
 }
 
 fn write(out: &mut BytesMut, kind: u8, payload: &[u8]) {
+    write_header(out, kind, payload.len());
+    out.extend_from_slice(payload);
+}
+
+fn write_header(out: &mut BytesMut, kind: u8, length: usize) {
     let mut header = [0x80 | kind, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let length = payload.len() as u64;
+    let length = length as u64;
     let used = match length {
         0..126 => {
             header[1] = length as u8;
@@ -130,7 +149,6 @@ fn write(out: &mut BytesMut, kind: u8, payload: &[u8]) {
         }
     };
     out.extend_from_slice(&header[..used]);
-    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]
@@ -161,6 +179,14 @@ mod tests {
             for cut in (0..frame.len()).step_by(frame.len() / 20 + 1) {
                 assert_eq!(parse(&mut frame[..cut].to_vec(), 70_000), Ok(None));
             }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_parsed_again_is_the_same() {
+        let mut frame = masked(0x82, b"a join");
+        for _ in 0..2 {
+            assert_eq!(parse(&mut frame, 100), Ok(Some((Incoming::Binary(b"a join"), 12))));
         }
     }
 

@@ -1,41 +1,52 @@
 //! A reflector on real sockets: one port for WebSocket and the health check.
 
+mod accept;
+mod addresses;
+mod admin;
 #[cfg(feature = "blobs")]
 mod blobs;
+mod callers;
 mod clients;
+mod descriptors;
 mod frame;
 mod handshake;
+mod inbox;
 mod librarian;
+mod listen;
 #[cfg(feature = "blobs")]
 mod news;
+mod slots;
 mod storage;
 mod stream;
+#[cfg(all(test, feature = "tls"))]
+mod tests;
+mod token;
 mod worker;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 #[cfg(feature = "blobs")]
 pub use blobs::SharedBlobs;
+#[cfg(feature = "storage")]
 pub use storage::SharedStorage;
-pub use teatime_reflector::Config as ReflectorConfig;
 pub use teatime_reflector::storage::{Storage, StorageError};
-use teatime_wire::ClientMessage;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+pub use teatime_reflector::{Allowance, Config as ReflectorConfig};
+use teatime_reflector::{Budget, Greeter};
+pub use token::Token;
+use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
-use tokio::time::{sleep, timeout};
 
-use crate::tls::{CertificateError, Identity, take_apart};
-use frame::Incoming;
-use handshake::Endpoint;
+use crate::tls::{CertificateError, Identity};
+use accept::Workers;
+use addresses::Addresses;
+use callers::Callers;
 use librarian::{BlobThread, Librarian, OptionalBlobs};
-use worker::Arrived;
+use listen::{listen, own_address};
+use storage::OptionalStorage;
 
 /// How a server is set.
 #[derive(Debug, Clone)]
@@ -50,12 +61,38 @@ pub struct ServerConfig {
     pub max_queued_bytes: usize,
     /// How long a handshake may take, the first message included.
     pub handshake_timeout: Duration,
-    /// How many handshakes may be under way at once; more wait their turn.
+    /// How long a new connection may take until its request is complete, or the client hello of TLS.
+    pub request_timeout: Duration,
+    /// How many handshakes may be under way at once. A new connection ends the oldest of them if there are more.
     pub max_handshakes: usize,
+    /// How many of them may come from one IPv4 address, or from one /64 of IPv6.
+    pub max_handshakes_per_address: usize,
+    /// How much is read of one IPv4 address, or one /64 of IPv6, over all its connections. More is read later.
+    pub address_allowance: Allowance,
+    /// Whether limits of addresses hold for this machine, too. All its programs have the same address, and a proxy on it
+    /// serves many clients.
+    pub limit_loopback: bool,
+    /// Which web pages may connect: their origins, such as `https://app.example`, or `*` for all. Other requests with an
+    /// `Origin` are refused. Native clients send none.
+    pub allowed_origins: Vec<String>,
+    /// By which names other than `localhost` clients may call a server that listens at a loopback address: those of a proxy
+    /// on this machine that passes the `Host` header on.
+    pub allowed_hosts: Vec<String>,
+    /// By this the server proves to programs that know the token that it is the one they expect.
+    pub token: Option<Token>,
+    /// Whether only clients can connect that know the token: the paths of their requests begin with it.
+    pub is_private: bool,
+    /// Where the operator gets `/healthz`, apart from everything that clients do.
+    pub admin: Option<SocketAddr>,
+    /// How many files and sockets this process may have open. The server leaves an eighth of them, at most 32, to its storage
+    /// and to the operator, and accepts no more connections then. Only on Unix.
+    pub max_descriptors: Option<u64>,
     /// With this the server speaks only TLS.
     pub tls: Option<TlsFiles>,
     /// Where sessions are stored. Without this they end with the server.
-    pub storage: Option<SharedStorage>,
+    ///
+    /// An `Option<SharedStorage>`. Without the feature `storage` it is `()`.
+    pub storage: OptionalStorage,
     /// Where blobs are stored. Without this they are in memory, at most 256 MiB, and end with the server.
     ///
     /// An `Option<SharedBlobs>`. Without the feature `blobs` it is `()`, and the server has no blobs.
@@ -78,9 +115,26 @@ impl Default for ServerConfig {
             workers: 0,
             max_queued_bytes: 4 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(2),
             max_handshakes: 1_000,
+            // A school or a company has one address, and a whole session may come back at once.
+            max_handshakes_per_address: 250,
+            // Ten busy clients, or a thousand that publish twenty times a second.
+            address_allowance: Allowance {
+                frames_per_second: 40_000,
+                frame_burst: 200_000,
+                bytes_per_second: 64 * 1024 * 1024,
+                byte_burst: 256 * 1024 * 1024,
+            },
+            limit_loopback: false,
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            token: None,
+            is_private: false,
+            admin: None,
+            max_descriptors: None,
             tls: None,
-            storage: None,
+            storage: OptionalStorage::default(),
             blobs: OptionalBlobs::default(),
         }
     }
@@ -90,14 +144,13 @@ impl Default for ServerConfig {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
+    /// What the path begins with if the server is private.
+    token: Option<Token>,
     tls: Option<(TlsFiles, Identity)>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
-
-/// Connections that the system holds until the server accepts them: a whole session may come back at
-/// once.
-const BACKLOG: i32 = 4096;
 
 impl Server {
     /// Starts a server that listens at `address`; port 0 picks a free one. It runs on threads of
@@ -105,6 +158,8 @@ impl Server {
     pub fn bind(address: impl ToSocketAddrs, config: ServerConfig) -> io::Result<Self> {
         let listener = listen(address)?;
         let address = listener.local_addr()?;
+        let admin = config.admin.map(listen).transpose()?;
+        let admin_address = admin.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let tls = match &config.tls {
             Some(files) => {
@@ -117,6 +172,8 @@ impl Server {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { processors.min(4) } else { config.workers };
         let librarian = Librarian::new();
+        let addresses = Addresses::new(config.address_allowance);
+        let budget = Budget::default();
         let mut threads = Vec::new();
         let mut senders = Vec::new();
         for _ in 0..workers {
@@ -126,23 +183,36 @@ impl Server {
             getrandom::fill(&mut seed).map_err(io::Error::other)?;
             let (config, stopped) = (config.clone(), stopped.clone());
             let librarian = librarian.clone();
+            let shared = (addresses.clone(), budget.clone());
             threads.push(spawn("teatime-reflect", move || {
-                worker::run(config, seed, arrivals, librarian, stopped)
+                worker::run(config, seed, arrivals, librarian, shared, stopped)
             })?);
         }
-        let (blobs, thread) = BlobThread::start(&config, &librarian, stopped.clone())?;
+        let (blobs, thread) = BlobThread::start(&config, &librarian, addresses, stopped.clone())?;
         threads.extend(thread);
-        let workers = Arc::new(Workers { sessions: senders, blobs });
+        if let Some(listener) = admin {
+            let (callers, stopped) = (Callers::of(&config, admin_address), stopped.clone());
+            threads.push(spawn("teatime-admin", move || admin::run(listener, callers, stopped))?);
+        }
+        let workers = Workers { sessions: senders, blobs };
+        let token = config.token.clone().filter(|_| config.is_private);
         let identity = tls.as_ref().map(|(_, identity)| identity.clone());
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
         threads.push(spawn("teatime-accept", move || {
-            accept(listener, config, identity, workers, stopped)
+            accept::run(listener, config, (identity, Greeter::new(seed)), workers, stopped)
         })?);
-        Ok(Self { address, tls, stop, threads })
+        Ok(Self { address, admin: admin_address, token, tls, stop, threads })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the operator gets `/healthz`, if that was asked for.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Reads certificate and key again: new connections get them, existing ones go on. If they
@@ -154,18 +224,16 @@ impl Server {
         }
     }
 
-    /// Where clients reach it: `ws://HOST:PORT`, or `wss:` with TLS. If it listens on all addresses
-    /// this names the loopback one.
+    /// Where clients reach it: `ws://HOST:PORT`, or `wss:` with TLS, and the token of a private server. If it listens on all addresses, this names the one by
+    /// which this machine reaches others, because others most likely reach it there. Without a network it is the loopback one.
     pub fn url(&self) -> String {
         let mut address = self.address;
         if address.ip().is_unspecified() {
-            address.set_ip(match address {
-                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-            });
+            address.set_ip(own_address(address.is_ipv6()));
         }
         let scheme = if self.tls.is_some() { "wss" } else { "ws" };
-        format!("{scheme}://{address}")
+        let token = self.token.as_ref().map(|token| format!("/{}", token.as_str()));
+        format!("{scheme}://{address}{}", token.unwrap_or_default())
     }
 
     /// Asks all clients to come back later. Ends when they have received that and the storage has acknowledged everything, or
@@ -186,39 +254,6 @@ impl Drop for Server {
     }
 }
 
-fn listen(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the address names no host");
-    for address in address.to_socket_addrs()? {
-        match listen_at(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    reuse_address(&socket)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Lets a server listen where one has just ended.
-#[cfg(unix)]
-fn reuse_address(socket: &socket2::Socket) -> io::Result<()> {
-    socket.set_reuse_address(true)
-}
-
-/// On Windows this would let two servers share a port.
-#[cfg(not(unix))]
-fn reuse_address(_: &socket2::Socket) -> io::Result<()> {
-    Ok(())
-}
-
 /// Runs a task on a thread and a single-threaded runtime of its own.
 fn spawn<F: Future<Output = ()>>(
     name: &str,
@@ -228,146 +263,4 @@ fn spawn<F: Future<Output = ()>>(
     std::thread::Builder::new()
         .name(name.into())
         .spawn(move || LocalSet::new().block_on(&runtime, async move { task().await }))
-}
-
-/// The threads that serve connections.
-struct Workers {
-    sessions: Vec<mpsc::UnboundedSender<Arrived>>,
-    blobs: BlobThread,
-}
-
-impl Workers {
-    /// A thread is gone only when the server shuts down.
-    fn send(&self, to: Destination, arrived: Arrived) {
-        match to {
-            Destination::Session(at) => {
-                let _ = self.sessions[at].send(arrived);
-            }
-            Destination::Blobs => self.blobs.send(arrived),
-        }
-    }
-}
-
-/// Where a connection belongs.
-#[derive(Clone, Copy)]
-enum Destination {
-    /// The thread of its session.
-    Session(usize),
-    /// That of blobs.
-    Blobs,
-}
-
-async fn accept(
-    listener: TcpListener,
-    config: ServerConfig,
-    identity: Option<Identity>,
-    workers: Arc<Workers>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let slots = Arc::new(Semaphore::new(config.max_handshakes));
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept_one(&listener, &slots) => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
-        };
-        match accepted {
-            Ok((stream, slot)) => {
-                let (workers, limit) = (workers.clone(), config.handshake_timeout);
-                let identity = identity.clone();
-                tokio::task::spawn_local(async move {
-                    // A connection that is too slow or breaks off is not a client.
-                    let _ = timeout(limit, receive(stream, slot, identity, &workers)).await;
-                });
-            }
-            Err(error) => {
-                // Mostly because of too many open files: that passes, and must not end the server.
-                tracing::warn!(%error, "a connection cannot be accepted");
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
-async fn accept_one(
-    listener: &tokio::net::TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
-}
-
-/// Brings a new connection to the thread of its session.
-async fn receive(
-    mut stream: TcpStream,
-    slot: OwnedSemaphorePermit,
-    identity: Option<Identity>,
-    workers: &Workers,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let ((bytes, to), tls) = match identity {
-        Some(identity) => {
-            let mut encrypted = identity.accept(stream).await?;
-            let first = first_message(&mut encrypted, workers.sessions.len()).await?;
-            let Some(first) = first else { return Ok(()) };
-            let layer;
-            (stream, layer) = take_apart(encrypted);
-            (first, Some(layer))
-        }
-        None => {
-            let first = first_message(&mut stream, workers.sessions.len()).await?;
-            let Some(first) = first else { return Ok(()) };
-            (first, None)
-        }
-    };
-    workers.send(to, Arrived { stream: stream.into_std()?, slot, tls, bytes });
-    Ok(())
-}
-
-/// Makes a connection a WebSocket, and reads until its thread is known. Returns what was read, and the thread. A connection
-/// for blobs needs no reading for that.
-async fn first_message(
-    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    workers: usize,
-) -> io::Result<Option<(Vec<u8>, Destination)>> {
-    let Some((mut bytes, endpoint)) = handshake::answer(stream).await? else { return Ok(None) };
-    if endpoint == Endpoint::Blobs {
-        return Ok(Some((bytes, Destination::Blobs)));
-    }
-    let mut passed = 0;
-    loop {
-        if let Some(worker) = worker_of(&bytes, &mut passed, workers) {
-            return Ok(Some((bytes, Destination::Session(worker))));
-        }
-        // A join is never that long, whatever the transport says before it.
-        if bytes.len() > 2 * worker::MAX_FRAME || stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(None);
-        }
-    }
-}
-
-/// Which thread a connection belongs to, by the name of the room that its first message wants to join: all
-/// versions of an app meet there, whatever their session and password.
-/// `None` if that has not arrived whole; any thread if it is not a valid message, because that thread refuses it. What the
-/// transport says before does not count, because all clients of a session must meet on its thread: it is skipped,
-/// once.
-fn worker_of(bytes: &[u8], passed: &mut usize, workers: usize) -> Option<usize> {
-    if workers == 1 {
-        return Some(0);
-    }
-    loop {
-        let mut rest = bytes[*passed..].to_vec();
-        match frame::parse(&mut rest, worker::MAX_FRAME) {
-            Ok(None) => return None,
-            Ok(Some((Incoming::Binary(frame), _))) => {
-                return Some(match ClientMessage::decode(frame) {
-                    Ok(ClientMessage::Join(join)) => usize::from(join.room.name.0[0]) % workers,
-                    _ => 0,
-                });
-            }
-            Ok(Some((Incoming::Ping(_) | Incoming::Pong, length))) => *passed += length,
-            _ => return Some(0),
-        }
-    }
 }

@@ -27,7 +27,7 @@ impl News {
         let told = sessions.entry((room, session)).or_default();
         match holding {
             Holding::Gone => *told = Told { is_gone: true, ..Told::default() },
-            Holding::Snapshot(_) | Holding::Exactly(_) => told.roots = Some(holding),
+            Holding::Snapshot(..) | Holding::Exactly(_) => told.roots = Some(holding),
             // It names the blobs that it refers to already only once: they must not be lost.
             Holding::Awake(mut roots) => {
                 if let Some(Holding::Awake(before)) = &mut told.rest {
@@ -86,15 +86,16 @@ mod tests {
 
     #[test]
     fn only_the_newest_of_a_session_is_taken_and_no_reference_is_lost() {
-        use Holding::{AtRest, Awake, Gone, Snapshot};
+        use Holding::{AtRest, Awake, Gone};
         let root = |number| vec![Digest([number; 32])];
-        let long = (0..100).flat_map(|number| [Awake(vec![]), Snapshot(root(number)), AtRest]);
-        assert_eq!(heard(long), [Snapshot(root(99)), AtRest]);
+        let snapshot = |roots| Holding::Snapshot(roots, 0);
+        let long = (0..100).flat_map(|number| [Awake(vec![]), snapshot(root(number)), AtRest]);
+        assert_eq!(heard(long), [snapshot(root(99)), AtRest]);
         assert_eq!(heard([Awake(root(1)), AtRest]), [Awake(root(1)), AtRest]);
         assert_eq!(heard([Awake(root(1)), AtRest, Awake(vec![])]), [Awake(root(1)), Awake(vec![])]);
-        assert_eq!(heard([Awake(root(1)), Snapshot(root(2)), Gone]), [Gone]);
-        assert_eq!(heard([Snapshot(root(1)), Gone, Awake(vec![])]), [Gone, Awake(vec![])]);
-        let both = heard([Awake(root(1)), Snapshot(root(2))]);
-        assert_eq!(both, [Snapshot(root(2)), Awake(root(1))], "too much is safe");
+        assert_eq!(heard([Awake(root(1)), snapshot(root(2)), Gone]), [Gone]);
+        assert_eq!(heard([snapshot(root(1)), Gone, Awake(vec![])]), [Gone, Awake(vec![])]);
+        let both = heard([Awake(root(1)), snapshot(root(2))]);
+        assert_eq!(both, [snapshot(root(2)), Awake(root(1))], "too much is safe");
     }
 }

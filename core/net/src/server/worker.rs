@@ -6,22 +6,25 @@
 //! of events costs one write to the storage, and one to each member. The thread never waits for the storage, which wakes that
 //! task when there are more answers.
 
+mod reading;
+
 use std::cell::RefCell;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use teatime_reflector::{ConnId, Output, Reflector, SessionKey};
-use teatime_wire::CloseReason;
+use teatime_reflector::{Budget, ConnId, Output, Reflector, SessionKey};
 use teatime_wire::limits::{MAX_CLIENT_FRAME, MAX_VIEW_DATA};
+use teatime_wire::{Challenge, CloseReason};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
-use tokio::task::spawn_local;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::clients::{Clients, Connection};
-use super::frame::{self, BadFrame, Incoming};
+use super::addresses::{Address, Addresses};
+use super::clients::{Clients, Connection, Written};
+use super::frame::Incoming;
+use super::slots::Slot;
 use super::storage::Handle;
 use super::stream::{Stream, Tls};
 use super::{Librarian, ServerConfig};
@@ -30,7 +33,7 @@ use super::{Librarian, ServerConfig};
 const SCRATCH: usize = 64 * 1024;
 
 /// How long a closed connection may take to send what waits and to receive the other side's farewell.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The same for one that did not read: if it reads again by then it learns why the server dropped it.
 const SLOW_FAREWELL: Duration = Duration::from_secs(30);
@@ -44,10 +47,14 @@ pub(crate) const MAX_FRAME: usize = MAX_CLIENT_FRAME + MAX_VIEW_DATA;
 /// A connection after its handshake, on its way to the thread of its session.
 pub(crate) struct Arrived {
     pub(crate) stream: std::net::TcpStream,
+    /// Where it comes from, if that is limited.
+    pub(super) address: Option<Address>,
     /// It counts as a handshake until it is here: so those that wait for this thread are bounded.
-    pub(crate) slot: OwnedSemaphorePermit,
+    pub(super) slot: Slot,
     /// Its TLS session, if it has one.
     pub(crate) tls: Option<Tls>,
+    /// What the server has said hello with, on a session connection: the join must be signed for it.
+    pub(crate) challenge: Challenge,
     /// What was read beyond the handshake.
     pub(crate) bytes: Vec<u8>,
 }
@@ -58,14 +65,13 @@ pub(crate) async fn run(
     seed: [u8; 32],
     mut arrivals: mpsc::UnboundedReceiver<Arrived>,
     librarian: Librarian,
+    (addresses, budget): (Addresses, Budget),
     mut stop: watch::Receiver<bool>,
 ) {
     let turn_ends = Arc::new(Notify::new());
-    let storage = Handle::open(config.storage.as_ref(), turn_ends.clone());
-    let reflector = match storage.opened() {
-        Some(opened) => Reflector::with_storage(config.reflector.clone(), seed, 0, opened),
-        None => Reflector::new(config.reflector.clone(), seed),
-    };
+    let storage = Handle::open(&config.storage, turn_ends.clone());
+    let mut reflector = storage.reflector(config.reflector.clone(), seed);
+    reflector.share_budget(budget);
     let clients = Clients::default();
     let worker = Rc::new(Worker {
         inner: RefCell::new(Inner { reflector, storage, clients, scratch: vec![0; SCRATCH] }),
@@ -74,6 +80,7 @@ pub(crate) async fn run(
         timer: Notify::new(),
         progress: Notify::new(),
         librarian,
+        addresses,
         config,
     });
     spawn_local(worker.clone().end_turns());
@@ -106,6 +113,7 @@ struct Worker {
     /// A turn or a connection has ended.
     progress: Notify,
     librarian: Librarian,
+    addresses: Addresses,
     config: ServerConfig,
 }
 
@@ -147,7 +155,7 @@ impl Worker {
     fn obey(self: &Rc<Self>, inner: &mut Inner, now: u64) {
         while let Some(output) = inner.reflector.poll_output() {
             match output {
-                Output::Send { connection, frame } => inner.clients.send(connection, &frame),
+                Output::Send { connection, frame } => inner.clients.send(connection, frame),
                 Output::Broadcast { session, frame } => inner.clients.broadcast(session, &frame),
                 Output::References { holder, room, holding } => {
                     self.librarian.tell(room, holder.holder(), holding);
@@ -176,79 +184,12 @@ impl Worker {
         self.with(|inner, now| {
             let stream = Stream::new(stream, arrived.tls);
             id = inner.clients.add(stream, self.config.max_queued_bytes);
-            inner.reflector.connected(now, id);
-        });
-        spawn_local(self.clone().read(id, arrived.bytes));
-    }
-
-    /// Reads a connection until it ends, then forgets it. After the server has closed it, this reads and drops what still
-    /// comes: otherwise the system would reset the connection, and the client might never learn why.
-    async fn read(self: Rc<Self>, id: ConnId, first: Vec<u8>) {
-        let Some(stream) = self.inner.borrow().clients.stream(id) else { return };
-        // Bytes of a frame that has not arrived whole; mostly there are none, and no memory.
-        let mut partial = Vec::new();
-        let mut first = first;
-        self.take_in(id, &mut partial, &mut first);
-        drop(first);
-        while stream.readable().await.is_ok() && self.read_ready(id, &stream, &mut partial) {}
-        self.with(|inner, now| {
-            if inner.clients.remove(id) {
-                inner.reflector.disconnected(now, id);
+            inner.reflector.connected(now, id, arrived.challenge);
+            if let Some(address) = arrived.address {
+                inner.reflector.comes_from(id, address.id());
             }
         });
-        self.progress.notify_one();
-    }
-
-    /// Reads once, or through TLS until nothing is left; false when the connection has ended.
-    fn read_ready(self: &Rc<Self>, id: ConnId, stream: &Stream, partial: &mut Vec<u8>) -> bool {
-        let mut scratch = std::mem::take(&mut self.inner.borrow_mut().scratch);
-        scratch.resize(SCRATCH, 0);
-        let goes_on = loop {
-            match stream.try_read(&mut scratch) {
-                Ok(0) => break false,
-                Ok(length) if partial.is_empty() => {
-                    self.take_in(id, partial, &mut scratch[..length]);
-                }
-                Ok(length) => {
-                    let mut bytes = std::mem::take(partial);
-                    bytes.extend_from_slice(&scratch[..length]);
-                    self.take_in(id, partial, &mut bytes);
-                }
-                Err(error) => break error.kind() == io::ErrorKind::WouldBlock,
-            }
-            if !stream.is_encrypted() {
-                break true;
-            }
-        };
-        self.inner.borrow_mut().scratch = scratch;
-        goes_on
-    }
-
-    /// Handles the frames in `bytes`, and leaves the rest of them in `partial`.
-    fn take_in(self: &Rc<Self>, id: ConnId, partial: &mut Vec<u8>, mut bytes: &mut [u8]) {
-        self.with(|inner, now| {
-            while inner.clients.is_open(id) {
-                match frame::parse(bytes, MAX_FRAME) {
-                    Ok(None) => {
-                        *partial = bytes.to_vec();
-                        break;
-                    }
-                    Ok(Some((Incoming::Close, _))) => {
-                        inner.reflector.disconnected(now, id);
-                        self.close(inner, id, CloseReason::Left, "");
-                    }
-                    Ok(Some((incoming, length))) => {
-                        inner.handle(now, id, &incoming);
-                        self.obey(inner, now);
-                        bytes = &mut std::mem::take(&mut bytes)[length..];
-                    }
-                    Err(BadFrame(reason, what)) => {
-                        inner.reflector.disconnected(now, id);
-                        self.close(inner, id, reason, what);
-                    }
-                }
-            }
-        });
+        spawn_local(self.clone().read(id, arrived.address, arrived.bytes));
     }
 
     /// Says why a connection ends, and ends it when that has been sent.
@@ -278,10 +219,8 @@ impl Worker {
             inner.reflector.flush(now);
             self.obey(inner, now);
             inner.storage.flush();
-            let Some((ticket, answer)) = inner.storage.completed() else { break };
-            inner.reflector.stored(now, ticket, answer);
-            while let Some((ticket, answer)) = inner.storage.completed() {
-                inner.reflector.stored(now, ticket, answer);
+            if !inner.storage.deliver(&mut inner.reflector, now) {
+                break;
             }
         }
         let (connections, sessions) = inner.clients.take_dirty();
@@ -332,13 +271,29 @@ impl Worker {
         }
     }
 
-    /// Writes a connection's queue as fast as its socket takes it.
+    /// Writes a connection's queue as fast as its socket takes it. A client that takes nothing for as long as it may be silent
+    /// is dropped, even if it is not silent: what waits for it takes memory.
     async fn drain(self: Rc<Self>, id: ConnId, stream: Rc<Stream>) {
-        while stream.writable().await.is_ok() {
-            let mut inner = self.inner.borrow_mut();
-            let Some(connection) = inner.clients.get_mut(id) else { return };
-            if connection.write_queue() {
-                return;
+        let patience = Duration::from_micros(self.config.reflector.silence_timeout);
+        loop {
+            match timeout(patience, stream.writable()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    self.with(|inner, now| self.drop_slow(inner, id, now));
+                    return;
+                }
+            }
+            let written = {
+                let mut inner = self.inner.borrow_mut();
+                let Some(connection) = inner.clients.get_mut(id) else { return };
+                connection.write_queue()
+            };
+            match written {
+                Written::All => return,
+                // The other connections have their turns, too.
+                Written::Some => yield_now().await,
+                Written::SocketIsFull => {}
             }
         }
     }

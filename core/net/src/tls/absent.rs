@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use teatime_wire::ChannelBinding;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Error as WsError;
 
 use super::CertificateError;
@@ -30,7 +32,11 @@ impl Trust {
 }
 
 /// Fails: the caller wanted an encrypted connection.
-pub(crate) async fn connect(_: &Trust, _: &str, _: TcpStream) -> io::Result<TcpStream> {
+pub(crate) async fn connect(
+    _: &Trust,
+    _: &str,
+    _: TcpStream,
+) -> io::Result<(TcpStream, ChannelBinding)> {
     Err(unsupported())
 }
 
@@ -52,13 +58,18 @@ impl Identity {
         Err(CertificateError::new(WHY))
     }
 
-    pub(crate) async fn accept(&self, _: TcpStream) -> io::Result<Accepted> {
+    pub(crate) async fn accept(&self, _: TcpStream, _: Instant) -> io::Result<Accepted> {
         Err(unsupported())
     }
 }
 
 /// A connection that a server has encrypted.
 pub(crate) type Accepted = TcpStream;
+
+/// No connection is encrypted here.
+pub(crate) fn binding_of(_: &Accepted) -> io::Result<ChannelBinding> {
+    Err(unsupported())
+}
 
 /// Takes an encrypted connection apart.
 pub(crate) fn take_apart(accepted: Accepted) -> (TcpStream, Layer) {

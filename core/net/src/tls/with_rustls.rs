@@ -9,9 +9,12 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ServerConfig, ServerConnection};
+use rustls::server::Acceptor;
+use rustls::{ClientConfig, ConnectionCommon, ServerConfig, ServerConnection};
+use teatime_wire::ChannelBinding;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client, server};
 use tokio_tungstenite::tungstenite::Error as WsError;
 
 use super::CertificateError;
@@ -39,7 +42,7 @@ impl Trust {
     /// `pem` has no certificate, or one that cannot be used.
     pub fn new(pem: Option<&[u8]>) -> Result<Self, CertificateError> {
         let certificates: Result<Vec<_>, _> =
-            pem.into_iter().flat_map(CertificateDer::pem_slice_iter).collect();
+            pem.map(unmarked).into_iter().flat_map(CertificateDer::pem_slice_iter).collect();
         let certificates = certificates.map_err(|error| CertificateError::caused("", error))?;
         if pem.is_some() && certificates.is_empty() {
             return Err(CertificateError::new(EMPTY));
@@ -90,15 +93,24 @@ impl Trust {
     }
 }
 
-/// Encrypts a connection of a client, and checks that the server is this host.
+/// Encrypts a connection of a client, and checks that the server is this host. Returns what the connection is recognized by,
+/// too.
 pub(crate) async fn connect(
     trust: &Trust,
     host: &str,
     stream: TcpStream,
-) -> io::Result<client::TlsStream<TcpStream>> {
+) -> io::Result<(client::TlsStream<TcpStream>, ChannelBinding)> {
     let config = trust.config().map_err(std::io::Error::other)?;
     let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
-    TlsConnector::from(config).connect(name, stream).await
+    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    let binding = export(stream.get_ref().1)?;
+    Ok((stream, binding))
+}
+
+/// What both ends recognize a connection by: `tls-exporter` (RFC 9266).
+fn export<T>(connection: &ConnectionCommon<T>) -> io::Result<ChannelBinding> {
+    let exported = connection.export_keying_material([0; 32], ChannelBinding::LABEL, Some(b""));
+    exported.map(ChannelBinding).map_err(io::Error::other)
 }
 
 /// Whether a connection failed because of the server's certificate.
@@ -127,11 +139,18 @@ impl Identity {
         Ok(())
     }
 
-    /// Encrypts a connection that a client has opened.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
+    /// Encrypts a connection that a client has opened. The client hello must be complete by then.
+    pub(crate) async fn accept(&self, stream: TcpStream, hello: Instant) -> io::Result<Accepted> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream);
+        let start = timeout_at(hello, start).await??;
         let config = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        TlsAcceptor::from(config).accept(stream).await
+        start.into_stream(config).await
     }
+}
+
+/// The text without the byte order mark that some editors begin a file with.
+fn unmarked(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, CertificateError> {
@@ -139,14 +158,15 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Certificate
     let file = |path: &Path| {
         fs::read(path).map_err(|error| CertificateError::caused(in_file(path), error))
     };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file(certificate)?).collect();
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(unmarked(&file(certificate)?)).collect();
     let chain = chain.map_err(|error| CertificateError::caused(in_file(certificate), error))?;
     if chain.is_empty() {
         return Err(CertificateError::new(in_file(certificate) + EMPTY));
     }
-    let secret = PrivateKeyDer::from_pem_slice(&file(key)?)
+    let secret = PrivateKeyDer::from_pem_slice(unmarked(&file(key)?))
         .map_err(|error| CertificateError::caused(in_file(key), error))?;
-    let config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| CertificateError::caused("", error))?
         .with_no_client_auth()
@@ -155,11 +175,19 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Certificate
             let place = in_file(key) + "the key does not fit the certificate: ";
             CertificateError::caused(place, error)
         })?;
+    // Without it, a machine in the middle can give two connections of TLS 1.2 the same channel binding (RFC 9266,
+    // section 4.2).
+    config.require_ems = true;
     Ok(Arc::new(config))
 }
 
 /// A connection that a server has encrypted.
 pub(crate) type Accepted = server::TlsStream<TcpStream>;
+
+/// What both ends recognize the connection by.
+pub(crate) fn binding_of(accepted: &Accepted) -> io::Result<ChannelBinding> {
+    export(accepted.get_ref().1)
+}
 
 /// Takes an encrypted connection apart: the socket, and the encryption that goes with it.
 pub(crate) fn take_apart(accepted: Accepted) -> (TcpStream, Layer) {

@@ -4,6 +4,10 @@
 mod blobs;
 #[cfg(feature = "blobs")]
 mod cuts;
+mod eavesdropper;
+#[cfg(feature = "tls")]
+mod relay;
+mod rooms;
 mod server;
 mod storage;
 mod support;

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::support::{PATIENCE, close_code, connect, join, join_over, say, server, wait_for};
 use futures_util::{SinkExt, StreamExt};
-use teatime_net::server::ServerConfig;
+use teatime_net::server::{ServerConfig, Token};
 use teatime_wire::{ClientMessage, CloseReason, Send, ServerMessage};
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 #[tokio::test]
 async fn every_kind_of_bad_frame_closes_only_its_own_connection() {
@@ -58,7 +58,7 @@ async fn what_the_transport_says_before_the_join_neither_parts_a_session_nor_goe
     let server = server(ServerConfig { workers: 4, ..ServerConfig::default() });
     let mut first = join(&server, 3, 1).await;
     let mut second = connect(&server).await;
-    for _ in 0..50 {
+    for _ in 0..16 {
         second.send(Message::Ping(vec![7; 125].into())).await.expect("it is open");
     }
     let mut second = join_over(second, 3, 2).await;
@@ -216,13 +216,13 @@ fn the_health_check_answers_and_everything_else_is_refused() {
         stream.read_to_string(&mut answer).expect("it answers and closes");
         answer
     };
-    let healthy = ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    let healthy = ask("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(healthy.starts_with("HTTP/1.1 200") && healthy.ends_with("ok\n"), "{healthy}");
     assert!(healthy.contains("Server: teatime/"));
-    let head = ask("HEAD /healthz?from=probe HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = ask("HEAD /healthz?from=probe HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
     assert!(head.contains("Content-Length: 3\r\n"), "{head}");
-    assert!(ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 426"));
+    assert!(ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 426"));
     assert!(ask("nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
     let endless = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(9_000));
     assert!(ask(&endless).starts_with("HTTP/1.1 431"));
@@ -259,4 +259,46 @@ async fn a_client_that_speaks_only_another_version_hears_so() {
         assert_eq!(code, CloseReason::Version.code());
         assert_eq!(detail, format!("expected {spoken}, found {offered}"));
     }
+}
+
+#[tokio::test]
+async fn a_private_server_lets_in_who_knows_its_token_and_proves_that_it_has_it() {
+    let token = Token::draw().expect("random bytes");
+    let config = ServerConfig {
+        token: Some(token.clone()),
+        is_private: true,
+        workers: 1,
+        ..ServerConfig::default()
+    };
+    let server = server(config);
+    assert!(server.url().ends_with(&format!("/{}", token.as_str())));
+    let mut inside = join(&server, 1, 1).await;
+    say(&mut inside, &ClientMessage::Send(Send { counter: 1, payload: b"x" })).await;
+    wait_for(&mut inside, |message| matches!(message, ServerMessage::Event(_))).await;
+    let other = Token::draw().expect("random bytes");
+    for path in
+        ["", "/", "/blobs", &format!("/{}", other.as_str()), &format!("/{}x", token.as_str())]
+    {
+        let url = format!("ws://{}{path}", server.local_addr());
+        let mut request = url.into_client_request().expect("it is a URL");
+        let protocol = HeaderValue::from_static(teatime_wire::SUBPROTOCOL);
+        request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+        let Err(Error::Http(answer)) = connect_async(request).await else {
+            panic!("{path}: let in");
+        };
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    let proof = |challenge: &str| {
+        let mut stream = TcpStream::connect(server.local_addr()).expect("it listens");
+        let request =
+            format!("GET /healthz?challenge={challenge} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers and closes");
+        let lines = answer.lines().filter_map(|line| line.strip_prefix("Teatime-Proof: "));
+        lines.map(str::to_owned).next()
+    };
+    assert_eq!(proof("abc"), token.answer("abc"));
+    assert_ne!(proof("abc"), other.answer("abc"));
+    assert_eq!(proof(&"a".repeat(65)), None);
 }

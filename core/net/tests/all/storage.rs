@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::support::{close_code, connect, join, join_over, say, server, wait_for};
+use crate::support::{close_code, connect, join, join_over, say, server, session_of, wait_for};
 use teatime_net::server::{ReflectorConfig, Server, ServerConfig, SharedStorage};
 use teatime_reflector::storage::{
     Answer, Claims, Completion, Key, Request, Storage, Stored, Ticket,
 };
-use teatime_wire::{ClientMessage, CloseReason, Send, ServerMessage, SessionId};
+use teatime_wire::{ClientMessage, CloseReason, Send, ServerMessage};
 
 /// The session whose appends are slow.
 const SLOW: u8 = 1;
@@ -50,7 +50,10 @@ impl Disk {
             }
             Request::Load(key) => Answer::Loaded(stored.get(&key).cloned()),
             Request::Claims(_) => Answer::Claims(Claims::default()),
-            Request::Checkpoint { .. } | Request::Persist { .. } => Answer::Done,
+            Request::Checkpoint { .. }
+            | Request::Proven { .. }
+            | Request::GoBack { .. }
+            | Request::Persist { .. } => Answer::Done,
         }
     }
 }
@@ -61,8 +64,7 @@ impl Storage for Disk {
     }
 
     fn submit(&mut self, ticket: Ticket, request: Request) {
-        let is_slow =
-            matches!(&request, Request::Append(one) if one.session == SessionId([SLOW; 32]));
+        let is_slow = matches!(&request, Request::Append(one) if one.session == session_of(SLOW));
         if !is_slow {
             let answer = self.carry_out(request);
             lock(&self.inbox).answers.push((ticket, Ok(answer)));
@@ -123,11 +125,7 @@ async fn a_slow_append_of_one_session_does_not_delay_another_one_of_the_same_thr
     server.shutdown();
     let events = |session: u8| {
         let stored = lock(&disk.stored);
-        stored[&Key::Session(SessionId([session; 32]))]
-            .records
-            .iter()
-            .filter(|one| one.is_use())
-            .count()
+        stored[&Key::Session(session_of(session))].records.iter().filter(|one| one.is_use()).count()
     };
     assert_eq!((events(SLOW), events(2)), (1, 100));
 }

@@ -1,3 +1,5 @@
+use teatime_blobs::ChunkName;
+use teatime_reflector::Allowance;
 use teatime_wire::{BLOB_VERSION, BlobReply, BlobRequest, Hello};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -13,7 +15,9 @@ async fn connection() -> (TcpStream, Line) {
     let client = TcpStream::connect(address).await.expect("it listens");
     let (server, _) = listener.accept().await.expect("the client connects");
     let guest = Rc::new(Guest { asked: Cell::new(Instant::now()), leave: Notify::new() });
-    (client, Line { stream: Stream::new(server, None), out: BytesMut::new(), guest })
+    let addresses = Addresses::new(Allowance::UNLIMITED);
+    let (stream, out) = (Stream::new(server, None), BytesMut::new());
+    (client, Line { stream, out, guest, address: None, addresses })
 }
 
 /// Masked with zeros, as which it stays what it is.
@@ -121,4 +125,60 @@ async fn a_request_that_came_while_the_thread_had_no_time_is_answered() {
     let ended = timeout(Duration::from_secs(30), async { tokio::join!(serving, asking) });
     // No farewell, but a frame with a reply.
     assert_eq!(ended.await.expect("it ends"), ((), 2));
+}
+
+/// A date on which the clock of the machine is right, in seconds since 1970.
+const TODAY: u64 = 1_700_000_000;
+
+const DAY: u64 = 24 * 3600;
+
+/// Files that outlive the server.
+#[derive(Clone, Default)]
+struct Files(Arc<Mutex<MemoryFiles>>);
+
+impl Files {
+    fn with<T>(&self, act: impl FnOnce(&mut MemoryFiles) -> T) -> T {
+        act(&mut self.0.lock().expect("no test panics with it"))
+    }
+}
+
+impl ChunkFiles for Files {
+    fn list(&mut self) -> io::Result<Vec<(ChunkName, u64)>> {
+        self.with(MemoryFiles::list)
+    }
+
+    fn read(&mut self, file: &ChunkName) -> io::Result<Vec<u8>> {
+        self.with(|files| files.read(file))
+    }
+
+    fn write(&mut self, file: &ChunkName, bytes: &[u8]) -> io::Result<()> {
+        self.with(|files| files.write(file, bytes))
+    }
+
+    fn remove(&mut self, file: &ChunkName) -> io::Result<()> {
+        self.with(|files| files.remove(file))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.with(MemoryFiles::sync)
+    }
+}
+
+#[test]
+fn a_start_with_a_clock_that_is_years_ahead_deletes_no_blob() {
+    let files = Files::default();
+    let open = |wall| SharedBlobs::open_by(files.clone(), VaultLimits::IN_MEMORY, wall);
+    let blobs = open(|| TODAY).expect("there is nothing");
+    // In a room without sessions a chunk of no blob lives for a day.
+    blobs.vault().put(TODAY - 2 * DAY, SPACE, b"old").expect("there is room");
+    let new = blobs.vault().put(TODAY, SPACE, b"new").expect("there is room");
+    blobs.vault().save().expect("it is in memory");
+    let wrong: [fn() -> u64; 2] = [|| TODAY + 730 * DAY, || 0];
+    for wall in wrong.into_iter().chain([(|| TODAY) as fn() -> u64]) {
+        let blobs = open(wall).expect("the files are whole");
+        assert_eq!(blobs.now().abs_diff(TODAY) / DAY, 0);
+        blobs.collect().expect("it is in memory");
+        assert_eq!(blobs.usage().chunks, 1, "the old one is gone");
+        assert_eq!(blobs.vault().missing(TODAY, SPACE, vec![new]), []);
+    }
 }

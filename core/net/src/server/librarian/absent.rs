@@ -7,6 +7,7 @@ use teatime_wire::{Digest, Holding, SessionId};
 use tokio::sync::watch;
 
 use crate::server::ServerConfig;
+use crate::server::addresses::Addresses;
 use crate::server::worker::Arrived;
 
 /// Whether clients can connect for blobs.
@@ -35,6 +36,7 @@ impl BlobThread {
     pub(in crate::server) fn start(
         _: &ServerConfig,
         _: &Librarian,
+        _: Addresses,
         _: watch::Receiver<bool>,
     ) -> io::Result<(Self, Option<JoinHandle<()>>)> {
         Ok((Self, None))

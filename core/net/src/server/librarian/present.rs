@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use teatime_wire::{Digest, Holding, SessionId};
 use tokio::sync::{mpsc, watch};
 
+use crate::server::addresses::Addresses;
 use crate::server::blobs::{self, SharedBlobs};
 use crate::server::news::News;
 use crate::server::worker::Arrived;
@@ -44,12 +45,14 @@ impl BlobThread {
     pub(in crate::server) fn start(
         config: &ServerConfig,
         librarian: &Librarian,
+        addresses: Addresses,
         stopped: watch::Receiver<bool>,
     ) -> io::Result<(Self, Option<JoinHandle<()>>)> {
         let blobs = config.blobs.clone().map_or_else(SharedBlobs::in_memory, Ok)?;
         let (sender, arrivals) = mpsc::unbounded_channel();
         let news = librarian.news.clone();
-        let thread = spawn("teatime-blobs", move || blobs::run(blobs, arrivals, news, stopped))?;
+        let thread =
+            spawn("teatime-blobs", move || blobs::run(blobs, arrivals, news, addresses, stopped))?;
         Ok((Self { arrivals: sender }, Some(thread)))
     }
 

@@ -2,12 +2,17 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod place;
+pub(crate) mod tap;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use teatime_net::server::{Server, ServerConfig};
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Join, Room, ServerMessage, SessionId, ViewSecret,
+    Challenge, ClientMessage, CloseReason, Digest, Join, Room, SecretKey, ServerMessage, SessionId,
 };
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -49,21 +54,45 @@ pub(crate) async fn join_with_small_buffer(server: &Server, session: u8, view: u
 }
 
 pub(crate) async fn join_over(mut socket: Socket, session: u8, view: u8) -> Socket {
+    let challenge = hear_hello(&mut socket).await;
+    let key = SecretKey::of_view(&[view; 32]);
     let join = Join {
         protocol: 1,
-        session: SessionId([session; 32]),
-        room: Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 },
-        secret: ViewSecret([view; 32]),
-        password_proof: None,
+        program: Digest([session; 32]),
+        name: Digest([session; 32]),
+        version: 1,
+        view_key: key.public(),
+        password_key: None,
         view_data: None,
         ticks_per_second: 20,
         attempt: 1,
         resume: None,
         agent: "test",
     };
-    say(&mut socket, &ClientMessage::Join(join)).await;
+    say(&mut socket, &join.prove(&challenge, &key, None)).await;
     wait_for(&mut socket, |message| matches!(message, ServerMessage::Views(_))).await;
     socket
+}
+
+/// Reads the hello. Returns what a join must be signed for.
+async fn hear_hello(socket: &mut Socket) -> Challenge {
+    let read = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(frame) = message
+                && let Ok(ServerMessage::Hello(greeting)) = ServerMessage::decode(&frame)
+            {
+                return Challenge { nonce: greeting.nonce, channel: None };
+            }
+        }
+        panic!("the connection ended");
+    };
+    timeout(PATIENCE, read).await.expect("it comes first")
+}
+
+/// The session that [`join`] joins for this number.
+pub(crate) fn session_of(session: u8) -> SessionId {
+    let room = Room::new(Digest([session; 32]), None, 1);
+    SessionId::of(room.id, 1, Digest([session; 32]))
 }
 
 pub(crate) async fn say(socket: &mut Socket, message: &ClientMessage<'_>) {
