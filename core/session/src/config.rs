@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use teatime_base::{RoomKeys, normalize_name};
+use teatime_base::{RoomKeys, SecretKey, program};
 use teatime_vm::App;
-use teatime_wire::{Room, SessionId, limits};
+use teatime_wire::{Digest, Room, SessionId, limits};
 
-use crate::limits::{MAX_OPTIONS, MAX_PASSWORD, MAX_ROOM_NAME};
+use crate::limits::{MAX_AGENT, MAX_OPTIONS, MAX_PASSWORD, MAX_ROOM_NAME, MAX_VIEW_DATA};
 
 /// Which session to join, and how.
 #[derive(Clone)]
@@ -89,19 +89,20 @@ impl Config {
         self
     }
 
-    /// The identity of the session. Clients that differ in app, name, options or model version are in different
-    /// sessions. The password is not part of it, so that the reflector can refuse a wrong one.
+    /// The identity of the session. Clients that differ in app, name, password, options or model version are in different
+    /// sessions. With a password this takes some 30 ms of processor time.
     pub fn session_id(&self) -> SessionId {
-        let version = self.app.version_hash();
-        let identity = (
-            self.app.id(),
-            normalize_name(&self.name),
-            serde_bytes::Bytes::new(&version),
-            serde_bytes::Bytes::new(&self.options),
-        );
-        let encoded = rmp_serde::to_vec(&identity)
-            .expect("strings and bytes can be expressed in MessagePack");
-        SessionId(blake3::derive_key("teatime v1 session id", &encoded))
+        self.session_in(&self.room_keys())
+    }
+
+    /// The session in the room with these keys.
+    pub(crate) fn session_in(&self, keys: &RoomKeys) -> SessionId {
+        SessionId::of(keys.id(), self.app.version(), self.program())
+    }
+
+    /// What the participants of the session run: the models and their options.
+    pub(crate) fn program(&self) -> Digest {
+        program(&self.app.version_hash(), &self.options)
     }
 
     /// The keys of the room. With a password this takes some 30 ms of processor time.
@@ -111,7 +112,7 @@ impl Config {
 
     /// What a reflector must know about the room.
     pub(crate) fn room(&self, keys: &RoomKeys) -> Room {
-        Room { name: keys.name(), id: keys.id(), version: self.app.version() }
+        Room::new(keys.name(), keys.password_key().map(SecretKey::public), self.app.version())
     }
 
     /// Checks that everything is within its limits.
@@ -128,14 +129,13 @@ impl Config {
         if self.options.len() > MAX_OPTIONS {
             return Err(ConfigError::Options(format!("expected at most {MAX_OPTIONS} bytes")));
         }
-        // Sealing adds 40 bytes.
-        if self.view_data.as_ref().is_some_and(|data| data.len() + 40 > limits::MAX_VIEW_DATA) {
+        if self.view_data.as_ref().is_some_and(|data| data.len() > MAX_VIEW_DATA) {
             return Err(ConfigError::ViewData);
         }
         if !limits::TICKS_PER_SECOND.contains(&self.ticks_per_second) {
             return Err(ConfigError::Ticks);
         }
-        if self.agent.len() > limits::MAX_AGENT {
+        if self.agent.len() > MAX_AGENT {
             return Err(ConfigError::Agent);
         }
         Ok(())
@@ -155,12 +155,12 @@ pub enum ConfigError {
     #[error("invalid options: {0}")]
     Options(String),
     /// The view data is too large.
-    #[error("invalid view data: expected at most {} bytes", limits::MAX_VIEW_DATA - 40)]
+    #[error("invalid view data: expected at most {MAX_VIEW_DATA} bytes")]
     ViewData,
     /// The tick rate is out of range.
     #[error("invalid tick rate: expected 1 to 60 per second")]
     Ticks,
     /// The agent is too long.
-    #[error("invalid agent: expected at most {} bytes", limits::MAX_AGENT)]
+    #[error("invalid agent: expected at most {} bytes", MAX_AGENT)]
     Agent,
 }

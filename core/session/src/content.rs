@@ -1,24 +1,41 @@
 //! What ordered messages carry for the models: opening it, and reading it.
 
+use std::sync::Arc;
+
 use rmp::decode;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use teatime_base::{Binding, Seal};
-use teatime_vm::ViewInfo;
+use teatime_base::{Binding, Seal, ViewId};
 use teatime_vm::limits::MAX_DEPTH;
+use teatime_vm::{External, ViewInfo};
 use teatime_wire::View;
 
-/// Reads the content of an event: `[scope, event, data]`, where the data is one value of MessagePack. `None` if it is
-/// anything else: another implementation must not read what this one does not.
-pub(crate) fn event_of(plain: &[u8]) -> Option<(&str, &str, &[u8])> {
+use crate::claim::Claim;
+
+/// The content of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Content<'a> {
+    pub(crate) scope: &'a str,
+    pub(crate) event: &'a str,
+    pub(crate) data: &'a [u8],
+    /// In a session with a password.
+    pub(crate) claim: Option<Claim>,
+}
+
+/// Reads the content of an event: `[scope, event, data]`, where the data is one value of MessagePack, and with a password
+/// `[scope, event, data, claim]`. `None` if it is anything else: another implementation must not read what this one does
+/// not.
+pub(crate) fn content_of(plain: &[u8], has_password: bool) -> Option<Content<'_>> {
     let rest = &mut &*plain;
-    if decode::read_array_len(rest).ok()? != 3 {
+    if decode::read_array_len(rest).ok()? != 3 + u32::from(has_password) {
         return None;
     }
     let (scope, event) = (text(rest)?, text(rest)?);
     let length = decode::read_bin_len(rest).ok()?;
     let data = take(rest, length)?;
-    (rest.is_empty() && is_one_value(data)).then_some((scope, event, data))
+    let claim = if has_password { Some(Claim::read(rest)?) } else { None };
+    let is_whole = has_password || rest.is_empty();
+    (is_whole && is_one_value(data)).then_some(Content { scope, event, data, claim })
 }
 
 fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
@@ -40,14 +57,47 @@ fn is_one_value(bytes: &[u8]) -> bool {
     IgnoredAny::deserialize(&mut reader).is_ok() && rest.is_empty()
 }
 
-/// What models learn about a view. View data with a broken seal counts as none, on every participant alike.
-pub(crate) fn view_info(seal: &mut Seal, view: &View<'_>) -> ViewInfo {
-    let view_data = view.view_data.and_then(|sealed| {
+/// What an event is to the models. One that cannot be read is a turn in which nothing happens, on every participant.
+pub(crate) fn external(sender: ViewId, content: Option<Content<'_>>) -> External<'_> {
+    content.map_or(External::Marker, |Content { scope, event, data, .. }| External::Event {
+        sender,
+        scope,
+        event,
+        payload: data,
+    })
+}
+
+/// What a participant seals when it joins a session with a password: the number of its connection, and its view data.
+pub(crate) fn seal_join(
+    seal: &mut Seal,
+    view: ViewId,
+    attempt: u64,
+    data: Option<&[u8]>,
+) -> Vec<u8> {
+    let plain = rmp_serde::to_vec(&(attempt, data.map(serde_bytes::Bytes::new)))
+        .expect("a number and bytes can be expressed in MessagePack");
+    seal.seal(Binding::ViewData(view), &plain)
+}
+
+/// What models learn about a view, and in a session with a password the number of the connection with which it joined, if
+/// its seal is whole. View data with a broken seal counts as none, on every participant alike.
+pub(crate) fn view_info(seal: &mut Seal, view: &View<'_>) -> (ViewInfo, Option<u64>) {
+    let view_id = view.view_id;
+    if !seal.has_password() {
+        let view_data = view.view_data.map(Arc::from);
+        return (ViewInfo { view_id, view_data }, None);
+    }
+    let opened = view.view_data.and_then(|sealed| {
         let mut sealed = sealed.to_vec();
-        let opened = seal.open(Binding::ViewData(view.view_id), &mut sealed);
-        opened.ok().map(|data| data.to_vec().into())
+        let plain = seal.open(Binding::ViewData(view_id), &mut sealed).ok()?;
+        let (attempt, data): (u64, Option<&serde_bytes::Bytes>) =
+            rmp_serde::from_slice(plain).ok()?;
+        Some((attempt, data.map(|data| Arc::from(&**data))))
     });
-    ViewInfo { view_id: view.view_id, view_data }
+    match opened {
+        Some((attempt, view_data)) => (ViewInfo { view_id, view_data }, Some(attempt)),
+        None => (ViewInfo { view_id, view_data: None }, None),
+    }
 }
 
 #[cfg(test)]
@@ -62,11 +112,16 @@ mod tests {
 
     #[test]
     fn content_is_read_in_one_way_only() {
+        let event_of = |plain: &[u8]| {
+            content_of(plain, false)
+                .map(|it| (it.scope.to_owned(), it.event.to_owned(), it.data.to_vec()))
+        };
+        let right = Some(("s".to_owned(), "e".to_owned(), vec![0x01]));
         let good = content(&[0x01]);
-        assert_eq!(event_of(&good), Some(("s", "e", &[0x01][..])));
+        assert_eq!(event_of(&good), right);
         // Lengths may have any width.
         let wide = [0xdc, 0, 3, 0xd9, 1, b's', 0xda, 0, 1, b'e', 0xc5, 0, 1, 0x01];
-        assert_eq!(event_of(&wide), Some(("s", "e", &[0x01][..])));
+        assert_eq!(event_of(&wide), right);
         let bad: [(&str, Vec<u8>); 9] = [
             ("nothing", Vec::new()),
             ("a byte follows", [&good[..], &[0xc0]].concat()),
@@ -84,6 +139,18 @@ mod tests {
         for length in 0..good.len() {
             assert_eq!(event_of(&good[..length]), None, "{length} bytes");
         }
+        let claim = Claim { seq: 300, chain: [7; 16], previous: u64::MAX };
+        let claimed = claim.append_to(&good);
+        let read = |plain: &[u8]| content_of(plain, true).map(|it| (it.data.to_vec(), it.claim));
+        assert_eq!(read(&claimed), Some((vec![0x01], Some(claim))));
+        assert_eq!((read(&good), event_of(&claimed)), (None, None));
+        for length in 0..claimed.len() {
+            assert_eq!(read(&claimed[..length]), None, "{length} bytes");
+        }
+        let at = claimed.iter().position(|byte| *byte == 0x93).expect("the claim is an array");
+        let further = [&claimed[..at], &[0x95], &claimed[at + 1..], &[0xc0, 0x91, 0x05]].concat();
+        assert_eq!(read(&further), Some((vec![0x01], Some(claim))));
+        assert_eq!(read(&[&claimed[..], &[0xc0]].concat()), None);
         let deep = [&[0x91; 200][..], &[0xc0]].concat();
         assert_eq!(event_of(&content(&deep)), None);
     }

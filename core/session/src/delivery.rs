@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use teatime_vm::Payload;
+use teatime_vm::{Payload, Source};
 
 /// Matches every scope, or every event.
 pub const WILDCARD: &str = "*";
@@ -32,6 +32,8 @@ pub struct Delivery {
     pub scope: Arc<str>,
     /// Event of the topic.
     pub event: Arc<str>,
+    /// Who published it: a model, or a view of this client.
+    pub source: Source,
     /// What was published.
     pub payload: Payload,
 }

@@ -13,6 +13,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) seq: u64,
     pub(crate) state: &'a Arc<[u8]>,
     pub(crate) hash: StateHash,
+    /// What [travels](crate::transcript::Transcript::store) with it in a session with a password.
+    pub(crate) transcript: Option<Vec<u8>>,
     pub(crate) persisted: Option<&'a PersistedData>,
     /// The declared version of the app.
     pub(crate) app_version: u32,
@@ -25,8 +27,15 @@ pub(crate) struct HandedIn {
 
 impl HandedIn {
     pub(crate) fn new(contents: &Contents<'_>, seal: &mut Seal, space: &Space) -> Self {
-        let Contents { seq, state, hash, persisted, app_version } = *contents;
-        let sealed = seal.seal_snapshot(seq, hash.0, state);
+        let Contents { seq, state, hash, persisted, app_version, .. } = *contents;
+        let sealed = match &contents.transcript {
+            Some(transcript) => {
+                let hash = Digest::of(&[transcript, &hash.0[..]].concat());
+                seal.seal_snapshot(seq, hash.0, &with_transcript(transcript, state))
+            }
+            // Without a password nothing is sealed.
+            None => seal.seal_snapshot(seq, hash.0, state),
+        };
         let persisted = persisted.map(|data| PersistedPart {
             data: seal.seal_persisted(app_version, &write_persisted(data)),
             roots: roots(&data.bytes, space),
@@ -68,6 +77,19 @@ impl HandedIn {
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         self.pieces.concat()
     }
+}
+
+/// The length of the transcript in four bytes, big-endian, the transcript, and the state.
+fn with_transcript(transcript: &[u8], state: &[u8]) -> Arc<[u8]> {
+    let length = u32::try_from(transcript.len()).expect("no list of participants has 4 GiB");
+    [&length.to_be_bytes(), transcript, state].concat().into()
+}
+
+/// What the sealed state of a session with a password is made of: the transcript and the state. `None` if it is anything
+/// else.
+pub(crate) fn split_transcript(opened: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = opened.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// The blobs of the room that these bytes refer to: in ascending order, each once.

@@ -4,14 +4,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use teatime_vm::{Fault, MigrationError, StateHash, Time};
-use teatime_wire::{CloseReason, Digest};
+use teatime_wire::{ChannelBinding, CloseReason, Digest};
+
+use crate::alarm::Alarm;
 
 /// What the driver tells the client.
 #[derive(Debug)]
 pub enum Input {
-    /// The connection that the client asked for stands.
-    Connected,
+    /// The connection that the client asked for stands. Over TLS, with the value `tls-exporter` (RFC 9266) of it.
+    Connected(Option<ChannelBinding>),
     /// One WebSocket message arrived.
     Frame(Vec<u8>),
     /// No connection could be made, for this reason.
@@ -106,11 +109,14 @@ pub enum DisconnectReason {
     Closed(CloseReason, String),
     /// What arrived does not follow the protocol.
     Protocol(String),
+    /// The session time of the reflector runs ahead of this client's clock.
+    Clock(String),
     /// This client's state was wrong, or may have been. It loads the right one.
     Diverged,
     /// This client could not simulate as fast as events arrived. It loads a newer state.
     TooSlow,
-    /// The session's snapshot cannot be used.
+    /// The session's snapshot cannot be used. The client reports that to the reflector and tries once more, because the
+    /// reflector may go back to an older snapshot. If it does not, the session is over.
     BadSnapshot(String),
     /// The root model could not be made.
     Model(String),
@@ -129,6 +135,7 @@ impl DisconnectReason {
             Self::Silent => "SILENT",
             Self::Closed(reason, _) => reason.name(),
             Self::Protocol(_) => "PROTOCOL",
+            Self::Clock(_) => "CLOCK",
             Self::Diverged => "DIVERGED",
             Self::TooSlow => "TOO_SLOW",
             Self::BadSnapshot(_) => "BAD_SNAPSHOT",
@@ -141,7 +148,7 @@ impl DisconnectReason {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Closed(reason, _) => reason.is_retryable(),
-            Self::BadSnapshot(_) | Self::Model(_) | Self::Migration(_) => false,
+            Self::BadSnapshot(_) | Self::Model(_) | Self::Migration(_) | Self::Clock(_) => false,
             _ => true,
         }
     }
@@ -159,6 +166,7 @@ impl fmt::Display for DisconnectReason {
             Self::Closed(reason, detail) if detail.is_empty() => reason.fmt(f),
             Self::Closed(reason, detail) => write!(f, "{reason}: {detail}"),
             Self::Protocol(what) => write!(f, "the reflector broke the protocol: {what}"),
+            Self::Clock(what) => write!(f, "the clock of the reflector is wrong: {what}"),
             Self::Diverged => f.write_str("this client diverged and loads the right state"),
             Self::TooSlow => {
                 f.write_str("this client fell too far behind and loads the session again")
@@ -192,13 +200,44 @@ impl fmt::Display for NewerVersion {
     }
 }
 
+/// Another room of the same name [is in use](SessionEvent::OtherPassword). Displays as a sentence for users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherPassword;
+
+impl fmt::Display for OtherPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "this room is new, but its name is also used with another password, or without one: if you expected \
+             others here, check the password",
+        )
+    }
+}
+
+/// Sends whose [fate is unknown](SessionEvent::Unconfirmed). Displays as a sentence for users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// The number of sends.
+    pub count: u64,
+}
+
+impl fmt::Display for Unconfirmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the connection was broken for too long: nothing says whether the last changes made before it broke ({}) \
+             have arrived; check them, and make them again if they are missing",
+            self.count
+        )
+    }
+}
+
 /// Why persisted data [was not stored](SessionEvent::NotPersisted). Displays as a sentence for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotPersisted {
     /// The reflector cannot store it, for this reason. It tries again, unless what it has stored before is damaged.
     NotStored(String),
-    /// Newer versions of the app have persisted data in this room. Theirs is not replaced.
-    Newer,
+    /// The room is full: it has as much persisted data of other sessions as it may have. Theirs is not replaced.
+    RoomFull,
 }
 
 impl fmt::Display for NotPersisted {
@@ -208,9 +247,9 @@ impl fmt::Display for NotPersisted {
                 f,
                 "what is to outlive this version of the app cannot be stored for now: {why}"
             ),
-            Self::Newer => f.write_str(
-                "newer versions of this app have stored their data in this room: what is done here stays in \
-                 the session of this version",
+            Self::RoomFull => f.write_str(
+                "what is to outlive this version of the app cannot be stored: the room is full of what other versions \
+                 have stored there; the operator of the reflector can remove some of it (teatime store records)",
             ),
         }
     }
@@ -237,6 +276,61 @@ pub struct Divergence {
 impl fmt::Debug for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Divergence {{ seq: {}, hash: {}, file: {:?} }}", self.seq, self.hash, self.file)
+    }
+}
+
+/// Two programs compute [different things](SessionEvent::Disagreement). Displays as a sentence for users.
+#[derive(Clone)]
+pub struct Disagreement {
+    /// Sequence number of the vote that found it.
+    pub seq: u64,
+    /// The different states at the vote, that of most participants first.
+    pub sides: Vec<Side>,
+    /// The content of a file of [`Evidence`](crate::forensics::evidence::Evidence), as in [`Divergence`]. `None` if this
+    /// client did not vote.
+    pub evidence: Option<Arc<[u8]>>,
+    /// Where the driver has written that file, or why it could not. `None` if it was not asked to.
+    pub file: Option<Result<PathBuf, String>>,
+}
+
+/// The participants that have one of several states.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// Their programs as these describe themselves: name, version, platform and fingerprint of the models, each once. Not
+    /// to be trusted, and in visible ASCII only.
+    pub builds: Vec<String>,
+    /// How many they are.
+    pub participants: u32,
+    /// Whether this client is one of them.
+    pub is_own: bool,
+}
+
+impl fmt::Debug for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, sides, file, .. } = self;
+        write!(f, "Disagreement {{ seq: {seq}, sides: {sides:?}, file: {file:?} }}")
+    }
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("two programs compute different things from the same events, so participants see different things: ")?;
+        for (at, side) in self.sides.iter().enumerate() {
+            let between = if at == 0 { "" } else { "; against " };
+            let own = if side.is_own { ", this one included" } else { "" };
+            write!(
+                f,
+                "{between}{} ({} participants{own})",
+                side.builds.join(" / "),
+                side.participants
+            )?;
+        }
+        f.write_str("; let all use the same build of the app")?;
+        match &self.file {
+            Some(Ok(file)) => write!(f, "; see: teatime diff {}", file.display()),
+            Some(Err(why)) => write!(f, "; {why}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -283,6 +377,10 @@ pub enum SessionEvent {
     /// This client's state was wrong, and has been replaced. It comes when the right state is known, after the
     /// [`Connection`](Self::Connection) with [`DisconnectReason::Diverged`].
     Diverged(Box<Divergence>),
+    /// Two programs compute different things from the same events: builds with different code are in one session, by
+    /// mistake or because a participant lies. Every participant goes on with what its own program computes. It comes once,
+    /// and again after all have agreed.
+    Disagreement(Box<Disagreement>),
     /// The reflector has stored what the root model had persisted at a vote. A later version of the app begins with
     /// it.
     Persisted {
@@ -292,7 +390,60 @@ pub enum SessionEvent {
     /// The reflector has not stored what the root model had persisted at a vote. A later version of the app would
     /// begin with what was stored before. It comes once, and again after something else was stored.
     NotPersisted(NotPersisted),
+    /// The fate of the oldest sends of this client is unknown: the reflector has forgotten this view, and what it accepted
+    /// from it is part of a snapshot. The client does not send them again, so no event is ordered twice.
+    Unconfirmed(Unconfirmed),
+    /// The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
+    /// truth. It comes once for each kind and participant, and the session goes on. In a session without a password only
+    /// [`AlarmKind::Rewound`](crate::AlarmKind::Rewound) can be found out.
+    Alarm(Alarm),
     /// A newer version of the app is used in this room, or was. It has a session of its own, which began with what
     /// this version, or one before, had persisted by then.
     NewerVersion(NewerVersion),
+    /// Nothing has happened in this room before, and another room of the same name is in use: with another password, or
+    /// without one. The user may have mistyped the password. It comes once at most.
+    OtherPassword(OtherPassword),
+}
+
+impl SessionEvent {
+    /// What the event means for the user of an app, as a sentence to show. `None` for events that only a program needs.
+    pub fn notice(&self) -> Option<String> {
+        match self {
+            Self::Connection(_, reason) => reason.as_ref().map(ToString::to_string),
+            Self::Fault(fault) => Some(fault.to_string()),
+            Self::Diverged(_) => {
+                Some("this client's state was wrong, and was replaced by the right one".to_owned())
+            }
+            Self::Disagreement(disagreement) => Some(disagreement.to_string()),
+            Self::NotPersisted(why) => Some(why.to_string()),
+            Self::Unconfirmed(sends) => Some(sends.to_string()),
+            Self::NewerVersion(versions) => Some(versions.to_string()),
+            Self::Alarm(alarm) => Some(alarm.to_string()),
+            Self::OtherPassword(hint) => Some(hint.to_string()),
+            Self::ViewReady
+            | Self::ViewLost
+            | Self::Synced(_)
+            | Self::State { .. }
+            | Self::Verdict { .. }
+            | Self::FaultRecorded(_)
+            | Self::Held(_)
+            | Self::Persisted { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_get_a_sentence_for_what_they_can_notice_and_nothing_for_the_rest() {
+        let lost =
+            SessionEvent::Connection(ConnectionState::Reconnecting, Some(DisconnectReason::Lost));
+        assert_eq!(lost.notice().as_deref(), Some("the connection to the reflector broke"));
+        let unconfirmed = SessionEvent::Unconfirmed(Unconfirmed { count: 2 });
+        assert!(unconfirmed.notice().is_some_and(|text| text.contains("(2)")));
+        assert_eq!(SessionEvent::Connection(ConnectionState::Live, None).notice(), None);
+        assert_eq!(SessionEvent::ViewReady.notice(), None);
+    }
 }

@@ -6,6 +6,8 @@
 //! [`limits`] bounds everything that waits in it. The documentation of `teatime_net` lists all queues between a
 //! model and its reflector, and what happens when they are full.
 
+mod alarm;
+mod claim;
 mod client;
 mod config;
 mod content;
@@ -15,15 +17,18 @@ mod event;
 pub mod forensics;
 pub mod limits;
 mod publish;
+mod senders;
 #[cfg(feature = "recording")]
 mod taped;
+mod transcript;
 
+pub use alarm::{Alarm, AlarmKind};
 pub use client::Client;
 pub use config::{Config, ConfigError};
 pub use delivery::{Delivery, Handling, SubscriptionId, WILDCARD};
 pub use event::{
-    Action, ConnectionState, DisconnectReason, Divergence, Input, NewerVersion, NotPersisted,
-    RoundTrips, SessionEvent, Stepped,
+    Action, ConnectionState, Disagreement, DisconnectReason, Divergence, Input, NewerVersion,
+    NotPersisted, OtherPassword, RoundTrips, SessionEvent, Side, Stepped, Unconfirmed,
 };
 pub use publish::{PublishError, Receipt};
 #[cfg(feature = "recording")]

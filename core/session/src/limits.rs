@@ -6,6 +6,13 @@ pub const MAX_ROOM_NAME: usize = 128;
 /// Longest password in bytes of UTF-8.
 pub const MAX_PASSWORD: usize = 1024;
 
+/// Longest description of the client program by its author, in bytes of UTF-8. The library adds what it was built from.
+pub const MAX_AGENT: usize = 64;
+
+/// Largest view data in bytes. With a password it is sealed (40 bytes) together with the number of the connection (at most 13
+/// bytes).
+pub const MAX_VIEW_DATA: usize = teatime_wire::limits::MAX_VIEW_DATA - 53;
+
 /// Largest encoded model options in bytes. They are part of the session's identity, not a place for data.
 pub const MAX_OPTIONS: usize = 16 * 1024;
 
@@ -74,3 +81,23 @@ pub const MAX_WAITING_DELIVERIES: usize = 65_536;
 /// For this many changes of the persisted data the client remembers at which votes they were there: a vote is answered
 /// within seconds, and more changes than that between two answers are not worth remembering.
 pub const REMEMBERED_CHANGES: usize = 8;
+
+/// For this many of the newest messages the client remembers the chain, to compare it with what other senders have seen.
+/// At the highest rate of one participant that is 16 seconds, and takes 512 KiB.
+pub const REMEMBERED_POSITIONS: u64 = 16_384;
+
+/// Most alarms that a client raises: each kind counts once for each participant.
+pub const MAX_ALARMS: usize = 256;
+
+/// How far the session time may run ahead of this client's clock since the connection began, in µs. The reflector closes
+/// a connection over which it has heard nothing for 30 s, so a client that was frozen for a while, on a slow line, finds it
+/// up to a minute ahead.
+pub const MAX_CLOCK_LEAD: u64 = 120_000_000;
+
+/// One part of this many of the time since the connection began comes on top. Clocks that are corrected run 500 ppm too
+/// fast or too slow, at most.
+pub const CLOCK_DRIFT: u64 = 1_000;
+
+/// For this many topics the client remembers that it has warned about them. An app has fewer by mistake. Beyond them it
+/// does not warn.
+pub const WARNED_TOPICS: usize = 64;

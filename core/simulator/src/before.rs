@@ -36,6 +36,7 @@ fn older(app: &App, data: &PersistedData) -> Result<App, String> {
     let model = ForeignModel {
         id: "older".to_owned(),
         version: 1,
+        code: String::new(),
         handlers: Vec::new(),
         queries: Vec::new(),
         init: Box::new(move |cx, _| {
@@ -68,7 +69,7 @@ pub(crate) fn persist(
             match action {
                 Action::Connect { .. } => {
                     server.connected(now, id);
-                    client.handle(now, Input::Connected);
+                    client.handle(now, Input::Connected(None));
                 }
                 Action::Send(frame) => server.received(now, id, &frame),
                 Action::Close => server.disconnected(now, id),

@@ -74,6 +74,8 @@ pub enum Invariant {
     Durability,
     /// The reflector disconnects no honest client for good.
     Innocence,
+    /// No client raises an alarm about the order of an honest reflector, unless events were lost.
+    Alarm,
     /// A client that diverged learns it and continues. No other client hears that it diverged.
     Healing,
     /// The memory of a session is bounded.
@@ -106,6 +108,7 @@ impl Invariant {
             Self::Check => "a check failed",
             Self::Durability => "a message that a client had seen was lost",
             Self::Innocence => "an honest client was disconnected for good",
+            Self::Alarm => "a client raised an alarm about the order of an honest reflector",
             Self::Healing => {
                 "a client that diverged did not learn it, or another one heard that it diverged"
             }
@@ -126,7 +129,7 @@ impl Invariant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Agreement,
         Self::Sync,
         Self::Snapshot,
@@ -137,6 +140,7 @@ impl Invariant {
         Self::Check,
         Self::Durability,
         Self::Innocence,
+        Self::Alarm,
         Self::Healing,
         Self::Memory,
         Self::Liveness,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use teatime_reflector::{ConnId, Output, Reflector, SessionKey};
+use teatime_reflector::{ConnId, Greeter, Output, Reflector, SessionKey};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
 use teatime_wire::{ClientMessage, CloseReason};
 
@@ -31,6 +31,7 @@ impl Down {
 
 pub(crate) struct Server {
     reflector: Reflector,
+    greeter: Greeter,
     planned: PlannedStorage,
     storage: Option<SlowStorage>,
     disk: MemoryDisk,
@@ -74,6 +75,7 @@ impl Server {
             snapshot_after_events: 40,
             vote_timeout: SECOND,
             vote_retry: SECOND,
+            dispute_limit: 30 * SECOND,
             upload_timeout: 2 * SECOND,
             silence_timeout: 15 * SECOND,
             // Shorter than most silences of a storage.
@@ -95,6 +97,7 @@ impl Server {
         }
         let mut server = Self {
             reflector: Reflector::new(config.clone(), seed),
+            greeter: Greeter::new(seed),
             planned: plan.storage,
             storage: None,
             disk: MemoryDisk::default(),
@@ -145,6 +148,7 @@ impl Server {
     ) -> Result<(), String> {
         self.storage = None;
         self.reflector = Reflector::new(self.config.clone(), seed);
+        self.greeter = Greeter::new(seed);
         let crash = match end {
             End::Process => Crash::Process,
             End::Power => Crash::Power,
@@ -205,8 +209,11 @@ impl Server {
 
     pub(crate) fn connected(&mut self, world: u64, id: ConnId) {
         let now = self.now(world);
-        self.connections.insert(id, Connection::default());
-        self.reflector.connected(now, id);
+        let (challenge, hello) = self.greeter.greet(None);
+        let pending = vec![hello.into()];
+        self.connections.insert(id, Connection { pending, ..Connection::default() });
+        self.dirty_connections.push(id);
+        self.reflector.connected(now, id, challenge);
         self.obey(now);
     }
 

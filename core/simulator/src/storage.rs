@@ -72,7 +72,9 @@ impl SlowStorage {
             Request::Append(append) => Key::Session(append.session),
             Request::Load(key) => *key,
             Request::Claims(room) | Request::Persist { room, .. } => Key::Room(*room),
-            Request::Checkpoint { session, .. } => Key::Session(*session),
+            Request::Checkpoint { session, .. }
+            | Request::Proven { session, .. }
+            | Request::GoBack { session, .. } => Key::Session(*session),
         };
         let (due, fails) = self.fate(now);
         self.wait(key, due, Waiting::Request { ticket, request, fails });

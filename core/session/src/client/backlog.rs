@@ -24,6 +24,8 @@ pub(super) enum Content {
     Views {
         exited: Vec<ViewInfo>,
         joined: Vec<ViewInfo>,
+        /// The numbers of the connections that the joins have sealed, in a session with a password.
+        attempts: Vec<Option<u64>>,
     },
     Vote,
 }
@@ -95,7 +97,7 @@ impl Ordered {
     fn size(&self) -> usize {
         let content = match &self.content {
             Content::Event { frame, .. } => frame.len(),
-            Content::Views { exited, joined } => {
+            Content::Views { exited, joined, .. } => {
                 (exited.len() + joined.len()) * size_of::<ViewInfo>()
             }
             Content::Vote => 0,

@@ -3,13 +3,17 @@
 use std::collections::VecDeque;
 
 use crate::event::RoundTrips;
-use crate::limits::{PING_INTERVAL, ROUND_TRIPS, SYNCED_LAG, UNSYNCED_LAG};
+use crate::limits::{
+    CLOCK_DRIFT, MAX_CLOCK_LEAD, PING_INTERVAL, ROUND_TRIPS, SYNCED_LAG, UNSYNCED_LAG,
+};
 
 /// The newest session time that was heard, and when. Times are in µs.
 #[derive(Default)]
 pub(super) struct Clock {
     heard: u64,
     heard_at: u64,
+    /// The session time when the connection began, and the driver's.
+    began: (u64, u64),
     lag: Lag,
 }
 
@@ -28,6 +32,19 @@ impl Clock {
             self.heard = time;
             self.heard_at = now;
         }
+    }
+
+    /// A connection begins at this session time.
+    pub(super) fn start_connection(&mut self, now: u64, time: u64) {
+        self.began = (time, now);
+    }
+
+    /// How far this session time is ahead of what an honest clock can show now, in µs. `None` if it is not.
+    pub(super) fn lead(&self, now: u64, time: u64) -> Option<u64> {
+        let (from, at) = self.began;
+        let passed = now.saturating_sub(at);
+        let most = from + passed + passed / CLOCK_DRIFT + MAX_CLOCK_LEAD;
+        (time > most).then(|| time - from - passed)
     }
 
     /// Another timeline begins, or the model does: what was heard before means nothing.
@@ -135,6 +152,18 @@ mod tests {
         assert_eq!((clock.external(), clock.extrapolated(1_030)), (50, 80));
         clock.hear(1_040, 40);
         assert_eq!((clock.external(), clock.extrapolated(1_040)), (50, 90));
+    }
+
+    #[test]
+    fn a_session_time_runs_no_faster_than_this_clock_and_may_jump_a_little() {
+        let mut clock = Clock::default();
+        let began = 7_000_000;
+        clock.start_connection(5, began);
+        let day = 86_400_000_000;
+        let most = began + day + day / 1_000 + 120_000_000;
+        assert_eq!(clock.lead(5 + day, most), None);
+        assert_eq!(clock.lead(5 + day, most + 1), Some(day / 1_000 + 120_000_001));
+        assert_eq!(clock.lead(5, 0), None);
     }
 
     #[test]

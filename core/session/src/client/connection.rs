@@ -1,6 +1,6 @@
 //! The connection to the reflector: its phases, its attempts, and what the owner has heard of it.
 
-use teatime_wire::{Resume, SnapshotInfo};
+use teatime_wire::{Chain, Challenge, ChannelBinding, CloseReason, Greeting, Resume, SnapshotInfo};
 
 use super::backoff::Backoff;
 use super::loading::Loading;
@@ -10,21 +10,25 @@ use crate::limits::{JOIN_TIMEOUT, SILENCE};
 /// The phases of a connection. All times are µs of the driver's clock.
 ///
 /// ```text
-/// Idle → Connecting → Joining → Loading → Running
-///            ↑           │         │         │       every phase but Idle may lead to Over
-///            └───────────┴─────────┴─────────┘
+/// Idle → Connecting → Greeting → Joining → Loading → Running
+///            ↑            │          │         │         │       every phase but Idle may lead to Over
+///            └────────────┴──────────┴─────────┴─────────┘
 /// ```
 pub(super) enum Phase {
     /// The owner has not asked for a connection yet.
     Idle,
     /// The driver was asked to connect, from this time on.
     Connecting { from: u64 },
+    /// The connection stands. The hello of the reflector must come before this time.
+    Greeting { until: u64, channel: Option<ChannelBinding> },
     /// The join is on its way. The welcome must come before this time.
     Joining { until: u64 },
     /// The snapshot arrives.
     Loading(Loading),
     /// Ordered messages arrive.
     Running,
+    /// The connection is gone, and no other is made before the owner asks for one: the app is in the background.
+    Parked,
     /// Left, or failed for this reason: nothing happens after it.
     Over(Option<DisconnectReason>),
 }
@@ -40,6 +44,8 @@ pub(super) struct Connection {
     /// Of the newest welcome.
     timeline: Option<u64>,
     backoff: Backoff,
+    /// The app is in the background: a connection that breaks stays broken.
+    is_in_background: bool,
 }
 
 impl Connection {
@@ -52,6 +58,7 @@ impl Connection {
             attempt: 0,
             timeline: None,
             backoff: Backoff::default(),
+            is_in_background: false,
         }
     }
 
@@ -72,6 +79,11 @@ impl Connection {
         matches!(self.phase, Phase::Joining { .. } | Phase::Loading(_) | Phase::Running)
     }
 
+    /// Whether there is a connection that counts.
+    pub(super) fn stands(&self) -> bool {
+        self.has_joined() || matches!(self.phase, Phase::Greeting { .. })
+    }
+
     /// Asks for the first connection. Returns the pause before it in µs; `None` if it was asked for before.
     pub(super) fn begin(&mut self, random: u32) -> Option<u64> {
         if !matches!(self.phase, Phase::Idle) {
@@ -81,12 +93,38 @@ impl Connection {
         Some(self.backoff.pause(random))
     }
 
-    /// Asks for another connection. Returns the pause before it in µs.
-    pub(super) fn retry(&mut self, now: u64, random: u32) -> u64 {
+    /// From now on a connection that breaks stays broken. Returns whether an attempt under way is to be given up.
+    pub(super) fn enter_background(&mut self, now: u64) -> bool {
+        self.is_in_background = true;
+        let is_connecting = matches!(self.phase, Phase::Connecting { .. } | Phase::Greeting { .. });
+        if is_connecting {
+            self.broken_since.get_or_insert(now);
+            self.phase = Phase::Parked;
+        }
+        is_connecting
+    }
+
+    /// The app is there again. Returns whether a connection must be asked for.
+    pub(super) fn leave_background(&mut self, now: u64) -> bool {
+        self.is_in_background = false;
+        let was_parked = matches!(self.phase, Phase::Parked);
+        if was_parked {
+            self.phase = Phase::Connecting { from: now };
+            self.backoff.reset();
+        }
+        was_parked
+    }
+
+    /// Asks for another connection. Returns the pause before it in µs; `None` if the app is in the background.
+    pub(super) fn retry(&mut self, now: u64, random: u32) -> Option<u64> {
         self.broken_since.get_or_insert(now);
+        if self.is_in_background {
+            self.phase = Phase::Parked;
+            return None;
+        }
         let after = self.backoff.pause(random);
         self.phase = Phase::Connecting { from: now + after };
-        after
+        Some(after)
     }
 
     /// The next attempt is made without a pause.
@@ -102,6 +140,30 @@ impl Connection {
             self.backoff.reset();
         }
         waits
+    }
+
+    /// The driver has made the connection, with this binding if it is over TLS.
+    pub(super) fn greet(&mut self, now: u64, channel: Option<ChannelBinding>) {
+        self.phase = Phase::Greeting { until: now + JOIN_TIMEOUT, channel };
+    }
+
+    /// What the join over this connection must be signed for.
+    ///
+    /// # Errors
+    /// If the reflector expects TLS from end to end, and the connection has none.
+    pub(super) fn challenge(&self, greeting: Greeting) -> Result<Challenge, DisconnectReason> {
+        let Greeting { nonce, binds_channel } = greeting;
+        let own = match self.phase {
+            Phase::Greeting { channel, .. } => channel,
+            _ => None,
+        };
+        if binds_channel && own.is_none() {
+            let detail =
+                "the reflector expects a TLS connection of its own: use its wss:// address";
+            return Err(DisconnectReason::Closed(CloseReason::BadProof, detail.into()));
+        }
+        // A reflector behind a proxy that ends TLS cannot know what this client sees.
+        Ok(Challenge { nonce, channel: own.filter(|_| binds_channel) })
     }
 
     /// Counts a join that is sent now.
@@ -153,8 +215,8 @@ impl Connection {
     /// When the connection counts as dead unless something arrives before. `None` without a connection.
     pub(super) fn deadline(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Idle | Phase::Connecting { .. } | Phase::Over(_) => None,
-            Phase::Joining { until } => Some(*until),
+            Phase::Idle | Phase::Connecting { .. } | Phase::Parked | Phase::Over(_) => None,
+            Phase::Greeting { until, .. } | Phase::Joining { until } => Some(*until),
             Phase::Loading(_) | Phase::Running => Some(self.last_heard + SILENCE),
         }
     }
@@ -164,9 +226,9 @@ impl Connection {
         self.timeline
     }
 
-    /// What a client asks for whose model has everything up to this number.
-    pub(super) fn resume_at(&self, seq: u64) -> Option<Resume> {
-        self.timeline.map(|timeline| Resume { timeline, seq })
+    /// What a client asks for whose model has everything up to this position.
+    pub(super) fn resume_at(&self, (seq, chain): (u64, Chain)) -> Option<Resume> {
+        self.timeline.map(|timeline| Resume { timeline, seq, chain: chain.value() })
     }
 
     /// Since when it is broken, on the driver's clock.

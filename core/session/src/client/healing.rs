@@ -1,19 +1,24 @@
-//! What this client knows of a state of its own that may be wrong, until the right one is known.
+//! What this client knows of a state of its own that others contradict, until it is known which one is right.
 
 use std::sync::Arc;
 
 use teatime_vm::recording::Recording;
 use teatime_vm::{App, StateHash, Time};
+use teatime_wire::Digest;
 
 use super::ballot::{Ballot, Count};
 use super::identity::Identity;
-use crate::event::Divergence;
+use crate::event::{Disagreement, Divergence, Side};
 use crate::forensics::evidence::Evidence;
 use crate::limits::{MAX_REPLAY_BYTES, RELOAD_PAUSE};
 
 #[derive(Default)]
 pub(super) struct Healing {
     doubt: Option<Doubt>,
+    /// The newest state that this client has confirmed, until the reflector answers, or another vote ends.
+    confirmed: Option<Doubt>,
+    /// The owner knows that two programs disagree, and all have not agreed since.
+    disagrees: bool,
     /// Before this time no vote without a majority makes this client load its model again.
     may_reload_from: u64,
 }
@@ -31,10 +36,12 @@ pub(super) struct Doubt {
 /// Why a state is doubted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ground {
-    /// A majority has another state: this one is wrong.
+    /// A majority has another state.
     Outvoted,
     /// There was no majority: this one may be right.
     Undecided,
+    /// A majority has this state, and another client says that the log leads to another.
+    Contradicted,
 }
 
 /// What a replay came to.
@@ -83,6 +90,50 @@ impl Healing {
         self.doubt = Some(doubt);
     }
 
+    /// The client's own state is right, by its replay.
+    pub(super) fn confirm(&mut self, doubt: Doubt) {
+        self.confirmed = Some(doubt);
+    }
+
+    /// A vote has ended.
+    pub(super) fn hear_verdict(&mut self, is_unanimous: bool) {
+        self.confirmed = None;
+        if is_unanimous {
+            self.disagrees = false;
+        }
+    }
+
+    /// Programs disagree about the state at this vote. Returns what to tell the owner, unless it knows. `own` is what this
+    /// client voted for, if it still knows that and was not asked to check it.
+    pub(super) fn disagree(
+        &mut self,
+        seq: u64,
+        sides: Vec<(Digest, Side)>,
+        own: Option<&Ballot>,
+        identity: &Identity,
+    ) -> Option<Disagreement> {
+        if std::mem::replace(&mut self.disagrees, true) {
+            return None;
+        }
+        let confirmed = self.confirmed.take_if(|confirmed| confirmed.ballot.seq() == seq);
+        let ballot = confirmed.as_ref().map(|confirmed| &confirmed.ballot).or(own);
+        let vote = ballot.map(Ballot::vote);
+        let sides: Vec<_> = sides
+            .into_iter()
+            .map(|(hash, side)| Side { is_own: Some(hash) == vote, ..side })
+            .collect();
+        let evidence = ballot.map(|ballot| {
+            let (recording, replay) = match &confirmed {
+                Some(Doubt { recording, replay, .. }) => (recording.clone(), replay.as_ref()),
+                None => (None, None),
+            };
+            let replayed = replay.map(|replay| replay.hashes.clone()).unwrap_or_default();
+            let sides = sides.clone();
+            evidence_of(ballot, identity, Found { right: None, sides, recording, replayed })
+        });
+        Some(Disagreement { seq, sides, evidence, file: None })
+    }
+
     /// Position of the vote whose state is doubted.
     pub(super) fn doubted(&self) -> Option<u64> {
         self.doubt.as_ref().map(|doubt| doubt.ballot.seq())
@@ -96,30 +147,47 @@ impl Healing {
         identity: &Identity,
     ) -> Option<Divergence> {
         let Doubt { ballot, ground, recording, replay } = self.doubt.take()?;
-        let right = right.filter(|right| right != ballot.state());
-        if right.is_none() && ground == Ground::Undecided {
+        let is_same = right.as_ref() == Some(ballot.state());
+        if is_same || right.is_none() && ground != Ground::Outvoted {
             return None;
         }
-        let (agreed, of) = match ballot.count() {
-            Count::Known { agreed, of } => (agreed, of),
-            Count::Pending => (0, 0),
-        };
         let (seq, time, hash) = (ballot.seq(), Time::from_micros(ballot.time()), ballot.hash());
         let right_hash = right.as_deref().map(StateHash::of);
-        let evidence = Evidence {
-            head: identity.head(),
-            agent: identity.config().agent.clone(),
-            view: identity.view_id(),
-            seq,
-            time,
-            agreed,
-            of,
-            own: Some(ballot.state().clone()),
-            right,
-            recording,
-            replayed: replay.map(|replay| replay.hashes).unwrap_or_default(),
-        };
-        let evidence = evidence.encode().into();
+        let replayed = replay.map(|replay| replay.hashes).unwrap_or_default();
+        let found = Found { right, sides: Vec::new(), recording, replayed };
+        let evidence = evidence_of(&ballot, identity, found);
         Some(Divergence { seq, time, hash, right: right_hash, evidence, file: None })
     }
+}
+
+/// What a client knows of a state besides that state.
+struct Found {
+    right: Option<Arc<[u8]>>,
+    sides: Vec<Side>,
+    recording: Option<Recording>,
+    replayed: Vec<(u64, StateHash)>,
+}
+
+/// A file of evidence about what this client voted for.
+fn evidence_of(ballot: &Ballot, identity: &Identity, found: Found) -> Arc<[u8]> {
+    let (agreed, of) = match ballot.count() {
+        Count::Known { agreed, of } => (agreed, of),
+        Count::Pending => (0, 0),
+    };
+    let Found { right, sides, recording, replayed } = found;
+    let evidence = Evidence {
+        head: identity.head(),
+        agent: identity.agent().to_owned(),
+        view: identity.view_id(),
+        seq: ballot.seq(),
+        time: Time::from_micros(ballot.time()),
+        agreed,
+        of,
+        own: Some(ballot.state().clone()),
+        right,
+        sides,
+        recording,
+        replayed,
+    };
+    evidence.encode().into()
 }

@@ -8,12 +8,24 @@ pub(super) struct History {
     until: u64,
     /// Where the log ended when the model was loaded: the model took part in no vote before.
     until_when_loaded: u64,
+    /// The snapshot that this connection began with, until the history after it is simulated.
+    snapshot: Option<u64>,
 }
 
 impl History {
     /// A connection is made to a log that ends here.
     pub(super) fn start_connection(&mut self, until: u64) {
-        self.until = until;
+        (self.until, self.snapshot) = (until, None);
+    }
+
+    /// The model is the snapshot with this sequence number.
+    pub(super) fn restore(&mut self, snapshot: u64) {
+        self.snapshot = Some(snapshot);
+    }
+
+    /// The snapshot that this connection began with, once all of the history is simulated: once.
+    pub(super) fn take_loaded(&mut self, seq: u64) -> Option<u64> {
+        self.snapshot.take_if(|_| seq >= self.until)
     }
 
     /// The model goes on from here.
@@ -29,7 +41,12 @@ impl History {
 
     /// The model is gone: nothing can catch up.
     pub(super) fn forget(&mut self) {
-        self.until = 0;
+        (self.until, self.snapshot) = (0, None);
+    }
+
+    /// Where the log ended when the connection was made.
+    pub(super) fn until(&self) -> u64 {
+        self.until
     }
 
     /// Whether the message with this number was ordered before the connection was made.

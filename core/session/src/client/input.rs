@@ -5,24 +5,30 @@ use std::sync::Arc;
 use teatime_base::{Binding, Digest};
 use teatime_vm::{MigrationError, Time, Vm, VmError};
 use teatime_wire::{
-    CloseReason, Envelope, Event, Hold, ServerMessage, SnapshotInfo, Views, Welcome,
+    Chain, CloseReason, Envelope, Event, Hold, ServerMessage, SnapshotInfo, Views, VoteRequest,
+    Welcome,
 };
 
 use super::Client;
 use super::backlog::{Content, Ordered};
 use super::connection::Phase;
+use super::outbox::{Accepted, Doubt};
+use crate::alarm::AlarmKind;
 use crate::content::view_info;
-use crate::envelope::open_persisted;
-use crate::event::{DisconnectReason, Input, SessionEvent};
+use crate::envelope::{open_persisted, split_transcript};
+use crate::event::{DisconnectReason, Input, OtherPassword, SessionEvent};
+use crate::transcript::Transcript;
 
 impl Client {
     /// Takes in what the driver has to report.
     pub fn handle(&mut self, now: u64, input: Input) {
         self.connection.hear(now);
         match (input, self.connection.phase()) {
-            (_, Phase::Idle | Phase::Over(_)) => {}
-            (Input::Connected, Phase::Connecting { .. }) => self.join(now),
-            (Input::Connected, _) => {}
+            (_, Phase::Idle | Phase::Parked | Phase::Over(_)) => {}
+            (Input::Connected(channel), Phase::Connecting { .. }) => {
+                self.connection.greet(now, channel);
+            }
+            (Input::Connected(_), _) => {}
             (Input::Unreachable(why), _) => self.retry(now, DisconnectReason::Unreachable(why)),
             (Input::BadCertificate(why), _) => {
                 self.retry(now, DisconnectReason::BadCertificate(why));
@@ -50,13 +56,21 @@ impl Client {
 
     fn receive(&mut self, now: u64, frame: Vec<u8>) -> Result<(), DisconnectReason> {
         let message = ServerMessage::decode(&frame).map_err(protocol)?;
+        // What the chain is after an ordered message.
+        let next = |transcript: &Transcript| transcript.newest().1.next(&frame);
         match (message, self.connection.phase()) {
+            (ServerMessage::Hello(greeting), Phase::Greeting { .. }) => self.join(now, greeting),
             (ServerMessage::Welcome(welcome), Phase::Joining { .. }) => self.welcome(now, welcome),
             (ServerMessage::SnapshotPart(piece), Phase::Loading(loading)) => {
                 let (info, persisted_by) = (loading.info(), loading.persisted_by());
                 match (self.connection.add_piece(piece)?, persisted_by) {
                     (Some(sealed), Some(version)) => self.begin_with(info, version, sealed),
-                    (Some(sealed), None) => self.restore(info, sealed),
+                    (Some(sealed), None) => {
+                        if let Err(reason) = self.restore(info, sealed) {
+                            self.refuse_snapshot(now, info, reason);
+                        }
+                        Ok(())
+                    }
                     (None, _) => Ok(()),
                 }
             }
@@ -64,6 +78,12 @@ impl Client {
                 let own = self.config().app.version();
                 let news = self.persisting.hear_newer_version(version, own);
                 self.tell_if(news);
+                Ok(())
+            }
+            (ServerMessage::OtherPassword, Phase::Running | Phase::Loading(_)) => {
+                if !std::mem::replace(&mut self.is_password_doubted, true) {
+                    self.tell_if(Some(SessionEvent::OtherPassword(OtherPassword)));
+                }
                 Ok(())
             }
             (ServerMessage::Pong(nonce), _) => {
@@ -74,38 +94,44 @@ impl Client {
                 let Event { seq, time, sender, counter, payload } = event;
                 let start = payload.as_ptr() as usize - frame.as_ptr() as usize;
                 let payload = start..start + payload.len();
+                let chain = next(&self.transcript);
                 let content = Content::Event { sender, counter, frame, payload };
                 self.hear_echo(now, sender == self.view_id(), counter);
-                self.enqueue(now, Ordered { seq, time, content })
+                self.enqueue(now, Ordered { seq, time, content }, chain)
+            }
+            (ServerMessage::Views(views), Phase::Running) => {
+                let chain = next(&self.transcript);
+                let Views { seq, time, exited, joined, .. } = views;
+                let seal = &mut self.seal;
+                let exited = exited.iter().map(|view| view_info(seal, view).0).collect();
+                let (joined, attempts) = joined.iter().map(|view| view_info(seal, view)).unzip();
+                let content = Content::Views { exited, joined, attempts };
+                self.enqueue(now, Ordered { seq, time, content }, chain)
+            }
+            (ServerMessage::VoteRequest(VoteRequest { seq, time }), Phase::Running) => {
+                let chain = next(&self.transcript);
+                self.voting.hear_request();
+                self.enqueue(now, Ordered { seq, time, content: Content::Vote }, chain)
             }
             (message, Phase::Running) => self.receive_running(now, message),
             (message, _) => Err(out_of_place(&message)),
         }
     }
 
-    /// What comes once the model is there, but for events.
+    /// What comes once the model is there, and has no place in the order.
     fn receive_running(
         &mut self,
         now: u64,
         message: ServerMessage<'_>,
     ) -> Result<(), DisconnectReason> {
         match message {
-            ServerMessage::Views(views) => {
-                let Views { seq, time, exited, joined, .. } = views;
-                let content = Content::Views {
-                    exited: exited.iter().map(|view| view_info(&mut self.seal, view)).collect(),
-                    joined: joined.iter().map(|view| view_info(&mut self.seal, view)).collect(),
-                };
-                return self.enqueue(now, Ordered { seq, time, content });
-            }
-            ServerMessage::VoteRequest(vote) => {
-                self.voting.hear_request();
-                let content = Content::Vote;
-                return self.enqueue(now, Ordered { seq: vote.seq, time: vote.time, content });
-            }
             ServerMessage::Verdict(verdict) => return self.hear_verdict(now, verdict),
             ServerMessage::Diverged(seq) => return self.hear_diverged(now, seq),
-            ServerMessage::Tick(time) => self.clock.hear(now, time),
+            ServerMessage::Disagreement(found) => self.hear_disagreement(&found),
+            ServerMessage::Tick(time) => {
+                self.check_clock(now, time)?;
+                self.clock.hear(now, time);
+            }
             ServerMessage::SnapshotWanted(seq) => {
                 self.voting.start_upload(seq, self.outbox.max_snapshot());
             }
@@ -134,19 +160,38 @@ impl Client {
         }
     }
 
-    fn enqueue(&mut self, now: u64, message: Ordered) -> Result<(), DisconnectReason> {
+    fn enqueue(
+        &mut self,
+        now: u64,
+        message: Ordered,
+        chain: Chain,
+    ) -> Result<(), DisconnectReason> {
         // The model may have gone on to the time that a tick promised. What is history may be before it.
         let is_history = self.history.includes(message.seq);
         let promised = if is_history { 0 } else { self.clock.external() };
         if message.time < promised.max(self.now().as_micros()) {
             return Err(DisconnectReason::Protocol("time went back".into()));
         }
+        self.check_clock(now, message.time)?;
         self.clock.hear(now, message.time);
-        self.backlog.push(message).map_err(protocol)
+        let (seq, is_event) = (message.seq, matches!(message.content, Content::Event { .. }));
+        self.backlog.push(message).map_err(protocol)?;
+        if !self.transcript.push(chain, is_event) {
+            self.raise(AlarmKind::Rewound, seq, None, None);
+        }
+        Ok(())
+    }
+
+    /// A session time that runs ahead of this client's clock is not followed: models would act too early.
+    fn check_clock(&self, now: u64, time: u64) -> Result<(), DisconnectReason> {
+        let Some(lead) = self.clock.lead(now, time) else { return Ok(()) };
+        let what = format!("it ran {} s ahead since the connection began", lead / 1_000_000);
+        Err(DisconnectReason::Clock(what))
     }
 
     fn welcome(&mut self, now: u64, welcome: Welcome) -> Result<(), DisconnectReason> {
         let is_same_log = self.connection.timeline() == Some(welcome.timeline);
+        let accepted = self.accepted(&welcome);
         if welcome.view_id != self.view_id() {
             return Err(DisconnectReason::Protocol("the welcome is for another view".into()));
         }
@@ -161,8 +206,9 @@ impl Client {
         self.pulse.start_connection(now);
         self.voting.start_connection();
         self.persisting.start_connection();
-        self.outbox.start_connection(now, welcome.counter, welcome.limits);
+        self.outbox.start_connection(now, accepted, welcome.limits);
         self.history.start_connection(welcome.seq);
+        self.clock.start_connection(now, welcome.time);
         if !welcome.resumed {
             self.drop_model();
         } else if !welcome.seamless {
@@ -188,10 +234,26 @@ impl Client {
                 let config = self.identity.config();
                 let vm = Vm::new(&config.app, self.session_id(), &config.options)
                     .map_err(|error| DisconnectReason::Model(error.to_string()))?;
-                self.start_model(vm, None, None);
+                let start = Chain::start(self.session_id(), None);
+                let transcript = Transcript::new(start, self.seal.has_password());
+                self.start_model(vm, transcript, None, None);
                 Ok(())
             }
         }
+    }
+
+    /// What the reflector has accepted from this view, before the model is dropped that the welcome replaces.
+    fn accepted(&self, welcome: &Welcome) -> Accepted {
+        if let Some(counter) = welcome.counter {
+            return Accepted::UpTo(counter);
+        }
+        // Events that only a snapshot covers never come back. On another timeline the events before have not happened.
+        let is_same_log = self.connection.timeline() == Some(welcome.timeline);
+        let log_is_complete = welcome.resumed
+            || welcome
+                .snapshot
+                .is_none_or(|snapshot| is_same_log && snapshot.seq <= self.backlog.newest_seq());
+        Accepted::Unknown(Doubt { until: welcome.seq, log_is_complete })
     }
 
     /// Starts the model with a snapshot.
@@ -205,6 +267,8 @@ impl Client {
         let binding = Binding::Snapshot(info.seq);
         let snapshot = self.seal.open(binding, &mut bytes[state]);
         let snapshot = snapshot.map_err(|broken| refused(broken.to_string()))?;
+        let (transcript, snapshot) = transcript_of(&info, snapshot, self.seal.has_password())
+            .ok_or_else(|| refused("it is not of the log that the reflector has".into()))?;
         let vm = Vm::restore(&self.identity.config().app, snapshot);
         let vm = vm.map_err(|error| refused(error.to_string()))?;
         if (vm.seq(), vm.time()) != (info.seq, Time::from_micros(info.time)) {
@@ -216,7 +280,8 @@ impl Client {
             self.resolve_doubt(right);
         }
         let stored = vm.persisted().cloned();
-        self.start_model(vm, base, stored);
+        self.history.restore(info.seq);
+        self.start_model(vm, transcript, base, stored);
         Ok(())
     }
 
@@ -241,9 +306,27 @@ impl Client {
             error => DisconnectReason::Model(error.to_string()),
         })?;
         let base = if self.tape.is_running() { vm.snapshot().ok() } else { None };
-        self.start_model(vm, base.map(Arc::from), migrated);
+        let start = Chain::start(self.session_id(), Some(info.hash));
+        let transcript = Transcript::new(start, self.seal.has_password());
+        self.start_model(vm, transcript, base.map(Arc::from), migrated);
         Ok(())
     }
+}
+
+/// The transcript of an opened snapshot, and the state. Without a password the chain is the one that the reflector names.
+/// `None` if the two do not belong together.
+fn transcript_of<'a>(
+    info: &SnapshotInfo,
+    opened: &'a [u8],
+    has_password: bool,
+) -> Option<(Transcript, &'a [u8])> {
+    let chain = Chain::at(info.chain);
+    if !has_password {
+        return Some((Transcript::new(chain, false), opened));
+    }
+    let (transcript, state) = split_transcript(opened)?;
+    let transcript = Transcript::read(info.seq, transcript)?;
+    (transcript.newest().1 == chain).then_some((transcript, state))
 }
 
 fn out_of_place(message: &ServerMessage<'_>) -> DisconnectReason {

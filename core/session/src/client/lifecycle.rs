@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
-use teatime_base::Binding;
 use teatime_vm::{PersistedData, Vm};
-use teatime_wire::{ClientMessage, Join, PROTOCOL_VERSION};
+use teatime_wire::{ClientMessage, Greeting, SnapshotInfo};
 
 use super::Client;
 use super::view::Loss;
+use crate::alarm::AlarmKind;
+use crate::content::seal_join;
 use crate::event::{Action, ConnectionState, DisconnectReason, SessionEvent};
+use crate::transcript::Transcript;
 
 impl Client {
     /// Starts: asks the driver for a connection. Does nothing if that was done before.
@@ -32,11 +34,31 @@ impl Client {
         self.end(None);
     }
 
+    /// The app goes to the background, where the system may freeze it at any moment: the others see this view exit
+    /// after `pause` µs (at most an hour, by default), whether the app still runs then or not. Without a working
+    /// connection the reflector cannot learn of that, and its rejoin limit counts. A connection that ends meanwhile is
+    /// not made again: when the app is back it must call [`reconnect`](Self::reconnect), even if the connection still
+    /// stands. If that comes in time, the others notice nothing. Does nothing when the session is over.
+    pub fn leave_after(&mut self, now: u64, pause: u64) {
+        if self.connection.has_joined() {
+            let milliseconds = u32::try_from(pause.div_ceil(1_000)).unwrap_or(u32::MAX);
+            self.outgoing.send(&ClientMessage::LeaveAfter(milliseconds));
+        }
+        if self.connection.enter_background(now) {
+            self.outgoing.act(Action::Close);
+            self.report_connection(None);
+        }
+    }
+
     /// Gives up the connection as it is, and makes a new one at once. Call it if you know that the line is dead
     /// before silence shows it, for example when an app comes back from the background. Others see an exit only if
-    /// the new connection takes longer than the reflector's rejoin limit.
+    /// the new connection takes longer than the reflector's rejoin limit. It also ends what
+    /// [`leave_after`](Self::leave_after) has begun.
     pub fn reconnect(&mut self, now: u64) {
-        if self.connection.has_joined() {
+        if self.connection.leave_background(now) {
+            self.outgoing.act(Action::Connect { after: 0 });
+            self.report_connection(None);
+        } else if self.connection.stands() {
             self.connection.forget_pauses();
             self.disconnect(now, DisconnectReason::Lost);
         } else if self.connection.skip_pause(now) {
@@ -44,36 +66,32 @@ impl Client {
         }
     }
 
-    /// The connection stands: joins over it.
-    pub(super) fn join(&mut self, now: u64) {
+    /// The reflector has said hello on the connection that stands: joins over it.
+    pub(super) fn join(&mut self, now: u64, greeting: Greeting) -> Result<(), DisconnectReason> {
+        let challenge = self.connection.challenge(greeting)?;
         let mut prefix = [0; 16];
         self.rng.fill_bytes(&mut prefix);
         self.seal.start_connection(prefix);
-        let config = self.identity.config();
-        let binding = Binding::ViewData(self.identity.view_id());
-        let view_data = config.view_data.as_ref().map(|data| self.seal.seal(binding, data));
         let has_model = self.model.vm().is_some();
-        let resume = self.connection.resume_at(self.backlog.newest_seq()).filter(|_| has_model);
-        let join = ClientMessage::Join(Join {
-            protocol: PROTOCOL_VERSION,
-            session: self.identity.session_id(),
-            room: self.identity.room(),
-            secret: self.identity.secret(),
-            password_proof: self.seal.password_proof(),
-            view_data: view_data.as_deref(),
-            ticks_per_second: config.ticks_per_second,
-            attempt: self.connection.join(now),
-            resume,
-            agent: &config.agent,
-        });
+        let resume = self.connection.resume_at(self.transcript.newest()).filter(|_| has_model);
+        let attempt = self.connection.join(now);
+        let mut view_data = self.config().view_data.clone();
+        if self.seal.has_password() {
+            let view = self.identity.view_id();
+            view_data = Some(seal_join(&mut self.seal, view, attempt, view_data.as_deref()));
+        }
+        let position = (attempt, resume);
+        let join = self.identity.join(&challenge, view_data.as_deref(), position);
         self.outgoing.send(&join);
+        Ok(())
     }
 
-    /// The model begins as `vm`. `base` is the snapshot that it was made from, if a tape needs that, and `stored` is
+    /// The model begins as `vm`, at the position of the transcript. `base` is the snapshot that it was made from, if a tape needs that, and `stored` is
     /// the persisted data that the reflector has.
     pub(super) fn start_model(
         &mut self,
         mut vm: Vm,
+        transcript: Transcript,
         base: Option<Arc<[u8]>>,
         stored: Option<PersistedData>,
     ) {
@@ -84,17 +102,32 @@ impl Client {
         let (faults, seq) = (vm.drain_faults(), vm.seq());
         self.history.load(seq);
         self.backlog.restart(seq, vm.time().as_micros());
+        self.transcript.restart(seq, transcript);
+        if let Some(lost) = self.transcript.take_lost(self.history.until()) {
+            self.raise(AlarmKind::Rewound, lost, None, None);
+        }
         let timeline = self.connection.timeline().unwrap_or_default();
         self.tape.begin(|| self.identity.head(), base, &vm, timeline);
         self.model.start(vm);
         self.outgoing.report_faults(faults);
         self.connection.run();
         // If this view had not left, and the session is idle, no message follows.
+        self.catch_up(seq);
+    }
+
+    /// The model has come to this number: reports what follows from it if that is the end of the history.
+    pub(super) fn catch_up(&mut self, seq: u64) {
+        // A model that falls behind may come to it when the connection has broken.
+        if self.connection.is_running()
+            && let Some(snapshot) = self.history.take_loaded(seq)
+        {
+            self.outgoing.send(&ClientMessage::Loaded(snapshot));
+        }
         self.announce_view(seq);
     }
 
     /// Asks the owner to build the view, if the model has caught up and knows the view.
-    pub(super) fn announce_view(&mut self, seq: u64) {
+    fn announce_view(&mut self, seq: u64) {
         if self.history.ends_at(seq) && self.view.announce() {
             self.outgoing.report(SessionEvent::ViewReady);
         }
@@ -133,14 +166,39 @@ impl Client {
 
     /// The connection is gone: tries again if that can help.
     pub(super) fn retry(&mut self, now: u64, reason: DisconnectReason) {
-        self.set_synced(false);
-        if !reason.is_retryable() {
+        if reason.is_retryable() {
+            self.connect_again(now, reason);
+        } else {
+            self.set_synced(false);
             self.end(Some(reason));
+        }
+    }
+
+    /// The snapshot cannot be used. The reflector hears that, and may give another one to the next join. If it gives the
+    /// same one again, that is final.
+    pub(super) fn refuse_snapshot(
+        &mut self,
+        now: u64,
+        info: SnapshotInfo,
+        reason: DisconnectReason,
+    ) {
+        let refused = self.connection.timeline().map(|timeline| (timeline, info));
+        if std::mem::replace(&mut self.refused, refused) == refused {
+            self.disconnect(now, reason);
             return;
         }
+        self.outgoing.send(&ClientMessage::Unusable(info.seq));
+        self.forget_model();
+        self.outgoing.act(Action::Close);
+        self.connect_again(now, reason);
+    }
+
+    fn connect_again(&mut self, now: u64, reason: DisconnectReason) {
+        self.set_synced(false);
         self.voting.stop_upload();
-        let after = self.connection.retry(now, self.rng.next_u32());
-        self.outgoing.act(Action::Connect { after });
+        if let Some(after) = self.connection.retry(now, self.rng.next_u32()) {
+            self.outgoing.act(Action::Connect { after });
+        }
         self.report_connection(Some(reason));
     }
 

@@ -26,19 +26,22 @@ mod tape;
 #[cfg(not(feature = "recording"))]
 #[path = "no_tape.rs"]
 mod tape;
+mod unheard;
 mod view;
 mod voting;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
-use teatime_base::{Binding, Seal, SessionId, ViewSecret};
+use teatime_base::{Seal, SecretKey, SessionId};
 use teatime_vm::recording::Recording;
-use teatime_vm::{ModelId, Payload, Published, QueryError, Time, ViewId, Vm};
-use teatime_wire::ClientMessage;
+use teatime_vm::{ModelId, Payload, Published, QueryError, Source, Time, ViewId, Vm};
+use teatime_wire::{Chain, ClientMessage, SnapshotInfo};
+use zeroize::Zeroizing;
 
 use self::backlog::Backlog;
 use self::clock::{Clock, Pulse};
@@ -52,12 +55,16 @@ use self::outgoing::Outgoing;
 use self::persisting::Persisting;
 use self::subscriptions::Subscriptions;
 use self::tape::Tape;
+use self::unheard::Unheard;
 use self::view::OwnView;
 use self::voting::Voting;
+use crate::alarm::AlarmKind;
+use crate::claim::MAX_CLAIM;
 use crate::config::{Config, ConfigError};
 use crate::delivery::{Delivery, Handling, SubscriptionId};
 use crate::event::{Action, ConnectionState, DisconnectReason, RoundTrips, SessionEvent, Stepped};
 use crate::publish::{PublishError, Receipt};
+use crate::transcript::Transcript;
 
 /// The client of one session as a state machine. Input and time go in by [`handle`](Self::handle),
 /// [`step`](Self::step) simulates, and what the driver must do comes out of [`poll_action`](Self::poll_action). All
@@ -70,13 +77,21 @@ pub struct Client {
     rng: ChaCha12Rng,
     connection: Connection,
     history: History,
+    /// The snapshot that could not be used last, and its timeline.
+    refused: Option<(u64, SnapshotInfo)>,
     model: Model,
     view: OwnView,
     backlog: Backlog,
     outbox: Outbox,
+    transcript: Transcript,
+    /// What the owner has been alarmed of.
+    alarms: BTreeSet<(AlarmKind, Option<ViewId>)>,
+    unheard: Unheard,
     voting: Voting,
     healing: Healing,
     persisting: Persisting,
+    /// The owner knows that another room of the name is in use.
+    is_password_doubted: bool,
     clock: Clock,
     pulse: Pulse,
     subscriptions: Subscriptions,
@@ -95,22 +110,28 @@ impl Client {
     pub fn new(config: Config, entropy: [u8; 32]) -> Result<Self, ConfigError> {
         config.check()?;
         let mut rng = ChaCha12Rng::from_seed(entropy);
-        let mut secret = ViewSecret([0; 32]);
-        rng.fill_bytes(&mut secret.0);
+        let mut secret = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *secret);
         let keys = config.room_keys();
+        let session_id = config.session_in(&keys);
         Ok(Self {
-            seal: Seal::new(config.session_id(), &keys),
-            identity: Identity::new(config, &keys, secret),
+            seal: Seal::new(session_id, &keys),
+            identity: Identity::new(config, &keys, SecretKey::of_view(&secret)),
             rng,
             connection: Connection::new(),
             history: History::default(),
+            refused: None,
             model: Model::default(),
             view: OwnView::default(),
             backlog: Backlog::default(),
             outbox: Outbox::default(),
+            transcript: Transcript::new(Chain::start(session_id, None), keys.has_password()),
+            alarms: BTreeSet::new(),
+            unheard: Unheard::default(),
             voting: Voting::default(),
             healing: Healing::default(),
             persisting: Persisting::default(),
+            is_password_doubted: false,
             clock: Clock::default(),
             pulse: Pulse::default(),
             subscriptions: Subscriptions::default(),
@@ -210,6 +231,11 @@ impl Client {
         self.model.time()
     }
 
+    /// The chain over all ordered messages that have arrived: equal on all participants that have received the same.
+    pub fn chain(&self) -> Chain {
+        self.transcript.newest().1
+    }
+
     /// The newest session time that the reflector has sent.
     pub fn external_now(&self) -> Time {
         Time::from_micros(self.clock.external())
@@ -252,6 +278,9 @@ impl Client {
     /// Sends an event to the models of all participants, this one's included. It comes back with its place in
     /// the order, and no model changes before. While the connection is broken the event waits, and is sent later.
     ///
+    /// An event of a topic to which no model subscribes is sent too, and does nothing. For the first event of each such
+    /// topic the client logs a warning, because it is usually a typing mistake.
+    ///
     /// # Errors
     /// If the event is too large, too many wait, or there is no session to send it to. Nothing was sent then.
     pub fn publish(
@@ -285,22 +314,23 @@ impl Client {
         }
         let most = self.outbox.max_payload();
         let too_large = |size| Err(PublishError::TooLarge { size, most });
-        let at_least = scope.len() + event.len() + data.len() + self.seal.overhead();
+        let overhead = if self.seal.has_password() { self.seal.overhead() + MAX_CLAIM } else { 0 };
+        let at_least = scope.len() + event.len() + data.len() + overhead;
         if at_least > most {
             return too_large(at_least);
         }
         let plain = rmp_serde::to_vec(&(scope, event, serde_bytes::Bytes::new(data)))
             .expect("strings and bytes can be expressed in MessagePack");
-        let size = plain.len() + self.seal.overhead();
+        let size = plain.len() + overhead;
         if size > most {
             return too_large(size);
         }
         if !self.outbox.has_room_for(size) {
             return Err(PublishError::TooFast);
         }
+        self.unheard.check(self.model.vm(), scope, event);
         let counter = self.outbox.next_counter();
-        let sealed = self.seal.seal(Binding::Event(self.view_id(), counter), &plain);
-        self.outbox.push(sealed);
+        self.outbox.push(plain);
         self.flush_outbox(now);
         Ok(Receipt(counter))
     }
@@ -318,7 +348,8 @@ impl Client {
         if self.is_full() {
             return Err(PublishError::TooFast);
         }
-        let event = Published { scope: Arc::from(scope), event: Arc::from(event), payload };
+        let source = Source::View(self.view_id());
+        let event = Published { scope: Arc::from(scope), event: Arc::from(event), source, payload };
         self.subscriptions.route(&event);
         Ok(())
     }

@@ -124,7 +124,8 @@ impl Persisting {
         // A snapshot that was loaded meanwhile looked as if it were stored.
         self.stored = None;
         let before = std::mem::replace(&mut self.failure, Failure::Reported);
-        let why = || failure.map_or(NotPersisted::Newer, |why| NotPersisted::NotStored(why.into()));
+        let why =
+            || failure.map_or(NotPersisted::RoomFull, |why| NotPersisted::NotStored(why.into()));
         (before == Failure::None).then(|| SessionEvent::NotPersisted(why()))
     }
 

@@ -1,17 +1,19 @@
 //! Simulating what has arrived.
 
-use teatime_base::Binding;
+use teatime_base::{Binding, ViewId};
 use teatime_vm::recording::Input;
-use teatime_vm::{External, Time};
+use teatime_vm::{External, Time, ViewInfo};
 use teatime_wire::{ClientMessage, Send};
 
 use super::Client;
 use super::backlog::{Content, Ordered};
 use super::model::Model;
+use super::outbox::Next;
 use super::tape::Tape;
-use crate::content::event_of;
-use crate::event::{DisconnectReason, Stepped};
-use crate::limits::{MAX_BACKLOG_BYTES, TURNS_PER_LOOK};
+use crate::alarm::{Alarm, AlarmKind};
+use crate::content::external;
+use crate::event::{DisconnectReason, SessionEvent, Stepped, Unconfirmed};
+use crate::limits::{MAX_ALARMS, MAX_BACKLOG_BYTES, TURNS_PER_LOOK};
 
 impl Client {
     /// Does what is due, and simulates what has arrived as long as `more` returns true. `more` is called after
@@ -94,7 +96,17 @@ impl Client {
         if !self.may_send() {
             return;
         }
-        while let Some((counter, payload)) = self.outbox.next_to_send(now) {
+        let count = self.outbox.settle(self.backlog.newest_seq());
+        if count > 0 {
+            self.tell(SessionEvent::Unconfirmed(Unconfirmed { count }));
+        }
+        let view = self.identity.view_id();
+        while let Some(Next { counter, previous, content }) = self.outbox.next_to_send(now) {
+            // Sealed when it is sent, also if it is sent again: what it says of the order is as new as can be.
+            let sealed = self.transcript.claim(view, previous).map(|claim| {
+                self.seal.seal(Binding::Event(view, counter), &claim.append_to(content))
+            });
+            let payload = sealed.as_deref().unwrap_or(content);
             self.outgoing.send(&ClientMessage::Send(Send { counter, payload }));
         }
     }
@@ -159,18 +171,24 @@ impl Client {
             Content::Event { sender, counter, mut frame, payload } => {
                 let binding = Binding::Event(sender, counter);
                 let opened = self.seal.open(binding, &mut frame[payload]);
-                // An event that cannot be read is a turn in which nothing happens, on every participant.
-                let external = opened.ok().and_then(event_of).map_or(
-                    External::Marker,
-                    |(scope, event, payload)| External::Event { sender, scope, event, payload },
-                );
-                deliver(&mut self.model, &mut self.tape, (seq, time), &external);
+                let (content, alarm) = self.transcript.place(seq, (sender, counter), opened);
+                deliver(&mut self.model, &mut self.tape, (seq, time), &external(sender, content));
+                let seen = content.and_then(|content| content.claim).map(|claim| claim.seq);
+                if let Some(kind) = alarm {
+                    self.raise(kind, seq, Some(sender), seen);
+                }
                 if sender == self.view_id() {
                     self.outbox.apply(counter);
                 }
             }
-            Content::Views { exited, joined } => {
+            Content::Views { exited, joined, attempts } => {
                 let own = self.view_id();
+                let ids = |views: &[ViewInfo]| views.iter().map(|view| view.view_id).collect();
+                let (gone, come): (Vec<_>, Vec<_>) = (ids(&exited), ids(&joined));
+                let come = come.into_iter().zip(attempts);
+                if let Some(ghost) = self.transcript.change_views(gone.into_iter(), come) {
+                    self.raise(AlarmKind::Invented, seq, Some(ghost), None);
+                }
                 if joined.iter().any(|view| view.view_id == own) {
                     self.view.join();
                 }
@@ -181,6 +199,7 @@ impl Client {
                 deliver(&mut self.model, &mut self.tape, (seq, time), &External::Marker);
             }
         }
+        self.transcript.forget_before(seq);
         self.collect();
         if is_vote {
             self.compare_with_doubted(seq);
@@ -188,7 +207,24 @@ impl Client {
                 self.cast_vote(seq, time);
             }
         }
-        self.announce_view(seq);
+        self.catch_up(seq);
+    }
+
+    /// Tells the owner that the order is wrong, once for each kind and participant.
+    #[cold]
+    pub(super) fn raise(
+        &mut self,
+        kind: AlarmKind,
+        seq: u64,
+        participant: Option<ViewId>,
+        seen: Option<u64>,
+    ) {
+        // What a crash or an operator undoes is news each time.
+        let is_news = kind == AlarmKind::Rewound
+            || (self.alarms.len() < MAX_ALARMS && self.alarms.insert((kind, participant)));
+        if is_news {
+            self.tell(SessionEvent::Alarm(Alarm { kind, seq, participant, seen }));
+        }
     }
 
     /// Takes what the last turns published, and which handlers failed.

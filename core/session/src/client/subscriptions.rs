@@ -75,6 +75,7 @@ impl Subscriptions {
                 subscription,
                 scope: event.scope.clone(),
                 event: event.event.clone(),
+                source: event.source,
                 payload: event.payload.clone(),
             };
             match handling {

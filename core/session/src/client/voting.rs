@@ -12,6 +12,8 @@ use crate::envelope::HandedIn;
 pub(super) struct Voting {
     /// The newest vote that this client took part in, unless it was outvoted.
     newest: Option<Ballot>,
+    /// A majority has the state of the newest vote.
+    is_confirmed: bool,
     /// The first vote that a majority decided against this client. Others may follow before the reflector asks
     /// it to join from scratch.
     outvoted: Option<Ballot>,
@@ -43,7 +45,7 @@ pub(super) enum Finding {
     /// The majority has another state.
     Outvoted,
     /// The majority has this client's state, which has this hash.
-    Confirmed { hash: StateHash, state: Arc<[u8]> },
+    Confirmed { hash: StateHash },
     /// There was no majority.
     Undecided,
 }
@@ -65,6 +67,7 @@ impl Voting {
 
     pub(super) fn cast(&mut self, ballot: Ballot) {
         self.newest = Some(ballot);
+        self.is_confirmed = false;
     }
 
     pub(super) fn hear_verdict(&mut self, verdict: &Verdict) -> Finding {
@@ -79,8 +82,8 @@ impl Voting {
             }
             Some(_) => {
                 self.outvoted = None;
-                let ballot = self.newest.insert(ballot);
-                Finding::Confirmed { hash: ballot.hash(), state: ballot.state().clone() }
+                self.is_confirmed = true;
+                Finding::Confirmed { hash: self.newest.insert(ballot).hash() }
             }
             None => {
                 self.newest = Some(ballot);
@@ -98,6 +101,12 @@ impl Voting {
         is_ahead
     }
 
+    /// Whether this client has taken part in a newer vote, and was not outvoted in this one. A client that contradicts
+    /// others may take its time, and must not make all of them load their models.
+    pub(super) fn has_newer(&self, seq: u64) -> bool {
+        self.outvoted.is_none() && self.newest.as_ref().is_some_and(|ballot| ballot.seq() > seq)
+    }
+
     /// Whether the vote of this verdict was doubted before it ended.
     pub(super) fn take_doubt(&mut self, seq: u64) -> bool {
         self.doubted.take_if(|doubted| *doubted == seq).is_some()
@@ -108,9 +117,23 @@ impl Voting {
         self.outvoted.take()
     }
 
-    /// This client's part in a vote that has ended without a majority.
-    pub(super) fn take_undecided(&mut self, seq: u64) -> Option<Ballot> {
-        self.newest.take_if(|ballot| ballot.seq() == seq && ballot.count() != Count::Pending)
+    /// What this client voted for in a vote that has ended without a majority against it, and whether there was one with
+    /// it.
+    pub(super) fn take_ended(&mut self, seq: u64) -> Option<(Ballot, bool)> {
+        let is_ended =
+            |ballot: &mut Ballot| ballot.seq() == seq && ballot.count() != Count::Pending;
+        let ballot = self.newest.take_if(is_ended)?;
+        Some((ballot, self.is_confirmed))
+    }
+
+    /// What a majority has confirmed in the newest vote.
+    pub(super) fn confirmed(&self) -> Option<&Ballot> {
+        self.newest.as_ref().filter(|_| self.is_confirmed)
+    }
+
+    /// What this client voted for in this vote, if that is the newest and was not contradicted.
+    pub(super) fn ballot(&self, seq: u64) -> Option<&Ballot> {
+        self.newest.as_ref().filter(|ballot| ballot.seq() == seq)
     }
 
     /// The reflector asks for the snapshot of this vote. If the client no longer has it, or it is larger than

@@ -5,18 +5,19 @@
 
 use std::sync::Arc;
 
-use teatime_base::{Binding, BrokenSealError, Seal};
+use teatime_base::{Binding, BrokenSealError, Seal, SecretKey};
 use teatime_blobs::Space;
 use teatime_vm::recording::{Head, Input, Recording};
-use teatime_vm::{External, MigrationError, SnapshotError, StateHash, Time, Vm, VmError};
+use teatime_vm::{External, MigrationError, SnapshotError, StateHash, Time, ViewInfo, Vm, VmError};
 use teatime_wire::{
-    Archive, Beginning, Digest, Envelope, EnvelopeError, Event, ServerMessage, SnapshotInfo, Views,
-    VoteRequest, limits,
+    Archive, Beginning, Chain, Digest, Envelope, EnvelopeError, Event, ServerMessage, SnapshotInfo,
+    Views, VoteRequest, limits,
 };
 
 use crate::config::{Config, ConfigError};
-use crate::content::{event_of, view_info};
-use crate::envelope::{Contents, HandedIn, open_persisted};
+use crate::content::{external, seal_join, view_info};
+use crate::envelope::{Contents, HandedIn, open_persisted, split_transcript};
+use crate::transcript::Transcript;
 
 /// Why a stored session cannot be opened, or made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,15 +26,9 @@ pub enum ArchiveError {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The session has a password, and none was given.
-    #[error("this session has a password")]
-    NeedsPassword,
-    /// The session has no password, and one was given.
-    #[error("this session has no password")]
-    NoPassword,
-    /// The session has another password.
-    #[error("the password is wrong")]
-    WrongPassword,
+    /// What was stored is a session of another room: with another password, or without one.
+    #[error("the stored session has another password than the room")]
+    OtherRoom,
     /// The snapshot is not the one that was voted for.
     #[error("the stored snapshot is not the one that was voted for")]
     OtherSnapshot,
@@ -89,8 +84,8 @@ impl ArchiveError {
     /// The name that programs switch on.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NeedsPassword | Self::NoPassword | Self::WrongPassword => "WRONG_PASSWORD",
             Self::Config(_)
+            | Self::OtherRoom
             | Self::OtherSnapshot
             | Self::Envelope(_)
             | Self::Persisted(_)
@@ -112,23 +107,31 @@ impl ArchiveError {
 /// If the configuration is not that of the session, or what was stored is damaged.
 pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveError> {
     config.check()?;
-    let session = config.session_id();
-    let mut seal = Seal::new(session, &config.room_keys());
-    match (seal.password_proof(), archive.password_proof) {
-        (one, other) if one == other => {}
-        (None, Some(_)) => return Err(ArchiveError::NeedsPassword),
-        (Some(_), None) => return Err(ArchiveError::NoPassword),
-        _ => return Err(ArchiveError::WrongPassword),
+    let keys = config.room_keys();
+    let session = config.session_in(&keys);
+    let mut seal = Seal::new(session, &keys);
+    if keys.password_key().map(SecretKey::public) != archive.password_key {
+        return Err(ArchiveError::OtherRoom);
     }
     let mut reached = (0, 0);
     let mut base = None;
+    // What is wrong with an event only matters here if the participants ignore it.
+    let mut transcript = Transcript::new(Chain::start(session, None), seal.has_password());
     if let Some((info, sealed)) = &archive.snapshot {
         if Digest::of(sealed) != info.hash {
             return Err(ArchiveError::OtherSnapshot);
         }
         let (state, _) = Envelope::open(&[sealed])?;
         let mut sealed = sealed[state].to_vec();
-        base = Some(Arc::from(seal.open(Binding::Snapshot(info.seq), &mut sealed)?));
+        let opened = seal.open(Binding::Snapshot(info.seq), &mut sealed)?;
+        let state = if seal.has_password() {
+            let (read, state) = split_transcript(opened).ok_or(ArchiveError::OtherSnapshot)?;
+            transcript = Transcript::read(info.seq, read).ok_or(ArchiveError::OtherSnapshot)?;
+            state
+        } else {
+            opened
+        };
+        base = Some(Arc::from(state));
         reached = (info.seq, info.time);
     } else if let Some((version, sealed)) = &archive.persisted {
         let opened = open_persisted(&mut seal, *version, sealed.clone());
@@ -149,7 +152,8 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
         let message = ServerMessage::decode(frame);
         let message =
             message.map_err(|error| ArchiveError::Message { after, why: error.to_string() })?;
-        let next = input(&mut seal, &message).ok_or(ArchiveError::Order { after })?;
+        let next =
+            input(&mut seal, &mut transcript, &message).ok_or(ArchiveError::Order { after })?;
         let (seq, input) = next;
         let time = input.time.as_micros();
         if after.checked_add(1) != Some(seq) || time < reached.1 {
@@ -164,26 +168,27 @@ pub fn open(config: &Config, archive: &Archive) -> Result<Recording, ArchiveErro
 }
 
 /// What an ordered message is to the models, and its number. `None` for other messages.
-fn input(seal: &mut Seal, message: &ServerMessage<'_>) -> Option<(u64, Input)> {
+fn input(
+    seal: &mut Seal,
+    transcript: &mut Transcript,
+    message: &ServerMessage<'_>,
+) -> Option<(u64, Input)> {
     Some(match message {
         ServerMessage::Event(Event { seq, time, sender, counter, payload }) => {
             let mut sealed = payload.to_vec();
             let opened = seal.open(Binding::Event(*sender, *counter), &mut sealed);
-            let external = opened.ok().and_then(event_of).map_or(
-                // As on every participant, an event that cannot be read does nothing.
-                External::Marker,
-                |(scope, event, payload)| External::Event {
-                    sender: *sender,
-                    scope,
-                    event,
-                    payload,
-                },
-            );
+            let (content, _) = transcript.place(*seq, (*sender, *counter), opened);
+            let external = external(*sender, content);
             (*seq, Input::new(Time::from_micros(*time), &external))
         }
         ServerMessage::Views(Views { seq, time, exited, joined, .. }) => {
-            let exited: Vec<_> = exited.iter().map(|view| view_info(seal, view)).collect();
-            let joined: Vec<_> = joined.iter().map(|view| view_info(seal, view)).collect();
+            let exited: Vec<_> = exited.iter().map(|view| view_info(seal, view).0).collect();
+            let (joined, attempts): (Vec<_>, Vec<_>) =
+                joined.iter().map(|view| view_info(seal, view)).unzip();
+            let ids =
+                |views: &[ViewInfo]| -> Vec<_> { views.iter().map(|view| view.view_id).collect() };
+            let come = ids(&joined).into_iter().zip(attempts);
+            transcript.change_views(ids(&exited).into_iter(), come);
             let external = External::Presence { exited: &exited, joined: &joined };
             (*seq, Input::new(Time::from_micros(*time), &external))
         }
@@ -201,21 +206,28 @@ fn input(seal: &mut Seal, message: &ServerMessage<'_>) -> Option<(u64, Input)> {
 /// If the configuration is not valid, or its app cannot go on from that state.
 pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning, ArchiveError> {
     config.check()?;
-    let session = config.session_id();
+    let keys = config.room_keys();
+    let session = config.session_in(&keys);
     let snapshot: Arc<[u8]> = state.snapshot_for(session)?.into();
     // Every client that joins will do the same.
     Vm::restore(&config.app, &snapshot)?;
-    let keys = config.room_keys();
     let mut seal = Seal::new(session, &keys);
     seal.start_connection(entropy);
     let (seq, time) = (state.seq(), state.time().as_micros());
     if seq.max(time) > limits::MAX_TIME_OR_SEQ {
         return Err(ArchiveError::Late { time, seq });
     }
+    let hash = StateHash::of(&snapshot);
+    let chain = Chain::start(session, Some(Digest(hash.0)));
+    let mut transcript = Transcript::new(chain, keys.has_password());
+    transcript.restart(seq, Transcript::new(chain, keys.has_password()));
+    let present = state.view_infos().map(|view| (view.view_id, Some(0)));
+    transcript.change_views([].into_iter(), present);
     let contents = Contents {
         seq,
         state: &snapshot,
-        hash: StateHash::of(&snapshot),
+        hash,
+        transcript: transcript.store(seq),
         persisted: state.persisted(),
         app_version: config.app.version(),
     };
@@ -227,14 +239,18 @@ pub fn begin(config: &Config, state: &Vm, entropy: [u8; 16]) -> Result<Beginning
     let views = state.view_infos().map(|view| {
         let id = view.view_id;
         let data = view.view_data.as_deref();
-        (id, data.map(|data| seal.seal(Binding::ViewData(id), data)))
+        if keys.has_password() {
+            (id, Some(seal_join(&mut seal, id, 0, data)))
+        } else {
+            (id, data.map(<[u8]>::to_vec))
+        }
     });
     Ok(Beginning {
         room: config.room(&keys),
         views: views.collect(),
-        password_proof: seal.password_proof(),
+        password_key: keys.password_key().map(SecretKey::public),
         ticks_per_second: config.ticks_per_second,
-        info: SnapshotInfo { seq, time, hash: handed_in.hash(), size },
+        info: SnapshotInfo { seq, time, hash: handed_in.hash(), size, chain: chain.value() },
         snapshot: handed_in.to_vec(),
     })
 }

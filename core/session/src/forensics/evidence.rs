@@ -1,6 +1,6 @@
-//! Evidence: everything about a state that was wrong, in a file.
+//! Evidence: everything about a state that was wrong, or that two programs disagree about, in a file.
 //!
-//! A client that diverged makes it. The file has the client's own state at the vote, the right one if the client got
+//! A client that diverged makes it, and all clients make it if two programs disagree. The file has the client's own state at the vote, the right one if the client got
 //! to know it, the events that led to them, and which view it was. It is plain, even if the session has a password:
 //! a reader of the file can read what was said in the session.
 
@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use teatime_vm::recording::{Head, Mark, Recording, RecordingError, of_file, to_file};
 use teatime_vm::{StateHash, Time, ViewId};
+
+use crate::event::Side;
 
 /// The first bytes of the file.
 const MARK: &Mark = b"TeaTmEvi";
@@ -36,6 +38,8 @@ pub struct Evidence {
     /// The right state, if the client got to know it.
     #[serde(with = "teatime_vm::optional_bytes")]
     pub right: Option<Arc<[u8]>>,
+    /// If two programs disagree: the states that come out when the log is replayed, and what was built from what.
+    pub sides: Vec<Side>,
     /// The newest state that the client had in common with the others, and the events after it.
     pub recording: Option<Recording>,
     /// What the client came to when it replayed that: sequence numbers of events, and the hash of its state after

@@ -62,7 +62,7 @@ fn messages() -> Vec<Vec<u8>> {
 }
 
 fn archive(messages: Vec<Vec<u8>>) -> Archive {
-    Archive { password_proof: None, snapshot: None, persisted: None, messages, time: 45 }
+    Archive { password_key: None, snapshot: None, persisted: None, messages, time: 45 }
 }
 
 fn played(config: &Config, archive: &Archive) -> Vm {
@@ -72,9 +72,9 @@ fn played(config: &Config, archive: &Archive) -> Vm {
 
 /// As a reflector has stored it before the first participant joins.
 fn stored(beginning: Beginning) -> Archive {
-    let Beginning { password_proof, info, snapshot, .. } = beginning;
+    let Beginning { password_key, info, snapshot, .. } = beginning;
     Archive {
-        password_proof,
+        password_key,
         snapshot: Some((info, snapshot)),
         persisted: None,
         messages: Vec::new(),
@@ -199,13 +199,13 @@ fn a_session_that_began_with_what_was_persisted_plays_from_there() {
         };
         let (beginning, data) = handed_in(5);
         let with = |version, data: Vec<u8>| Archive {
-            password_proof: begin(
+            password_key: begin(
                 &second,
                 &Vm::new(&second.app, second_id(&second), &second.options).expect("it starts"),
                 [9; 16],
             )
             .expect("it can be made")
-            .password_proof,
+            .password_key,
             snapshot: None,
             persisted: Some((version, data)),
             messages: Vec::new(),
@@ -283,18 +283,19 @@ fn a_stored_session_opens_with_its_password_only() {
     let other = config("other", Some("p"));
     let beginning = begin(&other, &state, [9; 16]).expect("it can be made");
     let [(view, data)] = &beginning.views[..] else { panic!("one is there") };
-    assert!(*view == ME && data.as_ref().is_some_and(|data| data.len() == 4 + 40));
+    assert!(*view == ME && data.as_ref().is_some_and(|data| data.len() == 4 + 4 + 40));
     let archive = stored(beginning);
     let vm = played(&other, &archive);
     assert_eq!((vm.seq(), vm.time()), (4, Time::from_micros(45)));
     assert_eq!(vm.session_id().0, other.session_id().0);
     assert_eq!(vm.root::<Guests>().expect("the root").said, [5]);
     let error = |config: &Config, archive: &Archive| open(config, archive).expect_err("refused");
-    assert_eq!(error(&config("other", Some("q")), &archive), ArchiveError::WrongPassword);
-    assert_eq!(error(&config("other", None), &archive), ArchiveError::NeedsPassword);
-    assert_eq!(error(&config("another", Some("p")), &archive), ArchiveError::WrongPassword);
+    for another in [config("other", Some("q")), config("other", None), config("another", Some("p"))]
+    {
+        assert_eq!(error(&another, &archive), ArchiveError::OtherRoom);
+    }
     let plain = stored(begin(&config("other", None), &state, [9; 16]).expect("it can be made"));
-    assert_eq!(error(&other, &plain), ArchiveError::NoPassword);
+    assert_eq!(error(&other, &plain), ArchiveError::OtherRoom);
     let long = config("other", Some(&"x".repeat(2000)));
     assert!(matches!(error(&long, &archive), ArchiveError::Config(_)));
     // A reflector that lies about the snapshot.

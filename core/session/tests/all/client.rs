@@ -14,7 +14,7 @@ use teatime_wire::{
     Verdict, ViewId, VoteRequest, Welcome,
 };
 
-use crate::support::{LIMITS, Peer};
+use crate::support::{LIMITS, Peer, TIME};
 
 #[model(id = "sum", version = 1)]
 struct Sum {
@@ -42,17 +42,17 @@ impl Sum {
     }
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let app = App::builder::<Sum>("test.sum").build().expect("it is sound");
     Config::new(app, "room", &()).expect("nothing can be encoded")
 }
 
-fn sum(peer: &Peer) -> Option<u64> {
+pub(crate) fn sum(peer: &Peer) -> Option<u64> {
     peer.client.vm().and_then(Vm::root::<Sum>).map(|model| model.sum)
 }
 
 /// A state that refers to no blobs, in its envelope.
-fn wrapped(state: &[u8]) -> Vec<u8> {
+pub(crate) fn wrapped(state: &[u8]) -> Vec<u8> {
     Envelope { persisted: None, roots: Vec::new(), space: Digest([2; 32]) }.wrap(state)
 }
 
@@ -75,15 +75,48 @@ fn a_protocol_error_ends_the_connection_and_the_next_join_is_from_scratch() {
         peer.client.handle(peer.now, Input::Frame(frame.clone()));
         assert!(matches!(peer.failure(), Some(DisconnectReason::Protocol(_))), "{frame:?}");
         assert_eq!(peer.actions(), [Action::Close, Action::Connect { after: 0 }]);
-        peer.client.handle(peer.now, Input::Connected);
+        peer.connected();
         let joins = peer.actions();
         let [Action::Send(join)] = &joins[..] else { panic!("{joins:?}") };
-        let Ok(ClientMessage::Join(Join { resume, attempt, .. })) = ClientMessage::decode(join)
+        let Ok(ClientMessage::Join(Join { resume, attempt, .. }, _)) = ClientMessage::decode(join)
         else {
             panic!("no join")
         };
         assert_eq!((resume, attempt), (None, 2));
     }
+}
+
+/// The next connection would begin with it, and the reflector would close that as NOT_JOINED, which is final.
+#[test]
+fn a_vote_that_a_model_comes_to_when_the_connection_has_broken_is_not_sent() {
+    let mut peer = Peer::live(config());
+    peer.ask_for_vote();
+    peer.client.handle(peer.now, Input::Disconnected(None));
+    peer.step();
+    let is_state = |event: &SessionEvent| matches!(event, SessionEvent::State { .. });
+    assert!(peer.events().iter().any(is_state), "the model came to it");
+    let actions = peer.actions();
+    assert!(matches!(actions[..], [Action::Connect { .. }]), "{actions:?}");
+}
+
+/// A client that contradicts others may confirm that when the next vote has begun.
+#[test]
+fn a_doubt_about_a_vote_before_the_newest_does_not_make_a_client_load_its_model() {
+    let mut peer = Peer::live(config());
+    let older = peer.ask_for_vote();
+    peer.step();
+    let state = peer.frames().iter().find_map(|frame| match ClientMessage::decode(frame) {
+        Ok(ClientMessage::Vote(vote)) => Some(vote.hash),
+        _ => None,
+    });
+    let verdict = Verdict { seq: older, hash: state, agreed: 2, of: 3 };
+    peer.hear(&ServerMessage::Verdict(verdict));
+    peer.ask_for_vote();
+    peer.step();
+    peer.actions();
+    peer.hear(&ServerMessage::Diverged(older));
+    assert_eq!((peer.failure(), peer.actions()), (None, vec![]));
+    assert_eq!(peer.client.connection_state(), ConnectionState::Live);
 }
 
 #[test]
@@ -129,7 +162,7 @@ fn a_damaged_snapshot_is_refused_with_the_place() {
     let load = |data: &[u8], hash: Digest, seq| {
         let mut peer = Peer::joining(config());
         let size = data.len() as u64;
-        let snapshot = Some(SnapshotInfo { seq, time: 0, hash, size });
+        let snapshot = Some(SnapshotInfo { seq, time: 0, hash, size, chain: Digest([0; 32]) });
         peer.hear(&ServerMessage::Welcome(Welcome { snapshot, ..peer.welcome() }));
         for part in data.chunks(10) {
             peer.hear(&ServerMessage::SnapshotPart(part));
@@ -156,7 +189,7 @@ fn a_log_that_ends_before_its_own_snapshot_harms_only_the_progress() {
     (1..=3).for_each(|counter| peer.echo(counter, b"?"));
     peer.step();
     peer.client.handle(peer.now, Input::Disconnected(None));
-    peer.client.handle(peer.now, Input::Connected);
+    peer.connected();
     let welcome = Welcome { resumed: true, seamless: true, seq: 1, ..peer.welcome() };
     peer.hear(&ServerMessage::Welcome(welcome));
     assert_eq!(peer.client.progress(), 1.0);
@@ -182,9 +215,9 @@ fn acceptance_12_what_is_published_during_an_outage_comes_through_once_and_the_v
     assert_eq!(peer.client.connection_state(), ConnectionState::Reconnecting);
     peer.client.publish(peer.now, "sum", "add", &2u64).expect("there is room");
     assert_eq!(peer.sent(), []);
-    peer.client.handle(peer.now, Input::Connected);
+    peer.connected();
     // The first had been accepted; only the second is sent again.
-    let welcome = Welcome { resumed: true, seamless: true, counter: 1, ..peer.welcome() };
+    let welcome = Welcome { resumed: true, seamless: true, counter: Some(1), ..peer.welcome() };
     peer.hear(&ServerMessage::Welcome(Welcome { seq: 2, ..welcome }));
     peer.echo(1, &first[0].1);
     peer.step();
@@ -222,6 +255,34 @@ fn reconnect_has_no_pause_and_does_nothing_while_an_attempt_is_under_way() {
     assert_eq!(peer.client.connection_state(), ConnectionState::Reconnecting);
     peer.client.leave();
     peer.actions();
+    peer.client.reconnect(peer.now);
+    assert_eq!(peer.actions(), []);
+}
+
+#[test]
+fn in_the_background_a_connection_that_breaks_stays_broken_until_the_app_is_back() {
+    let mut peer = Peer::live(config());
+    peer.actions();
+    peer.client.leave_after(peer.now, 1_500);
+    let [Action::Send(frame)] = &peer.actions()[..] else { panic!("it says when it leaves") };
+    // Rounded up: a view never leaves too early.
+    assert!(matches!(ClientMessage::decode(frame), Ok(ClientMessage::LeaveAfter(2))));
+    peer.client.handle(peer.now, Input::Disconnected(Some((4002, String::new()))));
+    assert_eq!(peer.actions(), []);
+    assert_eq!(peer.client.connection_state(), ConnectionState::Reconnecting);
+    peer.client.reconnect(peer.now);
+    assert_eq!(peer.actions(), [Action::Connect { after: 0 }]);
+    // From then on as ever.
+    peer.client.handle(peer.now, Input::Unreachable("no way".into()));
+    assert!(matches!(peer.actions()[..], [Action::Connect { .. }]));
+    // An attempt that is under way is given up.
+    peer.client.leave_after(peer.now, 1_000);
+    assert_eq!(peer.actions(), [Action::Close]);
+    peer.client.reconnect(peer.now);
+    assert_eq!(peer.actions(), [Action::Connect { after: 0 }]);
+    peer.client.leave();
+    peer.actions();
+    peer.client.leave_after(peer.now, 1_000);
     peer.client.reconnect(peer.now);
     assert_eq!(peer.actions(), []);
 }
@@ -282,7 +343,7 @@ fn a_client_votes_on_news_and_not_on_history() {
     peer.seq = 1;
     peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: 1, time: 0 }));
     peer.own_join();
-    peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: 3, time: 0 }));
+    peer.hear(&ServerMessage::VoteRequest(VoteRequest { seq: 3, time: TIME }));
     peer.step();
     let vote = |frame: Vec<u8>| match ClientMessage::decode(&frame) {
         Ok(ClientMessage::Vote(vote)) => Some(vote.seq),
@@ -384,7 +445,8 @@ fn a_view_that_the_models_know_is_ready_as_soon_as_the_snapshot_is_loaded() {
         vm.and_then(|vm| vm.snapshot().map_err(|_| unreachable!())).expect("it is sound");
     let snapshot = wrapped(&snapshot);
     let hash = Digest(StateHash::of(&snapshot).0);
-    let info = SnapshotInfo { seq: 0, time: 0, hash, size: snapshot.len() as u64 };
+    let info =
+        SnapshotInfo { seq: 0, time: 0, hash, size: snapshot.len() as u64, chain: Digest([0; 32]) };
     let mut peer = Peer::joining(config());
     let welcome = Welcome { seamless: true, snapshot: Some(info), ..peer.welcome() };
     peer.hear(&ServerMessage::Welcome(welcome));
@@ -418,6 +480,7 @@ fn broken_config() -> Config {
     let broken = ForeignModel {
         id: "broken".into(),
         version: 1,
+        code: String::new(),
         handlers: vec!["add".into()],
         queries: Vec::new(),
         init: Box::new(|cx, _| {
@@ -453,13 +516,13 @@ fn a_client_that_cannot_undo_a_turn_joins_from_scratch_and_gives_up_if_that_fail
     // From the beginning of the session every client can undo it.
     let again = |peer: &mut Peer, seq: u64| {
         peer.actions();
-        peer.client.handle(peer.now, Input::Connected);
+        peer.connected();
         let resumes = |frame: Vec<u8>| {
             let message = ClientMessage::decode(&frame);
-            !matches!(message, Ok(ClientMessage::Join(Join { resume: None, .. })))
+            !matches!(message, Ok(ClientMessage::Join(Join { resume: None, .. }, _)))
         };
         assert!(!peer.frames().into_iter().any(resumes), "it goes on with its broken model");
-        peer.hear(&ServerMessage::Welcome(Welcome { seq, counter: 3, ..peer.welcome() }));
+        peer.hear(&ServerMessage::Welcome(Welcome { seq, counter: Some(3), ..peer.welcome() }));
         peer.seq = 0;
         peer.own_join();
         peer.echo(1, &posts[0]);

@@ -2,6 +2,11 @@
 
 mod archive;
 mod client;
+mod forgotten;
 mod healing;
+mod lies;
 mod persisting;
+mod proof;
+mod snapshots;
 mod support;
+mod unheard;

@@ -5,14 +5,17 @@ use teatime_session::{
     Stepped,
 };
 use teatime_wire::{
-    ClientMessage, Event, SendLimits, ServerMessage, View, ViewId, Views, VoteRequest, Welcome,
+    ClientMessage, Digest, Event, Greeting, SendLimits, ServerMessage, View, ViewId, Views,
+    VoteRequest, Welcome,
 };
+
+pub(crate) const HELLO: Greeting = Greeting { nonce: Digest([4; 32]), binds_channel: false };
 
 pub(crate) const LIMITS: SendLimits =
     SendLimits { max_payload: 1_000, per_second: 100, burst: 10, max_snapshot: 1 << 20 };
 
 /// The session time in µs of all events and votes.
-const TIME: u64 = 10;
+pub(crate) const TIME: u64 = 10;
 
 pub(crate) struct Peer {
     pub(crate) client: Client,
@@ -20,17 +23,30 @@ pub(crate) struct Peer {
     pub(crate) now: u64,
     /// Of the newest ordered message.
     pub(crate) seq: u64,
+    /// What was polled in a step.
+    polled: Vec<SessionEvent>,
 }
 
 impl Peer {
     /// A client whose connection stands, and whose join has been sent.
     pub(crate) fn joining(config: Config) -> Self {
-        let mut client = Client::new(config, [3; 32]).expect("it is sound");
+        Self::joining_as(config, [3; 32])
+    }
+
+    /// The same, with random numbers that follow from this.
+    pub(crate) fn joining_as(config: Config, entropy: [u8; 32]) -> Self {
+        let mut client = Client::new(config, entropy).expect("it is sound");
         client.connect();
-        let mut peer = Self { client, now: 1_000, seq: 0 };
-        assert_eq!(peer.actions(), [Action::Connect { after: 0 }]);
-        peer.client.handle(peer.now, Input::Connected);
+        let mut peer = Self { client, now: 1_000, seq: 0, polled: Vec::new() };
+        assert_eq!(peer.client.poll_action(), Some(Action::Connect { after: 0 }));
+        peer.connected();
         peer
+    }
+
+    /// The connection stands, and the reflector has said hello.
+    pub(crate) fn connected(&mut self) {
+        self.client.handle(self.now, Input::Connected(None));
+        self.hear(&ServerMessage::Hello(HELLO));
     }
 
     /// A client that is live, in a session that has just begun.
@@ -59,7 +75,7 @@ impl Peer {
             seamless: false,
             time: 0,
             seq: 0,
-            counter: 0,
+            counter: Some(0),
             snapshot: None,
             persisted: None,
             tick_ms: 50,
@@ -75,8 +91,9 @@ impl Peer {
     /// Orders the join of this client's view.
     pub(crate) fn own_join(&mut self) {
         self.seq += 1;
+        let (seq, time) = (self.seq, if self.seq == 1 { 0 } else { TIME });
         let view = View { view_id: self.id(), view_data: None };
-        let views = Views { seq: self.seq, time: 0, exited: vec![], joined: vec![view], active: 1 };
+        let views = Views { seq, time, exited: vec![], joined: vec![view], active: 1 };
         self.hear(&ServerMessage::Views(views));
     }
 
@@ -102,7 +119,7 @@ impl Peer {
                 return stepped;
             }
             while self.client.poll_delivery(Handling::Immediate).is_some() {}
-            let _ = self.client.poll_event();
+            self.polled.extend(self.client.poll_event());
         }
     }
 
@@ -111,7 +128,9 @@ impl Peer {
     }
 
     pub(crate) fn events(&mut self) -> Vec<SessionEvent> {
-        std::iter::from_fn(|| self.client.poll_event()).collect()
+        let mut events = std::mem::take(&mut self.polled);
+        events.extend(std::iter::from_fn(|| self.client.poll_event()));
+        events
     }
 
     /// The frames that it has sent.

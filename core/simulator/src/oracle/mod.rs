@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use teatime_session::{ConnectionState, DisconnectReason, SessionEvent};
+use teatime_session::{Alarm, AlarmKind, ConnectionState, DisconnectReason, SessionEvent};
 use teatime_vm::{Fault, StateHash};
 use teatime_wire::ServerMessage;
 
@@ -35,6 +35,8 @@ pub(crate) struct Oracle<'a> {
     /// A power cut has hit storage that does not survive it. Then sessions may continue on another timeline, and events
     /// may be missing.
     lossy: bool,
+    /// Alarms that clients have raised, and which participants they are.
+    alarms: Vec<(usize, Alarm)>,
     /// A majority has voted for a wrong state, which later comparisons take for the right one.
     usurped: bool,
 }
@@ -83,7 +85,7 @@ impl<'a> Oracle<'a> {
         report.entries = self.entries;
     }
 
-    /// A power cut has hit a reflector that does not store durably.
+    /// From now on sends may be missing: a power cut has hit a reflector that does not store durably.
     pub(crate) fn may_lose(&mut self) {
         self.lossy = true;
     }
@@ -283,11 +285,28 @@ impl<'a> Oracle<'a> {
                     may_fail(at, one, reason.as_ref())?;
                     over = true;
                 }
+                SessionEvent::Alarm(alarm) => self.alarms.push((at, alarm)),
                 SessionEvent::Held(true) => self.held += 1,
                 _ => {}
             }
         }
         Ok(over)
+    }
+
+    /// An honest reflector gives no reason for an alarm, unless it has lost events. A liar does.
+    pub(crate) fn check_alarms(&mut self, all: &[Participant]) -> Outcome {
+        for (at, alarm) in self.alarms.drain(..) {
+            let is_liar =
+                |one: &Participant| one.is_liar() && Some(one.view_id()) == alarm.participant;
+            let is_right = match alarm.kind {
+                AlarmKind::Rewound => self.lossy,
+                _ => all.iter().any(is_liar),
+            };
+            if !is_right {
+                return Err((Invariant::Alarm, format!("participant {}: {alarm:?}", at + 1)));
+            }
+        }
+        Ok(())
     }
 
     /// A handler of a participant has failed. It must fail in the same way for all others.

@@ -79,7 +79,7 @@ impl World<'_> {
         let connection = self.network.open(self.now, Some(at));
         self.participants[at].set_connection(connection);
         self.server.connected(self.now, connection);
-        self.input(at, Input::Connected);
+        self.input(at, Input::Connected(None));
         self.after_server();
     }
 
@@ -123,7 +123,7 @@ impl World<'_> {
     pub(super) fn send_up(&mut self, at: usize, frame: Vec<u8>) {
         let Some(connection) = self.participants[at].connection() else { return };
         let one = &mut self.participants[at];
-        if matches!(ClientMessage::decode(&frame), Ok(ClientMessage::Join(_))) {
+        if matches!(ClientMessage::decode(&frame), Ok(ClientMessage::Join(..))) {
             one.remember_join(&frame);
         }
         let mut frames = if one.is_liar() { one.lie(frame) } else { vec![frame] };
@@ -163,6 +163,7 @@ impl World<'_> {
             let stepped = one.step(now, HEALS_WITHIN, |step| self.scenario.corrupt(step));
             let moved = one.seq() != before;
             let dropped = self.oracle.take_events(self.scenario, at, one)?;
+            self.oracle.check_alarms(&self.participants)?;
             let snapshot = if moved || stepped == Stepped::Done {
                 self.oracle.compare(now, at, &mut self.participants, moved)?
             } else {

@@ -61,8 +61,16 @@ impl World<'_> {
             let mut positions: Vec<_> =
                 honest.iter().map(|at| self.participants[*at].seq()).collect();
             positions.dedup();
+            // A liar may have received a message that is still on its way to the others.
+            let is_ahead = |at: &usize| {
+                let (one, first) = (&self.participants[*at], honest.first());
+                first.map(|at| &self.participants[*at]).is_some_and(|first| {
+                    one.timeline() == first.timeline() && one.seq() > first.seq()
+                })
+            };
             honest.iter().all(settled)
                 && positions.len() <= 1
+                && !alive.iter().any(is_ahead)
                 && (honest.is_empty() || self.oracle.agreed(room) >= honest.len() as u64)
         })
     }

@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use teatime_reflector::{ConnId, Output, Reflector};
+use teatime_reflector::{ConnId, Greeter, Output, Reflector};
 use teatime_session::{
-    Action, Client, Config, ConnectionState, DisconnectReason, Divergence, Input, SessionEvent,
-    Stepped,
+    Action, Client, Config, ConnectionState, Disagreement, DisconnectReason, Divergence, Input,
+    SessionEvent, Stepped,
 };
 use teatime_vm::{App, Cx, Vm, handlers, model};
-use teatime_wire::ClientMessage;
+use teatime_wire::{Challenge, ClientMessage};
 
 pub(super) const MS: u64 = 1_000;
 pub(super) const SECOND: u64 = 1_000 * MS;
@@ -62,6 +62,7 @@ pub(super) struct Peer {
 /// A reflector and its clients; what is sent arrives at once.
 pub(super) struct World {
     pub(super) reflector: Reflector,
+    greeter: Greeter,
     pub(super) now: u64,
     pub(super) next: u64,
     pub(super) members: Vec<ConnId>,
@@ -71,6 +72,10 @@ pub(super) struct World {
     pub(super) hasty: bool,
     /// Votes for another hash than that of its state.
     pub(super) liar: Option<usize>,
+    /// The newest join of a client, as a stranger may see it.
+    pub(super) join: Vec<u8>,
+    /// What connections receive that belong to no client.
+    pub(super) strange: Vec<(ConnId, Vec<u8>)>,
 }
 
 impl World {
@@ -81,6 +86,7 @@ impl World {
     ) -> Self {
         let mut world = Self {
             reflector: Reflector::new(config, [0; 32]),
+            greeter: Greeter::new([0; 32]),
             now: 0,
             next: 0,
             members: Vec::new(),
@@ -88,6 +94,8 @@ impl World {
             peers: Vec::new(),
             hasty: false,
             liar: None,
+            join: Vec::new(),
+            strange: Vec::new(),
         };
         (0..number).for_each(|_| world.add(password));
         world.pass(SECOND);
@@ -163,13 +171,11 @@ impl World {
     pub(super) fn pass_on(&mut self, output: Output) {
         match output {
             Output::Send { connection, frame } => {
-                if let Some(at) = self.by_connection.get(&connection) {
-                    self.hear(*at, Input::Frame(frame.to_vec()));
-                }
+                self.deliver(connection, frame.to_vec());
             }
             Output::Broadcast { frame, .. } => {
                 for member in self.members.clone() {
-                    self.hear(self.by_connection[&member], Input::Frame(frame.to_vec()));
+                    self.deliver(member, frame.to_vec());
                 }
             }
             Output::Enter { connection, .. } => self.members.push(connection),
@@ -183,6 +189,13 @@ impl World {
                     self.hear(at, Input::Disconnected(Some((reason.code(), detail))));
                 }
             }
+        }
+    }
+
+    fn deliver(&mut self, connection: ConnId, frame: Vec<u8>) {
+        match self.by_connection.get(&connection) {
+            Some(at) => self.hear(*at, Input::Frame(frame)),
+            None => self.strange.push((connection, frame)),
         }
     }
 
@@ -210,8 +223,10 @@ impl World {
             self.peers[at].connects_at = None;
             self.peers[at].connection = Some(connection);
             self.by_connection.insert(connection, at);
-            self.reflector.connected(self.now, connection);
-            self.hear(at, Input::Connected);
+            let (challenge, hello) = self.greeter.greet(None);
+            self.reflector.connected(self.now, connection, challenge);
+            self.hear(at, Input::Connected(None));
+            self.hear(at, Input::Frame(hello));
         }
         busy
     }
@@ -227,6 +242,9 @@ impl World {
                     vote.hash.0[0] ^= 1;
                     frame = ClientMessage::Vote(vote).encode();
                 }
+                if matches!(ClientMessage::decode(&frame), Ok(ClientMessage::Join(..))) {
+                    self.join.clone_from(&frame);
+                }
                 self.reflector.received(self.now, connection, &frame);
             }
             (Action::Close, Some(connection)) => {
@@ -237,6 +255,13 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// A connection of another client. Returns what its join must be signed for.
+    pub(super) fn connect(&mut self, connection: ConnId) -> Challenge {
+        let (challenge, _) = self.greeter.greet(None);
+        self.reflector.connected(self.now, connection, challenge);
+        challenge
     }
 
     /// The newest verdict: how many agreed, and how many were asked.
@@ -272,6 +297,14 @@ impl Peer {
     pub(super) fn divergences(&self) -> Vec<Divergence> {
         let each = |event: &SessionEvent| match event {
             SessionEvent::Diverged(divergence) => Some((**divergence).clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(each).collect()
+    }
+
+    pub(super) fn disagreements(&self) -> Vec<Disagreement> {
+        let each = |event: &SessionEvent| match event {
+            SessionEvent::Disagreement(found) => Some((**found).clone()),
             _ => None,
         };
         self.events.iter().filter_map(each).collect()
