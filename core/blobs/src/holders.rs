@@ -44,7 +44,7 @@ impl Holder {
                 self.at_rest = Some(now);
                 return Vec::new();
             }
-            Holding::Snapshot(roots) => (roots, now),
+            Holding::Snapshot(roots, age) => (roots, now.saturating_sub(age)),
             Holding::Exactly(roots) => (roots, ALWAYS),
             Holding::Gone => (Vec::new(), 0),
         };

@@ -6,26 +6,29 @@
 //! |---|---|
 //! | [`Chat`] | the model: nicknames and the newest lines |
 //! | [`ChatView`] | the view: collects what has changed, and publishes posts |
-//! | [`app`], [`config`], [`link`] | the chat as an app, a room to join, and a link to it |
+//! | [`app`], [`config`] | the chat as an app, and a room to join |
+//! | [`History`] | the lines as a view follows them |
 //! | [`escape_html`], [`plain_text`] | from typed text to HTML and back |
+//! | [`printable`] | text of other users for a terminal |
 
+mod history;
 mod model;
 mod nicknames;
+mod printable;
 mod text;
 mod view;
 
-pub use model::{Chat, ChatOptions, Line, Post};
+pub use history::History;
+pub use model::{Change, Chat, ChatOptions, Line, Post};
 pub use nicknames::NICKNAMES;
+pub use printable::printable;
 pub use text::{escape_html, plain_text};
 pub use view::{ChatUpdate, ChatView};
 
-use teatime::{App, Config, ConfigError, JoinLink};
+use teatime::{App, Config, ConfigError};
 
 /// App id of the chat.
 pub const APP_ID: &str = "teatime.chat";
-
-/// Name of the option in join links that sets [`ChatOptions::inactivity_seconds`].
-pub const INACTIVITY: &str = "inactivity";
 
 /// The chat as an app.
 pub fn app() -> App {
@@ -41,18 +44,4 @@ pub fn app() -> App {
 /// If the name is not valid.
 pub fn config(name: &str, options: &ChatOptions) -> Result<Config, ConfigError> {
     Config::new(app(), name, options)
-}
-
-/// The link by which other users join this room on this reflector.
-pub fn link(reflector: &str, config: &Config, options: &ChatOptions) -> JoinLink {
-    let standard = ChatOptions::default();
-    let inactivity = (options.inactivity_seconds != standard.inactivity_seconds)
-        .then(|| (INACTIVITY.to_owned(), options.inactivity_seconds.to_string()));
-    JoinLink {
-        reflector: reflector.to_owned(),
-        app: APP_ID.to_owned(),
-        name: config.name.clone(),
-        options: inactivity.into_iter().collect(),
-        password: config.password.clone(),
-    }
 }

@@ -36,6 +36,16 @@ pub struct Line {
     pub html: String,
 }
 
+/// A change of the history: the payload of `history/refresh`. Each change adds one line. A view that applies all changes
+/// shows every line, however many come at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// How many lines have gone from the front of the history: all in a reset, otherwise at most one.
+    pub dropped: u32,
+    /// The line that was added at the end.
+    pub line: Line,
+}
+
 /// A post: the payload of `input/newPost`. Its author is the sender of the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
@@ -49,7 +59,7 @@ pub struct Post {
 /// |---|---|---|
 /// | `input/newPost` | a [`Post`] | from views |
 /// | `input/reset` | the reason, a string | from views |
-/// | `history/refresh` | none | to views: the lines have changed |
+/// | `history/refresh` | a [`Change`] | to views: the lines have changed |
 /// | `viewInfo/refresh` | none | to views: the participants have changed |
 #[derive(Debug)]
 #[model(id = "chat", version = 1)]
@@ -58,6 +68,8 @@ pub struct Chat {
     views: OrderedMap<ViewId, String>,
     participants: u32,
     history: VecDeque<Line>,
+    /// How many lines there have ever been. The last one of the history has this number.
+    lines: u64,
     /// Time of the newest post. `None` after a reset.
     last_post: Option<Time>,
     inactivity: Duration,
@@ -84,6 +96,7 @@ impl Chat {
             views: OrderedMap::new(),
             participants: 0,
             history: VecDeque::new(),
+            lines: 0,
             last_post: None,
             inactivity: Duration::from_secs(options.inactivity_seconds.into()),
             announce: options.announce,
@@ -99,7 +112,7 @@ impl Chat {
         cx.publish("viewInfo", "refresh", ());
         if self.announce {
             let html = format!("<i>{} has entered the room</i>", self.display_name(view));
-            self.add(cx, Line { view_id: None, html });
+            self.add(cx, 0, Line { view_id: None, html });
         }
     }
 
@@ -110,7 +123,7 @@ impl Chat {
         cx.publish("viewInfo", "refresh", ());
         if self.announce {
             let html = format!("<i>{nickname} has exited the room</i>");
-            self.add(cx, Line { view_id: None, html });
+            self.add(cx, 0, Line { view_id: None, html });
         }
     }
 
@@ -120,7 +133,7 @@ impl Chat {
         let html = format!("<b>{nickname}:</b> {}", escape_html(&post.text));
         self.last_post = Some(cx.now());
         cx.future(self.inactivity).call(Self::reset_if_inactive, ());
-        self.add(cx, Line { view_id: Some(sender), html });
+        self.add(cx, 0, Line { view_id: Some(sender), html });
     }
 
     fn reset_if_inactive(&mut self, cx: &mut Cx<Self>) {
@@ -134,18 +147,22 @@ impl Chat {
     }
 
     fn clear(&mut self, cx: &mut Cx<Self>, reason: &str) {
+        let cleared = self.history.len() as u32;
         self.history.clear();
         self.last_post = None;
         let html = format!("<i>chat reset {}</i>", escape_html(reason));
-        self.add(cx, Line { view_id: None, html });
+        self.add(cx, cleared, Line { view_id: None, html });
     }
 
-    fn add(&mut self, cx: &mut Cx<Self>, line: Line) {
-        self.history.push_back(line);
+    /// Adds a line, after `dropped` lines have gone.
+    fn add(&mut self, cx: &mut Cx<Self>, mut dropped: u32, line: Line) {
+        self.history.push_back(line.clone());
+        self.lines += 1;
         while self.history.len() > HISTORY {
             self.history.pop_front();
+            dropped += 1;
         }
-        cx.publish("history", "refresh", ());
+        cx.publish("history", "refresh", Change { dropped, line });
     }
 
     fn display_name(&self, view: ViewId) -> String {
@@ -156,6 +173,12 @@ impl Chat {
     #[query]
     pub fn history(&self) -> Vec<Line> {
         self.history.iter().cloned().collect()
+    }
+
+    /// How many lines there have ever been. The last one of [`history`](Self::history) has this number.
+    #[query]
+    pub fn lines(&self) -> u64 {
+        self.lines
     }
 
     /// The number of participants.

@@ -4,16 +4,35 @@
 mod handlers;
 mod model;
 mod path;
+mod source;
 mod text;
+mod words;
 
 use proc_macro::TokenStream;
 
 /// Turns a struct into the state of a model: `#[model(id = "chat", version = 1)]`.
 ///
 /// - `id` names the model in snapshots. The default is the name of the struct.
-/// - `version` must change when the model behaves differently. The default is 1.
+/// - `version` is the version of the model. The default is 1.
+/// - `code` says what the model does. The default is a fingerprint of the sources.
 ///
-/// Both are part of the version hash of the app, and so are the names and types of the fields.
+/// All are part of the version hash of the app, and so are the names and types of the fields. Builds with different
+/// hashes are in different sessions.
+///
+/// # The fingerprint
+///
+/// It is a hash of all sources of the crate that the model is in: every module from `lib.rs` or `main.rs` on, and the files
+/// that `include!`, `include_str!` and `include_bytes!` name by a literal. So handlers count, and so do constants, functions
+/// and types that they use. Formatting, comments, the order of imports and tests do not, and neither does the platform: code
+/// counts whatever its `cfg`. A model in a test or an example has the sources of that.
+///
+/// It does not cover what macros generate, build scripts, and other crates. If these change what a model does, change
+/// `version`. Put models into a crate of their own, so that a change of the user interface does not lead to another
+/// session.
+///
+/// With `code = "…"` the author declares it instead: builds with the same text meet, although their sources differ. Use it
+/// for a repair that changes no state, or for models whose crate has other code. Builds that meet and compute different
+/// states diverge, and their participants learn of it as of any divergence.
 ///
 /// The fields need serde's `Serialize` and `Deserialize`; the attribute derives them for the struct. It
 /// refuses types that would make participants differ, such as `usize` or `HashMap`, and says what to use
@@ -23,7 +42,10 @@ use proc_macro::TokenStream;
 /// fields, and rebuild it in the `#[restored]` hook.
 #[proc_macro_attribute]
 pub fn model(args: TokenStream, item: TokenStream) -> TokenStream {
-    model::expand(args.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    let file = proc_macro::Span::call_site().local_file();
+    model::expand(args.into(), item.into(), file)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
 /// Turns the methods of an `impl` block into the handlers and queries of a model.

@@ -1,15 +1,21 @@
 //! `#[model(id = "…", version = …)]`: turns a struct into the state of a model.
 
+use std::path::{Path as FilePath, PathBuf};
+
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Error, Field, Fields, ItemStruct, LitInt, LitStr, Path, Result};
 
-use crate::path;
 use crate::text::text_of;
+use crate::{path, source};
 
-pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn expand(
+    args: TokenStream,
+    item: TokenStream,
+    file: Option<PathBuf>,
+) -> Result<TokenStream> {
     let arguments = Arguments::parse(args)?;
     let item: ItemStruct = syn::parse2(item)?;
     if !item.generics.params.is_empty() {
@@ -28,6 +34,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let name = &item.ident;
     let id = arguments.id.unwrap_or_else(|| LitStr::new(&name.to_string(), name.span()));
     let version = arguments.version.unwrap_or_else(|| LitInt::new("1", name.span()));
+    let Code { code, sources, files } = code(arguments.code, &item, file)?;
     let fields = item.fields.iter().filter(|field| !is_skipped(field)).map(|field| {
         let field_name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
         let field_type = text_of(&field.ty);
@@ -41,9 +48,50 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         impl #vm::ModelState for #name {
             const ID: &'static str = #id;
             const VERSION: u32 = #version;
+            const CODE: &'static str = #code;
+            const SOURCES: &'static str = #sources;
             const FIELDS: &'static [(&'static str, &'static str)] = &[#(#fields),*];
         }
+
+        // The compiler runs again if one of these changes.
+        #(const _: &[u8] = ::core::include_bytes!(#files);)*
     })
+}
+
+/// What the model does.
+#[derive(Default)]
+struct Code {
+    /// As declared, or the fingerprint of the sources.
+    code: String,
+    /// The fingerprint of the sources. Empty if they are not known.
+    sources: String,
+    /// The files that the fingerprint depends on.
+    files: Vec<String>,
+}
+
+fn code(declared: Option<LitStr>, item: &ItemStruct, file: Option<PathBuf>) -> Result<Code> {
+    let found = sources(file);
+    if let Some(declared) = declared {
+        return match declared.value() {
+            code if code.is_empty() => Err(Error::new(declared.span(), "expected a text")),
+            code => Ok(Code { code: format!("declared {code}"), ..found.unwrap_or_default() }),
+        };
+    }
+    found.map_err(|why| {
+        let remedy = "declare what the model does: `#[model(…, code = \"…\")]`";
+        Error::new(item.ident.span(), format!("no fingerprint of the sources: {why}; {remedy}"))
+    })
+}
+
+/// What the sources of the crate of this file do.
+fn sources(file: Option<PathBuf>) -> std::result::Result<Code, String> {
+    // An editor that expands macros by itself has no file.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let Some((file, package)) = file.zip(package) else { return Ok(Code::default()) };
+    let sources = source::of_crate(&file, FilePath::new(&package))?;
+    let files = sources.files.iter().filter_map(|file| file.to_str().map(str::to_owned));
+    let (code, files) = (sources.fingerprint.clone(), files.collect());
+    Ok(Code { sources: code.clone(), code, files })
 }
 
 /// Whether `#[serde(skip)]` leaves a field out of snapshots.
@@ -63,6 +111,7 @@ fn is_skipped(field: &Field) -> bool {
 struct Arguments {
     id: Option<LitStr>,
     version: Option<LitInt>,
+    code: Option<LitStr>,
 }
 
 impl Arguments {
@@ -75,8 +124,11 @@ impl Arguments {
             } else if meta.path.is_ident("version") {
                 arguments.version = Some(meta.value()?.parse()?);
                 Ok(())
+            } else if meta.path.is_ident("code") {
+                arguments.code = Some(meta.value()?.parse()?);
+                Ok(())
             } else {
-                Err(meta.error("expected `id = \"…\"` or `version = …`"))
+                Err(meta.error("expected `id = \"…\"`, `version = …` or `code = \"…\"`"))
             }
         });
         syn::parse::Parser::parse2(parser, tokens)?;

@@ -15,8 +15,9 @@ use teatime_session::{
 use teatime_vm::{Payload, Time};
 
 use self::tape::Tape;
+use crate::address::reflector_address;
 use crate::evidence;
-use crate::link::{LinkError, reflector_address};
+use crate::link::LinkError;
 
 #[cfg(feature = "recording")]
 mod tape;
@@ -171,6 +172,9 @@ impl Driver {
     }
 
     /// Sends an event to the models of all participants; see [`Client::publish`].
+    ///
+    /// # Errors
+    /// As [`Client::publish`]. Nothing was sent then.
     pub fn publish(
         &mut self,
         scope: &str,
@@ -180,7 +184,10 @@ impl Driver {
         self.command(|client, now| client.publish(now, scope, event, data))
     }
 
-    /// Like [`publish`](Self::publish), with a payload that is MessagePack already.
+    /// Like [`publish`](Self::publish), with a payload that is MessagePack already: exactly one value.
+    ///
+    /// # Errors
+    /// As [`Client::publish`]. Nothing was sent then.
     pub fn publish_encoded(
         &mut self,
         scope: &str,
@@ -190,7 +197,11 @@ impl Driver {
         self.command(|client, now| client.publish_encoded(now, scope, event, payload))
     }
 
-    /// Sends an event to the subscriptions of this client only; see [`Client::publish_to_views`].
+    /// Sends an event to the subscriptions of this client only; see [`Client::publish_to_views`]. It never leaves the
+    /// process.
+    ///
+    /// # Errors
+    /// [`PublishError::TooFast`] if too many events wait to be polled.
     pub fn publish_to_views(
         &mut self,
         scope: &str,
@@ -207,6 +218,12 @@ impl Driver {
     /// [`PublishError::NotJoined`] without a connection, [`PublishError::Over`] after the end.
     pub fn request_vote(&mut self) -> Result<(), PublishError> {
         self.command(|client, _| client.request_vote())
+    }
+
+    /// The app goes to the background; see [`Client::leave_after`].
+    pub fn leave_after(&mut self, pause: StdDuration) {
+        let pause = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        self.command(|client, now| client.leave_after(now, pause));
     }
 
     /// Drops the connection and makes a new one now; see [`Client::reconnect`].

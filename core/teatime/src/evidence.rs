@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 pub use teatime_session::forensics::diff::{Diff, Moment, Right, Since, SinceError, diff};
 pub use teatime_session::forensics::evidence::Evidence;
-use teatime_session::{Client, Divergence, SessionEvent};
+use teatime_session::{Client, Disagreement, Divergence, SessionEvent};
 use teatime_vm::recording::RecordingError;
 
 use crate::private;
@@ -99,13 +99,21 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     Ok(bytes)
 }
 
-/// Writes the evidence of a divergence into the directory that the app named, if it named one.
+/// Writes the evidence of a divergence, or of a disagreement, into the directory that the app named, if it named one.
 pub(crate) fn save(event: &mut SessionEvent, client: &Client) {
-    let directory = client.config().evidence_dir.as_deref();
-    if let (SessionEvent::Diverged(divergence), Some(directory)) = (event, directory) {
-        let Divergence { seq, hash, evidence, .. } = &**divergence;
-        let what = &hash.to_string()[..8];
-        divergence.file = Some(write(evidence, directory, client, *seq, what, EVIDENCE));
+    let Some(directory) = client.config().evidence_dir.as_deref() else { return };
+    match event {
+        SessionEvent::Diverged(divergence) => {
+            let Divergence { seq, hash, evidence, .. } = &**divergence;
+            let what = &hash.to_string()[..8];
+            divergence.file = Some(write(evidence, directory, client, *seq, what, EVIDENCE));
+        }
+        SessionEvent::Disagreement(found) => {
+            let Disagreement { seq, evidence, .. } = &**found;
+            let save = |evidence| write(evidence, directory, client, *seq, "builds", EVIDENCE);
+            found.file = evidence.as_deref().map(save);
+        }
+        _ => {}
     }
 }
 
@@ -184,6 +192,7 @@ pub(crate) mod tests {
         let nothing = ForeignModel {
             id: "nothing".to_owned(),
             version: 1,
+            code: String::new(),
             handlers: Vec::new(),
             queries: Vec::new(),
             init: Box::new(|_, _| Err("not a real model".to_owned())),

@@ -1,18 +1,22 @@
 //! The reflector of this machine: found if one runs, hosted in this process if not.
+//!
+//! A note in a directory of the user says where it is, and has its [`Token`]. The token is what the trust is built on: a program
+//! of another user may listen at the same port, but cannot answer a challenge without it, and cannot join without it.
 
-use std::fs::{self, File};
+mod note;
+
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use teatime_net::server::{Server, ServerConfig};
+use teatime_net::server::{Server, ServerConfig, Token};
+
+use note::{Directory, Note};
 
 /// The port of a reflector by default.
-const DEFAULT_PORT: u16 = 9090;
+pub const DEFAULT_PORT: u16 = 9090;
 
-/// The environment variable with another port to look at and to host on, for users whose usual port has another use. 0
-/// means no port: then only a reflector that another program of this user hosts is found.
+/// The environment variable with another port to host on, for users whose usual port has another use. 0 means any port.
 const PORT_VARIABLE: &str = "TEATIME_PORT";
 
 /// A reflector on this machine answers within this time. Otherwise the program there is not a reflector.
@@ -21,98 +25,113 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// The reflector of this machine. If this process hosts it, dropping this ends it.
 #[derive(Debug)]
 pub struct LocalReflector {
-    url: String,
-    hosted: Option<(Server, PathBuf)>,
+    note: Note,
+    hosted: Option<Box<(Server, Directory)>>,
 }
 
 impl LocalReflector {
-    /// Its address.
+    /// Its address. If only this machine reaches it, the address has its token: only programs of this user can join.
     pub fn url(&self) -> &str {
-        &self.url
+        self.note.url()
     }
 
     /// Whether this process hosts the reflector.
     pub fn is_hosted_here(&self) -> bool {
         self.hosted.is_some()
     }
+
+    /// Whether another program has become the host meanwhile: it found that this reflector did not answer, for example
+    /// because this process was stopped. Newcomers go there, so [`local_reflector`] leads this process there, too.
+    pub fn is_superseded(&self) -> bool {
+        let Some((_, directory)) = self.hosted.as_deref() else { return false };
+        let noted = directory.note().ok().flatten();
+        noted.is_some_and(|noted| noted != self.note && is_its_reflector(&noted))
+    }
 }
 
 impl Drop for LocalReflector {
     fn drop(&mut self) {
-        if let Some((_server, note)) = &self.hosted
-            && fs::read_to_string(note).is_ok_and(|url| url == self.url)
-        {
+        if let Some((_server, directory)) = self.hosted.as_deref() {
             // If the note stays, the next program finds that no reflector answers at its address.
-            let _ = fs::remove_file(note);
+            let _ = directory.remove_note(&self.note);
         }
     }
 }
 
-/// Finds the reflector of this machine: on the usual port, or hosted by another program of this user. If none runs, this
-/// process hosts one that only this machine can reach. Programs that call this at the same time agree on one reflector.
+/// Finds the reflector of this machine, which another program of this user hosts. If none runs, this process hosts one that
+/// only programs of this user can join. Programs that call this at the same time agree on one reflector.
 ///
 /// # Errors
-/// This user has no directory for the note of its address, or no port is free.
+/// This user has no directory for the note of its address, or another user can change it; no port is free; another program
+/// holds the lock for more than ten seconds.
 pub fn local_reflector() -> io::Result<LocalReflector> {
-    let directory = private_directory()?;
-    let note = directory.join("reflector.url");
-    let lock =
-        File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
+    find_or_host(None)
+}
+
+/// As [`local_reflector`], but if this process hosts the reflector, it listens at this address. So other machines can reach
+/// it: with 0.0.0.0 at all addresses of this machine, and its [`url`](LocalReflector::url) names the likely one. Everybody who
+/// reaches an address other than a loopback one can join.
+///
+/// # Errors
+/// As [`local_reflector`]; also if the reflector that was found cannot be reached from other machines, and the address asks for
+/// that.
+pub fn local_reflector_at(listen: SocketAddr) -> io::Result<LocalReflector> {
+    find_or_host(Some(listen))
+}
+
+fn find_or_host(listen: Option<SocketAddr>) -> io::Result<LocalReflector> {
+    let directory = Directory::open()?;
     // Held until the end of this function: a second program then finds the reflector of the first.
-    lock.lock()?;
-    let noted = fs::read_to_string(&note).unwrap_or_default();
+    let _lock = directory.lock()?;
+    if let Some(note) = directory.note()?.filter(is_its_reflector) {
+        let is_local = note.address().is_some_and(|address| address.ip().is_loopback());
+        if is_local && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+            let why = format!(
+                "the reflector at {} runs already, and only this machine can reach it: end the program that hosts it first",
+                note.origin()
+            );
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
+        }
+        return Ok(LocalReflector { note, hosted: None });
+    }
+    host(directory, listen)
+}
+
+fn host(directory: Directory, listen: Option<SocketAddr>) -> io::Result<LocalReflector> {
     let port = std::env::var(PORT_VARIABLE).ok().and_then(|port| port.parse().ok());
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(DEFAULT_PORT)));
-    let noted = noted.strip_prefix("ws://").and_then(|address| address.parse().ok());
-    for address in noted.into_iter().chain((usual.port() != 0).then_some(usual)) {
-        if is_reflector(address) {
-            return Ok(LocalReflector { url: format!("ws://{address}"), hosted: None });
-        }
-    }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = ServerConfig::default();
-    let server = Server::bind(usual, config.clone()).or_else(|_| Server::bind(any_port, config))?;
-    let url = server.url();
-    write_whole(&note, &url)?;
-    Ok(LocalReflector { url, hosted: Some((server, note)) })
-}
-
-/// A directory that only this user can write, because the note in it decides where to connect.
-fn private_directory() -> io::Result<PathBuf> {
-    let base = std::env::var_os("XDG_RUNTIME_DIR")
-        .or_else(|| std::env::var_os("LOCALAPPDATA"))
-        .map(PathBuf::from)
-        .filter(|path| path.is_dir());
-    let directory = match base {
-        Some(base) => base.join("teatime"),
-        None => home()?.join(".cache").join("teatime"),
+    let token = Token::draw()?;
+    // Other machines have links, and no note.
+    let is_private = listen.is_none_or(|listen| listen.ip().is_loopback());
+    let config = ServerConfig { token: Some(token.clone()), is_private, ..ServerConfig::default() };
+    let server = match listen {
+        Some(listen) => Server::bind(listen, config)?,
+        None => Server::bind(usual, config.clone()).or_else(|_| Server::bind(any_port, config))?,
     };
-    fs::create_dir_all(&directory)?;
-    Ok(directory)
+    let note = Note::new(server.url(), token);
+    directory.write_note(&note)?;
+    Ok(LocalReflector { note, hosted: Some(Box::new((server, directory))) })
 }
 
-fn home() -> io::Result<PathBuf> {
-    std::env::home_dir().ok_or_else(|| io::Error::other("this user has no home directory"))
-}
-
-/// Writes a file so that readers see the old content or the new, never a part.
-fn write_whole(path: &Path, content: &str) -> io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, content)?;
-    fs::rename(temporary, path)
-}
-
-/// Whether a reflector answers there. The answer of any other program looks different.
-fn is_reflector(address: SocketAddr) -> bool {
+/// Whether the reflector of this note answers there. Another program has another token, or none.
+fn is_its_reflector(note: &Note) -> bool {
+    let Some(address) = note.address() else { return false };
     let ask = || -> io::Result<bool> {
+        let challenge = Token::draw()?;
         let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let challenge = challenge.as_str();
+        let request = format!(
+            "GET /healthz?challenge={challenge} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.take(1024).read_to_string(&mut answer)?;
-        let answer = answer.to_ascii_lowercase();
-        Ok(answer.starts_with("http/1.1 200") && answer.contains("\r\nserver: teatime"))
+        let expected =
+            note.token().answer(challenge).map(|proof| format!("Teatime-Proof: {proof}"));
+        Ok(answer.starts_with("HTTP/1.1 200")
+            && answer.lines().any(|line| Some(line) == expected.as_deref()))
     };
     ask().unwrap_or(false)
 }

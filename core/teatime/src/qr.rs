@@ -69,6 +69,27 @@ mod tests {
             || line.starts_with("▀▀") && line.ends_with("▀▀")));
     }
 
+    /// Reads a code as a camera does: by another library, from an image of it.
+    fn scanned(code: &QrCode) -> String {
+        const PIXELS: usize = 4;
+        let side = (code.side + 8) * PIXELS;
+        let dark = |x: usize, y: usize| {
+            code.is_dark((x / PIXELS).wrapping_sub(4), (y / PIXELS).wrapping_sub(4))
+        };
+        let mut image = rqrr::PreparedImage::prepare_from_bitmap(side, side, dark);
+        let [grid] = &image.detect_grids()[..] else { panic!("one code") };
+        grid.decode().expect("it is whole").1
+    }
+
+    #[test]
+    fn acceptance_2_a_camera_reads_the_link_that_the_code_was_made_of() {
+        for length in [1, 60, 200, 500, 1_000] {
+            let text: String =
+                "teatime://192.0.2.1:9090/-x/".chars().cycle().take(length).collect();
+            assert_eq!(scanned(&QrCode::new(&text).expect("it is short")), text);
+        }
+    }
+
     #[test]
     fn a_text_that_is_too_long_has_no_code() {
         assert_eq!(QrCode::new(&"x".repeat(3000)), None);

@@ -8,23 +8,32 @@ use std::time::{Duration as StdDuration, Instant};
 
 use serde::Serialize;
 use teatime_net::client::Waker;
-use teatime_session::{Config, Handling, PublishError, Receipt, SessionEvent, Stepped};
+use teatime_session::{
+    Config, ConnectionState, DisconnectReason, Handling, PublishError, Receipt, SessionEvent,
+    Stepped,
+};
 
+use self::remote::{Calls, MAX_WAITING_CALLS};
 use crate::driver::{Driver, JoinError};
 use crate::view::{View, ViewContext, ViewHost};
 
 #[cfg(feature = "recording")]
 mod record;
+mod remote;
+
+pub use remote::{Remote, SessionGone};
 
 /// A session that has joined, or is about to.
 ///
-/// Call [`step`](Self::step) often, on the thread that owns the session. A step simulates what has arrived and
-/// runs the view, so the view reads the model directly and needs no lock. The sockets live on a thread of their
+/// [`run`](Self::run) is a ready-made loop. A program with a loop of its own calls [`step`](Self::step) once per frame, on
+/// the thread that owns the session. A step simulates what has arrived and runs the view, so the view reads the model
+/// directly and needs no lock. Other threads reach the session through a [`Remote`]. The sockets live on a thread of their
 /// own. Dropping the session leaves it.
 ///
 /// # What it offers
-/// - **Run**: [`join`](Self::join), [`step`](Self::step), [`wait`](Self::wait), [`next_event`](Self::next_event),
-///   [`leave`](Self::leave).
+/// - **Run**: [`join`](Self::join), [`run`](Self::run), or [`step`](Self::step), [`wait`](Self::wait) and
+///   [`next_event`](Self::next_event), and [`leave`](Self::leave).
+/// - **Other threads**: [`remote`](Self::remote).
 /// - **View**: [`view`](Self::view), [`with_view`](Self::with_view).
 /// - **Ask**: a session dereferences to its [`Driver`], and that to its [`Client`](crate::Client). So
 ///   `session.vm()`, `session.now()`, `session.connection_state()`, `session.session_id()` and all other
@@ -37,6 +46,7 @@ pub struct Session<V: View> {
     view: ViewHost<V>,
     events: VecDeque<SessionEvent>,
     missed: u64,
+    calls: Calls<V>,
 }
 
 impl<V: View> fmt::Debug for Session<V> {
@@ -59,6 +69,13 @@ impl<V: View> Deref for Session<V> {
 
 /// The number of events that wait for the app to pull them. An app need not pull any.
 const MAX_WAITING_EVENTS: usize = 1024;
+
+/// How long one step of [`Session::run`] may simulate before the view is drawn: 30 frames a second while a session catches
+/// up.
+const RUN_BUDGET: StdDuration = StdDuration::from_millis(33);
+
+/// How long [`Session::run`] waits at most. Whatever happens ends the wait, so this has no effect on speed.
+const RUN_PAUSE: StdDuration = StdDuration::from_secs(60);
 
 impl<V: View> Session<V> {
     /// Starts to join through the reflector at this address, such as `ws://127.0.0.1:9090`. Returns at once: the
@@ -94,16 +111,65 @@ impl<V: View> Session<V> {
         args: V::Args,
         waker: Waker,
     ) -> Result<Self, JoinError> {
-        let driver = Driver::join(config, reflector, waker)?;
-        Ok(Self { driver, view: ViewHost::new(args), events: VecDeque::new(), missed: 0 })
+        let calls = Calls::new();
+        let driver = Driver::join(config, reflector, calls.waker(waker))?;
+        let view = ViewHost::new(args);
+        Ok(Self { driver, view, events: VecDeque::new(), missed: 0, calls })
+    }
+
+    /// Runs the session until it is over: steps, waits for what comes next, and hands each event to `on_event`. Returns
+    /// after [`leave`](Self::leave), which `on_event`, the view's host or a [`Remote`] calls.
+    ///
+    /// ```no_run
+    /// # fn example<V: teatime::View<Args = ()>>(config: teatime::Config) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut session = teatime::Session::<V>::join(config, "ws://127.0.0.1:9090")?;
+    /// session.run(|_session, event| {
+    ///     if let Some(notice) = event.notice() {
+    ///         eprintln!("{notice}");
+    ///     }
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The session has failed, and to try again would end the same way. The reason displays as a sentence for users.
+    pub fn run(
+        &mut self,
+        mut on_event: impl FnMut(&mut Self, SessionEvent),
+    ) -> Result<(), DisconnectReason> {
+        loop {
+            self.step(RUN_BUDGET);
+            while let Some(event) = self.poll_event() {
+                on_event(self, event);
+            }
+            match self.connection_state() {
+                ConnectionState::Left => return Ok(()),
+                ConnectionState::Failed => {
+                    return self.failure().cloned().map_or(Ok(()), Err);
+                }
+                _ => self.wait(RUN_PAUSE),
+            }
+        }
+    }
+
+    /// Reaches this session from other threads.
+    pub fn remote(&self) -> Remote<V> {
+        self.calls.remote()
     }
 
     /// Runs one frame:
-    /// 1. takes in what has arrived and simulates it, for about `budget` of real time at most;
-    /// 2. delivers queued events to the view in order, then those once per frame, then the events that these
+    /// 1. runs the calls of [remotes](Remote);
+    /// 2. takes in what has arrived and simulates it, for about `budget` of real time at most;
+    /// 3. delivers queued events to the view in order, then those once per frame, then the events that these
     ///    handlers queued;
-    /// 3. runs the timers that are due, then [`View::update`].
+    /// 4. runs the timers that are due, then [`View::update`].
     pub fn step(&mut self, budget: StdDuration) {
+        // No more than may wait, so that a thread which calls without end does not stop the session.
+        for _ in 0..MAX_WAITING_CALLS {
+            let Some(call) = self.calls.poll() else { break };
+            call(self);
+        }
         let deadline = Instant::now() + budget;
         self.driver.receive();
         loop {
@@ -130,10 +196,10 @@ impl<V: View> Session<V> {
         self.driver.next_due().into_iter().chain(timer).min()
     }
 
-    /// Waits until a step has work to do, for `at_most` of real time.
+    /// Waits until a step has work to do, for `at_most` of real time. A call of a [`Remote`] is work too.
     pub fn wait(&mut self, at_most: StdDuration) {
         let pause = self.next_due().map_or(at_most, |due| at_most.min(due));
-        self.driver.wait(pause);
+        self.calls.wait(pause);
     }
 
     /// Steps and waits until there is an event, for `at_most` of real time.
@@ -178,6 +244,16 @@ impl<V: View> Session<V> {
         }
     }
 
+    /// The app goes to the background, where the system may freeze it: the others see this participant exit after `pause`,
+    /// an hour at most by default, whether the app still runs then or not. The message leaves on another thread, within
+    /// milliseconds. When the app is back it must call [`reconnect`](Self::reconnect), even if the connection still
+    /// stands; see [`Client::leave_after`](crate::Client::leave_after).
+    pub fn leave_after(&mut self, pause: StdDuration) {
+        self.driver.leave_after(pause);
+        let now = self.driver.clock();
+        self.take_events(now);
+    }
+
     /// Drops the connection and makes a new one now; see [`Client::reconnect`](crate::Client::reconnect).
     pub fn reconnect(&mut self) {
         self.driver.reconnect();
@@ -193,12 +269,13 @@ impl<V: View> Session<V> {
         self.take_events(now);
     }
 
-    /// The view, while there is one.
+    /// The view, while there is one: from [`SessionEvent::ViewReady`] to [`SessionEvent::ViewLost`].
     pub fn view(&self) -> Option<&V> {
         self.view.get()
     }
 
-    /// Runs `run` with the view and its context. `None` without a view.
+    /// Runs `run` with the view and its context, for input that comes from outside, such as a click. `None` without a view:
+    /// `run` was not called then.
     pub fn with_view<R>(
         &mut self,
         run: impl FnOnce(&mut V, &mut ViewContext<'_, V>) -> R,
@@ -209,7 +286,13 @@ impl<V: View> Session<V> {
         result
     }
 
-    /// Sends an event to the models of all participants; see [`Client::publish`](crate::Client::publish).
+    /// Sends an event to the models of all participants, this one's included; see
+    /// [`Client::publish`](crate::Client::publish). `scope` and `event` together name what the models have subscribed to.
+    /// `data` is any value that serde can write; `&()` for an event without data. Returns before any model has handled it.
+    ///
+    /// # Errors
+    /// Nothing was sent: the event has more than 64 KiB, 1,024 events or 1 MiB wait already, or the session has not joined
+    /// yet, or is over.
     pub fn publish(
         &mut self,
         scope: &str,
@@ -220,11 +303,15 @@ impl<V: View> Session<V> {
     }
 
     /// Asks all participants to vote on their state hash; see [`Driver::request_vote`].
+    ///
+    /// # Errors
+    /// [`PublishError::NotJoined`] without a connection, [`PublishError::Over`] after the end.
     pub fn request_vote(&mut self) -> Result<(), PublishError> {
         self.driver.request_vote()
     }
 
-    /// The root model, while there is one.
+    /// The root model as it stands after the newest step. `None` before the first catch-up, while the session loads another
+    /// state, and after leaving.
     pub fn model(&self) -> Option<&V::Model> {
         self.vm()?.root::<V::Model>()
     }

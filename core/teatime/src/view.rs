@@ -8,9 +8,10 @@ use std::time::Duration as StdDuration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use teatime_session::{Client, Delivery, Handling, PublishError, Receipt, SubscriptionId};
-use teatime_vm::{Handle, Model, Payload, Time, ViewId, Vm};
+use teatime_vm::{Handle, Model, Payload, Time, Topic, ViewId, Vm};
 
-/// A view of a session: what a front end shows of the model.
+/// A view of a session: what a front end shows of the model. All its methods run on the thread that steps the session, so a
+/// view need not be `Send`.
 ///
 /// The session builds the view when the model has caught up and has processed this client's own join. So the
 /// view sets itself up from what it reads, and never sees the events of that join. After a reconnect that
@@ -76,6 +77,7 @@ pub trait View: Sized + 'static {
 pub struct ViewContext<'a, V: View> {
     client: &'a mut Client,
     now: u64,
+    topic: Option<&'a Topic>,
     scheduled: &'a mut Scheduled<V>,
 }
 
@@ -126,6 +128,12 @@ impl<V: View> ViewContext<'_, V> {
         self.client.view_id()
     }
 
+    /// The topic of the event that the running handler hears, and who published it. It is never a pattern, so a
+    /// handler that subscribed with `*` learns here what it hears. `None` outside of such handlers.
+    pub fn topic(&self) -> Option<&Topic> {
+        self.topic
+    }
+
     /// Subscribes to a topic; `*` matches every scope or event. Each payload is decoded into `T`. An event whose
     /// payload is not a `T` is logged and skipped.
     pub fn subscribe<T: DeserializeOwned + Clone + 'static>(
@@ -168,7 +176,10 @@ impl<V: View> ViewContext<'_, V> {
         self.scheduled.timers.push((self.now.saturating_add(delay), Box::new(handler)));
     }
 
-    /// Sends an event to the models of all participants; see [`Client::publish`](crate::Client::publish).
+    /// Sends an event to the models of all participants; see [`Session::publish`](crate::Session::publish).
+    ///
+    /// # Errors
+    /// As [`Session::publish`](crate::Session::publish). Nothing was sent then.
     pub fn publish(
         &mut self,
         scope: impl AsRef<str>,
@@ -179,6 +190,9 @@ impl<V: View> ViewContext<'_, V> {
     }
 
     /// Sends an event to the views of this client only; see [`Client::publish_to_views`](crate::Client::publish_to_views).
+    ///
+    /// # Errors
+    /// [`PublishError::TooFast`] if too many events wait for the views already.
     pub fn publish_to_views(
         &mut self,
         scope: impl AsRef<str>,
@@ -226,7 +240,7 @@ impl<V: View> ViewHost<V> {
     }
 
     pub(crate) fn attach(&mut self, client: &mut Client, now: u64) {
-        let mut cx = ViewContext { client, now, scheduled: &mut self.scheduled };
+        let mut cx = ViewContext { client, now, topic: None, scheduled: &mut self.scheduled };
         self.view = Some(V::attach(&mut cx, &mut self.args));
     }
 
@@ -246,8 +260,18 @@ impl<V: View> ViewHost<V> {
         now: u64,
         run: impl FnOnce(&mut V, &mut ViewContext<'_, V>) -> R,
     ) -> Option<R> {
+        self.with_topic(client, now, None, run)
+    }
+
+    fn with_topic<R>(
+        &mut self,
+        client: &mut Client,
+        now: u64,
+        topic: Option<&Topic>,
+        run: impl FnOnce(&mut V, &mut ViewContext<'_, V>) -> R,
+    ) -> Option<R> {
         let view = self.view.as_mut()?;
-        Some(run(view, &mut ViewContext { client, now, scheduled: &mut self.scheduled }))
+        Some(run(view, &mut ViewContext { client, now, topic, scheduled: &mut self.scheduled }))
     }
 
     /// Runs the part of a frame that follows the simulation.
@@ -264,10 +288,12 @@ impl<V: View> ViewHost<V> {
         while self.view.is_some()
             && let Some(delivery) = client.poll_delivery(handling)
         {
-            let Delivery { subscription, payload, .. } = delivery;
+            let Delivery { subscription, scope, event, source, payload } = delivery;
+            let topic = Topic { scope, event, source };
             let slot = self.scheduled.handlers.get_mut(&subscription);
             let Some(mut handler) = slot.and_then(Option::take) else { continue };
-            self.with(client, now, |view, cx| handler(view, cx, &payload));
+            let run = |view: &mut V, cx: &mut ViewContext<'_, V>| handler(view, cx, &payload);
+            self.with_topic(client, now, Some(&topic), run);
             // The slot is gone if the handler has ended its own subscription.
             if let Some(slot) = self.scheduled.handlers.get_mut(&subscription) {
                 *slot = Some(handler);

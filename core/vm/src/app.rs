@@ -10,6 +10,7 @@ use crate::fault::panic_message;
 use crate::foreign::{self, ForeignModel};
 use crate::id::{Handle, ModelId};
 use crate::model::{MethodInfo, Model, Object};
+use crate::options;
 use crate::persisted::{ForeignPersistence, MigrationError, Persisted, PersistedData, Persistence};
 use crate::snapshot::{FORMAT, FieldError, read_state};
 use crate::state::State;
@@ -40,12 +41,16 @@ type Options = dyn Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync;
 pub(crate) struct Definition {
     pub(crate) id: String,
     pub(crate) version: u32,
+    pub(crate) code: String,
+    pub(crate) sources: &'static str,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) handlers: Vec<MethodInfo>,
     pub(crate) queries: Vec<MethodInfo>,
     pub(crate) init: Box<Init>,
     pub(crate) read: Box<Read>,
     pub(crate) options: Box<Options>,
+    /// The same, with the names of fields.
+    pub(crate) named_options: Box<Options>,
     /// The Rust type. `None` for a foreign model.
     pub(crate) type_id: Option<TypeId>,
 }
@@ -115,10 +120,23 @@ impl App {
 
     /// Identifies this version of the models. Only clients with equal version hashes are in one session.
     ///
-    /// It is BLAKE3 of the ids, versions, fields, handlers and queries of all models as declared, the
-    /// version of the app, the version of its persisted layout, and the snapshot format.
+    /// It is BLAKE3 of the ids, versions, code, fields, handlers and queries of all models, the version of the app, the version of its persisted layout, and the snapshot format.
     pub fn version_hash(&self) -> [u8; 32] {
         self.0.version_hash
+    }
+
+    /// Tells builds apart whose models are declared to do the same: 8 hexadecimal digits that follow from the sources of
+    /// all models. `None` if the sources of none are known.
+    pub fn fingerprint(&self) -> Option<String> {
+        let sources = || self.0.definitions.iter().map(|one| one.sources);
+        if sources().all(str::is_empty) {
+            return None;
+        }
+        let mut hasher = blake3::Hasher::new_derive_key("teatime v1 fingerprint");
+        for one in sources() {
+            hasher.update(&(one.len() as u64).to_be_bytes()).update(one.as_bytes());
+        }
+        Some(hasher.finalize().to_hex()[..8].to_owned())
     }
 
     /// The root model's options (MessagePack) in canonical form. Options with the same content get the same
@@ -176,8 +194,8 @@ impl fmt::Debug for AppBuilder {
 }
 
 impl AppBuilder {
-    /// Sets the version. The default is 1. Change it when models behave differently although their
-    /// declarations look the same.
+    /// Sets the version. The default is 1. Raise it with each release: participants with an older version then learn that
+    /// a newer one is in use.
     #[must_use]
     pub fn version(mut self, version: u32) -> Self {
         self.version = version;
@@ -216,6 +234,15 @@ impl AppBuilder {
         self
     }
 
+    /// Declares what all models do that were added so far, in place of `#[model(code = …)]` and of the fingerprint of the
+    /// sources: for an app that knows better what its builds have in common. Builds with the same text are in the same
+    /// sessions, so they must compute the same.
+    #[must_use]
+    pub fn code(mut self, code: &str) -> Self {
+        self.definitions.iter_mut().for_each(|one| code.clone_into(&mut one.code));
+        self
+    }
+
     /// Finishes the declaration.
     ///
     /// # Errors
@@ -250,6 +277,8 @@ fn definition<M: Model>() -> Definition {
     Definition {
         id: M::ID.to_owned(),
         version: M::VERSION,
+        code: M::CODE.to_owned(),
+        sources: M::SOURCES,
         fields: fields.collect(),
         handlers: M::handlers().to_vec(),
         queries: M::queries().to_vec(),
@@ -269,6 +298,7 @@ fn definition<M: Model>() -> Definition {
                 crate::payload::decode(options).map_err(|error| error.to_string())?;
             encode::to_bytes(&options).map_err(|error| error.to_string())
         }),
+        named_options: Box::new(options::with_names::<M::Options>),
         type_id: Some(TypeId::of::<M>()),
     }
 }
@@ -288,6 +318,7 @@ fn hash_version(
     for one in definitions {
         add(&one.id);
         add(&format!("version {} fields {}", one.version, one.fields.len()));
+        add(&one.code);
         for (name, kind) in &one.fields {
             add(name);
             add(kind);

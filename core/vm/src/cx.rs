@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::encode;
 use crate::fault::FaultKind;
 use crate::id::{Handle, ModelId, Scope, SessionId, ViewId};
-use crate::model::{Handler, Model};
+use crate::model::{AccessError, CallError, Handler, Model};
 use crate::payload::{self, Payload, Value};
 use crate::persisted::{self, PersistError, Persisted};
 use crate::state::State;
 use crate::time::{Duration, Time};
+use crate::topic::Topic;
 use crate::untyped::UntypedCx;
 
 /// The context of a running handler. A model reaches everything outside itself only through it.
@@ -84,7 +85,7 @@ impl<M: Model> Cx<'_, M> {
     /// # Errors
     /// [`NotInModelError`].
     pub fn model_only(&self) -> Result<(), NotInModelError> {
-        if self.untyped.state.executing { Ok(()) } else { Err(NotInModelError) }
+        self.untyped.model_only()
     }
 
     /// The time of this turn.
@@ -114,6 +115,19 @@ impl<M: Model> Cx<'_, M> {
     /// messages, joins and exits.
     pub fn sender(&self) -> Option<ViewId> {
         self.untyped.sender()
+    }
+
+    /// The topic of the event that the running handler hears. It is never a pattern, so a handler that
+    /// subscribed with `*` learns here what it hears.
+    ///
+    /// - What this handler publishes is delivered after it has returned, each event with its own topic.
+    /// - Code that the handler runs itself has the same topic: a closure of [`update`](Self::update), the `init`
+    ///   of a model that it [creates](Self::create).
+    /// - Joins and exits have the event [`VIEW_JOIN`](crate::VIEW_JOIN) or [`VIEW_EXIT`](crate::VIEW_EXIT), also
+    ///   for a handler that subscribed to their other names.
+    /// - `None` in future messages, and in the `init` of the root model.
+    pub fn topic(&self) -> Option<Topic> {
+        self.untyped.topic()
     }
 
     /// The number of views in the session.
@@ -217,33 +231,70 @@ impl<M: Model> Cx<'_, M> {
         self.untyped.destroy(model.id())
     }
 
-    /// Another model, to read it. `None` if it does not exist, is of another type, or one of its handlers is
-    /// running.
-    pub fn get<N: Model>(&self, model: Handle<N>) -> Option<&N> {
-        self.untyped.state.arena.get(model.id())?.object.as_ref()?.as_any().downcast_ref()
+    /// Another model, to read it.
+    ///
+    /// # Errors
+    /// [`AccessError`]: the model does not exist, is of another type, or one of its handlers is running.
+    pub fn get<N: Model>(&self, model: Handle<N>) -> Result<&N, AccessError> {
+        let (id, state) = (model.id(), &self.untyped.state);
+        let slot = state.arena.get(id).ok_or(AccessError::Unknown(id))?;
+        if state.app.0.definitions[usize::from(slot.definition)].type_id != Some(TypeId::of::<N>())
+        {
+            return Err(AccessError::OtherType(id));
+        }
+        let object = slot.object.as_ref().ok_or(AccessError::Running(id))?;
+        object.as_any().downcast_ref().ok_or(AccessError::OtherType(id))
     }
 
-    /// Runs a closure with another model and its own context. Returns `None` in the same cases as
-    /// [`get`](Self::get).
+    /// Runs a closure with another model and its own context, now, within this handler.
+    ///
+    /// Meanwhile this model cannot be reached: if the code of the other model updates this one, that fails with
+    /// [`AccessError::Running`]. Publish an event instead: it comes after this handler has returned.
+    ///
+    /// # Errors
+    /// The same as of [`get`](Self::get). The closure was not run then.
     pub fn update<N: Model, R>(
         &mut self,
         model: Handle<N>,
         run: impl FnOnce(&mut N, &mut Cx<'_, N>) -> R,
-    ) -> Option<R> {
+    ) -> Result<R, AccessError> {
         self.get(model)?;
-        let state = &mut *self.untyped.state;
-        let mut object = state.arena.get_mut(model.id())?.object.take()?;
+        let (id, state) = (model.id(), &mut *self.untyped.state);
+        let object = state.arena.get_mut(id).and_then(|slot| slot.object.take());
+        let mut object = object.ok_or(AccessError::Running(id))?;
         let result = object.as_any_mut().downcast_mut().map(|other| {
             let mut cx = Cx::new(state, model);
             let run = std::panic::AssertUnwindSafe(|| run(other, &mut cx));
             std::panic::catch_unwind(run)
         });
         // Also after a panic: a model must not disappear.
-        state.put_back(model.id(), object);
-        match result? {
-            Ok(result) => Some(result),
+        state.put_back(id, object);
+        match result.ok_or(AccessError::OtherType(id))? {
+            Ok(result) => Ok(result),
             Err(panic) => std::panic::resume_unwind(panic),
         }
+    }
+
+    /// Calls a handler of another model by its name, now, within this handler, and returns what the handler
+    /// [answers](Self::answer). So models in Rust and in other languages call each other. Between models in
+    /// Rust, [`update`](Self::update) is simpler.
+    ///
+    /// # Errors
+    /// [`CallError`]. If the other handler fails, that is a fault, and the whole turn is undone, whatever the
+    /// caller does with the error.
+    pub fn call(
+        &mut self,
+        model: ModelId,
+        handler: &str,
+        argument: impl Value,
+    ) -> Result<Payload, CallError> {
+        self.untyped.call(model, handler, &Payload::new(argument))
+    }
+
+    /// Answers to the handler that has [called](Self::call) this one. Without an answer it gets `()`. Answers to
+    /// events and future messages go nowhere.
+    pub fn answer(&mut self, value: impl Value) {
+        self.untyped.answer(Payload::new(value));
     }
 
     /// The root model's handle.
@@ -334,15 +385,7 @@ impl<M: Model> Cx<'_, M> {
     /// A random number from `low` to `high` inclusive, uniformly distributed, the same on all participants.
     /// `low` if `high` is less.
     pub fn random_range(&mut self, low: i64, high: i64) -> i64 {
-        if high <= low {
-            return low;
-        }
-        let span = high.wrapping_sub(low) as u64;
-        let offset = match span.checked_add(1) {
-            Some(limit) => self.random_below(limit),
-            None => self.random_u64(),
-        };
-        low.wrapping_add(offset as i64)
+        self.untyped.random_range(low, high)
     }
 
     #[inline]

@@ -1,6 +1,7 @@
 //! Models in other languages, such as C: their table of functions is made at run time.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use crate::untyped::UntypedCx;
 
 /// One model of a [`ForeignModel`].
 pub trait ForeignObject: Send {
-    /// Calls the handler with this index. The argument is what the sender published; for joins and exits it
-    /// is a [`ViewInfo`](crate::ViewInfo).
+    /// Calls the handler with this index. The argument is what the sender published; for joins and exits the
+    /// [kind](ForeignHandler::kind) of the handler decides.
     ///
     /// # Errors
     /// Why the handler failed. The message must be the same on all participants.
@@ -50,6 +51,34 @@ pub type ForeignInit =
 /// Makes a model from the bytes that [`ForeignObject::save`] returned.
 pub type ForeignLoad = dyn Fn(&[u8]) -> Result<Box<dyn ForeignObject>, String> + Send + Sync;
 
+/// A handler of a [`ForeignModel`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignHandler {
+    /// Its name in faults, and for calls by other models.
+    pub name: String,
+    /// The form in which it takes joins and exits: each by itself, or all that come together.
+    pub kind: ArgumentKind,
+}
+
+/// A handler that is called once for each join and exit, with a [`ViewInfo`](crate::ViewInfo).
+impl From<&str> for ForeignHandler {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), kind: ArgumentKind::ViewInfo }
+    }
+}
+
+/// The form of an argument in the version hash of an app. A handler that takes single joins has the form that all
+/// had before there were others.
+fn form_of(kind: ArgumentKind) -> &'static str {
+    match kind {
+        ArgumentKind::ViewInfo => "any",
+        ArgumentKind::ViewId => "any, or a view id",
+        ArgumentKind::ViewIds => "any, or view ids",
+        ArgumentKind::ViewInfos => "any, or views",
+        ArgumentKind::Other => "any, or nothing",
+    }
+}
+
 /// A type of models in another language.
 pub struct ForeignModel {
     /// Names the model in snapshots. It must be unique within an app, and never change.
@@ -57,8 +86,11 @@ pub struct ForeignModel {
     /// Must change when the model behaves differently. Clients with different versions are never in one
     /// session.
     pub version: u32,
-    /// Names of the handlers.
-    pub handlers: Vec<String>,
+    /// What the model does, such as a hash of its sources. Clients with different code are never in one session. May be
+    /// empty.
+    pub code: String,
+    /// The handlers. They are called by their index.
+    pub handlers: Vec<ForeignHandler>,
     /// Names of the queries.
     pub queries: Vec<String>,
     /// Makes a new model.
@@ -87,20 +119,27 @@ struct Foreign {
 
 /// The table of functions for this type of models.
 pub(crate) fn definition(model: ForeignModel) -> Definition {
-    let ForeignModel { id, version, handlers, queries, init, load } = model;
+    let ForeignModel { id, version, code, handlers, queries, init, load } = model;
     let names: Arc<[String]> = queries.clone().into();
     let (made, loaded) = (names.clone(), names);
-    let method = |name: String| MethodInfo {
+    let handler = |ForeignHandler { name, kind }| MethodInfo {
+        name: Cow::Owned(name),
+        argument: form_of(kind).into(),
+        kind,
+    };
+    let query = |name: String| MethodInfo {
         name: name.into(),
         argument: "any".into(),
-        kind: ArgumentKind::ViewInfo,
+        kind: ArgumentKind::Other,
     };
     Definition {
         id,
         version,
+        code,
+        sources: "",
         fields: Vec::new(),
-        handlers: handlers.into_iter().map(method).collect(),
-        queries: queries.into_iter().map(method).collect(),
+        handlers: handlers.into_iter().map(handler).collect(),
+        queries: queries.into_iter().map(query).collect(),
         init: Box::new(move |state, id, options| {
             let mut cx = UntypedCx { state, me: id };
             let init = catch_unwind(AssertUnwindSafe(|| init(&mut cx, options)));
@@ -114,9 +153,14 @@ pub(crate) fn definition(model: ForeignModel) -> Definition {
             let object = load.map_err(|panic| panic_message(&*panic)).flatten().map_err(wrong)?;
             Ok(Box::new(Foreign { queries: loaded.clone(), object }))
         }),
-        options: Box::new(|options| encode::canonical(options).map_err(|error| error.to_string())),
+        options: Box::new(canonical),
+        named_options: Box::new(canonical),
         type_id: None,
     }
+}
+
+fn canonical(options: &[u8]) -> Result<Vec<u8>, String> {
+    encode::canonical(options).map_err(|error| error.to_string())
 }
 
 impl Object for Foreign {

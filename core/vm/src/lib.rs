@@ -106,6 +106,7 @@ pub mod limits;
 pub mod math;
 mod model;
 pub mod optional_bytes;
+mod options;
 mod ordered;
 mod payload;
 pub mod persisted;
@@ -116,6 +117,7 @@ mod snapshot;
 mod state;
 pub mod testing;
 mod time;
+mod topic;
 mod topics;
 pub mod tree;
 mod untyped;
@@ -127,11 +129,11 @@ pub use cx::{Cx, FutureHandle, NameTakenError, NotInModelError, Schedule};
 pub use encode::{EncodeError, canonical, to_bytes};
 pub use external::{External, Input};
 pub use fault::{Fault, FaultKind};
-pub use foreign::{ForeignInit, ForeignLoad, ForeignModel, ForeignObject};
+pub use foreign::{ForeignHandler, ForeignInit, ForeignLoad, ForeignModel, ForeignObject};
 pub use id::{Handle, InvalidIdError, ModelId, Scope, SessionId, StateHash, ViewId};
 pub use model::{
-    ArgumentKind, ByReference, ByValue, Handler, MethodInfo, Model, ModelState, NoArgument,
-    QueryError,
+    AccessError, ArgumentKind, ByReference, ByValue, CallError, Handler, MethodInfo, Model,
+    ModelState, NoArgument, QueryError,
 };
 pub use ordered::{OrderedMap, OrderedSet};
 pub use payload::{Payload, PayloadError, Value};
@@ -144,6 +146,7 @@ pub use snapshot::SnapshotError;
 pub use state::Published;
 pub use teatime_macros::{handlers, model};
 pub use time::{Duration, DurationRangeError, Time};
+pub use topic::{Source, Topic};
 pub use untyped::UntypedCx;
 pub use vm::{OrderError, Vm, VmError};
 

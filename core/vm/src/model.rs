@@ -20,9 +20,14 @@ use crate::state::State;
 pub trait ModelState: Serialize + DeserializeOwned + Send + 'static {
     /// Names the model in snapshots. It must be unique within an app, and never change.
     const ID: &'static str;
-    /// Must change when the model behaves differently. Clients with different versions are never in one
-    /// session.
+    /// Must change when the model behaves differently and [`CODE`](Self::CODE) does not show it. Clients with different
+    /// versions are never in one session.
     const VERSION: u32;
+    /// What the model does: a fingerprint of its sources, or what the author has declared. Clients with different code are
+    /// never in one session.
+    const CODE: &'static str;
+    /// The fingerprint of its sources, also if [`CODE`](Self::CODE) is something else. Empty if it is not known.
+    const SOURCES: &'static str = "";
     /// Names and types of the fields.
     const FIELDS: &'static [(&'static str, &'static str)];
 }
@@ -130,12 +135,30 @@ impl<M, A: Value, F: Fn(&mut M, &mut Cx<'_, M>, &A) + Copy + 'static> Handler<M,
     type Argument = A;
 }
 
+/// Why a handler cannot reach another model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// The model does not exist: it never did, or was destroyed.
+    #[error("model {0} does not exist")]
+    Unknown(ModelId),
+    /// The handle is for another type of models.
+    #[error("model {0} is of another type than its handle")]
+    OtherType(ModelId),
+    /// A handler of the model is running, or its `init`: the handler that asks, or one that led to it. Publish an
+    /// event or schedule a future message instead.
+    #[error("a handler of model {0} is running: publish an event to it instead")]
+    Running(ModelId),
+}
+
 /// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// The model does not exist: it never did, or was destroyed.
     #[error("model {0} does not exist")]
     UnknownModel(ModelId),
+    /// A handler of the model is running, or its `init`.
+    #[error("a handler of model {0} is running")]
+    Running(ModelId),
     /// The model has no query of this name.
     #[error("the model has no query {0:?}")]
     UnknownQuery(String),
@@ -147,6 +170,26 @@ pub enum QueryError {
     Panicked(String),
     /// The query of a model in another language failed, with this message.
     #[error("the query failed: {0}")]
+    Failed(String),
+}
+
+/// Why a call of a handler of another model failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The model does not exist, or one of its handlers is running.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The model has no handler of this name.
+    #[error("the model has no handler {0:?}")]
+    UnknownHandler(String),
+    /// The argument is not what the handler takes. The handler was not called.
+    #[error("invalid argument of the handler: {0}")]
+    Argument(#[from] PayloadError),
+    /// Handlers call handlers too deep. The handler was not called.
+    #[error("calls of handlers are nested deeper than {0}")]
+    TooDeep(u32),
+    /// The handler failed, with this message. That is a fault, so the whole turn will be undone.
+    #[error("the handler failed: {0}")]
     Failed(String),
 }
 

@@ -27,6 +27,7 @@ impl Random {
     }
 
     /// 64 bits.
+    #[inline]
     pub(crate) fn next_u64(&mut self) -> u64 {
         self.0.next_u64()
     }

@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_bytes::{ByteArray, ByteBuf, Bytes};
 
 use crate::app::App;
+use crate::arena::Arena;
 use crate::encode;
 use crate::id::{ModelId, SessionId, ViewId};
-use crate::limits::{MAX_DEPTH, MAX_MODEL_ID, MAX_PERSISTED};
+use crate::limits::{MAX_COUNTER, MAX_DEPTH, MAX_MODEL_ID, MAX_PERSISTED};
 use crate::model::ModelState;
 use crate::payload::Payload;
 use crate::persisted::PersistedData;
@@ -179,6 +180,9 @@ pub(crate) fn read(app: &App, snapshot: &[u8]) -> Result<State, SnapshotError> {
     state.time = reader.next("time")?;
     state.seq = reader.next("sequence number")?;
     (state.next_model, state.next_future, state.next_subscription) = reader.next("counters")?;
+    if state.next_future > MAX_COUNTER || state.next_subscription > MAX_COUNTER {
+        return Err(wrong("counters", format!("expected at most {MAX_COUNTER}")));
+    }
     state.random = Random::at(&session, reader.next("random")?);
     read_views(&mut reader, &mut state)?;
     let names: Vec<(String, ModelId)> = read_list(&mut reader, "names")?;
@@ -219,6 +223,7 @@ fn read_views(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapshot
 fn read_models(reader: &mut Reader<'_>, state: &mut State) -> Result<(), SnapshotError> {
     let definitions = state.app.clone();
     let mut newest = 0;
+    let mut models = Vec::new();
     for _ in 0..reader.array("models")? {
         if reader.array("models")? != 3 {
             return Err(wrong("models", "expected an array of 3 parts"));
@@ -235,9 +240,9 @@ fn read_models(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Snapsho
         let object = (definition.read)(&mut reader.rest).map_err(|FieldError { field, why }| {
             wrong(&format!("model {id} ({}), field {field}", definition.id), why)
         })?;
-        state.arena.insert(id, at);
-        state.put_back(id, object);
+        models.push((id, at, object));
     }
+    state.arena = Arena::restore(models);
     match state.arena.get(ModelId::ROOT) {
         Some(root) if root.definition == 0 => Ok(()),
         _ => Err(wrong("models", "the root model is missing")),

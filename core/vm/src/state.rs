@@ -7,13 +7,14 @@ use crate::app::App;
 use crate::arena::Arena;
 use crate::fault::{Fault, FaultKind};
 use crate::id::{ModelId, SessionId, ViewId};
-use crate::limits::{MAX_EVENTS_PER_TURN, MAX_FAULTS, MAX_MODEL_ID};
-use crate::model::{HandlerError, Object, QueryError};
+use crate::limits::{MAX_CALL_DEPTH, MAX_EVENTS_PER_TURN, MAX_FAULTS, MAX_MODEL_ID};
+use crate::model::{AccessError, CallError, HandlerError, Object, QueryError};
 use crate::ordered::OrderedMap;
 use crate::payload::Payload;
 use crate::persisted::{PersistError, PersistedData};
 use crate::random::Random;
 use crate::time::Time;
+use crate::topic::{Heard, Source, Topic};
 use crate::topics::{Subscription, TopicId, Topics};
 use crate::wheel::{Due, Wheel};
 
@@ -39,6 +40,12 @@ pub(crate) struct State {
     /// Events that models have published in this turn. Empty between turns.
     queue: VecDeque<Queued>,
     pub(crate) sender: Option<ViewId>,
+    /// The event that is being delivered. `None` between turns, and while a future message is run.
+    pub(crate) heard: Option<Heard>,
+    /// What the running handler answers to the handler that has called it. `None` between turns.
+    pub(crate) answer: Option<Payload>,
+    /// How deep calls of handlers by handlers are nested.
+    call_depth: u32,
     /// Whether a handler has failed in this turn.
     pub(crate) failed: bool,
     /// Whether a handler is running.
@@ -51,6 +58,7 @@ pub(crate) struct State {
 
 struct Queued {
     topics: [Option<TopicId>; 4],
+    heard: Heard,
     payload: Payload,
 }
 
@@ -61,6 +69,8 @@ pub struct Published {
     pub scope: Arc<str>,
     /// Event of the topic.
     pub event: Arc<str>,
+    /// Who published it.
+    pub source: Source,
     /// The payload.
     pub payload: Payload,
 }
@@ -85,6 +95,9 @@ impl State {
             inherited: None,
             queue: VecDeque::new(),
             sender: None,
+            heard: None,
+            answer: None,
+            call_depth: 0,
             failed: false,
             executing: false,
             published: Vec::new(),
@@ -195,27 +208,23 @@ impl State {
 
     /// Publishes to models and to the views of this client. Models receive the event when the running handler
     /// has returned.
-    pub(crate) fn publish(&mut self, scope: &str, event: &str, payload: Payload) {
+    pub(crate) fn publish(&mut self, from: ModelId, scope: &str, event: &str, payload: Payload) {
         let topics = self.topics.of_event(scope, event);
         if topics.iter().all(Option::is_none) {
             return;
         }
+        let source = Source::Model(from);
+        let heard = Heard::new(&topics, scope, event, source);
         if self.topics.is_watched(&topics) {
-            let (scope, event) = match topics[3] {
-                Some(own) => {
-                    let topic = self.topics.get(own);
-                    (topic.scope.clone(), topic.event.clone())
-                }
-                None => (scope.into(), event.into()),
-            };
-            self.published.push(Published { scope, event, payload: payload.clone() });
+            let Topic { scope, event, .. } = heard.topic(&self.topics);
+            self.published.push(Published { scope, event, source, payload: payload.clone() });
         }
         // Only topics with subscriptions of models, because which others are in the table depends on the
         // views of this client.
         let topics = topics
             .map(|topic| topic.filter(|topic| !self.topics.get(*topic).subscriptions.is_empty()));
         if topics.iter().any(Option::is_some) {
-            self.queue.push_back(Queued { topics, payload });
+            self.queue.push_back(Queued { topics, heard, payload });
         }
     }
 
@@ -229,17 +238,19 @@ impl State {
 
     fn deliver_queue(&mut self) {
         let mut delivered = 0;
-        while let Some(Queued { topics, payload }) = self.queue.pop_front() {
+        while let Some(Queued { topics, heard, payload }) = self.queue.pop_front() {
             delivered += 1;
             if delivered > MAX_EVENTS_PER_TURN {
                 self.queue.clear();
                 self.fault(None, FaultKind::TooManyEvents(MAX_EVENTS_PER_TURN));
-                return;
+                break;
             }
+            self.heard = Some(heard);
             for topic in topics.into_iter().flatten() {
                 self.deliver(topic, &payload);
             }
         }
+        self.heard = None;
     }
 
     /// Calls the handlers that were subscribed when delivery of the event started, and still are when their
@@ -270,15 +281,23 @@ impl State {
         &mut self,
         scope: &str,
         event: &str,
+        source: Source,
         payload_for: &mut dyn FnMut(&State, &Subscription) -> Option<Payload>,
     ) {
-        for topic in self.topics.of_event(scope, event).into_iter().flatten() {
+        let topics = self.topics.of_event(scope, event);
+        if topics.iter().all(Option::is_none) {
+            return;
+        }
+        let heard = Heard::new(&topics, scope, event, source);
+        for topic in topics.into_iter().flatten() {
             let listeners = self.topics.get(topic).subscriptions.clone();
             for one in listeners.iter() {
                 if self.still_listens(topic, &listeners, one)
                     && let Some(payload) = payload_for(self, one)
                 {
+                    self.heard = Some(heard.clone());
                     self.call(one.model, one.method, &payload);
+                    self.heard = None;
                     self.run_queue();
                 }
             }
@@ -351,15 +370,51 @@ impl State {
         Ok(())
     }
 
-    /// Asks a query of a model. A model whose handler is running counts as unknown.
+    /// Calls a handler of another model, now, within the running handler. Returns what it answers.
+    pub(crate) fn invoke(
+        &mut self,
+        model: ModelId,
+        handler: &str,
+        argument: &Payload,
+    ) -> Result<Payload, CallError> {
+        let slot = self.arena.get(model).ok_or(AccessError::Unknown(model))?;
+        let definition = &self.app.0.definitions[usize::from(slot.definition)];
+        let method = definition.handlers.iter().position(|one| one.name == handler);
+        let method = method.and_then(|at| u16::try_from(at).ok());
+        let method = method.ok_or_else(|| CallError::UnknownHandler(handler.to_owned()))?;
+        if self.call_depth >= MAX_CALL_DEPTH {
+            return Err(CallError::TooDeep(MAX_CALL_DEPTH));
+        }
+        let object = self.arena.get_mut(model).and_then(|slot| slot.object.take());
+        let mut object = object.ok_or(AccessError::Running(model))?;
+        let outer = self.answer.take();
+        self.call_depth += 1;
+        let result = object.call(self, model, method, argument);
+        self.call_depth -= 1;
+        let answer = std::mem::replace(&mut self.answer, outer);
+        self.put_back(model, object);
+        let error = match result {
+            Ok(()) => return Ok(answer.unwrap_or(Payload::UNIT)),
+            Err(HandlerError::Payload(error)) => return Err(CallError::Argument(error)),
+            Err(error) => error,
+        };
+        let (HandlerError::Panicked(why) | HandlerError::Failed(why)) = &error else {
+            unreachable!("errors of payloads have returned above");
+        };
+        let failed = CallError::Failed(why.clone());
+        self.handler_failed(model, method, error);
+        Err(failed)
+    }
+
+    /// Asks a query of a model.
     pub(crate) fn query(
         &self,
         model: ModelId,
         name: &str,
         argument: &[u8],
     ) -> Result<Payload, QueryError> {
-        let slot = self.arena.get(model).and_then(|slot| slot.object.as_ref());
-        slot.ok_or(QueryError::UnknownModel(model))?.query(name, argument)
+        let slot = self.arena.get(model).ok_or(QueryError::UnknownModel(model))?;
+        slot.object.as_ref().ok_or(QueryError::Running(model))?.query(name, argument)
     }
 
     /// Runs the `restored` hook of all models.

@@ -21,7 +21,7 @@ pub(crate) struct Subscription {
     pub(crate) method: u16,
 }
 
-pub(crate) struct Topic {
+pub(crate) struct Entry {
     pub(crate) scope: Arc<str>,
     pub(crate) event: Arc<str>,
     /// Shared with a delivery in progress, and copied if it changes meanwhile.
@@ -33,7 +33,7 @@ pub(crate) struct Topic {
 #[derive(Default)]
 pub(crate) struct Topics {
     by_name: BTreeMap<Arc<str>, BTreeMap<Arc<str>, TopicId>>,
-    topics: Vec<Topic>,
+    topics: Vec<Entry>,
     free: Vec<TopicId>,
     /// Topics that may have lost their last subscription in this turn.
     unused: Vec<TopicId>,
@@ -43,7 +43,7 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    pub(crate) fn get(&self, id: TopicId) -> &Topic {
+    pub(crate) fn get(&self, id: TopicId) -> &Entry {
         &self.topics[id.0 as usize]
     }
 
@@ -57,7 +57,7 @@ impl Topics {
         }
         let (scope, event): (Arc<str>, Arc<str>) = (scope.into(), event.into());
         let names = (scope.clone(), event.clone());
-        let topic = Topic { scope, event, subscriptions: Arc::default(), watched: 0 };
+        let topic = Entry { scope, event, subscriptions: Arc::default(), watched: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.topics[id.0 as usize] = topic;
@@ -175,9 +175,9 @@ impl Topics {
     }
 
     /// All subscriptions with their topics, in the order in which they were made.
-    pub(crate) fn in_order(&self) -> Vec<(&Topic, Subscription)> {
+    pub(crate) fn in_order(&self) -> Vec<(&Entry, Subscription)> {
         let each = |topic| -> Vec<_> {
-            let topic: &Topic = topic;
+            let topic: &Entry = topic;
             topic.subscriptions.iter().map(|one| (topic, *one)).collect()
         };
         let mut all: Vec<_> = self.topics.iter().flat_map(each).collect();
@@ -186,7 +186,7 @@ impl Topics {
     }
 }
 
-impl Topic {
+impl Entry {
     fn is_wildcard(&self) -> u32 {
         u32::from(&*self.scope == WILDCARD || &*self.event == WILDCARD)
     }

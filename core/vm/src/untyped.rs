@@ -4,15 +4,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::cx::NameTakenError;
+use crate::cx::{NameTakenError, NotInModelError};
 use crate::fault::FaultKind;
 use crate::id::{ModelId, Scope, SessionId, ViewId};
-use crate::model::QueryError;
+use crate::model::{CallError, QueryError};
 use crate::payload::Payload;
 use crate::persisted::{self, PersistError};
 use crate::presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN};
 use crate::state::State;
 use crate::time::{Duration, Time};
+use crate::topic::Topic;
 use crate::topics::Subscription;
 
 /// The context of a running handler, with handlers named by their index and models by their id.
@@ -50,6 +51,11 @@ impl UntypedCx<'_> {
     /// The view that sent the event of this turn; see [`Cx::sender`](crate::Cx::sender).
     pub fn sender(&self) -> Option<ViewId> {
         self.state.sender
+    }
+
+    /// The topic of the event that the running handler hears; see [`Cx::topic`](crate::Cx::topic).
+    pub fn topic(&self) -> Option<Topic> {
+        self.state.heard.as_ref().map(|heard| heard.topic(&self.state.topics))
     }
 
     /// The number of views in the session.
@@ -119,7 +125,7 @@ impl UntypedCx<'_> {
             self.fault(None, FaultKind::ReservedTopic(topic));
             return;
         }
-        self.state.publish(scope.as_ref(), event, payload);
+        self.state.publish(self.me, scope.as_ref(), event, payload);
     }
 
     /// Schedules a future message to this model: after the span `after`, then again after each span `every`
@@ -154,7 +160,7 @@ impl UntypedCx<'_> {
         let Some(slot) = self.state.arena.get_mut(self.me) else { return 0 };
         let wheel = &mut self.state.wheel;
         let mut found: Vec<_> = wheel.of_model(slot.futures).collect();
-        found.retain(|at| wheel.get(*at).method == handler);
+        found.retain(|at| wheel.method(*at) == handler);
         for at in &found {
             wheel.take(&mut slot.futures, *at);
         }
@@ -178,10 +184,29 @@ impl UntypedCx<'_> {
         model != ModelId::ROOT && self.state.destroy(model)
     }
 
+    /// Calls a handler of another model by its name, within the running handler; see
+    /// [`Cx::call`](crate::Cx::call).
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn call(
+        &mut self,
+        model: ModelId,
+        handler: &str,
+        argument: &Payload,
+    ) -> Result<Payload, CallError> {
+        self.state.invoke(model, handler, argument)
+    }
+
+    /// Answers to the handler that has called this one; see [`Cx::answer`](crate::Cx::answer).
+    pub fn answer(&mut self, payload: Payload) {
+        self.state.answer = Some(payload);
+    }
+
     /// Asks a query of another model.
     ///
     /// # Errors
-    /// [`QueryError`]. A model whose handler is running counts as unknown.
+    /// [`QueryError`].
     pub fn query(
         &self,
         model: ModelId,
@@ -244,6 +269,7 @@ impl UntypedCx<'_> {
     }
 
     /// 64 random bits, the same on all participants.
+    #[inline]
     pub fn random_u64(&mut self) -> u64 {
         self.state.random.next_u64()
     }
@@ -257,6 +283,28 @@ impl UntypedCx<'_> {
     /// 0.
     pub fn random_below(&mut self, limit: u64) -> u64 {
         self.state.random.below(limit)
+    }
+
+    /// A random number from `low` to `high` inclusive, uniformly distributed, the same on all participants.
+    /// `low` if `high` is less.
+    pub fn random_range(&mut self, low: i64, high: i64) -> i64 {
+        if high <= low {
+            return low;
+        }
+        let span = high.wrapping_sub(low) as u64;
+        let offset = match span.checked_add(1) {
+            Some(limit) => self.random_below(limit),
+            None => self.random_u64(),
+        };
+        low.wrapping_add(offset as i64)
+    }
+
+    /// Fails unless a handler of a model runs; see [`Cx::model_only`](crate::Cx::model_only).
+    ///
+    /// # Errors
+    /// [`NotInModelError`].
+    pub fn model_only(&self) -> Result<(), NotInModelError> {
+        if self.state.executing { Ok(()) } else { Err(NotInModelError) }
     }
 
     /// Whether this model has a handler with this index.

@@ -30,16 +30,50 @@ pub(crate) struct Due {
     pub(crate) handle: u64,
 }
 
-/// A message in two doubly linked lists: one of its slot, one of its model.
+/// A message in two doubly linked lists: one of its slot, one of its model. It fills one cache line, so that a turn
+/// waits for memory as seldom as possible.
+#[repr(align(64))]
 struct Node {
-    due: Due,
-    payload: Payload,
+    time: u64,
+    id: u64,
+    model: ModelId,
+    every: u64,
+    handle: u64,
     next: u32,
     previous: u32,
     model_next: u32,
     model_previous: u32,
+    method: u16,
     place: u16,
     live: bool,
+    /// Most messages have no payload: then nothing of the other table is read.
+    has_payload: bool,
+}
+
+const _: () = assert!(size_of::<Node>() == 64);
+
+const VACANT: Node = Node {
+    time: 0,
+    id: 0,
+    model: ModelId(0),
+    every: 0,
+    handle: 0,
+    next: NONE,
+    previous: NONE,
+    model_next: NONE,
+    model_previous: NONE,
+    method: 0,
+    place: 0,
+    live: false,
+    has_payload: false,
+};
+
+impl Node {
+    #[inline(always)]
+    fn due(&self) -> Due {
+        let Self { time, id, model, method, every, handle, .. } = *self;
+        Due { time, id, model, method, every, handle }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -60,6 +94,8 @@ impl OwnFutures {
 
 pub(crate) struct Wheel {
     nodes: Vec<Node>,
+    /// The payload of each node, or the empty one.
+    payloads: Vec<Payload>,
     free: Vec<u32>,
     lists: Box<[List; LEVELS * SLOTS]>,
     occupied: [u64; LEVELS],
@@ -71,7 +107,8 @@ pub(crate) struct Wheel {
 impl Wheel {
     pub(crate) fn new(time: u64) -> Self {
         let lists = Box::new([EMPTY; LEVELS * SLOTS]);
-        Self { nodes: Vec::new(), free: Vec::new(), lists, occupied: [0; LEVELS], time, len: 0 }
+        let (nodes, payloads, free) = (Vec::new(), Vec::new(), Vec::new());
+        Self { nodes, payloads, free, lists, occupied: [0; LEVELS], time, len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -84,21 +121,24 @@ impl Wheel {
     pub(crate) fn insert(&mut self, own: &mut OwnFutures, due: Due, payload: Payload) -> u32 {
         debug_assert!(due.time >= self.time, "a message for the past");
         let at = match self.free.pop() {
-            Some(at) => {
-                let node = &mut self.nodes[at as usize];
-                node.due = due;
-                // Taking the message before has left the payload empty. Most messages have no payload,
-                // and not copying it is faster.
-                if !payload.is_unit() {
-                    node.payload = payload;
-                }
-                node.model_next = own.0;
-                node.model_previous = NONE;
-                node.live = true;
-                at
-            }
-            None => self.add_node(due, payload, own.0),
+            Some(at) => at,
+            None => self.add_node(),
         };
+        let Due { time, id, model, method, every, handle } = due;
+        let node = &mut self.nodes[at as usize];
+        node.time = time;
+        node.id = id;
+        node.model = model;
+        node.method = method;
+        node.every = every;
+        node.handle = handle;
+        node.model_next = own.0;
+        node.model_previous = NONE;
+        node.live = true;
+        node.has_payload = !payload.is_unit();
+        if node.has_payload {
+            self.payloads[at as usize] = payload;
+        }
         if own.0 != NONE {
             self.nodes[own.0 as usize].model_previous = at;
         }
@@ -109,40 +149,47 @@ impl Wheel {
     }
 
     #[cold]
-    fn add_node(&mut self, due: Due, payload: Payload, model_next: u32) -> u32 {
+    fn add_node(&mut self) -> u32 {
         let at = u32::try_from(self.nodes.len()).expect("memory ends before 2³² messages");
-        let (next, previous, model_previous) = (NONE, NONE, NONE);
-        let (place, live) = (0, true);
-        let node = Node { due, payload, next, previous, model_next, model_previous, place, live };
-        self.nodes.push(node);
+        self.nodes.push(VACANT);
+        self.payloads.push(Payload::UNIT);
         at
     }
 
     /// The next message and its model, if the message is due by `until`. The caller must then remove it by
     /// [`take`](Self::take).
+    #[inline(always)]
     pub(crate) fn pop(&mut self, until: u64) -> Option<(u32, ModelId)> {
-        loop {
-            if self.occupied[0] != 0 {
-                let slot = self.occupied[0].trailing_zeros();
-                let time = (self.time & !63) | u64::from(slot);
-                if time > until {
-                    return None;
-                }
-                self.time = time;
-                let at = self.lists[slot as usize].first;
-                return Some((at, self.nodes[at as usize].due.model));
-            }
-            let level = self.occupied.iter().position(|slots| *slots != 0)?;
+        if self.occupied[0] == 0 && !self.fill_lowest(until) {
+            return None;
+        }
+        let slot = self.occupied[0].trailing_zeros();
+        let time = (self.time & !63) | u64::from(slot);
+        if time > until {
+            return None;
+        }
+        self.time = time;
+        let at = self.lists[slot as usize].first;
+        Some((at, self.nodes[at as usize].model))
+    }
+
+    /// Moves messages down until the lowest level has some. Returns false if none is due by `until`.
+    fn fill_lowest(&mut self, until: u64) -> bool {
+        while self.occupied[0] == 0 {
+            let Some(level) = self.occupied.iter().position(|slots| *slots != 0) else {
+                return false;
+            };
             let slot = self.occupied[level].trailing_zeros() as usize;
             let shift = 6 * level as u32;
             let above = if level + 1 < LEVELS { u64::MAX << (shift + 6) } else { 0 };
             let start = (self.time & above) | ((slot as u64) << shift);
             if start > until {
-                return None;
+                return false;
             }
             self.time = start;
             self.cascade(level * SLOTS + slot);
         }
+        true
     }
 
     /// Removes a message.
@@ -152,10 +199,10 @@ impl Wheel {
         let node = &mut self.nodes[at as usize];
         let (previous, next) = (node.model_previous, node.model_next);
         node.live = false;
-        let due = node.due;
-        let payload = match node.payload.is_unit() {
-            true => Payload::UNIT,
-            false => std::mem::replace(&mut node.payload, Payload::UNIT),
+        let due = node.due();
+        let payload = match node.has_payload {
+            false => Payload::UNIT,
+            true => std::mem::replace(&mut self.payloads[at as usize], Payload::UNIT),
         };
         match previous {
             NONE => own.0 = next,
@@ -180,7 +227,7 @@ impl Wheel {
     ) -> Option<u32> {
         let is_it = |at: u32| {
             let node = self.nodes.get(at as usize)?;
-            (node.live && node.due.handle == handle && node.due.model == model).then_some(at)
+            (node.live && node.handle == handle && node.model == model).then_some(at)
         };
         is_it(hint).or_else(|| self.of_model(own).find(|at| is_it(*at).is_some()))
     }
@@ -195,14 +242,15 @@ impl Wheel {
         })
     }
 
-    pub(crate) fn get(&self, at: u32) -> &Due {
-        &self.nodes[at as usize].due
+    /// The handler that a message calls.
+    pub(crate) fn method(&self, at: u32) -> u16 {
+        self.nodes[at as usize].method
     }
 
     /// All messages in the order in which they are due.
     pub(crate) fn in_order(&self) -> Vec<(Due, &Payload)> {
-        let live = self.nodes.iter().filter(|node| node.live);
-        let mut all: Vec<_> = live.map(|node| (node.due, &node.payload)).collect();
+        let live = self.nodes.iter().zip(&self.payloads).filter(|(node, _)| node.live);
+        let mut all: Vec<_> = live.map(|(node, payload)| (node.due(), payload)).collect();
         all.sort_unstable_by_key(|(due, _)| (due.time, due.id));
         all
     }
@@ -221,7 +269,7 @@ impl Wheel {
     /// Puts a message at the end of its slot.
     #[inline(always)]
     fn link(&mut self, at: u32) {
-        let time = self.nodes[at as usize].due.time;
+        let time = self.nodes[at as usize].time;
         let different = time ^ self.time;
         let level = (63 - (different | 63).leading_zeros()) as usize / 6;
         let slot = (time >> (6 * level)) as usize % SLOTS;

@@ -35,6 +35,23 @@ impl<F: ChunkFiles> Vault<F> {
         Ok(vault)
     }
 
+    /// The newest time of use that these files name. `None` if they name none.
+    ///
+    /// # Errors
+    /// That of the operating system, if it cannot list the files.
+    pub fn newest_use(files: &mut F) -> io::Result<Option<u64>> {
+        let mut newest = None;
+        for (file, _) in files.list()? {
+            if file.kind == Kind::Times
+                && let Ok(bytes) = files.read(&file)
+            {
+                let used = read_times(&bytes).into_iter().flatten().map(|times| times.used);
+                newest = newest.max(used.max());
+            }
+        }
+        Ok(newest)
+    }
+
     /// Adds a file to the index.
     fn find(&mut self, file: &ChunkName, bytes: u64, now: u64) {
         let space = self.index.get_or_insert(file.space);

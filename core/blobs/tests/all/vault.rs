@@ -149,7 +149,7 @@ fn a_file_that_cannot_be_read_does_not_prevent_reading_others() {
     let mut vault = open(&files);
     vault.hear(0, SPACE, SESSION, Holding::Awake(vec![])).expect("it is in memory");
     let roots = [b"a", b"b"].map(|content| store(&mut vault, content).expect("there is room"));
-    vault.hear(0, SPACE, SESSION, Holding::Snapshot(vec![])).expect("it is in memory");
+    vault.hear(0, SPACE, SESSION, Holding::Snapshot(vec![], 0)).expect("it is in memory");
     vault.save().expect("it is in memory");
     for kind in [Kind::Manifest, Kind::Chunk, Kind::References, Kind::Times] {
         let broken = files.names(kind)[0];
@@ -200,7 +200,7 @@ fn lists_of_references_use_up_room_too_and_a_list_without_room_is_dropped() {
     let list = |length: u64| {
         let root =
             |at: u64| Digest([&[at.to_be_bytes(); 4][..]].concat().concat().try_into().unwrap());
-        Holding::Snapshot((0..length).map(root).collect())
+        Holding::Snapshot((0..length).map(root).collect(), 0)
     };
     let before = vault.limits_for(SPACE).room;
     vault.hear(0, SPACE, SESSION, list(1000)).expect("it is in memory");

@@ -33,8 +33,8 @@ use teatime_session::Config;
 pub use teatime_wire::BlobLimits;
 pub use transfer::Transfer;
 
+use crate::address::reflector_address;
 use crate::driver::JoinError;
-use crate::link::reflector_address;
 use cache::Cache;
 use part::Part;
 

@@ -153,6 +153,7 @@ fn evidence_that_holds_no_events_is_a_recording_of_its_state() {
         of: 2,
         own: Some(vm.snapshot().expect("it can be saved").into()),
         right: None,
+        sides: Vec::new(),
         recording,
         replayed: Vec::new(),
     };

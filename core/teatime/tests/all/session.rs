@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use teatime::server::{Server, ServerConfig};
 use teatime::{
-    App, Config, ConnectionState, Cx, Handle, Handling, Payload, PublishError, Session,
-    SessionEvent, VIEW_JOIN, View, ViewContext, ViewId, handlers, model,
+    App, Config, ConnectionState, Cx, Handle, Handling, ModelId, Payload, PublishError, Session,
+    SessionEvent, Source, Topic, VIEW_JOIN, View, ViewContext, ViewId, handlers, model,
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -69,6 +69,8 @@ impl Page {
 #[derive(Default)]
 struct Watcher {
     heard: Vec<String>,
+    /// What it heard by wildcards.
+    topics: Vec<Topic>,
     updates: u64,
 }
 
@@ -101,11 +103,19 @@ impl View for Watcher {
         cx.subscribe("counter", "changed", Handling::Queued, |_: &mut Self, _, _: String| {
             unreachable!("a number is not a text");
         });
+        assert_eq!(cx.topic(), None);
+        cx.subscribe("*", "echo", Handling::Queued, |view: &mut Self, cx, _: u64| {
+            view.topics.extend(cx.topic().cloned());
+        });
+        cx.subscribe("counter", "*", Handling::Queued, |view: &mut Self, cx, _: u64| {
+            view.topics.extend(cx.topic().cloned());
+        });
         let heard = vec![format!("attached at {joins} joins, {count}, {page:?}")];
-        Self { heard, updates: 0 }
+        Self { heard, topics: Vec::new(), updates: 0 }
     }
 
-    fn update(&mut self, _cx: &mut ViewContext<'_, Self>) {
+    fn update(&mut self, cx: &mut ViewContext<'_, Self>) {
+        assert_eq!(cx.topic(), None);
         self.updates += 1;
     }
 }
@@ -176,6 +186,20 @@ fn the_frame_has_its_fixed_order() {
 }
 
 #[test]
+fn a_view_learns_the_topic_that_it_hears_by_a_wildcard() {
+    let server = server();
+    let mut session = live(&server);
+    let receipt = session.publish("counter", "add", &1u64).expect("it is small");
+    step_until(&mut session, |session| session.is_applied(receipt));
+    let (model, view) = (Source::Model(ModelId::ROOT), Source::View(session.view_id()));
+    let expected =
+        [("counter", "changed", model), ("counter", "drawn", model), ("local", "echo", view)];
+    let topics = &session.view().expect("there is a view").topics;
+    let topics: Vec<_> = topics.iter().map(|t| (&*t.scope, &*t.event, t.source)).collect();
+    assert_eq!(topics, expected);
+}
+
+#[test]
 fn acceptance_19_nothing_changes_before_the_event_has_come_back() {
     let server = server();
     let mut session = live(&server);
@@ -241,6 +265,36 @@ fn a_reconnect_that_is_not_seamless_builds_a_new_view_from_the_same_args() {
 }
 
 #[test]
+fn in_the_background_a_participant_leaves_after_the_time_of_its_choice() {
+    let server = server();
+    let join = || Session::<Watcher>::join(config(), &server.url()).expect("right");
+    let (mut phone, mut other) = (join(), join());
+    step_until(&mut phone, |session| session.view().is_some());
+    let views = |session: &Session<Watcher>| session.vm().map(|vm| vm.view_count());
+    step_until(&mut other, |session| views(session) == Some(2));
+    phone.leave_after(Duration::from_millis(200));
+    // As if the system had frozen it: it does nothing any more. The reflector's own limits are ten seconds and more.
+    step_until(&mut other, |session| views(session) == Some(1));
+    step_until(&mut phone, |session| session.connection_state() == ConnectionState::Reconnecting);
+    phone.reconnect();
+    step_until(&mut phone, |session| session.connection_state() == ConnectionState::Live);
+    step_until(&mut other, |session| views(session) == Some(2));
+}
+
+#[test]
+fn acceptance_41_an_event_can_be_addressed_to_one_view() {
+    let server = server();
+    let (mut one, mut other) = (live(&server), live(&server));
+    assert_ne!(one.view_id(), other.view_id());
+    one.publish("counter", "add", &3u64).expect("it is small");
+    step_until(&mut one, |session| heard(session).contains(&"thanked for 3".to_owned()));
+    step_until(&mut other, |session| heard(session).contains(&"at once 3 of 3".to_owned()));
+    other.publish("counter", "add", &4u64).expect("it is small");
+    step_until(&mut other, |session| heard(session).contains(&"thanked for 4".to_owned()));
+    assert!(!heard(&other).contains(&"thanked for 3".to_owned()));
+}
+
+#[test]
 fn publish_says_why_it_fails_and_leaving_twice_is_allowed() {
     let server = server();
     let mut session = Session::<Watcher>::join(config(), &server.url()).expect("right");
@@ -258,7 +312,7 @@ fn publish_says_why_it_fails_and_leaving_twice_is_allowed() {
 
 #[test]
 fn an_invalid_address_is_refused_by_join() {
-    for wrong in ["", "http://a", "ws://a/b", "a b"] {
+    for wrong in ["", "http://a", "ws://a?b", "a b"] {
         assert!(Session::<Watcher>::join(config(), wrong).is_err(), "{wrong}");
     }
 }

@@ -14,6 +14,7 @@ use crate::presence::{USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN, ViewInfo};
 use crate::snapshot;
 use crate::state::State;
 use crate::time::Time;
+use crate::topic::Source;
 
 impl Vm {
     /// Runs the future messages that are due by `to`, at most `max_turns` of them.
@@ -174,7 +175,8 @@ impl Vm {
             return;
         }
         let payload = Payload::from_msgpack(payload);
-        self.state.deliver_each(scope, event, &mut |_, _| Some(payload.clone()));
+        let source = Source::View(sender);
+        self.state.deliver_each(scope, event, source, &mut |_, _| Some(payload.clone()));
     }
 
     /// Delivers a batch of joins or exits: first each view by itself, then all of them together.
@@ -198,7 +200,7 @@ impl Vm {
                 continue;
             }
             effective.push(view.clone());
-            self.state.deliver_each(&scope, event, &mut |state, listener| {
+            self.state.deliver_each(&scope, event, Source::Reflector, &mut |state, listener| {
                 Some(match kind(state, listener.model, listener.method) {
                     ArgumentKind::ViewId => Payload::new(id),
                     ArgumentKind::ViewInfo => Payload::new(view.clone()),
@@ -212,15 +214,16 @@ impl Vm {
         }
         let ids: Vec<_> = effective.iter().map(|view| view.view_id).collect();
         let (ids, views) = (Payload::new(ids), Payload::new(effective));
-        self.state.deliver_each(&scope, event, &mut |state, listener| match kind(
-            state,
-            listener.model,
-            listener.method,
-        ) {
-            ArgumentKind::ViewIds => Some(ids.clone()),
-            ArgumentKind::ViewInfos => Some(views.clone()),
-            _ => None,
-        });
+        self.state.deliver_each(
+            &scope,
+            event,
+            Source::Reflector,
+            &mut |state, listener| match kind(state, listener.model, listener.method) {
+                ArgumentKind::ViewIds => Some(ids.clone()),
+                ArgumentKind::ViewInfos => Some(views.clone()),
+                _ => None,
+            },
+        );
     }
 }
 

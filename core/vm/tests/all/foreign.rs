@@ -60,6 +60,7 @@ fn counter() -> ForeignModel {
     ForeignModel {
         id: "counter".into(),
         version: 1,
+        code: String::new(),
         handlers: vec!["add".into(), "echoed".into()],
         queries: vec!["sum".into()],
         init: Box::new(|cx, options| {
@@ -205,6 +206,7 @@ fn a_foreign_state_that_is_not_one_value_starts_no_session() {
         let model = ForeignModel {
             id: "broken".into(),
             version: 1,
+            code: String::new(),
             handlers: Vec::new(),
             queries: Vec::new(),
             init: Box::new(move |_, _| Ok(Box::new(Broken(saved)))),

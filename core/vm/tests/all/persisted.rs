@@ -333,6 +333,7 @@ fn foreign(persistence: Option<ForeignPersistence>) -> Result<App, AppError> {
     let model = ForeignModel {
         id: "foreign".into(),
         version: 1,
+        code: String::new(),
         handlers: vec!["set".into()],
         queries: vec!["text".into()],
         init: Box::new(move |cx, _| {

@@ -84,10 +84,9 @@ impl Diary {
                 ));
             }
             "update" => {
-                let seen = self.other.and_then(|other| cx.get(other).map(|other| other.count));
-                let set = self
-                    .other
-                    .and_then(|it| cx.update(it, |it, _| std::mem::replace(&mut it.count, 7)));
+                let seen = self.other.map(|other| cx.get(other).map(|other| other.count));
+                let set =
+                    self.other.map(|it| cx.update(it, |it, _| std::mem::replace(&mut it.count, 7)));
                 self.note(format!("{seen:?} {set:?}"));
             }
             "forge" => cx.publish(cx.session_scope(), "view-join", ()),
@@ -274,7 +273,7 @@ fn destroying_a_model_removes_all_that_belongs_to_it() {
     assert_eq!(session.vm.well_known("it"), Some(ModelId(2)));
     // Five, two ticks, and this event by the wildcard. By its own topic it comes later.
     session.tell("update");
-    assert_eq!(session.diary().entries, ["Some(8) Some(8)"]);
+    assert_eq!(session.diary().entries, ["Some(Ok(8)) Some(Ok(8))"]);
     let before = session.vm.models().count();
     session.tell("destroy");
     assert_eq!(session.diary().entries[1], "destroyed true false");
