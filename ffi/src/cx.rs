@@ -4,16 +4,15 @@ use std::cell::Cell;
 use std::ptr::{NonNull, null_mut, without_provenance_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use teatime::{Duration, ModelId, UntypedCx};
+use teatime::{Duration, NotInModelError, Source, UntypedCx};
 
 use crate::boundary::boundary;
-use crate::handle::Held;
 use crate::ids::{tea_session_id, tea_view_id};
 use crate::out::{Check, Slot, null};
-use crate::payload::{format_of, tea_format, tea_payload};
+use crate::payload::tea_payload;
 use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
-use crate::value::{Value, append_payload, checked, tea_value};
+use crate::value::checked;
 
 /// The context of a running init or handler of a model. It is valid on the same thread until the callback returns, but
 /// not while another model's init runs inside that callback. Any other use fails with TEA_STATUS_NOT_IN_MODEL.
@@ -266,10 +265,93 @@ pub unsafe extern "C" fn tea_cx_sender(cx: *const tea_cx, sender: *mut tea_view_
     })
 }
 
+/// The topic of the event that the running handler hears. The texts are valid until the callback returns. They are never
+/// *, so a handler that subscribed to * learns here what it hears. `model` becomes the model that published the event, or
+/// 0 if a participant did, who is the sender, or if it is a join or an exit. `model` may be NULL.
+///
+/// What the handler publishes comes with its own topic, after the handler has returned. In the init of a model that the
+/// handler makes, the topic is the same. Joins and exits have the session id as scope, and view-join or view-exit as event.
+///
+/// Fails with TEA_STATUS_NOT_FOUND in future messages and in the init of the root model, which hear no event.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_cx_topic(
+    cx: *const tea_cx,
+    scope: *mut tea_str,
+    event: *mut tea_str,
+    model: *mut u64,
+) -> tea_status {
+    boundary(|| {
+        let (scope, event) = (scope.check("scope")?, event.check("event")?);
+        let topic = with(cx, |cx| Ok(cx.topic()))?;
+        let topic =
+            topic.ok_or_else(|| Failure::new(tea_status::NotFound, "this is not an event"))?;
+        // The virtual machine holds both texts until the handler has returned.
+        scope.set((&*topic.scope).into());
+        event.set((&*topic.event).into());
+        if let Ok(model) = model.check("model") {
+            model.set(published_by(topic.source));
+        }
+        Ok(())
+    })
+}
+
+/// The model that published an event, as C gets it.
+pub(crate) fn published_by(source: Source) -> u64 {
+    match source {
+        Source::Model(model) => model.0,
+        Source::View(_) | Source::Reflector => 0,
+    }
+}
+
 /// The number of participants.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_cx_view_count(cx: *const tea_cx, count: *mut u32) -> tea_status {
     get(cx, count, "count", |cx| cx.view_count())
+}
+
+/// The participants, in the order in which they joined: their ids to `views`, and their number to `count`.
+///
+/// Fails with TEA_STATUS_BUFFER_TOO_SMALL if there are more than `capacity`: see tea_cx_view_count.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_cx_views(
+    cx: *const tea_cx,
+    views: *mut tea_view_id,
+    capacity: usize,
+    count: *mut usize,
+) -> tea_status {
+    boundary(|| {
+        let count = count.check("count")?;
+        if views.is_null() {
+            return Err(null("views"));
+        }
+        with(cx, |cx| {
+            let there = cx.view_count() as usize;
+            if there > capacity {
+                let message = format!("{there} participants do not fit into {capacity} places");
+                return Err(Failure::new(tea_status::BufferTooSmall, message));
+            }
+            for (at, view) in cx.views().enumerate() {
+                // SAFETY: the caller of every export promises room for `capacity` ids.
+                unsafe { views.add(at).write(tea_view_id { bytes: view.0 }) };
+            }
+            count.set(there);
+            Ok(())
+        })
+    })
+}
+
+/// Succeeds if this context belongs to the callback of a model that runs: for code that cannot know its caller.
+///
+/// Fails with TEA_STATUS_NOT_IN_MODEL, also if `cx` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_cx_model_only(cx: *const tea_cx) -> tea_status {
+    boundary(|| {
+        let outside = |error: &dyn std::fmt::Display| Failure::new(tea_status::NotInModel, error);
+        if cx.is_null() {
+            return Err(outside(&NotInModelError));
+        }
+        with(cx, |cx| cx.model_only().map_err(|error| outside(&error)))
+    })
 }
 
 /// 64 random bits, the same for all participants.
@@ -294,105 +376,16 @@ pub unsafe extern "C" fn tea_cx_random_below(
     get(cx, number, "number", |cx| cx.random_below(limit))
 }
 
-/// Makes a model of the app, by the id of its type. Its init runs within this call. `created` becomes the id of the new
-/// model.
-///
-/// Fails with TEA_STATUS_CREATE_FAILED if the app does not have this type, or if its init failed.
+/// A random number from `low` to `high` inclusive, each equally likely, the same for all participants. It is `low` if
+/// `high` is less.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_cx_create(
+pub unsafe extern "C" fn tea_cx_random_range(
     cx: *mut tea_cx,
-    model: tea_str,
-    options: tea_payload,
-    created: *mut u64,
+    low: i64,
+    high: i64,
+    number: *mut i64,
 ) -> tea_status {
-    boundary(|| {
-        let created = created.check("created")?;
-        let model = model.get("model")?;
-        let options = options.to_msgpack()?;
-        let made = with(cx, |cx| Ok(cx.create(model, &options)))?;
-        let id = made.map_err(|why| Failure::new(tea_status::CreateFailed, why))?;
-        created.set(id.0);
-        Ok(())
-    })
-}
-
-/// Destroys a model with its subscriptions, future messages and names.
-///
-/// Fails with TEA_STATUS_UNKNOWN_MODEL if it does not exist, or if it is the root model, which cannot be destroyed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_cx_destroy(cx: *mut tea_cx, model: u64) -> tea_status {
-    boundary(|| {
-        if with(cx, |cx| Ok(cx.destroy(ModelId(model))))? {
-            return Ok(());
-        }
-        let message = format!("model {model} does not exist, or is the root model");
-        Err(Failure::new(tea_status::UnknownModel, message))
-    })
-}
-
-/// Asks a query of another model, in C or in Rust. The caller frees the answer with tea_value_free. A model whose handler
-/// runs cannot be queried. In the answers of Rust models, structs are maps.
-///
-/// Fails with TEA_STATUS_UNKNOWN_MODEL, TEA_STATUS_UNKNOWN_QUERY, TEA_STATUS_QUERY_ARGUMENT or
-/// TEA_STATUS_QUERY_FAILED.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_cx_query(
-    cx: *const tea_cx,
-    model: u64,
-    query: tea_str,
-    argument: tea_payload,
-    format: i32,
-    answer: *mut *mut tea_value,
-) -> tea_status {
-    boundary(|| {
-        let answer = answer.check("answer")?;
-        let (query, format) = (query.get("query")?, format_of(format)?);
-        let argument = argument.to_msgpack()?;
-        let payload = with(cx, |cx| Ok(cx.query(ModelId(model), query, &argument)?))?;
-        let mut named = Vec::new();
-        append_payload(&mut named, &payload, tea_format::Msgpack)?;
-        // The bits of a NaN that a model has computed differ between platforms.
-        let payload = checked(tea_payload::msgpack(&named))?;
-        answer.set(Value::of_payload(&payload, format)?.hand_out()?);
-        Ok(())
-    })
-}
-
-/// Gives a model a name, by which all models and views can find it.
-///
-/// Fails with TEA_STATUS_NAME_TAKEN if another model has the name.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_cx_set_well_known(
-    cx: *mut tea_cx,
-    name: tea_str,
-    model: u64,
-) -> tea_status {
-    boundary(|| {
-        let name = name.get("name")?;
-        let set = with(cx, |cx| Ok(cx.set_well_known(name, ModelId(model))))?;
-        set.map_err(|error| Failure::new(tea_status::NameTaken, error))
-    })
-}
-
-/// The id of the model with a name.
-///
-/// Fails with TEA_STATUS_NOT_FOUND.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tea_cx_well_known(
-    cx: *const tea_cx,
-    name: tea_str,
-    model: *mut u64,
-) -> tea_status {
-    boundary(|| {
-        let model = model.check("model")?;
-        let name = name.get("name")?;
-        let found = with(cx, |cx| Ok(cx.well_known(name)))?;
-        let found = found.ok_or_else(|| {
-            Failure::new(tea_status::NotFound, format!("no model has the name {name:?}"))
-        })?;
-        model.set(found.0);
-        Ok(())
-    })
+    get(cx, number, "number", |cx| cx.random_range(low, high))
 }
 
 fn get<T>(

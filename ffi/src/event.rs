@@ -8,6 +8,7 @@ use teatime::{
 };
 
 use crate::boundary::boundary;
+use crate::cx::published_by;
 use crate::handle::Held;
 use crate::ids::{tea_hash, tea_view_id};
 use crate::out::{Check, null};
@@ -22,8 +23,8 @@ use crate::value::append_payload;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum tea_event_kind {
     /// A model or a participant published on a topic that this session subscribed to: subscription, scope, event,
-    /// payload. If the format that the caller asked for cannot express the payload, the payload is nil, and status
-    /// and message say why.
+    /// payload, model (0 if this participant published to its own views). Scope and event are never *. If the format
+    /// that the caller asked for cannot express the payload, the payload is nil, and status and message say why.
     Published = 1,
     /// The connection changed its state: connection. If it got worse, status and message say why.
     Connection = 2,
@@ -57,10 +58,26 @@ pub enum tea_event_kind {
     /// stored before. message explains it to the user. There are two reasons:
     /// - The reflector cannot store it: status is TEA_STATUS_NOT_STORED. The reflector tries again, unless the data
     ///   that it has stored is damaged.
-    /// - Newer versions of the app have persisted data: status is TEA_STATUS_OK.
+    /// - The room is full of what other versions, or builds, of the app have persisted: status is TEA_STATUS_OK.
     ///
     /// The event comes once, and again after other data was stored.
     NotPersisted = 13,
+    /// The fate of some published events is unknown, and they are not sent again: seq is their number. The reflector has
+    /// forgotten this participant, and a snapshot covers what it accepted. message explains it to the user.
+    Unconfirmed = 14,
+    /// Two programs compute different things from the same events, so participants see different things: seq of the vote
+    /// that found it. message explains it to the user, and names both builds and the file of evidence. The session goes
+    /// on. It comes once, and again after all have agreed.
+    Disagreement = 15,
+    /// The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
+    /// truth. event is the name of what is wrong: REPEATED, DROPPED, REORDERED, FORKED, INVENTED, or REWOUND if events are
+    /// gone that this client has seen, because the reflector crashed or its operator went back. seq is the message that
+    /// shows it. flag says whether sender is the participant that it is about. message explains it to the user. The
+    /// session goes on. It comes once for each kind and participant.
+    Alarm = 16,
+    /// Nothing has happened in this room before, and its name is also used with another password, or without one. The
+    /// user may have mistyped the password; message says so. It comes once.
+    OtherPassword = 17,
 }
 
 /// An event. The kind says which members have a meaning; the others are zero or empty. Texts and the payload are
@@ -80,7 +97,7 @@ pub struct tea_event {
     pub subscription: u64,
     /// Scope of the topic.
     pub scope: tea_str,
-    /// Event of the topic.
+    /// Event of the topic, or the name of an alarm.
     pub event: tea_str,
     /// The published payload.
     pub payload: tea_payload,
@@ -92,7 +109,7 @@ pub struct tea_event {
     pub time_us: u64,
     /// Id of the model.
     pub model: u64,
-    /// The participant whose event led to it.
+    /// The participant whose event led to it, or whom it is about.
     pub sender: tea_view_id,
     /// Hash of the state.
     pub hash: tea_hash,
@@ -230,6 +247,7 @@ fn published(
     event.subscription = delivery.subscription.0;
     event.scope = (&*delivery.scope).into();
     event.event = (&*delivery.event).into();
+    event.model = published_by(delivery.source);
     let start = batch.bytes.len();
     let appended = append_payload(&mut batch.bytes, &delivery.payload, format);
     batch.deliveries.push(delivery);
@@ -269,12 +287,30 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> Option<(tea_event, Range
             let event = tea_event { version: newer.newer, ..new(kind::NewerVersion) };
             (event, batch.message(newer))
         }
+        SessionEvent::OtherPassword(hint) => (new(kind::OtherPassword), batch.message(hint)),
         SessionEvent::NotPersisted(why) => {
             let status = match why {
                 NotPersisted::NotStored(_) => tea_status::NotStored,
-                NotPersisted::Newer => tea_status::Ok,
+                NotPersisted::RoomFull => tea_status::Ok,
             };
             (tea_event { status, ..new(kind::NotPersisted) }, batch.message(why))
+        }
+        SessionEvent::Unconfirmed(sends) => {
+            let event = tea_event { seq: sends.count, ..new(kind::Unconfirmed) };
+            (event, batch.message(sends))
+        }
+        SessionEvent::Disagreement(found) => {
+            (tea_event { seq: found.seq, ..new(kind::Disagreement) }, batch.message(found))
+        }
+        SessionEvent::Alarm(alarm) => {
+            let event = tea_event {
+                seq: alarm.seq,
+                event: alarm.kind.name().into(),
+                flag: alarm.participant.is_some(),
+                sender: tea_view_id { bytes: alarm.participant.map_or([0; 16], |view| view.0) },
+                ..new(kind::Alarm)
+            };
+            (event, batch.message(alarm))
         }
         // C programs cannot ask for recordings.
         SessionEvent::FaultRecorded(_) => return None,

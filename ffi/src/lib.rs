@@ -14,6 +14,7 @@ mod boundary;
 pub mod chat;
 pub mod config;
 pub mod cx;
+pub mod cx_models;
 pub mod event;
 mod handle;
 pub mod ids;

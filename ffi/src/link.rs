@@ -1,23 +1,25 @@
 //! Join links, and their QR codes.
 
-use std::collections::BTreeMap;
+use rmp::encode as mp;
+use teatime::{JoinLink, Payload, QrCode};
 
-use teatime::{JoinLink, QrCode};
-
+use crate::app::{App, tea_app};
 use crate::boundary::boundary;
 use crate::config::{Config, tea_config};
 use crate::handle::Held;
 use crate::out::{Check, null};
-use crate::payload::{format_of, tea_format, tea_payload};
+use crate::payload::{child, format_of, tea_format, tea_payload};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::tea_str;
-use crate::value::{Value, checked, tea_value};
+use crate::value::{Value, canonical, tea_value};
 
 /// The number of modules of the largest QR code. A buffer of this many bytes is always large enough.
 pub const TEA_QR_MAX_MODULES: usize = 177 * 177;
 
-/// Takes a join link apart. `parts` becomes a value that holds a map in `format`, a tea_format: the texts reflector,
-/// app and name, options as a map of texts, and password as a text or nil. The caller frees it with tea_value_free.
+/// Takes a join link apart, also one that a messenger has changed. `parts` becomes a value that holds a map in `format`,
+/// a tea_format: the texts reflector, app and name, then options, and password as a text or nil. The options are those of
+/// the root model, with the names of fields, or nil if all have their default. The caller frees the value with
+/// tea_value_free. To join as the link says, use tea_config_from_link.
 ///
 /// Fails with TEA_STATUS_BAD_LINK.
 #[unsafe(no_mangle)]
@@ -30,16 +32,34 @@ pub unsafe extern "C" fn tea_link_parse(
         let parts = parts.check("parts")?;
         let format = format_of(format)?;
         let link: JoinLink = link.get("link")?.parse()?;
-        let options: serde_json::Map<_, _> =
-            link.options.into_iter().map(|(name, value)| (name, value.into())).collect();
-        let map = serde_json::json!({
-            "reflector": link.reflector, "app": link.app, "name": link.name,
-            "options": options, "password": link.password,
-        });
-        parts.set(Value::of_payload(&teatime::Payload::new(map), format)?.hand_out()?);
+        let map = Payload::from_msgpack(&pack(&link).map_err(|error| {
+            Failure::new(tea_status::Encoding, format!("cannot write the parts: {error}"))
+        })?);
+        parts.set(Value::of_payload(&map, format)?.hand_out()?);
         Ok(())
     })
 }
+
+/// The parts of a link as a map. Its options are MessagePack already.
+fn pack(link: &JoinLink) -> std::result::Result<Vec<u8>, mp::ValueWriteError> {
+    let mut bytes = Vec::new();
+    mp::write_map_len(&mut bytes, 5)?;
+    for (name, part) in [("reflector", &link.reflector), ("app", &link.app), ("name", &link.name)] {
+        mp::write_str(&mut bytes, name)?;
+        mp::write_str(&mut bytes, part)?;
+    }
+    mp::write_str(&mut bytes, "options")?;
+    bytes.extend_from_slice(link.options.as_deref().unwrap_or(NIL));
+    mp::write_str(&mut bytes, "password")?;
+    match &link.password {
+        Some(password) => mp::write_str(&mut bytes, password)?,
+        None => bytes.extend_from_slice(NIL),
+    }
+    Ok(bytes)
+}
+
+/// Nil in MessagePack.
+const NIL: &[u8] = &[0xc0];
 
 /// Makes a join link from its parts, a map like the one of tea_link_parse. Options and password may be missing. `link`
 /// becomes a value that holds a MessagePack text: read it with tea_value_payload and tea_payload_str, and free it with
@@ -53,14 +73,16 @@ pub unsafe extern "C" fn tea_link_make(
 ) -> tea_status {
     boundary(|| {
         let link = link.check("link")?;
-        let parts: Parts = checked(parts)?
+        let bytes = canonical(parts)?;
+        let parts: Parts = Payload::from_msgpack(&bytes)
             .get()
             .map_err(|error| Failure::new(tea_status::BadLink, format!("the parts: {error}")))?;
+        let options = child(&bytes, "options").ok().filter(|options| *options != NIL);
         let made = JoinLink {
             reflector: teatime::reflector_address(&parts.reflector)?,
             app: parts.app,
             name: parts.name,
-            options: parts.options.into_iter().collect(),
+            options: options.map(<[u8]>::to_vec),
             password: parts.password,
         };
         link.set(text_of(&made)?.hand_out()?);
@@ -68,35 +90,44 @@ pub unsafe extern "C" fn tea_link_make(
     })
 }
 
-/// Makes the join link of the session that a config describes, through this reflector. The link includes the password,
-/// in a part that clients do not send to a server. `options` is a map of texts, or nil: what the app needs to make the
-/// same model options again. `link` becomes a value that holds a MessagePack text: read it with tea_value_payload and
-/// tea_payload_str, and free it with tea_value_free.
+/// Makes the config of the session that a join link leads to: with the room, the password and all options of the link.
+/// The link must be for this app. Get the reflector's address with tea_link_parse. From now on no model can be added to
+/// the app. The caller frees the config with tea_config_free.
 ///
-/// Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
+/// Fails with TEA_STATUS_BAD_LINK, also if the link is for another app, with TEA_STATUS_BAD_OPTIONS if the app cannot
+/// read the options, and like tea_config_new.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_config_from_link(
+    app: *const tea_app,
+    link: tea_str,
+    config: *mut *mut tea_config,
+) -> tea_status {
+    boundary(|| {
+        let config = config.check("config")?;
+        let link = link.get("link")?;
+        let app = App::with(app, App::build)?;
+        let made = link.parse::<JoinLink>()?.config(app)?;
+        config.set(Config::new(made).hand_out()?);
+        Ok(())
+    })
+}
+
+/// Makes the join link of the session that a config describes, through this reflector. The link includes all options, and
+/// the password, in a part that clients do not send to a server. `link` becomes a value that holds a MessagePack text:
+/// read it with tea_value_payload and tea_payload_str, and free it with tea_value_free.
+///
+/// Fails with TEA_STATUS_BAD_ADDRESS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_config_link(
     config: *const tea_config,
     reflector: tea_str,
-    options: tea_payload,
     link: *mut *mut tea_value,
 ) -> tea_status {
     boundary(|| {
         let link = link.check("link")?;
-        let reflector = teatime::reflector_address(reflector.get("reflector")?)?;
-        let options: Option<BTreeMap<String, String>> = checked(options)?
-            .get()
-            .map_err(|error| Failure::new(tea_status::BadLink, format!("the options: {error}")))?;
-        let made = Config::with(config, |config| {
-            let config = config.checked()?;
-            Ok(JoinLink {
-                reflector,
-                app: config.app.id().to_owned(),
-                name: config.name,
-                options: options.unwrap_or_default().into_iter().collect(),
-                password: config.password,
-            })
-        })?;
+        let reflector = reflector.get("reflector")?;
+        let made =
+            Config::with(config, |config| Ok(JoinLink::new(reflector, &config.checked()?)?))?;
         link.set(text_of(&made)?.hand_out()?);
         Ok(())
     })
@@ -104,20 +135,15 @@ pub unsafe extern "C" fn tea_config_link(
 
 /// The text of a link as a value.
 fn text_of(link: &JoinLink) -> Result<Value> {
-    let text = link.to_string();
-    // Only a text that can be parsed again is a link.
-    text.parse::<JoinLink>()?;
-    Value::of_payload(&teatime::Payload::new(text), tea_format::Msgpack)
+    Value::of_payload(&Payload::new(link.to_string()), tea_format::Msgpack)
 }
 
-/// The parts of a link as they come from C.
+/// The parts of a link as they come from C, without the options.
 #[derive(Clone, serde::Deserialize)]
 struct Parts {
     reflector: String,
     app: String,
     name: String,
-    #[serde(default)]
-    options: BTreeMap<String, String>,
     password: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use teatime::{ForeignModel, ForeignObject, Payload, UntypedCx};
+use teatime::{ArgumentKind, ForeignHandler, ForeignModel, ForeignObject, Payload, UntypedCx};
 
 use crate::cx::{enter, tea_cx};
 use crate::handle::Held;
@@ -12,6 +12,21 @@ use crate::payload::{format_of, tea_format, tea_payload};
 use crate::status::{Failure, Result, tea_status};
 use crate::text::{tea_str, too_long};
 use crate::value::{Value, append_payload, tea_value};
+
+/// The form in which a handler takes joins and exits.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum tea_handler_kind {
+    /// One call for each participant: an array of its id (16 bytes) and its view data (bytes or nil).
+    View = 0,
+    /// One call for each participant: its id (16 bytes).
+    ViewId = 1,
+    /// One call for all that join or exit together: an array of what TEA_HANDLER_KIND_VIEW gives. It comes after the
+    /// calls of handlers that take each participant alone.
+    Views = 2,
+    /// One call for all that join or exit together: an array of their ids.
+    ViewIds = 3,
+}
 
 /// A model written in C: a table of functions that the virtual machine calls. Set the whole table to zero first, then size
 /// to sizeof(tea_model).
@@ -36,12 +51,17 @@ pub struct tea_model {
     /// The version of the model's behaviour. Change it with the behaviour: clients with different versions are in
     /// different sessions.
     pub version: u32,
+    /// What the model does, such as a hash of its sources that the build makes. Clients with different code are in
+    /// different sessions. May be empty: then only the version says what the model does.
+    pub code: tea_str,
     /// The tea_format of the payloads that the functions get. They may return payloads in either format.
     pub format: i32,
     /// The names of the handlers. A handler is called by its index. NULL if handler_count is 0.
     pub handlers: *const tea_str,
     /// The number of handlers, at most 65,535.
     pub handler_count: usize,
+    /// The tea_handler_kind of each handler. NULL if all are TEA_HANDLER_KIND_VIEW. It matters for joins and exits only.
+    pub handler_kinds: *const i32,
     /// The names of the queries. A query is asked by its index. NULL if query_count is 0.
     pub queries: *const tea_str,
     /// The number of queries, at most 65,535.
@@ -56,8 +76,8 @@ pub struct tea_model {
             user_data: *mut c_void,
         ) -> *mut c_void,
     >,
-    /// Handles an event or a future message. The payload of a join or an exit is an array of the view's id (16 bytes)
-    /// and its view data (bytes or nil). In payloads that Rust models publish, structs are arrays. Any result but 0 is a
+    /// Handles an event or a future message. The payload of a join or an exit follows from the tea_handler_kind of the
+    /// handler. In payloads that Rust models publish, structs are arrays. Any result but 0 is a
     /// fault, the same for all participants.
     pub handle: Option<
         unsafe extern "C" fn(
@@ -131,6 +151,7 @@ pub(crate) fn foreign_model(model: *const tea_model) -> Result<ForeignModel> {
     // SAFETY: as above.
     let model = unsafe { &*model };
     let handlers = names(model.handlers, model.handler_count, "handlers")?;
+    let handlers = with_kinds(handlers, model.handler_kinds)?;
     let queries = names(model.queries, model.query_count, "queries")?;
     if model.query.is_none() && !queries.is_empty() {
         return Err(null("query"));
@@ -149,6 +170,7 @@ pub(crate) fn foreign_model(model: *const tea_model) -> Result<ForeignModel> {
     Ok(ForeignModel {
         id: model.id.get("id")?.to_owned(),
         version: model.version,
+        code: model.code.get("code")?.to_owned(),
         handlers,
         queries,
         init: Box::new(move |cx, options| making.init(cx, options)),
@@ -169,6 +191,27 @@ fn names(first: *const tea_str, count: usize, what: &str) -> Result<Vec<String>>
     // SAFETY: the caller of every export promises that its pointers are valid.
     let names = unsafe { std::slice::from_raw_parts(first, count) };
     names.iter().map(|name| name.get(what).map(str::to_owned)).collect()
+}
+
+fn with_kinds(names: Vec<String>, first: *const i32) -> Result<Vec<ForeignHandler>> {
+    let kind = |at: usize| {
+        if first.is_null() {
+            return Ok(ArgumentKind::ViewInfo);
+        }
+        // SAFETY: the caller of every export promises that its pointers are valid; here for each handler.
+        match unsafe { first.add(at).read() } {
+            0 => Ok(ArgumentKind::ViewInfo),
+            1 => Ok(ArgumentKind::ViewId),
+            2 => Ok(ArgumentKind::ViewInfos),
+            3 => Ok(ArgumentKind::ViewIds),
+            other => {
+                let message = format!("{other} is not a tea_handler_kind");
+                Err(Failure::new(tea_status::InvalidArgument, message))
+            }
+        }
+    };
+    let handler = |(at, name)| kind(at).map(|kind| ForeignHandler { name, kind });
+    names.into_iter().enumerate().map(handler).collect()
 }
 
 impl Table {

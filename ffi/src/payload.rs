@@ -189,7 +189,7 @@ fn not_found(what: &str) -> Failure {
 }
 
 /// One step of a path: an element of an array by index, of a map by key.
-fn child<'a>(bytes: &'a [u8], step: &str) -> Result<&'a [u8]> {
+pub(crate) fn child<'a>(bytes: &'a [u8], step: &str) -> Result<&'a [u8]> {
     let (kind, count, mut rest) = elements(bytes)?;
     let step = step.replace("~1", "/").replace("~0", "~");
     let index = step.parse::<u32>().ok();

@@ -129,7 +129,7 @@ fn value(msgpack: &[u8], format: crate::payload::tea_format) -> Result<*mut tea_
 /// stored
 /// - if all participants leave before, until one of them comes back;
 /// - while the reflector cannot store it, for example because its disk is full;
-/// - if two newer versions of the app have persisted data in the room.
+/// - if the room is full of what other versions, or builds, of the app have persisted.
 ///
 /// TEA_EVENT_KIND_NOT_PERSISTED reports the last two.
 ///

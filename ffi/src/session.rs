@@ -499,6 +499,20 @@ pub unsafe extern "C" fn tea_session_views(
     })
 }
 
+/// The app goes to the background, where the system may freeze it at any moment: the other participants see this one exit
+/// after `milliseconds`, an hour at most by default, whether the program still runs then or not. The message leaves on
+/// another thread, within milliseconds; without a working connection the reflector's rejoin limit counts. A connection that
+/// ends meanwhile is not made again: when the app is back it must call tea_session_reconnect(), even if the connection
+/// still stands. If that comes in time, the others notice nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tea_session_leave_after(
+    session: *mut tea_session,
+    milliseconds: u32,
+) -> tea_status {
+    let pause = Duration::from_millis(milliseconds.into());
+    boundary(|| Session::with(session, |session| session.shared.leave_after(pause)))
+}
+
 /// Drops the connection and makes a new one now. Call it when the program knows that the connection is dead, for
 /// example after the computer has slept. Other participants see an exit only if the new connection takes longer than
 /// the reflector's rejoin limit. Published events that have not come back are sent again: none is lost.

@@ -67,6 +67,17 @@ impl SharedSession {
         })
     }
 
+    /// The app goes to the background.
+    pub(crate) fn leave_after(&self, pause: Duration) -> Result<()> {
+        self.with(|driver| {
+            driver.leave_after(pause);
+            Ok(())
+        })?;
+        // There may be an event to poll.
+        self.wake.signal();
+        Ok(())
+    }
+
     /// Drops the connection and makes a new one now.
     pub(crate) fn reconnect(&self) -> Result<()> {
         self.with(|driver| {

@@ -6,8 +6,8 @@ use strum::{IntoStaticStr, VariantArray};
 use teatime::blobs::BlobError;
 use teatime::persisted::{MigrationError, PersistError};
 use teatime::{
-    AppError, CloseReason, ConfigError, DisconnectReason, JoinError, LinkError, PublishError,
-    QueryError,
+    AccessError, AppError, CallError, CloseReason, ConfigError, DisconnectReason, JoinError,
+    LinkError, PublishError, QueryError,
 };
 
 use crate::boundary::{boundary, value_boundary};
@@ -94,7 +94,7 @@ pub enum tea_status {
     Silent = 502,
     /// The reflector broke the protocol. The session tries again.
     Protocol = 503,
-    /// This client's state differed from the majority's. It loads the majority's state.
+    /// This client's state was not what the log leads to. It loads the right state.
     Diverged = 504,
     /// This client is too slow. It loads a newer state.
     TooSlow = 505,
@@ -110,8 +110,6 @@ pub enum tea_status {
     /// The reflector cannot store the session, for example because its disk is full. The session tries again, and
     /// then sends every event that has not come back. For a transfer: the reflector cannot store or read blobs.
     NotStored = 510,
-    /// The password is not the one that the session started with.
-    WrongPassword = 520,
     /// The session's snapshot is not valid.
     BadSnapshot = 521,
     /// The root model's init failed.
@@ -127,6 +125,11 @@ pub enum tea_status {
     /// Data that another version of the app persisted cannot be migrated. It stays as it is. The message says from
     /// which version to which, and why.
     Migration = 527,
+    /// This client could not prove who it is on this connection. The message says what to do, for example because a
+    /// machine in between ends the TLS of a reflector that has a certificate of its own.
+    BadProof = 528,
+    /// The session time of the reflector runs ahead of this client's clock by more than is possible.
+    Clock = 529,
 
     /// The model does not exist, or no longer.
     UnknownModel = 600,
@@ -142,6 +145,11 @@ pub enum tea_status {
     CreateFailed = 605,
     /// Another model has this name already.
     NameTaken = 606,
+    /// A handler of that model is running, or its init: the handler that asks, or one that led to it. Publish an event
+    /// to it instead.
+    ModelRunning = 607,
+    /// The called handler failed or does not take the argument, or calls are nested too deep. The message says which.
+    CallFailed = 608,
 
     /// The sync test or the simulation found a difference. The message names model and field.
     SyncDiffers = 700,
@@ -189,7 +197,7 @@ pub enum tea_status {
 }
 
 impl tea_status {
-    /// The name of the status, the same in every language, such as `WRONG_PASSWORD`.
+    /// The name of the status, the same in every language, such as `BAD_SNAPSHOT`.
     pub fn name(self) -> &'static str {
         self.into()
     }
@@ -238,9 +246,29 @@ impl Coded for QueryError {
     fn status(&self) -> tea_status {
         match self {
             Self::UnknownModel(_) => tea_status::UnknownModel,
+            Self::Running(_) => tea_status::ModelRunning,
             Self::UnknownQuery(_) => tea_status::UnknownQuery,
             Self::Argument(_) => tea_status::QueryArgument,
             Self::Panicked(_) | Self::Failed(_) => tea_status::QueryFailed,
+        }
+    }
+}
+
+impl Coded for AccessError {
+    fn status(&self) -> tea_status {
+        match self {
+            Self::Unknown(_) | Self::OtherType(_) => tea_status::UnknownModel,
+            Self::Running(_) => tea_status::ModelRunning,
+        }
+    }
+}
+
+impl Coded for CallError {
+    fn status(&self) -> tea_status {
+        match self {
+            Self::Access(error) => error.status(),
+            Self::UnknownHandler(_) => tea_status::UnknownHandler,
+            Self::Argument(_) | Self::TooDeep(_) | Self::Failed(_) => tea_status::CallFailed,
         }
     }
 }
@@ -262,7 +290,11 @@ impl Coded for LinkError {
     fn status(&self) -> tea_status {
         match self {
             Self::Address(_) => tea_status::BadAddress,
-            Self::Syntax { .. } | Self::Scheme(_) | Self::Missing { .. } => tea_status::BadLink,
+            Self::Options(_) => tea_status::BadOptions,
+            Self::Config(error) => error.status(),
+            Self::Scheme(_) | Self::Unchecked { .. } | Self::Damaged { .. } | Self::App { .. } => {
+                tea_status::BadLink
+            }
         }
     }
 }
@@ -333,6 +365,7 @@ pub(crate) fn of_disconnect(reason: &DisconnectReason) -> tea_status {
         DisconnectReason::Silent => tea_status::Silent,
         DisconnectReason::Closed(reason, _) => of_close(*reason),
         DisconnectReason::Protocol(_) => tea_status::Protocol,
+        DisconnectReason::Clock(_) => tea_status::Clock,
         DisconnectReason::Diverged => tea_status::Diverged,
         DisconnectReason::TooSlow => tea_status::TooSlow,
         DisconnectReason::BadSnapshot(_) => tea_status::BadSnapshot,
@@ -355,9 +388,9 @@ fn of_close(reason: CloseReason) -> tea_status {
         CloseReason::Version => tea_status::Version,
         CloseReason::NotJoined => tea_status::NotJoined,
         CloseReason::OutOfOrder => tea_status::OutOfOrder,
-        CloseReason::WrongPassword => tea_status::WrongPassword,
         CloseReason::TooFast => tea_status::TooFast,
         CloseReason::Replaced => tea_status::Replaced,
+        CloseReason::BadProof => tea_status::BadProof,
     }
 }
 
@@ -378,7 +411,7 @@ pub extern "C" fn tea_last_error() -> tea_str {
     value_boundary(tea_str::EMPTY, || LAST.with(|last| tea_str::from(last.borrow().as_str())))
 }
 
-/// The name of a status, the same in every language, such as WRONG_PASSWORD: for logs and for other programs. Valid
+/// The name of a status, the same in every language, such as BAD_SNAPSHOT: for logs and for other programs. Valid
 /// until the program ends.
 ///
 /// Fails with TEA_STATUS_INVALID_ARGUMENT if `status` is not a tea_status.
@@ -420,6 +453,7 @@ mod tests {
             DisconnectReason::Lost,
             DisconnectReason::Silent,
             DisconnectReason::Protocol(String::new()),
+            DisconnectReason::Clock(String::new()),
             DisconnectReason::Diverged,
             DisconnectReason::TooSlow,
             DisconnectReason::BadSnapshot(String::new()),

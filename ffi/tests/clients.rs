@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use support::{client, root, run, scratch, target, teatime};
 use teatime_tests::certificates::{Authority, Identity};
 use teatime_tests::program::{Program, texts};
 use teatime_tests::proxy::Proxy;
+use teatime_tests::terminal::OnTerminal;
 use teatime_wire::{NotPersisted, ServerMessage};
 
 /// A front end.
@@ -141,14 +142,39 @@ fn chats_with_the_program_and_has_its_history_and_hash(who: Client) {
     rust.wait_for_participants(1);
 }
 
-fn fails_as_the_program_does(who: Client) {
+fn hints_at_another_password(who: Client) {
     let (_reflector, url) = teatime().reflector(&[]);
     let room = ["--reflector", url.as_str(), "--password"];
-    let _owner = Client::Rust.chat(&[&room[..], &["right"]].concat()).expect("it is there");
+    let mut owner = Client::Rust.chat(&[&room[..], &["right"]].concat()).expect("it is there");
     let Some(mut command) = who.command() else { return };
     let mut intruder = Program::spawn(command.arg("--json").args(room).arg("wrong"));
-    assert_eq!(intruder.wait_for("error")["code"], "WRONG_PASSWORD");
-    assert_eq!(intruder.exit_code(), Some(1));
+    let hint = intruder.wait_for("hint");
+    assert_eq!(hint["code"], "OTHER_PASSWORD");
+    let why = hint["message"].as_str().expect("a string");
+    assert!(why.contains("check the password"), "{why}");
+    intruder.end_input();
+    assert_eq!(intruder.exit_code(), Some(0));
+    let wrong = [&room[..], &["mistyped"]].concat();
+    with_its_errors(who, &wrong).wait_for_plain_text(why);
+    owner.wait_for_participants(1);
+}
+
+/// The client in plain text, with its standard error in its output.
+fn with_its_errors(who: Client, arguments: &[&str]) -> Program {
+    let mut both = Command::new("sh");
+    let command = who.command().expect("it is built");
+    both.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program());
+    both.args(command.get_args()).args(["--plain"]).args(arguments);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => both.env(name, value),
+            None => both.env_remove(name),
+        };
+    }
+    Program::spawn(&mut both)
+}
+
+fn fails_as_the_program_does(who: Client) {
     for wrong in [
         &["--dance"][..],
         &["--inactivity", "-1"],
@@ -169,13 +195,98 @@ fn fails_as_the_program_does(who: Client) {
 fn posts_lines_and_shows_text_in_plain_mode(who: Client) {
     let (_reflector, url) = teatime().reflector(&[]);
     let input = scratch(&format!("{who:?}.txt"));
-    fs::write(&input, "one\r\n/reset \n<two>").expect("the target directory can be written");
+    // As some editors begin a file: with a byte order mark.
+    fs::write(&input, "\u{feff}one\r\n/reset \n<two>")
+        .expect("the target directory can be written");
     let Some(mut command) = who.command() else { return };
     let stdin = fs::File::open(&input).expect("it was written");
     let shown = run(command.args(["--plain", "--reflector", &url]).stdin(stdin));
     let lines: Vec<_> =
         shown.lines().map(|line| line.split_once(": ").map_or(line, |l| l.1)).collect();
     assert_eq!(lines, ["chat reset for new participants", "one", "/reset ", "<two>"]);
+}
+
+/// All lines come at once, because the program stood still: more than the history holds, equal ones, and several resets.
+/// A terminal gets them as text that it does not obey, and in which a post cannot look like another line.
+fn shows_every_line_in_plain_mode_and_nothing_that_a_terminal_obeys(who: Client) {
+    let (_reflector, url) = teatime().reflector(&[]);
+    let mut rust = Client::Rust.chat(&["--reflector", &url]).expect("it is there");
+    let Some(mut command) = who.command() else { return };
+    let mut plain = Program::spawn(command.args(["--plain", "--reflector", &url]));
+    rust.wait_for_participants(2);
+    rust.post("begin");
+    plain.wait_for_plain_text(": begin");
+    plain.signal("STOP");
+    for _ in 0..160 {
+        rust.post("equal");
+    }
+    for number in 0..10 {
+        rust.post(&format!("number {number}"));
+    }
+    for _ in 0..3 {
+        rust.say(&json!({ "do": "reset" }));
+    }
+    rust.post("a\u{1b}[2J\u{9b}1m\u{202e}b\u{2066}\u{200f}\u{61c}\u{200b}c\r\nOtter: \td👩\u{200d}👧❤\u{fe0f}");
+    rust.post("end");
+    rust.wait_for_line("end");
+    plain.signal("CONT");
+    let mut lines = Vec::new();
+    while !lines.last().is_some_and(|line: &String| line.ends_with(": end")) {
+        lines.push(plain.next_line().unwrap_or_else(|| panic!("no end in {lines:#?}")));
+    }
+    let number = |end: &str| lines.iter().filter(|line| line.ends_with(end)).count();
+    assert_eq!(
+        (number(": equal"), number("chat reset at user request"), lines.len()),
+        (160, 3, 175)
+    );
+    let order: Vec<_> =
+        lines.iter().filter_map(|line| line.split_once("number ")?.1.parse::<u32>().ok()).collect();
+    assert!(order.iter().copied().eq(0..10), "{order:?}");
+    let cleaned = ": a\u{fffd}[2J\u{fffd}1m\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\u{fffd}c ⏎ Otter:  d👩\u{200d}👧❤\u{fe0f}";
+    assert!(lines[173].ends_with(cleaned), "{:?}", lines[173]);
+    // The same program continues, and shows no line twice.
+    plain.end_input();
+    assert_eq!((plain.exit_code(), plain.next_line()), (Some(0), None));
+}
+
+/// A participant that has not left would stay for ten minutes.
+fn leaves_when_its_terminal_or_the_reader_of_its_output_is_gone(who: Client) {
+    let (_reflector, url) = teatime().reflector(&["--rejoin-limit", "10m"]);
+    let mut rust = Client::Rust.chat(&["--reflector", &url]).expect("it is there");
+    let Some(mut command) = who.command() else { return };
+    let mut plain = OnTerminal::spawn(command.args(["--plain", "--reflector", &url]));
+    rust.wait_for_participants(2);
+    plain.take_away();
+    // It leaves at the end of its input. The last lines may not get out.
+    assert!(matches!(plain.exit_code(), Some(0 | 1)));
+    rust.wait_for_participants(1);
+    let mut command = who.command().expect("it is built");
+    let piped =
+        command.args(["--json", "--reflector", &url]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut unread = piped.stderr(Stdio::null()).spawn().expect("it is built");
+    rust.wait_for_participants(2);
+    drop(unread.stdout.take());
+    rust.post("to no reader");
+    let status = unread.wait().expect("it can be waited for");
+    assert_eq!(status.code(), Some(1));
+    rust.wait_for_participants(1);
+    // Without any standard stream: the end of its input.
+    let command = who.command().expect("it is built");
+    let mut closed = Command::new("sh");
+    closed
+        .args(["-c", "exec \"$@\" <&- 2>&-", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => closed.env(name, value),
+            None => closed.env_remove(name),
+        };
+    }
+    let mut closed = Program::spawn(closed.args(["--json", "--reflector", &url]));
+    assert_eq!(closed.exit_code(), Some(0));
+    assert_eq!(closed.wait_for("connection")["state"], "left");
+    rust.wait_for_participants(1);
 }
 
 fn speaks_tls_and_says_what_is_wrong_with_a_certificate(who: Client) {
@@ -211,24 +322,14 @@ fn shows_what_cannot_be_persisted(who: Client) {
     proxy.tell(&ServerMessage::Persisted(1));
     proxy.tell(&told(None));
     chat.post("twice");
-    let newer = chat.wait_for("not_persisted");
-    let message = newer["message"].as_str().expect("a string");
-    assert!(newer["code"].is_null(), "{newer}");
-    assert!(message.contains("stays in the session of this version"), "{message}");
+    let full = chat.wait_for("not_persisted");
+    let message = full["message"].as_str().expect("a string");
+    assert!(full["code"].is_null(), "{full}");
+    assert!(message.contains("the room is full"), "{message}");
     chat.end_input();
     assert_eq!(chat.exit_code(), Some(0));
     // In plain text, on the standard error.
-    let mut both = Command::new("sh");
-    let command = who.command().expect("it is built");
-    both.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program());
-    both.args(command.get_args()).args(["--plain"]).args(room);
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => both.env(name, value),
-            None => both.env_remove(name),
-        };
-    }
-    let mut plain = Program::spawn(&mut both);
+    let mut plain = with_its_errors(who, &room);
     plain.say_raw("hello");
     plain.wait_for_plain_text("hello");
     proxy.tell(&told(Some("the disk is full")));
@@ -253,6 +354,50 @@ fn acceptance_12_stands_still_for_a_while_and_misses_nothing(who: Client) {
     assert_eq!(other.wait_for_line("meanwhile 49"), rust.wait_for_line("meanwhile 49"));
     let gone = |value: &&Value| value["event"] == "view_info" && value["participants"] == 1;
     assert_eq!(rust.seen[seen..].iter().find(gone), None);
+}
+
+/// Acceptance 12: a connection is lost, and another one works after a while.
+fn acceptance_12_a_lost_connection_loses_nothing_and_others_see_no_exit(who: Client) {
+    let (_reflector, url) = teatime().reflector(&["--rejoin-limit", "10m"]);
+    let proxy = Proxy::to(url.trim_start_matches("ws://").parse().expect("an address"));
+    let mut rust = Client::Rust.chat(&["--reflector", &url]).expect("it is there");
+    let Some(mut other) = who.chat(&["--reflector", &proxy.url()]) else { return };
+    rust.wait_for_participants(2);
+    let seen = (rust.seen.len(), other.seen.len());
+    proxy.hold(true);
+    proxy.cut();
+    rust.post("meanwhile");
+    rust.wait_for_line("meanwhile");
+    assert_eq!(other.wait_for("connection")["state"], "reconnecting");
+    other.post("from there");
+    proxy.hold(false);
+    assert_eq!(other.wait_for("connection")["state"], "live");
+    rust.wait_for_line("from there");
+    let lines = other.wait_for_line("from there");
+    assert!(lines[lines.len() - 2].ends_with("meanwhile"), "{lines:?}");
+    let counts = |seen: &[Value]| seen.iter().filter(|it| it["event"] == "view_info").count();
+    assert_eq!((counts(&rust.seen[seen.0..]), counts(&other.seen[seen.1..])), (0, 0));
+}
+
+/// The reflector was killed and continues, and the participant has exited meanwhile. It comes back alone, with its id.
+fn acceptance_28_alone_with_a_post_of_its_own_keeps_the_history(who: Client) {
+    let data = scratch(&format!("alone-{who:?}"));
+    // Of a former run.
+    let _ = fs::remove_dir_all(&data);
+    let stored = ["--rejoin-limit", "0s", "--data", data.to_str().expect("UTF-8")];
+    let (mut first, url) = teatime().reflector(&stored);
+    let Some(mut other) = who.chat(&["--reflector", &url]) else { return };
+    other.post("mine");
+    other.wait_for_line("mine");
+    first.signal("KILL");
+    first.exit_code();
+    let seen = other.seen.len();
+    let _second = teatime().reflector_at(url.trim_start_matches("ws://"), &stored);
+    assert_eq!(other.wait_for("joined")["participants"], 1);
+    other.post("too");
+    let lines = other.wait_for_line("too");
+    assert!(lines.len() == 3 && lines[1].ends_with("mine"), "{lines:?}");
+    assert!(!other.seen[seen..].iter().any(|it| texts(it).len() == 1), "{:?}", &other.seen[seen..]);
 }
 
 /// Acceptance 12: the reflector ends and another one takes its place.
@@ -290,10 +435,15 @@ macro_rules! of_every_client {
 of_every_client!(
     chats_with_the_program_and_has_its_history_and_hash,
     fails_as_the_program_does,
+    hints_at_another_password,
     posts_lines_and_shows_text_in_plain_mode,
+    shows_every_line_in_plain_mode_and_nothing_that_a_terminal_obeys,
+    leaves_when_its_terminal_or_the_reader_of_its_output_is_gone,
     speaks_tls_and_says_what_is_wrong_with_a_certificate,
     shows_what_cannot_be_persisted,
     acceptance_12_stands_still_for_a_while_and_misses_nothing,
+    acceptance_12_a_lost_connection_loses_nothing_and_others_see_no_exit,
+    acceptance_28_alone_with_a_post_of_its_own_keeps_the_history,
     is_live_again_when_the_reflector_is,
 );
 

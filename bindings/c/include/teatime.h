@@ -227,7 +227,7 @@ enum tea_status
      */
     TEA_STATUS_PROTOCOL = 503,
     /**
-     * This client's state differed from the majority's. It loads the majority's state.
+     * This client's state was not what the log leads to. It loads the right state.
      */
     TEA_STATUS_DIVERGED = 504,
     /**
@@ -256,10 +256,6 @@ enum tea_status
      * then sends every event that has not come back. For a transfer: the reflector cannot store or read blobs.
      */
     TEA_STATUS_NOT_STORED = 510,
-    /**
-     * The password is not the one that the session started with.
-     */
-    TEA_STATUS_WRONG_PASSWORD = 520,
     /**
      * The session's snapshot is not valid.
      */
@@ -290,6 +286,15 @@ enum tea_status
      */
     TEA_STATUS_MIGRATION = 527,
     /**
+     * This client could not prove who it is on this connection. The message says what to do, for example because a
+     * machine in between ends the TLS of a reflector that has a certificate of its own.
+     */
+    TEA_STATUS_BAD_PROOF = 528,
+    /**
+     * The session time of the reflector runs ahead of this client's clock by more than is possible.
+     */
+    TEA_STATUS_CLOCK = 529,
+    /**
      * The model does not exist, or no longer.
      */
     TEA_STATUS_UNKNOWN_MODEL = 600,
@@ -317,6 +322,15 @@ enum tea_status
      * Another model has this name already.
      */
     TEA_STATUS_NAME_TAKEN = 606,
+    /**
+     * A handler of that model is running, or its init: the handler that asks, or one that led to it. Publish an event
+     * to it instead.
+     */
+    TEA_STATUS_MODEL_RUNNING = 607,
+    /**
+     * The called handler failed or does not take the argument, or calls are nested too deep. The message says which.
+     */
+    TEA_STATUS_CALL_FAILED = 608,
     /**
      * The sync test or the simulation found a difference. The message names model and field.
      */
@@ -417,8 +431,8 @@ enum tea_event_kind
  {
     /**
      * A model or a participant published on a topic that this session subscribed to: subscription, scope, event,
-     * payload. If the format that the caller asked for cannot express the payload, the payload is nil, and status
-     * and message say why.
+     * payload, model (0 if this participant published to its own views). Scope and event are never *. If the format
+     * that the caller asked for cannot express the payload, the payload is nil, and status and message say why.
      */
     TEA_EVENT_KIND_PUBLISHED = 1,
     /**
@@ -476,11 +490,35 @@ enum tea_event_kind
      * stored before. message explains it to the user. There are two reasons:
      * - The reflector cannot store it: status is TEA_STATUS_NOT_STORED. The reflector tries again, unless the data
      *   that it has stored is damaged.
-     * - Newer versions of the app have persisted data: status is TEA_STATUS_OK.
+     * - The room is full of what other versions, or builds, of the app have persisted: status is TEA_STATUS_OK.
      *
      * The event comes once, and again after other data was stored.
      */
     TEA_EVENT_KIND_NOT_PERSISTED = 13,
+    /**
+     * The fate of some published events is unknown, and they are not sent again: seq is their number. The reflector has
+     * forgotten this participant, and a snapshot covers what it accepted. message explains it to the user.
+     */
+    TEA_EVENT_KIND_UNCONFIRMED = 14,
+    /**
+     * Two programs compute different things from the same events, so participants see different things: seq of the vote
+     * that found it. message explains it to the user, and names both builds and the file of evidence. The session goes
+     * on. It comes once, and again after all have agreed.
+     */
+    TEA_EVENT_KIND_DISAGREEMENT = 15,
+    /**
+     * The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
+     * truth. event is the name of what is wrong: REPEATED, DROPPED, REORDERED, FORKED, INVENTED, or REWOUND if events are
+     * gone that this client has seen, because the reflector crashed or its operator went back. seq is the message that
+     * shows it. flag says whether sender is the participant that it is about. message explains it to the user. The
+     * session goes on. It comes once for each kind and participant.
+     */
+    TEA_EVENT_KIND_ALARM = 16,
+    /**
+     * Nothing has happened in this room before, and its name is also used with another password, or without one. The
+     * user may have mistyped the password; message says so. It comes once.
+     */
+    TEA_EVENT_KIND_OTHER_PASSWORD = 17,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -602,6 +640,40 @@ enum tea_format
 typedef enum tea_format tea_format;
 #else
 typedef int32_t tea_format;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * The form in which a handler takes joins and exits.
+ */
+enum tea_handler_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * One call for each participant: an array of its id (16 bytes) and its view data (bytes or nil).
+     */
+    TEA_HANDLER_KIND_VIEW = 0,
+    /**
+     * One call for each participant: its id (16 bytes).
+     */
+    TEA_HANDLER_KIND_VIEW_ID = 1,
+    /**
+     * One call for all that join or exit together: an array of what TEA_HANDLER_KIND_VIEW gives. It comes after the
+     * calls of handlers that take each participant alone.
+     */
+    TEA_HANDLER_KIND_VIEWS = 2,
+    /**
+     * One call for all that join or exit together: an array of their ids.
+     */
+    TEA_HANDLER_KIND_VIEW_IDS = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tea_handler_kind tea_handler_kind;
+#else
+typedef int32_t tea_handler_kind;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -783,6 +855,11 @@ typedef struct {
      */
     uint32_t version;
     /**
+     * What the model does, such as a hash of its sources that the build makes. Clients with different code are in
+     * different sessions. May be empty: then only the version says what the model does.
+     */
+    tea_str code;
+    /**
      * The tea_format of the payloads that the functions get. They may return payloads in either format.
      */
     int32_t format;
@@ -794,6 +871,10 @@ typedef struct {
      * The number of handlers, at most 65,535.
      */
     size_t handler_count;
+    /**
+     * The tea_handler_kind of each handler. NULL if all are TEA_HANDLER_KIND_VIEW. It matters for joins and exits only.
+     */
+    const int32_t *handler_kinds;
     /**
      * The names of the queries. A query is asked by its index. NULL if query_count is 0.
      */
@@ -811,8 +892,8 @@ typedef struct {
      */
     void *(*init)(tea_cx *cx, tea_payload options, void *user_data);
     /**
-     * Handles an event or a future message. The payload of a join or an exit is an array of the view's id (16 bytes)
-     * and its view data (bytes or nil). In payloads that Rust models publish, structs are arrays. Any result but 0 is a
+     * Handles an event or a future message. The payload of a join or an exit follows from the tea_handler_kind of the
+     * handler. In payloads that Rust models publish, structs are arrays. Any result but 0 is a
      * fault, the same for all participants.
      */
     int32_t (*handle)(void *model, tea_cx *cx, uint16_t handler, tea_payload argument);
@@ -923,7 +1004,7 @@ typedef struct {
      */
     tea_str scope;
     /**
-     * Event of the topic.
+     * Event of the topic, or the name of an alarm.
      */
     tea_str event;
     /**
@@ -947,7 +1028,7 @@ typedef struct {
      */
     uint64_t model;
     /**
-     * The participant whose event led to it.
+     * The participant whose event led to it, or whom it is about.
      */
     tea_view_id sender;
     /**
@@ -1233,7 +1314,12 @@ tea_status tea_transfer_free(tea_transfer *transfer);
  * model. Its options are a map: inactivity_seconds (default 1200) and announce (default false).
  *
  * It subscribes to input/newPost (a map with text) and input/reset (the reason, a text). It publishes
- * history/refresh and viewInfo/refresh. Its queries are history, participants, nickname (of a view id) and nicknames.
+ * history/refresh and viewInfo/refresh. Its queries are history, lines, participants, nickname (of a view id) and
+ * nicknames.
+ *
+ * The payload of history/refresh is a map: line is the line that was added at the end of the history, and dropped is how
+ * many lines have gone from its front. A view that applies all of them misses no line. The query lines answers how many
+ * lines there have ever been, so that a view that was built again can tell which ones it has shown.
  */
 tea_status tea_app_add_chat(tea_app *app);
 
@@ -1243,6 +1329,14 @@ tea_status tea_app_add_chat(tea_app *app);
  */
 tea_status tea_chat_plain_text(tea_str html,
                                tea_value **text);
+
+/**
+ * A text of other users as one line for a terminal: a line break becomes " ⏎ ". Control characters, characters that
+ * change the direction of text, and invisible ones become U+FFFD, because with them a line can look like another one.
+ * Print no other text of other users, nor nicknames or error messages. `line` becomes a value as above.
+ */
+tea_status tea_printable(tea_str text,
+                         tea_value **line);
 
 /**
  * Makes the config of a session of this app in the room with this name (1 to 128 bytes). The options are the argument
@@ -1310,12 +1404,14 @@ tea_status tea_config_set_ticks_per_second(tea_config *config,
 tea_status tea_config_set_agent(tea_config *config, tea_str agent);
 
 /**
- * The id of the session that the config describes.
+ * The id of the session that the config describes. With a password this takes some 30 ms of processor time.
  */
-tea_status tea_config_session_id(const tea_config *config, tea_session_id *id);
+tea_status tea_config_session_id(const tea_config *config,
+                                 tea_session_id *id);
 
 /**
- * The badge of the session that the config describes. Two people who see the same badge are in the same session.
+ * The badge of the session that the config describes. Two people who see the same badge are in the same session. With a
+ * password this takes some 30 ms of processor time.
  */
 tea_status tea_config_badge(const tea_config *config,
                             tea_badge *badge);
@@ -1419,9 +1515,41 @@ tea_status tea_cx_sender(const tea_cx *cx,
                          tea_view_id *sender);
 
 /**
+ * The topic of the event that the running handler hears. The texts are valid until the callback returns. They are never
+ * *, so a handler that subscribed to * learns here what it hears. `model` becomes the model that published the event, or
+ * 0 if a participant did, who is the sender, or if it is a join or an exit. `model` may be NULL.
+ *
+ * What the handler publishes comes with its own topic, after the handler has returned. In the init of a model that the
+ * handler makes, the topic is the same. Joins and exits have the session id as scope, and view-join or view-exit as event.
+ *
+ * Fails with TEA_STATUS_NOT_FOUND in future messages and in the init of the root model, which hear no event.
+ */
+tea_status tea_cx_topic(const tea_cx *cx,
+                        tea_str *scope,
+                        tea_str *event,
+                        uint64_t *model);
+
+/**
  * The number of participants.
  */
 tea_status tea_cx_view_count(const tea_cx *cx, uint32_t *count);
+
+/**
+ * The participants, in the order in which they joined: their ids to `views`, and their number to `count`.
+ *
+ * Fails with TEA_STATUS_BUFFER_TOO_SMALL if there are more than `capacity`: see tea_cx_view_count.
+ */
+tea_status tea_cx_views(const tea_cx *cx,
+                        tea_view_id *views,
+                        size_t capacity,
+                        size_t *count);
+
+/**
+ * Succeeds if this context belongs to the callback of a model that runs: for code that cannot know its caller.
+ *
+ * Fails with TEA_STATUS_NOT_IN_MODEL, also if `cx` is NULL.
+ */
+tea_status tea_cx_model_only(const tea_cx *cx);
 
 /**
  * 64 random bits, the same for all participants.
@@ -1439,6 +1567,40 @@ tea_status tea_cx_random(tea_cx *cx, double *number);
 tea_status tea_cx_random_below(tea_cx *cx,
                                uint64_t limit,
                                uint64_t *number);
+
+/**
+ * A random number from `low` to `high` inclusive, each equally likely, the same for all participants. It is `low` if
+ * `high` is less.
+ */
+tea_status tea_cx_random_range(tea_cx *cx,
+                               int64_t low,
+                               int64_t high,
+                               int64_t *number);
+
+/**
+ * Calls a handler of another model, in C or in Rust, by the name of the handler. It runs within this call, at the same
+ * session time, with the same sender and topic. `answer` becomes what the handler has passed to tea_cx_answer, or nil;
+ * the caller frees it with tea_value_free. `answer` may be NULL.
+ *
+ * Fails with:
+ * - TEA_STATUS_UNKNOWN_MODEL or TEA_STATUS_UNKNOWN_HANDLER.
+ * - TEA_STATUS_MODEL_RUNNING if a handler of that model is running: it cannot call back into its caller.
+ * - TEA_STATUS_CALL_FAILED if the handler does not take the argument, or if calls are nested too deep; then the handler
+ *   was not called. Also if the handler failed: that is a fault, and the whole turn will be undone.
+ */
+tea_status tea_cx_call(tea_cx *cx,
+                       uint64_t model,
+                       tea_str handler,
+                       tea_payload argument,
+                       int32_t format,
+                       tea_value **answer);
+
+/**
+ * Answers to the handler that has called this one with tea_cx_call. The last answer counts. Answers to events and future
+ * messages go nowhere.
+ */
+tea_status tea_cx_answer(tea_cx *cx,
+                         tea_payload answer);
 
 /**
  * Makes a model of the app, by the id of its type. Its init runs within this call. `created` becomes the id of the new
@@ -1460,10 +1622,9 @@ tea_status tea_cx_destroy(tea_cx *cx,
                           uint64_t model);
 
 /**
- * Asks a query of another model, in C or in Rust. The caller frees the answer with tea_value_free. A model whose handler
- * runs cannot be queried. In the answers of Rust models, structs are maps.
+ * Asks a query of another model, in C or in Rust. The caller frees the answer with tea_value_free. In the answers of Rust models, structs are maps.
  *
- * Fails with TEA_STATUS_UNKNOWN_MODEL, TEA_STATUS_UNKNOWN_QUERY, TEA_STATUS_QUERY_ARGUMENT or
+ * Fails with TEA_STATUS_UNKNOWN_MODEL, TEA_STATUS_MODEL_RUNNING, TEA_STATUS_UNKNOWN_QUERY, TEA_STATUS_QUERY_ARGUMENT or
  * TEA_STATUS_QUERY_FAILED.
  */
 tea_status tea_cx_query(const tea_cx *cx,
@@ -1503,8 +1664,10 @@ tea_status tea_session_poll(tea_session *session,
                             size_t *count);
 
 /**
- * Takes a join link apart. `parts` becomes a value that holds a map in `format`, a tea_format: the texts reflector,
- * app and name, options as a map of texts, and password as a text or nil. The caller frees it with tea_value_free.
+ * Takes a join link apart, also one that a messenger has changed. `parts` becomes a value that holds a map in `format`,
+ * a tea_format: the texts reflector, app and name, then options, and password as a text or nil. The options are those of
+ * the root model, with the names of fields, or nil if all have their default. The caller frees the value with
+ * tea_value_free. To join as the link says, use tea_config_from_link.
  *
  * Fails with TEA_STATUS_BAD_LINK.
  */
@@ -1523,16 +1686,26 @@ tea_status tea_link_make(tea_payload parts,
                          tea_value **link);
 
 /**
- * Makes the join link of the session that a config describes, through this reflector. The link includes the password,
- * in a part that clients do not send to a server. `options` is a map of texts, or nil: what the app needs to make the
- * same model options again. `link` becomes a value that holds a MessagePack text: read it with tea_value_payload and
- * tea_payload_str, and free it with tea_value_free.
+ * Makes the config of the session that a join link leads to: with the room, the password and all options of the link.
+ * The link must be for this app. Get the reflector's address with tea_link_parse. From now on no model can be added to
+ * the app. The caller frees the config with tea_config_free.
  *
- * Fails with TEA_STATUS_BAD_LINK, or TEA_STATUS_BAD_ADDRESS.
+ * Fails with TEA_STATUS_BAD_LINK, also if the link is for another app, with TEA_STATUS_BAD_OPTIONS if the app cannot
+ * read the options, and like tea_config_new.
+ */
+tea_status tea_config_from_link(const tea_app *app,
+                                tea_str link,
+                                tea_config **config);
+
+/**
+ * Makes the join link of the session that a config describes, through this reflector. The link includes all options, and
+ * the password, in a part that clients do not send to a server. `link` becomes a value that holds a MessagePack text:
+ * read it with tea_value_payload and tea_payload_str, and free it with tea_value_free.
+ *
+ * Fails with TEA_STATUS_BAD_ADDRESS.
  */
 tea_status tea_config_link(const tea_config *config,
                            tea_str reflector,
-                           tea_payload options,
                            tea_value **link);
 
 /**
@@ -1774,7 +1947,7 @@ tea_status tea_app_migrate(const tea_app *app,
  * stored
  * - if all participants leave before, until one of them comes back;
  * - while the reflector cannot store it, for example because its disk is full;
- * - if two newer versions of the app have persisted data in the room.
+ * - if the room is full of what other versions, or builds, of the app have persisted.
  *
  * TEA_EVENT_KIND_NOT_PERSISTED reports the last two.
  *
@@ -2050,6 +2223,16 @@ tea_status tea_session_views(const tea_session *session,
                              size_t *count);
 
 /**
+ * The app goes to the background, where the system may freeze it at any moment: the other participants see this one exit
+ * after `milliseconds`, an hour at most by default, whether the program still runs then or not. The message leaves on
+ * another thread, within milliseconds; without a working connection the reflector's rejoin limit counts. A connection that
+ * ends meanwhile is not made again: when the app is back it must call tea_session_reconnect(), even if the connection
+ * still stands. If that comes in time, the others notice nothing.
+ */
+tea_status tea_session_leave_after(tea_session *session,
+                                   uint32_t milliseconds);
+
+/**
  * Drops the connection and makes a new one now. Call it when the program knows that the connection is dead, for
  * example after the computer has slept. Other participants see an exit only if the new connection takes longer than
  * the reflector's rejoin limit. Published events that have not come back are sent again: none is lost.
@@ -2082,7 +2265,7 @@ tea_status tea_session_stats(const tea_session *session, tea_stats *stats);
 tea_str tea_last_error(void);
 
 /**
- * The name of a status, the same in every language, such as WRONG_PASSWORD: for logs and for other programs. Valid
+ * The name of a status, the same in every language, such as BAD_SNAPSHOT: for logs and for other programs. Valid
  * until the program ends.
  *
  * Fails with TEA_STATUS_INVALID_ARGUMENT if `status` is not a tea_status.

@@ -1,6 +1,6 @@
 //! Events of a session, as records.
 
-use teatime::{Delivery, NotPersisted, SessionEvent};
+use teatime::{Delivery, NotPersisted, SessionEvent, Source};
 
 use crate::payload::tea_format;
 use crate::session::tea_connection;
@@ -18,6 +18,8 @@ pub enum Event {
         scope: String,
         /// Event of the topic.
         event: String,
+        /// The model that published it. Absent if a view of this client did.
+        model: Option<u64>,
         /// The published payload, in the format of the call of `poll`.
         payload: Vec<u8>,
     },
@@ -75,7 +77,7 @@ pub enum Event {
         /// Whether they should pause.
         held: bool,
     },
-    /// This client's state differed from the majority's, and has been replaced.
+    /// This client's state was wrong, and has been replaced.
     Diverged {
         /// Sequence number of the vote that found it.
         seq: u64,
@@ -100,9 +102,39 @@ pub enum Event {
         /// What to show the user.
         message: String,
     },
+    /// Nothing has happened in this room before, and its name is also used with another password, or without one.
+    OtherPassword {
+        /// What to show the user.
+        message: String,
+    },
+    /// The fate of some published events is unknown, and they are not sent again.
+    Unconfirmed {
+        /// Their number.
+        count: u64,
+        /// What to show the user.
+        message: String,
+    },
+    /// Two programs compute different things from the same events, so participants see different things.
+    Disagreement {
+        /// Sequence number of the vote that found it.
+        seq: u64,
+        /// What to show the user: both builds, and the file of evidence.
+        message: String,
+    },
+    /// The order of events is not what participants have seen or sealed.
+    Alarm {
+        /// What is wrong: the name of the kind.
+        kind: String,
+        /// Sequence number of the message that shows it.
+        seq: u64,
+        /// The participant that it is about.
+        participant: Option<String>,
+        /// What to show the user.
+        message: String,
+    },
     /// The persisted data of the root model is not stored.
     NotPersisted {
-        /// Why the reflector cannot store it for now. Absent if newer versions have persisted instead.
+        /// Why the reflector cannot store it for now. Absent if the room is full of what others have persisted.
         status: Option<tea_status>,
         /// What to show the user.
         message: String,
@@ -146,6 +178,19 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
         SessionEvent::NewerVersion(newer) => {
             Event::NewerVersion { version: newer.newer, message: newer.to_string() }
         }
+        SessionEvent::OtherPassword(hint) => Event::OtherPassword { message: hint.to_string() },
+        SessionEvent::Unconfirmed(sends) => {
+            Event::Unconfirmed { count: sends.count, message: sends.to_string() }
+        }
+        SessionEvent::Disagreement(found) => {
+            Event::Disagreement { seq: found.seq, message: found.to_string() }
+        }
+        SessionEvent::Alarm(alarm) => Event::Alarm {
+            kind: alarm.kind.name().to_owned(),
+            seq: alarm.seq,
+            participant: alarm.participant.map(|view| view.to_string()),
+            message: alarm.to_string(),
+        },
         SessionEvent::NotPersisted(reason) => {
             let is_failure = matches!(reason, NotPersisted::NotStored(_));
             let status = is_failure.then_some(tea_status::NotStored);
@@ -166,6 +211,10 @@ pub(super) fn published(delivery: &Delivery, format: tea_format) -> Event {
         subscription: delivery.subscription.0,
         scope: delivery.scope.to_string(),
         event: delivery.event.to_string(),
+        model: match delivery.source {
+            Source::Model(model) => Some(model.0),
+            Source::View(_) | Source::Reflector => None,
+        },
         payload,
     }
 }

@@ -1,11 +1,11 @@
 //! Join links, QR codes and badges.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use teatime::{JoinLink, QrCode};
+use teatime::{JoinLink, Payload, QrCode};
 
-use super::Result;
+use super::{App, JoinOptions, Result};
+use crate::payload::tea_format;
 use crate::status::{Failure, tea_status};
 
 /// The parts of a join link.
@@ -17,8 +17,8 @@ pub struct Link {
     pub app: String,
     /// Name of the room.
     pub name: String,
-    /// Options of the app's model, as the app writes them into links.
-    pub options: HashMap<String, String>,
+    /// Options of the root model as JSON, with the names of fields. `None` if all have their default.
+    pub options: Option<String>,
     /// The password, if the session has one.
     pub password: Option<String>,
 }
@@ -44,36 +44,52 @@ pub struct QrModules {
     pub modules: Vec<u8>,
 }
 
-/// Parses a join link.
+/// Parses a join link, also one that a messenger has changed.
 #[uniffi::export]
 pub fn parse_link(link: &str) -> Result<Link> {
-    let link: JoinLink = link.parse().map_err(Failure::from)?;
-    Ok(Link {
-        reflector: link.reflector,
-        app: link.app,
-        name: link.name,
-        options: link.options.into_iter().collect(),
-        password: link.password,
-    })
+    parts_of(link.parse().map_err(Failure::from)?)
 }
 
 /// Makes a join link from its parts.
 #[uniffi::export]
 pub fn make_link(link: Link) -> Result<String> {
-    let mut options: Vec<_> = link.options.into_iter().collect();
-    // Equal parts must make equal links, and the order of a map is random.
-    options.sort();
-    let made = JoinLink {
-        reflector: teatime::reflector_address(&link.reflector).map_err(Failure::from)?,
-        app: link.app,
-        name: link.name,
-        options,
-        password: link.password,
-    };
-    let text = made.to_string();
-    // A link that does not parse is not valid.
-    text.parse::<JoinLink>().map_err(Failure::from)?;
-    Ok(text)
+    Ok(checked(link)?.to_string())
+}
+
+/// Makes the join link of a session, with all its options.
+#[uniffi::export]
+pub fn link_of(app: &App, options: &JoinOptions) -> Result<Link> {
+    let config = super::session::config(app, options)?;
+    parts_of(JoinLink::new(&options.reflector, &config).map_err(Failure::from)?)
+}
+
+/// All options of the root model as JSON, as a link says. Fails if the link is not for this app, or if the app cannot
+/// read its options.
+#[uniffi::export]
+pub fn options_of_link(app: &App, link: Link) -> Result<String> {
+    let config = checked(link)?.config(app.app().clone()).map_err(Failure::from)?;
+    let named = config.app.named_options(&config.options);
+    json_of(&named.map_err(|why| Failure::new(tea_status::BadOptions, why))?)
+}
+
+fn parts_of(link: JoinLink) -> Result<Link> {
+    let options = link.options.as_deref().map(json_of).transpose()?;
+    let JoinLink { reflector, app, name, password, .. } = link;
+    Ok(Link { reflector, app, name, options, password })
+}
+
+fn checked(link: Link) -> Result<JoinLink> {
+    let Link { reflector, app, name, options, password } = link;
+    let options = options.map(|json| super::to_msgpack(json.as_bytes(), tea_format::Json));
+    let reflector = teatime::reflector_address(&reflector).map_err(Failure::from)?;
+    Ok(JoinLink { reflector, app, name, options: options.transpose()?, password })
+}
+
+fn json_of(msgpack: &[u8]) -> Result<String> {
+    let mut json = Vec::new();
+    let payload = Payload::from_msgpack(msgpack);
+    crate::value::append_payload(&mut json, &payload, tea_format::Json)?;
+    Ok(String::from_utf8_lossy(&json).into_owned())
 }
 
 /// The QR code of a text.

@@ -12,7 +12,7 @@ mod session;
 
 pub use blobs::{Transfer, TransferProgress};
 pub use event::Event;
-pub use link::{Link, QrModules, make_link, parse_link, qr_code};
+pub use link::{Link, QrModules, link_of, make_link, options_of_link, parse_link, qr_code};
 pub use reflector::Reflector;
 pub use session::{App, JoinOptions, Session, Waker};
 
@@ -27,7 +27,7 @@ pub enum CallError {
     Failed {
         /// The code.
         status: tea_status,
-        /// The code's name in logs and JSON, such as `WRONG_PASSWORD`.
+        /// The code's name in logs and JSON, such as `BAD_SNAPSHOT`.
         name: String,
         /// The message. Not called `message`, because exceptions in Kotlin have a member of that name.
         why: String,
@@ -66,4 +66,10 @@ pub fn convert(payload: &[u8], from: tea_format, to: tea_format) -> Result<Vec<u
 #[uniffi::export]
 pub fn chat_plain_text(html: &str) -> Result<String> {
     Ok(teatime_chat::plain_text(html))
+}
+
+/// A text of other users as one line for a terminal, without characters that a terminal obeys or does not show.
+#[uniffi::export]
+pub fn printable(text: &str) -> Result<String> {
+    Ok(teatime_chat::printable(text))
 }

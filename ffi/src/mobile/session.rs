@@ -22,6 +22,12 @@ use crate::value::append_payload;
 #[derive(uniffi::Object)]
 pub struct App(teatime::App);
 
+impl App {
+    pub(super) fn app(&self) -> &teatime::App {
+        &self.0
+    }
+}
+
 #[uniffi::export]
 impl App {
     /// The chat that comes with the library.
@@ -115,7 +121,7 @@ fn json(text: &Option<String>) -> crate::status::Result<Vec<u8>> {
     to_msgpack(text.as_deref().unwrap_or_default().as_bytes(), tea_format::Json)
 }
 
-fn config(app: &App, options: &JoinOptions) -> crate::status::Result<Config> {
+pub(super) fn config(app: &App, options: &JoinOptions) -> crate::status::Result<Config> {
     let encoded = json(&options.options)?;
     let mut config = Config::with_encoded_options(app.0.clone(), &options.name, &encoded)?;
     config.password.clone_from(&options.password);
@@ -141,9 +147,9 @@ impl Session {
     #[uniffi::constructor]
     pub fn join(app: &App, options: &JoinOptions) -> Result<Arc<Self>> {
         let config = config(app, options)?;
-        let id = teatime::SessionId(config.session_id().0);
         let blobs = Blobs::new(config.clone(), options);
         let shared = SharedSession::join(config, &options.reflector)?;
+        let id = shared.with(|driver| Ok(driver.session_id()))?;
         Ok(Arc::new(Self { shared, badge: Badge::of(&id).to_string(), blobs }))
     }
 
@@ -353,6 +359,11 @@ impl Session {
     /// Statistics of the session.
     pub fn stats(&self) -> Result<tea_stats> {
         Ok(self.shared.with(|driver| Ok(tea_stats::of(driver)))?)
+    }
+
+    /// The app goes to the background: the other participants see it leave after this time, unless it reconnects before.
+    pub fn leave_after(&self, milliseconds: u32) -> Result<()> {
+        Ok(self.shared.leave_after(Duration::from_millis(milliseconds.into()))?)
     }
 
     /// Makes a new connection immediately, when the caller knows that the line is dead.

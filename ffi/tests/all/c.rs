@@ -29,7 +29,7 @@ fn source(name: &str) -> PathBuf {
 }
 
 /// The tests in C, each a program of its own.
-const TESTS: [&str; 5] = ["values", "sessions", "threads", "blobs", "persisted"];
+const TESTS: [&str; 7] = ["values", "sessions", "models", "threads", "blobs", "persisted", "names"];
 
 /// Builds a test in C and returns where it is.
 fn build_test(name: &str, kind: &str, flags: &[&str]) -> PathBuf {
@@ -205,10 +205,10 @@ fn the_clients_build_by_pkg_config_and_by_cmake_against_both_libraries() {
 }
 
 #[test]
-fn the_command_of_the_readme_builds_the_chat() {
-    let readme = include_str!("../../../README.md");
-    let command = readme.lines().find(|line| line.starts_with("cc clients/c/chat.c"));
-    let folder = scratch("readme");
+fn the_command_of_the_guide_builds_the_chat() {
+    let guide = include_str!("../../../docs/languages/c.md");
+    let command = guide.lines().find(|line| line.starts_with("cc clients/c/chat.c"));
+    let folder = scratch("guide");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(folder.join("clients/c")).expect("the target directory can be written");
     let source = "clients/c/chat.c";
@@ -216,7 +216,7 @@ fn the_command_of_the_readme_builds_the_chat() {
     run(Command::new("sh")
         .current_dir(&folder)
         .env("PKG_CONFIG_PATH", PREFIX.join("lib/pkgconfig"))
-        .args(["-c", command.expect("the README has the command")]));
+        .args(["-c", command.expect("the guide has the command")]));
     let usage = Command::new(folder.join("chat"))
         .env("LD_LIBRARY_PATH", PREFIX.join("lib"))
         .arg("--dance")

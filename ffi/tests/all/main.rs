@@ -1,5 +1,6 @@
 //! The tests of `teatime-ffi`, in one binary: linking one takes as long as linking one of many.
 
+mod background;
 mod c;
 mod codes;
 mod full_disk;
@@ -7,3 +8,4 @@ mod mobile;
 mod simulation;
 mod support;
 mod testing;
+mod twin;

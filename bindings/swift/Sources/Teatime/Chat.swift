@@ -41,6 +41,14 @@ public enum Chat {
     }
   }
 
+  /// A change of the history: the payload of `history/refresh`.
+  public struct Change: Sendable, Hashable, Codable {
+    /// How many lines have gone from the front of the history.
+    public let dropped: Int
+    /// The line that was added at the end.
+    public let line: Line
+  }
+
   /// The id of the app, as links have it.
   public static let appID = "teatime.chat"
 
@@ -58,5 +66,11 @@ public enum Chat {
   /// The text of a line of the history, without tags and with resolved escapes.
   public static func plainText(ofHTML html: String) throws(TeatimeError) -> String {
     try call { try chatPlainText(html: html) }
+  }
+
+  /// A text of other users as one line for a terminal: a line break becomes ` ⏎ `. Control characters, characters
+  /// that change the direction of text, and invisible ones become U+FFFD.
+  public static func printable(_ text: String) throws(TeatimeError) -> String {
+    try call { try TeatimeFFI.printable(text: text) }
   }
 }

@@ -2,10 +2,12 @@ import Foundation
 
 /// An event that a model or a view published.
 public struct Event: Sendable, Hashable {
-  /// Scope of the topic.
+  /// Scope of the topic. Never `*`, so a subscription to every scope learns here what it hears.
   public let scope: String
-  /// Event of the topic.
+  /// Event of the topic. Never `*`.
   public let event: String
+  /// The model that published it. `nil` for an event of ``Session/publishToViews(_:_:_:)``.
+  public let model: ModelID?
   /// The payload as JSON. Empty if JSON cannot express it.
   public let payload: Data
 

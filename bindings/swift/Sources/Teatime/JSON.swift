@@ -23,8 +23,20 @@ enum JSON {
     }
   }
 
+  /// A value that is JSON already.
+  struct Text: Encodable, Sendable {
+    let text: String
+
+    /// Only ``JSON/text(of:)`` takes such a value.
+    func encode(to encoder: any Encoder) throws {
+      let context = EncodingError.Context(codingPath: encoder.codingPath, debugDescription: "it is JSON already")
+      throw EncodingError.invalidValue(text, context)
+    }
+  }
+
   /// The value as text.
   static func text(of value: (any Encodable)?) throws(TeatimeError) -> String? {
+    if let text = value as? Text { return text.text }
     guard let value else { return nil }
     return String(decoding: try encode(value), as: UTF8.self)
   }

@@ -1,3 +1,4 @@
+import Foundation
 internal import TeatimeFFI
 
 /// Which session to join, and how. App, name, ``options`` and the version of the models are the
@@ -42,19 +43,35 @@ public struct JoinOptions: Sendable {
     self.options = options
   }
 
-  /// Options to join the session that a link leads to. Each app has its own way to write options into links: it
-  /// reads ``JoinLink/options``, and passes its root model's options here.
+  /// Options to join the session that a link leads to, with the root model's options of the link. Other options
+  /// override them, and lead to another session.
   ///
-  /// - Throws: ``TeatimeError/Code/badLink`` if the link leads to another app.
+  /// - Throws: ``TeatimeError/Code/badLink`` if the link leads to another app, and
+  ///   ``TeatimeError/Code/badOptions`` if the app cannot read the link's options.
   public init(
     app: App, link: JoinLink, options: (any Encodable & Sendable)? = nil
   ) throws(TeatimeError) {
-    guard try link.app == app.id else {
-      throw TeatimeError(.badLink, "the link leads to another app: expected \(try app.id), found \(link.app)")
-    }
+    let linked = try call { try optionsOfLink(app: app.ffi, link: link.ffi) }
     self.init(
       app: app, reflector: link.reflector, name: link.name, password: link.password,
-      options: options)
+      options: options ?? JSON.Text(text: linked))
+  }
+
+  /// The root model's options as a type, for apps that change those of a link.
+  ///
+  /// - Throws: ``TeatimeError/Code/wrongType`` if they are of another type.
+  public func options<Value: Decodable>(as type: Value.Type) throws(TeatimeError) -> Value {
+    try JSON.decode(type, from: Data((try JSON.text(of: options) ?? "null").utf8))
+  }
+
+  /// The link by which others join the same session.
+  ///
+  /// - Throws: ``TeatimeError/Code/badAddress``, or why the options are not valid.
+  public var link: JoinLink {
+    get throws(TeatimeError) {
+      let options = try ffi
+      return JoinLink(try call { try linkOf(app: app.ffi, options: options) })
+    }
   }
 }
 

@@ -19,7 +19,7 @@ public enum Notice: Sendable, Hashable {
   case fault(seq: UInt64, time: Duration, sender: ViewID?, message: String)
   /// The reflector asks senders to pause, or to go on.
   case held(Bool)
-  /// This client's state differed from the majority's, and has been replaced: sequence number and session time
+  /// This client's state was wrong, and has been replaced: sequence number and session time
   /// of the vote that found it, and the wrong state's hash as 64 hexadecimal digits. `evidence` is the file of
   /// evidence, if ``JoinOptions/evidenceDirectory`` asked for one; `message` is why it could not be written.
   case diverged(seq: UInt64, time: Duration, hash: String, evidence: String?, message: String?)
@@ -30,9 +30,24 @@ public enum Notice: Sendable, Hashable {
   /// persisted data of that time. Changes in this session do not reach it. The message asks the user to update.
   case newerVersion(Int, message: String)
   /// The persisted data of the root model is not stored: a later version of the app would begin with older data.
-  /// With a code, the reflector cannot store it, and tries again. Without one, newer versions have persisted
-  /// instead. The message is the reason for the user. Comes once, and again after data was stored.
+  /// With a code, the reflector cannot store it, and tries again. Without one, the room is full
+  /// of what other versions have persisted. The message is the reason for the user. Comes once, and again after data was stored.
   case notPersisted(TeatimeError.Code?, message: String)
+  /// Nothing has happened in this room before, and its name is also used with another password, or without one. The
+  /// message asks the user to check the password. Comes once.
+  case otherPassword(message: String)
+  /// The fate of some published events is unknown, and they are not sent again: the reflector has forgotten this
+  /// participant. Their number, and the explanation for the user.
+  case unconfirmed(count: Int, message: String)
+  /// Two programs compute different things from the same events, so participants see different things. The session goes
+  /// on. The vote that found it, and the explanation for the user, with both builds and the file of evidence. Comes once,
+  /// and again after all have agreed.
+  case disagreement(seq: UInt64, message: String)
+  /// The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
+  /// truth. The session goes on. What is wrong (`REPEATED`, `DROPPED`, `REORDERED`, `FORKED`, `INVENTED`, or `REWOUND` if
+  /// events are gone that this client has seen, because the reflector crashed or its operator went back), the message that
+  /// shows it, the participant that it is about, and the explanation for the user. Comes once for each kind and participant.
+  case alarm(kind: String, seq: UInt64, participant: ViewID?, message: String)
 }
 
 extension Notice {
@@ -58,6 +73,14 @@ extension Notice {
       self = .newerVersion(Int(version), message: message)
     case .notPersisted(let status, let message):
       self = .notPersisted(status.map(TeatimeError.Code.init), message: message)
+    case .otherPassword(let message): self = .otherPassword(message: message)
+    case .unconfirmed(let count, let message):
+      self = .unconfirmed(count: Int(count), message: message)
+    case .disagreement(let seq, let message):
+      self = .disagreement(seq: seq, message: message)
+    case .alarm(let kind, let seq, let participant, let message):
+      self = .alarm(
+        kind: kind, seq: seq, participant: participant.flatMap(ViewID.init), message: message)
     case .published, .connection: return nil
     }
   }

@@ -64,9 +64,10 @@ extension Session {
 
   private func handle(_ event: TeatimeFFI.Event) throws {
     switch event {
-    case .published(let subscription, let scope, let event, let payload):
+    case .published(let subscription, let scope, let event, let model, let payload):
       let consumer = state.with { $0.subscriptions[subscription] }
-      consumer?.take(Event(scope: scope, event: event, payload: payload))
+      let model = model.map(ModelID.init(rawValue:))
+      consumer?.take(Event(scope: scope, event: event, model: model, payload: payload))
       return
     case .connection(let state, let status, let message):
       handle(
@@ -80,7 +81,7 @@ extension Session {
     case .viewLost:
       state.with { $0.isReady = false }
     case .synced, .state, .verdict, .fault, .held, .diverged, .persisted, .newerVersion,
-      .notPersisted:
+      .notPersisted, .otherPassword, .unconfirmed, .disagreement, .alarm:
       break
     }
     if let notice = Notice(event) { noticed.send(notice) }

@@ -25,7 +25,7 @@ public final class Session: Sendable {
   let progresses = Broadcast(startingWith: 0.0)
   let noticed = Broadcast<Notice>()
   /// The time when the app went to the background.
-  let leftForeground = Locked<ContinuousClock.Instant?>(nil)
+  let leftForeground = Locked<Departure?>(nil)
 
   private init(_ options: JoinOptions, onReady: ViewBuilder?) throws(TeatimeError) {
     let given = try options.ffi
@@ -63,7 +63,7 @@ public final class Session: Sendable {
   /// session.
   ///
   /// - Throws: Which option is invalid; why joining has failed for good, such as
-  ///   ``TeatimeError/Code/wrongPassword``; `CancellationError`; and the errors of `onReady`.
+  ///   ``TeatimeError/Code/badSnapshot``; `CancellationError`; and the errors of `onReady`.
   public static func join(
     _ options: JoinOptions, onReady: ViewBuilder? = nil
   ) async throws -> Session {

@@ -78,7 +78,7 @@ extension TeatimeError {
     case silent = 502
     /// The other side broke the protocol. The client tries again.
     case `protocol` = 503
-    /// This client's state differs from the majority's. The client loads theirs.
+    /// This client's state is not what the log leads to. The client loads the right state.
     case diverged = 504
     /// This client is too slow. It starts again from a newer state.
     case tooSlow = 505
@@ -95,8 +95,6 @@ extension TeatimeError {
     /// again, and then sends the events again that have not come back. Or: the reflector cannot store
     /// or read blobs.
     case notStored = 510
-    /// The password differs from the session's.
-    case wrongPassword = 520
     /// The session's snapshot is unusable.
     case badSnapshot = 521
     /// Creating the root model failed.
@@ -112,6 +110,11 @@ extension TeatimeError {
     /// The data that another version of the app has persisted cannot be migrated; it stays unchanged.
     /// The message names both versions and the cause.
     case migration = 527
+    /// This client could not prove who it is on this connection. The message says what to do, for example because a
+    /// machine in between ends the TLS of a reflector that has a certificate of its own.
+    case badProof = 528
+    /// The session time of the reflector runs ahead of this client's clock by more than is possible.
+    case clock = 529
 
     /// The model does not exist, or was destroyed.
     case unknownModel = 600
@@ -127,6 +130,10 @@ extension TeatimeError {
     case createFailed = 605
     /// Another model has this name.
     case nameTaken = 606
+    /// A handler of the model is running, which led to this call.
+    case modelRunning = 607
+    /// The called handler failed or does not take the argument, or calls are nested too deep.
+    case callFailed = 608
 
     /// The sync test found a difference; the message names model and field.
     case syncDiffers = 700
@@ -178,7 +185,7 @@ extension TeatimeError.Code {
   /// The number, as logs show it.
   public var number: Int { Int(rawValue) }
 
-  /// The name in logs and JSON, such as `WRONG_PASSWORD`.
+  /// The name in logs and JSON, such as `BAD_SNAPSHOT`.
   public var name: String {
     switch self {
     case .ok: "OK"
@@ -222,7 +229,6 @@ extension TeatimeError.Code {
     case .left: "LEFT"
     case .badCertificate: "BAD_CERTIFICATE"
     case .notStored: "NOT_STORED"
-    case .wrongPassword: "WRONG_PASSWORD"
     case .badSnapshot: "BAD_SNAPSHOT"
     case .model: "MODEL"
     case .version: "VERSION"
@@ -230,6 +236,8 @@ extension TeatimeError.Code {
     case .outOfOrder: "OUT_OF_ORDER"
     case .replaced: "REPLACED"
     case .migration: "MIGRATION"
+    case .badProof: "BAD_PROOF"
+    case .clock: "CLOCK"
     case .unknownModel: "UNKNOWN_MODEL"
     case .unknownQuery: "UNKNOWN_QUERY"
     case .queryArgument: "QUERY_ARGUMENT"
@@ -237,6 +245,8 @@ extension TeatimeError.Code {
     case .unknownHandler: "UNKNOWN_HANDLER"
     case .createFailed: "CREATE_FAILED"
     case .nameTaken: "NAME_TAKEN"
+    case .modelRunning: "MODEL_RUNNING"
+    case .callFailed: "CALL_FAILED"
     case .syncDiffers: "SYNC_DIFFERS"
     case .fault: "FAULT"
     case .checkFailed: "CHECK_FAILED"
@@ -304,7 +314,6 @@ extension TeatimeError.Code {
     case .left: self = .left
     case .badCertificate: self = .badCertificate
     case .notStored: self = .notStored
-    case .wrongPassword: self = .wrongPassword
     case .badSnapshot: self = .badSnapshot
     case .model: self = .model
     case .version: self = .version
@@ -312,6 +321,8 @@ extension TeatimeError.Code {
     case .outOfOrder: self = .outOfOrder
     case .replaced: self = .replaced
     case .migration: self = .migration
+    case .badProof: self = .badProof
+    case .clock: self = .clock
     case .unknownModel: self = .unknownModel
     case .unknownQuery: self = .unknownQuery
     case .queryArgument: self = .queryArgument
@@ -319,6 +330,8 @@ extension TeatimeError.Code {
     case .unknownHandler: self = .unknownHandler
     case .createFailed: self = .createFailed
     case .nameTaken: self = .nameTaken
+    case .modelRunning: self = .modelRunning
+    case .callFailed: self = .callFailed
     case .syncDiffers: self = .syncDiffers
     case .fault: self = .fault
     case .checkFailed: self = .checkFailed

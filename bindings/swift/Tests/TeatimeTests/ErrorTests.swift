@@ -25,11 +25,11 @@ final class ErrorTests: XCTestCase {
 
   func testErrorsOfTheLibraryBecomeCodesOfTheTable() {
     struct Unknown: Error {}
-    let thrown = CallError.Failed(status: .wrongPassword, name: "WRONG_PASSWORD", why: "no")
-    XCTAssertEqual(TeatimeError(thrown), TeatimeError(.wrongPassword, "no"))
+    let thrown = CallError.Failed(status: .badSnapshot, name: "BAD_SNAPSHOT", why: "no")
+    XCTAssertEqual(TeatimeError(thrown), TeatimeError(.badSnapshot, "no"))
     XCTAssertEqual(TeatimeError(TeatimeError(.io, "x")), TeatimeError(.io, "x"))
     XCTAssertEqual(TeatimeError(Unknown()).code, .panic)
-    XCTAssertEqual(TeatimeError(.wrongPassword, "no").localizedDescription, "no")
-    XCTAssertEqual("\(TeatimeError(.wrongPassword, "no"))", "WRONG_PASSWORD: no")
+    XCTAssertEqual(TeatimeError(.badSnapshot, "no").localizedDescription, "no")
+    XCTAssertEqual("\(TeatimeError(.badSnapshot, "no"))", "BAD_SNAPSHOT: no")
   }
 }

@@ -93,7 +93,10 @@ final class EventTests: SessionTestCase {
     XCTAssertEqual(seen.count, 1)
     XCTAssertEqual(seen[0].scope, "history")
     XCTAssertEqual(seen[0].event, "refresh")
-    XCTAssertNil(try seen[0].decode(as: Int?.self))
+    XCTAssertEqual(seen[0].model, .root)
+    let change: Chat.Change = try seen[0].decode()
+    XCTAssertEqual(change.dropped, 0)
+    XCTAssertTrue(change.line.html.hasSuffix("before the loop"), change.line.html)
   }
 
   func testStarsMatchEverything() async throws {
@@ -111,6 +114,16 @@ final class EventTests: SessionTestCase {
       counts.append(try await stream.all().filter { $0.scope != "end" }.count)
     }
     XCTAssertEqual(counts, [2, 1, 1, 1, 0])
+  }
+
+  func testAStarLearnsWhatItHears() async throws {
+    let session = try await join()
+    let all = session.events("*", "*")
+    try session.publishToViews("a", "b", 1)
+    try await session.waitUntilApplied(session.post("heard"))
+    session.leave()
+    let heard = try await all.all().map { [$0.scope, $0.event, $0.model.map { "\($0.rawValue)" }] }
+    XCTAssertEqual(heard, [["a", "b", nil], ["history", "refresh", "1"]])
   }
 
   func testAcceptance19_APostChangesNothingBeforeItIsBack() async throws {

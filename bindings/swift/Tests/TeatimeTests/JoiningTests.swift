@@ -15,27 +15,24 @@ final class JoiningTests: SessionTestCase {
     XCTAssertEqual(try another.participants, 1)
   }
 
-  func testAcceptance1_AWrongPasswordIsThrownAndNotVisibleToOthers() async throws {
+  func testAcceptance1_AnotherPasswordIsAnotherSessionWithAHintAndNotVisibleToOthers() async throws {
     let owner = try await join(password: "right")
     let changes = owner.events("viewInfo", "refresh")
     for wrong in ["wrong", nil] {
-      await expect(.wrongPassword) { try await self.join(password: wrong) }
+      let session = try Session.start(options(password: wrong))
+      let notices = session.notices
+      let hint = try await inTime("hint") {
+        await notices.first { if case .otherPassword = $0 { true } else { false } }
+      }
+      guard case .otherPassword(let message) = hint else { return XCTFail("\(hint as Any)") }
+      XCTAssertTrue(message.contains("check the password"), message)
+      XCTAssertNotEqual(session.id, owner.id)
+      XCTAssertNotEqual(session.badge, owner.badge)
+      session.leave()
     }
     let friend = try await join(password: "right")
     try await changes.first("friend")
     XCTAssertEqual(try owner.views, [owner.viewID, friend.viewID])
-  }
-
-  func testEveryCallOfAFailedSessionHasTheReason() async throws {
-    let owner = try await join(password: "right")
-    let session = try Session.start(options(password: "wrong"))
-    let states = try await session.connectionStates.all()
-    XCTAssertEqual(states.last?.state, .failed)
-    XCTAssertEqual(states.last?.reason?.code, .wrongPassword)
-    XCTAssertEqual(session.connection, states.last)
-    await expect(.wrongPassword) { try await session.ready() }
-    await expect(.over) { try session.publish("input", "reset", "x") }
-    XCTAssertEqual(owner.connection.state, .live)
   }
 
   func testAcceptance2_TheLinkLeadsToTheSameSession() async throws {
@@ -44,7 +41,7 @@ final class JoiningTests: SessionTestCase {
       reflector: reflector.url, app: try App.chat.id, name: "Tea & cake/#1", password: "p w#ü")
     let opened = try JoinLink(parsing: link.text)
     XCTAssertEqual(opened, link)
-    let guest = try await join(JoinOptions(app: .chat, link: opened, options: Chat.Options()))
+    let guest = try await join(JoinOptions(app: .chat, link: opened))
     XCTAssertEqual(guest.id, host.id)
     XCTAssertEqual(guest.badge, host.badge)
     try await host.wait(forParticipants: 2)

@@ -1,17 +1,36 @@
+import Foundation
 import Teatime
 import XCTest
 
 final class LinkTests: XCTestCase {
   private let link = JoinLink(
-    reflector: "ws://h:1", app: "a", name: "Tea /", options: ["x": "1", "b": "2"], password: "p w")
+    reflector: "ws://h:1", app: "a", name: "Tea /", options: #"{"x":1,"b":[2]}"#, password: "p w")
 
   func testALinkIsMadeAndParsed() throws {
-    let text = "teatime://h:1/a/Tea%20%2F?b=2&x=1#p%20w"
-    XCTAssertEqual(try link.text, text)
+    let text = try link.text
+    XCTAssertTrue(text.hasPrefix("teatime://h:1/-"), text)
     XCTAssertEqual(try JoinLink(parsing: text), link)
+    XCTAssertEqual(try JoinLink(parsing: "<\(text.replacingOccurrences(of: "#", with: "%23"))>."), link)
+  }
+
+  func testALinkCarriesAllOptionsOfTheApp() throws {
+    let chat = Chat.Options(inactivitySeconds: 60, announce: true)
+    let options = JoinOptions(app: try .chat, reflector: "ws://h:1", name: "a", options: chat)
+    let link = try options.link
+    XCTAssertEqual(link.options, #"{"inactivity_seconds":60,"announce":true}"#)
+    XCTAssertEqual(try JoinOptions(app: .chat, link: link).link, link)
+    let usual = JoinOptions(app: try .chat, reflector: "ws://h:1", name: "a", options: Chat.Options())
+    XCTAssertNil(try usual.link.options)
+    let usualLink = try usual.link
+    XCTAssertEqual(try JoinOptions(app: .chat, link: usualLink).link, usualLink)
   }
 
   func testInvalidLinksAreRefused() async throws {
+    let whole = try link.text
+    let cut = whole.prefix { $0 != "#" }
+    await expect(.badLink) { try JoinLink(parsing: String(cut)) }
+    let strange = JoinLink(reflector: "ws://h:1", app: "teatime.chat", name: "a", options: #"{"x":1}"#)
+    await expect(.badOptions) { try JoinOptions(app: .chat, link: strange) }
     for text in ["", "x", "teatime://", "http://h/a/b", "teatime://h:1/a", "\0", "🫖"] {
       await expect(.badLink) { try JoinLink(parsing: text) }
     }
@@ -19,14 +38,16 @@ final class LinkTests: XCTestCase {
     nowhere.reflector = "x y"
     await expect(.badAddress) { try nowhere.text }
     var nameless = link
+    nameless.app = "teatime.chat"
+    nameless.options = nil
     nameless.name = ""
-    await expect(.badLink) { try nameless.text }
+    await expect(.badName) { try JoinOptions(app: .chat, link: nameless) }
   }
 
   func testAcceptance2_TheQRCodeIsThatOfTheLink() async throws {
     let code = try QRCode(link.text)
-    // Version 3: 29 modules a side, and at three corners a dark frame of seven.
-    XCTAssertEqual(code.side, 29)
+    // At three corners a dark frame of seven.
+    XCTAssertEqual((code.side - 17) % 4, 0)
     for corner in [(0, 0), (0, code.side - 7), (code.side - 7, 0)] {
       for step in 0..<7 {
         XCTAssertTrue(code[row: corner.0 + step, column: corner.1])

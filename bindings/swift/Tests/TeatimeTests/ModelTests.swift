@@ -17,7 +17,7 @@ final class ModelTests: SessionTestCase {
     XCTAssertNil(try all[0].nickname(of: stranger))
   }
 
-  func testAcceptance37_TheViewGetsTheRootModel() async throws {
+  func testTheViewReadsTheRootModelAndLearnsWhichModelsAreNotThere() async throws {
     let session = try await join()
     XCTAssertEqual(try session.wellKnown("modelRoot"), .root)
     XCTAssertNil(try session.wellKnown("unknown"))

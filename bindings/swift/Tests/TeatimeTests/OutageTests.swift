@@ -47,6 +47,17 @@ final class OutageTests: SessionTestCase {
     XCTAssertEqual(seen, [])
   }
 
+  func testInTheBackgroundAParticipantLeavesAfterTheTimeOfItsChoiceAndComesBack() async throws {
+    let phone = try await join()
+    let other = try await join()
+    try await other.wait(forParticipants: 2)
+    phone.didEnterBackground(leaveAfter: .milliseconds(300))
+    // Long before the reflector would notice silence.
+    try await other.wait(forParticipants: 1)
+    phone.willEnterForeground()
+    try await other.wait(forParticipants: 2)
+  }
+
   func testAShortBackgroundKeepsTheConnection() async throws {
     let phone = try await join()
     let states = phone.connectionStates

@@ -84,7 +84,7 @@ final class PersistedTests: XCTestCase {
     }
   }
 
-  func testPersistedDataThatTwoNewerVersionsHaveReplacedIsNotStoredAndReported() async throws {
+  func testPersistedDataIsStoredBesideThatOfNewerVersions() async throws {
     let first = try await join(board1, "three")
     try await rename(first, "tea")
     XCTAssertFalse(try first.hasUnpersisted)
@@ -94,20 +94,31 @@ final class PersistedTests: XCTestCase {
       try await rename(newer, "newer")
       newer.leave()
     }
-    let notices = first.notices
-    try first.publish("board", "rename", "late")
-    let notice = try await inTime("notice") {
-      await notices.first { if case .notPersisted = $0 { true } else { false } }
-    }
-    guard case .notPersisted(nil, let message) = notice else {
-      return XCTFail("\(notice as Any)")
-    }
-    XCTAssertTrue(message.contains("stays in the session of this version"), message)
-    XCTAssertTrue(try first.hasUnpersisted)
+    try await rename(first, "late")
+    XCTAssertFalse(try first.hasUnpersisted)
     XCTAssertEqual(try first.newerVersion, 3)
     first.leave()
     XCTAssertThrowsError(try first.hasUnpersisted)
     XCTAssertThrowsError(try first.newerVersion)
+  }
+
+  func testEveryCallOfAFailedSessionHasTheReason() async throws {
+    let second = try await join(board2, "cursed")
+    try await rename(second, "cursed")
+    let session = try start(board3, "cursed", nil)
+    var states: [Connection] = []
+    for try await state in session.connectionStates { states.append(state) }
+    XCTAssertEqual(states.last?.state, .failed)
+    XCTAssertEqual(states.last?.reason?.code, .migration)
+    XCTAssertEqual(session.connection, states.last)
+    do {
+      try await session.ready()
+      XCTFail("it is ready")
+    } catch let error as TeatimeError {
+      XCTAssertEqual(error.code, .migration)
+    }
+    XCTAssertThrowsError(try session.publish("board", "rename", "x"))
+    XCTAssertEqual(second.connection.state, .live)
   }
 
   func testAFailedMigrationIsThrownAndLosesNothing() async throws {

@@ -55,9 +55,13 @@ fn parameter(text: &str) -> Option<Parameter> {
 }
 
 /// Pointers that may be NULL, as the header says.
-const OPTIONAL: [(&str, &str); 6] = [
+const OPTIONAL: [(&str, &str); 9] = [
     ("tea_session_publish", "receipt"),
     ("tea_cx_future", "future"),
+    ("tea_cx_topic", "model"),
+    ("tea_cx_call", "answer"),
+    // Fails with TEA_STATUS_NOT_IN_MODEL.
+    ("tea_cx_model_only", "cx"),
     ("tea_session_set_waker", "waker"),
     ("tea_session_set_waker", "user_data"),
     ("tea_transfer_set_waker", "waker"),

@@ -7,4 +7,10 @@ public object Chat {
 
     /** The text of a line of the history, without tags and with resolved escapes. */
     public fun plainText(html: String): String = firstCall { teatime.ffi.chatPlainText(html) }
+
+    /**
+     * A text of other users as one line for a terminal: a line break becomes ` ⏎ `. Control characters, characters that
+     * change the direction of text, and invisible ones become U+FFFD.
+     */
+    public fun printable(text: String): String = firstCall { teatime.ffi.printable(text) }
 }

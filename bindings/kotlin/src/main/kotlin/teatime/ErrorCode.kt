@@ -85,7 +85,7 @@ public enum class ErrorCode(public val number: Int) {
     SILENT(502),
     /** The other side broke the protocol. The client tries again. */
     PROTOCOL(503),
-    /** This client's state differs from the majority's. The client loads theirs. */
+    /** This client's state is not what the log leads to. The client loads the right state. */
     DIVERGED(504),
     /** This client is too slow. It starts again from a newer state. */
     TOO_SLOW(505),
@@ -105,8 +105,6 @@ public enum class ErrorCode(public val number: Int) {
      * then sends the events again that have not come back. Or: the reflector cannot store or read blobs.
      */
     NOT_STORED(510),
-    /** The password differs from the session's. */
-    WRONG_PASSWORD(520),
     /** The session's snapshot is unusable. */
     BAD_SNAPSHOT(521),
     /** Creating the root model failed. */
@@ -124,6 +122,13 @@ public enum class ErrorCode(public val number: Int) {
      * message names both versions and the cause.
      */
     MIGRATION(527),
+    /**
+     * This client could not prove who it is on this connection. The message says what to do, for example because a
+     * machine in between ends the TLS of a reflector that has a certificate of its own.
+     */
+    BAD_PROOF(528),
+    /** The session time of the reflector runs ahead of this client's clock by more than is possible. */
+    CLOCK(529),
 
     /** The model does not exist, or was destroyed. */
     UNKNOWN_MODEL(600),
@@ -139,6 +144,10 @@ public enum class ErrorCode(public val number: Int) {
     CREATE_FAILED(605),
     /** Another model has this name. */
     NAME_TAKEN(606),
+    /** A handler of the model is running, which led to this call. */
+    MODEL_RUNNING(607),
+    /** The called handler failed or does not take the argument, or calls are nested too deep. */
+    CALL_FAILED(608),
 
     /** The sync test found a difference; the message names model and field. */
     SYNC_DIFFERS(700),
@@ -227,7 +236,6 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.LEFT -> ErrorCode.LEFT
     TeaStatus.BAD_CERTIFICATE -> ErrorCode.BAD_CERTIFICATE
     TeaStatus.NOT_STORED -> ErrorCode.NOT_STORED
-    TeaStatus.WRONG_PASSWORD -> ErrorCode.WRONG_PASSWORD
     TeaStatus.BAD_SNAPSHOT -> ErrorCode.BAD_SNAPSHOT
     TeaStatus.MODEL -> ErrorCode.MODEL
     TeaStatus.VERSION -> ErrorCode.VERSION
@@ -235,6 +243,8 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.OUT_OF_ORDER -> ErrorCode.OUT_OF_ORDER
     TeaStatus.REPLACED -> ErrorCode.REPLACED
     TeaStatus.MIGRATION -> ErrorCode.MIGRATION
+    TeaStatus.BAD_PROOF -> ErrorCode.BAD_PROOF
+    TeaStatus.CLOCK -> ErrorCode.CLOCK
     TeaStatus.UNKNOWN_MODEL -> ErrorCode.UNKNOWN_MODEL
     TeaStatus.UNKNOWN_QUERY -> ErrorCode.UNKNOWN_QUERY
     TeaStatus.QUERY_ARGUMENT -> ErrorCode.QUERY_ARGUMENT
@@ -242,6 +252,8 @@ internal fun errorCode(status: TeaStatus): ErrorCode = when (status) {
     TeaStatus.UNKNOWN_HANDLER -> ErrorCode.UNKNOWN_HANDLER
     TeaStatus.CREATE_FAILED -> ErrorCode.CREATE_FAILED
     TeaStatus.NAME_TAKEN -> ErrorCode.NAME_TAKEN
+    TeaStatus.MODEL_RUNNING -> ErrorCode.MODEL_RUNNING
+    TeaStatus.CALL_FAILED -> ErrorCode.CALL_FAILED
     TeaStatus.SYNC_DIFFERS -> ErrorCode.SYNC_DIFFERS
     TeaStatus.FAULT -> ErrorCode.FAULT
     TeaStatus.CHECK_FAILED -> ErrorCode.CHECK_FAILED

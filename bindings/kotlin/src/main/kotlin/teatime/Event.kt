@@ -6,12 +6,14 @@ import kotlinx.serialization.serializer
 /**
  * An event that a model or a view published.
  *
- * @property scope the scope of the topic
- * @property event the event of the topic
+ * @property scope the scope of the topic. Never `*`, so a subscription to every scope learns here what it hears.
+ * @property event the event of the topic. Never `*`.
+ * @property model the model that published it; null for an event of [Session.publishToViews]
  */
 public class Event internal constructor(
     public val scope: String,
     public val event: String,
+    public val model: ModelId?,
     private val payload: ByteArray,
 ) {
     /** The payload as the text of a JSON value. Empty if JSON cannot express it. */

@@ -1,5 +1,6 @@
 package teatime
 
+import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonNull
 import teatime.ffi.JoinOptions as NativeOptions
@@ -41,6 +42,27 @@ public data class JoinOptions(
 ) {
     /** Leaves out the password, so that logs do not show it. */
     override fun toString(): String = "JoinOptions($app, $reflector, $name)"
+
+    /**
+     * The link by which others join the same session, with all options of the root model.
+     *
+     * @throws TeatimeException which option is invalid
+     */
+    public fun link(): JoinLink = JoinLink.of(call { teatime.ffi.linkOf(app.native, native()) })
+
+    /** Makes options of links. */
+    public companion object {
+        /**
+         * Options to join the session that a link leads to, with the root model's options of the link.
+         *
+         * @throws TeatimeException [ErrorCode.BAD_LINK] if the link leads to another app, [ErrorCode.BAD_OPTIONS] if
+         *   the app cannot read the link's options
+         */
+        public fun of(app: App, link: JoinLink): JoinOptions {
+            val options = call { teatime.ffi.optionsOfLink(app.native, link.native) }
+            return JoinOptions(app, link.reflector, link.name, link.password, Json.parseToJsonElement(options))
+        }
+    }
 
     internal fun native(): NativeOptions = NativeOptions(
         reflector = reflector,

@@ -63,7 +63,7 @@ public sealed interface Notice {
     public data class Held(val held: Boolean) : Notice
 
     /**
-     * This participant's state differed from the majority's, and has been replaced.
+     * This participant's state was wrong, and has been replaced.
      *
      * @property seq sequence number of the vote that found it
      * @property time session time of the vote
@@ -99,11 +99,54 @@ public sealed interface Notice {
      * The persisted data of the root model is not stored: a later version of the app would begin with older data.
      * Comes once, and again after data was stored.
      *
-     * @property code why the reflector cannot store it; the reflector tries again. Null if newer versions have
-     *   persisted instead
+     * @property code why the reflector cannot store it; the reflector tries again. Null if the room is
+     *   full of what other versions have persisted
      * @property message the reason for the user
      */
     public data class NotPersisted(val code: ErrorCode?, val message: String) : Notice
+
+    /**
+     * Nothing has happened in this room before, and its name is also used with another password, or without one. Comes
+     * once.
+     *
+     * @property message asks the user to check the password
+     */
+    public data class OtherPassword(val message: String) : Notice
+
+    /**
+     * The fate of some published events is unknown, and they are not sent again: the reflector has forgotten this
+     * participant.
+     *
+     * @property count the number of events
+     * @property message the explanation for the user
+     */
+    public data class Unconfirmed(val count: ULong, val message: String) : Notice
+
+    /**
+     * Two programs compute different things from the same events, so participants see different things. The session goes
+     * on. Comes once, and again after all have agreed.
+     *
+     * @property seq sequence number of the vote that found it
+     * @property message the explanation for the user, with both builds and the file of evidence
+     */
+    public data class Disagreement(val seq: ULong, val message: String) : Notice
+
+    /**
+     * The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
+     * truth. The session goes on. Comes once for each kind and participant.
+     *
+     * @property kind what is wrong: `REPEATED`, `DROPPED`, `REORDERED`, `FORKED`, `INVENTED`, or `REWOUND` if events are
+     *   gone that this client has seen, because the reflector crashed or its operator went back
+     * @property seq sequence number of the message that shows it
+     * @property participant the participant that it is about
+     * @property message the explanation for the user
+     */
+    public data class Alarm(
+        val kind: String,
+        val seq: ULong,
+        val participant: ViewId?,
+        val message: String,
+    ) : Notice
 }
 
 /** The notice for an event about the session itself; null for a published event. */
@@ -122,6 +165,10 @@ internal fun notice(event: NativeEvent): Notice? = when (event) {
         Notice.Diverged(event.seq, duration(event.timeUs), event.hash, event.evidence, event.message)
     is NativeEvent.Persisted -> Notice.Persisted(event.seq)
     is NativeEvent.NewerVersion -> Notice.NewerVersion(event.version, event.message)
+    is NativeEvent.OtherPassword -> Notice.OtherPassword(event.message)
+    is NativeEvent.Unconfirmed -> Notice.Unconfirmed(event.count, event.message)
+    is NativeEvent.Disagreement -> Notice.Disagreement(event.seq, event.message)
+    is NativeEvent.Alarm -> Notice.Alarm(event.kind, event.seq, event.participant?.let(::ViewId), event.message)
     is NativeEvent.NotPersisted -> Notice.NotPersisted(event.status?.let(::errorCode), event.message)
 }
 

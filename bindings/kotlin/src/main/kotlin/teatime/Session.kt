@@ -62,7 +62,7 @@ public class Session private constructor(native: NativeSession, private val cons
     /**
      * Waits until the app has built the first view.
      *
-     * @throws TeatimeException why the session failed, such as [ErrorCode.WRONG_PASSWORD]. Exceptions of the
+     * @throws TeatimeException why the session failed, such as [ErrorCode.BAD_SNAPSHOT]. Exceptions of the
      *   function that builds the view pass through
      */
     public suspend fun ready(): Unit = driver.ready.await()
@@ -260,13 +260,25 @@ public class Session private constructor(native: NativeSession, private val cons
     /** Makes a new connection immediately, when the app knows that the line is dead. */
     public fun reconnect(): Unit = driver.ask { it.reconnect() }
 
-    /** Call this when the app goes to the background, where the system may suspend it. */
-    public fun onBackground(): Unit = absence.begin()
+    /**
+     * Call this when the app goes to the background, where the system may suspend it, and [onForeground] when it is back.
+     *
+     * @param leaveAfter when the other participants see this one leave, whether the app still runs then or not; an hour
+     *   at most by default. Without it, the reflector notices the absence by silence, within a minute. The message leaves
+     *   on another thread, within milliseconds; without a working connection, the reflector's rejoin limit counts.
+     */
+    public fun onBackground(leaveAfter: Duration? = null) {
+        absence.begin(isLeaving = leaveAfter != null)
+        if (leaveAfter != null) {
+            val milliseconds = leaveAfter.inWholeMilliseconds.coerceIn(0, UInt.MAX_VALUE.toLong())
+            quietly { driver.ask { it.leaveAfter(milliseconds.toUInt()) } }
+        }
+    }
 
     /**
      * Call this when the app is back in the foreground. After more than two seconds the connection may be dead
      * unnoticed, so the session makes a new one immediately. The other participants notice nothing if the app was
-     * away for less than the reflector's limit of ten seconds.
+     * away for less than the reflector's limit of ten seconds, or less than the time given to [onBackground].
      */
     public fun onForeground() {
         if (absence.end()) quietly { reconnect() }
@@ -304,7 +316,7 @@ public class Session private constructor(native: NativeSession, private val cons
          * leaves, too. If no reflector can be reached this waits without limit: see [start], or use `withTimeout`.
          *
          * @throws TeatimeException which option is invalid, or why the reflector refused the client, such as
-         *   [ErrorCode.WRONG_PASSWORD]. Exceptions of [view] pass through
+         *   [ErrorCode.BAD_SNAPSHOT]. Exceptions of [view] pass through
          */
         public suspend fun join(
             options: JoinOptions,

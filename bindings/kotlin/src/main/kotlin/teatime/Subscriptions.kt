@@ -38,7 +38,7 @@ internal class Subscriptions(private val native: NativeSession) {
     suspend fun deliver(event: NativeEvent.Published) {
         // Absent if the subscription has just ended.
         val channel = synchronized(this) { channels[event.subscription] } ?: return
-        val delivered = Event(event.scope, event.event, event.payload)
+        val delivered = Event(event.scope, event.event, event.model?.let(::ModelId), event.payload)
         val sent = channel.trySend(delivered)
         if (sent.isSuccess || sent.isClosed) return
         try {

@@ -73,6 +73,17 @@ class EventsTest {
     }
 
     @Test
+    fun `a star learns what it hears`() = withReflector { url ->
+        join(room(url)).use { session ->
+            val flow = session.events("*", "*")
+            session.publishToViews("a", "b", 1)
+            session.applied(session.post("heard"))
+            val heard = patiently("events") { flow.take(2).toList() }.map { Triple(it.scope, it.event, it.model) }
+            assertEquals(listOf(Triple("a", "b", null), Triple("history", "refresh", ModelId.ROOT)), heard)
+        }
+    }
+
+    @Test
     fun `a flow is collected once and its subscription ends with the collection`() = withReflector { url ->
         join(room(url)).use { session ->
             val flow = session.events("test", "number")

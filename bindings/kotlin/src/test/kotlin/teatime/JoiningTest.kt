@@ -76,18 +76,32 @@ class JoiningTest {
     }
 
     @Test
-    fun `joining with the wrong password fails`() = withReflector { url ->
+    fun `another password is another session with a hint`() = withReflector { url ->
         val options = room(url, "sesame")
-        join(options).use {
-            val failure = failure { join(options.copy(password = "Sesame")) }
-            assertEquals(ErrorCode.WRONG_PASSWORD, failure.code)
-            assertTrue(failure is TeatimeException.Disconnected)
-            val refused = Session.start(options.copy(password = null))
+        join(options).use { owner ->
+            for (password in listOf("Sesame", null)) {
+                val other = Session.start(options.copy(password = password))
+                val notices = other.notices()
+                val hint = patiently("hint") { notices.first { it is Notice.OtherPassword } } as Notice.OtherPassword
+                assertTrue("check the password" in hint.message, hint.message)
+                assertTrue(other.id != owner.id)
+                other.close()
+            }
+        }
+    }
+
+    @Test
+    fun `every call of a failed session has the reason`() = withReflector { url ->
+        Wire(url).use { wire ->
+            val refused = join(room(wire.url, "sesame"))
+            wire.refuse()
             val state = refused.untilState("refusal") { it is ConnectionState.Failed } as ConnectionState.Failed
-            assertEquals(ErrorCode.WRONG_PASSWORD, state.reason.code)
-            assertEquals(ErrorCode.WRONG_PASSWORD, failure { patiently("end") { refused.ready() } }.code)
+            assertEquals(ErrorCode.VERSION, state.reason.code)
             patiently("end") { refused.awaitEnd() }
-            assertEquals(ErrorCode.WRONG_PASSWORD, failure { refused.post("x") }.code)
+            val failure = failure { refused.post("x") }
+            assertEquals(ErrorCode.VERSION, failure.code)
+            assertTrue(failure is TeatimeException.Disconnected)
+            assertEquals(ErrorCode.VERSION, failure { refused.events("chat", "*") }.code)
         }
     }
 

@@ -19,6 +19,23 @@ class NoticesTest {
     fun `a notice of unstored persisted data has a code if the cause may pass`() {
         val full = notice(NativeEvent.NotPersisted(TeaStatus.NOT_STORED, "the disk is full"))
         assertEquals(Notice.NotPersisted(ErrorCode.NOT_STORED, "the disk is full"), full)
-        assertEquals(Notice.NotPersisted(null, "newer"), notice(NativeEvent.NotPersisted(null, "newer")))
+        assertEquals(Notice.NotPersisted(null, "full"), notice(NativeEvent.NotPersisted(null, "full")))
+    }
+
+    @Test
+    fun `a notice of unconfirmed events has their number`() {
+        assertEquals(Notice.Unconfirmed(2uL, "check them"), notice(NativeEvent.Unconfirmed(2uL, "check them")))
+    }
+
+    @Test
+    fun `a notice of an alarm has its kind and participant`() {
+        val id = "01".repeat(16)
+        val alarm = notice(NativeEvent.Alarm("FORKED", 7uL, id, "ask the others"))
+        assertEquals(Notice.Alarm("FORKED", 7uL, ViewId(id), "ask the others"), alarm)
+    }
+
+    @Test
+    fun `a notice of a disagreement has its vote`() {
+        assertEquals(Notice.Disagreement(7uL, "a, b"), notice(NativeEvent.Disagreement(7uL, "a, b")))
     }
 }

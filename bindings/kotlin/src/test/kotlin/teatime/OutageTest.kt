@@ -1,6 +1,7 @@
 package teatime
 
 import java.net.URI
+import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineExceptionHandler
@@ -142,7 +143,6 @@ class OutageTest {
     @Test
     fun `a view that throws its session's failure does not fail its scope`() {
         val first = Reflector.start("127.0.0.1:0")
-        val address = URI(first.url).run { "$host:$port" }
         runBlocking {
             Wire(first.url).use { wire ->
                 val failures = CompletableDeferred<Throwable>()
@@ -164,20 +164,13 @@ class OutageTest {
                         }
                     }
                 }
-                wire.cut()
-                session.untilState("loss") { it is ConnectionState.Reconnecting }
-                first.close()
-                Reflector.start(address).use {
-                    // Now the session is another one, with another password.
-                    join(options.copy(reflector = "ws://$address", password = "Sesame")).use {
-                        wire.mend()
-                        patiently("end") { session.awaitEnd() }
-                        assertEquals(ErrorCode.WRONG_PASSWORD, patiently("reason") { thrown.await() }.code)
-                        patiently("end of all coroutines") { scope.coroutineContext.job.children.forEach { it.join() } }
-                        assertFalse(failures.isCompleted)
-                    }
-                }
+                wire.refuse()
+                patiently("end") { session.awaitEnd() }
+                assertEquals(ErrorCode.VERSION, patiently("reason") { thrown.await() }.code)
+                patiently("end of all coroutines") { scope.coroutineContext.job.children.forEach { it.join() } }
+                assertFalse(failures.isCompleted)
             }
+            first.close()
         }
     }
 
@@ -208,6 +201,20 @@ class OutageTest {
             other.until("exit") { participants == 1 }
             other.leave()
             assertEquals(1, patiently("end") { seen.toList() }.size)
+        } }
+    }
+
+    @Test
+    fun `in the background a participant leaves after the time of its choice and comes back`() = withReflector { url ->
+        val options = room(url)
+        join(options).use { other -> join(options).use { phone ->
+            other.until("entry") { participants == 2 }
+            phone.onBackground(leaveAfter = 300.milliseconds)
+            // Long before the reflector would notice silence.
+            other.until("exit") { participants == 1 }
+            phone.onForeground()
+            other.until("return") { participants == 2 }
+            phone.untilState("line") { it == ConnectionState.Live }
         } }
     }
 

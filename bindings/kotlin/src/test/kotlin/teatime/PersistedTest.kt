@@ -52,18 +52,14 @@ class PersistedTest {
     }
 
     @Test
-    fun `persisted data that two newer versions have replaced is not stored and reported`() = withReflector { url ->
+    fun `persisted data is stored beside that of newer versions`() = withReflector { url ->
         val first = join(options(url, "1", "three"))
         first.rename("tea")
         assertFalse(first.hasUnpersisted)
         assertNull(first.newerVersion)
         for (version in listOf("2", "3")) join(options(url, version, "three")).use { it.rename("newer") }
-        val notices = first.notices()
-        first.publish("board", "rename", "late")
-        val notice = patiently("notice") { notices.first { it is Notice.NotPersisted } } as Notice.NotPersisted
-        assertNull(notice.code)
-        assertTrue("stays in the session of this version" in notice.message, notice.message)
-        assertTrue(first.hasUnpersisted)
+        first.rename("late")
+        assertFalse(first.hasUnpersisted)
         assertEquals(3u, first.newerVersion)
         first.close()
         assertEquals(ErrorCode.OVER, failure { first.hasUnpersisted }.code)

@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test
 
 class ReadingTest {
     @Test
-    fun `acceptance 37 a view reads the root model and reaches others by id or name`() = withReflector { url ->
+    fun `a view reads the root model and learns which models are not there`() = withReflector { url ->
         join(room(url)).use { session ->
             assertEquals(1, session.read<Int>("participants", model = ModelId.ROOT))
             assertEquals(JsonArray(emptyList()), session.readJson("history"))

@@ -61,7 +61,7 @@ fun postOf(text: String) = buildJsonObject { put("text", JsonPrimitive(text)) }
 suspend fun Session.until(what: String, holds: Session.() -> Boolean) {
     val changes: Flow<Event> = events("*", "refresh")
     patiently(what, { "lines $lines, views $views, $viewId" }) {
-        changes.onStart { emit(Event("", "", ByteArray(0))) }.first { holds() }
+        changes.onStart { emit(Event("", "", null, ByteArray(0))) }.first { holds() }
     }
 }
 

@@ -57,6 +57,13 @@ class Wire(url: String) : AutoCloseable {
         drop()
     }
 
+    /** Closes all connections as a server does that speaks another version of the protocol, with code 4102. */
+    fun refuse() {
+        val close = byteArrayOf(0x88.toByte(), 2, 0x10, 0x06)
+        // Each client comes before its server.
+        sockets.filterIndexed { at, _ -> at % 2 == 0 }.forEach { it.getOutputStream().write(close) }
+    }
+
     fun mend() {
         isCut = false
     }
