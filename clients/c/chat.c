@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,23 +20,39 @@ static tea_badge badge;
 static tea_value *link_text;
 static bool json, live, leaving, broken, told;
 static uint64_t receipt, on_history, on_view_info;
-static size_t new_lines;
 static int exit_code;
 static tea_reflector *reflector;
 static volatile sig_atomic_t interrupted;
 
 static void interrupt(int signal) { (void)signal; interrupted = 1; }
 
+/* A text of other users, as the terminal may get it. */
+static void print_text(FILE *to, tea_str text) {
+    tea_value *line;
+    tea_payload data;
+    if (tea_printable(text, &line) != TEA_STATUS_OK) return;
+    if (tea_value_payload(line, &data) == TEA_STATUS_OK && tea_payload_str(data, &text) == TEA_STATUS_OK)
+        fprintf(to, "%.*s", TEA_PRINT(text));
+    tea_value_free(line);
+}
+
+/* A message for people. */
+static void tell(tea_str message) {
+    fputs("chat: ", stderr);
+    print_text(stderr, message);
+    fputc('\n', stderr);
+}
+
 static void check(tea_status status, int exit_code) {
     tea_str why = tea_last_error();
     if (status == TEA_STATUS_OK) return;
-    fprintf(stderr, "chat: %.*s\n", TEA_PRINT(why));
+    tell(why);
     exit(exit_code);
 }
 
 static void usage(void) {
     fputs("usage: chat [LINK] [--reflector URL] [--name ROOM] [--password PW]\n"
-          "            [--inactivity SECONDS] [--ca FILE] [--evidence DIR]\n"
+          "            [--inactivity SECONDS] [--announce] [--ca FILE] [--evidence DIR]\n"
           "            [--plain | --json]\n", stderr);
     exit(2);
 }
@@ -77,7 +94,7 @@ static void print_string(tea_str text) {
 
 static void print_error(tea_str code, tea_str message) {
     if (!json) {
-        fprintf(stderr, "chat: %.*s\n", TEA_PRINT(message));
+        tell(message);
         return;
     }
     printf("{\"event\":\"error\",\"code\":\"%.*s\",\"message\":", TEA_PRINT(code));
@@ -91,30 +108,93 @@ static void print_failure(tea_status status, tea_str message) {
     print_error(code, message);
 }
 
-/* All lines in JSON; in plain text the lines that are new since the last time. */
+/* The history as this program follows it: each line as JSON, and the number of the last one. */
+static char *history[101];
+static size_t lines;
+static uint64_t last;
+
+/* An id is bytes in an event, and hexadecimal digits in JSON. */
+static char *json_of(tea_payload line) {
+    tea_payload id, html;
+    tea_value *quoted;
+    const uint8_t *bytes;
+    size_t count, n;
+    char *text, *end;
+    check(tea_payload_get(line, TEA_STR("/view_id"), &id), 1);
+    check(tea_payload_get(line, TEA_STR("/html"), &html), 1);
+    if (tea_payload_bytes(id, &bytes, &count) != TEA_STATUS_OK) count = 0;
+    check(tea_value_convert(html, TEA_FORMAT_JSON, &quoted), 1);
+    text = malloc(data_of(quoted).len + 2 * count + 40);
+    if (!text) abort();
+    end = text + sprintf(text, count ? "{\"view_id\":\"" : "{\"view_id\":null");
+    for (n = 0; n < count; n++) end += sprintf(end, "%02x", bytes[n]);
+    sprintf(end, "%s,\"html\":%.*s}", count ? "\"" : "", (int)data_of(quoted).len,
+            (const char *)data_of(quoted).ptr);
+    tea_value_free(quoted);
+    return text;
+}
+
+/* Drops lines at the front, and adds one at the end. */
+static void change_history(size_t dropped, tea_payload line) {
+    size_t n;
+    history[lines++] = json_of(line);
+    if (dropped > lines - 1) dropped = lines - 1;
+    for (n = 0; n < dropped; n++) free(history[n]);
+    lines -= dropped;
+    memmove(history, history + dropped, lines * sizeof *history);
+}
+
 static void print_history(void) {
-    tea_value *history = ask("history", tea_nil(), json ? TEA_FORMAT_JSON : TEA_FORMAT_MSGPACK), *plain;
-    tea_payload lines, line;
+    size_t n;
+    printf("{\"event\":\"history\",\"items\":[");
+    for (n = 0; n < lines; n++) printf("%s%s", n ? "," : "", history[n]);
+    puts("]}");
+}
+
+static void print_line(tea_payload line) {
     tea_str text;
-    size_t count;
-    if (json) {
-        printf("{\"event\":\"history\",\"items\":");
-        print_json(history);
-        puts("}");
-        new_lines = 0;
-        return;
-    }
-    check(tea_payload_count(data_of(history), &count), 1);
-    check(tea_payload_enter(data_of(history), &lines), 1);
-    for (; tea_payload_next(&lines, &line) == TEA_STATUS_OK; count--) {
-        if (count > new_lines || !text_at(line, "/html", &text)) continue;
-        check(tea_chat_plain_text(text, &plain), 1);
-        check(tea_payload_str(data_of(plain), &text), 1);
-        printf("%.*s\n", TEA_PRINT(text));
-        tea_value_free(plain);
-    }
-    new_lines = 0;
-    tea_value_free(history);
+    tea_value *plain;
+    if (!text_at(line, "/html", &text)) return;
+    check(tea_chat_plain_text(text, &plain), 1);
+    check(tea_payload_str(data_of(plain), &text), 1);
+    print_text(stdout, text);
+    putchar('\n');
+    tea_value_free(plain);
+}
+
+static void on_change(tea_payload change) {
+    tea_payload line, value;
+    uint64_t dropped;
+    check(tea_payload_get(change, TEA_STR("/line"), &line), 1);
+    check(tea_payload_get(change, TEA_STR("/dropped"), &value), 1);
+    check(tea_payload_u64(value, &dropped), 1);
+    change_history(dropped, line);
+    last++;
+    if (json) print_history();
+    else print_line(line);
+}
+
+/* Takes the history of a new view. How many lines at its end are new, although this program has shown the others? All,
+   if the lines of the same numbers are others: then the reflector has lost the session, and this is a new one. */
+static size_t take_history(tea_payload all) {
+    tea_value *answer = ask("lines", tea_nil(), TEA_FORMAT_MSGPACK);
+    tea_payload cursor, line;
+    char *shown[101];
+    size_t before = lines, new_lines, kept, n;
+    uint64_t now;
+    check(tea_payload_u64(data_of(answer), &now), 1);
+    tea_value_free(answer);
+    memcpy(shown, history, sizeof shown);
+    lines = 0;
+    check(tea_payload_enter(all, &cursor), 1);
+    while (tea_payload_next(&cursor, &line) == TEA_STATUS_OK) history[lines++] = json_of(line);
+    new_lines = now < last || now - last > lines ? lines : (size_t)(now - last);
+    kept = lines - new_lines;
+    for (n = 1; n <= kept; n++)
+        if (n > before || strcmp(history[kept - n], shown[before - n])) new_lines = lines;
+    for (n = 0; n < before; n++) free(shown[n]);
+    last = now;
+    return new_lines;
 }
 
 static void print_view(void) {
@@ -154,27 +234,33 @@ static tea_status publish(const char *event, tea_payload data) {
 
 /* The model stands as it was when this view had just joined. */
 static void build_view(void) {
-    tea_value *history = ask("history", tea_nil(), TEA_FORMAT_MSGPACK);
-    tea_payload lines, line;
+    tea_value *answer = ask("history", tea_nil(), TEA_FORMAT_MSGPACK);
+    tea_payload all = data_of(answer), cursor, line;
     const uint8_t *writer;
-    size_t size;
+    size_t size, new_lines, n;
     uint32_t participants;
     bool mine = false;
     check(tea_session_participant_count(session, &participants), 1);
-    check(tea_payload_enter(data_of(history), &lines), 1);
-    while (tea_payload_next(&lines, &line) == TEA_STATUS_OK) {
+    check(tea_payload_enter(all, &cursor), 1);
+    while (tea_payload_next(&cursor, &line) == TEA_STATUS_OK) {
         check(tea_payload_get(line, TEA_STR("/view_id"), &line), 1);
         if (tea_payload_bytes(line, &writer, &size) == TEA_STATUS_OK)
             mine |= size == sizeof me.bytes && !memcmp(writer, me.bytes, size);
     }
-    tea_value_free(history);
+    new_lines = take_history(all);
     /* The lines of earlier participants are not for this user. */
     if (participants == 1 && !mine) publish("reset", tea_json("\"for new participants\""));
     live = true;
-    new_lines = SIZE_MAX;
-    if (json) print_joined();
-    print_history();
-    if (json) print_view_info();
+    if (json) {
+        print_joined();
+        print_history();
+        print_view_info();
+    } else {
+        check(tea_payload_enter(all, &cursor), 1);
+        for (n = 0; tea_payload_next(&cursor, &line) == TEA_STATUS_OK; n++)
+            if (n >= lines - new_lines) print_line(line);
+    }
+    tea_value_free(answer);
 }
 
 static void on_connection(const tea_event *event) {
@@ -219,14 +305,60 @@ static void print_newer_version(const tea_event *event) {
         print_string(event->message);
         puts("}");
     } else {
+        tell(event->message);
+    }
+}
+
+static void print_other_password(const tea_event *event) {
+    if (json) {
+        printf("{\"event\":\"hint\",\"code\":\"OTHER_PASSWORD\",\"message\":");
+        print_string(event->message);
+        puts("}");
+    } else {
+        tell(event->message);
+    }
+}
+
+static void print_unconfirmed(const tea_event *event) {
+    if (json) {
+        printf("{\"event\":\"unconfirmed\",\"count\":%llu,\"message\":", (unsigned long long)event->seq);
+        print_string(event->message);
+        puts("}");
+    } else {
         fprintf(stderr, "chat: %.*s\n", TEA_PRINT(event->message));
     }
+}
+
+static void print_disagreement(const tea_event *event) {
+    if (json) {
+        printf("{\"event\":\"disagreement\",\"seq\":%llu,\"message\":", (unsigned long long)event->seq);
+        print_string(event->message);
+        puts("}");
+    } else {
+        fprintf(stderr, "chat: %.*s\n", TEA_PRINT(event->message));
+    }
+}
+
+static void print_alarm(const tea_event *event) {
+    char participant[35] = "\"";
+    if (!json) {
+        tell(event->message);
+        return;
+    }
+    tea_hex(event->sender.bytes, sizeof event->sender.bytes, participant + 1);
+    strcat(participant, "\"");
+    printf("{\"event\":\"alarm\",\"kind\":");
+    print_string(event->event);
+    printf(",\"seq\":%llu,\"participant\":%s,\"message\":", (unsigned long long)event->seq,
+           event->flag ? participant : "null");
+    print_string(event->message);
+    puts("}");
 }
 
 static void print_not_persisted(const tea_event *event) {
     tea_str code;
     if (!json) {
-        fprintf(stderr, "chat: %.*s\n", TEA_PRINT(event->message));
+        tell(event->message);
         return;
     }
     printf("{\"event\":\"not_persisted\",\"code\":");
@@ -248,12 +380,14 @@ static void on_event(const tea_event *event) {
     if (event->kind == TEA_EVENT_KIND_CONNECTION) on_connection(event);
     if (event->kind == TEA_EVENT_KIND_DIVERGED) print_divergence(event);
     if (event->kind == TEA_EVENT_KIND_NEWER_VERSION) print_newer_version(event);
+    if (event->kind == TEA_EVENT_KIND_OTHER_PASSWORD) print_other_password(event);
     if (event->kind == TEA_EVENT_KIND_NOT_PERSISTED) print_not_persisted(event);
+    if (event->kind == TEA_EVENT_KIND_UNCONFIRMED) print_unconfirmed(event);
+    if (event->kind == TEA_EVENT_KIND_DISAGREEMENT) print_disagreement(event);
+    if (event->kind == TEA_EVENT_KIND_ALARM) print_alarm(event);
     if (event->kind == TEA_EVENT_KIND_FAULT) print_failure(event->status, event->message);
-    if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_history) {
-        new_lines++;
-        if (json) print_history();
-    }
+    if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_history)
+        on_change(event->payload);
     if (!json) return;
     if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_view_info)
         print_view_info();
@@ -271,8 +405,7 @@ static void pull(void) {
         check(tea_session_poll(session, TEA_FORMAT_MSGPACK, events, 64, &count), 1);
         for (at = 0; at < count; at++) on_event(&events[at]);
     } while (count == 64);
-    if (new_lines) print_history();
-    if (fflush(stdout)) exit(1); /* the reader has closed the pipe */
+    if (fflush(stdout) || ferror(stdout)) exit_code = 1; /* the reader has closed the pipe, or the terminal is gone */
 }
 
 static tea_status post(tea_str text) {
@@ -327,16 +460,23 @@ static void read_input(void) {
 
 /* Handles the first line. False if the line is incomplete, or must wait. */
 static bool obey_line(void) {
+    static const char mark[] = "\xEF\xBB\xBF"; /* Some editors begin a file with a byte order mark. */
+    static bool begun;
     char *end = filled ? memchr(input, '\n', filled) : NULL;
     tea_str line = {input, end ? (size_t)(end - input) : filled};
     size_t used = line.len + (end ? 1 : 0);
     tea_status status;
     if (!live || leaving || !(end || (ended && filled))) return false;
     if (line.len && input[line.len - 1] == '\r') line.len--;
+    if (!begun && line.len >= 3 && !memcmp(line.ptr, mark, 3)) {
+        line.ptr += 3;
+        line.len -= 3;
+    }
     status = json ? obey_json(line) : obey_plain(line);
     if (status == TEA_STATUS_TOO_FAST || status == TEA_STATUS_NOT_JOINED) return false;
     if (status != TEA_STATUS_OK) print_failure(status, tea_last_error());
     memmove(input, input + used, filled -= used);
+    begun = true;
     return true;
 }
 
@@ -359,14 +499,17 @@ static void join(int argc, char **argv) {
     static const struct option flags[] = {
         {"reflector", 1, NULL, 0}, {"name", 1, NULL, 1}, {"password", 1, NULL, 2},
         {"inactivity", 1, NULL, 3}, {"plain", 0, NULL, 4}, {"json", 0, NULL, 5}, {"ca", 1, NULL, 6},
-        {"evidence", 1, NULL, 7}, {0}};
-    static const char *const paths[] = {"/reflector", "/name", "/password", "/options/inactivity"};
-    tea_str parts[4] = {{NULL, 0}, TEA_STR("lobby"), {NULL, 0}, TEA_STR("1200")}, app_id;
-    const char *given[8] = {NULL};
+        {"evidence", 1, NULL, 7}, {"announce", 0, NULL, 8}, {0}};
+    static const char *const paths[] = {"/reflector", "/name", "/password"};
+    tea_str parts[3] = {{NULL, 0}, TEA_STR("lobby"), {NULL, 0}};
+    const char *given[9] = {NULL};
     tea_value *from_link;
+    tea_payload option;
     tea_app *app;
     tea_config *config;
-    char options[64], in_link[64] = "", *end;
+    char options[80], *end;
+    int64_t seconds = 1200;
+    bool announce = false;
     int flag, n;
     while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
         if (flag == '?') usage();
@@ -374,22 +517,28 @@ static void join(int argc, char **argv) {
     }
     json = given[5];
     if (argc > optind + 1 || (given[4] && given[5])) usage();
-    if (optind < argc) { /* never freed, because its parts are used until the end */
-        check(tea_link_parse(tea_text(argv[optind]), TEA_FORMAT_MSGPACK, &from_link), 2);
-        if (!text_at(data_of(from_link), "/app", &app_id) || !is(app_id, TEA_CHAT_APP)) usage();
-        for (n = 0; n < 4; n++) text_at(data_of(from_link), paths[n], &parts[n]);
-    }
-    for (n = 0; n < 4; n++) {
-        if (given[n]) parts[n] = tea_text(given[n]);
-    }
-    snprintf(options, sizeof options, "%.*s", TEA_PRINT(parts[3]));
-    errno = 0;
-    unsigned long long seconds = strtoull(options, &end, 10);
-    if (options[0] < '0' || options[0] > '9' || *end || errno || seconds > UINT32_MAX) usage();
-    snprintf(options, sizeof options, "{\"inactivity_seconds\":%llu}", seconds);
-    if (seconds != 1200) snprintf(in_link, sizeof in_link, "{\"inactivity\":\"%llu\"}", seconds);
     check(tea_app_new(TEA_STR(TEA_CHAT_APP), 1, &app), 1);
     check(tea_app_add_chat(app), 1);
+    if (optind < argc) { /* never freed, because its parts are used until the end */
+        check(tea_link_parse(tea_text(argv[optind]), TEA_FORMAT_MSGPACK, &from_link), 2);
+        check(tea_config_from_link(app, tea_text(argv[optind]), &config), 2); /* only to check it */
+        tea_config_free(config);
+        for (n = 0; n < 3; n++) text_at(data_of(from_link), paths[n], &parts[n]);
+        if (tea_payload_get(data_of(from_link), TEA_STR("/options/inactivity_seconds"), &option) == TEA_STATUS_OK)
+            check(tea_payload_i64(option, &seconds), 2);
+        if (tea_payload_get(data_of(from_link), TEA_STR("/options/announce"), &option) == TEA_STATUS_OK)
+            check(tea_payload_bool(option, &announce), 2);
+    }
+    for (n = 0; n < 3; n++) {
+        if (given[n]) parts[n] = tea_text(given[n]);
+    }
+    if (given[3]) {
+        errno = 0;
+        seconds = strtoll(given[3], &end, 10);
+        if (given[3][0] < '0' || given[3][0] > '9' || *end || errno || seconds > UINT32_MAX) usage();
+    }
+    snprintf(options, sizeof options, "{\"inactivity_seconds\":%lld,\"announce\":%s}", (long long)seconds,
+             announce || given[8] ? "true" : "false");
     check(tea_config_new(app, parts[1], tea_json(options), &config), 2);
     if (parts[2].ptr) check(tea_config_set_password(config, parts[2]), 2);
     if (given[6]) trust(config, given[6]);
@@ -399,7 +548,7 @@ static void join(int argc, char **argv) {
         check(tea_reflector_url(reflector, &parts[0]), 1);
     }
     check(tea_session_join(config, parts[0], &session), 2);
-    check(tea_config_link(config, parts[0], tea_json(in_link), &link_text), 2);
+    check(tea_config_link(config, parts[0], &link_text), 2);
     check(tea_config_badge(config, &badge), 1);
     check(tea_session_view_id(session, &me), 1);
     check(tea_session_subscribe(session, TEA_STR("history"), TEA_STR("refresh"),
@@ -412,19 +561,26 @@ static void join(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     struct pollfd wait[2] = {{0, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
-    struct sigaction action;
+    struct sigaction action, hangup;
     struct timespec pause;
+    int unused;
     sigset_t signals, before;
     bool applied = true, reads;
     uint64_t due;
+    /* Without this a socket could get the number of a standard stream that was closed when the program started. */
+    while ((unused = open("/dev/null", O_RDWR)) >= 0 && unused <= STDERR_FILENO) {}
+    if (unused >= 0) close(unused);
     memset(&action, 0, sizeof action);
     action.sa_handler = interrupt;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* The end of the terminal, unless nohup asks to survive it. */
+    if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, &before); /* signals arrive while poll waits, and only then */
     join(argc, argv);
     check(tea_session_fd(session, &wait[0].fd), 1);

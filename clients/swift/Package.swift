@@ -18,6 +18,10 @@ let package = Package(
     .target(name: "ChatModel", dependencies: [.product(name: "Teatime", package: "teatime")]),
     .target(name: "ChatScreen", dependencies: ["ChatModel"]),
     .executableTarget(name: "teatime-chat", dependencies: ["ChatModel"]),
+    .executableTarget(
+      name: "teatime-hello", dependencies: [.product(name: "Teatime", package: "teatime")]),
+    .executableTarget(
+      name: "teatime-share", dependencies: [.product(name: "Teatime", package: "teatime")]),
     .testTarget(name: "ChatModelTests", dependencies: ["ChatModel", "teatime-chat"]),
   ],
   swiftLanguageModes: [.v6]

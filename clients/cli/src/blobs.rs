@@ -1,6 +1,6 @@
 //! `teatime blobs`: stores files in a room and fetches them.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -10,10 +10,9 @@ use teatime::JoinLink;
 use teatime::blobs::{BlobError, BlobHandle, BlobLimits, Blobs, Progress};
 use teatime_chat::ChatOptions;
 
-use crate::codes::error_line;
 use crate::joining::{DEFAULT_ROOM, certificates, link_to_chat};
 use crate::password::Password;
-use crate::terminal::{Failure, say};
+use crate::terminal::{Failure, print};
 
 /// Flags of `teatime blobs`.
 #[derive(Args)]
@@ -51,7 +50,7 @@ enum Task {
 /// Which room. Flags override the link.
 #[derive(Args)]
 struct Room {
-    /// Join link of the room, such as teatime://host:9090/teatime.chat/room#password.
+    /// Join link of the room, as the chat shows it.
     #[arg(value_name = "LINK")]
     link: Option<String>,
     /// Address of the reflector, such as ws://host:9090.
@@ -75,30 +74,39 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.task {
         Task::Put { file, room } => {
             let blobs = room.blobs()?;
-            let stored = blobs.store_file(file, &mut room.watch());
-            let handle = stored.map_err(|error| room.failed(&error))?;
+            let handle = blobs.store_file(file, &mut room.watch()).map_err(failed)?;
             let size = handle.size();
-            room.say(&json!({ "event": "stored", "handle": handle, "bytes": size }), &handle);
+            room.print(&json!({ "event": "stored", "handle": handle, "bytes": size }), &handle)
         }
         Task::Get { handle, file, room } => {
             let parsed: Result<BlobHandle, _> = handle.parse();
             let handle = parsed.map_err(|error| Failure::Usage(error.to_string()))?;
             let fetched = room.blobs()?.fetch_file(handle, file, &mut room.watch());
-            fetched.map_err(|error| room.failed(&error))?;
+            fetched.map_err(failed)?;
             let fetched = json!({ "event": "fetched", "handle": handle, "bytes": handle.size() });
-            room.say(&fetched, &format_args!("{} bytes", handle.size()));
+            room.print(&fetched, &format_args!("{} bytes", handle.size()))
         }
         Task::Limits { room } => {
-            let BlobLimits { max_blob, room: left } =
-                room.blobs()?.limits().map_err(|error| room.failed(&error))?;
+            let BlobLimits { max_blob, room: left } = room.blobs()?.limits().map_err(failed)?;
             let limits = json!({ "event": "limits", "max_blob": max_blob, "room": left });
-            room.say(
+            room.print(
                 &limits,
                 &format_args!("files of at most {max_blob} bytes; {left} bytes left in the room"),
-            );
+            )
         }
     }
-    Ok(())
+}
+
+impl Arguments {
+    /// Whether the user asked for JSON.
+    pub(crate) fn has_json(&self) -> bool {
+        let (Task::Put { room, .. } | Task::Get { room, .. } | Task::Limits { room }) = &self.task;
+        room.json
+    }
+}
+
+fn failed(error: BlobError) -> Failure {
+    Failure::Failed(error.code(), error.to_string())
 }
 
 impl Room {
@@ -126,24 +134,18 @@ impl Room {
             if shown.replace(percent) != Some(percent) {
                 let Progress { done, total } = progress;
                 if json {
-                    say(&json!({ "event": "progress", "done": done, "total": total }));
+                    // The last line of the output reports that it cannot be written.
+                    let _ = print(&json!({ "event": "progress", "done": done, "total": total }));
                 } else if terminal {
-                    eprint!("\r{percent} %{}", if percent == 100 { "\n" } else { "" });
+                    let end = if percent == 100 { "\n" } else { "" };
+                    let _ = write!(std::io::stderr(), "\r{percent} %{end}");
                 }
             }
             ControlFlow::Continue(())
         }
     }
 
-    fn say(&self, json: &serde_json::Value, text: &dyn std::fmt::Display) {
-        if self.json { say(json) } else { say(text) }
-    }
-
-    fn failed(&self, error: &BlobError) -> Failure {
-        if !self.json {
-            return Failure::Failed(error.to_string());
-        }
-        say(&error_line(error.code(), error));
-        Failure::Reported
+    fn print(&self, json: &serde_json::Value, text: &dyn std::fmt::Display) -> Result<(), Failure> {
+        if self.json { print(json) } else { print(text) }
     }
 }

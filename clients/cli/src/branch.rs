@@ -12,9 +12,8 @@ use teatime::{Config, Vm, recording};
 use teatime_chat::{Chat, ChatOptions};
 use teatime_store::{Error, Key, insert, new_session};
 
-use crate::codes::in_json;
 use crate::replay::{Source, state_at};
-use crate::terminal::{Failure, printable, say, tell_user};
+use crate::terminal::{Failure, print, tell_user};
 
 /// Flags of `teatime branch`.
 #[derive(Args)]
@@ -32,15 +31,11 @@ pub(crate) struct Arguments {
     new_password: Option<String>,
     /// Print one JSON object. An error has a code.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// Creates the room.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    in_json(arguments.json, run_it(arguments))
-}
-
-fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     let app = teatime_chat::app();
     let Arguments { source, into, room, new_password, .. } = arguments;
     let config = |options: &[u8]| {
@@ -65,7 +60,7 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     let beginning = recording::branch(&config, &state).map_err(|error| source.failed(&error))?;
     let failed = |error: Error| {
         let (into, code) = (into.display(), error.code());
-        Failure::Coded(
+        Failure::Failed(
             code,
             match error {
                 Error::Exists => format!("{into}: room {room:?} exists already"),
@@ -76,7 +71,7 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     };
     let stored = new_session(beginning).map_err(failed)?;
     insert(into, Key::Session(id), &stored).map_err(failed)?;
-    report(arguments, id, &state);
+    report(arguments, id, &state)?;
     let snapshot = state.snapshot().map_err(|error| source.failed(&error))?;
     if BlobHandle::scan(&snapshot).next().is_some() {
         tell_user(&"the blobs were not copied: the new room has only their handles");
@@ -87,29 +82,33 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn report(arguments: &Arguments, id: teatime_wire::SessionId, state: &Vm) {
+fn report(arguments: &Arguments, id: teatime_wire::SessionId, state: &Vm) -> Result<(), Failure> {
     let (seq, time, Arguments { into, room, .. }) = (state.seq(), state.time(), arguments);
     // The options are those of the first room, and part of the session's identity.
     let options = state.root::<Chat>().map(Chat::options).unwrap_or_default();
     let seconds = options.inactivity_seconds;
     if arguments.json {
-        say(&json!({
+        return print(&json!({
             "event": "branch", "session_id": id.to_string(), "name": room,
             "into": into.display().to_string(),
-            "inactivity_seconds": seconds, "seq": seq, "time_us": time.as_micros(),
+            "inactivity_seconds": seconds, "announce": options.announce, "seq": seq, "time_us": time.as_micros(),
         }));
-        return;
     }
     let mut chat = format!("teatime chat --name {}", quoted(room));
     if seconds != ChatOptions::default().inactivity_seconds {
         chat += &format!(" --inactivity {seconds}");
     }
+    if options.announce {
+        chat += " --announce";
+    }
     if arguments.new_password.is_some() {
         chat += " --password PW";
     }
-    println!("room {room:?} begins after event {seq}, at {time}. Continue there with");
-    println!("  teatime reflector --data {}", quoted(&into.display().to_string()));
-    println!("  {chat}");
+    let into = quoted(&into.display().to_string());
+    print(&format_args!(
+        "room {room:?} begins after event {seq}, at {time}. Continue there with\n  \
+         teatime reflector --data {into}\n  {chat}"
+    ))
 }
 
 /// Quoted for a shell.
@@ -118,5 +117,5 @@ fn quoted(text: &str) -> String {
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }
-    format!("'{}'", printable(text).replace('\'', "'\\''"))
+    format!("'{}'", teatime_chat::printable(text).replace('\'', "'\\''"))
 }

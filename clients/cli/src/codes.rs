@@ -9,8 +9,6 @@ use teatime::evidence::ReadError;
 use teatime::recording::{ArchiveError, BranchError, RecordingError};
 use teatime_store::Error as StoreError;
 
-use crate::terminal::{Failure, say};
-
 /// An error with a code. A code is never reused for another meaning.
 pub(crate) trait Coded: Display {
     fn code(&self) -> &'static str;
@@ -52,18 +50,12 @@ impl Coded for SnapshotError {
     }
 }
 
+/// A hint to the user, as JSON. Programs switch on its code.
+pub(crate) fn hint_line(hint: &teatime::OtherPassword) -> Value {
+    json!({ "event": "hint", "code": "OTHER_PASSWORD", "message": hint.to_string() })
+}
+
 /// A line of JSON for an error.
 pub(crate) fn error_line(code: &str, message: &dyn Display) -> Value {
     json!({ "event": "error", "code": code, "message": message.to_string() })
-}
-
-/// Reports a failure in JSON if the user asked for JSON. Errors of the command line stay text.
-pub(crate) fn in_json(json: bool, result: Result<(), Failure>) -> Result<(), Failure> {
-    match result {
-        Err(Failure::Coded(code, message)) if json => {
-            say(&error_line(code, &message));
-            Err(Failure::Reported)
-        }
-        result => result,
-    }
 }

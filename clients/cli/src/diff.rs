@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 use teatime::evidence::{Diff, Evidence, Moment, Right, Since, diff, read};
 
-use crate::terminal::{Failure, say};
+use crate::codes::Coded;
+use crate::terminal::{Failure, print};
 
 /// Flags of `teatime diff`.
 #[derive(Args)]
@@ -16,35 +17,40 @@ pub(crate) struct Arguments {
     file: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// Prints which model and field differ first, and since which event.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = arguments.file.display();
-    let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{file}: {error}"));
+    let failed = |error: &dyn Coded| Failure::Failed(error.code(), format!("{file}: {error}"));
     let evidence = read(&arguments.file).map_err(|error| failed(&error))?;
     // This program has only the models of the chat.
     let chat = teatime_chat::app();
     let app = (evidence.head.app == chat.id()).then_some(&chat);
     let found = diff(&evidence, app).map_err(|error| failed(&error))?;
     if arguments.json {
-        say(&as_json(&evidence, &found));
+        print(&as_json(&evidence, &found))
     } else {
-        say(&as_text(&evidence, &found).trim_end());
+        print(&as_text(&evidence, &found).trim_end())
     }
-    Ok(())
 }
 
 fn as_text(evidence: &Evidence, found: &Diff) -> String {
     let head = &evidence.head;
     let Evidence { seq, time, agreed, of, agent, view, .. } = evidence;
     let optimized = if head.optimized { "optimized" } else { "not optimized" };
+    let sides = evidence.sides.iter().map(|side| {
+        let own = if side.is_own { ", this client included" } else { "" };
+        let builds = side.builds.join(" / ");
+        format!("two programs disagree: {} participants{own}: {builds}\n", side.participants)
+    });
+    let sides: String = sides.collect();
     format!(
         "app {}, version {}, session {}\n\
          view {view}, {agent}, teatime {} on {}, {optimized}\n\
          vote {seq} at {time}: {agreed} of {of} agreed, this client had {}\n\
-         {found}",
+         {sides}{found}",
         head.app,
         head.app_version,
         head.session,
@@ -63,6 +69,9 @@ fn as_json(evidence: &Evidence, found: &Diff) -> Value {
         "target": head.target, "optimized": head.optimized,
         "seq": evidence.seq, "time_us": evidence.time.as_micros(),
         "agreed": evidence.agreed, "of": evidence.of,
+        "sides": evidence.sides.iter().map(|side| json!({
+            "participants": side.participants, "own": side.is_own, "builds": side.builds,
+        })).collect::<Vec<_>>(),
         "own_hash": evidence.own_hash(), "right_hash": evidence.right_hash(),
         "right_is": match found.right {
             Right::Known => "known",

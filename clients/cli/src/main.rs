@@ -2,10 +2,12 @@
 
 #![deny(missing_debug_implementations, unreachable_pub)]
 
+mod addresses;
 mod blobs;
 mod branch;
 mod chat;
 mod codes;
+mod descriptors;
 mod diff;
 mod joining;
 mod limits;
@@ -21,6 +23,8 @@ mod units;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use terminal::Failure;
 
 /// Replicated computation for native apps: all participants of a session compute the same state.
 #[derive(Parser)]
@@ -53,15 +57,45 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    terminal::finish(match Arguments::parse().command {
-        Command::Chat(arguments) => chat::run(&arguments),
-        Command::Reflector(arguments) => reflector::run(&arguments),
-        Command::Blobs(arguments) => blobs::run(&arguments),
-        Command::Record(arguments) => record::run(&arguments),
-        Command::Replay(arguments) => replay::run(&arguments),
-        Command::Branch(arguments) => branch::run(&arguments),
-        Command::Diff(arguments) => diff::run(&arguments),
-        Command::Store(arguments) => store::run(&arguments),
-        Command::New(arguments) => new::run(&arguments),
-    })
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
+        Err(error) => terminal::refuse(&error),
+    };
+    terminal::finish(command.has_json(), command.run())
+}
+
+impl Command {
+    /// Whether the user asked for JSON.
+    fn has_json(&self) -> bool {
+        match self {
+            Self::Chat(arguments) => arguments.json,
+            Self::Reflector(arguments) => arguments.json,
+            Self::Blobs(arguments) => arguments.has_json(),
+            Self::Record(arguments) => arguments.json,
+            Self::Replay(arguments) => arguments.json,
+            Self::Branch(arguments) => arguments.json,
+            Self::Diff(arguments) => arguments.json,
+            Self::Store(_) | Self::New(_) => false,
+        }
+    }
+
+    fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::Chat(_) | Self::Reflector(_) | Self::Blobs(_) | Self::Record(_) => {
+                descriptors::prepare()?;
+            }
+            _ => {}
+        }
+        match self {
+            Self::Chat(arguments) => chat::run(arguments),
+            Self::Reflector(arguments) => reflector::run(arguments),
+            Self::Blobs(arguments) => blobs::run(arguments),
+            Self::Record(arguments) => record::run(arguments),
+            Self::Replay(arguments) => replay::run(arguments),
+            Self::Branch(arguments) => branch::run(arguments),
+            Self::Diff(arguments) => diff::run(arguments),
+            Self::Store(arguments) => store::run(arguments),
+            Self::New(arguments) => new::run(arguments),
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use include_dir::{Dir, DirEntry, include_dir};
 
-use crate::terminal::Failure;
+use crate::terminal::{Failure, print};
 
 /// The app that is copied.
 static STARTER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../starter");
@@ -182,9 +182,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         &folder,
         &[(NAME, name), (TYPE, &camel_case(name)), (SOURCES, &sources)],
     );
-    made.and_then(|()| write(&folder.join("model/Cargo.lock"), LOCK)).map_err(Failure::Failed)?;
-    println!("created {}: its README.md tells how to build and run it", folder.display());
-    Ok(())
+    made.and_then(|()| write(&folder.join("model/Cargo.lock"), LOCK))
+        .map_err(|why| Failure::Failed("IO", why))?;
+    print(&format_args!("created {}: its README.md says how to build and run it", folder.display()))
 }
 
 fn check(name: &str) -> Result<(), Failure> {

@@ -44,7 +44,8 @@ impl Password {
         }
         if self.ask_password {
             let typed = rpassword::prompt_password("Password: ");
-            let unreadable = |error| Failure::Failed(format!("cannot ask for a password: {error}"));
+            let unreadable =
+                |error| Failure::Failed("IO", format!("cannot ask for a password: {error}"));
             return typed.map(Some).map_err(unreadable);
         }
         if let Some(password) = of_link {

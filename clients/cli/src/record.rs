@@ -12,9 +12,9 @@ use serde_json::json;
 use teatime::recording::Recorded;
 use teatime::{ConnectionState, Driver, SessionEvent};
 
-use crate::codes::{error_line, in_json};
+use crate::codes::{error_line, hint_line};
 use crate::joining::Joining;
-use crate::terminal::{Failure, say, start_logging, tell_user};
+use crate::terminal::{Failure, print, start_logging, tell_user};
 
 /// Flags of `teatime record`.
 #[derive(Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     to: PathBuf,
     /// Print JSON, one object a line. An error has a code.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 enum Wake {
@@ -40,11 +40,7 @@ const BUDGET: Duration = Duration::from_millis(200);
 
 /// Records until it is stopped or the session fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    in_json(arguments.json, run_it(arguments))
-}
-
-fn run_it(arguments: &Arguments) -> Result<(), Failure> {
-    let (mut reflector, config, _) = arguments.joining.resolve()?;
+    let (mut reflector, config) = arguments.joining.resolve()?;
     start_logging("off");
     let room = config.name.clone();
     let (sender, wakes) = mpsc::channel();
@@ -56,20 +52,21 @@ fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     ctrlc::set_handler(move || {
         let _ = sender.send(Wake::Signal);
     })
-    .map_err(|error| Failure::Coded("IO", format!("cannot wait for signals: {error}")))?;
+    .map_err(|error| Failure::Failed("IO", format!("cannot wait for signals: {error}")))?;
     let mut driver =
         Driver::join(config, &reflector.find()?, waker).map_err(|error| Failure::usage(&error))?;
     let failed = |error: std::io::Error| {
-        Failure::Coded("IO", format!("{}: {error}", arguments.to.display()))
+        Failure::Failed("IO", format!("{}: {error}", arguments.to.display()))
     };
     driver.record(&arguments.to).map_err(failed)?;
     let ended = record(&mut driver, &wakes, arguments, &room);
     driver.leave();
     let recorded = driver.stop_recording().map_err(failed)?;
     if ended.is_ok() || !recorded.files.is_empty() {
-        report_end(arguments, &recorded);
+        ended.and(report_end(arguments, &recorded))
+    } else {
+        ended
     }
-    ended
 }
 
 fn record(
@@ -84,18 +81,25 @@ fn record(
         while let Some(event) = driver.poll_event() {
             match event {
                 SessionEvent::Connection(ConnectionState::Failed, Some(reason)) => {
-                    return Err(Failure::Coded(reason.code(), reason.to_string()));
+                    return Err(Failure::Failed(reason.code(), reason.to_string()));
                 }
                 SessionEvent::Connection(ConnectionState::Live, _) => {
                     is_reason_known = false;
-                    report_live(driver, arguments, room);
+                    report_live(driver, arguments, room)?;
                 }
                 SessionEvent::Connection(_, Some(reason)) if !is_reason_known => {
                     is_reason_known = true;
                     if arguments.json {
-                        say(&error_line(reason.code(), &reason));
+                        print(&error_line(reason.code(), &reason))?;
                     } else {
                         tell_user(&format_args!("{reason}; trying again, stop with Ctrl-C"));
+                    }
+                }
+                SessionEvent::OtherPassword(hint) => {
+                    if arguments.json {
+                        print(&hint_line(&hint))?;
+                    } else {
+                        tell_user(&hint);
                     }
                 }
                 _ => {}
@@ -115,32 +119,32 @@ fn record(
     }
 }
 
-fn report_live(driver: &Driver, arguments: &Arguments, room: &str) {
+fn report_live(driver: &Driver, arguments: &Arguments, room: &str) -> Result<(), Failure> {
     let client: &teatime::Client = driver;
     if arguments.json {
         let seq = client.vm().map(teatime::Vm::seq);
-        say(&json!({
+        return print(&json!({
             "event": "recording", "file": arguments.to.display().to_string(), "session_id": client.session_id(),
             "view_id": client.view_id(), "seq": seq, "time_us": client.now().as_micros(),
         }));
-    } else {
-        let file = arguments.to.display();
-        tell_user(&format_args!(
-            "recording room {room:?} to {file}, visibly, as one more participant. \
-             Stop with Ctrl-C"
-        ));
     }
+    let file = arguments.to.display();
+    tell_user(&format_args!(
+        "recording room {room:?} to {file}, visibly, as one more participant. Stop with Ctrl-C"
+    ));
+    Ok(())
 }
 
-fn report_end(arguments: &Arguments, recorded: &Recorded) {
+fn report_end(arguments: &Arguments, recorded: &Recorded) -> Result<(), Failure> {
     let Recorded { files, events, until: (time, seq) } = recorded;
     if arguments.json {
         let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-        say(&json!({
+        return print(&json!({
             "event": "recorded", "files": files, "events": events, "seq": seq,
             "time_us": time.as_micros(),
         }));
-    } else if files.is_empty() {
+    }
+    if files.is_empty() {
         tell_user(&"nothing was recorded");
     } else {
         tell_user(&format_args!("{events} events recorded, up to event {seq} at {time}"));
@@ -151,4 +155,5 @@ fn report_end(arguments: &Arguments, recorded: &Recorded) {
             ));
         }
     }
+    Ok(())
 }

@@ -1,19 +1,20 @@
 //! `teatime reflector`: the server.
 
-use std::io::Write;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use teatime::server::{Server, ServerConfig, SharedBlobs, SharedStorage, TlsFiles};
 use teatime_blobs::{MemoryFiles, VaultLimits};
 use teatime_store::{
-    Config, DiskBlobs, DiskStore, Durability, RealDisk, Retention, Shared, Upkeep,
+    Config, DiskBlobs, DiskStore, Durability, Error, RealDisk, Retention, Shared, Upkeep,
 };
 
+use crate::addresses::{Way, ways};
 use crate::limits::Limits;
-use crate::terminal::{Failure, start_logging};
+use crate::terminal::{Failure, print, start_logging};
 use crate::units::{age, size};
 
 /// Flags of `teatime reflector`.
@@ -22,10 +23,23 @@ pub(crate) struct Arguments {
     /// Address to listen at. Port 0 picks a free port; 0.0.0.0 lets other machines in.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
     listen: String,
+    /// Answer GET /healthz at this address, too, whatever clients do at the other one. Only the operator should reach
+    /// it.
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// Let web pages of this origin connect, such as https://app.example, or * for all. May be given several times.
+    /// Programs that are not web pages need no permission.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// Another name by which clients may call this reflector if it listens at a loopback address: the name of a proxy on
+    /// this machine that passes the Host header on. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     /// Print the address as JSON.
     #[arg(long)]
-    json: bool,
-    /// Use TLS with this certificate (PEM, with its chain). SIGHUP reloads certificate and key.
+    pub(crate) json: bool,
+    /// Use TLS with this certificate (PEM, with its chain). SIGHUP reloads certificate and key. Clients must then reach the
+    /// reflector without a proxy that ends TLS in between.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Private key of the certificate (PEM).
@@ -80,6 +94,20 @@ enum Survives {
 const UPKEEP: std::ops::RangeInclusive<u64> = 1..=300;
 
 impl Arguments {
+    /// Browsers send an origin without a path. So another form would never fit.
+    fn check_origins(&self) -> Result<(), Failure> {
+        let is_origin = |text: &str| {
+            let host = text.split_once("://").map(|(_, host)| host);
+            text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
+        };
+        match self.allow_origin.iter().find(|origin| !is_origin(origin)) {
+            None => Ok(()),
+            Some(origin) => Err(Failure::Usage(format!(
+                "invalid --allow-origin {origin:?}: expected SCHEME://HOST or SCHEME://HOST:PORT without a path, such as https://app.example, or *"
+            ))),
+        }
+    }
+
     fn durability(&self) -> Durability {
         match self.durability {
             Survives::Process => Durability::Process,
@@ -107,7 +135,7 @@ fn blobs(arguments: &Arguments, store: Option<&Shared<RealDisk>>) -> Result<Shar
         None => SharedBlobs::open(MemoryFiles::default(), limits),
     };
     let opened =
-        opened.map_err(|error| Failure::Failed(format!("cannot open the blobs: {error}")))?;
+        opened.map_err(|error| Failure::Failed("IO", format!("cannot open the blobs: {error}")))?;
     let Some(store) = store.cloned() else { return Ok(opened) };
     Ok(opened.of_sessions(move || store.infos().iter().map(|info| info.key.holder()).collect()))
 }
@@ -122,54 +150,94 @@ fn storage(arguments: &Arguments) -> Result<Option<Shared<RealDisk>>, Failure> {
     let store = DiskStore::open_dir(data, config);
     let shared =
         store.and_then(|store| Shared::with_threads(store, Some(Upkeep { retention, every })));
-    shared.map(Some).map_err(|error| Failure::Failed(format!("{}: {error}", data.display())))
+    let failed =
+        |error: Error| Failure::Failed(error.code(), format!("{}: {error}", data.display()));
+    shared.map(Some).map_err(failed)
 }
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_logging("info");
     let listen = &arguments.listen;
-    if let Err(error) = listen.to_socket_addrs() {
-        return Err(Failure::Usage(format!(
-            "invalid --listen {listen:?}: expected HOST:PORT: {error}"
-        )));
-    }
+    resolve("--listen", listen)?;
+    let admin = arguments.admin.as_deref().map(|admin| resolve("--admin", admin)).transpose()?;
+    arguments.check_origins()?;
     let files = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
     let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
     let store = storage(arguments)?;
     let storage = store.clone().map(SharedStorage::new);
     let blobs = Some(blobs(arguments, store.as_ref())?);
-    let mut config =
-        ServerConfig { workers: arguments.workers, tls, storage, blobs, ..ServerConfig::default() };
-    arguments.limits.apply(&mut config.reflector)?;
+    let mut config = ServerConfig {
+        workers: arguments.workers,
+        tls,
+        storage,
+        blobs,
+        admin,
+        allowed_origins: arguments.allow_origin.clone(),
+        allowed_hosts: arguments.allow_host.clone(),
+        max_descriptors: crate::descriptors::limit(),
+        ..ServerConfig::default()
+    };
+    arguments.limits.apply(&mut config)?;
     // Sessions in memory count as used, so they must leave memory before they are due for deletion.
     let idle = &mut config.reflector.max_idle_time;
     *idle = (*idle).min(arguments.keep_unused.saturating_mul(1_000_000));
-    let server = Server::bind(listen.as_str(), config)
-        .map_err(|error| Failure::Failed(format!("cannot listen at {listen}: {error}")))?;
-    let url = server.url();
-    let line = if arguments.json {
-        serde_json::json!({ "event": "listening", "url": url }).to_string()
-    } else {
-        format!("Listening at {url} — stop with Ctrl-C")
-    };
-    // Standard output may be closed.
-    let _ = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
+    let server = Server::bind(listen.as_str(), config).map_err(|error| {
+        let admin = arguments.admin.iter().map(|admin| format!(" and {admin}"));
+        let admin: String = admin.collect();
+        Failure::Failed("IO", format!("cannot listen at {listen}{admin}: {error}"))
+    })?;
+    print(&listening(&server, arguments.json))?;
     wait_for_the_end(&server)?;
     server.shutdown();
     // Even if this fails no event is lost that a client has seen; but clients must then assume a loss.
     let closed = store.map_or(Ok(()), |store| store.close());
     closed.map_err(|error| {
         let data = arguments.data.as_deref().unwrap_or_else(|| Path::new("")).display();
-        Failure::Failed(format!("{data}: cannot close the sessions: {error}"))
+        Failure::Failed("NOT_STORED", format!("{data}: cannot close the sessions: {error}"))
     })
+}
+
+/// The address of a flag.
+fn resolve(flag: &str, address: &str) -> Result<SocketAddr, Failure> {
+    let invalid = |why: String| {
+        Failure::Usage(format!("invalid {flag} {address:?}: expected HOST:PORT: {why}"))
+    };
+    let mut all = address.to_socket_addrs().map_err(|error| invalid(error.to_string()))?;
+    all.next().ok_or_else(|| invalid("the name has no address".into()))
+}
+
+/// What the user learns about the addresses.
+fn listening(server: &Server, json: bool) -> String {
+    let (mut url, admin) = (server.url(), server.admin_addr());
+    let mut others = ways(server.local_addr(), &url);
+    if !others.is_empty() {
+        url = others.remove(0).url;
+    }
+    let admin = admin.map(|admin| format!("http://{admin}"));
+    if json {
+        let mut line = json!({ "event": "listening", "url": url });
+        if let Some(admin) = admin {
+            line["admin"] = admin.into();
+        }
+        if !others.is_empty() {
+            let way = |way: &Way| json!({ "interface": way.interface, "url": way.url });
+            line["also"] = others.iter().map(way).collect();
+        }
+        return line.to_string();
+    }
+    let admin = admin.map_or_else(String::new, |admin| format!(", {admin}/healthz for you"));
+    let others: String =
+        others.iter().map(|way| format!(", also at {} ({})", way.url, way.interface)).collect();
+    let only = if server.local_addr().ip().is_loopback() { ", for this machine only" } else { "" };
+    format!("Listening at {url}{others}{admin}{only} — stop with Ctrl-C")
 }
 
 /// Waits for SIGINT or SIGTERM. Reloads the certificate at SIGHUP.
 fn wait_for_the_end(server: &Server) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = runtime.and_then(|runtime| runtime.block_on(handle_signals(server)));
-    signals.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))
+    signals.map_err(|error| Failure::Failed("IO", format!("cannot wait for signals: {error}")))
 }
 
 #[cfg(unix)]

@@ -1,7 +1,6 @@
 //! `teatime replay`: replays a session up to some point, and shows the state there.
 
 use std::fmt::Display;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -15,16 +14,16 @@ use teatime::{App, External, Fault, StateHash, Time, Vm};
 use teatime_chat::ChatOptions;
 use teatime_store::{Error, Key, load};
 
-use crate::codes::{Coded, in_json};
+use crate::codes::Coded;
 use crate::joining::Which;
-use crate::terminal::{Failure, printable, say, tell_user, written};
+use crate::terminal::{Failure, print, printable_lines, tell_user};
 
 /// Flags of `teatime replay`.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Show only this part of the state, such as M1.history, M1.history[0] or time.
+    /// Show only this part of the state, such as `M1.history`, `M1.history[0]` or `time`.
     #[arg(long, value_name = "PATH")]
     state: Option<String>,
     /// Print each event when it is due, N times as fast as it happened.
@@ -33,7 +32,7 @@ pub(crate) struct Arguments {
     /// Print JSON, one object a line: the state with its hash, and with --speed each event before it. An error has a
     /// code.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// What to replay, and up to which point.
@@ -66,10 +65,6 @@ const SHOWN_FAULTS: usize = 10;
 
 /// Replays, and shows the state.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    in_json(arguments.json, run_it(arguments))
-}
-
-fn run_it(arguments: &Arguments) -> Result<(), Failure> {
     let app = teatime_chat::app();
     let played = arguments.source.open(&app)?;
     let mut player =
@@ -90,15 +85,16 @@ impl Source {
     }
 
     fn refused(&self, code: &'static str, why: &dyn Display) -> Failure {
-        Failure::Coded(code, format!("{}: {why}", self.file.display()))
+        Failure::Failed(code, format!("{}: {why}", self.file.display()))
     }
 
     /// Reads the recording, and warns if it is cut off.
     pub(crate) fn open(&self, app: &App) -> Result<Played, Failure> {
         let stored = self.file.is_dir();
-        let Which { name, password, inactivity } = &self.which;
-        if !stored && (name.is_some() || password.is_given() || inactivity.is_some()) {
-            let what = "--name, --password and --inactivity select a room of a directory, \
+        let Which { name, password, inactivity, announce } = &self.which;
+        let selects = name.is_some() || password.is_given() || inactivity.is_some() || *announce;
+        if !stored && selects {
+            let what = "--name, --password, --inactivity and --announce select a room of a directory, \
                         but this is a file";
             return Err(Failure::Usage(what.to_owned()));
         }
@@ -126,9 +122,11 @@ impl Source {
         let unknown = || {
             let seconds = options.inactivity_seconds;
             let (name, version) = (&config.name, config.app.version());
+            let password = if config.password.is_some() { "this password" } else { "no password" };
+            let announce = if options.announce { " and --announce" } else { "" };
             let why = format!(
-                "no room {name:?} with --inactivity {seconds} of version {version} of this app; \
-                 teatime store list shows the sessions that it has"
+                "no room {name:?} with --inactivity {seconds}{announce} and {password} of version {version} of this \
+                 app; teatime store list shows the sessions that it has"
             );
             self.refused("UNKNOWN_ROOM", &why)
         };
@@ -222,9 +220,9 @@ fn print_input(json: bool, seq: u64, input: &Input) -> Result<(), Failure> {
         .to_string()
     } else {
         let from = sender.map_or_else(String::new, |sender| format!(" from {sender}"));
-        printable(&format!("event {seq} at {}{from}: {what}", input.time))
+        teatime_chat::printable(&format!("event {seq} at {}{from}: {what}", input.time))
     };
-    written(writeln!(io::stdout(), "{line}"))
+    print(&line)
 }
 
 fn show_state(
@@ -248,15 +246,14 @@ fn show_state(
             None => serde_json::to_value(&tree),
         };
         let state = state.map_err(|error| source.refused("DAMAGED", &error))?;
-        say(&as_json(arguments, played, vm, hash, faults, &state));
+        print(&as_json(arguments, played, vm, hash, faults, &state))
     } else {
         let state = match part {
             Some((path, node)) => node.lines(path).to_string(),
             None => tree.to_string(),
         };
-        say(&printable(&(as_text(played, vm, hash, faults) + &state)).trim_end());
+        print(&printable_lines(&(as_text(played, vm, hash, faults) + &state)).trim_end())
     }
-    Ok(())
 }
 
 fn part<'a>(tree: &'a Tree, path: &str) -> Option<&'a Node> {

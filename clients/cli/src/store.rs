@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use teatime_store::{Error, Key, Report, RoomId, Salvaged, check, export, import, list, salvage};
+use teatime_store::{
+    Error, Key, RecordInfo, Report, Rollback, RoomId, Salvaged, check, export, import, list,
+    plan_rollback, records, remove_record, rollback, salvage,
+};
 use teatime_wire::{Digest, SessionId};
 
-use crate::terminal::{Failure, say};
+use crate::terminal::{Failure, print};
 
 /// Flags of `teatime store`.
 #[derive(Args)]
@@ -39,6 +42,38 @@ enum Task {
         key: Key,
         /// The file, which must not exist yet.
         file: PathBuf,
+    },
+    /// Take a session back to what its newest snapshot has replaced, for example if that snapshot is forged or cannot be
+    /// loaded. All events stay. A reflector retains this until a participant has loaded the snapshot, and then for
+    /// its `--history-time`.
+    Rollback {
+        /// The directory of the reflector.
+        dir: PathBuf,
+        /// The `session_id` of the session.
+        session: SessionId,
+        /// Only print what would happen.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List what is persisted in a room, one JSON object a line: by which session and version, and what that session began
+    /// with (`from`). A version begins with the first line whose version is not newer than its own.
+    Records {
+        /// The directory of the reflector.
+        dir: PathBuf,
+        /// NAME/ID of the room: its `room_name` and `room_id`.
+        #[arg(value_name = "ROOM", value_parser = room)]
+        room: RoomId,
+    },
+    /// Remove what one session has persisted in a room, for example if it is junk. Sessions that have begun with it do not
+    /// change.
+    RemoveRecord {
+        /// The directory of the reflector.
+        dir: PathBuf,
+        /// NAME/ID of the room: its `room_name` and `room_id`.
+        #[arg(value_name = "ROOM", value_parser = room)]
+        room: RoomId,
+        /// The `session_id` of the record.
+        session: SessionId,
     },
     /// Copy the readable parts of a damaged store into a new one.
     Salvage {
@@ -71,16 +106,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     line.insert("events".into(), one.records.into());
                 }
                 line.insert("bytes".into(), one.bytes.into());
-                say(&Value::Object(line));
+                if let Some(seq) = one.previous {
+                    line.insert("rollback_seq".into(), seq.into());
+                }
+                print(&Value::Object(line))?;
             }
             Ok(())
         }
         Task::Export { dir, key, file } => {
-            let output = File::create_new(file).map_err(|error| failed(file, &error))?;
+            let output = File::create_new(file).map_err(|error| unusable(file, &error))?;
             let mut output = BufWriter::new(output);
             let written = export(dir, *key, &mut output).map_err(at(dir)).and_then(|_| {
                 let file_is_whole = output.flush().and_then(|()| output.get_ref().sync_all());
-                file_is_whole.map_err(|error| failed(file, &error))
+                file_is_whole.map_err(|error| unusable(file, &error))
             });
             if written.is_err() {
                 // An incomplete file is useless.
@@ -88,32 +126,64 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
             written
         }
+        Task::Rollback { dir, session, dry_run } => {
+            let key = Key::Session(*session);
+            let done = if *dry_run { plan_rollback(dir, key) } else { rollback(dir, key) };
+            let Rollback { from, to, newest } = done.map_err(at(dir))?;
+            let mut line = named(key);
+            let numbers = [("to_seq", to), ("lost_snapshot_seq", from), ("seq", newest)];
+            line.extend(numbers.map(|(name, seq)| (name.to_owned(), seq.into())));
+            // No event is: all that were ordered after the older snapshot are stored.
+            line.insert("lost_events".into(), 0.into());
+            line.insert("dry_run".into(), (*dry_run).into());
+            print(&Value::Object(line))
+        }
+        Task::Records { dir, room } => {
+            let all = records(dir, *room).map_err(at(dir))?;
+            all.iter().try_for_each(|one| print(&record(one)))
+        }
+        Task::RemoveRecord { dir, room, session } => {
+            let found = records(dir, *room).map_err(at(dir))?;
+            remove_record(dir, *room, *session).map_err(at(dir))?;
+            let removed = found.iter().find(|record| record.session == *session);
+            removed.map_or(Ok(()), |one| print(&record(one)))
+        }
         Task::Salvage { dir, into } => {
             let found = salvage(dir, into).map_err(at(dir))?;
-            found.outcomes.iter().for_each(|one| say(&outcome(one)));
+            found.outcomes.iter().try_for_each(|one| print(&outcome(one)))?;
             let damages: Vec<_> = found.damages.iter().map(ToString::to_string).collect();
-            say(&json!({
+            print(&json!({
                 "nameless": found.nameless,
                 "damages": damages,
                 "blobs": found.blobs.usage.blobs,
                 "damaged_blob_files": found.blobs.damaged.len(),
                 "incomplete_blobs": found.blobs.incomplete.len(),
-            }));
-            Ok(())
+            }))
         }
         Task::Import { dir, file } => {
-            let input = File::open(file).map_err(|error| failed(file, &error))?;
+            let input = File::open(file).map_err(|error| unusable(file, &error))?;
             let key = import(dir, BufReader::new(input)).map_err(|error| match error {
                 Error::Corrupt { offset, what, .. } => {
                     let file = file.display();
-                    Failure::Failed(format!("{file} is corrupt at byte {offset}: {what}"))
+                    let why = format!("{file} is corrupt at byte {offset}: {what}");
+                    Failure::Failed("CORRUPT", why)
                 }
                 error => at(dir)(error),
             })?;
-            say(&Value::Object(named(key)));
-            Ok(())
+            print(&Value::Object(named(key)))
         }
     }
+}
+
+/// What a session has persisted in a room, as JSON.
+fn record(one: &RecordInfo) -> Value {
+    let from = one.from.map(|(session, version, hash)| {
+        json!({ "session_id": session.to_string(), "version": version, "hash": hash.to_string() })
+    });
+    json!({
+        "version": one.version, "session_id": one.session.to_string(), "hash": one.hash.to_string(),
+        "bytes": one.bytes, "blobs": one.blobs, "change": one.change, "from": from,
+    })
 }
 
 fn outcome(salvaged: &Salvaged) -> Value {
@@ -134,9 +204,10 @@ fn outcome(salvaged: &Salvaged) -> Value {
 
 fn report(dir: &Path, report: &Report) -> Result<(), Failure> {
     let text = |error: &Option<Error>| error.as_ref().map(ToString::to_string);
-    say(&json!({
+    print(&json!({
         "sessions": report.sessions,
         "rooms": report.rooms,
+        "histories": report.histories,
         "events": report.records,
         "bytes": report.disk_bytes,
         "garbage_bytes": report.garbage_bytes,
@@ -146,24 +217,28 @@ fn report(dir: &Path, report: &Report) -> Result<(), Failure> {
         "blob_bytes": report.blobs.usage.bytes,
         "damaged_blob_files": report.blobs.damaged.len(),
         "incomplete_blobs": report.blobs.incomplete.len(),
-    }));
-    let failed =
-        |what: &dyn std::fmt::Display| Err(Failure::Failed(format!("{}: {what}", dir.display())));
+    }))?;
     match (&report.problem, report.blobs.damaged.len() + report.blobs.incomplete.len()) {
-        (Some(problem), _) => failed(problem),
+        (Some(problem), _) => Err(failed(dir, problem.code(), problem)),
         (None, 0) => Ok(()),
         (None, _) => {
-            failed(&"some blobs are damaged: the participant that stored them can store them again")
+            let why =
+                "some blobs are damaged: the participant that stored them can store them again";
+            Err(failed(dir, "CORRUPT", &why))
         }
     }
 }
 
 fn at(path: &Path) -> impl Fn(Error) -> Failure {
-    move |error| failed(path, &error)
+    move |error| failed(path, error.code(), &error)
 }
 
-fn failed(path: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::Failed(format!("{}: {error}", path.display()))
+fn unusable(path: &Path, error: &std::io::Error) -> Failure {
+    failed(path, "IO", error)
+}
+
+fn failed(path: &Path, code: &'static str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(code, format!("{}: {why}", path.display()))
 }
 
 /// What a session or room is, as JSON.
@@ -179,6 +254,13 @@ fn named(key: Key) -> Map<String, Value> {
         ],
     };
     fields.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+}
+
+fn room(text: &str) -> Result<RoomId, String> {
+    match key(text) {
+        Ok(Key::Room(room)) => Ok(room),
+        _ => Err("expected NAME/ID of a room, with 64 hexadecimal digits each".into()),
+    }
 }
 
 fn key(text: &str) -> Result<Key, String> {

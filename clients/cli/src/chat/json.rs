@@ -10,7 +10,8 @@ use teatime_wire::CloseReason;
 
 use super::room::{Command, Room};
 use super::wake::{Wake, wait};
-use crate::codes::error_line;
+use crate::addresses::Way;
+use crate::codes::{error_line, hint_line};
 use crate::terminal::{Failure, print};
 
 /// A line of standard input.
@@ -30,6 +31,9 @@ pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure>
     loop {
         for error in room.step()? {
             print(&error_line(error.code(), &error))?;
+        }
+        if let Some(notice) = room.take_move() {
+            print(&json!({ "event": "moved", "message": notice }))?;
         }
         if reporter.report(&mut room)? {
             return Err(Failure::Reported);
@@ -113,6 +117,7 @@ impl Reporter {
                     "event": "newer_version", "version": newer.newer, "own": newer.own,
                     "message": newer.to_string(),
                 }))?,
+                SessionEvent::OtherPassword(hint) => print(&hint_line(&hint))?,
                 SessionEvent::NotPersisted(why) => {
                     let is_failure = matches!(why, NotPersisted::NotStored(_));
                     let code = is_failure.then_some("NOT_STORED");
@@ -120,6 +125,17 @@ impl Reporter {
                         "event": "not_persisted", "code": code, "message": why.to_string(),
                     }))?;
                 }
+                SessionEvent::Unconfirmed(sends) => print(&json!({
+                    "event": "unconfirmed", "count": sends.count, "message": sends.to_string(),
+                }))?,
+                SessionEvent::Disagreement(found) => print(&json!({
+                    "event": "disagreement", "seq": found.seq, "message": found.to_string(),
+                }))?,
+                SessionEvent::Alarm(alarm) => print(&json!({
+                    "event": "alarm", "kind": alarm.kind.name(), "seq": alarm.seq,
+                    "participant": alarm.participant.map(|view| view.to_string()),
+                    "message": alarm.to_string(),
+                }))?,
                 SessionEvent::FaultRecorded(Ok(file)) => {
                     let file = file.display().to_string();
                     print(&json!({ "event": "fault_recorded", "recording": file }))?;
@@ -135,7 +151,7 @@ impl Reporter {
                     print(&history(room))?;
                     print(&view_info(room))?;
                 }
-                ChatUpdate::History => print(&history(room))?,
+                ChatUpdate::History(_) => print(&history(room))?,
                 ChatUpdate::ViewInfo => print(&view_info(room))?,
             }
         }
@@ -160,19 +176,25 @@ impl Reporter {
 }
 
 fn report_divergence(divergence: &Divergence) -> Result<(), Failure> {
-    let Divergence { seq, time, hash, file, .. } = divergence;
-    let written = file.as_ref().and_then(|file| file.as_ref().ok());
-    print(&json!({
-        "event": "diverged", "seq": seq, "time_us": time.as_micros(), "hash": hash.to_string(),
-        "evidence": written.map(|file| file.display().to_string()),
-    }))?;
-    match file {
+    print(&diverged(divergence))?;
+    match &divergence.file {
         Some(Err(why)) => print(&error_line("IO", why)),
         _ => Ok(()),
     }
 }
 
+fn diverged(divergence: &Divergence) -> Value {
+    let Divergence { seq, time, hash, file, .. } = divergence;
+    let written = file.as_ref().and_then(|file| file.as_ref().ok());
+    json!({
+        "event": "diverged", "seq": seq, "time_us": time.as_micros(), "hash": hash.to_string(),
+        "evidence": written.map(|file| file.display().to_string()),
+    })
+}
+
 fn joined(room: &Room) -> Value {
+    let way = |(way, link): (&Way, String)| json!({ "interface": way.interface, "url": way.url, "link": link });
+    let ways: Vec<_> = room.ways().map(way).collect();
     json!({
         "event": "joined",
         "session_id": room.session().session_id().to_string(),
@@ -181,11 +203,13 @@ fn joined(room: &Room) -> Value {
         "participants": room.model().map(|model| model.participants()),
         "badge": room.badge().to_string(),
         "link": room.link(),
+        "local_only": room.local_only().is_some(),
+        "ways": ways,
     })
 }
 
 fn history(room: &Room) -> Value {
-    json!({ "event": "history", "items": room.model().map(|model| model.history()) })
+    json!({ "event": "history", "items": room.history().lines() })
 }
 
 fn view_info(room: &Room) -> Value {
@@ -194,4 +218,30 @@ fn view_info(room: &Room) -> Value {
         "nickname": room.nickname(),
         "participants": room.model().map(|model| model.participants()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use teatime::{StateHash, Time};
+
+    use super::*;
+
+    #[test]
+    fn a_divergence_says_where_the_evidence_is() {
+        let mut divergence = Divergence {
+            seq: 7,
+            time: Time::from_micros(9),
+            hash: StateHash([0xab; 32]),
+            right: None,
+            evidence: [].into(),
+            file: Some(Ok("a/b".into())),
+        };
+        let line = json!({
+            "event": "diverged", "seq": 7, "time_us": 9, "hash": "ab".repeat(32),
+            "evidence": "a/b",
+        });
+        assert_eq!(diverged(&divergence), line);
+        divergence.file = Some(Err("no".to_owned()));
+        assert_eq!(diverged(&divergence)["evidence"], Value::Null);
+    }
 }

@@ -1,5 +1,6 @@
 //! `teatime chat`: joins a room, and shows it in one of three forms.
 
+mod job;
 mod json;
 mod plain;
 mod room;
@@ -31,19 +32,24 @@ pub(crate) struct Arguments {
     /// Write no evidence.
     #[arg(long, conflicts_with = "evidence")]
     no_evidence: bool,
-    /// Plain text: each line of standard input is a post. The default if standard output is not a terminal.
+    /// Plain text: each line of standard input is a post. The default without a terminal, and if TERM is "dumb" or not
+    /// set.
     #[arg(long, conflicts_with = "json")]
     plain: bool,
     /// JSON, one object a line, on standard input and output.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// Chats until the user leaves.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (reflector, mut config, options) = arguments.joining.resolve()?;
+    let (reflector, mut config) = arguments.joining.resolve()?;
     if !arguments.no_evidence {
         config.evidence_dir = arguments.evidence.clone().or_else(evidence_dir);
+    }
+    let is_screen = !arguments.json && !arguments.plain && is_whole_terminal();
+    if is_screen {
+        job::hold_stops();
     }
     let (sender, wakes) = mpsc::channel();
     let network = sender.clone();
@@ -55,21 +61,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     ctrlc::set_handler(move || {
         let _ = signals.send(Wake::Signal);
     })
-    .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
-    let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    if arguments.json || arguments.plain || !terminal {
+    .map_err(|error| Failure::Failed("IO", format!("cannot wait for signals: {error}")))?;
+    if !is_screen {
         start_logging("off");
     }
-    let room = Room::enter(reflector, config, options, waker)?;
+    let room = Room::enter(reflector, config, waker)?;
     if arguments.json {
         read_lines(sender);
         json::run(room, &wakes)
-    } else if arguments.plain || !terminal {
+    } else if is_screen {
+        tui::run(room, sender, &wakes)
+    } else {
         read_lines(sender);
         plain::run(room, &wakes)
-    } else {
-        tui::run(room, sender, &wakes)
     }
+}
+
+/// Whether there is a terminal that can show a screen.
+fn is_whole_terminal() -> bool {
+    let is_simple =
+        || std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    is_terminal && !(cfg!(unix) && is_simple())
 }
 
 /// The user's directory for state, with our part of it.

@@ -4,18 +4,42 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use teatime::{
-    Badge, Config, ConnectionState, Divergence, PublishError, Receipt, Session, SessionEvent, Waker,
+    Badge, Config, ConnectionState, Divergence, JoinLink, PublishError, Receipt, Session,
+    SessionEvent, Waker,
 };
-use teatime_chat::{Chat, ChatOptions, ChatUpdate, ChatView};
+use teatime_chat::{Chat, ChatUpdate, ChatView, History};
 
+use crate::addresses::{Way, ways};
 use crate::joining::Reflector;
 use crate::terminal::Failure;
 
 /// How long one step may simulate, so that the screen stays responsive during a catch-up.
 const BUDGET: Duration = Duration::from_millis(50);
 
-/// How long without a connection before the client looks for the reflector on this machine again.
+/// How long without a connection before the client looks for the reflector on this machine again, and how often a host
+/// looks whether another program has become the host.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Why a chat cannot be joined from another machine, and what the user can do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalOnly {
+    /// In a few words.
+    pub(crate) short: &'static str,
+    pub(crate) long: &'static str,
+}
+
+/// The reflector listens at a loopback address.
+const CLOSED: LocalOnly = LocalOnly {
+    short: "this machine only: see --listen",
+    long: "only this machine can join; start with --listen 0.0.0.0 to let others in, or name a reflector on the network \
+           with --reflector",
+};
+
+/// The reflector listens at all addresses.
+const NO_NETWORK: LocalOnly = LocalOnly {
+    short: "this machine only: no network",
+    long: "only this machine can join, because it is not in a network: connect it to one",
+};
 
 /// A room that the user has entered. If the program that runs this machine's reflector ends, the room continues on
 /// the reflector that another program starts.
@@ -23,10 +47,15 @@ pub(crate) struct Room {
     session: Session<ChatView>,
     reflector: Reflector,
     url: String,
+    /// How other machines reach the reflector, if this program hosts it at all addresses.
+    ways: Vec<Way>,
     config: Config,
-    options: ChatOptions,
     waker: Waker,
+    /// When this client looked for the reflector of this machine, or was connected.
     looked: Instant,
+    /// When a host looked whether it is still the one.
+    checked: Instant,
+    has_moved: bool,
     last_sent: Option<Receipt>,
     /// Commands that could not be carried out yet.
     waiting: VecDeque<Command>,
@@ -49,20 +78,32 @@ impl Room {
     pub(crate) fn enter(
         mut reflector: Reflector,
         config: Config,
-        options: ChatOptions,
         waker: Waker,
     ) -> Result<Self, Failure> {
         let url = reflector.find()?;
         let session = join(&config, &url, &waker)?;
-        let looked = Instant::now();
-        let (last_sent, waiting) = (None, VecDeque::new());
-        Ok(Self { session, reflector, url, config, options, waker, looked, last_sent, waiting })
+        let now = Instant::now();
+        let ways = ways_to(&reflector, &url);
+        Ok(Self {
+            session,
+            reflector,
+            url,
+            ways,
+            config,
+            waker,
+            looked: now,
+            checked: now,
+            has_moved: false,
+            last_sent: None,
+            waiting: VecDeque::new(),
+        })
     }
 
     /// One frame: the network, the model, the view, and waiting commands. Returns why commands were refused.
     pub(crate) fn step(&mut self) -> Result<Vec<PublishError>, Failure> {
         self.session.step(BUDGET);
         self.look_for_reflector_again()?;
+        self.follow_another_host()?;
         let mut refused = Vec::new();
         while self.session.view().is_some()
             && let Some(command) = self.waiting.pop_front()
@@ -111,8 +152,7 @@ impl Room {
             self.session.connection_state(),
             ConnectionState::Reconnecting | ConnectionState::Connecting
         );
-        let guest =
-            matches!(&self.reflector, Reflector::ThisMachine(Some(one)) if !one.is_hosted_here());
+        let guest = matches!(&self.reflector, Reflector::ThisMachine(_, Some(one)) if !one.is_hosted_here());
         if !lost {
             self.looked = Instant::now();
         }
@@ -122,21 +162,52 @@ impl Room {
         self.looked = Instant::now();
         let url = self.reflector.find()?;
         let hosted =
-            matches!(&self.reflector, Reflector::ThisMachine(Some(one)) if one.is_hosted_here());
+            matches!(&self.reflector, Reflector::ThisMachine(_, Some(one)) if one.is_hosted_here());
         if hosted || url != self.url {
-            self.session = join(&self.config, &url, &self.waker)?;
-            self.url = url;
-            self.last_sent = None;
+            self.move_to(url)?;
         }
         Ok(())
     }
 
+    /// Joins the room on another reflector.
+    fn move_to(&mut self, url: String) -> Result<(), Failure> {
+        self.session = join(&self.config, &url, &self.waker)?;
+        self.ways = ways_to(&self.reflector, &url);
+        (self.url, self.last_sent) = (url, None);
+        Ok(())
+    }
+
+    /// If another program of this machine hosts the reflector by now, goes there with everybody else. What this process hosted
+    /// ends; its other participants follow when they find that out.
+    fn follow_another_host(&mut self) -> Result<(), Failure> {
+        let Reflector::ThisMachine(_, Some(hosted)) = &self.reflector else { return Ok(()) };
+        if !hosted.is_hosted_here() || self.checked.elapsed() < LOOK_AGAIN {
+            return Ok(());
+        }
+        self.checked = Instant::now();
+        // The machine may have come to another network.
+        self.ways = ways_to(&self.reflector, &self.url);
+        if hosted.is_superseded() {
+            let url = self.reflector.find()?;
+            self.move_to(url)?;
+            self.has_moved = true;
+        }
+        Ok(())
+    }
+
+    /// A notice for the user, once, if the room is now at another reflector.
+    pub(crate) fn take_move(&mut self) -> Option<&'static str> {
+        let moved = "another program hosts the rooms of this machine by now: this is the room as it is there";
+        std::mem::take(&mut self.has_moved).then_some(moved)
+    }
+
     /// After how long a step is due even if nothing happens.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        let guest =
-            matches!(&self.reflector, Reflector::ThisMachine(Some(one)) if !one.is_hosted_here());
-        let look = (guest && self.session.connection_state() != ConnectionState::Live)
-            .then_some(LOOK_AGAIN);
+        let guest = matches!(&self.reflector, Reflector::ThisMachine(_, Some(one)) if !one.is_hosted_here());
+        let host =
+            matches!(&self.reflector, Reflector::ThisMachine(_, Some(one)) if one.is_hosted_here());
+        let is_lost_guest = guest && self.session.connection_state() != ConnectionState::Live;
+        let look = (host || is_lost_guest).then_some(LOOK_AGAIN);
         self.session.next_due().into_iter().chain(look).min()
     }
 
@@ -146,6 +217,11 @@ impl Room {
 
     pub(crate) fn poll_update(&mut self) -> Option<ChatUpdate> {
         self.session.with_view(|view, _| view.poll_update()).flatten()
+    }
+
+    /// The lines at the newest update that was polled. Empty without a view.
+    pub(crate) fn history(&self) -> History {
+        self.session.view().map(|view| view.history().clone()).unwrap_or_default()
     }
 
     pub(crate) fn leave(&mut self) {
@@ -170,8 +246,26 @@ impl Room {
         Badge::of(&self.session.session_id())
     }
 
+    /// The link by the likely way.
     pub(crate) fn link(&self) -> String {
-        teatime_chat::link(&self.url, &self.config, &self.options).to_string()
+        self.link_to(self.ways.first().map_or(&self.url, |way| &way.url))
+    }
+
+    fn link_to(&self, url: &str) -> String {
+        JoinLink::new(url, &self.config).map_or_else(|_| String::new(), |link| link.to_string())
+    }
+
+    /// How other machines reach the reflector, with a link each, the likely way first. Empty unless this program hosts it at all
+    /// addresses of this machine.
+    pub(crate) fn ways(&self) -> impl ExactSizeIterator<Item = (&Way, String)> {
+        self.ways.iter().map(|way| (way, self.link_to(&way.url)))
+    }
+
+    /// Why only this machine can join. `None` if others can.
+    pub(crate) fn local_only(&self) -> Option<LocalOnly> {
+        let is_local = JoinLink::new(&self.url, &self.config).is_ok_and(|link| link.is_local());
+        let listens = matches!(&self.reflector, Reflector::ThisMachine(Some(listen), _) if !listen.ip().is_loopback());
+        (is_local && self.ways.is_empty()).then_some(if listens { NO_NETWORK } else { CLOSED })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -198,6 +292,15 @@ pub(crate) fn fault_recorded(recorded: &Result<std::path::PathBuf, String>) -> S
     match recorded {
         Ok(file) => format!("to see what led to the fault: teatime replay {}", file.display()),
         Err(why) => why.clone(),
+    }
+}
+
+fn ways_to(reflector: &Reflector, url: &str) -> Vec<Way> {
+    match reflector {
+        Reflector::ThisMachine(Some(listen), Some(hosted)) if hosted.is_hosted_here() => {
+            ways(*listen, url)
+        }
+        _ => Vec::new(),
     }
 }
 

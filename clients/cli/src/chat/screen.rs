@@ -1,11 +1,13 @@
 //! Draws the chat in a terminal, and does nothing else.
 
 use ratatui::Frame;
+use ratatui::buffer::CellWidth;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Gauge, Paragraph};
 use teatime::{Badge, QrCode};
+use teatime_chat::printable;
 use tui_input::Input;
 
 /// Everything that is shown.
@@ -26,6 +28,10 @@ pub(crate) struct Screen {
     /// Something that the user should know. Replaces the help.
     pub(crate) notice: Option<String>,
     pub(crate) link: String,
+    /// The link leads only programs on this machine anywhere: why.
+    pub(crate) local_only: Option<&'static str>,
+    /// Which of several ways to this machine the link takes.
+    pub(crate) way: Option<String>,
     /// The user wants to see the QR code. A lone participant sees it anyway.
     pub(crate) qr_wanted: bool,
     pub(crate) colour: bool,
@@ -138,7 +144,13 @@ impl Screen {
             Style::new()
         };
         let mut lines: Vec<_> = code.iter().map(|line| Line::styled(line.clone(), style)).collect();
-        lines.push(Line::raw("scan to join"));
+        // A phone that scans the code would look for the reflector on itself.
+        let what = match (&self.local_only, &self.way) {
+            (Some(why), _) => (*why).to_owned(),
+            (None, Some(way)) => format!("scan to join by {way}"),
+            (None, None) => "scan to join".to_owned(),
+        };
+        lines.push(Line::raw(what));
         frame.render_widget(Paragraph::new(lines), area);
     }
 
@@ -149,8 +161,10 @@ impl Screen {
         self.scrolled = self.scrolled.min(rows.len().saturating_sub(height));
         let end = rows.len() - self.scrolled;
         let visible = rows[end.saturating_sub(height)..end].iter();
-        let lines: Vec<_> = visible.map(|row| Line::from(row.as_str())).collect();
-        frame.render_widget(Paragraph::new(lines), area);
+        // Not a paragraph, which would break the rows by rules of its own.
+        for (row, place) in visible.zip(area.rows()) {
+            frame.render_widget(Span::raw(row.as_str()), place);
+        }
     }
 
     fn draw_input(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -163,70 +177,77 @@ impl Screen {
             area
         };
         let width = usize::from(inner.width.saturating_sub(1));
-        let scroll = self.input.visual_scroll(width);
-        let text = skip_columns(self.input.value(), scroll, width);
-        frame.render_widget(Line::from(text), inner);
+        let (text, column) = input_window(self.input.value(), self.input.cursor(), width);
+        frame.render_widget(Span::raw(text), inner);
         if inner.width > 0 && inner.height > 0 {
-            let cursor = self.input.visual_cursor().saturating_sub(scroll).min(width);
-            frame.set_cursor_position(Position::new(inner.x + cursor as u16, inner.y));
+            frame.set_cursor_position(Position::new(inner.x + column as u16, inner.y));
         }
     }
 
     fn draw_footer(&self, frame: &mut Frame<'_>, area: Rect) {
         let line = match &self.notice {
-            Some(notice) => Line::styled(notice.as_str(), self.style(Color::Red)),
+            Some(notice) => Line::styled(printable(notice), self.style(Color::Red)),
             None => Line::styled(HELP, Style::new().add_modifier(Modifier::DIM)),
         };
         frame.render_widget(line, area);
     }
 }
 
-fn columns(character: char) -> usize {
-    Span::raw(character.encode_utf8(&mut [0; 4]).to_owned()).width()
+/// What a user sees as one character, with the columns that it takes: exactly as they are drawn. An emoji of several
+/// characters takes fewer columns than these would.
+fn graphemes(text: &str) -> Vec<(String, usize)> {
+    let span = Span::raw(text);
+    let graphemes = span.styled_graphemes(Style::new());
+    graphemes.map(|it| (it.symbol.to_owned(), it.symbol.cell_width().into())).collect()
 }
 
 /// Breaks a line into rows of at most `width` columns, between words if possible.
 fn wrap(line: &str, width: usize) -> Vec<String> {
-    let mut rows = vec![String::new()];
-    let mut used = 0;
-    for character in line.chars().filter(|character| !character.is_control()) {
-        let wide = columns(character);
-        if used + wide > width {
-            let row = rows.last_mut().expect("there is always a row");
-            let rest = match row.rfind(' ') {
-                Some(space) if character != ' ' => row.split_off(space + 1),
-                _ => String::new(),
+    let (mut rows, mut row, mut used) = (Vec::new(), Vec::new(), 0);
+    let text = |row: Vec<(String, usize)>| row.into_iter().map(|(symbol, _)| symbol).collect();
+    for (symbol, wide) in graphemes(line) {
+        if used + wide > width && !row.is_empty() {
+            let space = row.iter().rposition(|(symbol, _)| symbol == " ");
+            let rest = match space {
+                Some(space) if symbol != " " => row.split_off(space + 1),
+                _ => Vec::new(),
             };
-            used = rest.chars().map(columns).sum();
-            rows.push(rest);
+            rows.push(text(std::mem::replace(&mut row, rest)));
+            used = row.iter().map(|(_, wide)| wide).sum();
         }
         used += wide;
-        rows.last_mut().expect("there is always a row").push(character);
+        row.push((symbol, wide));
     }
+    rows.push(text(row));
     rows
 }
 
-/// The part of a line from a column on, at most `width` columns.
-fn skip_columns(line: &str, from: usize, width: usize) -> String {
-    let mut at = 0;
+/// The part of the typed line that fits into `width` columns and has the cursor, and the column of the cursor. The cursor
+/// counts characters.
+fn input_window(line: &str, cursor: usize, width: usize) -> (String, usize) {
+    let before: String = line.chars().take(cursor).collect();
+    let before: usize = graphemes(&before).iter().map(|(_, wide)| wide).sum();
+    let from = before.saturating_sub(width);
+    let (mut at, mut skipped) = (0, 0);
     let mut part = String::new();
-    for character in line.chars() {
-        let wide = columns(character);
-        if at >= from && at + wide <= from + width {
-            part.push(character);
-        } else if at >= from + width {
+    for (symbol, wide) in graphemes(line) {
+        if at < from {
+            skipped = at + wide;
+        } else if at + wide <= skipped + width {
+            part.push_str(&symbol);
+        } else {
             break;
         }
         at += wide;
     }
-    part
+    (part, before.saturating_sub(skipped).min(width))
 }
 
 #[cfg(test)]
 mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
-    use teatime::SessionId;
+    use teatime::{JoinLink, SessionId};
 
     use super::*;
 
@@ -243,7 +264,9 @@ mod tests {
             scrolled: 0,
             input: Input::new("tea?".into()),
             notice: None,
-            link: "teatime://127.0.0.1:9090/teatime.chat/lobby".into(),
+            link: "teatime://192.0.2.1:9090/teatime.chat/lobby".into(),
+            local_only: None,
+            way: None,
             qr_wanted: false,
             colour: true,
         }
@@ -284,13 +307,50 @@ mod tests {
         }
     }
 
+    /// Reads the code on a screen as a camera does: by another library, from an image of what is drawn.
+    fn scanned(screen: &mut Screen) -> String {
+        const PIXELS: usize = 4;
+        let mut terminal = Terminal::new(TestBackend::new(100, 40)).expect("it has a size");
+        terminal.draw(|frame| screen.draw(frame)).expect("the test backend takes everything");
+        let buffer = terminal.backend().buffer();
+        // A cell has two modules, one above the other. Around the code there may be text.
+        let is_light = |x: usize, y: usize| {
+            let cell = &buffer[(x as u16, (y / 2) as u16)];
+            match cell.symbol() {
+                "█" => true,
+                "▀" => y.is_multiple_of(2),
+                "▄" => !y.is_multiple_of(2),
+                _ => false,
+            }
+        };
+        let dark = |x: usize, y: usize| !is_light(x / PIXELS, y / PIXELS);
+        let mut image = rqrr::PreparedImage::prepare_from_bitmap(100 * PIXELS, 80 * PIXELS, dark);
+        let [grid] = &image.detect_grids()[..] else { panic!("one code") };
+        grid.decode().expect("it is whole").1
+    }
+
     #[test]
     fn acceptance_2_a_lone_participant_sees_the_qr_code_of_the_link() {
         let mut screen = Screen { participants: 1, ..screen() };
+        let link = JoinLink {
+            reflector: "ws://192.0.2.1:9090".into(),
+            app: "teatime.chat".into(),
+            name: "Tea & cake/#1".into(),
+            options: None,
+            password: Some("p w#ü".into()),
+        };
+        screen.link = link.to_string();
+        assert_eq!(scanned(&mut screen).parse(), Ok(link));
         let code = QrCode::new(&screen.link).expect("the link is short").to_lines();
         let text = drawn(&mut screen, 100, 40);
         assert!(code.iter().all(|line| text.contains(line.trim_end())), "{text}");
-        screen.participants = 2;
+        assert!(text.contains("scan to join"));
+        screen.way = Some("eth0 (1 of 2, F3 next)".into());
+        assert!(drawn(&mut screen, 100, 40).contains("scan to join by eth0 (1 of 2, F3 next)"));
+        screen.local_only = Some("this machine only: see --listen");
+        let text = drawn(&mut screen, 100, 40);
+        assert!(text.contains("see --listen") && !text.contains("scan to join"), "{text}");
+        (screen.participants, screen.local_only) = (2, None);
         assert!(!drawn(&mut screen, 100, 40).contains("scan to join"));
     }
 
@@ -300,5 +360,53 @@ mod tests {
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
         assert_eq!(wrap("宽宽宽", 4), ["宽宽", "宽"]);
         assert_eq!(wrap("", 4), [""]);
+        assert_eq!(wrap("ab", 0), ["a", "b"]);
+        assert_eq!(wrap("❤\u{fe0f}❤\u{fe0f}", 2), ["❤\u{fe0f}", "❤\u{fe0f}"]);
+    }
+
+    #[test]
+    fn what_is_drawn_is_what_was_said() {
+        let texts = [
+            "❤\u{fe0f} tea ☕\u{fe0f} or ☎\u{fe0f}? ".repeat(30) + "the end",
+            "👩\u{200d}👩\u{200d}👧\u{200d}👦".repeat(40) + "the end",
+            "🏳\u{fe0f}\u{200d}🌈 🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f} 🇩🇪 👍🏽 1\u{fe0f}\u{20e3} ".repeat(20) + "the end",
+            "e\u{301}o\u{308}\u{323} ".repeat(60) + "the end",
+            "क्षि நி ก็ 한국 宽字 ｶﾞﾊﾟ ".repeat(20) + "the end",
+            "a\u{301}\u{301}\u{301}".repeat(100) + "the end",
+            "שלום עולם ".repeat(20) + "the end",
+            "x".repeat(500) + "the end",
+        ];
+        for text in texts {
+            for width in [7, 24, 80] {
+                let mut screen = Screen { history: vec![text.clone()], ..screen() };
+                let mut terminal =
+                    Terminal::new(TestBackend::new(width, 200)).expect("it has a size");
+                terminal
+                    .draw(|frame| screen.draw(frame))
+                    .expect("the test backend takes everything");
+                let buffer = terminal.backend().buffer();
+                let mut cells = Vec::new();
+                for y in 1..buffer.area.height - 4 {
+                    let mut x = 0;
+                    while x < width {
+                        let symbol = buffer[(x, y)].symbol();
+                        cells.push(symbol.to_owned());
+                        x += symbol.cell_width().max(1);
+                    }
+                }
+                let drawn = cells.concat().replace(' ', "");
+                assert_eq!(drawn, text.replace(' ', ""), "{width} columns");
+            }
+        }
+    }
+
+    #[test]
+    fn the_cursor_stands_behind_what_was_typed() {
+        assert_eq!(input_window("tea", 3, 10), ("tea".into(), 3));
+        assert_eq!(input_window("❤\u{fe0f}❤\u{fe0f}x", 5, 10), ("❤\u{fe0f}❤\u{fe0f}x".into(), 5));
+        assert_eq!(input_window("abcdef", 6, 3), ("def".into(), 3));
+        assert_eq!(input_window("宽宽宽", 3, 3), ("宽".into(), 2));
+        assert_eq!(input_window("abcdef", 0, 3), ("abc".into(), 0));
+        assert_eq!(input_window("宽", 1, 0), (String::new(), 0));
     }
 }

@@ -4,15 +4,12 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender};
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{
-    self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
-    KeyModifiers,
-};
-use ratatui::crossterm::execute;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use teatime::{ConnectionState, SessionEvent};
-use teatime_chat::plain_text;
+use teatime_chat::{Line, plain_text, printable};
 use tui_input::{Input, InputRequest};
 
+use super::job;
 use super::room::{Room, diverged, fault_recorded};
 use super::screen::Screen;
 use super::wake::{Wake, wait};
@@ -23,25 +20,31 @@ const PAGE: usize = 10;
 
 /// Runs until the user leaves or the session fails. Restores the terminal at the end, also after a panic.
 pub(crate) fn run(room: Room, sender: Sender<Wake>, wakes: &Receiver<Wake>) -> Result<(), Failure> {
-    let mut terminal = ratatui::init();
-    // A terminal that does not support this pastes key by key.
-    let _ = execute!(io::stdout(), EnableBracketedPaste);
+    let mut terminal = job::enter().map_err(|error| failed(&error))?;
+    job::watch(sender.clone());
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
             if sender.send(Wake::Terminal(event)).is_err() {
                 return;
             }
         }
+        let _ = sender.send(Wake::Gone);
     });
     let result = Tui::new(room).run(&mut terminal, wakes);
-    let _ = execute!(io::stdout(), DisableBracketedPaste);
-    ratatui::restore();
+    job::leave();
     result
+}
+
+fn failed(error: &io::Error) -> Failure {
+    Failure::Failed("IO", format!("the terminal: {error}"))
 }
 
 struct Tui {
     room: Room,
     screen: Screen,
+    /// The number of the way to this machine whose link is shown.
+    way: usize,
+    are_ways_named: bool,
     /// This client has diverged: shown until the connection has other news.
     divergence: Option<String>,
     /// The notice on the screen is about the connection.
@@ -49,13 +52,18 @@ struct Tui {
     /// Something on the screen is out of date.
     changed: bool,
     leaving: bool,
+    /// The user, or another program, wants to stop the program for a while.
+    stopping: bool,
+    /// The program was stopped, and the shell may have changed the terminal.
+    continued: bool,
+    is_terminal_gone: bool,
 }
 
 impl Tui {
     fn new(room: Room) -> Self {
         let screen = Screen {
             badge: room.badge(),
-            room: room.name().to_owned(),
+            room: printable(room.name()),
             encrypted: room.is_encrypted(),
             nickname: String::new(),
             participants: 0,
@@ -66,11 +74,26 @@ impl Tui {
             input: Input::default(),
             notice: None,
             link: String::new(),
+            local_only: None,
+            way: None,
             qr_wanted: false,
             colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         let (divergence, is_in_trouble) = (None, false);
-        Self { room, screen, divergence, is_in_trouble, changed: true, leaving: false }
+        let (leaving, stopping, continued, is_terminal_gone) = (false, false, false, false);
+        Self {
+            room,
+            screen,
+            way: 0,
+            are_ways_named: false,
+            divergence,
+            is_in_trouble,
+            changed: true,
+            leaving,
+            stopping,
+            continued,
+            is_terminal_gone,
+        }
     }
 
     fn run(
@@ -80,15 +103,38 @@ impl Tui {
     ) -> Result<(), Failure> {
         while !self.leaving {
             self.room.step()?;
+            if let Some(notice) = self.room.take_move() {
+                self.screen.notice = Some(notice.to_owned());
+                self.changed = true;
+            }
             self.take_events()?;
             self.show_connection();
             if std::mem::take(&mut self.changed) {
                 let drawn = terminal.draw(|frame| self.screen.draw(frame));
-                drawn.map_err(|error| Failure::Failed(format!("the terminal: {error}")))?;
+                drawn.map_err(|error| failed(&error))?;
             }
             self.handle(wait(&self.room, wakes));
+            self.stop_and_continue(terminal).map_err(|error| failed(&error))?;
         }
         self.room.leave();
+        // There is no terminal to say more.
+        if self.is_terminal_gone { Err(Failure::Reported) } else { Ok(()) }
+    }
+
+    /// Stops if the user wants that, and shows everything again after a stop.
+    fn stop_and_continue(&mut self, terminal: &mut DefaultTerminal) -> io::Result<()> {
+        let stopping = std::mem::take(&mut self.stopping);
+        if !std::mem::take(&mut self.continued) && !stopping {
+            return Ok(());
+        }
+        job::leave();
+        if stopping {
+            job::stop();
+        }
+        // Another one, which does not know what the terminal shows. `clear` would wait for an answer of the terminal, which
+        // the reader of keys takes.
+        *terminal = job::enter()?;
+        self.changed = true;
         Ok(())
     }
 
@@ -102,7 +148,7 @@ impl Tui {
             self.changed = true;
             match event {
                 SessionEvent::Connection(ConnectionState::Failed, Some(reason)) => {
-                    return Err(Failure::Failed(reason.to_string()));
+                    return Err(Failure::Failed(reason.code(), reason.to_string()));
                 }
                 SessionEvent::Connection(ConnectionState::Live, _) => {
                     let divergence = self.divergence.take();
@@ -121,6 +167,10 @@ impl Tui {
                 }
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
                 SessionEvent::NewerVersion(newer) => self.notify(newer.to_string()),
+                SessionEvent::OtherPassword(hint) => self.notify(hint.to_string()),
+                SessionEvent::Unconfirmed(sends) => self.notify(sends.to_string()),
+                SessionEvent::Disagreement(found) => self.notify(found.to_string()),
+                SessionEvent::Alarm(alarm) => self.notify(alarm.to_string()),
                 SessionEvent::NotPersisted(why) => self.notify(why.to_string()),
                 SessionEvent::FaultRecorded(recorded) => {
                     self.screen.notice = Some(fault_recorded(&recorded));
@@ -133,14 +183,36 @@ impl Tui {
             updated = true;
         }
         if updated && let Some(model) = self.room.model() {
-            let history = model.history();
-            self.screen.history = history.iter().map(|line| plain_text(&line.html)).collect();
+            let shown = |line: &Line| printable(&plain_text(&line.html));
+            self.screen.history = self.room.history().lines().iter().map(shown).collect();
             self.screen.participants = model.participants();
-            self.screen.nickname = self.room.nickname();
-            self.screen.link = self.room.link();
+            self.screen.nickname = printable(&self.room.nickname());
+            self.show_link();
             self.changed = true;
         }
         Ok(())
+    }
+
+    /// The link by the chosen way. The first time it names all ways.
+    fn show_link(&mut self) {
+        let ways: Vec<_> = self.room.ways().collect();
+        let number = ways.len();
+        let chosen = ways.get(self.way.checked_rem(number).unwrap_or(0));
+        (self.screen.way, self.screen.link) = match chosen {
+            Some((way, link)) if number > 1 => {
+                let place =
+                    format!("{} ({} of {number}, F3 next)", way.interface, self.way % number + 1);
+                (Some(place), link.clone())
+            }
+            _ => (None, self.room.link()),
+        };
+        self.screen.local_only = self.room.local_only().map(|why| why.short);
+        let named = std::mem::replace(&mut self.are_ways_named, true);
+        if number > 1 && !named && self.screen.notice.is_none() {
+            let each = ways.iter().map(|(way, _)| format!("{} ({})", way.url, way.interface));
+            let each = each.collect::<Vec<_>>().join(", ");
+            self.screen.notice = Some(format!("F3: other addresses. Others can join at {each}"));
+        }
     }
 
     fn show_connection(&mut self) {
@@ -173,6 +245,9 @@ impl Tui {
                     self.press(&key);
                 }
                 Wake::Terminal(_) => self.changed = true,
+                Wake::Gone => (self.leaving, self.is_terminal_gone) = (true, true),
+                Wake::Stop => self.stopping = true,
+                Wake::Continued => self.continued = true,
                 Wake::Signal => self.leaving = true,
                 _ => {}
             }
@@ -200,8 +275,14 @@ impl Tui {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let request = match key.code {
             KeyCode::Char('c' | 'd') if control => return self.leaving = true,
+            KeyCode::Char('z') if control => return job::ask_to_stop(),
             KeyCode::Esc => return self.leaving = true,
             KeyCode::Enter => return self.send(),
+            KeyCode::F(3) => {
+                self.way = self.way.wrapping_add(1);
+                self.screen.qr_wanted = true;
+                return self.show_link();
+            }
             KeyCode::F(2) => return self.screen.qr_wanted = !self.screen.qr_wanted,
             KeyCode::PageUp => return self.screen.scrolled += PAGE,
             KeyCode::PageDown => {

@@ -15,15 +15,26 @@ pub(super) enum Wake {
     EndOfInput,
     /// An event of the terminal, such as a key.
     Terminal(ratatui::crossterm::event::Event),
-    /// SIGINT or SIGTERM.
+    /// The terminal is gone.
+    Gone,
+    /// The program is to stop until it is continued: Ctrl-Z, or SIGTSTP from outside.
+    Stop,
+    /// The program continues after it was stopped.
+    Continued,
+    /// SIGINT, SIGTERM or SIGHUP.
     Signal,
 }
 
 /// Passes standard input on, line by line, from a thread of its own.
 pub(super) fn read_lines(sender: Sender<Wake>) {
     std::thread::spawn(move || {
+        let mut is_first = true;
         for line in std::io::stdin().lock().split(b'\n') {
             let Ok(mut line) = line else { break };
+            // Some editors begin a file with a byte order mark.
+            if std::mem::take(&mut is_first) && line.starts_with(b"\xef\xbb\xbf") {
+                line.drain(..3);
+            }
             if line.last() == Some(&b'\r') {
                 line.pop();
             }

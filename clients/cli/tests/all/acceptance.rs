@@ -18,16 +18,22 @@ fn acceptance_1_same_name_password_and_options_or_another_session() {
 }
 
 #[test]
-fn acceptance_1_a_wrong_password_is_refused_within_a_second_and_no_participant_notices() {
+fn acceptance_1_a_wrong_password_leads_to_another_session_with_a_hint_and_no_participant_notices() {
     let (_reflector, url) = teatime().reflector(&[]);
     let mut owner = teatime().chat(&url, &["--name", "a", "--password", "right"]);
     for wrong in [&["--password", "wrong"][..], &[]] {
         let started = Instant::now();
-        let arguments = [&["chat", "--json", "--reflector", &url, "--name", "a"], wrong].concat();
-        let mut intruder = teatime().start(&arguments);
-        assert_eq!(intruder.wait_for("error")["code"], "WRONG_PASSWORD");
+        let mut intruder = teatime().chat(&url, &[&["--name", "a"], wrong].concat());
+        // It comes before the view is there.
+        let known = intruder.seen.iter().find(|value| value["event"] == "hint").cloned();
+        let hint = known.unwrap_or_else(|| intruder.wait_for("hint"));
+        assert_eq!(hint["code"], "OTHER_PASSWORD");
+        assert!(hint["message"].as_str().is_some_and(|why| why.contains("check the password")));
         assert_in_time(started.elapsed(), Duration::from_secs(1));
-        assert_eq!(intruder.exit_code(), Some(1));
+        intruder.wait_for_participants(1);
+        let id = |one: &crate::support::Program| one.last("joined")["session_id"].clone();
+        assert_ne!(id(&intruder), id(&owner));
+        assert_ne!(intruder.last("joined")["badge"], owner.last("joined")["badge"]);
     }
     let mut friend = teatime().chat(&url, &["--name", "a", "--password", "right"]);
     friend.post("hello");
@@ -35,6 +41,7 @@ fn acceptance_1_a_wrong_password_is_refused_within_a_second_and_no_participant_n
     owner.wait_for_line("hello");
     let most = owner.seen.iter().filter_map(|value| value["participants"].as_u64()).max();
     assert_eq!(most, Some(2));
+    assert!(friend.seen.iter().all(|value| value["event"] != "hint"), "the room is not new");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::support::{Program, private_directory, run, teatime};
 use serde_json::{Value, json};
+use teatime::JoinLink;
 
 /// Runs `teatime blobs`: the exit status, and the last line.
 fn blobs(arguments: &[&str]) -> (Option<i32>, Value) {
@@ -33,7 +34,14 @@ fn files_are_stored_and_fetched_also_after_the_reflector_was_killed() {
     assert_eq!((status, &fetched["event"]), (Some(0), &json!("fetched")));
     assert_eq!(fs::read(path("copy")).expect("it is there"), content);
     // A link works as well.
-    let link = format!("{}/teatime.chat/tea#p", url.replace("ws://", "teatime://"));
+    let link = JoinLink {
+        reflector: url.clone(),
+        app: "teatime.chat".into(),
+        name: "tea".into(),
+        options: None,
+        password: Some("p".into()),
+    };
+    let link = link.to_string();
     assert_eq!(blobs(&["get", &handle, &path("copy"), &link]).0, Some(0));
     let (status, error) = blobs(&["get", &handle, "/dev/null", &link]);
     assert_eq!((status, &error["code"]), (Some(1), &json!("IO")));

@@ -237,8 +237,78 @@ fn a_session_moves_to_another_store() {
     let guest = teatime().chat(&format!("ws://{address}"), &["--name", "moving"]);
     assert_eq!(guest.last("joined")["session_id"].as_str(), Some(session.as_str()));
     assert_eq!(texts(guest.last("history")), said);
-    for wrong in [&["export", "x", "12", "y"][..], &["list"], &["dance"]] {
+    let room = [session.as_str(), session.as_str()].join("/");
+    let (code, _, errors) = store(&["records", &path(&to), &room]);
+    assert_eq!((code, errors.contains("no such")), (Some(1), true), "{errors}");
+    for wrong in [
+        &["export", "x", "12", "y"][..],
+        &["list"],
+        &["dance"],
+        &["records", "x", "lobby"],
+        &["remove-record", "x", &room],
+    ] {
         assert_eq!(store(wrong).0, Some(2), "{wrong:?}");
     }
     assert_eq!(store(&["list", "/nowhere"]).0, Some(1));
+}
+
+/// A chat that has posted until a snapshot was due.
+fn chat_with_a_snapshot(url: &str) -> Program {
+    let mut chat = teatime().chat(url, &[]);
+    for number in 0..30 {
+        chat.post(&format!("{number} {}", "x".repeat(40_000)));
+    }
+    chat.post("the last one");
+    chat.wait_for_line("the last one");
+    chat
+}
+
+#[test]
+fn a_session_is_rolled_back_to_what_its_snapshot_has_replaced() {
+    let data = private_directory("rolled-back");
+    let path = data.to_str().expect("UTF-8");
+    let (mut server, address) = reflector(&data, "127.0.0.1:0", &[]);
+    let url = format!("ws://{address}");
+    let mut chat = chat_with_a_snapshot(&url);
+    let session = chat.last("joined")["session_id"].as_str().expect("a string").to_owned();
+    // A guest loads it, and the history stays all the same.
+    let mut guest = teatime().chat(&url, &[]);
+    guest.wait_for_text("the last one");
+    let store = |arguments: &[&str]| {
+        let (code, line, errors) = run(&[&["store"], arguments].concat(), "");
+        let line = serde_json::from_str::<Value>(&line).unwrap_or_default();
+        (code, line, errors)
+    };
+    let refused = store(&["rollback", path, &session]);
+    assert_eq!((refused.0, refused.2.contains("in use")), (Some(1), true), "{refused:?}");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    // They have not left, so the chat that comes later is not alone, and shows what was said.
+    for participant in [&mut chat, &mut guest] {
+        participant.end_input();
+        participant.signal("KILL");
+    }
+    let listed = store(&["list", path]).1;
+    assert_eq!((&listed["rollback_seq"], &listed["session_id"]), (&json!(0), &json!(session)));
+    assert_eq!(store(&["check", path]).1["histories"], 1);
+    let planned = store(&["rollback", path, &session, "--dry-run"]);
+    let plan = &planned.1;
+    assert_eq!((planned.0, &plan["to_seq"], &plan["dry_run"]), (Some(0), &json!(0), &json!(true)));
+    assert!(plan["lost_snapshot_seq"].as_u64() > Some(20), "{plan}");
+    assert_eq!(plan["lost_events"], 0);
+    assert_eq!(store(&["list", path]).1, listed, "nothing has changed");
+    let (code, done, _) = store(&["rollback", path, &session]);
+    assert_eq!((code, &done["seq"], &done["dry_run"]), (Some(0), &plan["seq"], &json!(false)));
+    let listed = store(&["list", path]).1;
+    assert_eq!((&listed["rollback_seq"], &listed["seq"]), (&Value::Null, &plan["seq"]));
+    assert!(listed["events"].as_u64() > Some(30), "{listed}");
+    let again = store(&["rollback", path, &session]);
+    assert_eq!((again.0, again.2.contains("no previous history")), (Some(1), true), "{again:?}");
+    assert_eq!(store(&["rollback", path, "room"]).0, Some(2));
+    let (_server, address) = reflector(&data, "127.0.0.1:0", &[]);
+    let mut owner = teatime().chat(&format!("ws://{address}"), &[]);
+    owner.wait_for_text("the last one");
+    owner.post("goes on");
+    let lines = owner.wait_for_line("goes on");
+    assert_eq!(lines.iter().filter(|line| line.len() > 40_000).count(), 30);
 }

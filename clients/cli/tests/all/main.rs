@@ -6,11 +6,17 @@ mod branching;
 mod durable;
 mod new;
 mod operation;
+mod outside;
 mod passwords;
 mod presence;
+mod proxies;
 mod recording;
 mod refused_recordings;
+mod service;
+mod strangers;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod tls;
 mod usage;
 mod versions;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use teatime::server::{Server, ServerConfig, SharedStorage};
 use teatime_store::{Config, Durability, Key, MemoryDisk, MemoryStore, Shared};
 use teatime_tests::pace::PATIENCE;
-use teatime_wire::{CloseReason, SessionId};
+use teatime_wire::{CloseReason, Digest, Room, SessionId};
 
 /// Posts until the reflector closes the connection. Returns the events that the client has seen, and the reason.
 async fn post_until_closed(url: &str, view: u8) -> (Vec<(u64, Vec<u8>)>, Option<CloseReason>) {
@@ -100,7 +100,8 @@ async fn the_time_is_stored_at_once_when_the_last_participant_leaves() {
     let mut socket = Socket::join(&server.url(), 1, 1).await;
     socket.wait_for(|heard| matches!(heard, Heard::Welcome(_)).then_some(())).await;
     let times = || {
-        let key = Key::Session(SessionId([1; 32]));
+        let key =
+            Key::Session(SessionId::of(Room::new(Digest([1; 32]), None, 1).id, 1, Digest([1; 32])));
         let stored = shared.store().load(key).expect("readable").expect("it has begun");
         stored.records.iter().filter(|record| record.kind as u8 == 1).count()
     };
@@ -150,7 +151,7 @@ fn a_read_only_directory_is_refused_with_a_reason_and_works_once_it_is_writable(
         return;
     }
     let output = as_another_user(&data).output().expect("it runs");
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let errors = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("not permitted") && errors.contains("forbidden/store"), "{errors}");
     give(&outside, 65534);

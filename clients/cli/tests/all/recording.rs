@@ -17,7 +17,7 @@ fn a_recording_replays_to_the_state_that_all_had() {
     let mut chat = teatime().chat(&url, &["--password", "p"]);
     chat.post("before");
     chat.wait_for_line("before");
-    let recorder = recorder(&url, &file, &["--password", "p"]);
+    let recording = recorder(&url, &file, &["--password", "p"]);
     // Recording is visible: the recorder appears as a participant.
     chat.wait_for_participants(2);
     chat.post("tea?");
@@ -26,7 +26,7 @@ fn a_recording_replays_to_the_state_that_all_had() {
     chat.post("coffee!");
     chat.wait_for_line("coffee!");
     let late = vote(&mut chat, 2);
-    let recorded = stop(recorder);
+    let recorded = stop(recording);
     assert_eq!(recorded["files"], json!([text(&file)]));
     chat.wait_for_participants(1);
     let of = |state: &Value, value: &Value| {
@@ -63,12 +63,13 @@ fn a_recording_replays_to_the_state_that_all_had() {
     none(&["--state", "M7"], "the state has no \"M7\"");
     none(&["--until", "1000000"], "its last event is");
     none(&["--until", "10h"], "it ends at");
-    // If the join is refused there is nothing to record.
-    let shut = directory.join("shut.recording");
-    let to = ["record", "--reflector", &url, "--password", "q", "--to", text(&shut)];
-    let (code, output, errors) = run(&to, "");
-    assert_eq!((code, output.as_str()), (Some(1), ""), "{errors}");
-    assert!(errors.contains("password") && !shut.exists(), "{errors}");
+    // Another password leads to another room. Who may have mistyped it hears so.
+    let other = directory.join("other.recording");
+    let mut mistaken = recorder(&url, &other, &["--password", "q"]);
+    let known = mistaken.seen.iter().find(|value| value["event"] == "hint").cloned();
+    let hint = known.unwrap_or_else(|| mistaken.wait_for("hint"));
+    assert_eq!(hint["code"], "OTHER_PASSWORD");
+    stop(mistaken);
     // An existing file stays.
     let to = ["record", "--reflector", &url, "--to", text(&file)];
     assert_refused(&to, "exists");

@@ -161,7 +161,8 @@ extension ChatModel {
       switch (event.scope, event.event) {
       case (ChatView.Own.scope, ChatView.Own.built): try take(try event.decode(as: ChatView.self))
       case (ChatView.Own.scope, ChatView.Own.settled): settleFirst()
-      case ("history", "refresh"): send(.history(try history.take(try session.read("history"))))
+      case ("history", "refresh"):
+        send(.history(try history.take(try event.decode(as: Chat.Change.self))))
       case ("viewInfo", "refresh"): try takeViewInfo()
       default: break
       }
@@ -174,7 +175,7 @@ extension ChatModel {
   private func take(_ view: ChatView) throws(TeatimeError) {
     nickname = view.nickname
     participants = view.participants
-    let new = try history.take(view.history)
+    let new = try history.take(view.history, last: view.lastLine)
     notice = nil
     send(.joined(view))
     send(.history(new))

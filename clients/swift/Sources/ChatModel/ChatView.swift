@@ -4,6 +4,8 @@ import Teatime
 public struct ChatView: Sendable, Hashable, Codable {
   /// The lines, oldest first.
   public let history: [Chat.Line]
+  /// The number of the last line, counted from the first line of the session.
+  public let lastLine: UInt64
   /// The nickname of this user.
   public let nickname: String
   /// The number of participants.
@@ -12,6 +14,7 @@ public struct ChatView: Sendable, Hashable, Codable {
   /// Reads the content from the model.
   init(_ session: Session) throws(TeatimeError) {
     history = try session.read("history")
+    lastLine = try session.read("lines")
     nickname = try session.chatNickname
     participants = try session.read("participants")
   }

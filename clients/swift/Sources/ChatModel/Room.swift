@@ -11,6 +11,8 @@ public struct Room: Sendable, Hashable {
   /// The chat clears itself after this many seconds without a post. Rooms with different values are different
   /// rooms.
   public var inactivitySeconds: UInt32
+  /// Whether the chat adds a line when a participant enters or exits. Part of the room's identity, too.
+  public var announces: Bool
   /// Certificates (PEM) to trust in addition to the platform's. Links do not contain them.
   public var trustedCertificates: String?
   /// The directory for a file of evidence if this client diverges. The file is not encrypted.
@@ -19,32 +21,28 @@ public struct Room: Sendable, Hashable {
   /// The default name of the room.
   public static let defaultName = "lobby"
 
-  /// The option's name in links. Links leave it out if it has its default value.
-  private static let inactivity = "inactivity"
-
   /// A room.
   public init(
     reflector: String, name: String = Room.defaultName, password: String? = nil,
-    inactivitySeconds: UInt32 = Chat.Options().inactivitySeconds
+    inactivitySeconds: UInt32 = Chat.Options().inactivitySeconds,
+    announces: Bool = Chat.Options().announce
   ) {
     self.reflector = reflector
     self.name = name
     self.password = password
     self.inactivitySeconds = inactivitySeconds
+    self.announces = announces
   }
 
   /// The room of a link.
   ///
-  /// - Throws: ``TeatimeError/Code/badLink`` or ``TeatimeError/Code/badAddress``.
+  /// - Throws: ``TeatimeError/Code/badLink``, or ``TeatimeError/Code/badOptions``.
   public init(link text: String) throws(TeatimeError) {
     let link = try JoinLink(parsing: text)
-    guard link.app == Chat.appID else {
-      throw TeatimeError(.badLink, "the link does not lead to a chat: expected \(Chat.appID), found \(link.app)")
-    }
-    self.init(reflector: link.reflector, name: link.name, password: link.password)
-    if let seconds = link.options[Self.inactivity] {
-      inactivitySeconds = try Self.seconds(seconds)
-    }
+    let chat = try JoinOptions(app: .chat, link: link).options(as: Chat.Options.self)
+    self.init(
+      reflector: link.reflector, name: link.name, password: link.password,
+      inactivitySeconds: chat.inactivitySeconds, announces: chat.announce)
   }
 
   /// Parses a number of seconds.
@@ -59,13 +57,7 @@ public struct Room: Sendable, Hashable {
 
   /// The link by which others join.
   public var link: String {
-    get throws(TeatimeError) {
-      let isUsual = inactivitySeconds == Chat.Options().inactivitySeconds
-      return try JoinLink(
-        reflector: reflector, app: Chat.appID, name: name,
-        options: isUsual ? [:] : [Self.inactivity: "\(inactivitySeconds)"], password: password
-      ).text
-    }
+    get throws(TeatimeError) { try joinOptions.link.text }
   }
 
   /// The options to join the room.
@@ -73,7 +65,7 @@ public struct Room: Sendable, Hashable {
     get throws(TeatimeError) {
       var options = JoinOptions(
         app: try .chat, reflector: reflector, name: name, password: password,
-        options: Chat.Options(inactivitySeconds: inactivitySeconds))
+        options: Chat.Options(inactivitySeconds: inactivitySeconds, announce: announces))
       options.trustedCertificates = trustedCertificates
       options.evidenceDirectory = evidenceDirectory
       options.agent = "teatime-chat-swift"

@@ -26,12 +26,14 @@ final class Client {
 
   /// Chats, and returns the exit status.
   func run() async -> Int32 {
-    let signals = [SIGINT, SIGTERM].map { Signal($0) { [model] in model.leave() } }
+    let signals = ([SIGINT, SIGTERM] + (Signal.isIgnored(SIGHUP) ? [] : [SIGHUP])).map { Signal($0) { [model] in model.leave() } }
+    Output.onGone = { [model] in model.leave() }
+    if Output.isGone { model.leave() }
     let obeying = Task { await obey() }
     for await _ in over {}
     obeying.cancel()
     await model.session.left()
-    return withExtendedLifetime(signals) { model.connection.state == .failed ? 1 : 0 }
+    return withExtendedLifetime(signals) { model.connection.state == .failed || Output.isGone ? 1 : 0 }
   }
 
   private func obey() async {
@@ -106,6 +108,14 @@ private final class Signal {
     source = DispatchSource.makeSignalSource(signal: number, queue: .main)
     source.setEventHandler { MainActor.assumeIsolated(handle) }
     source.activate()
+  }
+
+  /// Whether the program was started with this signal ignored, as nohup does with the end of the terminal.
+  static func isIgnored(_ number: Int32) -> Bool {
+    let before = signal(number, SIG_IGN)
+    let isIgnored = unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+    if !isIgnored { signal(number, before) }
+    return isIgnored
   }
 }
 

@@ -19,12 +19,13 @@ struct Flags {
 
   static let usage = """
     usage: teatime-chat [LINK] [--reflector URL] [--name ROOM] [--password PW]
-                        [--inactivity SECONDS] [--ca FILE] [--evidence DIR]
+                        [--inactivity SECONDS] [--announce] [--ca FILE] [--evidence DIR]
                         [--plain | --json]
     """
 
   private(set) var form = Form.plain
   private(set) var wantsHelp = false
+  private var announces = false
   private var link: String?
   private var values: [String: String] = [:]
 
@@ -40,6 +41,7 @@ struct Flags {
       let (flag, attached) = Self.split(argument)
       switch flag {
       case "--help": wantsHelp = true
+      case "--announce" where attached == nil: announces = true
       case "--plain" where attached == nil: forms.insert(.plain)
       case "--json" where attached == nil: forms.insert(.json)
       case _ where Self.withValue.contains(flag):
@@ -73,6 +75,7 @@ struct Flags {
     room.name = values["--name"] ?? room.name
     room.password = values["--password"] ?? room.password
     if let seconds = values["--inactivity"] { room.inactivitySeconds = try Room.seconds(seconds) }
+    room.announces = room.announces || announces
     if let file = values["--ca"] {
       guard let pem = try? String(contentsOfFile: file, encoding: .utf8) else {
         throw Misuse(message: "cannot read \(file)")

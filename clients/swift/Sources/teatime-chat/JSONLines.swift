@@ -42,7 +42,7 @@ final class JSONLines: FrontEnd {
     switch notice {
     case .state(let seq, let time, let hash):
       Output.print(json: [
-        "event": "state", "seq": seq, "time_us": time / .microseconds(1), "hash": hash,
+        "event": "state", "seq": seq, "time_us": microseconds(time), "hash": hash,
       ])
     case .verdict(let seq, let hash, let agreed, let of):
       Output.print(json: [
@@ -51,7 +51,7 @@ final class JSONLines: FrontEnd {
     case .fault(_, _, _, let message): complain(TeatimeError(.fault, message))
     case .diverged(let seq, let time, let hash, let evidence, let message):
       Output.print(json: [
-        "event": "diverged", "seq": seq, "time_us": time / .microseconds(1), "hash": hash,
+        "event": "diverged", "seq": seq, "time_us": microseconds(time), "hash": hash,
         "evidence": evidence ?? NSNull() as Any,
       ])
       if let message { complain(TeatimeError(.io, message)) }
@@ -60,6 +60,17 @@ final class JSONLines: FrontEnd {
     case .notPersisted(let code, let message):
       Output.print(json: [
         "event": "not_persisted", "code": code?.name ?? NSNull() as Any, "message": message,
+      ])
+    case .otherPassword(let message):
+      Output.print(json: ["event": "hint", "code": "OTHER_PASSWORD", "message": message])
+    case .unconfirmed(let count, let message):
+      Output.print(json: ["event": "unconfirmed", "count": count, "message": message])
+    case .disagreement(let seq, let message):
+      Output.print(json: ["event": "disagreement", "seq": seq, "message": message])
+    case .alarm(let kind, let seq, let participant, let message):
+      Output.print(json: [
+        "event": "alarm", "kind": kind, "seq": seq,
+        "participant": participant?.description ?? NSNull() as Any, "message": message,
       ])
     case .viewReady, .viewLost, .synced, .held, .persisted: break
     }
@@ -86,4 +97,10 @@ final class JSONLines: FrontEnd {
     complain(code: "BAD_COMMAND", "unknown command: expected post with text, reset, vote or leave")
     return nil
   }
+}
+
+/// Whole microseconds. A division of durations gives a floating-point number, which can be a little less.
+private func microseconds(_ time: Duration) -> Int64 {
+  let (seconds, attoseconds) = time.components
+  return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
 }

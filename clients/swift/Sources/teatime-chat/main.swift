@@ -5,9 +5,10 @@ import Foundation
 import Teatime
 
 /// Ends the program because the command line is invalid.
+@MainActor
 func misused(_ message: String) -> Never {
   Output.complain(message)
-  Output.complain(Flags.usage)
+  for line in Flags.usage.split(separator: "\n") { Output.complain(String(line)) }
   exit(2)
 }
 

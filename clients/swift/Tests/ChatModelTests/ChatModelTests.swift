@@ -131,18 +131,6 @@ final class ChatModelTests: XCTestCase {
     }
   }
 
-  func testTheModelHasTheReasonOfAFailedJoin() async throws {
-    try await run { room in
-      var right = room
-      right.password = "right"
-      _ = try await ChatModel(right).entered()
-      let model = try ChatModel(room)
-      try await model.wait(for: "failure") { $0.connection.state == .failed }
-      XCTAssertEqual(model.connection.reason?.code, .wrongPassword)
-      await model.settle()
-    }
-  }
-
   func testAfterARestartOfTheReflectorTheRoomStartsEmpty() async throws {
     let address = String(reflector.url.dropFirst("ws://".count))
     let reflector = self.reflector!

@@ -6,7 +6,8 @@ import XCTest
 
 final class RoomTests: XCTestCase {
   private let room = Room(
-    reflector: "ws://h:1", name: "Tea & cake/#1", password: "p w#ü", inactivitySeconds: 99)
+    reflector: "ws://h:1", name: "Tea & cake/#1", password: "p w#ü", inactivitySeconds: 99,
+    announces: true)
 
   private func room(_ arguments: String...) throws -> Room {
     try Flags(arguments).room { "ws://here" }
@@ -14,9 +15,10 @@ final class RoomTests: XCTestCase {
 
   func testAcceptance2_ALinkLeadsToItsRoom() throws {
     XCTAssertEqual(try Room(link: room.link), room)
-    XCTAssertFalse(try Room(reflector: "ws://h:1").link.contains("inactivity"))
+    XCTAssertLessThan(try Room(reflector: "ws://h:1").link.utf8.count, 50)
     for wrong in [
-      "ws://h:1/x", "teatime://h:1/other/a", "teatime://h:1/teatime.chat/a?inactivity=x",
+      "ws://h:1/x", "teatime://h:1/teatime.chat/a",
+      try JoinLink(reflector: "ws://h:1", app: "other", name: "a").text,
     ] {
       XCTAssertThrowsError(try Room(link: wrong)) { error in
         XCTAssertEqual((error as? TeatimeError)?.code, .badLink)
@@ -27,6 +29,7 @@ final class RoomTests: XCTestCase {
   func testFlagsOverrideTheLink() throws {
     XCTAssertEqual(try room(), Room(reflector: "ws://here"))
     XCTAssertEqual(try room(try room.link), room)
+    XCTAssertTrue(try room("--announce").announces)
     var other = room
     other.name = "a"
     other.password = "b"

@@ -3,8 +3,7 @@
 use futures_util::{SinkExt, StreamExt};
 use teatime_tests::pace::PATIENCE;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Join, Resume, Room, Send, ServerMessage, SessionId,
-    ViewSecret,
+    Challenge, ClientMessage, CloseReason, Digest, Join, SecretKey, Send, ServerMessage,
 };
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -33,25 +32,48 @@ pub(crate) struct Socket {
 impl Socket {
     /// Connects and asks to be let in.
     pub(crate) async fn join(url: &str, session: u8, view: u8) -> Self {
+        let key = SecretKey::of_view(&[view; 32]);
+        let join = Join {
+            protocol: 1,
+            program: Digest([session; 32]),
+            name: Digest([session; 32]),
+            version: 1,
+            view_key: key.public(),
+            password_key: None,
+            view_data: None,
+            ticks_per_second: 1,
+            attempt: 1,
+            resume: None,
+            agent: "test",
+        };
+        Self::join_as(url, join, &key, None).await
+    }
+
+    /// Connects and sends this join, signed with these keys.
+    pub(crate) async fn join_as(
+        url: &str,
+        join: Join<'_>,
+        view: &SecretKey,
+        password: Option<&SecretKey>,
+    ) -> Self {
         let mut request = url.into_client_request().expect("it is a URL");
         let protocol = teatime_wire::SUBPROTOCOL.parse().expect("it is plain text");
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
         let stream = connect_async(request).await.expect("the reflector is there").0;
         let mut socket = Self { stream, counter: 0 };
-        let join = Join {
-            protocol: 1,
-            session: SessionId([session; 32]),
-            room: Room { name: Digest([session; 32]), id: Digest([session; 32]), version: 1 },
-            secret: ViewSecret([view; 32]),
-            password_proof: None,
-            view_data: None,
-            ticks_per_second: 1,
-            attempt: 1,
-            resume: None::<Resume>,
-            agent: "test",
-        };
-        socket.say(&ClientMessage::Join(join)).await.expect("it is open");
+        let challenge = socket.hear_hello().await;
+        socket.say(&join.prove(&challenge, view, password)).await.expect("it is open");
         socket
+    }
+
+    /// What a join on this connection must be signed for.
+    async fn hear_hello(&mut self) -> Challenge {
+        let next = timeout(PATIENCE, self.stream.next()).await.expect("it comes first");
+        let Some(Ok(Message::Binary(frame))) = next else { panic!("no hello: {next:?}") };
+        match ServerMessage::decode(&frame) {
+            Ok(ServerMessage::Hello(hello)) => Challenge { nonce: hello.nonce, channel: None },
+            other => panic!("no hello: {other:?}"),
+        }
     }
 
     async fn say(&mut self, message: &ClientMessage<'_>) -> Result<(), Error> {

@@ -19,6 +19,7 @@ internal class Arguments private constructor(
         password = given["--password"] ?: link?.password,
         inactivitySeconds = given["--inactivity"]?.let { Room.seconds(it) }
             ?: link?.inactivitySeconds ?: Room.INACTIVITY_SECONDS,
+        announces = "--announce" in given || link?.announces == true,
         trustedCertificates = given["--ca"]?.let { read(it) },
         evidenceDirectory = given["--evidence"],
     )
@@ -32,7 +33,8 @@ internal class Arguments private constructor(
     companion object {
         private val VALUES =
             setOf("--reflector", "--name", "--password", "--inactivity", "--ca", "--evidence")
-        private val SWITCHES = setOf("--plain", "--json")
+        private val FORMS = setOf("--plain", "--json")
+        private val SWITCHES = FORMS + "--announce"
 
         fun parse(arguments: List<String>): Arguments {
             val given = HashMap<String, String>()
@@ -49,7 +51,7 @@ internal class Arguments private constructor(
                     else -> links += argument
                 }
             }
-            if (links.size > 1 || given.keys.containsAll(SWITCHES)) throw UsageError(null)
+            if (links.size > 1 || given.keys.containsAll(FORMS)) throw UsageError(null)
             if (given["--inactivity"]?.let { Room.seconds(it) == null } == true) throw UsageError(null)
             val link = links.singleOrNull()?.let { follow(it) }
             return Arguments(given["--reflector"] ?: link?.reflector, "--json" in given, link, given)
@@ -67,7 +69,7 @@ internal class Arguments private constructor(
 internal class UsageError(message: String?) : Exception(message) {
     companion object {
         const val TEXT = "usage: teatime-chat [LINK] [--reflector URL] [--name ROOM] [--password PW]\n" +
-            "                    [--inactivity SECONDS] [--ca FILE] [--evidence DIR]\n" +
+            "                    [--inactivity SECONDS] [--announce] [--ca FILE] [--evidence DIR]\n" +
             "                    [--plain | --json]"
     }
 }

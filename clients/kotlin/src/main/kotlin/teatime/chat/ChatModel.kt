@@ -26,6 +26,7 @@ import teatime.Receipt
 import teatime.Session
 import teatime.TeatimeException
 import teatime.View
+import teatime.decode
 import teatime.toJson
 
 /** A chat room for all front ends: the terminal program and the screen of a phone share it. */
@@ -80,7 +81,11 @@ class ChatModel(private val room: Room) {
                         notice.message?.let { deliver(ChatUpdate.Failure(ErrorCode.IO.name, it)) }
                     }
                     is Notice.NewerVersion -> deliver(ChatUpdate.NewerVersion(notice))
+                    is Notice.OtherPassword -> deliver(ChatUpdate.OtherPassword(notice))
                     is Notice.NotPersisted -> deliver(ChatUpdate.NotPersisted(notice))
+                    is Notice.Unconfirmed -> deliver(ChatUpdate.Unconfirmed(notice))
+                    is Notice.Disagreement -> deliver(ChatUpdate.Disagreement(notice))
+                    is Notice.Alarm -> deliver(ChatUpdate.Alarm(notice))
                     is Notice.Synced, is Notice.Held, is Notice.Persisted -> {}
                 }
             }
@@ -89,38 +94,42 @@ class ChatModel(private val room: Room) {
 
     /** The first content of a view: the model's state when it has processed the view's own join. */
     private class Built(
-        val lines: List<Line>,
+        val shown: History,
         val info: ViewInfo,
         val history: Flow<Event>,
         val viewInfo: Flow<Event>,
     )
 
     private fun View.build(): Built {
-        val (lines, info) = session.lines() to session.info()
+        val shown = History(session.read("history"), session.read("lines"))
+        val info = session.info()
         // Posts of participants who have left are not for a user who comes alone.
-        if (info.participants == 1 && lines.none { it.viewId == session.viewId }) {
+        if (info.participants == 1 && shown.lines.none { it.viewId == session.viewId }) {
             // If sending fails, no other participant is there for whom the reset matters.
             quietly { newest = session.publish("input", "reset", "for new participants") }
         }
-        return Built(lines, info, events("history", "refresh"), events("viewInfo", "refresh"))
+        return Built(shown, info, events("history", "refresh"), events("viewInfo", "refresh"))
     }
 
     /** Shows a new view, and its changes until the model is lost and the flows end. */
     private fun CoroutineScope.show(session: Session, view: Built) {
-        set(view.lines)
+        val new = view.shown.unseen(position.value.history)
+        set(view.shown.lines)
         set(view.info)
         deliver(ChatUpdate.Joined(session.id, session.viewId, state.value))
-        deliver(ChatUpdate.History(view.lines))
+        deliver(ChatUpdate.History(view.shown.lines, new))
         deliver(ChatUpdate.ViewInfo(view.info))
+        position.update { Position(it.view + 1, view.shown) }
         built.value = true
-        launch { view.history.collect { showLines(session) } }
+        launch { view.history.collect { take(it.decode<Change>()) } }
         launch { view.viewInfo.collect { showInfo(session) } }
     }
 
-    private fun showLines(session: Session) = quietly {
-        val lines = session.lines()
-        set(lines)
-        deliver(ChatUpdate.History(lines))
+    private fun take(change: Change) {
+        val now = position.value.history + change
+        set(now.lines)
+        deliver(ChatUpdate.History(now.lines, listOf(change.line)))
+        position.update { it.copy(history = now) }
     }
 
     private fun showInfo(session: Session) = quietly {
@@ -133,8 +142,6 @@ class ChatModel(private val room: Room) {
 
     private fun set(info: ViewInfo) =
         mutableState.update { it.copy(nickname = info.nickname, participants = info.participants) }
-
-    private fun Session.lines(): List<Line> = read("history")
 
     private fun Session.info() = ViewInfo(
         nickname = read<String?>("nickname", JsonPrimitive(viewId.hex)).orEmpty(),
@@ -189,11 +196,19 @@ class ChatModel(private val room: Room) {
     suspend fun settle() {
         val session = awaitView()
         newest?.let { session.applied(it) }
-        withContext(turns) {
-            // The event of the last change may still wait for its turn.
-            if (session.lines() != state.value.lines) showLines(session)
-        }
+        val view = position.value.view
+        var last = 0L
+        quietly { last = session.read("lines") }
+        // The events of the last changes may still wait for their turn.
+        combine(position, session.connection) { now, connection ->
+            now.view != view || now.history.last >= last || connection.isOver()
+        }.first { it }
     }
+
+    /** How much has been shown: the history, and how many views there have been. */
+    private data class Position(val view: Int, val history: History)
+
+    private val position = MutableStateFlow(Position(0, History()))
 
     /** Call this when the app goes to the background. */
     fun onBackground() = withSession { it.onBackground() }

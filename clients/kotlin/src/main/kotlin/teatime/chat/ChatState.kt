@@ -14,6 +14,27 @@ data class Line(@SerialName("view_id") val viewId: ViewId?, val html: String) {
     val text: String get() = Chat.plainText(html)
 }
 
+/** A change of the history: the payload of `history/refresh`. Drops lines at the front, and adds [line] at the end. */
+@Serializable
+data class Change(val dropped: Int, val line: Line)
+
+/** The lines, oldest first. [last] is the number of the last one, counted from the first line of the session. */
+data class History(val lines: List<Line> = emptyList(), val last: Long = 0) {
+    /** The history after a change. */
+    operator fun plus(change: Change) =
+        History((lines + change.line).let { it.drop(change.dropped.coerceIn(0, it.size - 1)) }, last + 1)
+
+    /**
+     * The lines at the end that a user has not seen who has seen [shown]. Lines are the same if their numbers and contents
+     * are. A reflector that has lost the session starts a new one, with other lines of the same numbers: then all are new.
+     */
+    fun unseen(shown: History): List<Line> {
+        if (last < shown.last) return lines
+        val kept = lines.dropLast((last - shown.last).coerceAtMost(lines.size.toLong()).toInt())
+        return if (kept == shown.lines.takeLast(kept.size)) lines.drop(kept.size) else lines
+    }
+}
+
 /** The payload of a post. */
 @Serializable
 data class Post(val text: String)
@@ -36,8 +57,8 @@ sealed interface ChatUpdate {
     /** The app has built a view: the first one, or another after an outage. */
     data class Joined(val sessionId: String, val viewId: ViewId, val state: ChatState) : ChatUpdate
 
-    /** The current lines. */
-    data class History(val lines: List<Line>) : ChatUpdate
+    /** The lines after a change. [new] are those that were not there before. */
+    data class History(val lines: List<Line>, val new: List<Line>) : ChatUpdate
 
     /** The current nickname and number of participants. */
     data class ViewInfo(val info: teatime.chat.ViewInfo) : ChatUpdate
@@ -51,14 +72,26 @@ sealed interface ChatUpdate {
     /** The end of a vote. */
     data class Verdict(val vote: Notice.Verdict) : ChatUpdate
 
-    /** This client's state differed from the majority's, and has been replaced. */
+    /** This client's state was wrong, and has been replaced. */
     data class Diverged(val notice: Notice.Diverged) : ChatUpdate
 
     /** A participant uses a newer version of the app. */
     data class NewerVersion(val notice: Notice.NewerVersion) : ChatUpdate
 
+    /** The name of this new room is also used with another password. */
+    data class OtherPassword(val notice: Notice.OtherPassword) : ChatUpdate
+
     /** The persisted data is not stored. */
     data class NotPersisted(val notice: Notice.NotPersisted) : ChatUpdate
+
+    /** The fate of some posts is unknown. */
+    data class Unconfirmed(val notice: Notice.Unconfirmed) : ChatUpdate
+
+    /** Two programs compute different things. */
+    data class Disagreement(val notice: Notice.Disagreement) : ChatUpdate
+
+    /** The order of events is wrong. */
+    data class Alarm(val notice: Notice.Alarm) : ChatUpdate
 
     /** A failure that does not end the chat. */
     data class Failure(val code: String, val message: String) : ChatUpdate

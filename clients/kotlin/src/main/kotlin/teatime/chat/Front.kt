@@ -3,7 +3,6 @@ package teatime.chat
 import java.io.FileOutputStream
 import java.io.FileDescriptor
 import java.io.IOException
-import kotlin.system.exitProcess
 import teatime.ConnectionState
 import teatime.ErrorCode
 import teatime.TeatimeException
@@ -12,11 +11,15 @@ import teatime.TeatimeException
 internal abstract class Front {
     private val out = FileOutputStream(FileDescriptor.out)
     private var broken = false
+    private var isReaderGone = false
     private var hasReportedUnreached = false
 
-    /** 0 unless the session has failed for good. */
+    /** 0 unless the session has failed for good, or the reader of the output is gone. */
     var exitCode = 0
         private set
+
+    /** Called when the reader of the output, or the terminal, is gone, to leave the room. */
+    var onReaderGone: () -> Unit = {}
 
     /** Executes a line of input. Returns false if the line says to leave. */
     abstract suspend fun obey(model: ChatModel, line: String): Boolean
@@ -67,12 +70,15 @@ internal abstract class Front {
         fail(reason)
     }
 
-    /** Prints a line at once. Ends the program if the reader of its output is gone. */
+    /** Prints a line at once. Leaves if the reader of the output is gone. */
     protected fun print(line: String) {
+        if (isReaderGone) return
         try {
             out.write("$line\n".encodeToByteArray())
         } catch (_: IOException) {
-            exitProcess(1)
+            isReaderGone = true
+            exitCode = 1
+            onReaderGone()
         }
     }
 

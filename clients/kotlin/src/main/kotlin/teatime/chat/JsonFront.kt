@@ -71,8 +71,26 @@ internal class JsonFront : Front() {
             put("version", update.notice.version.toLong())
             put("message", update.notice.message)
         }
+        is ChatUpdate.OtherPassword -> event("hint") {
+            put("code", "OTHER_PASSWORD")
+            put("message", update.notice.message)
+        }
         is ChatUpdate.NotPersisted -> event("not_persisted") {
             put("code", update.notice.code?.name)
+            put("message", update.notice.message)
+        }
+        is ChatUpdate.Unconfirmed -> event("unconfirmed") {
+            put("count", update.notice.count.toLong())
+            put("message", update.notice.message)
+        }
+        is ChatUpdate.Disagreement -> event("disagreement") {
+            put("seq", update.notice.seq.toLong())
+            put("message", update.notice.message)
+        }
+        is ChatUpdate.Alarm -> event("alarm") {
+            put("kind", update.notice.kind)
+            put("seq", update.notice.seq.toLong())
+            put("participant", update.notice.participant?.toString())
             put("message", update.notice.message)
         }
         is ChatUpdate.Connection, is ChatUpdate.Failure -> {}

@@ -2,6 +2,7 @@ package teatime.chat
 
 import java.io.BufferedInputStream
 import java.io.ByteArrayOutputStream
+import java.io.IOException
 import java.io.InputStream
 import kotlin.concurrent.thread
 import kotlin.system.exitProcess
@@ -11,6 +12,7 @@ import kotlinx.coroutines.channels.trySendBlocking
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
+import teatime.Chat
 import teatime.Reflector
 import teatime.TeatimeException
 
@@ -21,7 +23,7 @@ fun main(arguments: Array<String>): Unit = exitProcess(
         System.err.println(error.message?.let { "teatime-chat: $it" } ?: UsageError.TEXT)
         2
     } catch (error: TeatimeException) {
-        System.err.println("teatime-chat: ${error.message}")
+        System.err.println("teatime-chat: ${Chat.printable(error.message.orEmpty())}")
         if (error is TeatimeException.InvalidOptions || error is TeatimeException.InvalidArgument) 2 else 1
     },
 )
@@ -32,6 +34,7 @@ private fun chat(arguments: Arguments): Int {
     val model = ChatModel(arguments.room(arguments.reflector ?: local?.url.orEmpty()))
     onSignals { model.leave() }
     val front = if (arguments.json) JsonFront() else PlainFront()
+    front.onReaderGone = { model.leave() }
     runBlocking { chat(model, front, lines(System.`in`)) }
     local?.close()
     return front.exitCode
@@ -64,7 +67,16 @@ private fun lines(input: InputStream): ReceiveChannel<String> {
     val lines = Channel<String>()
     thread(isDaemon = true) {
         val bytes = BufferedInputStream(input)
-        while (true) lines.trySendBlocking(nextLine(bytes) ?: break)
+        try {
+            // Some editors begin a file with a byte order mark.
+            var mark = "\uFEFF"
+            while (true) {
+                lines.trySendBlocking((nextLine(bytes) ?: break).removePrefix(mark))
+                mark = ""
+            }
+        } catch (_: IOException) {
+            // The terminal is gone: the end of the input.
+        }
         lines.close()
     }
     return lines

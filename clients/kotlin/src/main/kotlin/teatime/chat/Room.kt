@@ -2,6 +2,8 @@ package teatime.chat
 
 import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
+import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.decodeFromJsonElement
 import teatime.App
 import teatime.Chat
 import teatime.JoinLink
@@ -14,16 +16,13 @@ data class Room(
     val name: String,
     val password: String? = null,
     val inactivitySeconds: Long = INACTIVITY_SECONDS,
+    val announces: Boolean = false,
     val trustedCertificates: String? = null,
     val evidenceDirectory: String? = null,
 ) {
     /** The link by which others join. */
     val link: JoinLink
-        get() {
-            val standard = inactivitySeconds == INACTIVITY_SECONDS
-            val options = if (standard) emptyMap() else mapOf(INACTIVITY to inactivitySeconds.toString())
-            return JoinLink(reflector, Chat.APP_ID, name, options, password)
-        }
+        get() = joinOptions().link()
 
     /** The options to join the room. */
     fun joinOptions(): JoinOptions = JoinOptions(
@@ -31,7 +30,7 @@ data class Room(
         reflector = reflector,
         name = name,
         password = password,
-        options = toJson(ChatOptions(inactivitySeconds)),
+        options = toJson(ChatOptions(inactivitySeconds, announces)),
         trustedCertificates = trustedCertificates,
         agent = "teatime-chat-kotlin/0.1.0",
         evidenceDirectory = evidenceDirectory,
@@ -41,14 +40,11 @@ data class Room(
         /** By default a chat clears itself after this many seconds without a post. */
         const val INACTIVITY_SECONDS = 1200L
 
-        /** The option's name in links. */
-        const val INACTIVITY = "inactivity"
-
         /** The room of a link; null if the link does not lead to a chat. */
         fun of(link: JoinLink): Room? {
-            val inactivity = seconds(link.options[INACTIVITY] ?: "$INACTIVITY_SECONDS")
-            if (link.app != Chat.APP_ID || inactivity == null) return null
-            return Room(link.reflector, link.name, link.password, inactivity)
+            if (link.app != Chat.APP_ID) return null
+            val chat = Json.decodeFromJsonElement<ChatOptions>(JoinOptions.of(App.chat(), link).options)
+            return Room(link.reflector, link.name, link.password, chat.inactivitySeconds, chat.announce)
         }
 
         /** A number of seconds that the model accepts; null if the text is not one. */

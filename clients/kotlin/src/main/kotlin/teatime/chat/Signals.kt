@@ -6,7 +6,7 @@ import com.sun.jna.Pointer
 import sun.misc.Signal
 
 /**
- * Calls [handle] at SIGINT and SIGTERM.
+ * Calls [handle] at SIGINT, SIGTERM and SIGHUP.
  *
  * A shell script starts programs in the background with SIGINT ignored, and a JVM cannot handle a signal that was
  * ignored when it started. The other clients end at SIGINT even then, so this one first restores the default action.
@@ -17,6 +17,8 @@ internal fun onSignals(handle: () -> Unit) {
         system.signal(signal.number, DEFAULT)
         Signal.handle(signal) { handle() }
     }
+    // The end of the terminal. Has no effect after nohup.
+    Signal.handle(Signal("HUP")) { handle() }
 }
 
 private interface CLibrary : Library {

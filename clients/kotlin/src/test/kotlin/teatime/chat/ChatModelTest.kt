@@ -2,8 +2,9 @@ package teatime.chat
 
 import java.util.UUID
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
@@ -101,19 +102,24 @@ class ChatModelTest {
     }
 
     @Test
-    fun `a failure ends the model with its reason`() = withRoom { room ->
+    fun `another password leads to another room with a hint`() = withRoom { room ->
         val secret = room.copy(password = "sesame")
         chat(secret) { owner ->
             owner.until("view") { participants == 1 }
             val intruder = ChatModel(room.copy(password = "wrong"))
             val updates = ArrayList<ChatUpdate>()
             coroutineScope {
-                val typed = async { runCatching { intruder.say("let me in") }.exceptionOrNull() }
-                patiently("refusal", intruder) { intruder.run(updates::add) }
-                assertEquals(ErrorCode.WRONG_PASSWORD, (typed.await() as TeatimeException).code)
+                val hint = CompletableDeferred<ChatUpdate.OtherPassword>()
+                val running = launch {
+                    intruder.run {
+                        updates += it
+                        if (it is ChatUpdate.OtherPassword) hint.complete(it)
+                    }
+                }
+                val message = patiently("hint", intruder) { hint.await() }.notice.message
+                assertTrue("check the password" in message, message)
+                running.cancelAndJoin()
             }
-            val failed = updates.filterIsInstance<ChatUpdate.Connection>().last().state as ConnectionState.Failed
-            assertEquals(ErrorCode.WRONG_PASSWORD, failed.reason.code)
             assertEquals(1, owner.state.value.participants)
         }
         val nowhere = runCatching { ChatModel(Room("http://x", "room")).run() }.exceptionOrNull()
@@ -156,22 +162,26 @@ class ChatModelTest {
     }
 
     @Test
-    fun `new lines are those that the history before does not have`() {
-        fun line(text: String) = Line(ViewId("me"), text)
-        val (a, b, c) = listOf(line("a"), line("b"), line("c"))
-        assertEquals(listOf(c), newLines(listOf(a, b), listOf(b, c)))
-        assertEquals(listOf(a, b), newLines(emptyList(), listOf(a, b)))
-        assertEquals(emptyList<Line>(), newLines(listOf(a, b), listOf(a, b)))
-        assertEquals(listOf(c), newLines(listOf(a, b), listOf(c)))
-        assertEquals(listOf(b), newLines(listOf(a, b, a), listOf(a, b)))
+    fun `lines are told apart by their numbers, and changes add one`() {
+        fun history(last: Long, vararg texts: String) = History(texts.map { Line(null, it) }, last)
+        fun History.after(shown: History) = unseen(shown).map { it.html }
+        val shown = history(3, "x", "x", "x")
+        assertEquals(emptyList<String>(), shown.after(shown))
+        assertEquals(listOf("x", "x"), history(5, "x", "x", "x").after(shown))
+        assertEquals(listOf("x", "x", "x"), history(9, "x", "x", "x").after(shown))
+        assertEquals(listOf("reset"), history(4, "reset").after(shown))
+        assertEquals(listOf("x"), history(1, "x").after(shown))
+        assertEquals(4, history(4, "reset", "y", "y", "y").after(shown).size)
+        assertEquals(history(4, "x", "x", "y"), shown + Change(1, Line(null, "y")))
+        assertEquals(history(4, "reset"), shown + Change(3, Line(null, "reset")))
     }
 
     @Test
     fun `only valid numbers of seconds are accepted`() {
         for (bad in listOf("", "-1", "+1", "1.5", "x", "4294967296", "٣")) assertNull(Room.seconds(bad), bad)
         assertEquals(4_294_967_295, Room.seconds("4294967295"))
-        assertNull(Room.of(JoinLink("ws://h:1", "teatime.chat", "room", mapOf("inactivity" to "x"))))
         assertNull(Room.of(JoinLink("ws://h:1", "another.app", "room")))
-        assertEquals(60, Room.of(JoinLink("ws://h:1", "teatime.chat", "room", mapOf("inactivity" to "60")))?.inactivitySeconds)
+        val room = Room("ws://h:1", "room", inactivitySeconds = 60, announces = true)
+        assertEquals(room, Room.of(room.link))
     }
 }
