@@ -271,16 +271,20 @@ static void data_that_cannot_be_persisted_is_refused_and_a_snapshot_has_the_data
     assert_ok(tea_app_free(app));
 }
 
-static tea_session *board_session(uint32_t version, const char *room, const char *password) {
+static tea_session *board_with(uint32_t version, const char *room, const char *password, tea_payload options) {
     tea_app *app = board_app(version, true);
     tea_config *config;
     tea_session *session;
-    assert_ok(tea_config_new(app, tea_text(room), tea_nil(), &config));
+    assert_ok(tea_config_new(app, tea_text(room), options, &config));
     if (password) assert_ok(tea_config_set_password(config, tea_text(password)));
     assert_ok(tea_session_join(config, url, &session));
     assert_ok(tea_config_free(config));
     assert_ok(tea_app_free(app));
     return session;
+}
+
+static tea_session *board_session(uint32_t version, const char *room, const char *password) {
+    return board_with(version, room, password, tea_nil());
 }
 
 static void rename_to(tea_session *session, const char *json) {
@@ -334,13 +338,14 @@ static void a_new_version_begins_with_what_the_old_one_persisted(void **state) {
     }
 }
 
-static void data_that_two_newer_versions_have_replaced_is_not_stored_and_the_client_says_so(void **state) {
+static void data_is_stored_beside_that_of_newer_versions_until_the_room_is_full(void **state) {
     tea_session *first = board_session(1, "three", NULL);
     bool unpersisted = true;
     uint32_t version = 9;
     uint64_t receipt;
     tea_event event;
     char word[256];
+    int number;
     (void)state;
     assert_ok(tea_session_has_unpersisted(first, &unpersisted));
     assert_false(unpersisted);
@@ -356,15 +361,31 @@ static void data_that_two_newer_versions_have_replaced_is_not_stored_and_the_cli
         rename_to(newer, "\"newer\"");
         assert_ok(tea_session_free(newer));
     }
-    assert_ok(tea_session_publish(first, TEA_STR("board"), TEA_STR("rename"), tea_json("\"late\""), &receipt));
+    rename_to(first, "\"late\"");
+    assert_ok(tea_session_has_unpersisted(first, &unpersisted));
+    assert_false(unpersisted);
+    assert_ok(tea_session_newer_version(first, &version));
+    assert_int_equal(version, 3);
+    assert_ok(tea_session_free(first));
+    /* With other options there are further sessions. The room takes the data of 16. */
+    for (number = 3; number < 17; number++) {
+        snprintf(word, sizeof word, "%d", number);
+        first = board_with(1, "three", NULL, tea_json(word));
+        wait_for(first, TEA_EVENT_KIND_VIEW_READY);
+        if (number < 16) {
+            /* What is persisted already is not persisted again. */
+            snprintf(word, sizeof word, "\"more %d\"", number);
+            rename_to(first, word);
+            assert_ok(tea_session_free(first));
+        }
+    }
+    assert_ok(tea_session_publish(first, TEA_STR("board"), TEA_STR("rename"), tea_json("\"most\""), &receipt));
     event = wait_for(first, TEA_EVENT_KIND_NOT_PERSISTED);
     assert_int_equal(event.status, TEA_STATUS_OK);
     snprintf(word, sizeof word, "%.*s", TEA_PRINT(event.message));
-    assert_non_null(strstr(word, "stays in the session of this version"));
+    assert_non_null(strstr(word, "the room is full"));
     assert_ok(tea_session_has_unpersisted(first, &unpersisted));
     assert_true(unpersisted);
-    assert_ok(tea_session_newer_version(first, &version));
-    assert_int_equal(version, 3);
     assert_ok(tea_session_free(first));
 }
 
@@ -397,7 +418,7 @@ int main(void) {
         cmocka_unit_test(versions_that_do_not_rise_are_refused),
         cmocka_unit_test(data_that_cannot_be_persisted_is_refused_and_a_snapshot_has_the_data_before),
         cmocka_unit_test(a_new_version_begins_with_what_the_old_one_persisted),
-        cmocka_unit_test(data_that_two_newer_versions_have_replaced_is_not_stored_and_the_client_says_so),
+        cmocka_unit_test(data_is_stored_beside_that_of_newer_versions_until_the_room_is_full),
         cmocka_unit_test(a_migration_that_fails_ends_the_join_and_loses_nothing),
     };
     return cmocka_run_group_tests_name("persisted", tests, start, stop);

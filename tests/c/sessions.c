@@ -92,7 +92,7 @@ static tea_event divergence_of_third(tea_session *const *three) {
     return event;
 }
 
-static void a_client_that_diverges_reports_it_and_goes_on_with_the_majoritys_state(void **state) {
+static void a_client_that_diverges_reports_it_and_goes_on_with_the_right_state(void **state) {
     tea_app *app = tally_app(false);
     tea_payload options = tea_json("{\"echo\":\"echo\"}");
     char directory[] = "/tmp/teatime-evidence-XXXXXX", path[256], mark[9] = "";
@@ -129,10 +129,60 @@ static void a_client_that_diverges_reports_it_and_goes_on_with_the_majoritys_sta
             assert_int_equal(fclose(file), 0);
             assert_int_equal(unlink(path), 0);
         }
+        /* It loads the right state. */
+        wait_for(three[2], TEA_EVENT_KIND_VIEW_READY);
         wait_for_tally(three[2], "sum", tally_query(three[0], "sum"));
         for (at = 0; at < 3; at++) assert_ok(tea_session_free(three[at]));
     }
     assert_int_equal(rmdir(directory), 0);
+    assert_ok(tea_app_free(app));
+}
+
+/* The third of three computes something else whenever it runs, and so when it replays: it is another program. */
+static void programs_that_compute_different_things_are_made_known_to_all(void **state) {
+    tea_app *app = tally_app(false);
+    tea_payload options = tea_json("{\"echo\":\"echo\"}");
+    tea_session *three[3];
+    bool told[3] = {false, false, false};
+    char message[1024];
+    tea_event event;
+    size_t count;
+    uint64_t echoes;
+    int rounds, at;
+    (void)state;
+    /* A room of their own: no event before those of this test. */
+    for (at = 0; at < 3; at++) three[at] = join_room(app, url, TEA_STR("builds"), options, TEA_STR(""));
+    echoes = tally_query(three[2], "echoes");
+    add(three[0], 5, NULL);
+    for (at = 0; at < 3; at++) {
+        tally_errs = at == 2;
+        wait_for_tally(three[at], "echoes", echoes + 1);
+    }
+    tally_errs = false;
+    assert_ok(tea_session_request_vote(three[0]));
+    for (rounds = 0; rounds < 3000 && !(told[0] && told[1] && told[2]); rounds++) {
+        for (at = 0; at < 3; at++) {
+            tally_errs = at == 2;
+            assert_ok(tea_session_step(three[at], 100000));
+            tally_errs = false;
+            for (;;) {
+                assert_ok(tea_session_poll(three[at], TEA_FORMAT_MSGPACK, &event, 1, &count));
+                if (!count) break;
+                assert_int_not_equal(event.kind, TEA_EVENT_KIND_DIVERGED);
+                if (event.kind != TEA_EVENT_KIND_DISAGREEMENT) continue;
+                assert_false(told[at]);
+                told[at] = true;
+                assert_true(event.seq > 0);
+                snprintf(message, sizeof message, "%.*s", TEA_PRINT(event.message));
+                assert_non_null(strstr(message, "teatime-c/"));
+                assert_non_null(strstr(message, "this one included"));
+            }
+            assert_ok(tea_session_wait(three[at], 5000));
+        }
+    }
+    assert_true(told[0] && told[1] && told[2]);
+    assert_int_equal(tally_query(three[2], "sum"), tally_query(three[0], "sum") + 1);
+    for (at = 0; at < 3; at++) assert_ok(tea_session_free(three[at]));
     assert_ok(tea_app_free(app));
 }
 
@@ -152,6 +202,27 @@ static void a_model_in_c_and_one_in_rust_hear_each_other(void **state) {
     assert_ok(tea_payload_str(line, &text));
     assert_memory_equal(text.ptr + text.len - 5, "added", 5);
     assert_ok(tea_value_free(history));
+    assert_ok(tea_session_free(session));
+    assert_ok(tea_app_free(app));
+}
+
+static void acceptance_37_the_view_gets_the_root_and_reaches_the_other_models_from_there(void **state) {
+    tea_app *app = tally_app(true);
+    tea_session *session = join(app, url, tea_json("{\"echo\":\"chat\"}"));
+    tea_value *answer;
+    uint64_t root, child;
+    int64_t participants;
+    (void)state;
+    assert_ok(tea_session_well_known(session, TEA_STR("modelRoot"), &root));
+    assert_int_equal(root, TEA_ROOT_MODEL);
+    child = tally_query(session, "child");
+    assert_int_not_equal(child, root);
+    assert_ok(tea_session_query(session, child, TEA_STR("participants"), tea_nil(), TEA_FORMAT_MSGPACK, &answer));
+    assert_ok(tea_payload_i64(data_of(answer), &participants));
+    assert_int_equal(participants, tally_query(session, "views"));
+    assert_ok(tea_value_free(answer));
+    assert_status(tea_session_query(session, child + 1000, TEA_STR("participants"), tea_nil(), TEA_FORMAT_MSGPACK,
+                                    &answer), TEA_STATUS_UNKNOWN_MODEL);
     assert_ok(tea_session_free(session));
     assert_ok(tea_app_free(app));
 }
@@ -182,6 +253,8 @@ static void subscriptions_are_queued_or_once_per_frame_and_pulled_in_batches(voi
         assert_int_equal(events[at].subscription, queued);
         assert_text(events[at].scope, "a");
         assert_text(events[at].event, "b");
+        /* This participant published it to its own views. */
+        assert_int_equal(events[at].model, 0);
         text.ptr = (const char *)events[at].payload.ptr;
         text.len = events[at].payload.len;
         assert_text(text, at == 0 ? "{\"n\":1}" : at == 1 ? "2" : "[3]");
@@ -338,12 +411,13 @@ static void payloads_that_are_too_large_or_invalid_are_not_sent(void **state) {
     assert_ok(tea_app_free(app));
 }
 
-static void a_wrong_password_and_a_missing_reflector_are_reported(void **state) {
+static void another_password_and_a_missing_reflector_are_reported(void **state) {
     tea_app *app = tally_app(false);
     tea_session *owner = join(app, url, tea_json("{\"room\":6}")), *other;
     tea_config *config;
     tea_value *answer;
     tea_event event;
+    tea_session_id ids[2];
     uint64_t receipt;
     (void)state;
     assert_ok(tea_config_new(app, TEA_STR("room"), tea_json("{\"room\":6}"), &config));
@@ -351,12 +425,11 @@ static void a_wrong_password_and_a_missing_reflector_are_reported(void **state) 
     assert_ok(tea_session_join(config, url, &other));
     assert_status(tea_session_query(other, 1, TEA_STR("state"), tea_nil(), 0, &answer), TEA_STATUS_NOT_JOINED);
     assert_status(tea_session_publish(other, TEA_STR("a"), TEA_STR("b"), tea_nil(), &receipt), TEA_STATUS_NOT_JOINED);
-    do event = wait_for(other, TEA_EVENT_KIND_CONNECTION);
-    while (event.status == TEA_STATUS_OK);
-    assert_int_equal(event.status, TEA_STATUS_WRONG_PASSWORD);
-    assert_int_equal(event.connection, TEA_CONNECTION_FAILED);
+    event = wait_for(other, TEA_EVENT_KIND_OTHER_PASSWORD);
     assert_true(event.message.len > 0);
-    assert_status(tea_session_failure(other), TEA_STATUS_WRONG_PASSWORD);
+    assert_ok(tea_session_id_of(other, &ids[0]));
+    assert_ok(tea_session_id_of(owner, &ids[1]));
+    assert_memory_not_equal(ids[0].bytes, ids[1].bytes, sizeof ids[0].bytes);
     assert_ok(tea_session_free(other));
     assert_ok(tea_session_join(config, TEA_STR("127.0.0.1:1"), &other));
     do event = wait_for(other, TEA_EVENT_KIND_CONNECTION);
@@ -386,6 +459,42 @@ static void leaving_twice_is_allowed_and_freeing_twice_is_refused(void **state) 
     assert_ok(tea_session_free(session));
     assert_status(tea_session_free(session), TEA_STATUS_WRONG_HANDLE);
     assert_status(tea_session_step(session, 1000), TEA_STATUS_WRONG_HANDLE);
+    assert_ok(tea_app_free(app));
+}
+
+static void step_and_drain(tea_session *session) {
+    tea_event event;
+    size_t count = 1;
+    assert_ok(tea_session_step(session, 1000));
+    while (count) assert_ok(tea_session_poll(session, TEA_FORMAT_MSGPACK, &event, 1, &count));
+}
+
+/* Steps both sessions until the second knows this number of participants. */
+static void until_participants(tea_session *one, tea_session *two, uint32_t wanted) {
+    uint32_t found = 0;
+    for (int tries = 0; tries < 6000; ++tries) {
+        step_and_drain(one);
+        step_and_drain(two);
+        assert_ok(tea_session_participant_count(two, &found));
+        if (found == wanted) return;
+        assert_ok(tea_session_wait(two, 10000));
+    }
+    print_error("%u participants, not %u\n", found, wanted);
+    fail();
+}
+
+static void in_the_background_a_participant_leaves_after_the_time_of_its_choice(void **state) {
+    tea_app *app = tally_app(false);
+    tea_session *phone = join(app, url, tea_json("{\"room\":9}"));
+    tea_session *other = join(app, url, tea_json("{\"room\":9}"));
+    (void)state;
+    until_participants(phone, other, 2);
+    assert_ok(tea_session_leave_after(phone, 200));
+    until_participants(phone, other, 1);
+    assert_ok(tea_session_reconnect(phone));
+    until_participants(phone, other, 2);
+    assert_ok(tea_session_free(other));
+    assert_ok(tea_session_free(phone));
     assert_ok(tea_app_free(app));
 }
 
@@ -459,7 +568,7 @@ static int32_t probe_handle(void *model, tea_cx *cx, uint16_t handler, tea_paylo
     assert_ok(tea_cx_query(cx, number, TEA_STR("participants"), tea_nil(), TEA_FORMAT_JSON, &answer));
     assert_memory_equal(data_of(answer).ptr, "0", 1);
     assert_ok(tea_value_free(answer));
-    assert_status(tea_cx_query(cx, TEA_ROOT_MODEL, TEA_STR("x"), tea_nil(), 0, &answer), TEA_STATUS_UNKNOWN_MODEL);
+    assert_status(tea_cx_query(cx, TEA_ROOT_MODEL, TEA_STR("x"), tea_nil(), 0, &answer), TEA_STATUS_MODEL_RUNNING);
     assert_ok(tea_cx_set_well_known(cx, TEA_STR("child"), number));
     assert_ok(tea_cx_well_known(cx, TEA_STR("child"), &count));
     assert_int_equal(count, number);
@@ -552,16 +661,19 @@ static void the_sync_test_finds_what_save_forgets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_one_publishes_all_compute_and_a_late_joiner_too),
-        cmocka_unit_test(a_client_that_diverges_reports_it_and_goes_on_with_the_majoritys_state),
+        cmocka_unit_test(a_client_that_diverges_reports_it_and_goes_on_with_the_right_state),
+        cmocka_unit_test(programs_that_compute_different_things_are_made_known_to_all),
         cmocka_unit_test(a_model_in_c_and_one_in_rust_hear_each_other),
+        cmocka_unit_test(acceptance_37_the_view_gets_the_root_and_reaches_the_other_models_from_there),
         cmocka_unit_test(subscriptions_are_queued_or_once_per_frame_and_pulled_in_batches),
         cmocka_unit_test(a_session_answers_questions_about_itself),
         cmocka_unit_test(queries_that_fail_say_why),
         cmocka_unit_test(a_handler_that_fails_is_reported_and_the_session_goes_on),
         cmocka_unit_test(a_model_that_cannot_be_saved_is_reported_and_the_session_goes_on),
         cmocka_unit_test(payloads_that_are_too_large_or_invalid_are_not_sent),
-        cmocka_unit_test(a_wrong_password_and_a_missing_reflector_are_reported),
+        cmocka_unit_test(another_password_and_a_missing_reflector_are_reported),
         cmocka_unit_test(leaving_twice_is_allowed_and_freeing_twice_is_refused),
+        cmocka_unit_test(in_the_background_a_participant_leaves_after_the_time_of_its_choice),
         cmocka_unit_test(the_descriptor_is_readable_when_something_has_arrived),
         cmocka_unit_test(a_context_does_what_it_says_and_ends_with_its_callback),
         cmocka_unit_test(the_sync_test_finds_what_save_forgets),

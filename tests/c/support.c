@@ -43,6 +43,7 @@ static int32_t tally_handler(struct tally *tally, tea_cx *cx, uint16_t handler, 
     const uint8_t *bytes;
     size_t count;
     uint64_t number = 0;
+    tea_str scope, event;
     switch (handler) {
     case ADD:
         if (tea_payload_u64(argument, &number)) return 7;
@@ -63,9 +64,19 @@ static int32_t tally_handler(struct tally *tally, tea_cx *cx, uint16_t handler, 
         assert_int_equal(count, 16);
         tally->views += handler == JOINED ? 1 : (uint64_t)-1;
         return 0;
-    case ECHOED: tally->echoes++; return 0;
+    case ECHOED:
+        /* Subscribed to echo with a wildcard, or to what the chat publishes. */
+        assert_ok(tea_cx_topic(cx, &scope, &event, &number));
+        assert_int_equal(number, tally->child);
+        if (scope.len == 4) assert_text(scope, "echo");
+        else assert_text(scope, "history");
+        assert_true(event.len > 0 && memcmp(event.ptr, "*", 1));
+        tally->echoes++;
+        return 0;
     case BREAK: return 42;
-    default: return 0; /* TICK */
+    default: /* TICK */
+        assert_status(tea_cx_topic(cx, &scope, &event, &number), TEA_STATUS_NOT_FOUND);
+        return 0;
     }
 }
 
@@ -190,9 +201,13 @@ tea_session *join(tea_app *app, tea_str reflector, tea_payload options) {
 }
 
 tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_payload options, tea_str directory) {
+    return join_room(app, reflector, TEA_STR("room"), options, directory);
+}
+
+tea_session *join_room(tea_app *app, tea_str reflector, tea_str room, tea_payload options, tea_str directory) {
     tea_config *config;
     tea_session *session;
-    assert_ok(tea_config_new(app, TEA_STR("room"), options, &config));
+    assert_ok(tea_config_new(app, room, options, &config));
     assert_ok(tea_config_set_evidence_dir(config, directory));
     assert_ok(tea_session_join(config, reflector, &session));
     assert_ok(tea_config_free(config));

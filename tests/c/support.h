@@ -69,6 +69,8 @@ uint64_t tally_query(tea_session *session, const char *member);
 tea_session *join(tea_app *app, tea_str reflector, tea_payload options);
 /* Like this, with a directory for evidence. */
 tea_session *join_with_evidence(tea_app *app, tea_str reflector, tea_payload options, tea_str directory);
+/* Like this, in another room. */
+tea_session *join_room(tea_app *app, tea_str reflector, tea_str room, tea_payload options, tea_str directory);
 /* Steps until an event of this kind arrives, and returns it. */
 tea_event wait_for(tea_session *session, tea_event_kind kind);
 /* Steps until a query of the tally has this value. */

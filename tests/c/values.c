@@ -12,11 +12,11 @@ static void versions_are_those_of_the_header(void **state) {
 static void statuses_have_names(void **state) {
     tea_str name = {NULL, 0};
     (void)state;
-    assert_ok(tea_status_name(TEA_STATUS_WRONG_PASSWORD, &name));
-    assert_text(name, "WRONG_PASSWORD");
+    assert_ok(tea_status_name(TEA_STATUS_BAD_SNAPSHOT, &name));
+    assert_text(name, "BAD_SNAPSHOT");
     assert_status(tea_status_name(12345, &name), TEA_STATUS_INVALID_ARGUMENT);
     /* Out-parameters are written on success only. */
-    assert_text(name, "WRONG_PASSWORD");
+    assert_text(name, "BAD_SNAPSHOT");
     assert_says("12345");
 }
 
@@ -214,6 +214,38 @@ static void texts_that_are_no_utf8_are_refused_everywhere(void **state) {
     assert_ok(tea_value_free(value));
 }
 
+/* As messengers, mail programs and people change links. */
+static void changed_links_lead_back_or_are_refused(void **state) {
+    static const char *const frames[] = {"%s.", "(%s)", "\"%s\"", "<%s>", "\xe2\x80\x9e%s\xe2\x80\x9c", " %s\r\n", "%s&amp;x",
+                                         "%%22%s%%22"};
+    tea_value *made, *parts;
+    tea_payload part;
+    tea_str text;
+    char link[256], changed[300], *hash;
+    size_t at;
+    (void)state;
+    assert_ok(tea_link_make(tea_json("{\"reflector\":\"wss://h:1\",\"app\":\"app\",\"name\":\"a/b+c & d\",\"password\":\"p w\"}"),
+                            &made));
+    assert_ok(tea_payload_str(data_of(made), &text));
+    snprintf(link, sizeof link, "%.*s", TEA_PRINT(text));
+    assert_ok(tea_value_free(made));
+    for (at = 0; at < sizeof frames / sizeof *frames; at++) {
+        snprintf(changed, sizeof changed, frames[at], link);
+        assert_ok(tea_link_parse(tea_text(changed), TEA_FORMAT_MSGPACK, &parts));
+        assert_ok(tea_payload_get(data_of(parts), TEA_STR("/name"), &part));
+        assert_ok(tea_payload_str(part, &text));
+        assert_text(text, "a/b+c & d");
+        assert_ok(tea_payload_get(data_of(parts), TEA_STR("/password"), &part));
+        assert_ok(tea_payload_str(part, &text));
+        assert_text(text, "p w");
+        assert_ok(tea_value_free(parts));
+    }
+    assert_non_null(hash = strchr(link, '#'));
+    *hash = 0;
+    assert_status(tea_link_parse(tea_text(link), 0, &parts), TEA_STATUS_BAD_LINK);
+    assert_says("expected a password behind #, found none");
+}
+
 static void links_come_apart_and_together(void **state) {
     tea_value *parts, *link;
     tea_payload part;
@@ -221,17 +253,22 @@ static void links_come_apart_and_together(void **state) {
     static uint8_t modules[TEA_QR_MAX_MODULES];
     size_t side = 0;
     (void)state;
-    assert_ok(tea_link_parse(TEA_STR("teatime://h:1/app/Tea%20%2F?x=1#p%20w"), TEA_FORMAT_MSGPACK, &parts));
+    assert_ok(tea_link_make(tea_json("{\"reflector\":\"ws://h:1\",\"app\":\"app\",\"name\":\"Tea /\",\"options\":"
+                                     "{\"x\":[1]},\"password\":\"p w\"}"), &link));
+    assert_ok(tea_payload_str(data_of(link), &text));
+    assert_ok(tea_link_parse(text, TEA_FORMAT_MSGPACK, &parts));
+    assert_ok(tea_value_free(link));
     assert_ok(tea_payload_get(data_of(parts), TEA_STR("/name"), &part));
     assert_ok(tea_payload_str(part, &text));
     assert_text(text, "Tea /");
     assert_ok(tea_payload_get(data_of(parts), TEA_STR("/password"), &part));
     assert_ok(tea_payload_str(part, &text));
     assert_text(text, "p w");
-    assert_ok(tea_payload_get(data_of(parts), TEA_STR("/options/x"), &part));
+    assert_ok(tea_payload_get(data_of(parts), TEA_STR("/options/x/0"), &part));
     assert_ok(tea_link_make(data_of(parts), &link));
     assert_ok(tea_payload_str(data_of(link), &text));
-    assert_text(text, "teatime://h:1/app/Tea%20%2F?x=1#p%20w");
+    assert_ok(tea_value_free(parts));
+    assert_ok(tea_link_parse(text, TEA_FORMAT_MSGPACK, &parts));
     assert_ok(tea_qr(text, modules, sizeof modules, &side));
     assert_in_range(side, 21, 177);
     /* The corner of a finder is dark, and the ring around its core is light. */
@@ -242,6 +279,9 @@ static void links_come_apart_and_together(void **state) {
     assert_ok(tea_value_free(link));
     assert_status(tea_link_parse(TEA_STR("https://a/b/c"), 0, &parts), TEA_STATUS_BAD_LINK);
     assert_says("teatime://");
+    /* As people type it: refused with what it may mean, and never another room or one without encryption. */
+    assert_status(tea_link_parse(TEA_STR("TeaTime://h:1/app/Tea k\xc3\xbc" "che#sesame"), 0, &parts), TEA_STATUS_BAD_LINK);
+    assert_says("the reflector ws://h:1, the room \"Tea k\xc3\xbc" "che\" and its password");
     assert_status(tea_link_make(tea_json("{\"reflector\":\"http://x\",\"app\":\"a\",\"name\":\"b\"}"), &link),
                   TEA_STATUS_BAD_ADDRESS);
     assert_status(tea_link_make(tea_json("{\"app\":\"a\"}"), &link), TEA_STATUS_BAD_LINK);
@@ -278,10 +318,16 @@ static void configurations_are_checked_when_they_are_made(void **state) {
     assert_ok(tea_config_badge(config, &badge));
     assert_int_equal(strlen(badge.word), 5);
     assert_int_equal(strlen(badge.text), strlen("#a0b1c2/#d3e4f5 tokim"));
-    assert_ok(tea_config_link(config, TEA_STR("localhost:9"), tea_json("{\"o\":\"1\"}"), &link));
+    assert_ok(tea_config_link(config, TEA_STR("localhost:9"), &link));
     tea_str text;
+    tea_config *same;
     assert_ok(tea_payload_str(data_of(link), &text));
-    assert_text(text, "teatime://localhost:9/teatime.chat/a?o=1#pw");
+    assert_ok(tea_config_from_link(app, text, &same));
+    assert_ok(tea_config_session_id(config, &one));
+    assert_ok(tea_config_session_id(same, &two));
+    assert_memory_equal(&one, &two, sizeof one);
+    assert_ok(tea_config_free(same));
+    assert_status(tea_config_from_link(app, TEA_STR("teatime://h/teatime.chat/a"), &same), TEA_STATUS_BAD_LINK);
     assert_ok(tea_value_free(link));
     assert_ok(tea_config_free(config));
     assert_ok(tea_config_free(other));
@@ -356,6 +402,7 @@ int main(void) {
         cmocka_unit_test(invalid_bytes_are_refused),
         cmocka_unit_test(texts_that_are_no_utf8_are_refused_everywhere),
         cmocka_unit_test(links_come_apart_and_together),
+        cmocka_unit_test(changed_links_lead_back_or_are_refused),
         cmocka_unit_test(configurations_are_checked_when_they_are_made),
         cmocka_unit_test(models_are_checked_when_they_are_added),
         cmocka_unit_test(freed_and_wrong_handles_are_refused),

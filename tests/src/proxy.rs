@@ -1,7 +1,8 @@
-//! A proxy between a client and a reflector. It can block without closing connections, and insert messages to the client.
+//! A proxy between a client and a reflector. It can block without closing connections, close
+//! them, and insert messages to the client.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ pub struct Proxy {
     address: SocketAddr,
     held: Arc<(Mutex<Held>, Condvar)>,
     inserted: Arc<Mutex<Vec<u8>>>,
+    clients: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 #[derive(Debug, Default)]
@@ -31,12 +33,16 @@ impl Proxy {
         let gate = held.clone();
         let inserted = Arc::<Mutex<Vec<u8>>>::default();
         let inserts = inserted.clone();
+        let clients = Arc::<Mutex<Vec<TcpStream>>>::default();
+        let connected = clients.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let server = TcpStream::connect(target).expect("the target listens");
                 let both =
                     (client.try_clone().expect("a copy"), server.try_clone().expect("a copy"));
                 let (up, down, inserts) = (gate.clone(), gate.clone(), inserts.clone());
+                let client_again = client.try_clone().expect("a copy");
+                connected.lock().unwrap_or_else(PoisonError::into_inner).push(client_again);
                 let dead = Arc::new(AtomicBool::new(false));
                 let also = dead.clone();
                 std::thread::spawn(move || pass(&client, &server, &up, &dead, None));
@@ -45,7 +51,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, held, inserted }
+        Self { address, held, inserted, clients }
     }
 
     /// The address for clients.
@@ -56,6 +62,14 @@ impl Proxy {
     /// Blocks all connections in both directions, or unblocks them.
     pub fn hold(&self, hold: bool) {
         self.set(Held { now: hold, dead_after: None });
+    }
+
+    /// Closes all connections of clients. They may connect again.
+    pub fn cut(&self) {
+        for client in self.clients.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // It may have closed the connection itself.
+            let _ = client.shutdown(Shutdown::Both);
+        }
     }
 
     /// After clients have sent this number of bytes, blocks the connection of the last one forever.

@@ -67,6 +67,13 @@ impl Guest {
         self.driver.vm().map_or(0, |vm| vm.views().count())
     }
 
+    /// For the message of a test that fails.
+    fn describe(&self) -> String {
+        let (synced, state) = (self.driver.is_synced(), self.driver.connection_state());
+        let (views, letters, reasons) = (self.views(), self.letters(), &self.reasons);
+        format!("{state:?}, synced {synced}, {views} views, {letters} letters, {reasons:?}")
+    }
+
     fn letters(&self) -> u64 {
         let vm = self.driver.vm();
         vm.and_then(|vm| vm.root::<Letterbox>()).map_or(0, |letterbox| letterbox.letters)
@@ -78,7 +85,10 @@ fn until(guests: &mut [&mut Guest], what: &str, mut is_so: impl FnMut(&mut [&mut
     let deadline = Instant::now() + PATIENCE;
     while !is_so(guests) {
         guests.iter_mut().for_each(|guest| guest.step());
-        assert!(Instant::now() < deadline, "{what} does not happen");
+        if Instant::now() >= deadline {
+            let all: Vec<_> = guests.iter().map(|guest| guest.describe()).collect();
+            panic!("{what} does not happen: {all:?}");
+        }
         guests[0].driver.wait(Duration::from_millis(5));
     }
 }

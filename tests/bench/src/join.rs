@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use teatime_session::{Action, Client, Input};
-use teatime_wire::{Event, SendLimits, ServerMessage, View, ViewId, ViewSecret, Views, Welcome};
+use teatime_wire::{
+    Digest, Event, Greeting, SecretKey, SendLimits, ServerMessage, View, ViewId, Views, Welcome,
+};
 
 use crate::statistics::median;
 use crate::usage::cpu_of;
@@ -19,7 +21,9 @@ fn client() -> Client {
         .password(Some("sesame"));
     let mut client = Client::new(config, [5; 32]).expect("the configuration is sound");
     client.connect();
-    client.handle(0, Input::Connected);
+    client.handle(0, Input::Connected(None));
+    let hello = Greeting { nonce: Digest([4; 32]), binds_channel: false };
+    client.handle(0, Input::Frame(ServerMessage::Hello(hello).encode()));
     client
 }
 
@@ -40,7 +44,7 @@ fn log() -> Vec<Vec<u8>> {
         seamless: false,
         time: 0,
         seq: 0,
-        counter: 0,
+        counter: Some(0),
         snapshot: None,
         persisted: None,
         tick_ms: 50,
@@ -75,7 +79,7 @@ fn log() -> Vec<Vec<u8>> {
         }
     }
     let seq = frames.len() as u64 - 1;
-    let joiner = ViewSecret([9; 32]).view_id();
+    let joiner = SecretKey::of_view(&[9; 32]).public().view_id();
     let welcome = Welcome { view_id: joiner, time: EVENTS * 100, seq, ..welcome };
     frames[0] = ServerMessage::Welcome(welcome).encode();
     frames

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use teatime_wire::{
-    ClientMessage, Digest, Join, PROTOCOL_VERSION, Room, Send, ServerMessage, SessionId, ViewSecret,
+    Challenge, ClientMessage, Digest, Join, PROTOCOL_VERSION, SecretKey, Send, ServerMessage,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -95,20 +95,36 @@ async fn connect(
     let mut secret = [0; 32];
     secret[..8].copy_from_slice(&number(session));
     secret[8..16].copy_from_slice(&number(client + 1));
+    let challenge = hear_hello(&mut stream).await?;
+    let key = SecretKey::of_view(&secret);
     let join = Join {
         protocol: PROTOCOL_VERSION,
-        session: SessionId(id),
-        room: Room { name: Digest(id), id: Digest(id), version: 1 },
-        secret: ViewSecret(secret),
-        password_proof: None,
+        program: Digest(id),
+        name: Digest(id),
+        version: 1,
+        view_key: key.public(),
+        password_key: None,
         view_data: None,
         ticks_per_second: 1,
         attempt: 1,
         resume: None,
         agent: "bench",
     };
-    stream.write_all(&frame(&ClientMessage::Join(join).encode())).await?;
+    stream.write_all(&frame(&join.prove(&challenge, &key, None).encode())).await?;
     Ok(stream.into_split())
+}
+
+/// What the join must be signed for: the reflector says so first.
+async fn hear_hello(stream: &mut TcpStream) -> io::Result<Challenge> {
+    let mut header = [0; 2];
+    stream.read_exact(&mut header).await?;
+    // It is shorter than 126 bytes.
+    let mut hello = vec![0; usize::from(header[1])];
+    stream.read_exact(&mut hello).await?;
+    match ServerMessage::decode(&hello) {
+        Ok(ServerMessage::Hello(hello)) => Ok(Challenge { nonce: hello.nonce, channel: None }),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "expected a hello")),
+    }
 }
 
 /// A frame masked with zeros, which the protocol allows.

@@ -3,10 +3,12 @@
 
 #![deny(missing_debug_implementations, unreachable_pub)]
 
+mod against;
 mod blobs;
 mod failure;
 mod join;
 mod load;
+mod ratios;
 mod reflector;
 mod replay;
 mod server;
@@ -46,6 +48,9 @@ enum What {
     Reflector,
     /// Blobs: throughput of storing and fetching, memory, and the latency of events meanwhile.
     Blobs,
+    /// Compare `vm` and `reflector` with another build: medians of CPU time, and their ratios. Prints JSON, and a table
+    /// on standard error, the worst row first. Fails if a row is slower than `--worse-than` allows.
+    Against(against::Options),
     /// The server of `reflector`, in a process of its own.
     #[command(hide = true)]
     Serve,
@@ -77,16 +82,32 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         What::Replay => replay::run(arguments.quick)?,
         What::Reflector => reflector::run(arguments.quick)?,
         What::Blobs => blobs::run(arguments.quick)?,
+        What::Against(options) => return compare(options, arguments),
         What::Serve => return server::serve_load(),
         What::ServeBlobs { directory } => return server::serve_blobs(directory),
     };
-    let report = json!({ "machine": machine(), "rows": rows });
+    print(&json!({ "machine": machine(), "rows": rows }), arguments);
+    Ok(())
+}
+
+fn print(report: &Value, arguments: &Arguments) {
     if arguments.json {
         println!("{report}");
     } else {
         println!("{report:#}");
     }
-    Ok(())
+}
+
+fn compare(options: &against::Options, arguments: &Arguments) -> Result<(), Failure> {
+    let against::Outcome { mut report, table, worse } = against::run(options, arguments.quick)?;
+    report["machine"] = machine();
+    print(&report, arguments);
+    eprint!("{table}");
+    match worse {
+        0 => Ok(()),
+        1 => Err("1 row is slower than allowed".into()),
+        _ => Err(format!("{worse} rows are slower than allowed").into()),
+    }
 }
 
 fn machine() -> Value {

@@ -17,6 +17,7 @@ pub(crate) fn serve_load() -> Result<(), Failure> {
     let mut reflector = ReflectorConfig::default();
     reflector.send_limits.per_second = 1_000_000;
     reflector.send_limits.burst = 1_000_000;
+    (reflector.bytes_per_second, reflector.byte_burst) = (u64::MAX, u64::MAX);
     // The clients of the load have no model and cannot supply snapshots.
     reflector.snapshot_after_events = u64::MAX;
     reflector.snapshot_after_bytes = u64::MAX;

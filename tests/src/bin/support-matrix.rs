@@ -17,7 +17,7 @@ const LANGUAGES: [&str; 4] = ["Rust", "C", "Swift", "Kotlin"];
 #[derive(Deserialize)]
 struct Feature {
     name: String,
-    /// Parts of test names, by language. A language without one does not offer the feature, and `note` says why.
+    /// Names of tests, by language. A language without one does not offer the feature, and `note` says why.
     #[serde(flatten)]
     tests: BTreeMap<String, String>,
     note: Option<String>,
@@ -108,6 +108,12 @@ fn of_junit(text: &str) -> Result<BTreeSet<String>> {
     Ok(good.filter_map(|case| case.attribute("name").map(str::to_owned)).collect())
 }
 
+/// Whether a test has this name, in whatever modules. Kotlin's names are those of functions, with `()`.
+fn is_named(test: &str, name: &str) -> bool {
+    let test = test.strip_suffix("()").unwrap_or(test);
+    test.strip_suffix(name).is_some_and(|modules| modules.is_empty() || modules.ends_with("::"))
+}
+
 /// Numbers of promises that a test names, as in `acceptance_4_5_what`, `testAcceptance4_What` and
 /// `acceptance 4 what`.
 fn promises(test: &str) -> Vec<u32> {
@@ -134,12 +140,11 @@ fn matrix(features: &str, promised: &str, passed: &Passed) -> Result<String> {
     let mut notes = Vec::new();
     for feature in &features.feature {
         let cells = LANGUAGES.map(|language| {
-            let Some(part) = feature.tests.get(&language.to_lowercase()) else { return "–" };
+            let Some(name) = feature.tests.get(&language.to_lowercase()) else { return "–" };
             // Tests in Rust drive programs in all languages.
             let all = passed.get(language).into_iter().chain(passed.get("Rust")).flatten();
-            if !all.clone().any(|test| test.contains(part.as_str())) {
-                missing
-                    .push(format!("{}: no test with {part:?} in {language} passed", feature.name));
+            if !all.clone().any(|test| is_named(test, name)) {
+                missing.push(format!("{}: no test {name:?} in {language} passed", feature.name));
             }
             "●"
         });
@@ -171,4 +176,33 @@ fn matrix(features: &str, promised: &str, passed: &Passed) -> Result<String> {
         let _ = write!(text, "\n({}) {note}\n", at + 1);
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_found_by_its_whole_name_only() {
+        assert!(
+            is_named("all::c::it_works", "it_works") && is_named("all::c::it_works", "c::it_works")
+        );
+        assert!(is_named("it works()", "it works") && is_named("testItWorks", "testItWorks"));
+        for other in ["works", "it_works_well", "all::it_works", "abc::it_works"] {
+            assert!(!is_named("c::it_works", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_cited_test_that_did_not_run_is_an_error() {
+        let features = "[[feature]]\nname = \"tea\"\nrust = \"it_works\"\n";
+        let passed = |test: &str| Passed::from([("Rust", BTreeSet::from([test.to_owned()]))]);
+        assert!(
+            matrix(features, "", &passed("all::it_works"))
+                .is_ok_and(|it| it.contains("| tea | ● |"))
+        );
+        let error =
+            matrix(features, "", &passed("all::it_works_not")).expect_err("another test ran");
+        assert!(error.contains("it_works"), "{error}");
+    }
 }

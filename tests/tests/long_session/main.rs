@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use teatime::StateHash;
 use teatime_reflector::storage::{Key, Stored};
-use teatime_reflector::{Config as ReflectorConfig, ConnId, Output, Reflector};
+use teatime_reflector::{Config as ReflectorConfig, ConnId, Greeter, Output, Reflector};
 use teatime_store::{MemoryDisk, MemoryStore, Shared};
 use teatime_tests::pace::assert_in_time;
 use teatime_tests::usage::memory;
@@ -150,7 +150,8 @@ fn aged(stored: &Stored, id: SessionId, seq: u64, time: u64) -> Shared<MemoryDis
     (vm[3], vm[4]) = (time.into(), seq.into());
     let snapshot = envelope.wrap(&write(&state));
     let hash = teatime_wire::Digest(StateHash::of(&snapshot).0);
-    let info = SnapshotInfo { seq, time, hash, size: snapshot.len() as u64 };
+    let chain = teatime_wire::Digest([0; 32]);
+    let info = SnapshotInfo { seq, time, hash, size: snapshot.len() as u64, chain };
     fields[1] = read(&rmp_serde::to_vec(&info).expect("plain data"));
     fields[2] = Value::Array(vec![Value::Binary(snapshot)]);
     (fields[3], fields[4]) = (seq.into(), time.into());
@@ -212,24 +213,23 @@ fn sequence_numbers_and_times_beyond_32_bits_are_numbers_like_any_other() {
 fn counters_of_sends_beyond_32_bits_are_numbers_like_any_other() {
     let _alone = alone();
     let mut reflector = Reflector::new(ReflectorConfig::default(), [7; 32]);
+    let key = teatime_wire::SecretKey::of_view(&[1; 32]);
     let join = teatime_wire::Join {
         protocol: teatime_wire::PROTOCOL_VERSION,
-        session: SessionId([1; 32]),
-        room: teatime_wire::Room {
-            name: teatime_wire::Digest([1; 32]),
-            id: teatime_wire::Digest([1; 32]),
-            version: 1,
-        },
-        secret: teatime_wire::ViewSecret([1; 32]),
-        password_proof: None,
+        program: teatime_wire::Digest([1; 32]),
+        name: teatime_wire::Digest([1; 32]),
+        version: 1,
+        view_key: key.public(),
+        password_key: None,
         view_data: None,
         ticks_per_second: 1,
         attempt: 1 << 33,
         resume: None,
         agent: "test",
     };
-    reflector.connected(0, ConnId(1));
-    reflector.received(0, ConnId(1), &ClientMessage::Join(join).encode());
+    let (challenge, _) = Greeter::new([7; 32]).greet(None);
+    reflector.connected(0, ConnId(1), challenge);
+    reflector.received(0, ConnId(1), &join.prove(&challenge, &key, None).encode());
     let from = (1 << 32) - 5;
     for counter in (from..from + 10).chain(from..from + 10) {
         let send = ClientMessage::Send(teatime_wire::Send { counter, payload: b"" });

@@ -2,7 +2,7 @@
 
 use teatime::{App, Cx, StateHash, handlers, model};
 use teatime_reflector::storage::Storage as _;
-use teatime_reflector::{Config as ReflectorConfig, ConnId, Output, Reflector};
+use teatime_reflector::{Config as ReflectorConfig, ConnId, Greeter, Output, Reflector};
 use teatime_session::{Action, Client, Config, Handling, Input, SessionEvent, Stepped};
 use teatime_store::{MemoryDisk, Shared};
 use teatime_wire::ClientMessage;
@@ -59,6 +59,7 @@ pub(crate) struct Peer {
 /// A reflector and its clients, connected without delay.
 pub(crate) struct World {
     pub(crate) reflector: Reflector,
+    greeter: Greeter,
     storage: Option<Shared<MemoryDisk>>,
     pub(crate) peers: Vec<Peer>,
     members: Vec<(ConnId, usize)>,
@@ -92,8 +93,9 @@ impl World {
         storage: Option<Shared<MemoryDisk>>,
         clients: usize,
     ) -> Self {
-        let (peers, members) = (Vec::new(), Vec::new());
-        let mut world = Self { reflector, storage, peers, members, next: 0, now: SECOND, number };
+        let (peers, members, greeter) = (Vec::new(), Vec::new(), Greeter::new([number; 32]));
+        let (next, now) = (0, SECOND);
+        let mut world = Self { reflector, greeter, storage, peers, members, next, now, number };
         for _ in 0..clients {
             world.join();
         }
@@ -127,8 +129,11 @@ impl World {
                     self.next += 1;
                     self.peers[at].connection = Some(connection);
                     self.members.push((connection, at));
-                    self.reflector.connected(self.now, connection);
-                    self.peers[at].client.handle(self.now, Input::Connected);
+                    let (challenge, hello) = self.greeter.greet(None);
+                    self.reflector.connected(self.now, connection, challenge);
+                    let client = &mut self.peers[at].client;
+                    client.handle(self.now, Input::Connected(None));
+                    client.handle(self.now, Input::Frame(hello));
                 }
                 Action::Send(frame) => {
                     let frame = match (ClientMessage::decode(&frame), self.peers[at].vice) {
