@@ -27,6 +27,7 @@ impl Serving {
             WireError::Version(found) => {
                 (CloseReason::Version, format!("expected version {BLOB_VERSION}, found {found}"))
             }
+            WireError::UnknownMessage(_) => (CloseReason::Version, error.to_string()),
             _ => (CloseReason::Malformed, error.to_string()),
         })?;
         match (request, self.space) {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bin::{self, Bin};
+use crate::bin::{self, Bin, Raw};
 use crate::{Digest, WireError, codec, limits};
 
 /// The path on a reflector's port that blob connections are made to.
@@ -101,7 +101,7 @@ const UNKNOWN: u8 = 6;
 const REFUSED: u8 = 7;
 
 fn bytes(frame: &[u8]) -> Result<&[u8], WireError> {
-    Ok(codec::body::<&serde_bytes::Bytes>(frame)?.as_ref())
+    Ok(codec::body::<Raw<'_>>(frame)?.0)
 }
 
 fn digests(body: &[u8]) -> Result<Vec<Digest>, WireError> {
@@ -145,7 +145,7 @@ impl<'a> BlobRequest<'a> {
         Ok(match tag {
             HELLO => {
                 codec::check_version(body, BLOB_VERSION)?;
-                let hello: Hello<'_> = codec::body(body)?;
+                let hello: Hello<'_> = codec::fields(body)?;
                 if hello.agent.len() > limits::MAX_AGENT {
                     return Err(WireError::TooLarge("agent"));
                 }
@@ -194,10 +194,7 @@ impl<'a> BlobReply<'a> {
             COMPLETE => Self::Complete(digest(body)?),
             CONTENT => Self::Content(bytes(body)?),
             UNKNOWN => Self::Unknown(digest(body)?),
-            REFUSED => Self::Refused(
-                Refused::from_number(codec::body(body)?)
-                    .ok_or(WireError::Frame("unknown reason of a refusal"))?,
-            ),
+            REFUSED => Self::Refused(Refused::from_number(codec::body(body)?)),
             other => return Err(WireError::UnknownMessage(other)),
         })
     }
@@ -215,14 +212,35 @@ impl Refused {
         }
     }
 
-    fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|refused| refused.number() == number)
+    /// A reason of a later version counts as a failure of the server.
+    fn from_number(number: u8) -> Self {
+        Self::ALL.into_iter().find(|refused| refused.number() == number).unwrap_or(Self::Failed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// PROTOCOL.md, section 13.3: how later versions can grow.
+    #[test]
+    fn what_a_later_version_adds_is_read_as_the_protocol_page_says() {
+        let hello = BlobRequest::Hello(Hello { version: 1, space: ID, agent: "a" });
+        let mut longer = hello.encode();
+        longer[2] += 1;
+        longer.extend_from_slice(&[0xc4, 2, 1, 2]);
+        assert_eq!(BlobRequest::decode(&longer).expect("it is longer"), hello);
+        let reason = BlobReply::decode(&[0x92, REFUSED, 9]).expect("it is a reason");
+        assert_eq!(reason, BlobReply::Refused(Refused::Failed));
+        for tag in [6, 63, 64, 127] {
+            let frame = [0x92, tag, 0xc0];
+            assert!(
+                matches!(BlobRequest::decode(&frame), Err(WireError::UnknownMessage(found)) if found == tag)
+            );
+            let frame = [0x92, tag.max(8), 0xc0];
+            assert!(matches!(BlobReply::decode(&frame), Err(WireError::UnknownMessage(_))));
+        }
+    }
 
     const ID: Digest = Digest([7; 32]);
 
@@ -273,6 +291,5 @@ mod tests {
         assert!(BlobRequest::decode(&BlobRequest::Offer(offer).encode()).is_err());
         let frame = vec![0x92; limits::MAX_BLOB_FRAME + 1];
         assert!(matches!(BlobReply::decode(&frame), Err(WireError::TooLarge(_))));
-        assert!(BlobReply::decode(&[0x92, REFUSED, 9]).is_err());
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use teatime_base::SecretKey;
 
 use crate::bin::Bin;
-use crate::{ClientMessage, Digest, Join, Signature, codec};
+use crate::client::JOIN;
+use crate::{ClientMessage, Digest, Join, Signature, codec, join};
 
 /// What a join is signed for begins with this. Nothing else that one of the keys signs does.
 const CONTEXT: &[u8] = b"teatime v1 join";
@@ -63,40 +64,47 @@ impl<'a> Join<'a> {
         view: &SecretKey,
         password: Option<&SecretKey>,
     ) -> ClientMessage<'a> {
-        let statement = self.statement(challenge);
+        let statement = challenge.statement(&join::signed(&self));
         let proof = Proof {
             view: view.sign(&statement),
             password: password.map(|key| key.sign(&statement)),
         };
         ClientMessage::Join(self, Box::new(proof))
     }
+}
 
-    /// Whether the holders of both keys have signed this join for this connection.
-    pub fn is_proven(&self, proof: &Proof, challenge: &Challenge) -> bool {
-        let by_password = match (self.password_key, proof.password) {
-            (Some(key), Some(signature)) => Some((key, signature)),
-            (None, None) => None,
-            _ => return false,
-        };
-        let statement = self.statement(challenge);
-        // One after the other, because ed25519-dalek checks a batch less strictly.
-        self.view_key.has_signed(&statement, &proof.view)
-            && by_password.is_none_or(|(key, signature)| key.has_signed(&statement, &signature))
-    }
+/// Whether this frame is a join that the holders of both keys have signed for this connection. The signatures cover the bytes
+/// as they came, so fields of a later version are proven as well.
+pub fn is_proven(frame: &[u8], challenge: &Challenge) -> bool {
+    let Ok((JOIN, body)) = codec::split(frame) else { return false };
+    let (Ok((_, signed, proof)), Ok((join, _))) = (join::parts(body), join::read(body)) else {
+        return false;
+    };
+    let by_password = match (join.password_key, proof.password) {
+        (Some(key), Some(signature)) => Some((key, signature)),
+        (None, None) => None,
+        _ => return false,
+    };
+    let statement = challenge.statement(signed);
+    // One after the other, because ed25519-dalek checks a batch less strictly.
+    join.view_key.has_signed(&statement, &proof.view)
+        && by_password.is_none_or(|(key, signature)| key.has_signed(&statement, &signature))
+}
 
+impl Challenge {
     /// What both keys sign: the connection, and everything that the join says. Each part before the last has one length,
     /// so no two pairs of join and connection give the same bytes.
-    fn statement(&self, challenge: &Challenge) -> Vec<u8> {
+    fn statement(&self, signed: &[u8]) -> Vec<u8> {
         let mut statement = CONTEXT.to_vec();
-        statement.extend_from_slice(&challenge.nonce.0);
-        match challenge.channel {
+        statement.extend_from_slice(&self.nonce.0);
+        match self.channel {
             Some(ChannelBinding(binding)) => {
                 statement.push(1);
                 statement.extend_from_slice(&binding);
             }
             None => statement.push(0),
         }
-        codec::append(&mut statement, self);
+        statement.extend_from_slice(signed);
         statement
     }
 }

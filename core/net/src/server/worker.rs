@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use teatime_reflector::{Budget, ConnId, Output, Reflector, SessionKey};
-use teatime_wire::limits::{MAX_CLIENT_FRAME, MAX_VIEW_DATA};
+use teatime_wire::limits::MAX_CLIENT_FRAME;
 use teatime_wire::{Challenge, CloseReason};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
@@ -42,7 +42,7 @@ const SLOW_FAREWELL: Duration = Duration::from_secs(30);
 const STORAGE_FAREWELL: Duration = Duration::from_secs(5);
 
 /// Largest frame that is read.
-pub(crate) const MAX_FRAME: usize = MAX_CLIENT_FRAME + MAX_VIEW_DATA;
+pub(crate) const MAX_FRAME: usize = MAX_CLIENT_FRAME;
 
 /// A connection after its handshake, on its way to the thread of its session.
 pub(crate) struct Arrived {

@@ -15,8 +15,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use teatime_wire::limits::MAX_CONTROL_FRAMES;
 use teatime_wire::{
-    Challenge, ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Proof, Room, ServerMessage,
-    SessionId, Vote, WireError,
+    Challenge, ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Room, ServerMessage, SessionId,
+    Vote, WireError, is_proven,
 };
 
 use crate::budget::{AddressId, Budget};
@@ -214,9 +214,9 @@ impl Reflector {
         let (place, challenge) = (known.place, known.challenge);
         let handled = match (ClientMessage::decode(frame), place) {
             (Err(error), _) => Err(refuse(&error)),
-            (Ok(ClientMessage::Join(join, proof)), Place::Outside) => {
+            (Ok(ClientMessage::Join(join, _)), Place::Outside) => {
                 // Before the reflector looks for anything: what it answers then depends on the join alone.
-                check_proof(&join, &proof, &challenge)
+                check_proof(frame, &challenge)
                     .and_then(|()| self.knock(now, connection, &join, frame))
             }
             (Ok(ClientMessage::Join(..)), _) => {
@@ -289,7 +289,7 @@ impl Reflector {
                 self.leave(now, connection);
                 return Ok(());
             }
-            ClientMessage::Join(..) => {}
+            ClientMessage::Join(..) | ClientMessage::Later(_) => return Ok(()),
         }
         if let Some(session) = self.sessions.get_mut(&key) {
             session.settle(&self.budget, address);
@@ -473,8 +473,8 @@ impl Reflector {
     }
 }
 
-fn check_proof(join: &Join<'_>, proof: &Proof, challenge: &Challenge) -> Result<(), Refusal> {
-    if join.is_proven(proof, challenge) {
+fn check_proof(frame: &[u8], challenge: &Challenge) -> Result<(), Refusal> {
+    if is_proven(frame, challenge) {
         return Ok(());
     }
     let detail = match challenge.channel {
@@ -490,6 +490,7 @@ fn refuse(error: &WireError) -> Refusal {
         WireError::Version(found) => {
             (CloseReason::Version, format!("expected version {PROTOCOL_VERSION}, found {found}"))
         }
+        WireError::UnknownMessage(_) => (CloseReason::Version, error.to_string()),
         _ => (CloseReason::Malformed, error.to_string()),
     }
 }

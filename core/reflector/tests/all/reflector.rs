@@ -208,6 +208,29 @@ fn bad_frames_close_only_their_own_connection_with_the_right_code() {
     assert_eq!(world.events(watcher).len(), 1);
 }
 
+/// PROTOCOL.md, section 2.4.
+#[test]
+fn what_a_later_client_sends_is_ignored_or_refused_as_its_tag_says() {
+    let mut world = world();
+    let (later, watcher) = (world.join(1), world.join(2));
+    world.pass(SECOND);
+    for tag in [64, 99, 127] {
+        world.say_raw(later, &[0x92, tag, 0x92, 0xc4, 1, 7, 0xc0]);
+        world.say_raw(later, &[0x92, tag, 0xc0]);
+    }
+    world.post(later, 1);
+    // A send and a ping with further fields.
+    world.say_raw(later, &[0x92, 2, 0x94, 2, 0xc4, 1, 7, 0xc0, 0x91, 5]);
+    assert_eq!((world.closed.len(), world.events(watcher).len()), (0, 2));
+    for (tag, place) in [(0, later), (13, watcher), (63, world.join(3))] {
+        world.say_raw(place, &[0x92, tag, 0xc0]);
+        assert_eq!(world.closed.pop(), Some((place, CloseReason::Version)), "{tag}");
+    }
+    let outside = world.connect();
+    world.say_raw(outside, &[0x92, 64, 0xc0]);
+    assert_eq!(world.closed.pop(), Some((outside, CloseReason::NotJoined)));
+}
+
 #[test]
 fn a_client_that_sends_too_fast_or_stays_silent_is_closed() {
     let mut config = Config::default();

@@ -6,7 +6,7 @@ use teatime_base::{Binding, Digest};
 use teatime_vm::{MigrationError, Time, Vm, VmError};
 use teatime_wire::{
     Chain, CloseReason, Envelope, Event, Hold, ServerMessage, SnapshotInfo, Views, VoteRequest,
-    Welcome,
+    Welcome, WireError,
 };
 
 use super::Client;
@@ -55,7 +55,13 @@ impl Client {
     }
 
     fn receive(&mut self, now: u64, frame: Vec<u8>) -> Result<(), DisconnectReason> {
-        let message = ServerMessage::decode(&frame).map_err(protocol)?;
+        let message = ServerMessage::decode(&frame).map_err(|error| match error {
+            // Trying again would end the same way.
+            WireError::UnknownMessage(_) => {
+                DisconnectReason::Closed(CloseReason::Version, error.to_string())
+            }
+            error => protocol(error),
+        })?;
         // What the chain is after an ordered message.
         let next = |transcript: &Transcript| transcript.newest().1.next(&frame);
         match (message, self.connection.phase()) {
@@ -86,6 +92,7 @@ impl Client {
                 }
                 Ok(())
             }
+            (ServerMessage::Later(_), _) => Ok(()),
             (ServerMessage::Pong(nonce), _) => {
                 self.pulse.answer(now, nonce);
                 Ok(())

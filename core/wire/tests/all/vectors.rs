@@ -5,8 +5,9 @@ use crate::ids::{FORMS, hex, with_other_ids};
 use teatime_wire::limits::*;
 use teatime_wire::{
     ClientMessage, CloseReason, Digest, Disagreement, Event, Greeting, Hold, Join, NotPersisted,
-    Proof, PublicKey, Resume, Send, SendLimits, ServerMessage, Side, Signature, SnapshotInfo,
-    SnapshotPart, Verdict, View, ViewId, Views, Vote, VoteRequest, Welcome,
+    Proof, PublicKey, Resume, SecretKey, Send, SendLimits, ServerMessage, Side, Signature,
+    SnapshotInfo, SnapshotPart, Verdict, View, ViewId, Views, Vote, VoteRequest, Welcome,
+    WireError,
 };
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
@@ -51,16 +52,18 @@ fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
     let room = format!("{} 03", bin32("dd"));
     let (chain, one, two) = (bin32("ee"), bin64("11"), bin64("22"));
     vec![
-        // 9d: an array of thirteen; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
+        // 9b: an array of eleven; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
         (
             ClientMessage::Join(join, Box::new(proof)),
-            format!("92 01 9d 01 {program} {room} {view} c0 c0 14 01 c0 a1 74 {one} c0"),
+            format!(
+                "92 01 94 01 c4 70 9b {program} {room} {view} c0 c0 14 01 c0 a1 74 c0 {one} c0"
+            ),
         ),
         (
             ClientMessage::Join(full, Box::new(both)),
             format!(
-                "92 01 9d 01 {program} {room} {view} {password} c4 02 6d 65 14 cd 01 2c \
-                 93 cf ff ff ff ff ff ff ff ff 07 {chain} a1 74 {one} {two}"
+                "92 01 94 01 c4 c2 9b {program} {room} {view} {password} c4 02 6d 65 14 cd 01 2c \
+                 93 cf ff ff ff ff ff ff ff ff 07 {chain} a1 74 c0 {one} {two}"
             ),
         ),
         (ClientMessage::Send(Send { counter: 1, payload: b"x" }), "92 02 92 01 c4 01 78".into()),
@@ -236,6 +239,19 @@ fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
         }
     }
     assert_eq!(ids, FORMS * (4 + 7 + 1), "two joins and a vote");
+    // The fields of a join are in a byte string of their own, which has another length then.
+    ids = 0;
+    for frame in client_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
+        let [0x92, 1, 0x94, 1, 0xc4, length, rest @ ..] = &frame[..] else { continue };
+        let (fields, signatures) = rest.split_at(usize::from(*length));
+        for other in with_other_ids(fields) {
+            ids += 1;
+            let length = u16::try_from(other.len()).expect("it is short").to_be_bytes();
+            let join = [&[0x92, 1, 0x94, 1, 0xc5], &length[..], &other, signatures].concat();
+            assert!(ClientMessage::decode(&join).is_err(), "{other:02x?}");
+        }
+    }
+    assert_eq!(ids, FORMS * (3 + 5), "the fields of two joins");
     ids = 0;
     for frame in server_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
         for other in with_other_ids(&frame) {
@@ -245,6 +261,26 @@ fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
     }
     let what = "a welcome, an event, the views, a verdict, a disagreement, and a hello";
     assert_eq!(ids, FORMS * (3 + 1 + 2 + 1 + 1 + 1), "{what}");
+}
+
+/// Some decoders take a text for a byte string.
+#[test]
+fn a_byte_string_is_never_a_text() {
+    let view = format!("92 {} a1 64", bin16("01"));
+    for frame in ["92 02 92 01 a1 78", "92 05 94 09 00 03 a3 61 62 63"] {
+        assert!(ClientMessage::decode(&hex(frame)).is_err(), "{frame}");
+    }
+    for frame in [
+        "92 02 a3 61 62 63".into(),
+        format!("92 03 95 02 00 {} 01 a1 78", bin16("01")),
+        format!("92 04 95 01 00 91 {view} 90 01"),
+    ] {
+        assert!(ServerMessage::decode(&hex(&frame)).is_err(), "{frame}");
+    }
+    for frame in ["92 03 a1 78", "92 04 a1 78"] {
+        assert!(teatime_wire::BlobRequest::decode(&hex(frame)).is_err(), "{frame}");
+    }
+    assert!(teatime_wire::BlobReply::decode(&hex("92 05 a1 78")).is_err());
 }
 
 #[test]
@@ -333,6 +369,71 @@ fn every_array_in_a_message_of_the_reflector_may_have_further_fields() {
     }
 }
 
+/// PROTOCOL.md, section 2.4: what later versions may send to this one.
+#[test]
+fn a_message_of_a_later_version_is_ignored_from_tag_64_on_and_refused_below() {
+    for tag in 0..128 {
+        for body in ["c0", "05", "92 c4 01 78 c3", "81 a1 61 90"] {
+            let frame = [&[0x92, tag][..], &hex(body)].concat();
+            let known = (1..=12).contains(&tag);
+            match ClientMessage::decode(&frame) {
+                Ok(ClientMessage::Later(found)) => assert!(tag >= 64 && found == tag),
+                Err(WireError::UnknownMessage(found)) => assert!(tag < 64 && found == tag),
+                other => assert!(known, "{other:?}"),
+            }
+            let known = (1..=17).contains(&tag);
+            match ServerMessage::decode(&frame) {
+                Ok(ServerMessage::Later(found)) => assert!(tag >= 64 && found == tag),
+                Err(WireError::UnknownMessage(found)) => assert!(tag < 64 && found == tag),
+                other => assert!(known, "{other:?}"),
+            }
+        }
+    }
+    for body in ["", "92 01", "c0 c0", "a1 ff", &"91".repeat(9)] {
+        let frame = [&[0x92, 64][..], &hex(body)].concat();
+        assert!(ClientMessage::decode(&frame).is_err(), "{body}");
+        assert!(ServerMessage::decode(&frame).is_err(), "{body}");
+    }
+}
+
+/// The numbers that PROTOCOL.md reserves are used for nothing else.
+#[test]
+fn what_the_protocol_page_reserves_is_free() {
+    let section = PROTOCOL.split("## 16. ").nth(1).expect("it is there");
+    let section = section.split("\n## ").next().expect("it has an end");
+    let rows: Vec<Vec<&str>> = (section.lines())
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let (mut tags, mut codes) = (0, 0);
+    for row in &rows {
+        match row[..] {
+            ["client to reflector", tag, ..] => {
+                let tag = tag.parse().expect("it is a tag");
+                let frame = [0x92, tag, 0x90];
+                let later = ClientMessage::decode(&frame);
+                assert_eq!(matches!(later, Ok(ClientMessage::Later(_))), tag >= FIRST_OPTIONAL_TAG);
+                tags += 1;
+            }
+            ["reflector to client", tag, ..] => {
+                let tag = tag.parse().expect("it is a tag");
+                let frame = [0x92, tag, 0x90];
+                let later = ServerMessage::decode(&frame);
+                assert_eq!(matches!(later, Ok(ServerMessage::Later(_))), tag >= FIRST_OPTIONAL_TAG);
+                tags += 1;
+            }
+            ["close", code, name, ..] => {
+                let code = code.parse().expect("it is a code");
+                assert_eq!(CloseReason::from_code(code), None, "{name}");
+                assert!(CloseReason::ALL.iter().all(|reason| reason.name() != name), "{name}");
+                codes += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((tags, codes), (4, 4), "{section}");
+}
+
 #[test]
 fn the_protocol_page_lists_every_close_code_and_limit_as_the_code_has_it() {
     for reason in CloseReason::ALL {
@@ -350,6 +451,8 @@ fn the_protocol_page_lists_every_close_code_and_limit_as_the_code_has_it() {
         ("MAX_SERVER_FRAME", MAX_SERVER_FRAME as u64),
         ("MAX_CONTROL_FRAMES", MAX_CONTROL_FRAMES as u64),
         ("MAX_AGENT", MAX_AGENT as u64),
+        ("MAX_TOKEN", MAX_TOKEN as u64),
+        ("FIRST_OPTIONAL_TAG", u64::from(FIRST_OPTIONAL_TAG)),
         ("MAX_CLOSE_REASON", MAX_CLOSE_REASON as u64),
         ("MAX_SNAPSHOT", MAX_SNAPSHOT),
         ("MAX_PERSISTED", MAX_PERSISTED as u64),
@@ -374,8 +477,46 @@ fn the_example_on_the_protocol_page_is_real() {
     let greeting = Greeting { nonce: challenge.nonce, binds_channel: false };
     assert_eq!(line("Hello  "), ServerMessage::Hello(greeting).encode());
     let join = Join { agent: "t", ..crate::proof::join(&keys) };
-    assert_eq!(line("Signed "), crate::proof::statement(&join, &challenge));
+    let fields = crate::proof::fields(&join, &[0xc0], &[], 0);
+    assert_eq!(line("Signed "), crate::proof::statement(&fields, &challenge));
     assert_eq!(line("Join   "), keys.prove(join, &challenge).encode());
+}
+
+/// A line of an example on the page.
+fn example(name: &str) -> Vec<u8> {
+    let line = PROTOCOL.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    hex(line.unwrap_or_else(|| panic!("the page has no {name}")))
+}
+
+#[test]
+fn the_identity_on_the_protocol_page_is_real() {
+    use teatime_base::{RoomKeys, program};
+    let program = program(&[0x0c; 32], &[0x91, 60]);
+    let view = SecretKey::of_view(&[5; 32]).public();
+    assert_eq!(example("view id"), view.view_id().0);
+    assert_eq!(example("program"), program.0);
+    let name = [&[0x92, 0xb0][..], b"org.example.chat", &[0xa7], b"kitchen"].concat();
+    assert_eq!(example("E"), name);
+    for (password, room_line, session_line) in
+        [(Some("two sugars"), "room id", "session id"), (None, "open room", "open session")]
+    {
+        let keys = RoomKeys::new("org.example.chat", "kitchen", password);
+        assert_eq!(example("room name"), keys.name().0);
+        let password_key = keys.password_key().map(SecretKey::public);
+        let room = teatime_wire::Room::new(keys.name(), password_key, 3);
+        assert_eq!((example(room_line), room.id), (keys.id().0.to_vec(), keys.id()));
+        let session = teatime_base::SessionId::of(keys.id(), 3, program);
+        assert_eq!(example(session_line), session.0);
+        let Some(password_key) = password_key else { continue };
+        assert_eq!(example("password key"), password_key.0);
+        // What the page calls M: every other key follows from it.
+        let master = example("room key").try_into().expect("it has 32 bytes");
+        assert_eq!(SecretKey::of_password(&master).public(), password_key);
+        let session_key =
+            blake3::derive_key("teatime v1 session key", &[&master[..], &session.0].concat());
+        assert_eq!(example("session key"), session_key);
+        assert_eq!(keys.key("teatime v1 session key", &session.0), session_key);
+    }
 }
 
 #[test]
