@@ -3,6 +3,7 @@
 mod acceptance;
 mod blobs;
 mod branching;
+mod conformance;
 mod durable;
 mod new;
 mod operation;
