@@ -54,6 +54,17 @@ fn every_name_and_password_leads_back_and_needs_no_quotes() {
     }
 }
 
+#[test]
+fn the_links_on_the_protocol_page_are_real() {
+    let page = include_str!("../../../wire/PROTOCOL.md");
+    let mut links = page.lines().filter(|line| line.starts_with("teatime://"));
+    let plain = JoinLink { options: None, password: None, ..link() };
+    for link in [plain, link()] {
+        let text = links.next().expect("the page has two links");
+        assert_eq!((text, text.parse()), (&*link.to_string(), Ok(link)));
+    }
+}
+
 /// What happens to a link on its way.
 type Change = fn(&str) -> String;
 
