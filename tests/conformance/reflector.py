@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Checks a reflector against PROTOCOL.md: one line for each rule, exit status 1 if one is broken."""
+"""Checks a reflector against PROTOCOL.md: one line for each rule, exit status 1 if one is broken, 2 without a reflector."""
 
 import argparse
 import asyncio
 import sys
 import traceback
+
+from websockets.exceptions import WebSocketException
 
 import blobs
 import encoding
@@ -35,6 +37,11 @@ async def run(rule, world, gate):
 
 
 async def main(arguments):
+    try:
+        await World(arguments.url, arguments.silence).line(None)
+    except (OSError, WebSocketException) as why:
+        print(f"conformance: {arguments.url} cannot be reached: {why}", file=sys.stderr)
+        return 2
     modules = (transport, encoding, joining, order, votes, persisting, blobs)
     rules = [rule for module in modules for rule in module.RULES.all if rule.section.startswith(arguments.only)]
     gate = asyncio.Semaphore(AT_ONCE)
