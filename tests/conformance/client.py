@@ -186,12 +186,12 @@ class Line:
     def position(self):
         return [self.welcome["timeline"], self.seq, self.chain]
 
-    async def receive(self, within=SOON):
+    async def receive(self, within=SOON, missing=None):
         """The next message: tag, body and frame."""
         try:
             frame = await asyncio.wait_for(self.socket.recv(), within)
         except asyncio.TimeoutError:
-            raise Broken(f"nothing has come within {within} s") from None
+            raise Broken(missing or f"nothing has come within {within} s") from None
         except websockets.ConnectionClosed as closed:
             raise Broken(f"the connection was closed: {code_of(closed)}") from None
         check(isinstance(frame, bytes), "1.1.2: a text frame")
@@ -219,8 +219,9 @@ class Line:
                 del self.waiting[at]
                 return body
         end = time.monotonic() + within
+        missing = f"the expected message {tag} has not come within {within} s"
         while True:
-            found, body, _ = await self.receive(max(0.01, end - time.monotonic()))
+            found, body, _ = await self.receive(max(0.01, end - time.monotonic()), missing)
             if found == tag and fits(body):
                 return body
             if found not in (TICK, PONG):
