@@ -34,12 +34,12 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("diff", &["teatime diff 1f3a.evidence"]),
     ("store check", &["teatime store check /var/lib/teatime"]),
     ("store list", &["teatime store list /var/lib/teatime"]),
-    ("store export", &["teatime store export /var/lib/teatime kitchen/ROOM_ID kitchen.export"]),
+    ("store export", &["teatime store export /var/lib/teatime ROOM_NAME/ROOM_ID kitchen.export"]),
     ("store rollback", &["teatime store rollback /var/lib/teatime SESSION_ID --dry-run"]),
-    ("store records", &["teatime store records /var/lib/teatime kitchen/ROOM_ID"]),
+    ("store records", &["teatime store records /var/lib/teatime ROOM_NAME/ROOM_ID"]),
     (
         "store remove-record",
-        &["teatime store remove-record /var/lib/teatime kitchen/ROOM_ID SESSION_ID"],
+        &["teatime store remove-record /var/lib/teatime ROOM_NAME/ROOM_ID SESSION_ID"],
     ),
     ("store salvage", &["teatime store salvage /var/lib/teatime /var/lib/teatime-salvaged"]),
     ("store import", &["teatime store import /var/lib/teatime kitchen.export"]),
@@ -104,7 +104,9 @@ mod tests {
                 // What a shell redirects is no argument.
                 let words = line.split(" > ").next().unwrap_or_default();
                 let id = "0".repeat(64);
-                let words = words.replace("ROOM_ID", &id).replace("SESSION_ID", &id);
+                let words = ["ROOM_NAME", "ROOM_ID", "SESSION_ID"]
+                    .iter()
+                    .fold(words.to_owned(), |words, name| words.replace(name, &id));
                 assert!(words.starts_with(&format!("teatime {path}")), "{line}");
                 let read = Arguments::command().try_get_matches_from(words.split(' '));
                 assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
