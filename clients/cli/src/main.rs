@@ -9,6 +9,7 @@ mod chat;
 mod codes;
 mod descriptors;
 mod diff;
+mod examples;
 mod joining;
 mod limits;
 mod new;
@@ -16,13 +17,14 @@ mod password;
 mod record;
 mod reflector;
 mod replay;
+mod shell;
 mod store;
 mod terminal;
 mod units;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use terminal::Failure;
 
@@ -54,10 +56,17 @@ enum Command {
     Store(store::Arguments),
     /// Create an app with models of its own: Rust models, Swift and Kotlin programs.
     New(new::Arguments),
+    /// Print the completions for a shell.
+    Completions(shell::Completions),
+    /// Write the man pages of all commands.
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
-    let command = match Arguments::try_parse() {
+    let parsed = examples::add(Arguments::command())
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let command = match parsed {
         Ok(arguments) => arguments.command,
         Err(error) => terminal::refuse(&error),
     };
@@ -75,7 +84,7 @@ impl Command {
             Self::Replay(arguments) => arguments.json,
             Self::Branch(arguments) => arguments.json,
             Self::Diff(arguments) => arguments.json,
-            Self::Store(_) | Self::New(_) => false,
+            Self::Store(_) | Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -96,6 +105,10 @@ impl Command {
             Self::Diff(arguments) => diff::run(arguments),
             Self::Store(arguments) => store::run(arguments),
             Self::New(arguments) => new::run(arguments),
+            Self::Completions(arguments) => shell::complete(Arguments::command(), arguments),
+            Self::Man(arguments) => {
+                shell::write_pages(examples::add(Arguments::command()), arguments)
+            }
         }
     }
 }

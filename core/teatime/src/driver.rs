@@ -12,7 +12,7 @@ use teatime_session::{
     Client, Config, ConfigError, Delivery, Handling, PublishError, Receipt, SessionEvent, Stepped,
     SubscriptionId,
 };
-use teatime_vm::{Payload, Time};
+use teatime_vm::{Payload, Time, TypedTopic};
 
 use self::tape::Tape;
 use crate::address::reflector_address;
@@ -182,6 +182,18 @@ impl Driver {
         data: &(impl Serialize + ?Sized),
     ) -> Result<Receipt, PublishError> {
         self.command(|client, now| client.publish(now, scope, event, data))
+    }
+
+    /// Like [`publish`](Self::publish), to a topic that carries values of this type.
+    ///
+    /// # Errors
+    /// As [`Client::publish`]. Nothing was sent then.
+    pub fn publish_topic<T: Serialize>(
+        &mut self,
+        topic: &TypedTopic<T>,
+        data: &T,
+    ) -> Result<Receipt, PublishError> {
+        self.publish(topic.scope(), topic.event(), data)
     }
 
     /// Like [`publish`](Self::publish), with a payload that is MessagePack already: exactly one value.

@@ -120,6 +120,7 @@ mod time;
 mod topic;
 mod topics;
 pub mod tree;
+mod typed_topic;
 mod untyped;
 mod vm;
 mod wheel;
@@ -147,6 +148,7 @@ pub use state::Published;
 pub use teatime_macros::{handlers, model};
 pub use time::{Duration, DurationRangeError, Time};
 pub use topic::{Source, Topic};
+pub use typed_topic::TypedTopic;
 pub use untyped::UntypedCx;
 pub use vm::{OrderError, Vm, VmError};
 
