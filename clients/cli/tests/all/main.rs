@@ -3,6 +3,7 @@
 mod acceptance;
 mod blobs;
 mod branching;
+mod doctor;
 mod durable;
 mod new;
 mod operation;
