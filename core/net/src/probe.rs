@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use teatime_wire::{CloseReason, PROTOCOL_VERSION, SUBPROTOCOL, ServerMessage};
 use tokio::time::timeout;
 use tokio_tungstenite::client_async;
@@ -33,7 +33,7 @@ pub enum Step {
     WebSocket,
     /// It is a reflector of this version of the protocol.
     Protocol,
-    /// It answers.
+    /// How long it takes to answer. This step does not fail.
     RoundTrip,
 }
 
@@ -95,10 +95,12 @@ impl Probe {
             }
             false => Box::new(stream),
         };
+        // One question and its answer. Several threads of a reflector answer a ping only after a join.
+        let start = Instant::now();
         let mut socket = self.switch(&target, stream).await?;
+        let time = start.elapsed();
         let greeted = within(Step::Protocol, greeting(&mut socket)).await?;
         self.done.push((Step::Protocol, greeted));
-        let time = within(Step::RoundTrip, round_trip(&mut socket)).await?;
         let milliseconds = time.as_secs_f64() * 1_000.0;
         self.done.push((Step::RoundTrip, format!("{milliseconds:.1} ms")));
         // It has told everything.
@@ -162,19 +164,6 @@ async fn greeting(socket: &mut Socket) -> io::Result<String> {
                 return Err(io::Error::other(why));
             }
             _ => {}
-        }
-    }
-}
-
-/// Asks for a sign of life.
-async fn round_trip(socket: &mut Socket) -> io::Result<Duration> {
-    let failed = |error| io::Error::other(explain(&error));
-    let start = Instant::now();
-    socket.send(Message::Ping(Default::default())).await.map_err(failed)?;
-    loop {
-        let message = socket.next().await.ok_or(io::ErrorKind::UnexpectedEof)?;
-        if let Message::Pong(_) = message.map_err(failed)? {
-            return Ok(start.elapsed());
         }
     }
 }
