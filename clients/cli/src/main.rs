@@ -9,6 +9,7 @@ mod chat;
 mod codes;
 mod descriptors;
 mod diff;
+mod doctor;
 mod examples;
 mod joining;
 mod limits;
@@ -54,6 +55,8 @@ enum Command {
     Diff(diff::Arguments),
     /// Inspect and repair the directory of a reflector, and move sessions.
     Store(store::Arguments),
+    /// Find out what stands in the way: on this machine, and on the way to a reflector.
+    Doctor(doctor::Arguments),
     /// Create an app with models of its own: Rust models, Swift and Kotlin programs.
     New(new::Arguments),
     /// Print the completions for a shell.
@@ -84,6 +87,7 @@ impl Command {
             Self::Replay(arguments) => arguments.json,
             Self::Branch(arguments) => arguments.json,
             Self::Diff(arguments) => arguments.json,
+            Self::Doctor(arguments) => arguments.json,
             Self::Store(_) | Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -104,6 +108,7 @@ impl Command {
             Self::Branch(arguments) => branch::run(arguments),
             Self::Diff(arguments) => diff::run(arguments),
             Self::Store(arguments) => store::run(arguments),
+            Self::Doctor(arguments) => doctor::run(arguments),
             Self::New(arguments) => new::run(arguments),
             Self::Completions(arguments) => shell::complete(Arguments::command(), arguments),
             Self::Man(arguments) => {

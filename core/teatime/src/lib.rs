@@ -139,12 +139,16 @@ pub use address::reflector_address;
 pub use badge::Badge;
 pub use driver::{Driver, JoinError};
 pub use link::{JoinLink, LinkError};
-pub use local::{DEFAULT_PORT, LocalReflector, local_reflector, local_reflector_at};
+pub use local::{
+    DEFAULT_PORT, LocalReflector, Lookup, local_reflector, local_reflector_at,
+    look_up_local_reflector,
+};
 pub use qr::QrCode;
 #[cfg(feature = "stream")]
 pub use session::SessionStream;
 pub use session::{Remote, Session, SessionGone};
 pub use teatime_net::client::Waker;
+pub use teatime_net::probe;
 pub use teatime_net::server;
 pub use teatime_net::tls::CertificateError;
 pub use teatime_wire::CloseReason;

@@ -4,6 +4,7 @@ mod acceptance;
 mod blobs;
 mod branching;
 mod conformance;
+mod doctor;
 mod durable;
 mod new;
 mod operation;

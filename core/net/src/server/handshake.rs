@@ -1,6 +1,7 @@
 //! The HTTP side of the server: WebSocket upgrades, the health check, and refusals.
 
 use std::io;
+use std::time::SystemTime;
 
 use bytes::BytesMut;
 use teatime_wire::{BLOB_PATH, BLOB_SUBPROTOCOL, CloseReason, SUBPROTOCOL};
@@ -199,10 +200,11 @@ async fn switch(
     subprotocol: &str,
     first: &[u8],
 ) -> io::Result<()> {
+    let date = httpdate::fmt_http_date(SystemTime::now());
     let head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\
-         Server: {SERVER}\r\n\r\n"
+         Date: {date}\r\nServer: {SERVER}\r\n\r\n"
     );
     let mut bytes = BytesMut::from(head.as_bytes());
     if !first.is_empty() {
