@@ -234,8 +234,8 @@ fn hex(bytes: &[u8]) -> String {
 /// the same as -0.0.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::F32(one), Value::F32(other)) => one.to_bits() == other.to_bits(),
-        (Value::F64(one), Value::F64(other)) => one.to_bits() == other.to_bits(),
+        (Value::F32(one), Value::F32(other)) => one.total_cmp(other).is_eq(),
+        (Value::F64(one), Value::F64(other)) => one.total_cmp(other).is_eq(),
         (one, other) => one == other,
     }
 }
