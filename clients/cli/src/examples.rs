@@ -43,7 +43,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("store salvage", &["teatime store salvage /var/lib/teatime /var/lib/teatime-salvaged"]),
     ("store import", &["teatime store import /var/lib/teatime kitchen.export"]),
-    ("doctor", &["teatime doctor", "teatime doctor --reflector wss://teatime.example.org"]),
+    ("doctor", &["teatime doctor", "teatime doctor wss://teatime.example.org"]),
     ("new", &["teatime new tally"]),
     (
         "completions",
