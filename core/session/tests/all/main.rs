@@ -4,6 +4,7 @@ mod archive;
 mod client;
 mod forgotten;
 mod healing;
+mod liar;
 mod lies;
 mod persisting;
 mod proof;
