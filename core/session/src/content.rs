@@ -177,7 +177,7 @@ mod tests {
         for length in 0..good.len() {
             assert_eq!(event_of(&good[..length]), None, "{length} bytes");
         }
-        let claim = Claim { seq: 300, chain: [7; 16], previous: u64::MAX };
+        let claim = Claim { seq: 300, chain: [7; 16], previous: u64::MAX, attempt: 2 };
         let claimed = claim.append_to(&good);
         let read = |plain: &[u8]| content_of(plain, true).map(|it| (it.data.to_vec(), it.claim));
         assert_eq!(read(&claimed), Some((vec![0x01], Some(claim))));
@@ -185,8 +185,8 @@ mod tests {
         for length in 0..claimed.len() {
             assert_eq!(read(&claimed[..length]), None, "{length} bytes");
         }
-        let at = claimed.iter().position(|byte| *byte == 0x93).expect("the claim is an array");
-        let further = [&claimed[..at], &[0x95], &claimed[at + 1..], &[0xc0, 0x91, 0x05]].concat();
+        let at = claimed.iter().rposition(|byte| *byte == 0x94).expect("the claim is an array");
+        let further = [&claimed[..at], &[0x96], &claimed[at + 1..], &[0xc0, 0x91, 0x05]].concat();
         assert_eq!(read(&further), Some((vec![0x01], Some(claim))));
         assert_eq!(read(&[&claimed[..], &[0xc0]].concat()), None);
         let deep = [&[0x91; 200][..], &[0xc0]].concat();

@@ -17,7 +17,7 @@ impl Session {
         join: &Join<'_>,
     ) -> Result<(Arrival, Option<ConnId>), Refusal> {
         let id = join.view_id();
-        if self.views.find(id).is_some_and(|view| view.attempt() >= join.attempt) {
+        if self.views.newest_attempt(id).is_some_and(|newest| newest >= join.attempt) {
             let detail = "the view has made another connection since";
             return Err((CloseReason::Replaced, detail.into()));
         }

@@ -3,7 +3,7 @@
 use crate::support::{MS, SECOND, World, id, join, world};
 use teatime_reflector::Config;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Join, Resume, Send, ServerMessage, SnapshotPart,
+    ClientMessage, CloseReason, Digest, Join, Resume, Send, ServerMessage, SnapshotPart, ViewId,
 };
 
 #[test]
@@ -168,6 +168,26 @@ fn a_join_that_was_overtaken_by_a_newer_one_is_refused() {
     world.say_join(late, Join { attempt: 2, ..join(1) });
     assert_eq!(world.closed, [(old, CloseReason::Replaced), (late, CloseReason::Replaced)]);
     assert_eq!(world.members, [new]);
+}
+
+#[test]
+fn a_join_that_arrives_after_its_view_has_left_is_refused() {
+    let mut world = world();
+    let watcher = world.join(2);
+    let (old, new) = (world.connect(), world.connect());
+    world.say_join(new, Join { attempt: 3, ..join(1) });
+    world.pass(SECOND);
+    world.say(new, &ClientMessage::Leave);
+    world.pass(SECOND);
+    // It was sent before, over a line that stood still.
+    world.say_join(old, Join { attempt: 2, ..join(1) });
+    assert_eq!(world.closed.last(), Some(&(old, CloseReason::Replaced)));
+    let later = world.connect();
+    world.say_join(later, Join { attempt: 4, ..join(1) });
+    world.pass(SECOND);
+    let own = |views: &[ViewId]| views.contains(&id(1));
+    let joins = world.views(watcher).iter().filter(|(_, joined)| own(joined)).count();
+    assert_eq!(joins, 2);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod client;
 mod forgotten;
 mod healing;
 mod later;
+mod liar;
 mod lies;
 mod persisting;
 mod proof;
