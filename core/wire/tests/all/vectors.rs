@@ -1,21 +1,16 @@
-//! Golden vectors: the bytes of every message, put together here by hand from the MessagePack
-//! specification, and PROTOCOL.md, which must say what the code does.
+//! The messages in the vectors in other forms, and PROTOCOL.md, which must say what the code does.
 
 use crate::ids::{FORMS, hex, with_other_ids};
 use teatime_wire::limits::*;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Disagreement, Event, Greeting, Hold, Join, NotPersisted,
-    Proof, PublicKey, Resume, SecretKey, Send, SendLimits, ServerMessage, Side, Signature,
-    SnapshotInfo, SnapshotPart, Verdict, View, ViewId, Views, Vote, VoteRequest, Welcome,
+    ClientMessage, CloseReason, Digest, Event, Greeting, Join, Send, ServerMessage, ViewId,
     WireError,
 };
 
-const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
+/// Each kind of message with its bytes, which an implementation in another language makes too.
+const MESSAGES: &str = include_str!("../../../../tests/vectors/messages.json");
 
-/// `c4` is a byte string with an 8-bit length, `40`, `20` and `10` are 64, 32 and 16.
-fn bin64(byte: &str) -> String {
-    format!("c4 40 {}", byte.repeat(64))
-}
+const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 
 fn bin32(byte: &str) -> String {
     format!("c4 20 {}", byte.repeat(32))
@@ -25,204 +20,40 @@ fn bin16(byte: &str) -> String {
     format!("c4 10 {}", byte.repeat(16))
 }
 
-fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
-    let join = Join {
-        protocol: 1,
-        program: Digest([0xaa; 32]),
-        name: Digest([0xdd; 32]),
-        version: 3,
-        view_key: PublicKey([0xbb; 32]),
-        password_key: None,
-        view_data: None,
-        ticks_per_second: 20,
-        attempt: 1,
-        resume: None,
-        agent: "t",
-    };
-    let full = Join {
-        password_key: Some(PublicKey([0xcc; 32])),
-        view_data: Some(b"me"),
-        attempt: 300,
-        resume: Some(Resume { timeline: u64::MAX, seq: 7, chain: Digest([0xee; 32]) }),
-        ..join.clone()
-    };
-    let proof = Proof { view: Signature([0x11; 64]), password: None };
-    let both = Proof { password: Some(Signature([0x22; 64])), ..proof };
-    let (program, view, password) = (bin32("aa"), bin32("bb"), bin32("cc"));
-    let room = format!("{} 03", bin32("dd"));
-    let (chain, one, two) = (bin32("ee"), bin64("11"), bin64("22"));
-    vec![
-        // 9b: an array of eleven; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
-        (
-            ClientMessage::Join(join, Box::new(proof)),
-            format!(
-                "92 01 94 01 c4 70 9b {program} {room} {view} c0 c0 14 01 c0 a1 74 c0 {one} c0"
-            ),
-        ),
-        (
-            ClientMessage::Join(full, Box::new(both)),
-            format!(
-                "92 01 94 01 c4 c2 9b {program} {room} {view} {password} c4 02 6d 65 14 cd 01 2c \
-                 93 cf ff ff ff ff ff ff ff ff 07 {chain} a1 74 c0 {one} {two}"
-            ),
-        ),
-        (ClientMessage::Send(Send { counter: 1, payload: b"x" }), "92 02 92 01 c4 01 78".into()),
-        (ClientMessage::Send(Send { counter: 128, payload: b"" }), "92 02 92 cc 80 c4 00".into()),
-        (ClientMessage::RequestVote, "92 03 c0".into()),
-        (
-            ClientMessage::Vote(Vote { seq: 65536, hash: Digest([1; 32]) }),
-            format!("92 04 92 ce 00 01 00 00 {}", bin32("01")),
-        ),
-        (
-            ClientMessage::SnapshotPart(SnapshotPart { seq: 9, offset: 0, total: 3, data: b"abc" }),
-            "92 05 94 09 00 03 c4 03 61 62 63".into(),
-        ),
-        (ClientMessage::Ping(5), "92 06 05".into()),
-        (ClientMessage::Leave, "92 07 c0".into()),
-        (ClientMessage::Persist, "92 08 c0".into()),
-        (ClientMessage::LeaveAfter(1000), "92 09 cd 03 e8".into()),
-        (ClientMessage::Confirm(300), "92 0a cd 01 2c".into()),
-        (ClientMessage::Loaded(300), "92 0b cd 01 2c".into()),
-        (ClientMessage::Unusable(300), "92 0c cd 01 2c".into()),
-    ]
-}
-
-fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
-    let view_id = ViewId([1; 16]);
-    let limits =
-        SendLimits { max_payload: 65536, per_second: 1000, burst: 2000, max_snapshot: 1 << 28 };
-    let welcome = Welcome {
-        timeline: 2,
-        view_id,
-        resumed: false,
-        seamless: true,
-        time: 1_500_000,
-        seq: 4,
-        counter: Some(0),
-        snapshot: Some(SnapshotInfo {
-            seq: 3,
-            time: 9,
-            hash: Digest([7; 32]),
-            size: 100,
-            chain: Digest([8; 32]),
-        }),
-        persisted: Some(2),
-        tick_ms: 50,
-        rejoin_limit_ms: 10_000,
-        limits,
-    };
-    let views = Views {
-        seq: 1,
-        time: 0,
-        exited: vec![View { view_id, view_data: None }],
-        joined: vec![View { view_id: ViewId([2; 16]), view_data: Some(b"d") }],
-        active: 1,
-    };
-    let (one, two) = (bin16("01"), bin16("02"));
-    let (seven, eight) = (bin32("07"), bin32("08"));
-    let log = vec![
-        // c2 and c3: false and true; 9c: an array of twelve.
-        (
-            ServerMessage::Welcome(welcome),
-            format!(
-                "92 01 9c 02 {one} c2 c3 ce 00 16 e3 60 04 00 95 03 09 {seven} 64 {eight} 02 32 cd 27 10 \
-                 94 ce 00 01 00 00 cd 03 e8 cd 07 d0 ce 10 00 00 00"
-            ),
-        ),
-        (ServerMessage::SnapshotPart(b"abc"), "92 02 c4 03 61 62 63".into()),
-        (
-            ServerMessage::Event(Event {
-                seq: 2,
-                time: 1_500_000,
-                sender: view_id,
-                counter: 1,
-                payload: b"x",
-            }),
-            format!("92 03 95 02 ce 00 16 e3 60 {one} 01 c4 01 78"),
-        ),
-        (
-            ServerMessage::Views(views),
-            format!("92 04 95 01 00 91 92 {one} c0 91 92 {two} c4 01 64 01"),
-        ),
-        (ServerMessage::VoteRequest(VoteRequest { seq: 3, time: 200 }), "92 05 92 03 cc c8".into()),
-        (ServerMessage::Tick(127), "92 06 7f".into()),
-    ];
-    [log, vote_vectors(&seven)].concat()
-}
-
-/// What follows from votes, and the rest.
-fn vote_vectors(seven: &str) -> Vec<(ServerMessage<'static>, String)> {
-    vec![
-        (
-            ServerMessage::Verdict(Verdict { seq: 3, hash: None, agreed: 1, of: 2 }),
-            "92 07 94 03 c0 01 02".into(),
-        ),
-        (
-            ServerMessage::Verdict(Verdict {
-                seq: 3,
-                hash: Some(Digest([7; 32])),
-                agreed: 2,
-                of: 2,
-            }),
-            format!("92 07 94 03 {seven} 02 02"),
-        ),
-        (ServerMessage::SnapshotWanted(3), "92 08 03".into()),
-        (ServerMessage::Diverged(3), "92 09 03".into()),
-        (ServerMessage::Pong(5), "92 0a 05".into()),
-        (ServerMessage::Hold(Hold::Pause), "92 0b c3".into()),
-        (ServerMessage::Hold(Hold::Resume), "92 0b c2".into()),
-        (ServerMessage::Persisted(300), "92 0c cd 01 2c".into()),
-        (ServerMessage::NewerVersion(3), "92 0d 03".into()),
-        (
-            ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: Some("full") }),
-            "92 0e 92 05 a4 66 75 6c 6c".into(),
-        ),
-        (
-            ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: None }),
-            "92 0e 92 05 c0".into(),
-        ),
-        (
-            ServerMessage::Hello(Greeting { nonce: Digest([7; 32]), binds_channel: true }),
-            format!("92 0f 92 {seven} c3"),
-        ),
-        (
-            ServerMessage::Disagreement(Disagreement {
-                seq: 5,
-                sides: vec![Side { hash: Digest([7; 32]), clients: 2, agents: vec!["a", "b"] }],
-            }),
-            format!("92 10 92 05 91 93 {seven} 02 92 a1 61 a1 62"),
-        ),
-    ]
+/// The frames of one sender in the vectors.
+fn frames(from: &str) -> Vec<Vec<u8>> {
+    let file: serde_json::Value = serde_json::from_str(MESSAGES).expect("it is JSON");
+    let vectors = file["vectors"].as_array().expect("it is a list");
+    let frames = vectors.iter().filter(|vector| vector["from"] == from);
+    let frames: Vec<_> = frames.map(|one| hex(one["frame"].as_str().expect("digits"))).collect();
+    assert!(frames.len() >= 12, "{from}");
+    frames
 }
 
 #[test]
-fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
-    for (message, expected) in client_vectors() {
-        let expected = hex(&expected);
-        assert_eq!(message.encode(), expected, "{message:?}");
-        assert_eq!(ClientMessage::decode(&expected).expect("it is a message"), message);
+fn every_vector_is_a_message_and_the_message_has_these_bytes() {
+    for frame in frames("client") {
+        let message = ClientMessage::decode(&frame).expect("it is a message");
+        assert_eq!(message.encode(), frame, "{message:?}");
     }
-    for (message, expected) in server_vectors() {
-        let expected = hex(&expected);
-        assert_eq!(message.encode(), expected, "{message:?}");
-        assert_eq!(ServerMessage::decode(&expected).expect("it is a message"), message);
+    for frame in frames("reflector") {
+        let message = ServerMessage::decode(&frame).expect("it is a message");
+        assert_eq!(message.encode(), frame, "{message:?}");
     }
 }
 
 #[test]
 fn every_truncation_and_every_addition_is_refused() {
-    for (message, _) in client_vectors() {
-        let mut frame = message.encode();
+    for mut frame in frames("client") {
         for length in 0..frame.len() {
-            assert!(ClientMessage::decode(&frame[..length]).is_err(), "{message:?} {length}");
+            assert!(ClientMessage::decode(&frame[..length]).is_err(), "{frame:02x?} {length}");
         }
         frame.push(0);
         assert!(ClientMessage::decode(&frame).is_err());
     }
-    for (message, _) in server_vectors() {
-        let mut frame = message.encode();
+    for mut frame in frames("reflector") {
         for length in 0..frame.len() {
-            assert!(ServerMessage::decode(&frame[..length]).is_err(), "{message:?} {length}");
+            assert!(ServerMessage::decode(&frame[..length]).is_err(), "{frame:02x?} {length}");
         }
         frame.push(0);
         assert!(ServerMessage::decode(&frame).is_err());
@@ -232,16 +63,14 @@ fn every_truncation_and_every_addition_is_refused() {
 #[test]
 fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
     let mut ids = 0;
-    for frame in client_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
-        for other in with_other_ids(&frame) {
-            ids += 1;
-            assert!(ClientMessage::decode(&other).is_err(), "{other:02x?}");
-        }
+    for other in frames("client").iter().flat_map(|frame| with_other_ids(frame)) {
+        ids += 1;
+        assert!(ClientMessage::decode(&other).is_err(), "{other:02x?}");
     }
     assert_eq!(ids, FORMS * (4 + 7 + 1), "two joins and a vote");
     // The fields of a join are in a byte string of their own, which has another length then.
     ids = 0;
-    for frame in client_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
+    for frame in frames("client") {
         let [0x92, 1, 0x94, 1, 0xc4, length, rest @ ..] = &frame[..] else { continue };
         let (fields, signatures) = rest.split_at(usize::from(*length));
         for other in with_other_ids(fields) {
@@ -253,14 +82,12 @@ fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
     }
     assert_eq!(ids, FORMS * (3 + 5), "the fields of two joins");
     ids = 0;
-    for frame in server_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
-        for other in with_other_ids(&frame) {
-            ids += 1;
-            assert!(ServerMessage::decode(&other).is_err(), "{other:02x?}");
-        }
+    for other in frames("reflector").iter().flat_map(|frame| with_other_ids(frame)) {
+        ids += 1;
+        assert!(ServerMessage::decode(&other).is_err(), "{other:02x?}");
     }
-    let what = "a welcome, an event, the views, a verdict, a disagreement, and a hello";
-    assert_eq!(ids, FORMS * (3 + 1 + 2 + 1 + 1 + 1), "{what}");
+    let what = "a hello, two welcomes, an event, the views, a verdict, and a disagreement";
+    assert_eq!(ids, FORMS * (1 + 3 + 1 + 1 + 2 + 1 + 1), "{what}");
 }
 
 /// Some decoders take a text for a byte string.
@@ -285,8 +112,8 @@ fn a_byte_string_is_never_a_text() {
 
 #[test]
 fn debug_output_of_a_join_hides_what_only_participants_know() {
-    for (message, _) in client_vectors() {
-        if let ClientMessage::Join(join, _) = message {
+    for frame in frames("client") {
+        if let Ok(ClientMessage::Join(join, _)) = ClientMessage::decode(&frame) {
             let shown = format!("{join:?}");
             assert!(!shown.contains(&"cc".repeat(8)), "{shown}");
             assert!(!shown.contains(&join.room().id.to_string()), "{shown}");
@@ -322,20 +149,22 @@ fn longer(frame: &[u8], count: u8, more: &str) -> Option<Vec<u8>> {
 fn every_body_that_is_an_array_may_have_further_fields() {
     let mut bodies = 0;
     for (count, more) in [(1, "05"), (2, "a2 68 69 c0"), (1, "92 91 01 90"), (1, "c4 01 ff")] {
-        for (message, frame) in client_vectors() {
-            let Some(frame) = longer(&hex(&frame), count, more) else { continue };
+        for known in frames("client") {
+            let Some(frame) = longer(&known, count, more) else { continue };
+            let message = ClientMessage::decode(&known).expect("it is a message");
             assert_eq!(ClientMessage::decode(&frame).expect("it is longer"), message);
             assert!(ClientMessage::decode(&frame[..frame.len() - 1]).is_err());
             bodies += 1;
         }
-        for (message, frame) in server_vectors() {
-            let Some(frame) = longer(&hex(&frame), count, more) else { continue };
+        for known in frames("reflector") {
+            let Some(frame) = longer(&known, count, more) else { continue };
+            let message = ServerMessage::decode(&known).expect("it is a message");
             assert_eq!(ServerMessage::decode(&frame).expect("it is longer"), message);
             assert!(ServerMessage::decode(&frame[..frame.len() - 1]).is_err());
             bodies += 1;
         }
     }
-    assert_eq!(bodies, 4 * (6 + 10));
+    assert_eq!(bodies, 4 * (6 + 11));
 }
 
 #[test]
