@@ -17,6 +17,9 @@ static SPACE: LazyLock<Arc<Space>> =
 
 static HANDLE: LazyLock<BlobHandle> = LazyLock::new(|| talk().0);
 
+/// A request, and the reply to it.
+pub(crate) type Exchange = (Vec<u8>, Vec<u8>);
+
 /// The first byte says who reads.
 pub(crate) fn run(bytes: &[u8]) {
     let mut tape = Tape::new(bytes);
@@ -34,7 +37,7 @@ fn vault() -> Vault<MemoryFiles> {
 }
 
 /// What a client and a server say when the content is stored, and the handle that stands for it.
-pub(crate) fn talk() -> (BlobHandle, Vec<(Vec<u8>, Vec<u8>)>) {
+pub(crate) fn talk() -> (BlobHandle, Vec<Exchange>) {
     let (mut vault, mut serving) = (vault(), Serving::default());
     let mut upload = Upload::new(SPACE.clone(), CONTENT.len() as u64).expect("it is small");
     let mut said = Vec::new();
