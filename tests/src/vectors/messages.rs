@@ -145,6 +145,7 @@ pub(super) fn client_fields(message: &ClientMessage<'_>) -> Described {
         ClientMessage::Confirm(seq) => ("Confirm", value(number(*seq))),
         ClientMessage::Loaded(seq) => ("Loaded", value(number(*seq))),
         ClientMessage::Unusable(seq) => ("Unusable", value(number(*seq))),
+        ClientMessage::Later(tag) => ("Later", value(number((*tag).into()))),
     }
 }
 
@@ -280,6 +281,7 @@ pub(super) fn server_fields(message: &ServerMessage<'_>) -> Described {
         ServerMessage::Persisted(seq) => ("Persisted", value(number(*seq))),
         ServerMessage::NewerVersion(version) => ("NewerVersion", value((*version).into())),
         ServerMessage::OtherPassword => ("OtherPassword", nothing()),
+        ServerMessage::Later(tag) => ("Later", value(number((*tag).into()))),
         other => news_fields(other),
     }
 }
