@@ -9,6 +9,9 @@ use teatime_base::SecretKey;
 use crate::bin::Bin;
 use crate::{ClientMessage, Digest, Join, Signature, codec};
 
+/// What a hello of a blob connection is signed for begins with this.
+pub(crate) const BLOB_CONTEXT: &[u8] = b"teatime v1 blobs";
+
 /// What a join is signed for begins with this. Nothing else that one of the keys signs does.
 const CONTEXT: &[u8] = b"teatime v1 join";
 
@@ -44,6 +47,24 @@ pub struct Challenge {
     pub nonce: Digest,
     /// The binding of the connection, if the reflector ends its TLS.
     pub channel: Option<ChannelBinding>,
+}
+
+impl Challenge {
+    /// What a key signs for this connection. Each part before the fields has one length, and no context begins with another,
+    /// so no two of these give the same bytes.
+    pub(crate) fn statement(&self, context: &[u8], fields: &impl Serialize) -> Vec<u8> {
+        let mut statement = context.to_vec();
+        statement.extend_from_slice(&self.nonce.0);
+        match self.channel {
+            Some(ChannelBinding(binding)) => {
+                statement.push(1);
+                statement.extend_from_slice(&binding);
+            }
+            None => statement.push(0),
+        }
+        codec::append(&mut statement, fields);
+        statement
+    }
 }
 
 /// The signatures of a join.
@@ -84,20 +105,9 @@ impl<'a> Join<'a> {
             && by_password.is_none_or(|(key, signature)| key.has_signed(&statement, &signature))
     }
 
-    /// What both keys sign: the connection, and everything that the join says. Each part before the last has one length,
-    /// so no two pairs of join and connection give the same bytes.
+    /// What both keys sign: the connection, and everything that the join says.
     fn statement(&self, challenge: &Challenge) -> Vec<u8> {
-        let mut statement = CONTEXT.to_vec();
-        statement.extend_from_slice(&challenge.nonce.0);
-        match challenge.channel {
-            Some(ChannelBinding(binding)) => {
-                statement.push(1);
-                statement.extend_from_slice(&binding);
-            }
-            None => statement.push(0),
-        }
-        codec::append(&mut statement, self);
-        statement
+        challenge.statement(CONTEXT, self)
     }
 }
 
