@@ -78,7 +78,7 @@ async fn a_flood_of_joins_to_sessions_of_their_own_writes_nothing() {
     let server_ = server(config(SharedStorage::new(second.clone())));
     let mut again = join(&server_, 201, 2).await;
     assert_eq!(post(&mut again, 1, 10).await, Posted::Ordered);
-    assert!(second.infos()[0].newest >= 4, "two joins and two events");
+    assert!(second.infos()[0].newest >= 3, "a join and two events");
 }
 
 #[tokio::test]

@@ -138,9 +138,12 @@ fn a_snapshot_for_which_no_memory_is_left_is_not_taken_and_closes_no_one() {
 
 /// A lone client hands in a snapshot of this size. Returns whether it was taken.
 fn renew(world: &mut World, one: ConnId, bytes: usize, content: u8) -> bool {
+    world.pass(20 * SECOND);
+    let before = world.newest_vote(one);
     world.say(one, &teatime_wire::ClientMessage::Persist);
-    world.pass(60 * SECOND);
-    world.reflector.mark_unread(world.now, one);
+    while world.newest_vote(one) == before {
+        world.pass(SECOND / 10);
+    }
     let seq = world.newest_vote(one).expect("a vote");
     let snapshot = in_envelope(&vec![content; bytes]);
     world.vote(one, seq, Digest::of(&snapshot));
