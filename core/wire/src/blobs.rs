@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bin::{self, Bin, Raw};
-use crate::{Digest, WireError, codec, limits};
+use crate::proof::BLOB_CONTEXT;
+use crate::{Challenge, Digest, PublicKey, Room, SecretKey, Signature, WireError, codec, limits};
 
 /// The path on a reflector's port that blob connections are made to.
 pub const BLOB_PATH: &str = "/blobs";
@@ -33,16 +34,58 @@ pub enum BlobRequest<'a> {
     Get(Digest),
 }
 
-/// Begins a blob connection.
+/// Begins a blob connection: proves, for this connection only, that the client knows the room and its password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello<'a> {
     /// [`BLOB_VERSION`] of the client.
     pub version: u16,
-    /// The blob space of the room. With a password it cannot be guessed without the password.
+    /// The name of the room.
     #[serde(deserialize_with = "bin::id")]
-    pub space: Digest,
+    pub name: Digest,
+    /// The key of the room's password.
+    #[serde(deserialize_with = "bin::optional")]
+    pub password_key: Option<PublicKey>,
     /// Name and version of the client program, for the log.
     pub agent: &'a str,
+    /// By the key of the password, if there is one.
+    #[serde(deserialize_with = "bin::optional")]
+    pub signature: Option<Signature>,
+}
+
+impl<'a> Hello<'a> {
+    /// Signs for this connection.
+    pub fn new(
+        name: Digest,
+        password: Option<&SecretKey>,
+        agent: &'a str,
+        challenge: &Challenge,
+    ) -> Self {
+        let password_key = password.map(SecretKey::public);
+        let unsigned = Self { version: BLOB_VERSION, name, password_key, agent, signature: None };
+        let signature = password.map(|key| key.sign(&unsigned.statement(challenge)));
+        Self { signature, ..unsigned }
+    }
+
+    /// Whether a client that knows the password has said this on this connection.
+    pub fn is_proven(&self, challenge: &Challenge) -> bool {
+        match (self.password_key, &self.signature) {
+            (Some(key), Some(signature)) => key.has_signed(&self.statement(challenge), signature),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// The blob space of the room: its id. It follows from name and password, so a client is in no other one.
+    pub fn space(&self) -> Digest {
+        Room::new(self.name, self.password_key, 0).id
+    }
+
+    fn statement(&self, challenge: &Challenge) -> Vec<u8> {
+        let fields = (self.version, self.name, self.password_key, self.agent);
+        let mut signed = Vec::new();
+        codec::append(&mut signed, &fields);
+        challenge.statement(BLOB_CONTEXT, &signed)
+    }
 }
 
 /// What a server answers on a blob connection.
@@ -225,7 +268,7 @@ mod tests {
     /// PROTOCOL.md, section 13.3: how later versions can grow.
     #[test]
     fn what_a_later_version_adds_is_read_as_the_protocol_page_says() {
-        let hello = BlobRequest::Hello(Hello { version: 1, space: ID, agent: "a" });
+        let hello = BlobRequest::Hello(Hello::new(ID, None, "a", &CHALLENGE));
         let mut longer = hello.encode();
         longer[2] += 1;
         longer.extend_from_slice(&[0xc4, 2, 1, 2]);
@@ -243,11 +286,18 @@ mod tests {
     }
 
     const ID: Digest = Digest([7; 32]);
+    const CHALLENGE: Challenge = Challenge { nonce: ID, channel: None };
 
     #[test]
     fn every_message_comes_back_and_every_shorter_or_longer_one_is_refused() {
         let requests = [
-            BlobRequest::Hello(Hello { version: 1, space: ID, agent: "test" }),
+            BlobRequest::Hello(Hello::new(ID, None, "test", &CHALLENGE)),
+            BlobRequest::Hello(Hello::new(
+                ID,
+                Some(&SecretKey::of_password(&[4; 32])),
+                "",
+                &CHALLENGE,
+            )),
             BlobRequest::Offer(vec![ID, Digest([8; 32])]),
             BlobRequest::Chunk(b"chunk"),
             BlobRequest::Manifest(b"manifest"),
@@ -280,6 +330,36 @@ mod tests {
             frame.push(0);
             assert!(BlobReply::decode(&frame).is_err());
         }
+    }
+
+    #[test]
+    fn a_hello_counts_only_with_the_password_and_on_its_own_connection() {
+        let (key, other) = ([4; 32], [5; 32]);
+        let [key, other] = [key, other].map(|master| SecretKey::of_password(&master));
+        let hello = Hello::new(ID, Some(&key), "test", &CHALLENGE);
+        assert!(hello.is_proven(&CHALLENGE));
+        assert_eq!(hello.space(), Room::new(ID, Some(key.public()), 3).id);
+        let binding = Some(crate::ChannelBinding([7; 32]));
+        for elsewhere in [
+            Challenge { nonce: Digest([8; 32]), ..CHALLENGE },
+            Challenge { channel: binding, ..CHALLENGE },
+        ] {
+            assert!(!hello.is_proven(&elsewhere), "{elsewhere:?}");
+        }
+        for forged in [
+            Hello { name: Digest([8; 32]), ..hello },
+            Hello { agent: "best", ..hello },
+            Hello { password_key: Some(other.public()), ..hello },
+            Hello { password_key: None, ..hello },
+            Hello { signature: None, ..hello },
+            Hello {
+                signature: Hello::new(ID, Some(&other), "test", &CHALLENGE).signature,
+                ..hello
+            },
+        ] {
+            assert!(!forged.is_proven(&CHALLENGE), "{forged:?}");
+        }
+        assert!(Hello::new(ID, None, "test", &CHALLENGE).is_proven(&CHALLENGE));
     }
 
     #[test]

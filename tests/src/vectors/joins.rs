@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 use teatime_base::{RoomKeys, SecretKey, SessionId};
 use teatime_wire::{
-    Challenge, ChannelBinding, ClientMessage, Digest, Join, PROTOCOL_VERSION, Resume,
-    is_proven,
+    Challenge, ChannelBinding, ClientMessage, Digest, Join, PROTOCOL_VERSION, Resume, is_proven,
 };
 
 use super::messages::client_fields;

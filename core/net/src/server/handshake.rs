@@ -48,8 +48,8 @@ impl Endpoint {
     }
 }
 
-/// Answers a request. If it became a WebSocket, returns the bytes that were read beyond it, and its purpose. On a session
-/// connection `hello` follows the answer at once: a message of the protocol.
+/// Answers a request. If it became a WebSocket, returns the bytes that were read beyond it, and its purpose. `hello` follows
+/// the answer at once: a message of the protocol.
 pub(crate) async fn answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     callers: &Callers,
@@ -61,8 +61,7 @@ pub(crate) async fn answer(
     };
     match reply {
         Reply::Upgrade(accept, endpoint) => {
-            let first = if endpoint == Endpoint::Session { hello } else { &[] };
-            switch(stream, &accept, endpoint.subprotocol(), first).await?;
+            switch(stream, &accept, endpoint.subprotocol(), hello).await?;
             Ok(Some((bytes.split_off(consumed), endpoint)))
         }
         Reply::OtherVersion { accept, offered, spoken } => {

@@ -53,7 +53,7 @@ pub(crate) struct Arrived {
     pub(super) slot: Slot,
     /// Its TLS session, if it has one.
     pub(crate) tls: Option<Tls>,
-    /// What the server has said hello with, on a session connection: the join must be signed for it.
+    /// What the server has said hello with: the first message must be signed for it.
     pub(crate) challenge: Challenge,
     /// What was read beyond the handshake.
     pub(crate) bytes: Vec<u8>,
@@ -156,6 +156,7 @@ impl Worker {
         while let Some(output) = inner.reflector.poll_output() {
             match output {
                 Output::Send { connection, frame } => inner.clients.send(connection, frame),
+                Output::SendLog { connection, block } => inner.clients.send_log(connection, block),
                 Output::Broadcast { session, frame } => inner.clients.broadcast(session, &frame),
                 Output::References { holder, room, holding } => {
                     self.librarian.tell(room, holder.holder(), holding);

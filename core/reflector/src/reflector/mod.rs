@@ -19,7 +19,7 @@ use teatime_wire::{
     Vote, WireError, is_proven,
 };
 
-use crate::budget::{AddressId, Budget};
+use crate::budget::{AddressId, Budget, Headroom};
 use crate::config::Config;
 use crate::outbox::{Outbox, Purpose};
 use crate::rooms::Rooms;
@@ -263,16 +263,24 @@ impl Reflector {
     ) -> Result<(), Refusal> {
         let address = self.connections.get(&connection).and_then(|known| known.address);
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
-        session.set_headroom(self.budget.headroom(&self.config, address));
+        let of_storage = match address.filter(|_| self.out.has_storage()) {
+            Some(address) => Headroom::of_storage(&self.config, self.budget.shares(), address),
+            None => Headroom::ENDLESS,
+        };
+        session.set_headroom(self.budget.headroom(&self.config, address).and(of_storage));
         let was_used = session.is_used();
         let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
         match message {
+            ClientMessage::Send(_) if session.is_unstored() && of_storage.bytes == 0 => {
+                let detail = "this address has stored as much as it may".to_owned();
+                return Err((CloseReason::Full, detail));
+            }
             ClientMessage::Send(send) => session.send(turn, arrival, send)?,
             ClientMessage::RequestVote => session.request_vote(turn),
             ClientMessage::Vote(Vote { seq, hash }) => session.cast(turn, arrival, *seq, *hash),
             ClientMessage::SnapshotPart(part) => {
                 session.snapshot_part(turn, arrival, part)?;
-                self.persist_new(now, key);
+                self.persist_new(now, key, address);
             }
             ClientMessage::Persist => session.persist(turn),
             ClientMessage::Confirm(seq) => session.confirm(turn, arrival, *seq),

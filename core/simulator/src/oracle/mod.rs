@@ -101,7 +101,9 @@ impl<'a> Oracle<'a> {
                     one.health_mut().reload();
                 }
                 room.timelines.entry(welcome.timeline).or_default();
-                if room.timelines.len() > 1 && !self.lossy {
+                // A reflector does not store a session before its first event.
+                let mut others = room.timelines.iter().filter(|(at, _)| **at != welcome.timeline);
+                if others.any(|(_, other)| other.events().next().is_some()) && !self.lossy {
                     return Err((
                         Invariant::Durability,
                         "a session has started from scratch".into(),

@@ -179,6 +179,9 @@ impl World {
             Output::Send { connection, frame } => {
                 self.deliver(connection, frame.to_vec());
             }
+            Output::SendLog { connection, block } => {
+                block.frames_from(0).for_each(|frame| self.deliver(connection, frame.to_vec()));
+            }
             Output::Broadcast { frame, .. } => {
                 for member in self.members.clone() {
                     self.deliver(member, frame.to_vec());
