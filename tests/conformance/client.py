@@ -298,7 +298,7 @@ class World:
     async def blobs(self):
         line = await Line(self.url + "/blobs").open("teatime.blobs.v1")
         self.lines.append(line)
-        return line
+        return await line.hello()
 
     async def joined(self, room=None, view=None, resume=None, **more):
         """A client that has received the log, and whose join is ordered."""

@@ -352,8 +352,15 @@ fn welcome_fields(welcome: &Welcome) -> Value {
 fn blob_requests() -> Vec<BlobRequest<'static>> {
     let (one, two) = (Digest([1; 32]), Digest([2; 32]));
     let version = teatime_wire::BLOB_VERSION;
+    let hello = Hello { version, name: one, password_key: None, agent: "t", signature: None };
+    let sealed = Hello {
+        password_key: Some(PublicKey([0xcc; 32])),
+        signature: Some(Signature([0x22; 64])),
+        ..hello
+    };
     vec![
-        BlobRequest::Hello(Hello { version, space: one, agent: "t" }),
+        BlobRequest::Hello(hello),
+        BlobRequest::Hello(sealed),
         BlobRequest::Offer(vec![one, two]),
         BlobRequest::Chunk(b"chunk"),
         BlobRequest::Manifest(b"manifest"),
@@ -383,9 +390,16 @@ fn digests(digests: &[Digest]) -> Value {
 
 fn request_fields(message: &BlobRequest<'_>) -> Described {
     match message {
-        BlobRequest::Hello(Hello { version, space, agent }) => {
-            ("Hello", json!({ "version": version, "space": hex(space.0), "agent": agent }))
-        }
+        BlobRequest::Hello(Hello { version, name, password_key, agent, signature }) => (
+            "Hello",
+            json!({
+                "version": version,
+                "name": hex(name.0),
+                "password_key": optional_hex(password_key.map(|key| key.0)),
+                "agent": agent,
+                "signature": optional_hex(signature.map(|signature| signature.0)),
+            }),
+        ),
         BlobRequest::Offer(chunks) => ("Offer", value(digests(chunks))),
         BlobRequest::Chunk(chunk) => ("Chunk", value(hex(chunk))),
         BlobRequest::Manifest(manifest) => ("Manifest", value(hex(manifest))),

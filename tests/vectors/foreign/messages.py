@@ -51,7 +51,10 @@ MESSAGES = {
         "OtherPassword": (17, {}),
     },
     "blob client": {
-        "Hello": (1, {"version": UNSIGNED, "space": BYTES, "agent": TEXT}),
+        "Hello": (1, {
+            "version": UNSIGNED, "name": BYTES, "password_key": ("optional", BYTES), "agent": TEXT,
+            "signature": ("optional", BYTES),
+        }),
         "Offer": (2, {"value": [BYTES]}),
         "Chunk": (3, {"value": BYTES}),
         "Manifest": (4, {"value": BYTES}),
