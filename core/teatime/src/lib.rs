@@ -122,6 +122,7 @@ mod address;
 mod badge;
 #[cfg(feature = "blobs")]
 pub mod blobs;
+mod clock;
 mod driver;
 pub mod evidence;
 mod link;

@@ -120,6 +120,12 @@ impl Shown {
                 self.lie(lie, first, (seq, time), event)
             }
             Ok(ServerMessage::Views(views)) => vec![self.views(views)],
+            // What it shows on another connection is the truth: the client knows already.
+            Ok(ServerMessage::Welcome(_)) => {
+                *self =
+                    Self { oldest: self.oldest.take(), is_done: self.is_done, ..Self::default() };
+                vec![frame]
+            }
             _ => vec![frame],
         }
     }
