@@ -5,11 +5,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use teatime_blobs::{BlobHandle, MemoryFiles, Serving, Space, Upload, Vault, VaultLimits};
 use teatime_wire::limits::BLOB_CHUNK;
-use teatime_wire::{BlobRequest, Digest};
+use teatime_wire::{BlobRequest, Challenge, Digest};
 
 use super::text::{expect_equal, file, hex, list, read_number, text};
 
 const ROOM: (&str, &str) = ("org.example.vectors", "lobby");
+
+/// The connection of the hello, which is in no vector.
+const CHALLENGE: Challenge = Challenge { nonce: Digest([0x2a; 32]), channel: None };
 
 /// Chunks up to this length stand in the file.
 const SHORT: usize = 64;
@@ -62,11 +65,12 @@ struct Stored {
 /// Stores a blob on a server in memory.
 fn store(space: &Arc<Space>, content: &[u8]) -> Result<Stored, String> {
     let vault = Vault::open(MemoryFiles::default(), VaultLimits::IN_MEMORY, 0);
-    let (mut vault, mut server) = (vault.map_err(|error| error.to_string())?, Serving::default());
+    let (mut vault, mut server) =
+        (vault.map_err(|error| error.to_string())?, Serving::new(CHALLENGE));
     let mut upload = Upload::new(space.clone(), content.len() as u64).map_err(|e| e.to_string())?;
     let (mut rest, mut ids, mut chunks, mut manifest) =
         (content, Vec::new(), Vec::new(), Vec::new());
-    upload.connected();
+    upload.connected(&CHALLENGE);
     loop {
         if let Some(handle) = upload.handle() {
             return Ok(Stored { handle, ids, chunks, manifest });
