@@ -5,12 +5,15 @@ use std::sync::{Arc, LazyLock};
 use teatime_blobs::{
     BlobHandle, Download, MemoryFiles, Serving, Space, Upload, Vault, VaultLimits,
 };
-use teatime_wire::{BlobReply, BlobRequest, Digest};
+use teatime_wire::{BlobReply, BlobRequest, Challenge, Digest};
 
 use crate::tape::Tape;
 
 /// What the client stores and fetches.
 pub(crate) const CONTENT: &[u8] = b"a small photo";
+
+/// What servers say first.
+const CHALLENGE: Challenge = Challenge { nonce: Digest([1; 32]), channel: None };
 
 static SPACE: LazyLock<Arc<Space>> =
     LazyLock::new(|| Arc::new(Space::new("test.diary", "room", None)));
@@ -38,10 +41,10 @@ fn vault() -> Vault<MemoryFiles> {
 
 /// What a client and a server say when the content is stored, and the handle that stands for it.
 pub(crate) fn talk() -> (BlobHandle, Vec<Exchange>) {
-    let (mut vault, mut serving) = (vault(), Serving::default());
+    let (mut vault, mut serving) = (vault(), Serving::new(CHALLENGE));
     let mut upload = Upload::new(SPACE.clone(), CONTENT.len() as u64).expect("it is small");
     let mut said = Vec::new();
-    upload.connected();
+    upload.connected(&CHALLENGE);
     loop {
         if let Some(handle) = upload.handle() {
             return (handle, said);
@@ -59,7 +62,7 @@ pub(crate) fn talk() -> (BlobHandle, Vec<Exchange>) {
 /// Two connections to one server. Each request that is not the last has one reply, which a client can read.
 fn serve(tape: &mut Tape<'_>) {
     let mut vault = vault();
-    let mut lines = [Some(Serving::default()), Some(Serving::default())];
+    let mut lines = [Some(Serving::new(CHALLENGE)), Some(Serving::new(CHALLENGE))];
     let mut stored: Vec<Digest> = Vec::new();
     let mut now = 0;
     while let Some(step) = tape.step() {
@@ -72,7 +75,7 @@ fn serve(tape: &mut Tape<'_>) {
             3 => BlobRequest::Get(chosen(piece, &stored)).encode(),
             4 => {
                 now += u64::from(step) << 12;
-                *line = Some(Serving::default());
+                *line = Some(Serving::new(CHALLENGE));
                 continue;
             }
             _ => piece.to_vec(),
@@ -106,7 +109,7 @@ fn chosen(piece: &[u8], stored: &[Digest]) -> Digest {
 /// A client believes that its content is stored only if a server names the right blob.
 fn store(tape: &mut Tape<'_>) {
     let mut upload = Upload::new(SPACE.clone(), CONTENT.len() as u64).expect("it is small");
-    upload.connected();
+    upload.connected(&CHALLENGE);
     while let Some(step) = tape.step() {
         if upload.wants() > 0 {
             upload.push(CONTENT);
@@ -115,7 +118,7 @@ fn store(tape: &mut Tape<'_>) {
             while upload.poll_send().is_some() {}
         }
         if step & 6 == 6 {
-            upload.connected();
+            upload.connected(&CHALLENGE);
         }
         if upload.received(tape.piece()).is_err() {
             return;
@@ -127,14 +130,14 @@ fn store(tape: &mut Tape<'_>) {
 /// A client hands out the right content, or none.
 fn fetch(tape: &mut Tape<'_>) {
     let mut download = Download::new(SPACE.clone(), *HANDLE).expect("it is of this room");
-    download.connected();
+    download.connected(&CHALLENGE);
     let mut got = Vec::new();
     while let Some(step) = tape.step() {
         if step & 1 == 1 {
             while download.poll_send().is_some() {}
         }
         if step & 6 == 6 {
-            download.connected();
+            download.connected(&CHALLENGE);
         }
         let piece = tape.piece();
         let is_over = match download.poll_wanted().filter(|_| step & 8 == 8) {

@@ -250,6 +250,10 @@ impl World {
                     assert!(self.open.contains(&connection), "it says more after its end");
                     self.hear(None, &frame);
                 }
+                Output::SendLog { connection, block } => {
+                    assert!(self.open.contains(&connection), "it says more after its end");
+                    block.frames_from(0).for_each(|frame| self.hear(None, frame));
+                }
                 Output::Broadcast { session, frame } => self.hear(Some(session), &frame),
                 Output::Enter { connection, session } => {
                     assert!(self.open.contains(&connection));
