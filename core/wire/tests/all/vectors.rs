@@ -3,8 +3,8 @@
 use crate::ids::{FORMS, hex, with_other_ids};
 use teatime_wire::limits::*;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Event, Greeting, Join, Send, ServerMessage, ViewId,
-    WireError,
+    ClientMessage, CloseReason, Digest, Event, Greeting, Join, SecretKey, Send, ServerMessage,
+    ViewId, WireError,
 };
 
 /// Each kind of message with its bytes, which an implementation in another language makes too.
