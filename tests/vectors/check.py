@@ -279,9 +279,10 @@ class Peer:
         else:
             view, counter = raw(fields["sender"]), int(fields["counter"])
             content = self.open(raw(fields["payload"]), view, counter)
-            scope, event, data, (seq, chain, previous) = msgpack.unpackb(content)
+            scope, event, data, (seq, chain, previous, attempt) = msgpack.unpackb(content)
             self.to.equal("claim", self.chain[seq][:16].hex(), chain)
             self.to.equal("previous", self.present[view][1], previous)
+            self.to.equal("attempt", self.present[view][0], attempt)
             self.present[view][1] = counter
             self.vm.deliver(time, view, scope, event, data)
 
