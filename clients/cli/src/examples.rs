@@ -41,7 +41,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "store remove-record",
         &["teatime store remove-record /var/lib/teatime ROOM_NAME/ROOM_ID SESSION_ID"],
     ),
-    ("store salvage", &["teatime store salvage /var/lib/teatime /var/lib/teatime-salvaged"]),
+    ("store salvage", &["teatime store salvage /var/lib/teatime --into /var/lib/teatime-salvaged"]),
     ("store import", &["teatime store import /var/lib/teatime kitchen.export"]),
     ("doctor", &["teatime doctor", "teatime doctor wss://teatime.example.org"]),
     ("new", &["teatime new tally"]),
