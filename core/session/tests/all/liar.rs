@@ -1,4 +1,4 @@
-//! A real reflector that lies to real clients, at random: with many seeds, one lie each. Whatever it is, a client raises an
+//! A real reflector that lies to real clients, at random: with several seeds, one lie each. Whatever it is, a client raises an
 //! alarm before every participant has sent two more events. Without a lie none does.
 
 use std::cell::Cell;
