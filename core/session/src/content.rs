@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rmp::decode;
+use rmp_serde::decode::Error as DecodeError;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use teatime_base::{Binding, Seal, ViewId};
@@ -51,10 +52,11 @@ fn take<'a>(rest: &mut &'a [u8], length: u32) -> Option<&'a [u8]> {
 
 /// Whether these bytes are one value, and nothing follows it.
 fn is_one_value(bytes: &[u8]) -> bool {
-    let rest = &mut &*bytes;
-    let mut reader = rmp_serde::Deserializer::new(&mut *rest);
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
     reader.set_max_depth(MAX_DEPTH);
-    IgnoredAny::deserialize(&mut reader).is_ok() && rest.is_empty()
+    // Reading another marker fails in this way only if no byte is left.
+    IgnoredAny::deserialize(&mut reader).is_ok()
+        && matches!(bool::deserialize(&mut reader), Err(DecodeError::InvalidMarkerRead(_)))
 }
 
 /// What an event is to the models. One that cannot be read is a turn in which nothing happens, on every participant.

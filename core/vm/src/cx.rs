@@ -104,7 +104,7 @@ impl<M: Model> Cx<'_, M> {
     }
 
     /// The scope in which joins and exits are published.
-    pub fn session_scope(&self) -> Scope {
+    pub fn session_scope(&self) -> Scope<'static> {
         self.session_id().into()
     }
 
@@ -144,9 +144,9 @@ impl<M: Model> Cx<'_, M> {
     ///
     /// Handlers of topics with `*` run before handlers of the exact topic. Handlers of one topic run in the
     /// order in which they subscribed.
-    pub fn subscribe<S, H: Handler<M, S>>(
+    pub fn subscribe<'s, S, H: Handler<M, S>>(
         &mut self,
-        scope: impl Into<Scope>,
+        scope: impl Into<Scope<'s>>,
         event: &str,
         handler: H,
     ) {
@@ -156,9 +156,9 @@ impl<M: Model> Cx<'_, M> {
     }
 
     /// Ends a subscription of one handler.
-    pub fn unsubscribe<S, H: Handler<M, S>>(
+    pub fn unsubscribe<'s, S, H: Handler<M, S>>(
         &mut self,
-        scope: impl Into<Scope>,
+        scope: impl Into<Scope<'s>>,
         event: &str,
         handler: H,
     ) {
@@ -177,8 +177,8 @@ impl<M: Model> Cx<'_, M> {
     /// - Models receive it when this handler has returned, in the order of publishing, before anything else
     ///   happens at this instant.
     /// - Views of this client receive it with their next step.
-    pub fn publish<T: Value>(&mut self, scope: impl Into<Scope>, event: &str, value: T) {
-        self.untyped.publish(scope, event, Payload::new(value));
+    pub fn publish<'s, T: Value>(&mut self, scope: impl Into<Scope<'s>>, event: &str, value: T) {
+        self.untyped.publish_with(scope, event, || Payload::new(value));
     }
 
     /// Schedules a future message: `cx.future(span).call(Self::handler, argument)`. With a span of zero it

@@ -1,5 +1,6 @@
 //! Ids and handles of models, and the scopes of events.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -102,32 +103,44 @@ impl<'de, M> Deserialize<'de> for Handle<M> {
 
 /// The scope of an event: text, or an id of a session, view or model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope(pub(crate) String);
+pub struct Scope<'a>(Cow<'a, str>);
 
-impl AsRef<str> for Scope {
+impl AsRef<str> for Scope<'_> {
     fn as_ref(&self) -> &str {
         &self.0
     }
 }
 
+impl<'a> From<&'a str> for Scope<'a> {
+    fn from(name: &'a str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl<'a> From<&'a String> for Scope<'a> {
+    fn from(name: &'a String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<String> for Scope<'_> {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
 macro_rules! scope_from {
-    ($($name:ty),*) => {
-        $(impl From<$name> for Scope {
-            fn from(name: $name) -> Self {
-                Self(name.to_string())
+    ($($id:ty),*) => {
+        $(impl From<$id> for Scope<'_> {
+            fn from(id: $id) -> Self {
+                id.to_string().into()
             }
         })*
     };
 }
-scope_from!(&str, &String, SessionId, ViewId, ModelId);
+scope_from!(SessionId, ViewId, ModelId);
 
-impl From<String> for Scope {
-    fn from(name: String) -> Self {
-        Self(name)
-    }
-}
-
-impl<M> From<Handle<M>> for Scope {
+impl<M> From<Handle<M>> for Scope<'_> {
     fn from(handle: Handle<M>) -> Self {
         handle.id.into()
     }

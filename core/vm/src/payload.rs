@@ -4,8 +4,8 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::encode;
 
@@ -203,11 +203,14 @@ fn transcode<S: serde::Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, Payload
 
 /// Reads a whole value of MessagePack.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
-    let mut rest = bytes;
-    let mut reader = rmp_serde::Deserializer::new(&mut rest);
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
     reader.set_max_depth(crate::limits::MAX_DEPTH);
     let value = T::deserialize(&mut reader).map_err(wrong)?;
-    if rest.is_empty() { Ok(value) } else { Err(PayloadError("bytes follow the value".into())) }
+    // Reading another marker fails in this way only if no byte is left.
+    match bool::deserialize(&mut reader) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
+        _ => Err(PayloadError("bytes follow the value".into())),
+    }
 }
 
 impl fmt::Debug for Payload {

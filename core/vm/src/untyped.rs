@@ -70,7 +70,12 @@ impl UntypedCx<'_> {
 
     /// Calls a handler of this model at each event of a topic; see
     /// [`Cx::subscribe`](crate::Cx::subscribe). Returns false if the model has no such handler.
-    pub fn subscribe(&mut self, scope: impl Into<Scope>, event: &str, handler: u16) -> bool {
+    pub fn subscribe<'s>(
+        &mut self,
+        scope: impl Into<Scope<'s>>,
+        event: &str,
+        handler: u16,
+    ) -> bool {
         if !self.has_handler(handler) {
             return false;
         }
@@ -94,7 +99,7 @@ impl UntypedCx<'_> {
     }
 
     /// Ends a subscription of one handler.
-    pub fn unsubscribe(&mut self, scope: impl Into<Scope>, event: &str, handler: u16) {
+    pub fn unsubscribe<'s>(&mut self, scope: impl Into<Scope<'s>>, event: &str, handler: u16) {
         let scope = scope.into();
         let event = self.canonical(&scope, event);
         if let Some(topic) = self.state.topics.find(scope.as_ref(), event) {
@@ -118,14 +123,27 @@ impl UntypedCx<'_> {
     }
 
     /// Publishes an event; see [`Cx::publish`](crate::Cx::publish).
-    pub fn publish(&mut self, scope: impl Into<Scope>, event: &str, payload: Payload) {
+    pub fn publish<'s>(&mut self, scope: impl Into<Scope<'s>>, event: &str, payload: Payload) {
+        self.publish_with(scope, event, || payload);
+    }
+
+    /// As [`publish`](Self::publish). The payload is made only if a model or a view of this client hears it.
+    pub(crate) fn publish_with<'s>(
+        &mut self,
+        scope: impl Into<Scope<'s>>,
+        event: &str,
+        payload: impl FnOnce() -> Payload,
+    ) {
         let scope = scope.into();
         if self.is_presence(&scope, event) {
             let topic = format!("{}/{event}", scope.as_ref());
             self.fault(None, FaultKind::ReservedTopic(topic));
             return;
         }
-        self.state.publish(self.me, scope.as_ref(), event, payload);
+        let topics = self.state.topics.of_event(scope.as_ref(), event);
+        if topics.iter().any(Option::is_some) {
+            self.state.publish(self.me, (scope.as_ref(), event), topics, payload());
+        }
     }
 
     /// Schedules a future message to this model: after the span `after`, then again after each span `every`
@@ -319,17 +337,17 @@ impl UntypedCx<'_> {
         self.state.fault(Some((self.me, handler)), kind);
     }
 
-    fn in_session_scope(&self, scope: &Scope) -> bool {
+    fn in_session_scope(&self, scope: &Scope<'_>) -> bool {
         scope.as_ref() == Scope::from(self.state.session).as_ref()
     }
 
-    fn is_presence(&self, scope: &Scope, event: &str) -> bool {
+    fn is_presence(&self, scope: &Scope<'_>, event: &str) -> bool {
         [VIEW_JOIN, VIEW_EXIT, USER_ENTER, USER_EXIT].contains(&event)
             && self.in_session_scope(scope)
     }
 
     /// Joins and exits have two names each. This is the name under which they are published.
-    fn canonical<'e>(&self, scope: &Scope, event: &'e str) -> &'e str {
+    fn canonical<'e>(&self, scope: &Scope<'_>, event: &'e str) -> &'e str {
         match event {
             USER_ENTER if self.in_session_scope(scope) => VIEW_JOIN,
             USER_EXIT if self.in_session_scope(scope) => VIEW_EXIT,
