@@ -78,25 +78,78 @@ pub fn open_large(
 }
 
 mod portable {
-    use chacha20poly1305::aead::AeadInOut;
-    use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
+    use chacha20::ChaCha20;
+    use chacha20::cipher::{KeyIvInit, StreamCipher};
+    use poly1305::Poly1305;
+    use poly1305::universal_hash::{KeyInit, UniversalHash};
+    use zeroize::Zeroize;
 
     use super::{COUNT, Subkey, TAG, short_nonce};
 
-    /// Encrypts in place, and returns the tag.
+    /// Bytes of the keystream that a message gets in one go: four blocks take most processors as long as one, and are
+    /// enough for an event.
+    const AT_ONCE: usize = 256;
+    /// The first block of the keystream. It is not for the content: the key of the tag comes from it.
+    const BLOCK: usize = 64;
+    /// Length in bytes of the key of the tag.
+    const TAG_KEY: usize = 32;
+
+    /// ChaCha20-Poly1305 (RFC 8439, 2.8) for one message.
+    struct Message {
+        /// The first bytes of the keystream.
+        first: [u8; AT_ONCE],
+        /// The keystream after them.
+        rest: ChaCha20,
+    }
+
+    impl Message {
+        fn new(subkey: &Subkey, count: [u8; COUNT]) -> Self {
+            let mut rest = ChaCha20::new(&subkey.0.into(), &short_nonce(count).into());
+            let mut first = [0; AT_ONCE];
+            rest.apply_keystream(&mut first);
+            Self { first, rest }
+        }
+
+        /// What the tag is made of.
+        fn authenticator(&mut self, bound_to: &[u8], sealed: &[u8]) -> Poly1305 {
+            let key: &mut [u8; TAG_KEY] =
+                self.first.first_chunk_mut().expect("a block is longer than the key");
+            let mut authenticator = Poly1305::new((&*key).into());
+            key.zeroize();
+            authenticator.update_padded(bound_to);
+            authenticator.update_padded(sealed);
+            let mut lengths = [0; 16];
+            lengths[..8].copy_from_slice(&(bound_to.len() as u64).to_le_bytes());
+            lengths[8..].copy_from_slice(&(sealed.len() as u64).to_le_bytes());
+            authenticator.update(&[lengths.into()]);
+            authenticator
+        }
+
+        /// Encrypts or decrypts.
+        fn apply(&mut self, content: &mut [u8]) {
+            let (start, rest) = content.split_at_mut(content.len().min(AT_ONCE - BLOCK));
+            for (byte, key) in start.iter_mut().zip(&self.first[BLOCK..]) {
+                *byte ^= key;
+            }
+            if !rest.is_empty() {
+                self.rest.apply_keystream(rest);
+            }
+        }
+    }
+
+    /// Encrypts in place, and returns the tag. The content must be shorter than the 256 GiB that one nonce covers.
     pub(crate) fn seal(
         subkey: &Subkey,
         count: [u8; COUNT],
         bound_to: &[u8],
         content: &mut [u8],
     ) -> [u8; TAG] {
-        ChaCha20Poly1305::new(&subkey.0.into())
-            .encrypt_inout_detached(&short_nonce(count).into(), bound_to, content.into())
-            .expect("the content is far shorter than the 256 GiB that one nonce covers")
-            .into()
+        let mut message = Message::new(subkey, count);
+        message.apply(content);
+        message.authenticator(bound_to, content).finalize().into()
     }
 
-    /// Decrypts in place. Returns false if the content was not sealed with these arguments.
+    /// Decrypts in place. Returns false if the content was not sealed with these arguments, and leaves it as it was.
     #[must_use]
     pub(crate) fn open(
         subkey: &Subkey,
@@ -105,14 +158,13 @@ mod portable {
         content: &mut [u8],
         tag: [u8; TAG],
     ) -> bool {
-        ChaCha20Poly1305::new(&subkey.0.into())
-            .decrypt_inout_detached(
-                &short_nonce(count).into(),
-                bound_to,
-                content.into(),
-                &tag.into(),
-            )
-            .is_ok()
+        let mut message = Message::new(subkey, count);
+        // Compares in constant time.
+        let is_whole = message.authenticator(bound_to, content).verify(&tag.into()).is_ok();
+        if is_whole {
+            message.apply(content);
+        }
+        is_whole
     }
 }
 
@@ -197,6 +249,9 @@ mod native {
 
 #[cfg(test)]
 mod tests {
+    use chacha20poly1305::aead::{Aead, Payload};
+    use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+
     use super::*;
 
     #[test]
@@ -218,5 +273,28 @@ mod tests {
         assert_eq!(content[..16], first);
         assert!(open_large(&key, nonce, &bound_to, &mut content, tag));
         assert_eq!(&content, plain);
+    }
+
+    #[test]
+    fn contents_of_every_length_are_sealed_as_by_the_cipher_of_a_library() {
+        let key = std::array::from_fn(|at| 3 * at as u8);
+        for length in (0..600).chain([4096, 65_537]) {
+            let nonce: [u8; NONCE] = std::array::from_fn(|at| (length + 7 * at) as u8);
+            let (prefix, count) = split(nonce);
+            let plain: Vec<u8> = (0..length).map(|at| (at / 3) as u8).collect();
+            let message = Payload { msg: &plain, aad: &plain[..length.min(56)] };
+            let bound_to = message.aad;
+            let cipher = XChaCha20Poly1305::new(&key.into());
+            let sealed = cipher.encrypt(&nonce.into(), message).expect("it is short");
+            let mut content = plain.clone();
+            let tag = seal(&Subkey::derive(&key, prefix), count, bound_to, &mut content);
+            assert!([&content[..], &tag[..]].concat() == sealed, "{length}");
+            let mut wrong = tag;
+            wrong[length % TAG] ^= 1;
+            let mut open =
+                |tag| open(&Subkey::derive(&key, prefix), count, bound_to, &mut content, tag);
+            assert!(!open(wrong) && open(tag), "{length}");
+            assert!(content == plain, "{length}");
+        }
     }
 }
