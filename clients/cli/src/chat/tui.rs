@@ -117,7 +117,7 @@ impl Tui {
             self.stop_and_continue(terminal).map_err(|error| failed(&error))?;
         }
         self.room.leave();
-        // There is no terminal to say more.
+        // The terminal is gone, so nothing more can be said there.
         if self.is_terminal_gone { Err(Failure::Reported) } else { Ok(()) }
     }
 

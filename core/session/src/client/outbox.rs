@@ -116,7 +116,7 @@ impl Outbox {
         let known = match accepted {
             Accepted::UpTo(counter) => counter,
             Accepted::Unknown(mut doubt) if has_sent => {
-                // What a connection before this one has missed does not come any more.
+                // What a connection before this one has missed will not come.
                 doubt.log_is_complete &= before.is_none_or(|doubt| doubt.log_is_complete);
                 self.doubt = Some(doubt);
                 0

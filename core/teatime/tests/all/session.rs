@@ -273,7 +273,7 @@ fn in_the_background_a_participant_leaves_after_the_time_of_its_choice() {
     let views = |session: &Session<Watcher>| session.vm().map(|vm| vm.view_count());
     step_until(&mut other, |session| views(session) == Some(2));
     phone.leave_after(Duration::from_millis(200));
-    // As if the system had frozen it: it does nothing any more. The reflector's own limits are ten seconds and more.
+    // As if the system had frozen it: it stands still. The reflector's own limits are ten seconds and more.
     step_until(&mut other, |session| views(session) == Some(1));
     step_until(&mut phone, |session| session.connection_state() == ConnectionState::Reconnecting);
     phone.reconnect();

@@ -162,7 +162,7 @@ class ChatModelTest {
     }
 
     @Test
-    fun `lines are told apart by their numbers, and changes add one`() {
+    fun `each line has its own number, and a change adds one`() {
         fun history(last: Long, vararg texts: String) = History(texts.map { Line(null, it) }, last)
         fun History.after(shown: History) = unseen(shown).map { it.html }
         val shown = history(3, "x", "x", "x")
