@@ -219,10 +219,7 @@ impl State {
             let Topic { scope, event, .. } = heard.topic(&self.topics);
             self.published.push(Published { scope, event, source, payload: payload.clone() });
         }
-        // Only topics with subscriptions of models, because which others are in the table depends on the
-        // views of this client.
-        let topics = topics
-            .map(|topic| topic.filter(|topic| !self.topics.get(*topic).subscriptions.is_empty()));
+        let topics = self.topics.with_subscriptions(topics);
         if topics.iter().any(Option::is_some) {
             self.queue.push_back(Queued { topics, heard, payload });
         }
@@ -289,7 +286,7 @@ impl State {
             return;
         }
         let heard = Heard::new(&topics, scope, event, source);
-        for topic in topics.into_iter().flatten() {
+        for topic in self.topics.with_subscriptions(topics).into_iter().flatten() {
             let listeners = self.topics.get(topic).subscriptions.clone();
             for one in listeners.iter() {
                 if self.still_listens(topic, &listeners, one)

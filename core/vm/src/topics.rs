@@ -82,6 +82,13 @@ impl Topics {
         [self.find(WILDCARD, WILDCARD), self.find(scope, WILDCARD), self.find(WILDCARD, event), own]
     }
 
+    /// Those of these topics that have subscriptions of models. Which others are in the table depends on the views of this
+    /// client.
+    #[inline]
+    pub(crate) fn with_subscriptions(&self, topics: [Option<TopicId>; 4]) -> [Option<TopicId>; 4] {
+        topics.map(|topic| topic.filter(|topic| !self.get(*topic).subscriptions.is_empty()))
+    }
+
     /// Subscribes a handler to a topic. `None` if it is already subscribed.
     pub(crate) fn subscribe(
         &mut self,

@@ -205,3 +205,43 @@ fn the_topic_does_not_depend_on_what_the_views_of_this_client_watch() {
     let expected = [("loud", Source::Model(ModelId(1))), ("told", Source::Model(ModelId(2)))];
     assert_eq!(sources, expected);
 }
+
+/// Subscribes while it hears an event.
+#[model(id = "latecomer", version = 1)]
+struct Latecomer {
+    heard: u32,
+}
+
+#[handlers]
+impl Latecomer {
+    fn init(cx: &mut Cx<Self>, _: &()) -> Self {
+        cx.subscribe("*", "*", Self::begin);
+        Self { heard: 0 }
+    }
+
+    fn begin(&mut self, cx: &mut Cx<Self>) {
+        cx.subscribe("talk", "loud", Self::hear);
+    }
+
+    fn hear(&mut self, _cx: &mut Cx<Self>) {
+        self.heard += 1;
+    }
+}
+
+#[test]
+fn the_first_subscription_to_a_topic_hears_the_next_event_whatever_the_views_of_this_client_watch()
+{
+    let app =
+        App::builder::<Latecomer>("test.latecomer").build().expect("the declaration is valid");
+    let unit = to_bytes(&()).expect("a unit can be encoded");
+    let start = || Vm::new(&app, SESSION, &unit).expect("the session starts");
+    let [mut plain, mut watching] = [start(), start()];
+    watching.watch("talk", "loud");
+    for vm in [&mut plain, &mut watching] {
+        for heard in 0..3 {
+            deliver(vm, "talk", "loud");
+            assert_eq!(vm.root::<Latecomer>().map(|model| model.heard), Some(heard));
+        }
+    }
+    assert_eq!(plain.hash(), watching.hash());
+}
