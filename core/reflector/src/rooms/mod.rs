@@ -317,7 +317,7 @@ impl Rooms {
             return Persisted::Needless;
         }
         let Wish { session, mut new, condition } = wish;
-        new.change = room.order_of(new.session, &condition);
+        new.change = room.order_of(&new, &condition);
         if room.has(&new) {
             return Persisted::Yes;
         }

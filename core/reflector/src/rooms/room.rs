@@ -223,6 +223,10 @@ impl Room {
                 return None;
             }
         }
+        if persisted.iter().any(|record| record.change == new.change) {
+            let newer = persisted.iter_mut().filter(|record| record.change >= new.change);
+            newer.for_each(|record| record.change += 1);
+        }
         let order = |record: &PersistedRecord| (record.version, record.change);
         let at = persisted.partition_point(|other| order(other) > order(&new));
         persisted.insert(at, new);
@@ -230,11 +234,18 @@ impl Room {
     }
 
     /// The number in the order of all that was persisted in the room. What comes late stands where the data stood that
-    /// it replaces.
-    pub(super) fn order_of(&self, session: SessionId, condition: &Condition) -> u64 {
-        let before = self.persisted().iter().find(|record| record.session == session);
-        let late = before.filter(|_| matches!(condition, Condition::IfMissing));
-        late.map_or(self.changes() + 1, |record| record.change)
+    /// it replaces, or else right after what its session began with, or before everything: whatever other sessions have
+    /// persisted since stays newer.
+    pub(super) fn order_of(&self, new: &PersistedRecord, condition: &Condition) -> u64 {
+        if !matches!(condition, Condition::IfMissing) {
+            return self.changes() + 1;
+        }
+        let persisted = self.persisted();
+        if let Some(before) = persisted.iter().find(|record| record.session == new.session) {
+            return before.change;
+        }
+        let is_begun_with = |record: &&PersistedRecord| new.from == Some(record.as_ancestor());
+        persisted.iter().find(is_begun_with).map_or(0, |record| record.change) + 1
     }
 
     /// Whether a wish has a condition that does not hold. What a loaded session has persisted is missing in the room if it

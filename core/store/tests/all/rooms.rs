@@ -326,3 +326,25 @@ fn data_that_could_not_be_stored_does_not_replace_what_another_session_persists_
     client.join(2);
     assert_eq!(client.begun_with().as_deref(), Some(&b"newer"[..]));
 }
+
+#[test]
+fn data_that_comes_late_is_newer_than_what_its_session_began_with() {
+    let disk = MemoryDisk::default();
+    let mut client = Client::new(&disk);
+    client.join(1);
+    assert!(client.persist(b"first"));
+    client.forget();
+    client.program = Some(Digest([100; 32]));
+    client.join(1);
+    assert_eq!(client.begun_with().as_deref(), Some(&b"first"[..]));
+    client.wait_for_vote();
+    client.gate.fail_next();
+    assert!(!client.answer(b"second"));
+    let mut client = Client::new(&disk.crash(Crash::Power, 1));
+    client.program = Some(Digest([100; 32]));
+    client.join(1);
+    client.leave();
+    client.program = None;
+    client.join(2);
+    assert_eq!(client.begun_with().as_deref(), Some(&b"second"[..]));
+}
