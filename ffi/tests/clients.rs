@@ -337,6 +337,29 @@ fn shows_what_cannot_be_persisted(who: Client) {
     plain.wait_for_plain_text(why);
 }
 
+/// A proxy on the connection shows an event twice, as a reflector could that lies.
+fn sees_through_a_reflector_that_repeats_an_event(who: Client) {
+    let (_reflector, url) = teatime().reflector(&[]);
+    let proxy = Proxy::to(url.trim_start_matches("ws://").parse().expect("an address"));
+    let room = |url: &str| ["--reflector", url, "--password", "p w"].map(str::to_owned);
+    let (near, far) = (room(&url), room(&proxy.url()));
+    let mut rust = Client::Rust.chat(&near.each_ref().map(|it| &**it)).expect("it is there");
+    let Some(mut chat) = who.chat(&far.each_ref().map(|it| &**it)) else { return };
+    rust.wait_for_participants(2);
+    proxy.repeat_next_event();
+    rust.post("pay 10");
+    let alarm = chat.wait_for("alarm");
+    assert_eq!(alarm["kind"], "REPEATED", "{alarm}");
+    assert!(alarm["participant"].is_string(), "{alarm}");
+    let lines = chat.wait_for_line("pay 10");
+    let paid = |line: &&String| line.ends_with("pay 10");
+    assert_eq!(lines.iter().filter(paid).count(), 1, "{lines:?}");
+    // The next message of the reflector has the place of the repeated one: the client joins from scratch, and goes on.
+    rust.post("thanks");
+    let lines = chat.wait_for_line("thanks");
+    assert_eq!(lines.iter().filter(paid).count(), 1, "{lines:?}");
+}
+
 /// Acceptance 12: a program that was stopped, like a phone in a pocket, gets the lines of that time,
 /// and no participant has seen an exit.
 fn acceptance_12_stands_still_for_a_while_and_misses_nothing(who: Client) {
@@ -441,6 +464,7 @@ of_every_client!(
     leaves_when_its_terminal_or_the_reader_of_its_output_is_gone,
     speaks_tls_and_says_what_is_wrong_with_a_certificate,
     shows_what_cannot_be_persisted,
+    sees_through_a_reflector_that_repeats_an_event,
     acceptance_12_stands_still_for_a_while_and_misses_nothing,
     acceptance_12_a_lost_connection_loses_nothing_and_others_see_no_exit,
     acceptance_28_alone_with_a_post_of_its_own_keeps_the_history,

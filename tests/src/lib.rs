@@ -16,3 +16,4 @@ pub mod teatime;
 #[cfg(unix)]
 pub mod terminal;
 pub mod usage;
+pub mod vectors;

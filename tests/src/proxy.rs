@@ -1,20 +1,28 @@
 //! A proxy between a client and a reflector. It can block without closing connections, close
-//! them, and insert messages to the client.
+//! them, insert messages to the client, and repeat an event.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use teatime_wire::ServerMessage;
+use teatime_wire::{Event, ServerMessage};
 
 /// Forwards connections to its own address, unless it blocks. Its threads end with the process.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     held: Arc<(Mutex<Held>, Condvar)>,
-    inserted: Arc<Mutex<Vec<u8>>>,
+    insertion: Arc<Insertion>,
     clients: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+/// What follows the next frame of the reflector.
+#[derive(Debug, Default)]
+struct Insertion {
+    frames: Mutex<Vec<u8>>,
+    /// The next event comes twice.
+    repeats: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -31,8 +39,8 @@ impl Proxy {
         let address = listener.local_addr().expect("it listens");
         let held = Arc::<(Mutex<Held>, Condvar)>::default();
         let gate = held.clone();
-        let inserted = Arc::<Mutex<Vec<u8>>>::default();
-        let inserts = inserted.clone();
+        let insertion = Arc::<Insertion>::default();
+        let inserts = insertion.clone();
         let clients = Arc::<Mutex<Vec<TcpStream>>>::default();
         let connected = clients.clone();
         std::thread::spawn(move || {
@@ -51,7 +59,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, held, inserted, clients }
+        Self { address, held, insertion, clients }
     }
 
     /// The address for clients.
@@ -79,12 +87,13 @@ impl Proxy {
 
     /// Inserts a message to one client after the next frame of the reflector.
     pub fn tell(&self, message: &ServerMessage<'_>) {
-        let message = message.encode();
-        let length = u8::try_from(message.len()).ok().filter(|length| *length < 126);
-        // A whole binary frame without a mask.
-        let header = [0x82, length.expect("short messages are enough here")];
-        let mut inserted = self.inserted.lock().unwrap_or_else(PoisonError::into_inner);
-        inserted.extend(header.into_iter().chain(message));
+        let mut inserted = self.insertion.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        inserted.extend(frame_of(message));
+    }
+
+    /// Shows one client the next event twice, as a reflector could.
+    pub fn repeat_next_event(&self) {
+        self.insertion.repeats.store(true, Ordering::Relaxed);
     }
 
     fn set(&self, held: Held) {
@@ -98,7 +107,7 @@ fn pass(
     mut to: &TcpStream,
     held: &(Mutex<Held>, Condvar),
     dead: &AtomicBool,
-    mut down: Option<(Frames, &Mutex<Vec<u8>>)>,
+    mut down: Option<(Frames, &Insertion)>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
@@ -115,10 +124,10 @@ fn pass(
         let held_up = |held: &mut Held| held.now || dead.load(Ordering::Relaxed);
         drop(held.1.wait_while(gate, held_up).unwrap_or_else(PoisonError::into_inner));
         let mut passed = buffer[..length].to_vec();
-        if let Some((frames, inserted)) = &mut down {
+        if let Some((frames, insertion)) = &mut down {
             frames.take(&passed);
             if frames.are_whole() {
-                passed.append(&mut inserted.lock().unwrap_or_else(PoisonError::into_inner));
+                passed.extend(insertion.after(&frames.newest));
             }
         }
         if to.write_all(&passed).is_err() {
@@ -129,6 +138,33 @@ fn pass(
     let _ = to.shutdown(std::net::Shutdown::Write);
 }
 
+impl Insertion {
+    /// What follows this message.
+    fn after(&self, newest: &[u8]) -> Vec<u8> {
+        let mut inserted = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = std::mem::take(&mut *inserted);
+        if let Ok(ServerMessage::Event(event)) = ServerMessage::decode(newest)
+            && self.repeats.swap(false, Ordering::Relaxed)
+        {
+            all.extend(frame_of(&ServerMessage::Event(Event { seq: event.seq + 1, ..event })));
+        }
+        all
+    }
+}
+
+/// A whole binary frame without a mask.
+fn frame_of(message: &ServerMessage<'_>) -> Vec<u8> {
+    let message = message.encode();
+    let length = u16::try_from(message.len()).expect("such messages are enough here");
+    let mut frame = vec![0x82];
+    match u8::try_from(length) {
+        Ok(length @ ..126) => frame.push(length),
+        _ => frame.extend([&[126], &length.to_be_bytes()[..]].concat()),
+    }
+    frame.extend(message);
+    frame
+}
+
 /// Finds the boundaries of frames in the bytes of a server.
 #[derive(Default)]
 struct Frames {
@@ -136,6 +172,8 @@ struct Frames {
     upgraded: bool,
     /// The bytes of an incomplete frame.
     rest: Vec<u8>,
+    /// The content of the newest complete one.
+    newest: Vec<u8>,
 }
 
 impl Frames {
@@ -148,23 +186,24 @@ impl Frames {
             self.rest.drain(..end + 4);
         }
         while self.upgraded
-            && let Some(length) = self.first()
+            && let Some((head, length)) = self.first()
             && length <= self.rest.len()
         {
-            self.rest.drain(..length);
+            self.newest = self.rest.drain(..length).skip(head).collect();
         }
     }
 
-    /// Length of the first frame in bytes.
-    fn first(&self) -> Option<usize> {
+    /// Length of the head of the first frame, and of the frame, in bytes.
+    fn first(&self) -> Option<(usize, usize)> {
         let extended = |bytes: usize| {
             let length = self.rest.get(2..2 + bytes)?.iter();
-            Some(2 + bytes + length.fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
+            let head = 2 + bytes;
+            Some((head, head + length.fold(0, |sum, byte| sum << 8 | usize::from(*byte))))
         };
         match self.rest.get(1)? {
             126 => extended(2),
             127 => extended(8),
-            length => Some(2 + usize::from(*length)),
+            length => Some((2, 2 + usize::from(*length))),
         }
     }
 

@@ -508,8 +508,9 @@ enum tea_event_kind
     TEA_EVENT_KIND_DISAGREEMENT = 15,
     /**
      * The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
-     * truth. event is the name of what is wrong: REPEATED, DROPPED, REORDERED, FORKED, INVENTED, or REWOUND if events are
-     * gone that this client has seen, because the reflector crashed or its operator went back. seq is the message that
+     * truth. event is the name of what is wrong: REPEATED, DROPPED, REORDERED, FORKED, INVENTED, EXPELLED if
+     * this client is said to have left, REWOUND if events are gone that this client has seen, because the reflector crashed or
+     * its operator went back, or CLOCK if the session's time jumped ahead between two connections. seq is the message that
      * shows it. flag says whether sender is the participant that it is about. message explains it to the user. The
      * session goes on. It comes once for each kind and participant.
      */

@@ -20,6 +20,14 @@ pub(crate) fn ways(listen: SocketAddr, url: &str) -> Vec<Way> {
     ways_among(interfaces(), listen.is_ipv6(), url)
 }
 
+/// The addresses of this machine that others may reach, each with its network interface. Local ones of a link are not among
+/// them.
+pub(crate) fn for_others() -> Vec<(String, IpAddr)> {
+    let mut all = interfaces();
+    all.retain(|(_, address)| is_for_others(*address, true));
+    all
+}
+
 fn ways_among(all: Vec<(String, IpAddr)>, takes_ipv6: bool, url: &str) -> Vec<Way> {
     let Some((scheme, place)) = url.split_once("://") else { return Vec::new() };
     let Ok(likely) = place.parse::<SocketAddr>() else { return Vec::new() };

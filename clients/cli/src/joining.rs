@@ -64,7 +64,7 @@ pub(crate) fn link_to_chat(link: Option<&str>) -> Result<Option<JoinLink>, Failu
     link.map(read).transpose().map_err(|error| Failure::usage(&error))
 }
 
-fn listen_address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let with_port = text.parse::<SocketAddr>().ok();
     let alone = || text.parse::<IpAddr>().ok().map(|host| SocketAddr::new(host, DEFAULT_PORT));
     with_port.or_else(alone).ok_or_else(|| "expected an IP address, such as 0.0.0.0:9090".into())

@@ -62,6 +62,10 @@ pub(crate) struct Limits {
     /// Most bytes of these that one address may cause.
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size)]
     address_session_bytes: u64,
+    /// Most bytes that one address may have stored: sessions with --data, and blobs, of which it may take half of what there
+    /// may be. Beyond it, its clients are asked to pause, begin no more sessions, and store no more blobs.
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size)]
+    address_stored_bytes: u64,
     /// With --data: how long `teatime store rollback` can undo a snapshot after a participant has loaded it.
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = age)]
     history_time: u64,
@@ -93,6 +97,7 @@ impl Limits {
         config.send_limits.burst = self.burst;
         config.max_session_bytes = self.max_session_bytes;
         config.max_session_bytes_per_address = self.address_session_bytes;
+        config.max_stored_bytes_per_address = self.address_stored_bytes;
         config.max_idle_sessions = self.max_idle_sessions;
         config.max_idle_bytes = self.max_idle_bytes;
         config.bytes_per_second = self.bytes_per_second;
@@ -122,6 +127,10 @@ impl Limits {
             (
                 "--address-session-bytes",
                 usize::try_from(self.address_session_bytes).unwrap_or(usize::MAX),
+            ),
+            (
+                "--address-stored-bytes",
+                usize::try_from(self.address_stored_bytes).unwrap_or(usize::MAX),
             ),
         ] {
             if number == 0 {

@@ -9,6 +9,8 @@ mod chat;
 mod codes;
 mod descriptors;
 mod diff;
+mod doctor;
+mod examples;
 mod joining;
 mod limits;
 mod new;
@@ -16,13 +18,14 @@ mod password;
 mod record;
 mod reflector;
 mod replay;
+mod shell;
 mod store;
 mod terminal;
 mod units;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use terminal::Failure;
 
@@ -52,12 +55,21 @@ enum Command {
     Diff(diff::Arguments),
     /// Inspect and repair the directory of a reflector, and move sessions.
     Store(store::Arguments),
+    /// Find out what stands in the way: on this machine, and on the way to a reflector.
+    Doctor(doctor::Arguments),
     /// Create an app with models of its own: Rust models, Swift and Kotlin programs.
     New(new::Arguments),
+    /// Print the completions for a shell.
+    Completions(shell::Completions),
+    /// Write the man pages of all commands.
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
-    let command = match Arguments::try_parse() {
+    let parsed = examples::add(Arguments::command())
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let command = match parsed {
         Ok(arguments) => arguments.command,
         Err(error) => terminal::refuse(&error),
     };
@@ -75,7 +87,8 @@ impl Command {
             Self::Replay(arguments) => arguments.json,
             Self::Branch(arguments) => arguments.json,
             Self::Diff(arguments) => arguments.json,
-            Self::Store(_) | Self::New(_) => false,
+            Self::Doctor(arguments) => arguments.json,
+            Self::Store(_) | Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -95,7 +108,12 @@ impl Command {
             Self::Branch(arguments) => branch::run(arguments),
             Self::Diff(arguments) => diff::run(arguments),
             Self::Store(arguments) => store::run(arguments),
+            Self::Doctor(arguments) => doctor::run(arguments),
             Self::New(arguments) => new::run(arguments),
+            Self::Completions(arguments) => shell::complete(Arguments::command(), arguments),
+            Self::Man(arguments) => {
+                shell::write_pages(examples::add(Arguments::command()), arguments)
+            }
         }
     }
 }

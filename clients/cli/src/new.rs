@@ -9,15 +9,32 @@ use include_dir::{Dir, DirEntry, include_dir};
 use crate::terminal::{Failure, print};
 
 /// The app that is copied.
-static STARTER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../starter");
+static STARTER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/starter");
 
 /// The versions that Teatime itself was tested with.
-const LOCK: &str = include_str!("../../../Cargo.lock");
+const LOCK: &str = include_str!("../starter.lock");
 
 /// Names of the app, its root model, and the folder of Teatime in the starter.
 const NAME: &str = "tally";
 const TYPE: &str = "Tally";
 const SOURCES: &str = "/path/to/teatime";
+
+/// What an app has instead of the folder of Teatime if it depends on published packages.
+const PUBLISHED: &[(&str, &str)] = &[
+    (
+        "path = \"/path/to/teatime/core/teatime\"",
+        concat!("version = \"", env!("CARGO_PKG_VERSION"), "\""),
+    ),
+    ("path = \"/path/to/teatime/ffi\"", concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"")),
+    ("cargo run --manifest-path /path/to/teatime/Cargo.toml -- reflector", "teatime reflector"),
+    (
+        "teatime='/path/to/teatime'",
+        "teatime=${TEATIME:?expected the folder of a checkout of Teatime, which has the bindings for Swift and Kotlin}",
+    ),
+];
+
+/// A manifest with its own name would keep the starter out of this program's package.
+const MANIFEST: &str = "Cargo.toml.in";
 
 /// Words that cannot name a crate, a Swift module and a Kotlin package, and words whose type name the model already
 /// uses.
@@ -154,37 +171,41 @@ pub(crate) struct Arguments {
     /// Folder to create [default: the name of the app].
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
-    /// Sources of Teatime [default: those that this program was built from].
+    /// Depend on a checkout of Teatime [default: on published packages of this version].
     #[arg(long, value_name = "DIR")]
-    teatime: Option<PathBuf>,
+    path: Option<PathBuf>,
 }
 
 /// Creates the app.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.name;
     check(name)?;
-    let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let teatime = arguments.teatime.clone().unwrap_or_else(built_from);
-    let sources = teatime.canonicalize().ok().filter(|folder| folder.join("ffi").is_dir());
-    let sources =
-        sources.and_then(|folder| folder.to_str().map(str::to_owned)).ok_or_else(|| {
-            let folder = teatime.display();
-            Failure::Usage(format!(
-                "the sources of Teatime are not at {folder}: give --teatime DIR"
-            ))
-        })?;
+    let sources = arguments.path.as_deref().map(checkout).transpose()?;
     let folder = arguments.into.clone().unwrap_or_else(|| PathBuf::from(name));
     if folder.exists() {
         return Err(Failure::Usage(format!("{} exists already", folder.display())));
     }
-    let made = write_folder(
-        &STARTER,
-        &folder,
-        &[(NAME, name), (TYPE, &camel_case(name)), (SOURCES, &sources)],
-    );
+    let root_type = camel_case(name);
+    let teatime = match &sources {
+        Some(sources) => &[(SOURCES, sources.as_str())],
+        None => PUBLISHED,
+    };
+    let names = [teatime, &[(NAME, name), (TYPE, &root_type)]].concat();
+    let made = write_folder(&STARTER, &folder, &names);
     made.and_then(|()| write(&folder.join("model/Cargo.lock"), LOCK))
         .map_err(|why| Failure::Failed("IO", why))?;
     print(&format_args!("created {}: its README.md says how to build and run it", folder.display()))
+}
+
+/// The folder of a checkout of Teatime, as the app names it.
+fn checkout(folder: &Path) -> Result<String, Failure> {
+    let found = folder.canonicalize().ok().filter(|folder| folder.join("ffi").is_dir());
+    found.and_then(|folder| folder.to_str().map(str::to_owned)).ok_or_else(|| {
+        let folder = folder.display();
+        Failure::Usage(format!(
+            "invalid --path {folder}: expected a checkout of Teatime, with a folder ffi"
+        ))
+    })
 }
 
 fn check(name: &str) -> Result<(), Failure> {
@@ -220,6 +241,7 @@ fn write_folder(folder: &Dir<'_>, into: &Path, names: &[(&str, &str)]) -> Result
     fs::create_dir_all(into).map_err(|error| format!("{}: {error}", into.display()))?;
     for entry in folder.entries() {
         let name = entry.path().file_name().unwrap_or_default().to_string_lossy();
+        let name = if name == MANIFEST { "Cargo.toml".into() } else { name };
         let target = into.join(rename(&name));
         match entry {
             DirEntry::Dir(inner) => write_folder(inner, &target, names)?,

@@ -155,6 +155,18 @@ fn storage(arguments: &Arguments) -> Result<Option<Shared<RealDisk>>, Failure> {
     shared.map(Some).map_err(failed)
 }
 
+/// The file in the directory that says which address has stored how much.
+const SHARES: &str = "SHARES";
+
+/// The storage as the server uses it.
+fn shared(store: Shared<RealDisk>, data: Option<&Path>) -> SharedStorage {
+    let storage = SharedStorage::new(store.clone());
+    let Some(data) = data else { return storage };
+    storage.with_shares(data.join(SHARES), move || {
+        store.infos().iter().map(|info| (info.key.holder(), info.bytes)).collect()
+    })
+}
+
 /// Serves until SIGINT or SIGTERM.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_logging("info");
@@ -165,7 +177,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let files = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
     let tls = files.map(|(certificate, key)| TlsFiles { certificate, key });
     let store = storage(arguments)?;
-    let storage = store.clone().map(SharedStorage::new);
+    let storage = store.clone().map(|store| shared(store, arguments.data.as_deref()));
     let blobs = Some(blobs(arguments, store.as_ref())?);
     let mut config = ServerConfig {
         workers: arguments.workers,

@@ -6,7 +6,7 @@
 //! | [`SecretKey`], [`PublicKey`], [`Signature`] | with which a client proves who it is |
 //! | [`RoomKeys`] | the keys that follow from an app, the name of a room, and its password |
 //! | [`Seal`], [`Binding`] | sealing and opening of the messages of a session |
-//! | [`seal_large`], [`open_large`] | the cipher for large contents, such as chunks of blobs |
+//! | [`seal_large`], [`open_large`] | the cipher for contents with a key of their own, such as chunks of blobs |
 //!
 //! Nothing here does I/O, reads a clock or draws random numbers: the caller supplies random bytes.
 

@@ -5,13 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use teatime_wire::{BlobReply, BlobRequest, Digest};
+use teatime_wire::{BlobReply, BlobRequest, Challenge, Digest};
 
 use crate::handle::BlobHandle;
 use crate::limits::WINDOW;
 use crate::manifest::Manifest;
 use crate::space::{Space, name};
-use crate::upload::hello;
 use crate::{BlobError, Progress};
 
 /// Fetches a blob. It hands out the content from the beginning to the end, piece by piece, and only after it has
@@ -28,6 +27,8 @@ pub struct Download {
     waiting: VecDeque<Digest>,
     handed_out: u64,
     line: Line,
+    /// The first message of the connection, until it is sent.
+    hello: Option<Bytes>,
 }
 
 /// The state of the connection.
@@ -84,12 +85,14 @@ impl Download {
             waiting: VecDeque::new(),
             handed_out: 0,
             line: Line::Broken,
+            hello: None,
         })
     }
 
-    /// Starts a connection: the first one, or the next after one broke.
-    pub fn connected(&mut self) {
+    /// Starts a connection: the first one, or the next after one broke. The server has said hello with this challenge.
+    pub fn connected(&mut self, challenge: &Challenge) {
         self.line = Line::New;
+        self.hello = Some(self.space.hello(challenge).into());
         self.waiting.clear();
         for asked in &mut self.window {
             if matches!(asked.state, State::Sent) {
@@ -117,7 +120,7 @@ impl Download {
         match self.line {
             Line::New => {
                 self.line = Line::Greeted;
-                Some(hello(&self.space))
+                self.hello.take()
             }
             Line::Ready => {
                 let is_missing =

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use teatime_base::{Digest, NONCE, RoomKeys, TAG, open_large, seal_large};
+use teatime_base::{Digest, NONCE, RoomKeys, SecretKey, TAG, open_large, seal_large};
+use teatime_wire::{BlobRequest, Challenge, Hello};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::handle::{BlobHandle, MARK};
@@ -13,6 +14,9 @@ use crate::handle::{BlobHandle, MARK};
 pub struct Space {
     /// The id by which servers know the space.
     id: Digest,
+    /// The name of the room, and the key by which a client proves that it knows the password.
+    name: Digest,
+    password_key: Option<SecretKey>,
     /// The key of the marks in handles.
     mark: [u8; 32],
     /// `None` without a password.
@@ -52,7 +56,15 @@ impl Space {
             chunk: key("teatime v1 blob chunk"),
             nonce: key("teatime v1 blob nonce"),
         });
-        Self { id: room.id(), mark: key("teatime v1 blob handle"), keys }
+        let (name, password_key) = (room.name(), room.password_key().cloned());
+        Self { id: room.id(), name, password_key, mark: key("teatime v1 blob handle"), keys }
+    }
+
+    /// The first message on a connection with this challenge.
+    pub(crate) fn hello(&self, challenge: &Challenge) -> Vec<u8> {
+        let agent = concat!("teatime-rust/", env!("CARGO_PKG_VERSION"));
+        let password = self.password_key.as_ref();
+        BlobRequest::Hello(Hello::new(self.name, password, agent, challenge)).encode()
     }
 
     /// The id by which servers know the space. A client that does not know the password of the room cannot

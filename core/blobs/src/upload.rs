@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use teatime_wire::{BLOB_VERSION, BlobLimits, BlobReply, BlobRequest, Digest, Hello};
+use teatime_wire::{BlobLimits, BlobReply, BlobRequest, Challenge, Digest};
 
 use crate::handle::BlobHandle;
 use crate::limits::{BLOB_CHUNK, MAX_BLOB, WINDOW, counts_as};
@@ -27,6 +27,8 @@ pub struct Upload {
     /// Number of chunks of each offer that waits for a reply.
     offers: VecDeque<usize>,
     line: Line,
+    /// The first message of the connection, until it is sent.
+    hello: Option<Bytes>,
     /// The limits of the server, once it has sent them.
     limits: Option<BlobLimits>,
     /// Whether the server has no room for it, unless it already has a part of it.
@@ -92,15 +94,17 @@ impl Upload {
             window: VecDeque::new(),
             offers: VecDeque::new(),
             line: Line::Broken,
+            hello: None,
             limits: None,
             is_doubtful: false,
             handle: None,
         })
     }
 
-    /// Starts a connection: the first one, or the next after one broke.
-    pub fn connected(&mut self) {
+    /// Starts a connection: the first one, or the next after one broke. The server has said hello with this challenge.
+    pub fn connected(&mut self, challenge: &Challenge) {
         self.line = Line::New;
+        self.hello = Some(self.space.hello(challenge).into());
         self.offers.clear();
         for chunk in self.window.iter_mut().filter(|chunk| chunk.state != State::Stored) {
             chunk.state = State::New;
@@ -137,7 +141,7 @@ impl Upload {
         match self.line {
             Line::New => {
                 self.line = Line::Greeted;
-                Some(hello(&self.space))
+                self.hello.take()
             }
             Line::Ready => self.offer().or_else(|| self.send_chunk()).or_else(|| self.finish()),
             Line::Broken | Line::Greeted | Line::Closing => None,
@@ -259,9 +263,4 @@ impl Upload {
     pub fn handle(&self) -> Option<BlobHandle> {
         self.handle
     }
-}
-
-pub(crate) fn hello(space: &Space) -> Bytes {
-    let agent = concat!("teatime-rust/", env!("CARGO_PKG_VERSION"));
-    BlobRequest::Hello(Hello { version: BLOB_VERSION, space: space.id(), agent }).encode().into()
 }

@@ -85,7 +85,9 @@ fn code(declared: Option<LitStr>, item: &ItemStruct, file: Option<PathBuf>) -> R
 
 /// What the sources of the crate of this file do.
 fn sources(file: Option<PathBuf>) -> std::result::Result<Code, String> {
-    // An editor that expands macros by itself has no file.
+    // An editor that expands macros by itself has no file. An example in Markdown is in no crate: the compiler names its
+    // file only if the example has an error, and that error must be the one that shows.
+    let file = file.filter(|file| file.extension().is_none_or(|extension| extension != "md"));
     let package = std::env::var_os("CARGO_MANIFEST_DIR");
     let Some((file, package)) = file.zip(package) else { return Ok(Code::default()) };
     let sources = source::of_crate(&file, FilePath::new(&package))?;
@@ -165,5 +167,29 @@ impl<'ast> Visit<'ast> for CheckTypes {
             self.found.get_or_insert(Error::new(last.ident.span(), message));
         }
         visit::visit_path(self, path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sources of a model in this file, or why there are none.
+    fn found(file: &str) -> std::result::Result<String, String> {
+        let item = syn::parse_quote!(
+            struct Counter {
+                count: u64,
+            }
+        );
+        let code = code(None, &item, Some(PathBuf::from(file)));
+        code.map(|code| code.sources).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_example_in_markdown_has_no_sources_so_that_its_own_error_shows() {
+        assert_eq!(found("../../docs/guide/first-model.md"), Ok(String::new()));
+        let missing = found("src/nowhere.rs").expect_err("there is no such file");
+        assert!(missing.contains("no fingerprint of the sources"), "{missing}");
+        assert_eq!(found("src/model.rs").map(|sources| sources.len()), Ok(64));
     }
 }

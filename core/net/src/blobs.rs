@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use teatime_blobs::{BlobError, BlobHandle, Download, Progress, Space, Upload};
-use teatime_wire::{BlobLimits, Digest};
+use teatime_wire::{BlobLimits, Challenge, Digest};
 use tokio_tungstenite::tungstenite::Bytes;
 
 use crate::tls::Trust;
@@ -135,8 +135,8 @@ impl Storing<'_> {
 }
 
 impl Side for Storing<'_> {
-    fn connected(&mut self) {
-        self.upload.connected();
+    fn connected(&mut self, challenge: &Challenge) {
+        self.upload.connected(challenge);
     }
 
     fn poll_send(&mut self) -> Option<Bytes> {
@@ -177,8 +177,8 @@ impl Side for Storing<'_> {
 struct Asking(Upload);
 
 impl Side for Asking {
-    fn connected(&mut self) {
-        self.0.connected();
+    fn connected(&mut self, challenge: &Challenge) {
+        self.0.connected(challenge);
     }
 
     fn poll_send(&mut self) -> Option<Bytes> {
@@ -209,8 +209,8 @@ struct Fetching<'a> {
 }
 
 impl Side for Fetching<'_> {
-    fn connected(&mut self) {
-        self.download.connected();
+    fn connected(&mut self, challenge: &Challenge) {
+        self.download.connected(challenge);
     }
 
     fn poll_send(&mut self) -> Option<Bytes> {

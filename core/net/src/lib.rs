@@ -56,6 +56,7 @@
 pub mod blobs;
 pub mod client;
 mod dial;
+pub mod probe;
 pub mod server;
 pub mod tls;
 

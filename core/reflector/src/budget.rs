@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::Config;
+use crate::shares::Shares;
 
 /// A network address as limits see it. The driver chooses the number: equal ones share limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,12 +13,17 @@ pub struct AddressId(pub u128);
 /// What a limit is exceeded by, as a part of the limit, before clients are disconnected rather than asked to pause.
 const TOLERANCE: u64 = 8;
 
-/// The memory that all sessions of a server take, in bytes. Clones share it: the reflectors of all threads have one.
+/// The memory that all sessions of a server take, in bytes, and what each address has stored. Clones share it: the
+/// reflectors of all threads have one.
 #[derive(Debug, Clone, Default)]
-pub struct Budget(Arc<Mutex<Used>>);
+pub struct Budget {
+    memory: Arc<Mutex<Used>>,
+    shares: Shares,
+}
 
+/// What all accounts take together.
 #[derive(Debug, Default)]
-struct Used {
+pub(crate) struct Used {
     all: u64,
     by_address: HashMap<AddressId, u64>,
 }
@@ -40,7 +46,12 @@ impl Headroom {
         Self { bytes: limit.saturating_sub(used), is_exceeded: used > tolerated }
     }
 
-    fn and(self, other: Self) -> Self {
+    /// How much an address may still store.
+    pub(crate) fn of_storage(config: &Config, shares: &Shares, address: AddressId) -> Self {
+        Self::left(config.max_stored_bytes_per_address, shares.used(address))
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
         let is_exceeded = self.is_exceeded || other.is_exceeded;
         Self { bytes: self.bytes.min(other.bytes), is_exceeded }
     }
@@ -58,16 +69,35 @@ impl Account {
     pub(crate) fn memory(&self) -> u64 {
         self.memory
     }
+
+    /// Which addresses have caused how much of it.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = (&AddressId, &u64)> {
+        self.by_address.iter()
+    }
+
+    /// Whether no address has caused anything of it.
+    pub(crate) fn is_free(&self) -> bool {
+        self.by_address.is_empty()
+    }
 }
 
 impl Budget {
+    /// With what addresses have stored before.
+    pub fn new(shares: Shares) -> Self {
+        Self { memory: Arc::default(), shares }
+    }
+
+    /// What each address has stored.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
     /// How much sessions may still grow because of what this address sends.
     pub(crate) fn headroom(&self, config: &Config, address: Option<AddressId>) -> Headroom {
         let used = self.used();
         let all = Headroom::left(config.max_session_bytes, used.all);
         let Some(address) = address else { return all };
-        let own = used.by_address.get(&address).copied().unwrap_or(0);
-        all.and(Headroom::left(config.max_session_bytes_per_address, own))
+        all.and(Headroom::left(config.max_session_bytes_per_address, used.of(address)))
     }
 
     /// Notes that a session takes this many bytes now. What has grown counts for the address that was the cause. What has
@@ -76,33 +106,56 @@ impl Budget {
         if memory == account.memory {
             return;
         }
-        let mut used = self.used();
-        let before = std::mem::replace(&mut account.memory, memory);
-        used.all = used.all - before + memory;
-        if memory > before {
-            if let Some(address) = cause {
-                let grown = memory - before;
-                *used.by_address.entry(address).or_default() += grown;
-                *account.by_address.entry(address).or_default() += grown;
-            }
-            return;
-        }
-        account.by_address.retain(|address, bytes| {
-            let left = u128::from(*bytes) * u128::from(memory) / u128::from(before);
-            let left = u64::try_from(left).unwrap_or(*bytes);
-            used.relieve(*address, *bytes - left);
-            *bytes = left;
-            left > 0
-        });
+        self.used().settle(account, memory, cause);
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
         // Nothing in it panics half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Used {
+    /// What an address has caused, in bytes.
+    pub(crate) fn of(&self, address: AddressId) -> u64 {
+        self.by_address.get(&address).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn settle(&mut self, account: &mut Account, memory: u64, cause: Option<AddressId>) {
+        let before = std::mem::replace(&mut account.memory, memory);
+        self.all = self.all - before + memory;
+        if memory > before {
+            if let Some(address) = cause {
+                let grown = memory - before;
+                *self.by_address.entry(address).or_default() += grown;
+                *account.by_address.entry(address).or_default() += grown;
+            }
+        } else if memory < before {
+            account.by_address.retain(|address, bytes| {
+                let left = u128::from(*bytes) * u128::from(memory) / u128::from(before);
+                let left = u64::try_from(left).unwrap_or(*bytes);
+                self.relieve(*address, *bytes - left);
+                *bytes = left;
+                left > 0
+            });
+        }
+    }
+
+    /// An account of this many bytes, of which each of these addresses has caused a part. `None` if that does not add up.
+    pub(crate) fn restore(
+        &mut self,
+        memory: u64,
+        causes: impl Iterator<Item = (AddressId, u64)>,
+    ) -> Option<Account> {
+        let by_address: BTreeMap<_, _> = causes.collect();
+        let caused = by_address.values().try_fold(0_u64, |sum, bytes| sum.checked_add(*bytes))?;
+        self.all = self.all.checked_add(memory).filter(|_| caused <= memory)?;
+        for (address, bytes) in &by_address {
+            *self.by_address.entry(*address).or_default() += bytes;
+        }
+        Some(Account { memory, by_address })
+    }
+
     fn relieve(&mut self, address: AddressId, bytes: u64) {
         if let Some(used) = self.by_address.get_mut(&address) {
             *used -= bytes;

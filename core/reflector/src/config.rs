@@ -90,6 +90,9 @@ pub struct Config {
     pub max_session_bytes: u64,
     /// Most bytes of these that one address may cause, by what it sends and by the sessions that it begins.
     pub max_session_bytes_per_address: u64,
+    /// Most bytes that one address may have stored: in sessions and persisted data if there is a storage, and in blobs. As
+    /// much as a room may have of blobs by default.
+    pub max_stored_bytes_per_address: u64,
     /// Most connections of this reflector.
     pub max_connections: usize,
     /// Most sessions without clients that stay in memory; the oldest go first.
@@ -145,6 +148,7 @@ impl Default for Config {
             max_views: 10_000,
             max_session_bytes: 2048 * MIB,
             max_session_bytes_per_address: 512 * MIB,
+            max_stored_bytes_per_address: 4096 * MIB,
             max_connections: 100_000,
             max_idle_sessions: 10_000,
             max_idle_bytes: 1024 * MIB,

@@ -6,6 +6,7 @@
 
 mod aging;
 mod allowance;
+mod block;
 mod budget;
 mod clock;
 mod config;
@@ -22,6 +23,7 @@ mod reflector;
 mod room_index;
 mod rooms;
 mod session;
+mod shares;
 pub mod storage;
 mod stored;
 mod upload;
@@ -31,6 +33,7 @@ mod vote;
 
 pub use aging::AgingClock;
 pub use allowance::{Allowance, Spending};
+pub use block::LogBlock;
 pub use budget::{AddressId, Budget};
 pub use config::Config;
 pub use greeter::Greeter;
@@ -38,4 +41,5 @@ pub use output::{ConnId, Output, SessionKey, Stats};
 pub use records::{RecordInfo, persisted_records, without_record};
 pub use reflector::Reflector;
 pub use room_index::RoomIndex;
+pub use shares::{Owner, Shares};
 pub use stored::room_of;

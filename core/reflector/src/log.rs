@@ -1,13 +1,18 @@
 //! The ordered messages of a session since its snapshot, as the frames that were sent.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use teatime_wire::{Chain, ServerMessage, SnapshotInfo};
+
+use crate::block::{Frames, Piece};
 
 /// Memory of a message besides its bytes: the entry here with its value of the chain, the counter that its readers share,
 /// the overhead of the allocator.
 pub(crate) const PER_MESSAGE: u64 = 128;
+
+/// Memory of messages in bytes.
+fn memory(frames: &Frames) -> u64 {
+    frames.bytes() + frames.len() * PER_MESSAGE
+}
 
 /// A snapshot and everything after it: what a joiner needs. Until a client has loaded the snapshot, also what it has
 /// replaced.
@@ -33,44 +38,6 @@ struct Previous {
     base: Chain,
     begun_by: Option<u32>,
     frames: Frames,
-}
-
-/// Ordered messages with the values of the chain after each, and their bytes.
-#[derive(Debug, Default)]
-struct Frames {
-    all: VecDeque<(Bytes, Chain)>,
-    bytes: u64,
-}
-
-impl Frames {
-    fn push(&mut self, frame: Bytes, chain: Chain) {
-        self.bytes += frame.len() as u64;
-        self.all.push_back((frame, chain));
-    }
-
-    fn len(&self) -> u64 {
-        self.all.len() as u64
-    }
-
-    /// Memory of them in bytes.
-    fn memory(&self) -> u64 {
-        self.bytes + self.len() * PER_MESSAGE
-    }
-
-    /// Takes out all but this number of the newest ones.
-    fn take_all_but(&mut self, later: u64) -> Self {
-        let later = usize::try_from(later).unwrap_or(usize::MAX);
-        let all: VecDeque<_> = self.all.drain(..self.all.len().saturating_sub(later)).collect();
-        let bytes = all.iter().map(|(frame, _)| frame.len() as u64).sum();
-        self.bytes -= bytes;
-        Self { all, bytes }
-    }
-
-    /// Adds what comes after.
-    fn append(&mut self, mut later: Self) {
-        self.bytes += later.bytes;
-        self.all.append(&mut later.all);
-    }
 }
 
 impl Log {
@@ -110,7 +77,7 @@ impl Log {
 
     /// Memory of all messages since the snapshot in bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        self.frames.memory()
+        memory(&self.frames)
     }
 
     /// How many messages there are since the snapshot.
@@ -126,14 +93,19 @@ impl Log {
         self.whole() + sizes.sum::<u64>()
     }
 
+    /// Memory of the newest snapshot in bytes.
+    pub(crate) fn snapshot_bytes(&self) -> u64 {
+        self.snapshot.as_ref().map_or(0, |(info, _)| info.size)
+    }
+
     /// Memory of all messages in bytes, also of those that the snapshot has replaced.
     fn whole(&self) -> u64 {
-        self.bytes() + self.previous.as_ref().map_or(0, |previous| previous.frames.memory())
+        self.bytes() + self.previous.as_ref().map_or(0, |previous| memory(&previous.frames))
     }
 
     /// Adds the message with the next sequence number.
     pub(crate) fn push(&mut self, frame: Bytes) {
-        let before = self.frames.all.back().map_or(self.base, |(_, chain)| *chain);
+        let before = self.frames.newest_chain().unwrap_or(self.base);
         self.newest += 1;
         let chain = before.next(&frame);
         self.frames.push(frame, chain);
@@ -146,7 +118,7 @@ impl Log {
         }
         let covered = usize::try_from(self.events() - (self.newest - seq)).ok()?;
         match covered.checked_sub(1) {
-            Some(at) => self.frames.all.get(at).map(|(_, chain)| *chain),
+            Some(at) => self.frames.chain_after(at),
             None => Some(self.base),
         }
     }
@@ -156,11 +128,16 @@ impl Log {
         seq <= self.newest && self.newest - seq <= self.events()
     }
 
-    /// The messages after this sequence number.
-    pub(crate) fn after(&self, seq: u64) -> impl Iterator<Item = Bytes> + '_ {
-        let missing = usize::try_from(self.newest - seq).unwrap_or(usize::MAX);
-        let all = &self.frames.all;
-        all.iter().skip(all.len().saturating_sub(missing)).map(|(frame, _)| frame.clone())
+    /// The messages after this sequence number, in pieces that clients can share.
+    pub(crate) fn after(&self, seq: u64) -> Vec<Piece> {
+        let missing = self.newest.saturating_sub(seq);
+        let first = self.events().saturating_sub(missing);
+        self.frames.pieces_from(usize::try_from(first).unwrap_or(usize::MAX))
+    }
+
+    /// All messages since the snapshot.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &Bytes> {
+        self.frames.iter()
     }
 
     /// The snapshot, or what stands in its place, with its parts as frames.
@@ -181,7 +158,7 @@ impl Log {
         let before = self.snapshot.replace(snapshot(info, parts));
         let base = std::mem::replace(&mut self.base, Chain::at(info.chain));
         let begun_by = self.begun_by.take();
-        if self.whole() + covered.memory() >= limit {
+        if self.whole() + memory(&covered) >= limit {
             self.previous = None;
         }
         match &mut self.previous {
@@ -251,7 +228,11 @@ mod tests {
     }
 
     fn numbers(log: &Log, after: u64) -> Vec<u8> {
-        log.after(after).map(|frame| frame[0]).collect()
+        let each = |piece: &Piece| match piece {
+            Piece::Block(block) => block.frames_from(0).map(|frame| frame[0]).collect(),
+            Piece::Frame(frame) => vec![frame[0]],
+        };
+        log.after(after).iter().flat_map(each).collect()
     }
 
     fn snapshot_seq(log: &Log) -> Option<u64> {
@@ -268,7 +249,7 @@ mod tests {
         assert_eq!((log.newest(), log.events(), log.bytes()), (5, 2, 2 * (10 + PER_MESSAGE)));
         assert!(log.reaches_back_to(3) && !log.reaches_back_to(2));
         assert_eq!(numbers(&log, 4), [5]);
-        assert_eq!(log.after(5).count(), 0);
+        assert_eq!(log.after(5).len(), 0);
     }
 
     #[test]

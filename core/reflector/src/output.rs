@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use teatime_wire::{CloseReason, Digest, Holding};
 
+use crate::block::LogBlock;
 use crate::storage::{Key, Request, Ticket};
 
 /// Names a connection. The driver chooses it, and never uses one twice.
@@ -22,6 +23,14 @@ pub enum Output {
         connection: ConnId,
         /// One WebSocket binary message.
         frame: Bytes,
+    },
+    /// Send frames to one connection, in their order. Other connections share them: the driver should copy them only as its
+    /// socket takes them.
+    SendLog {
+        /// The receiver.
+        connection: ConnId,
+        /// Many WebSocket binary messages.
+        block: LogBlock,
     },
     /// Send a frame to every member of a session.
     Broadcast {

@@ -27,6 +27,9 @@ pub(crate) struct Views {
     departed_limit: usize,
     /// Whether more views have gone than are remembered. Until then, a view that is not among them has sent nothing.
     has_forgotten: bool,
+    /// The highest numbers of the connections of views that have gone, oldest first. A join that was under way when its view
+    /// left must not bring the view back. Not stored: connections do not outlive the process either.
+    last_attempts: VecDeque<(ViewId, u64)>,
 }
 
 impl Views {
@@ -77,6 +80,12 @@ impl Views {
 
     pub(crate) fn find(&self, id: ViewId) -> Option<&View> {
         self.all.get(self.by_id.get(&id)?)
+    }
+
+    /// The highest number of the connections of a view, also if it has gone.
+    pub(crate) fn newest_attempt(&self, id: ViewId) -> Option<u64> {
+        let gone = || self.last_attempts.iter().rev().find(|(gone, _)| *gone == id);
+        self.find(id).map(View::attempt).or_else(|| gone().map(|(_, attempt)| *attempt))
     }
 
     /// The first client comes after a rest: the exits that came due meanwhile go out before any join.
@@ -231,6 +240,10 @@ impl Views {
         self.by_id.remove(&view.id());
         if let Some(counter) = view.known_counter() {
             self.depart(view.id(), counter);
+        }
+        self.last_attempts.push_back((view.id(), view.attempt()));
+        if self.last_attempts.len() > self.departed_limit {
+            self.last_attempts.pop_front();
         }
         Some(view)
     }

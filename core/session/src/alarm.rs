@@ -16,22 +16,28 @@ pub enum AlarmKind {
     /// A participant had seen other events than this client, or in another order.
     Forked,
     /// A participant was announced that does not know the password, or was announced again with an old join, or an event
-    /// came that no participant has sealed.
+    /// came that no participant has sealed, or whose sender is not there.
     Invented,
+    /// The reflector has announced that this client has exited, although it is connected.
+    Expelled,
     /// Events that this client had seen are gone: the reflector lost them in a crash, or its operator went back to an older
     /// state.
     Rewound,
+    /// Between two connections the session's time ran further than this client's clock.
+    Clock,
 }
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Repeated,
         Self::Dropped,
         Self::Reordered,
         Self::Forked,
         Self::Invented,
+        Self::Expelled,
         Self::Rewound,
+        Self::Clock,
     ];
 
     /// The name that programs switch on.
@@ -42,7 +48,9 @@ impl AlarmKind {
             Self::Reordered => "REORDERED",
             Self::Forked => "FORKED",
             Self::Invented => "INVENTED",
+            Self::Expelled => "EXPELLED",
             Self::Rewound => "REWOUND",
+            Self::Clock => "CLOCK",
         }
     }
 }
@@ -89,6 +97,17 @@ impl fmt::Display for Alarm {
                     "message {seq} names a participant who has not proven to know the password: {LIAR}"
                 )
             }
+            AlarmKind::Expelled => {
+                write!(
+                    f,
+                    "message {seq} announces that this participant has left, although it is connected: the reflector lies"
+                )
+            }
+            AlarmKind::Clock => write!(
+                f,
+                "the session's clock jumped ahead while there was no connection: the reflector has moved it, or this \
+                 machine stood still; do not rely on times that this session shows before you have asked the others"
+            ),
             AlarmKind::Rewound => write!(
                 f,
                 "events up to {seq} that were shown before are gone: the reflector lost them when it crashed, or its \

@@ -10,8 +10,8 @@ use teatime_wire::Chain;
 /// Bytes of a chain value in a claim. To find another log with the same claim is as much work as to break the seal.
 const CHAIN: usize = 16;
 
-/// Most bytes of a claim: an array of three, two numbers of 64 bits, and a byte string.
-pub(crate) const MAX_CLAIM: usize = 1 + 9 + 2 + CHAIN + 9;
+/// Most bytes of a claim: an array of four, three numbers of 64 bits, and a byte string.
+pub(crate) const MAX_CLAIM: usize = 1 + 9 + 2 + CHAIN + 9 + 9;
 
 /// What the sender of an event had seen when it sent the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +23,13 @@ pub(crate) struct Claim {
     /// The counter of the event of this sender that comes before this one in the order. 0 if there is none, or the sender
     /// does not know.
     pub(crate) previous: u64,
+    /// The number of the connection over which it was sent.
+    pub(crate) attempt: u64,
 }
 
 impl Claim {
-    pub(crate) fn new(seq: u64, chain: Chain, previous: u64) -> Self {
-        Self { seq, chain: start_of(chain), previous }
+    pub(crate) fn new((seq, chain): (u64, Chain), previous: u64, attempt: u64) -> Self {
+        Self { seq, chain: start_of(chain), previous, attempt }
     }
 
     /// Whether the sender had the same ordered messages as a client whose chain has this value there.
@@ -40,7 +42,8 @@ impl Claim {
         let mut content = Vec::with_capacity(plain.len() + MAX_CLAIM);
         content.push(0x94);
         content.extend_from_slice(plain.get(1..).unwrap_or_default());
-        let claim = (self.seq, serde_bytes::Bytes::new(&self.chain), self.previous);
+        let chain = serde_bytes::Bytes::new(&self.chain);
+        let claim = (self.seq, chain, self.previous, self.attempt);
         rmp_serde::encode::write(&mut content, &claim).expect(
             "numbers and bytes can be expressed in MessagePack, and a Vec takes every byte",
         );
@@ -50,19 +53,19 @@ impl Claim {
     /// Reads a claim with which the bytes end. It may have further fields. `None` if it is anything else.
     pub(crate) fn read(mut rest: &[u8]) -> Option<Self> {
         let rest = &mut rest;
-        let further = decode::read_array_len(rest).ok()?.checked_sub(3)?;
+        let further = decode::read_array_len(rest).ok()?.checked_sub(4)?;
         let seq = decode::read_int(rest).ok()?;
         if decode::read_bin_len(rest).ok()? as usize != CHAIN {
             return None;
         }
         let chain = *rest.split_off(..CHAIN)?.first_chunk()?;
-        let previous = decode::read_int(rest).ok()?;
+        let (previous, attempt) = (decode::read_int(rest).ok()?, decode::read_int(rest).ok()?);
         for _ in 0..further {
             let mut value = rmp_serde::Deserializer::new(&mut *rest);
             value.set_max_depth(MAX_DEPTH);
             IgnoredAny::deserialize(&mut value).ok()?;
         }
-        rest.is_empty().then_some(Self { seq, chain, previous })
+        rest.is_empty().then_some(Self { seq, chain, previous, attempt })
     }
 }
 

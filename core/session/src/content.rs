@@ -79,6 +79,26 @@ pub(crate) fn seal_join(
     seal.seal(Binding::ViewData(view), &plain)
 }
 
+/// Reads what a participant has sealed when it joined. `None` if it is anything else.
+fn join_of(plain: &[u8]) -> Option<(u64, Option<&[u8]>)> {
+    let rest = &mut &*plain;
+    if decode::read_array_len(rest).ok()? != 2 {
+        return None;
+    }
+    let attempt = decode::read_int(rest).ok()?;
+    let data = if rest.first() == Some(&NIL) {
+        take(rest, 1)?;
+        None
+    } else {
+        let length = decode::read_bin_len(rest).ok()?;
+        Some(take(rest, length)?)
+    };
+    rest.is_empty().then_some((attempt, data))
+}
+
+/// Nil in MessagePack.
+const NIL: u8 = 0xc0;
+
 /// What models learn about a view, and in a session with a password the number of the connection with which it joined, if
 /// its seal is whole. View data with a broken seal counts as none, on every participant alike.
 pub(crate) fn view_info(seal: &mut Seal, view: &View<'_>) -> (ViewInfo, Option<u64>) {
@@ -90,9 +110,8 @@ pub(crate) fn view_info(seal: &mut Seal, view: &View<'_>) -> (ViewInfo, Option<u
     let opened = view.view_data.and_then(|sealed| {
         let mut sealed = sealed.to_vec();
         let plain = seal.open(Binding::ViewData(view_id), &mut sealed).ok()?;
-        let (attempt, data): (u64, Option<&serde_bytes::Bytes>) =
-            rmp_serde::from_slice(plain).ok()?;
-        Some((attempt, data.map(|data| Arc::from(&**data))))
+        let (attempt, data) = join_of(plain)?;
+        Some((attempt, data.map(Arc::from)))
     });
     match opened {
         Some((attempt, view_data)) => (ViewInfo { view_id, view_data }, Some(attempt)),
@@ -108,6 +127,25 @@ mod tests {
     fn content(data: &[u8]) -> Vec<u8> {
         let length = u8::try_from(data.len()).expect("it is short");
         [&[0x93, 0xa1, b's', 0xa1, b'e', 0xc4, length][..], data].concat()
+    }
+
+    #[test]
+    fn a_sealed_join_is_read_in_one_way_only() {
+        for (bytes, read) in [
+            (&[0x92, 0x05, 0xc0][..], Some((5, None))),
+            (&[0x92, 0xcc, 0x05, 0xc4, 1, b'x'], Some((5, Some(&b"x"[..])))),
+            (&[0x92, 0x05, 0xc4, 0], Some((5, Some(&[])))),
+            // A text, a byte more, an entry more, an entry less, a negative number, a map, nothing.
+            (&[0x92, 0x05, 0xa1, b'x'], None),
+            (&[0x92, 0x05, 0xc0, 0xc0], None),
+            (&[0x93, 0x05, 0xc0, 0xc0], None),
+            (&[0x91, 0x05], None),
+            (&[0x92, 0xff, 0xc0], None),
+            (&[0x81, 0x05, 0xc0], None),
+            (&[], None),
+        ] {
+            assert_eq!(join_of(bytes), read, "{bytes:x?}");
+        }
     }
 
     #[test]
@@ -139,7 +177,7 @@ mod tests {
         for length in 0..good.len() {
             assert_eq!(event_of(&good[..length]), None, "{length} bytes");
         }
-        let claim = Claim { seq: 300, chain: [7; 16], previous: u64::MAX };
+        let claim = Claim { seq: 300, chain: [7; 16], previous: u64::MAX, attempt: 2 };
         let claimed = claim.append_to(&good);
         let read = |plain: &[u8]| content_of(plain, true).map(|it| (it.data.to_vec(), it.claim));
         assert_eq!(read(&claimed), Some((vec![0x01], Some(claim))));
@@ -147,8 +185,8 @@ mod tests {
         for length in 0..claimed.len() {
             assert_eq!(read(&claimed[..length]), None, "{length} bytes");
         }
-        let at = claimed.iter().position(|byte| *byte == 0x93).expect("the claim is an array");
-        let further = [&claimed[..at], &[0x95], &claimed[at + 1..], &[0xc0, 0x91, 0x05]].concat();
+        let at = claimed.iter().rposition(|byte| *byte == 0x94).expect("the claim is an array");
+        let further = [&claimed[..at], &[0x96], &claimed[at + 1..], &[0xc0, 0x91, 0x05]].concat();
         assert_eq!(read(&further), Some((vec![0x01], Some(claim))));
         assert_eq!(read(&[&claimed[..], &[0xc0]].concat()), None);
         let deep = [&[0x91; 200][..], &[0xc0]].concat();

@@ -395,7 +395,8 @@ pub enum SessionEvent {
     Unconfirmed(Unconfirmed),
     /// The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
     /// truth. It comes once for each kind and participant, and the session goes on. In a session without a password only
-    /// [`AlarmKind::Rewound`](crate::AlarmKind::Rewound) can be found out.
+    /// [`AlarmKind::Expelled`](crate::AlarmKind::Expelled), [`AlarmKind::Rewound`](crate::AlarmKind::Rewound) and
+    /// [`AlarmKind::Clock`](crate::AlarmKind::Clock) can be found out.
     Alarm(Alarm),
     /// A newer version of the app is used in this room, or was. It has a session of its own, which began with what
     /// this version, or one before, had persisted by then.

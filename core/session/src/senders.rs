@@ -1,6 +1,6 @@
 //! What all participants know of each other by the log: the newest event and the newest join of each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_bytes::ByteArray;
 use teatime_base::ViewId;
@@ -18,11 +18,11 @@ pub(crate) struct Senders {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Record {
+pub(crate) struct Record {
     /// The number of the connection with which the participant joined.
-    attempt: u64,
+    pub(crate) attempt: u64,
     /// The counter of its newest event. `None` if that is not known.
-    counter: Option<u64>,
+    pub(crate) counter: Option<u64>,
 }
 
 /// A record as it is stored: id, attempt, counter.
@@ -55,19 +55,34 @@ impl Senders {
         self.departed.push_back((view, record));
     }
 
-    /// The counter of the newest event of a participant, if it is known.
-    pub(crate) fn counter(&self, view: ViewId) -> Option<u64> {
-        let departed = || self.departed.iter().find(|(departed, _)| *departed == view);
-        self.present.get(&view).or_else(|| departed().map(|(_, record)| record))?.counter
+    /// The record of a participant that is there.
+    pub(crate) fn present(&self, view: ViewId) -> Option<Record> {
+        self.present.get(&view).copied()
     }
 
-    /// An event of a participant was handled.
+    /// An event of a participant that is there was handled.
     pub(crate) fn accept(&mut self, view: ViewId, counter: u64) {
         if let Some(record) = self.present.get_mut(&view) {
             record.counter = Some(counter);
-        } else if let Some((_, record)) = self.departed.iter_mut().find(|(one, _)| *one == view) {
-            record.counter = Some(counter);
         }
+    }
+
+    /// Whether these, which are older, know of something that is missing here. Records and counters only go up, and only
+    /// the oldest of those that have exited are forgotten.
+    pub(crate) fn lack_some_of(&self, older: &Self) -> bool {
+        let departed: BTreeMap<_, _> = self.departed.iter().copied().collect();
+        let may_forget = departed.len() == MAX_DEPARTED;
+        let known = older.present.iter().map(|(view, record)| (*view, *record));
+        known.chain(older.departed.iter().copied()).any(|(view, record)| {
+            match self.present.get(&view).or_else(|| departed.get(&view)) {
+                // One that was forgotten and has joined again has no counter.
+                Some(now) => {
+                    now.attempt < record.attempt
+                        || now.counter.is_some_and(|counter| Some(counter) < record.counter)
+                }
+                None => !may_forget,
+            }
+        })
     }
 
     pub(crate) fn store(&self) -> StoredSenders {
@@ -79,14 +94,18 @@ impl Senders {
         (present.collect(), departed.collect())
     }
 
-    pub(crate) fn restore((present, departed): StoredSenders) -> Self {
+    /// What [`store`](Self::store) has returned. `None` if it cannot have returned this.
+    pub(crate) fn restore((present, departed): StoredSenders) -> Option<Self> {
         let each = |(view, attempt, counter): Stored| {
             (ViewId(view.into_array()), Record { attempt, counter })
         };
-        Self {
-            present: present.into_iter().map(each).collect(),
-            departed: departed.into_iter().map(each).collect(),
-        }
+        let is_sorted = present.is_sorted_by(|(one, ..), (next, ..)| one < next);
+        let present: BTreeMap<_, _> = present.into_iter().map(each).collect();
+        let departed: VecDeque<_> = departed.into_iter().map(each).collect();
+        let mut once: BTreeSet<_> = present.keys().copied().collect();
+        let are_apart = departed.iter().all(|(view, _)| once.insert(*view));
+        let is_whole = is_sorted && are_apart && departed.len() <= MAX_DEPARTED;
+        is_whole.then_some(Self { present, departed })
     }
 }
 
@@ -112,23 +131,58 @@ mod tests {
 
     #[test]
     fn counters_outlive_exits_and_only_those_of_the_newest_participants() {
+        let counter = |senders: &mut Senders, view| {
+            senders.join(view, Some(u64::MAX));
+            senders.present(view).expect("it has joined").counter
+        };
         let mut senders = Senders::default();
         senders.join(id(0), Some(1));
-        assert_eq!(senders.counter(id(0)), Some(0));
         senders.accept(id(0), 5);
         senders.exit(id(0));
         senders.accept(id(0), 6);
+        assert_eq!(senders.present(id(0)), None);
         let last = MAX_DEPARTED as u64;
         for number in 1..last {
             senders.join(id(number), Some(2));
             senders.exit(id(number));
         }
-        assert_eq!((senders.counter(id(0)), senders.counter(id(1))), (Some(6), None));
         let restored = Senders::restore(senders.store());
-        assert_eq!(restored, senders);
+        assert_eq!(restored.as_ref(), Some(&senders));
+        assert_eq!(counter(&mut senders.clone(), id(0)), Some(5), "it sent nothing after its exit");
         senders.join(id(last), Some(1));
         senders.exit(id(last));
-        assert_eq!(senders.counter(id(0)), None, "it is the oldest of too many");
         assert_eq!(senders.departed.len(), MAX_DEPARTED);
+        assert!(!senders.lack_some_of(&restored.expect("it is whole")), "the oldest is forgotten");
+        assert_eq!(counter(&mut senders, id(0)), None, "it is the oldest of too many");
+    }
+
+    #[test]
+    fn what_is_stored_lists_each_participant_once_in_order_and_few_that_have_exited() {
+        let entry = |number| (ByteArray::new(id(number).0), 1, None);
+        let some = |from, to| (from..to).map(entry).collect::<Vec<_>>();
+        let most = MAX_DEPARTED as u64;
+        assert!(Senders::restore((some(0, 3), some(3, 3 + most))).is_some());
+        assert!(Senders::restore((some(0, 3), some(3, 4 + most))).is_none());
+        assert!(Senders::restore((some(0, 3), some(2, 4))).is_none());
+        assert!(Senders::restore((vec![], [some(2, 4), some(3, 4)].concat())).is_none());
+        assert!(Senders::restore((vec![entry(1), entry(1)], vec![])).is_none());
+        assert!(Senders::restore((vec![entry(2), entry(1)], vec![])).is_none());
+    }
+
+    #[test]
+    fn later_senders_know_all_that_earlier_ones_knew() {
+        let mut older = Senders::default();
+        older.join(id(1), Some(2));
+        older.accept(id(1), 7);
+        older.join(id(2), Some(1));
+        let mut later = older.clone();
+        later.accept(id(1), 8);
+        later.exit(id(2));
+        assert!(!older.lack_some_of(&older) && !later.lack_some_of(&older));
+        assert!(older.lack_some_of(&later), "an event is gone");
+        let mut rejoined = older.clone();
+        rejoined.join(id(2), Some(3));
+        assert!(older.lack_some_of(&rejoined), "a join is gone");
+        assert!(Senders::default().lack_some_of(&older), "participants are gone");
     }
 }

@@ -11,7 +11,7 @@ use crate::alarm::AlarmKind;
 use crate::claim::Claim;
 use crate::content::{Content, content_of};
 use crate::limits::REMEMBERED_POSITIONS;
-use crate::senders::{Senders, StoredSenders};
+use crate::senders::{Record, Senders, StoredSenders};
 
 /// What a client knows about the order up to the newest message that has arrived.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Transcript {
     newest_event: Option<(u64, Chain)>,
     /// The newest event that had arrived before the client began from scratch, until it has come again.
     witnessed: Option<(u64, Chain)>,
+    /// The newest message that the model has handled.
+    handled: u64,
 }
 
 /// What travels with a snapshot of a session with a password.
@@ -42,6 +44,7 @@ impl Transcript {
             senders: has_password.then(Senders::default),
             newest_event: None,
             witnessed: None,
+            handled: 0,
         }
     }
 
@@ -49,8 +52,8 @@ impl Transcript {
     pub(crate) fn read(seq: u64, stored: &[u8]) -> Option<Self> {
         let Stored(chain, senders) = rmp_serde::from_slice(stored).ok()?;
         let chain = Chain::at(Digest(chain.into_array()));
-        let senders = Some(Senders::restore(senders));
-        Some(Self { base: (seq, chain), senders, ..Self::new(chain, true) })
+        let senders = Some(Senders::restore(senders)?);
+        Some(Self { base: (seq, chain), senders, handled: seq, ..Self::new(chain, true) })
     }
 
     /// What travels with the snapshot at this position. `None` without a password.
@@ -60,11 +63,16 @@ impl Transcript {
         Some(rmp_serde::to_vec(&stored).expect("ids and numbers can be expressed in MessagePack"))
     }
 
-    /// The client begins from scratch, here. What it had seen before must come again.
-    pub(crate) fn restart(&mut self, seq: u64, start: Self) {
-        let witnessed = self.newest_event.or(self.witnessed);
-        *self = Self { base: (seq, start.base.1), ..start };
-        self.witnessed = witnessed.filter(|(witnessed, _)| *witnessed > seq);
+    /// The client begins from scratch, here. What it had seen before must come again, or be covered by the snapshot. Returns
+    /// the position of the snapshot if that lacks some of it.
+    pub(crate) fn restart(&mut self, seq: u64, start: Self) -> Option<u64> {
+        let newest = self.newest_event.into_iter().chain(self.witnessed);
+        let witnessed =
+            newest.max_by_key(|(seq, _)| *seq).filter(|(witnessed, _)| *witnessed > seq);
+        let (before, handled) = (self.senders.take(), self.handled);
+        *self = Self { base: (seq, start.base.1), witnessed, handled: seq, ..start };
+        let (before, now) = (before?, self.senders.as_ref()?);
+        (handled <= seq && now.lack_some_of(&before)).then_some(seq)
     }
 
     /// The newest position that has arrived, and the chain there.
@@ -101,19 +109,21 @@ impl Transcript {
 
     /// The model has handled everything up to here.
     pub(crate) fn forget_before(&mut self, handled: u64) {
+        self.handled = handled;
         while self.base.0 + REMEMBERED_POSITIONS < handled {
             let Some(chain) = self.values.pop_front() else { return };
             self.base = (self.base.0 + 1, chain);
         }
     }
 
-    /// What this client says with an event that it sends now. `previous` is the counter of its event before, if a reflector
-    /// has said so. `None` without a password.
-    pub(crate) fn claim(&self, own: ViewId, previous: Option<u64>) -> Option<Claim> {
-        let senders = self.senders.as_ref()?;
-        let previous = previous.or_else(|| senders.counter(own)).unwrap_or(0);
-        let (seq, chain) = self.newest();
-        Some(Claim::new(seq, chain, previous))
+    /// What this client says with an event that it sends now, over its `attempt`th connection. `previous` is the counter of
+    /// its event before, if a reflector has said so. `None` without a password.
+    pub(crate) fn claim(&self, own: ViewId, attempt: u64, previous: Option<u64>) -> Option<Claim> {
+        let known = || self.senders.as_ref()?.present(own)?.counter;
+        self.senders.is_some().then(|| {
+            let previous = previous.or_else(known).unwrap_or(0);
+            Claim::new(self.newest(), previous, attempt)
+        })
     }
 
     /// The event at this position comes to the model. Returns its content, unless the models must ignore it, and what is
@@ -128,7 +138,7 @@ impl Transcript {
         let content = content_of(plain, self.senders.is_some());
         let claim = content.and_then(|content| content.claim);
         match self.check(seq, sent, claim) {
-            Some(AlarmKind::Repeated) => (None, Some(AlarmKind::Repeated)),
+            Some(alarm @ (AlarmKind::Repeated | AlarmKind::Invented)) => (None, Some(alarm)),
             alarm => (content, alarm),
         }
     }
@@ -142,8 +152,12 @@ impl Transcript {
     ) -> Option<AlarmKind> {
         let own = claim.and_then(|claim| self.at(claim.seq));
         let senders = self.senders.as_mut()?;
-        let known = senders.counter(sender);
-        if known.is_some_and(|known| counter <= known) {
+        let Some(Record { attempt, counter: known }) = senders.present(sender) else {
+            return Some(AlarmKind::Invented);
+        };
+        // One that was sent before the participant joined is an old one, also if its counter was forgotten.
+        let is_old = claim.is_some_and(|claim| claim.attempt < attempt);
+        if is_old || known.is_some_and(|known| counter <= known) {
             return Some(AlarmKind::Repeated);
         }
         senders.accept(sender, counter);
@@ -159,22 +173,17 @@ impl Transcript {
         }
     }
 
-    /// Participants exit and join, in that order. The attempts are those that the joins have sealed. Returns the first
-    /// participant whose join was invented.
+    /// Participants exit and join, in that order. The attempts are those that the joins have sealed. Returns the
+    /// participants whose joins were invented.
     pub(crate) fn change_views(
         &mut self,
         exited: impl Iterator<Item = ViewId>,
         joined: impl Iterator<Item = (ViewId, Option<u64>)>,
-    ) -> Option<ViewId> {
-        let senders = self.senders.as_mut()?;
+    ) -> Vec<ViewId> {
+        let Some(senders) = &mut self.senders else { return Vec::new() };
         exited.for_each(|view| senders.exit(view));
-        let mut invented = None;
-        for (view, attempt) in joined {
-            if !senders.join(view, attempt) {
-                invented = invented.or(Some(view));
-            }
-        }
-        invented
+        let invented = joined.filter(|(view, attempt)| !senders.join(*view, *attempt));
+        invented.map(|(view, _)| view).collect()
     }
 }
 
@@ -209,16 +218,25 @@ mod tests {
 
     #[test]
     fn an_event_stands_where_its_sender_says() {
-        let right =
-            |seq, previous| Some(Claim::new(seq, after(&[7, 8, 9][..seq as usize]), previous));
+        let claim = |seq, messages: &[u8], previous, attempt| {
+            Some(Claim::new((seq, after(messages)), previous, attempt))
+        };
+        let right = |seq, previous| claim(seq, &[7, 8, 9][..seq as usize], previous, 1);
         let mut client = with(&[7, 8, 9]);
         assert_eq!(client.check(2, (ALICE, 1), right(1, 0)), None);
         assert_eq!(client.check(3, (ALICE, 1), right(1, 0)), Some(AlarmKind::Repeated));
         assert_eq!(client.check(3, (ALICE, 3), right(2, 2)), Some(AlarmKind::Dropped));
         assert_eq!(client.check(3, (ALICE, 4), right(3, 3)), Some(AlarmKind::Reordered));
-        let other = Claim::new(2, after(&[7, 9]), 4);
-        assert_eq!(client.check(3, (ALICE, 5), Some(other)), Some(AlarmKind::Forked));
+        let other = claim(2, &[7, 9], 4, 1);
+        assert_eq!(client.check(3, (ALICE, 5), other), Some(AlarmKind::Forked));
         assert_eq!(client.check(3, (ALICE, 9), right(2, 5)), None, "it has given up some");
+        client.change_views([ALICE].into_iter(), [].into_iter());
+        assert_eq!(client.check(3, (ALICE, 10), right(2, 9)), Some(AlarmKind::Invented));
+        client.change_views([].into_iter(), [(ALICE, Some(3))].into_iter());
+        let before = claim(2, &[7, 8], 9, 2);
+        assert_eq!(client.check(3, (ALICE, 10), before), Some(AlarmKind::Repeated));
+        let now = claim(2, &[7, 8], 9, 4);
+        assert_eq!(client.check(3, (ALICE, 10), now), None, "it has connected again since");
     }
 
     #[test]
@@ -244,15 +262,26 @@ mod tests {
         let mut client = with(&[7, 8]);
         client.restart(0, fresh());
         assert_eq!(client.take_lost(2), None);
+        assert!(client.push(after(&[7]), true));
+        client.restart(0, fresh());
+        assert_eq!(client.take_lost(1), Some(2), "it had seen more before");
+        let mut client = with(&[7, 8]);
+        client.restart(0, fresh());
         assert!(client.push(after(&[7]), true) && client.push(after(&[7, 8]), true));
         client.restart(0, fresh());
         assert_eq!((client.take_lost(1), client.take_lost(1)), (Some(2), None));
         let mut client = with(&[7, 8]);
         client.restart(0, fresh());
         assert!(client.push(after(&[7]), true) && !client.push(after(&[7, 9]), true));
-        // A snapshot covers it: nothing can be said.
+        // A snapshot covers it. It must know at least the participants and counters.
         let mut client = with(&[7, 8]);
-        client.restart(5, fresh());
+        assert_eq!(client.restart(5, with(&[7, 8])), None);
         assert_eq!(client.take_lost(0), None);
+        client.check(6, (ALICE, 3), None);
+        client.forget_before(6);
+        assert_eq!(client.restart(5, with(&[7, 8])), None, "the rest may follow");
+        client.check(6, (ALICE, 3), None);
+        client.forget_before(6);
+        assert_eq!(client.restart(7, with(&[7, 8])), Some(7), "an event is not in it");
     }
 }

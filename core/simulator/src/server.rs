@@ -308,6 +308,12 @@ impl Server {
                         self.dirty_connections.push(connection);
                     }
                 }
+                Output::SendLog { connection, block } => {
+                    if let Some(one) = self.connections.get_mut(&connection) {
+                        one.pending.extend(block.frames_from(0).cloned());
+                        self.dirty_connections.push(connection);
+                    }
+                }
                 Output::Broadcast { session, frame } => {
                     self.members.entry(session).or_default().pending.push(frame);
                     self.dirty_members.push(session);

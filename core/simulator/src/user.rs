@@ -1,7 +1,7 @@
 //! A participant, as an action of a simulation sees it.
 
 use serde::Serialize;
-use teatime_vm::{Model, ViewId, Vm};
+use teatime_vm::{Model, TypedTopic, ViewId, Vm};
 
 use crate::event::count;
 use crate::participant::Participant;
@@ -33,6 +33,11 @@ impl<'a> User<'a> {
             Ok(data) => drop(self.publish_encoded(scope, event, &data)),
             Err(error) => self.one.refuse(format!("{scope}:{event} cannot be encoded: {error}")),
         }
+    }
+
+    /// Like [`publish`](Self::publish), to a topic that carries values of this type.
+    pub fn publish_topic<T: Serialize>(&mut self, topic: &TypedTopic<T>, data: &T) {
+        self.publish(topic.scope(), topic.event(), data);
     }
 
     /// Publishes MessagePack. Returns whether the client accepted it.

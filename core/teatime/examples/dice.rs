@@ -4,9 +4,14 @@
 //! and land on the same side for all participants.
 
 use teatime::{
-    App, Config, Cx, Duration, FutureHandle, Handling, Session, View, ViewContext, handlers,
-    local_reflector, model,
+    App, Config, Cx, Duration, FutureHandle, Handling, Session, TypedTopic, View, ViewContext,
+    handlers, local_reflector, model,
 };
+
+/// A participant throws this many dice.
+pub(crate) const THROW: TypedTopic<u8> = TypedTopic::new("dice", "throw");
+/// The table looks different.
+const CHANGED: TypedTopic<()> = TypedTopic::new("dice", "changed");
 
 /// How long the dice roll, in session time.
 const ROLL: Duration = Duration::from_secs(1);
@@ -26,12 +31,11 @@ struct Dice {
 #[handlers]
 impl Dice {
     fn init(cx: &mut Cx<Self>, _options: &()) -> Self {
-        cx.subscribe("dice", "roll", Self::roll);
+        cx.subscribe_topic(&THROW, Self::throw);
         Self { rolling: false, sides: Vec::new(), rolls: 0, clearing: None }
     }
 
-    /// A participant throws this many dice.
-    fn roll(&mut self, cx: &mut Cx<Self>, dice: u8) {
+    fn throw(&mut self, cx: &mut Cx<Self>, dice: u8) {
         if self.rolling || !(1..=6).contains(&dice) {
             return;
         }
@@ -40,7 +44,7 @@ impl Dice {
         if let Some(clearing) = self.clearing.take() {
             cx.cancel(clearing);
         }
-        cx.publish("dice", "changed", ());
+        cx.publish_topic(&CHANGED, ());
     }
 
     fn land(&mut self, cx: &mut Cx<Self>, dice: u8) {
@@ -49,13 +53,13 @@ impl Dice {
         // The cast fits: the number is from 1 to 6.
         self.sides = (0..dice).map(|_| cx.random_range(1, 6) as u8).collect();
         self.clearing = Some(cx.future(IDLE).call(Self::clear, ()));
-        cx.publish("dice", "changed", ());
+        cx.publish_topic(&CHANGED, ());
     }
 
     fn clear(&mut self, cx: &mut Cx<Self>) {
         self.sides.clear();
         self.clearing = None;
-        cx.publish("dice", "changed", ());
+        cx.publish_topic(&CHANGED, ());
     }
 }
 
@@ -77,7 +81,7 @@ impl View for Table {
 
     fn attach(cx: &mut ViewContext<'_, Self>, (): &mut ()) -> Self {
         Self::draw(cx.model());
-        cx.subscribe("dice", "changed", Handling::Queued, |_: &mut Self, cx, ()| {
+        cx.subscribe_topic(&CHANGED, Handling::Queued, |_: &mut Self, cx, ()| {
             Self::draw(cx.model());
         });
         Self
@@ -95,7 +99,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::thread::spawn(move || {
         for _ in std::io::stdin().lines() {
             let _ = remote.run(|session| {
-                if let Err(why) = session.publish("dice", "roll", &2u8) {
+                if let Err(why) = session.publish_topic(&THROW, &2) {
                     eprintln!("{why}");
                 }
             });

@@ -4,9 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 use teatime::{
-    App, Config, Cx, Handling, OrderedMap, PublishError, Receipt, Session, View, ViewContext,
-    handlers, local_reflector, model,
+    App, Config, Cx, Handling, OrderedMap, PublishError, Receipt, Session, TypedTopic, View,
+    ViewContext, handlers, local_reflector, model,
 };
+
+// What both sides publish and hear. The compiler checks what each topic carries.
+pub(crate) const ADD: TypedTopic<String> = TypedTopic::new("todo", "add");
+pub(crate) const DONE: TypedTopic<u32> = TypedTopic::new("todo", "done");
+pub(crate) const CLEAR: TypedTopic<()> = TypedTopic::new("todo", "clear");
+const CHANGED: TypedTopic<()> = TypedTopic::new("todo", "changed");
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Item {
@@ -24,29 +30,29 @@ struct Todo {
 #[handlers]
 impl Todo {
     fn init(cx: &mut Cx<Self>, _options: &()) -> Self {
-        cx.subscribe("todo", "add", Self::add);
-        cx.subscribe("todo", "done", Self::done);
-        cx.subscribe("todo", "clear", Self::clear);
+        cx.subscribe_topic(&ADD, Self::add);
+        cx.subscribe_topic(&DONE, Self::done);
+        cx.subscribe_topic(&CLEAR, Self::clear);
         Self { items: OrderedMap::new(), last: 0 }
     }
 
     fn add(&mut self, cx: &mut Cx<Self>, text: String) {
         self.last += 1;
         self.items.insert(self.last, Item { text, done: false });
-        cx.publish("todo", "changed", ());
+        cx.publish_topic(&CHANGED, ());
     }
 
     /// Two participants may tick the same item: the second changes nothing.
     fn done(&mut self, cx: &mut Cx<Self>, number: u32) {
         let Some(item) = self.items.get_mut(&number).filter(|item| !item.done) else { return };
         item.done = true;
-        cx.publish("todo", "changed", ());
+        cx.publish_topic(&CHANGED, ());
     }
 
     /// Removes what is done.
     fn clear(&mut self, cx: &mut Cx<Self>) {
         self.items.retain(|_, item| !item.done);
-        cx.publish("todo", "changed", ());
+        cx.publish_topic(&CHANGED, ());
     }
 }
 
@@ -67,7 +73,7 @@ impl View for List {
 
     fn attach(cx: &mut ViewContext<'_, Self>, (): &mut ()) -> Self {
         Self::draw(cx.model());
-        cx.subscribe("todo", "changed", Handling::OncePerFrame, |_: &mut Self, cx, ()| {
+        cx.subscribe_topic(&CHANGED, Handling::OncePerFrame, |_: &mut Self, cx, ()| {
             Self::draw(cx.model());
         });
         Self
@@ -97,9 +103,9 @@ impl Command {
 
     fn publish(&self, session: &mut Session<List>) -> Result<Receipt, PublishError> {
         match self {
-            Self::Add(text) => session.publish("todo", "add", text),
-            Self::Done(number) => session.publish("todo", "done", number),
-            Self::Clear => session.publish("todo", "clear", &()),
+            Self::Add(text) => session.publish_topic(&ADD, text),
+            Self::Done(number) => session.publish_topic(&DONE, number),
+            Self::Clear => session.publish_topic(&CLEAR, &()),
         }
     }
 }

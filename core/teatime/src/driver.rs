@@ -12,10 +12,11 @@ use teatime_session::{
     Client, Config, ConfigError, Delivery, Handling, PublishError, Receipt, SessionEvent, Stepped,
     SubscriptionId,
 };
-use teatime_vm::{Payload, Time};
+use teatime_vm::{Payload, Time, TypedTopic};
 
 use self::tape::Tape;
 use crate::address::reflector_address;
+use crate::clock;
 use crate::evidence;
 use crate::link::LinkError;
 
@@ -55,7 +56,8 @@ pub enum JoinError {
 pub struct Driver {
     client: Client,
     transport: Transport,
-    started: Instant,
+    /// On [`clock`].
+    started: StdDuration,
     tape: Tape,
 }
 
@@ -93,7 +95,7 @@ impl Driver {
         let mut client = Client::new(config, entropy)?;
         client.connect();
         let transport = Transport::spawn(&address, trust, waker)?;
-        let mut driver = Self { client, transport, started: Instant::now(), tape: Tape::default() };
+        let mut driver = Self { client, transport, started: clock::now(), tape: Tape::default() };
         driver.perform();
         Ok(driver)
     }
@@ -130,7 +132,8 @@ impl Driver {
 
     /// The clock of the state machine: µs of real time since the driver was made.
     pub(crate) fn clock(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let passed = clock::now().saturating_sub(self.started);
+        u64::try_from(passed.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// The real time after which the next step has work to do even if nothing arrives. `None`: not before
@@ -182,6 +185,18 @@ impl Driver {
         data: &(impl Serialize + ?Sized),
     ) -> Result<Receipt, PublishError> {
         self.command(|client, now| client.publish(now, scope, event, data))
+    }
+
+    /// Like [`publish`](Self::publish), to a topic that carries values of this type.
+    ///
+    /// # Errors
+    /// As [`Client::publish`]. Nothing was sent then.
+    pub fn publish_topic<T: Serialize>(
+        &mut self,
+        topic: &TypedTopic<T>,
+        data: &T,
+    ) -> Result<Receipt, PublishError> {
+        self.publish(topic.scope(), topic.event(), data)
     }
 
     /// Like [`publish`](Self::publish), with a payload that is MessagePack already: exactly one value.

@@ -114,6 +114,7 @@
 //! | `blobs` | large files beside a session: [`blobs`] | yes |
 //! | `recording` | recordings of sessions: `Session::record` | yes |
 //! | `tls` | `wss://` in clients, certificates in servers | yes |
+//! | `stream` | a session as a `Stream` of events, for async programs: `SessionStream` | no |
 //! | `storage` | servers whose sessions outlive them: `server::SharedStorage` | no |
 //! | `testing` | a simulator for models: `testing::Simulation`; for `dev-dependencies` | no |
 
@@ -121,6 +122,7 @@ mod address;
 mod badge;
 #[cfg(feature = "blobs")]
 pub mod blobs;
+mod clock;
 mod driver;
 pub mod evidence;
 mod link;
@@ -138,10 +140,16 @@ pub use address::reflector_address;
 pub use badge::Badge;
 pub use driver::{Driver, JoinError};
 pub use link::{JoinLink, LinkError};
-pub use local::{DEFAULT_PORT, LocalReflector, local_reflector, local_reflector_at};
+pub use local::{
+    DEFAULT_PORT, LocalReflector, Lookup, local_reflector, local_reflector_at,
+    look_up_local_reflector,
+};
 pub use qr::QrCode;
+#[cfg(feature = "stream")]
+pub use session::SessionStream;
 pub use session::{Remote, Session, SessionGone};
 pub use teatime_net::client::Waker;
+pub use teatime_net::probe;
 pub use teatime_net::server;
 pub use teatime_net::tls::CertificateError;
 pub use teatime_wire::CloseReason;
@@ -159,8 +167,8 @@ pub use teatime_vm::{
     AccessError, App, AppBuilder, AppError, CallError, Cx, Duration, DurationRangeError, Fault,
     FaultKind, FutureHandle, Handle, Handler, InvalidIdError, Model, ModelId, NameTakenError,
     NotInModelError, OrderedMap, OrderedSet, Payload, PayloadError, Published, Schedule, Scope,
-    SessionId, Source, StateHash, Time, Topic, USER_ENTER, USER_EXIT, VIEW_EXIT, VIEW_JOIN, Value,
-    ViewId, ViewInfo, canonical, handlers, limits, math, model, to_bytes, tree,
+    SessionId, Source, StateHash, Time, Topic, TypedTopic, USER_ENTER, USER_EXIT, VIEW_EXIT,
+    VIEW_JOIN, Value, ViewId, ViewInfo, canonical, handlers, limits, math, model, to_bytes, tree,
 };
 
 // Data that outlives a version of an app.

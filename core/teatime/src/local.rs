@@ -7,6 +7,7 @@ mod note;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use teatime_net::server::{Server, ServerConfig, Token};
@@ -77,6 +78,26 @@ pub fn local_reflector() -> io::Result<LocalReflector> {
 /// that.
 pub fn local_reflector_at(listen: SocketAddr) -> io::Result<LocalReflector> {
     find_or_host(Some(listen))
+}
+
+/// What programs of this user know of the reflector of this machine.
+#[derive(Debug)]
+pub struct Lookup {
+    /// The file of the note that says where it is.
+    pub note: PathBuf,
+    /// The reflector, if one runs.
+    pub found: Option<LocalReflector>,
+}
+
+/// Looks for the reflector of this machine, without hosting one.
+///
+/// # Errors
+/// This user has no directory for the note of its address, or another user can change it.
+pub fn look_up_local_reflector() -> io::Result<Lookup> {
+    let directory = Directory::open()?;
+    let found = directory.note()?.filter(is_its_reflector);
+    let found = found.map(|note| LocalReflector { note, hosted: None });
+    Ok(Lookup { note: directory.path(), found })
 }
 
 fn find_or_host(listen: Option<SocketAddr>) -> io::Result<LocalReflector> {

@@ -12,6 +12,7 @@ use teatime_session::{
     Config, ConnectionState, DisconnectReason, Handling, PublishError, Receipt, SessionEvent,
     Stepped,
 };
+use teatime_vm::TypedTopic;
 
 use self::remote::{Calls, MAX_WAITING_CALLS};
 use crate::driver::{Driver, JoinError};
@@ -20,8 +21,12 @@ use crate::view::{View, ViewContext, ViewHost};
 #[cfg(feature = "recording")]
 mod record;
 mod remote;
+#[cfg(feature = "stream")]
+mod stream;
 
 pub use remote::{Remote, SessionGone};
+#[cfg(feature = "stream")]
+pub use stream::SessionStream;
 
 /// A session that has joined, or is about to.
 ///
@@ -300,6 +305,18 @@ impl<V: View> Session<V> {
         data: &(impl Serialize + ?Sized),
     ) -> Result<Receipt, PublishError> {
         self.driver.publish(scope, event, data)
+    }
+
+    /// Like [`publish`](Self::publish), to a topic that carries values of this type.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_topic<T: Serialize>(
+        &mut self,
+        topic: &TypedTopic<T>,
+        data: &T,
+    ) -> Result<Receipt, PublishError> {
+        self.publish(topic.scope(), topic.event(), data)
     }
 
     /// Asks all participants to vote on their state hash; see [`Driver::request_vote`].

@@ -8,7 +8,7 @@ use std::time::Duration as StdDuration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use teatime_session::{Client, Delivery, Handling, PublishError, Receipt, SubscriptionId};
-use teatime_vm::{Handle, Model, Payload, Time, Topic, ViewId, Vm};
+use teatime_vm::{Handle, Model, Payload, Time, Topic, TypedTopic, ViewId, Vm};
 
 /// A view of a session: what a front end shows of the model. All its methods run on the thread that steps the session, so a
 /// view need not be `Send`.
@@ -159,6 +159,16 @@ impl<V: View> ViewContext<'_, V> {
         id
     }
 
+    /// Like [`subscribe`](Self::subscribe). The handler takes what the topic carries.
+    pub fn subscribe_topic<T: DeserializeOwned + Clone + 'static>(
+        &mut self,
+        topic: &TypedTopic<T>,
+        handling: Handling,
+        handler: impl FnMut(&mut V, &mut ViewContext<'_, V>, T) + 'static,
+    ) -> SubscriptionId {
+        self.subscribe(topic.scope(), topic.event(), handling, handler)
+    }
+
     /// Ends a subscription.
     pub fn unsubscribe(&mut self, id: SubscriptionId) {
         self.client.unsubscribe(id);
@@ -187,6 +197,18 @@ impl<V: View> ViewContext<'_, V> {
         data: &(impl Serialize + ?Sized),
     ) -> Result<Receipt, PublishError> {
         self.client.publish(self.now, scope.as_ref(), event, data)
+    }
+
+    /// Like [`publish`](Self::publish), to a topic that carries values of this type.
+    ///
+    /// # Errors
+    /// As [`Session::publish`](crate::Session::publish). Nothing was sent then.
+    pub fn publish_topic<T: Serialize>(
+        &mut self,
+        topic: &TypedTopic<T>,
+        data: &T,
+    ) -> Result<Receipt, PublishError> {
+        self.publish(topic.scope(), topic.event(), data)
     }
 
     /// Sends an event to the views of this client only; see [`Client::publish_to_views`](crate::Client::publish_to_views).

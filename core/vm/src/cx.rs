@@ -15,6 +15,7 @@ use crate::persisted::{self, PersistError, Persisted};
 use crate::state::State;
 use crate::time::{Duration, Time};
 use crate::topic::Topic;
+use crate::typed_topic::TypedTopic;
 use crate::untyped::UntypedCx;
 
 /// The context of a running handler. A model reaches everything outside itself only through it.
@@ -155,6 +156,15 @@ impl<M: Model> Cx<'_, M> {
         }
     }
 
+    /// Like [`subscribe`](Self::subscribe). The handler takes what the topic carries.
+    pub fn subscribe_topic<S, H: Handler<M, S>>(
+        &mut self,
+        topic: &TypedTopic<H::Argument>,
+        handler: H,
+    ) {
+        self.subscribe(topic.scope(), topic.event(), handler);
+    }
+
     /// Ends a subscription of one handler.
     pub fn unsubscribe<S, H: Handler<M, S>>(
         &mut self,
@@ -179,6 +189,11 @@ impl<M: Model> Cx<'_, M> {
     /// - Views of this client receive it with their next step.
     pub fn publish<T: Value>(&mut self, scope: impl Into<Scope>, event: &str, value: T) {
         self.untyped.publish(scope, event, Payload::new(value));
+    }
+
+    /// Like [`publish`](Self::publish), to a topic that carries values of this type.
+    pub fn publish_topic<T: Value>(&mut self, topic: &TypedTopic<T>, value: T) {
+        self.publish(topic.scope(), topic.event(), value);
     }
 
     /// Schedules a future message: `cx.future(span).call(Self::handler, argument)`. With a span of zero it

@@ -87,6 +87,9 @@
 //! - **Faults.** A handler that panics is a [`Fault`]. Its turn is undone on all participants alike, and the
 //!   session goes on.
 //!
+//! `MODEL.md` beside this crate says all of this so exactly that an implementation in another language comes to the same
+//! state hash.
+//!
 //! What a model must not do: read a clock, use threads, depend on the order of a hash map, or call float
 //! functions of `std` (see [`math`]). `#[model]` refuses fields of such types, and the `clippy.toml` beside
 //! this crate's `Cargo.toml` refuses such calls: copy it into your own crate.
@@ -120,6 +123,7 @@ mod time;
 mod topic;
 mod topics;
 pub mod tree;
+mod typed_topic;
 mod untyped;
 mod vm;
 mod wheel;
@@ -147,6 +151,7 @@ pub use state::Published;
 pub use teatime_macros::{handlers, model};
 pub use time::{Duration, DurationRangeError, Time};
 pub use topic::{Source, Topic};
+pub use typed_topic::TypedTopic;
 pub use untyped::UntypedCx;
 pub use vm::{OrderError, Vm, VmError};
 

@@ -1,4 +1,4 @@
-//! Ids, keys and signatures on the wire: byte strings of exactly their length.
+//! Ids, keys and signatures on the wire: byte strings of exactly their length; and byte strings of any length.
 //!
 //! Ids can also be read from hexadecimal digits, because the payloads of apps may come from JSON. A message has one
 //! encoding of an id only, so its fields are read by these functions.
@@ -55,6 +55,42 @@ impl<'de, T: Id> Deserialize<'de> for Bin<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_bytes(BinVisitor(PhantomData))
     }
+}
+
+/// Bytes that are read from a byte string, and from nothing else: `serde_bytes` would take a text as well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'a>(pub(crate) &'a [u8]);
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a byte string")
+    }
+
+    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Raw(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(RawVisitor)
+    }
+}
+
+/// Reads bytes.
+pub(crate) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de [u8], D::Error> {
+    Raw::deserialize(deserializer).map(|raw| raw.0)
+}
+
+/// Reads bytes, or nil.
+pub(crate) fn optional_bytes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de [u8]>, D::Error> {
+    Option::<Raw<'de>>::deserialize(deserializer).map(|raw| raw.map(|raw| raw.0))
 }
 
 /// Reads an id.

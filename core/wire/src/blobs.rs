@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bin::{self, Bin};
-use crate::{Digest, WireError, codec, limits};
+use crate::bin::{self, Bin, Raw};
+use crate::proof::BLOB_CONTEXT;
+use crate::{Challenge, Digest, PublicKey, Room, SecretKey, Signature, WireError, codec, limits};
 
 /// The path on a reflector's port that blob connections are made to.
 pub const BLOB_PATH: &str = "/blobs";
@@ -33,16 +34,58 @@ pub enum BlobRequest<'a> {
     Get(Digest),
 }
 
-/// Begins a blob connection.
+/// Begins a blob connection: proves, for this connection only, that the client knows the room and its password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello<'a> {
     /// [`BLOB_VERSION`] of the client.
     pub version: u16,
-    /// The blob space of the room. With a password it cannot be guessed without the password.
+    /// The name of the room.
     #[serde(deserialize_with = "bin::id")]
-    pub space: Digest,
+    pub name: Digest,
+    /// The key of the room's password.
+    #[serde(deserialize_with = "bin::optional")]
+    pub password_key: Option<PublicKey>,
     /// Name and version of the client program, for the log.
     pub agent: &'a str,
+    /// By the key of the password, if there is one.
+    #[serde(deserialize_with = "bin::optional")]
+    pub signature: Option<Signature>,
+}
+
+impl<'a> Hello<'a> {
+    /// Signs for this connection.
+    pub fn new(
+        name: Digest,
+        password: Option<&SecretKey>,
+        agent: &'a str,
+        challenge: &Challenge,
+    ) -> Self {
+        let password_key = password.map(SecretKey::public);
+        let unsigned = Self { version: BLOB_VERSION, name, password_key, agent, signature: None };
+        let signature = password.map(|key| key.sign(&unsigned.statement(challenge)));
+        Self { signature, ..unsigned }
+    }
+
+    /// Whether a client that knows the password has said this on this connection.
+    pub fn is_proven(&self, challenge: &Challenge) -> bool {
+        match (self.password_key, &self.signature) {
+            (Some(key), Some(signature)) => key.has_signed(&self.statement(challenge), signature),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// The blob space of the room: its id. It follows from name and password, so a client is in no other one.
+    pub fn space(&self) -> Digest {
+        Room::new(self.name, self.password_key, 0).id
+    }
+
+    fn statement(&self, challenge: &Challenge) -> Vec<u8> {
+        let fields = (self.version, self.name, self.password_key, self.agent);
+        let mut signed = Vec::new();
+        codec::append(&mut signed, &fields);
+        challenge.statement(BLOB_CONTEXT, &signed)
+    }
 }
 
 /// What a server answers on a blob connection.
@@ -101,7 +144,7 @@ const UNKNOWN: u8 = 6;
 const REFUSED: u8 = 7;
 
 fn bytes(frame: &[u8]) -> Result<&[u8], WireError> {
-    Ok(codec::body::<&serde_bytes::Bytes>(frame)?.as_ref())
+    Ok(codec::body::<Raw<'_>>(frame)?.0)
 }
 
 fn digests(body: &[u8]) -> Result<Vec<Digest>, WireError> {
@@ -145,7 +188,7 @@ impl<'a> BlobRequest<'a> {
         Ok(match tag {
             HELLO => {
                 codec::check_version(body, BLOB_VERSION)?;
-                let hello: Hello<'_> = codec::body(body)?;
+                let hello: Hello<'_> = codec::fields(body)?;
                 if hello.agent.len() > limits::MAX_AGENT {
                     return Err(WireError::TooLarge("agent"));
                 }
@@ -194,10 +237,7 @@ impl<'a> BlobReply<'a> {
             COMPLETE => Self::Complete(digest(body)?),
             CONTENT => Self::Content(bytes(body)?),
             UNKNOWN => Self::Unknown(digest(body)?),
-            REFUSED => Self::Refused(
-                Refused::from_number(codec::body(body)?)
-                    .ok_or(WireError::Frame("unknown reason of a refusal"))?,
-            ),
+            REFUSED => Self::Refused(Refused::from_number(codec::body(body)?)),
             other => return Err(WireError::UnknownMessage(other)),
         })
     }
@@ -215,8 +255,9 @@ impl Refused {
         }
     }
 
-    fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|refused| refused.number() == number)
+    /// A reason of a later version counts as a failure of the server.
+    fn from_number(number: u8) -> Self {
+        Self::ALL.into_iter().find(|refused| refused.number() == number).unwrap_or(Self::Failed)
     }
 }
 
@@ -224,12 +265,39 @@ impl Refused {
 mod tests {
     use super::*;
 
+    /// PROTOCOL.md, section 13.3: how later versions can grow.
+    #[test]
+    fn what_a_later_version_adds_is_read_as_the_protocol_page_says() {
+        let hello = BlobRequest::Hello(Hello::new(ID, None, "a", &CHALLENGE));
+        let mut longer = hello.encode();
+        longer[2] += 1;
+        longer.extend_from_slice(&[0xc4, 2, 1, 2]);
+        assert_eq!(BlobRequest::decode(&longer).expect("it is longer"), hello);
+        let reason = BlobReply::decode(&[0x92, REFUSED, 9]).expect("it is a reason");
+        assert_eq!(reason, BlobReply::Refused(Refused::Failed));
+        for tag in [6, 63, 64, 127] {
+            let frame = [0x92, tag, 0xc0];
+            assert!(
+                matches!(BlobRequest::decode(&frame), Err(WireError::UnknownMessage(found)) if found == tag)
+            );
+            let frame = [0x92, tag.max(8), 0xc0];
+            assert!(matches!(BlobReply::decode(&frame), Err(WireError::UnknownMessage(_))));
+        }
+    }
+
     const ID: Digest = Digest([7; 32]);
+    const CHALLENGE: Challenge = Challenge { nonce: ID, channel: None };
 
     #[test]
     fn every_message_comes_back_and_every_shorter_or_longer_one_is_refused() {
         let requests = [
-            BlobRequest::Hello(Hello { version: 1, space: ID, agent: "test" }),
+            BlobRequest::Hello(Hello::new(ID, None, "test", &CHALLENGE)),
+            BlobRequest::Hello(Hello::new(
+                ID,
+                Some(&SecretKey::of_password(&[4; 32])),
+                "",
+                &CHALLENGE,
+            )),
             BlobRequest::Offer(vec![ID, Digest([8; 32])]),
             BlobRequest::Chunk(b"chunk"),
             BlobRequest::Manifest(b"manifest"),
@@ -265,6 +333,36 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_counts_only_with_the_password_and_on_its_own_connection() {
+        let (key, other) = ([4; 32], [5; 32]);
+        let [key, other] = [key, other].map(|master| SecretKey::of_password(&master));
+        let hello = Hello::new(ID, Some(&key), "test", &CHALLENGE);
+        assert!(hello.is_proven(&CHALLENGE));
+        assert_eq!(hello.space(), Room::new(ID, Some(key.public()), 3).id);
+        let binding = Some(crate::ChannelBinding([7; 32]));
+        for elsewhere in [
+            Challenge { nonce: Digest([8; 32]), ..CHALLENGE },
+            Challenge { channel: binding, ..CHALLENGE },
+        ] {
+            assert!(!hello.is_proven(&elsewhere), "{elsewhere:?}");
+        }
+        for forged in [
+            Hello { name: Digest([8; 32]), ..hello },
+            Hello { agent: "best", ..hello },
+            Hello { password_key: Some(other.public()), ..hello },
+            Hello { password_key: None, ..hello },
+            Hello { signature: None, ..hello },
+            Hello {
+                signature: Hello::new(ID, Some(&other), "test", &CHALLENGE).signature,
+                ..hello
+            },
+        ] {
+            assert!(!forged.is_proven(&CHALLENGE), "{forged:?}");
+        }
+        assert!(Hello::new(ID, None, "test", &CHALLENGE).is_proven(&CHALLENGE));
+    }
+
+    #[test]
     fn what_exceeds_a_limit_is_refused() {
         let chunk = vec![0; limits::MAX_BLOB_CHUNK + 1];
         assert!(BlobRequest::decode(&BlobRequest::Chunk(&chunk).encode()).is_err());
@@ -273,6 +371,5 @@ mod tests {
         assert!(BlobRequest::decode(&BlobRequest::Offer(offer).encode()).is_err());
         let frame = vec![0x92; limits::MAX_BLOB_FRAME + 1];
         assert!(matches!(BlobReply::decode(&frame), Err(WireError::TooLarge(_))));
-        assert!(BlobReply::decode(&[0x92, REFUSED, 9]).is_err());
     }
 }

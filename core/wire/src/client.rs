@@ -37,6 +37,8 @@ pub enum ClientMessage<'a> {
     Loaded(u64),
     /// This client has joined with the snapshot of this sequence number, and cannot restore it.
     Unusable(u64),
+    /// A message of a later version with this tag, which may be ignored.
+    Later(u8),
 }
 
 /// An event for all participants.
@@ -47,7 +49,7 @@ pub struct Send<'a> {
     /// any counter: the ones before may have gone to a reflector that was replaced.
     pub counter: u64,
     /// Opaque to the reflector.
-    #[serde(borrow, with = "serde_bytes")]
+    #[serde(borrow, serialize_with = "serde_bytes::serialize", deserialize_with = "bin::bytes")]
     pub payload: &'a [u8],
 }
 
@@ -72,11 +74,11 @@ pub struct SnapshotPart<'a> {
     /// Size of the whole snapshot in bytes.
     pub total: u64,
     /// The part: at least one byte.
-    #[serde(borrow, with = "serde_bytes")]
+    #[serde(borrow, serialize_with = "serde_bytes::serialize", deserialize_with = "bin::bytes")]
     pub data: &'a [u8],
 }
 
-const JOIN: u8 = 1;
+pub(crate) const JOIN: u8 = 1;
 const SEND: u8 = 2;
 const REQUEST_VOTE: u8 = 3;
 const VOTE: u8 = 4;
@@ -105,6 +107,7 @@ impl<'a> ClientMessage<'a> {
             Self::Confirm(body) => codec::encode(CONFIRM, body),
             Self::Loaded(body) => codec::encode(LOADED, body),
             Self::Unusable(body) => codec::encode(UNUSABLE, body),
+            Self::Later(tag) => codec::encode(*tag, &()),
         }
     }
 
@@ -113,7 +116,7 @@ impl<'a> ClientMessage<'a> {
     /// # Errors
     /// If it is not exactly one message within the [limits].
     pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
-        if frame.len() > limits::MAX_CLIENT_FRAME + limits::MAX_VIEW_DATA {
+        if frame.len() > limits::MAX_CLIENT_FRAME {
             return Err(WireError::TooLarge("frame"));
         }
         let (tag, body) = codec::split(frame)?;
@@ -134,7 +137,7 @@ impl<'a> ClientMessage<'a> {
             CONFIRM => Self::Confirm(codec::body(body)?),
             LOADED => Self::Loaded(codec::body(body)?),
             UNUSABLE => Self::Unusable(codec::body(body)?),
-            other => return Err(WireError::UnknownMessage(other)),
+            other => codec::pass_over(other, body).map(|()| Self::Later(other))?,
         };
         message.check_limits()?;
         Ok(message)

@@ -5,6 +5,7 @@ use rmp_serde::decode::Error as DecodeError;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
 use crate::open::Open;
 
 /// Why a frame is not a valid message.
@@ -13,8 +14,8 @@ pub enum WireError {
     /// It is not the array `[tag, body]`.
     #[error("invalid message: {0}")]
     Frame(&'static str),
-    /// No message has this tag.
-    #[error("invalid message: unknown tag {0}")]
+    /// A message of a later version of the protocol, which a reader must understand.
+    #[error("message {0} is of a later version of the protocol")]
     UnknownMessage(u8),
     /// The body does not fit the tag.
     #[error("invalid message body: {0}")]
@@ -81,6 +82,17 @@ pub(crate) fn body<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireErr
         Err(DecodeError::InvalidMarkerRead(_)) => Ok(value),
         _ => Err(WireError::Trailing),
     }
+}
+
+/// What becomes of a message whose tag this version does not know.
+///
+/// # Errors
+/// If a reader must understand it, or its body is not exactly one value.
+pub(crate) fn pass_over(tag: u8, bytes: &[u8]) -> Result<(), WireError> {
+    if tag < limits::FIRST_OPTIONAL_TAG {
+        return Err(WireError::UnknownMessage(tag));
+    }
+    body::<IgnoredAny>(bytes).map(|_| ())
 }
 
 /// Reads a whole body that is an array of fields. Further fields are ignored.

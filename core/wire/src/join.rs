@@ -6,13 +6,13 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::Bytes;
 
-use crate::bin::{self, Bin};
-use crate::{Digest, Proof, PublicKey, SessionId, Signature, ViewId, WireError, codec};
+use crate::bin::{self, Bin, Raw};
+use crate::{Digest, Proof, PublicKey, SessionId, Signature, ViewId, WireError, codec, limits};
 
 /// Joins a session, or comes back to it. Nothing in it is secret: a join counts only with its [`Proof`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Join<'a> {
-    /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the client.
+    /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the client. It comes first, so that every version can read it.
     pub protocol: u16,
     /// What the participants of the session run: the models and their options. The session [follows](Join::session)
     /// from it and from the room.
@@ -99,21 +99,6 @@ impl Join<'_> {
     pub fn view_id(&self) -> ViewId {
         self.view_key.view_id()
     }
-
-    /// Writes the fields in their order.
-    fn put<S: SerializeTuple>(&self, into: &mut S) -> Result<(), S::Error> {
-        into.serialize_element(&self.protocol)?;
-        into.serialize_element(&self.program)?;
-        into.serialize_element(&self.name)?;
-        into.serialize_element(&self.version)?;
-        into.serialize_element(&self.view_key)?;
-        into.serialize_element(&self.password_key)?;
-        into.serialize_element(&self.view_data.map(Bytes::new))?;
-        into.serialize_element(&self.ticks_per_second)?;
-        into.serialize_element(&self.attempt)?;
-        into.serialize_element(&self.resume)?;
-        into.serialize_element(&self.agent)
-    }
 }
 
 impl Room {
@@ -123,52 +108,79 @@ impl Room {
     }
 }
 
-/// Number of fields of a join without its signatures.
-const FIELDS: usize = 11;
-
-/// What both keys sign: the fields without the signatures.
+/// What both keys sign: everything but the version, which stands before it, and the signatures, which stand behind it.
 impl Serialize for Join<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_tuple(FIELDS)?;
-        self.put(&mut fields)?;
+        let mut fields = serializer.serialize_tuple(11)?;
+        fields.serialize_element(&self.program)?;
+        fields.serialize_element(&self.name)?;
+        fields.serialize_element(&self.version)?;
+        fields.serialize_element(&self.view_key)?;
+        fields.serialize_element(&self.password_key)?;
+        fields.serialize_element(&self.view_data.map(Bytes::new))?;
+        fields.serialize_element(&self.ticks_per_second)?;
+        fields.serialize_element(&self.attempt)?;
+        fields.serialize_element(&self.resume)?;
+        fields.serialize_element(&self.agent)?;
+        fields.serialize_element(&NO_TOKEN)?;
         fields.end()
     }
 }
 
-/// The body of the message: the signatures stand behind the other fields.
+/// A later version lets clients show a token. This one sends none, and ignores what it reads.
+const NO_TOKEN: Option<&Bytes> = None;
+
+/// The fields that both keys sign, as one byte string.
+pub(crate) fn signed(join: &Join<'_>) -> Vec<u8> {
+    let mut signed = Vec::with_capacity(TYPICAL_JOIN);
+    codec::append(&mut signed, join);
+    signed
+}
+
+/// Capacity for all of a join but its view data.
+const TYPICAL_JOIN: usize = 512;
+
+/// The body of the message.
 pub(crate) struct ProvenJoin<'j, 'a>(pub(crate) &'j Join<'a>, pub(crate) &'j Proof);
 
 impl Serialize for ProvenJoin<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_tuple(FIELDS + 2)?;
-        self.0.put(&mut fields)?;
-        fields.serialize_element(&self.1.view)?;
-        fields.serialize_element(&self.1.password)?;
-        fields.end()
+        let Self(join, proof) = self;
+        let signed = signed(join);
+        (join.protocol, Bytes::new(&signed), proof.view, proof.password).serialize(serializer)
     }
 }
 
-/// Reads the body of the message.
+/// The version, the bytes that are signed, and the signatures.
+pub(crate) fn parts(body: &[u8]) -> Result<(u16, &[u8], Proof), WireError> {
+    type Parts<'a> = (u16, Raw<'a>, Bin<Signature>, Option<Bin<Signature>>);
+    let (protocol, Raw(signed), Bin(view), password): Parts<'_> = codec::fields(body)?;
+    let password = password.map(|Bin(signature)| signature);
+    Ok((protocol, signed, Proof { view, password }))
+}
+
+/// Reads the body of the message. Later versions may have further fields in what is signed, and behind the signatures.
 pub(crate) fn read(body: &[u8]) -> Result<(Join<'_>, Proof), WireError> {
     type Fields<'a> = (
-        u16,
         Bin<Digest>,
         Bin<Digest>,
         u32,
         Bin<PublicKey>,
         Option<Bin<PublicKey>>,
-        Option<&'a Bytes>,
+        Option<Raw<'a>>,
         u16,
         u64,
         Option<Resume>,
         &'a str,
-        Bin<Signature>,
-        Option<Bin<Signature>>,
+        Option<Raw<'a>>,
     );
-    let fields: Fields<'_> = codec::fields(body)?;
-    let (protocol, Bin(program), Bin(name), version, Bin(view_key), password_key, view_data, ..) =
-        fields;
-    let (.., ticks_per_second, attempt, resume, agent, Bin(view), password) = fields;
+    let (protocol, signed, proof) = parts(body)?;
+    let fields: Fields<'_> = codec::fields(signed)?;
+    let (Bin(program), Bin(name), version, Bin(view_key), password_key, view_data, ..) = fields;
+    let (.., ticks_per_second, attempt, resume, agent, token) = fields;
+    if token.is_some_and(|Raw(token)| token.len() > limits::MAX_TOKEN) {
+        return Err(WireError::TooLarge("token"));
+    }
     let join = Join {
         protocol,
         program,
@@ -176,11 +188,11 @@ pub(crate) fn read(body: &[u8]) -> Result<(Join<'_>, Proof), WireError> {
         version,
         view_key,
         password_key: password_key.map(|Bin(key)| key),
-        view_data: view_data.map(AsRef::as_ref),
+        view_data: view_data.map(|Raw(data)| data),
         ticks_per_second,
         attempt,
         resume,
         agent,
     };
-    Ok((join, Proof { view, password: password.map(|Bin(signature)| signature) }))
+    Ok((join, proof))
 }

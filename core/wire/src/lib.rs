@@ -29,7 +29,7 @@ pub use codec::WireError;
 pub use envelope::{Envelope, EnvelopeError, PersistedPart};
 pub use holding::Holding;
 pub use join::{Join, Resume, Room};
-pub use proof::{Challenge, ChannelBinding, Greeting, Proof};
+pub use proof::{Challenge, ChannelBinding, Greeting, Proof, is_proven};
 pub use server::{
     Disagreement, Event, Hold, NotPersisted, SendLimits, ServerMessage, Side, SnapshotInfo,
     Verdict, View, Views, VoteRequest, Welcome,

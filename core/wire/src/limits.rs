@@ -9,8 +9,7 @@ pub const MAX_PAYLOAD: usize = 64 * 1024;
 /// snapshot delays an event no longer than another event could.
 pub const MAX_SNAPSHOT_PART: usize = MAX_PAYLOAD;
 
-/// Largest frame that a client may send: the largest payload, and 1 KiB for everything around it. A join may exceed it
-/// by its view data.
+/// Largest frame that a client may send: the largest payload, and 1 KiB for everything around it.
 pub const MAX_CLIENT_FRAME: usize = MAX_PAYLOAD + 1024;
 
 /// Largest view data of one client in bytes, encryption included: a name, a colour, a small token.
@@ -30,6 +29,13 @@ pub const MAX_CONTROL_FRAMES: usize = 16;
 
 /// Longest description of the client program in [`Join`](crate::Join), in bytes of UTF-8.
 pub const MAX_AGENT: usize = 160;
+
+/// Largest token in a join, in bytes. Today's clients send none. A signed token with its claims has some 1 KiB.
+pub const MAX_TOKEN: usize = 4 * 1024;
+
+/// A reader ignores a message that it does not know if its tag is this or a higher one. Tags below are of messages that it
+/// must understand.
+pub const FIRST_OPTIONAL_TAG: u8 = 64;
 
 /// Longest text in a close frame, in bytes. WebSocket does not allow more.
 pub const MAX_CLOSE_REASON: usize = 123;

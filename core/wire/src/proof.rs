@@ -7,7 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use teatime_base::SecretKey;
 
 use crate::bin::Bin;
-use crate::{ClientMessage, Digest, Join, Signature, codec};
+use crate::client::JOIN;
+use crate::{ClientMessage, Digest, Join, Signature, codec, join};
+
+/// What a hello of a blob connection is signed for begins with this.
+pub(crate) const BLOB_CONTEXT: &[u8] = b"teatime v1 blobs";
 
 /// What a join is signed for begins with this. Nothing else that one of the keys signs does.
 const CONTEXT: &[u8] = b"teatime v1 join";
@@ -46,6 +50,24 @@ pub struct Challenge {
     pub channel: Option<ChannelBinding>,
 }
 
+impl Challenge {
+    /// What a key signs for this connection. Each part before the last has one length, and no context begins with another,
+    /// so no two of these give the same bytes.
+    pub(crate) fn statement(&self, context: &[u8], signed: &[u8]) -> Vec<u8> {
+        let mut statement = context.to_vec();
+        statement.extend_from_slice(&self.nonce.0);
+        match self.channel {
+            Some(ChannelBinding(binding)) => {
+                statement.push(1);
+                statement.extend_from_slice(&binding);
+            }
+            None => statement.push(0),
+        }
+        statement.extend_from_slice(signed);
+        statement
+    }
+}
+
 /// The signatures of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
@@ -63,42 +85,31 @@ impl<'a> Join<'a> {
         view: &SecretKey,
         password: Option<&SecretKey>,
     ) -> ClientMessage<'a> {
-        let statement = self.statement(challenge);
+        let statement = challenge.statement(CONTEXT, &join::signed(&self));
         let proof = Proof {
             view: view.sign(&statement),
             password: password.map(|key| key.sign(&statement)),
         };
         ClientMessage::Join(self, Box::new(proof))
     }
+}
 
-    /// Whether the holders of both keys have signed this join for this connection.
-    pub fn is_proven(&self, proof: &Proof, challenge: &Challenge) -> bool {
-        let by_password = match (self.password_key, proof.password) {
-            (Some(key), Some(signature)) => Some((key, signature)),
-            (None, None) => None,
-            _ => return false,
-        };
-        let statement = self.statement(challenge);
-        // One after the other, because ed25519-dalek checks a batch less strictly.
-        self.view_key.has_signed(&statement, &proof.view)
-            && by_password.is_none_or(|(key, signature)| key.has_signed(&statement, &signature))
-    }
-
-    /// What both keys sign: the connection, and everything that the join says. Each part before the last has one length,
-    /// so no two pairs of join and connection give the same bytes.
-    fn statement(&self, challenge: &Challenge) -> Vec<u8> {
-        let mut statement = CONTEXT.to_vec();
-        statement.extend_from_slice(&challenge.nonce.0);
-        match challenge.channel {
-            Some(ChannelBinding(binding)) => {
-                statement.push(1);
-                statement.extend_from_slice(&binding);
-            }
-            None => statement.push(0),
-        }
-        codec::append(&mut statement, self);
-        statement
-    }
+/// Whether this frame is a join that the holders of both keys have signed for this connection. The signatures cover the bytes
+/// as they came, so fields of a later version are proven as well.
+pub fn is_proven(frame: &[u8], challenge: &Challenge) -> bool {
+    let Ok((JOIN, body)) = codec::split(frame) else { return false };
+    let (Ok((_, signed, proof)), Ok((join, _))) = (join::parts(body), join::read(body)) else {
+        return false;
+    };
+    let by_password = match (join.password_key, proof.password) {
+        (Some(key), Some(signature)) => Some((key, signature)),
+        (None, None) => None,
+        _ => return false,
+    };
+    let statement = challenge.statement(CONTEXT, signed);
+    // One after the other, because ed25519-dalek checks a batch less strictly.
+    join.view_key.has_signed(&statement, &proof.view)
+        && by_password.is_none_or(|(key, signature)| key.has_signed(&statement, &signature))
 }
 
 /// Further fields may follow: those of a later version of the protocol.

@@ -46,6 +46,8 @@ pub enum ServerMessage<'a> {
     /// Nothing has happened in this client's room, and a room of the same name with another password, or without one, is in
     /// use. The client may have mistyped its password.
     OtherPassword,
+    /// A message of a later version with this tag, which may be ignored.
+    Later(u8),
 }
 
 /// Clients have different states at a vote, and more than one of these states comes out again when the log is replayed:
@@ -162,7 +164,7 @@ pub struct Event<'a> {
     /// The sender's counter.
     pub counter: u64,
     /// As the sender gave it.
-    #[serde(borrow, with = "serde_bytes")]
+    #[serde(borrow, serialize_with = "serde_bytes::serialize", deserialize_with = "bin::bytes")]
     pub payload: &'a [u8],
 }
 
@@ -213,7 +215,11 @@ pub struct View<'a> {
     #[serde(deserialize_with = "bin::id")]
     pub view_id: ViewId,
     /// From [`Join::view_data`](crate::Join::view_data).
-    #[serde(borrow, with = "serde_bytes")]
+    #[serde(
+        borrow,
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "bin::optional_bytes"
+    )]
     pub view_data: Option<&'a [u8]>,
 }
 
@@ -288,6 +294,7 @@ impl<'a> ServerMessage<'a> {
             Self::NotPersisted(body) => codec::encode(NOT_PERSISTED, body),
             Self::Disagreement(body) => codec::encode(DISAGREEMENT, body),
             Self::OtherPassword => codec::encode(OTHER_PASSWORD, &()),
+            Self::Later(tag) => codec::encode(*tag, &()),
         }
     }
 
@@ -303,7 +310,7 @@ impl<'a> ServerMessage<'a> {
         Ok(match tag {
             HELLO => Self::Hello(codec::body(body)?),
             WELCOME => Self::Welcome(codec::fields(body)?),
-            SNAPSHOT_PART => Self::SnapshotPart(codec::body::<&serde_bytes::Bytes>(body)?.as_ref()),
+            SNAPSHOT_PART => Self::SnapshotPart(codec::body::<bin::Raw<'_>>(body)?.0),
             EVENT => Self::Event(Event::read(body)?),
             VIEWS => {
                 let views: Views<'_> = codec::fields(body)?;
@@ -327,7 +334,7 @@ impl<'a> ServerMessage<'a> {
                 Self::OtherPassword
             }
             HOLD => Self::Hold(if codec::body::<bool>(body)? { Hold::Pause } else { Hold::Resume }),
-            other => return Err(WireError::UnknownMessage(other)),
+            other => codec::pass_over(other, body).map(|()| Self::Later(other))?,
         })
     }
 }

@@ -66,22 +66,27 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Reads all reports: cargo's output, and JUnit XML of the other languages, one folder per language.
+/// Reads all reports: the output of the tests in Rust, and JUnit XML of the other languages, one folder per language.
 fn passed(reports: &Path) -> Result<Passed> {
     let mut passed = Passed::new();
-    of_cargo(&read(&reports.join("cargo.txt"))?, &mut passed);
+    for (_, text) in files(&reports.join("cargo"))? {
+        of_cargo(&text, &mut passed);
+    }
     for (language, folder) in [("C", "c"), ("Swift", "swift"), ("Kotlin", "kotlin")] {
-        let folder = reports.join(folder);
-        let entries = std::fs::read_dir(&folder);
-        let entries = entries.map_err(|error| format!("{}: {error}", folder.display()))?;
-        for entry in entries.flatten() {
-            let text = read(&entry.path())?;
-            let names = of_junit(&text);
-            let names = names.map_err(|why| format!("{}: {why}", entry.path().display()))?;
+        for (path, text) in files(&reports.join(folder))? {
+            let names = of_junit(&text).map_err(|why| format!("{}: {why}", path.display()))?;
             passed.entry(language).or_default().extend(names);
         }
     }
     Ok(passed)
+}
+
+/// The files in a folder, and what they contain.
+fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let entries = std::fs::read_dir(folder);
+    let entries = entries.map_err(|error| format!("{}: {error}", folder.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.map(|path| read(&path).map(|text| (path, text))).collect()
 }
 
 /// Lines such as `test clients::rust::chats ... ok`.

@@ -1,8 +1,9 @@
-//! The pages of the reference that are made from the code: limits, error codes, commands.
+//! What is made from the code: the pages of limits, error codes and commands in the reference, and the list of messages.
 
 mod cli;
 mod errors;
 mod limits;
+mod messages;
 mod text;
 
 pub use cli::help;
@@ -29,7 +30,8 @@ pub fn pages(root: &Path, teatime: &Teatime) -> Result<Vec<(PathBuf, String)>, S
         let (title, rest) = page.split_once("\n\n").unwrap_or((&page, ""));
         (Path::new("docs/reference").join(name), format!("{title}\n\n{MADE}{rest}"))
     };
-    Ok(pages.into_iter().map(in_book).collect())
+    let list = (PathBuf::from("tests/messages.txt"), messages::page(root)?);
+    Ok(pages.into_iter().map(in_book).chain([list]).collect())
 }
 
 /// Reads a Rust source.

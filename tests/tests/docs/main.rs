@@ -4,6 +4,7 @@ mod blocks;
 mod code;
 mod drawing;
 mod links;
+mod protocol;
 mod readme;
 mod reference;
 

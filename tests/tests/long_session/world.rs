@@ -179,6 +179,14 @@ impl World {
                         self.peers[*at].client.handle(self.now, Input::Frame(frame.to_vec()));
                     }
                 }
+                Output::SendLog { connection, block } => {
+                    let to = self.members.iter().find(|(member, _)| *member == connection);
+                    if let Some((_, at)) = to {
+                        for frame in block.frames_from(0) {
+                            self.peers[*at].client.handle(self.now, Input::Frame(frame.to_vec()));
+                        }
+                    }
+                }
                 Output::Broadcast { frame, .. } => {
                     for (_, at) in &self.members {
                         self.peers[*at].client.handle(self.now, Input::Frame(frame.to_vec()));

@@ -44,9 +44,10 @@ public enum Notice: Sendable, Hashable {
   /// and again after all have agreed.
   case disagreement(seq: UInt64, message: String)
   /// The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
-  /// truth. The session goes on. What is wrong (`REPEATED`, `DROPPED`, `REORDERED`, `FORKED`, `INVENTED`, or `REWOUND` if
-  /// events are gone that this client has seen, because the reflector crashed or its operator went back), the message that
-  /// shows it, the participant that it is about, and the explanation for the user. Comes once for each kind and participant.
+  /// truth. The session goes on. What is wrong (`REPEATED`, `DROPPED`, `REORDERED`, `FORKED`, `INVENTED`,
+  /// `EXPELLED` if this client is said to have left, `REWOUND` if events are gone that this client has seen, because the
+  /// reflector crashed or its operator went back, or `CLOCK` if the session's time jumped ahead between two connections),
+  /// the message that shows it, the participant that it is about, and the explanation for the user. Comes once for each kind and participant.
   case alarm(kind: String, seq: UInt64, participant: ViewID?, message: String)
 }
 

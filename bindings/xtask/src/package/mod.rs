@@ -2,7 +2,7 @@
 
 mod android;
 mod apple;
-mod checksums;
+pub(crate) mod checksums;
 mod folder;
 pub(crate) mod host;
 pub(crate) mod library;

@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Whether there is a terminal that can show a screen.
-fn is_whole_terminal() -> bool {
+pub(crate) fn is_whole_terminal() -> bool {
     let is_simple =
         || std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
@@ -86,7 +86,7 @@ fn is_whole_terminal() -> bool {
 }
 
 /// The user's directory for state, with our part of it.
-fn evidence_dir() -> Option<PathBuf> {
+pub(crate) fn evidence_dir() -> Option<PathBuf> {
     let set = ["XDG_STATE_HOME", "LOCALAPPDATA"].into_iter().find_map(std::env::var_os);
     let state = set.map(PathBuf::from).filter(|path| path.is_absolute());
     let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;

@@ -3,6 +3,8 @@
 mod acceptance;
 mod blobs;
 mod branching;
+mod conformance;
+mod doctor;
 mod durable;
 mod new;
 mod operation;

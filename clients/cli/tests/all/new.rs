@@ -56,7 +56,8 @@ fn share(app: &Path) {
 fn new(folder: &Path, name: &str) -> PathBuf {
     let app = folder.join(name);
     let path = app.to_str().expect("UTF-8");
-    let (code, output, errors) = run(&["new", name, "--into", path], "");
+    let checkout = root().to_str().expect("UTF-8");
+    let (code, output, errors) = run(&["new", name, "--path", checkout, "--into", path], "");
     assert_eq!(code, Some(0), "{errors}");
     assert!(output.contains("README.md"), "{output}");
     app
@@ -141,10 +142,37 @@ fn an_app_that_cannot_be_created_is_refused_and_no_file_changes() {
     }
     let (code, _, errors) = run(&["new", "tea", "--into", path], "");
     assert_eq!((code, errors.contains("exists already")), (Some(2), true), "{errors}");
-    let (code, _, errors) = run(&["new", "tea", "--teatime", path, "--into", "/tmp/x/y"], "");
-    assert_eq!((code, errors.contains("--teatime")), (Some(2), true), "{errors}");
+    let (code, _, errors) = run(&["new", "tea", "--path", path, "--into", "/tmp/x/y"], "");
+    assert_eq!((code, errors.contains("--path")), (Some(2), true), "{errors}");
     let inside = format!("{path}/file/app");
     fs::write(folder.join("file"), "").expect("the folder is there");
     let (code, _, errors) = run(&["new", "tea", "--into", &inside], "");
     assert_eq!((code, errors.contains(&inside)), (Some(1), true), "{errors}");
+}
+
+#[test]
+fn without_a_checkout_an_app_depends_on_published_packages_and_names_no_path_of_this_machine() {
+    let app = private_directory("published").join("tea_race");
+    let (code, _, errors) = run(&["new", "tea_race", "--into", app.to_str().expect("UTF-8")], "");
+    assert_eq!(code, Some(0), "{errors}");
+    let read = |file: &str| fs::read_to_string(app.join(file)).expect("it was written");
+    let manifest: toml::Table = read("model/Cargo.toml").parse().expect("it is TOML");
+    for (table, name) in [
+        ("dependencies", "teatime"),
+        ("dependencies", "teatime-ffi"),
+        ("dev-dependencies", "teatime"),
+    ] {
+        let dependency = &manifest[table][name];
+        assert_eq!(dependency["version"].as_str(), Some(env!("CARGO_PKG_VERSION")));
+        assert!(dependency.get("path").is_none(), "{dependency}");
+    }
+    for file in ["README.md", "build", "model/Cargo.toml"] {
+        let text = read(file);
+        let checkout = root().to_str().expect("UTF-8");
+        assert!(!text.contains(checkout) && !text.contains("/path/to"), "{file}:\n{text}");
+    }
+    let why = Command::new(app.join("build")).arg("swift").output().expect("bash is installed");
+    assert!(!why.status.success());
+    let why = String::from_utf8_lossy(&why.stderr).into_owned();
+    assert!(why.contains("TEATIME") && why.contains("checkout"), "{why}");
 }

@@ -196,12 +196,32 @@ fn a_host_that_was_stopped_goes_where_the_others_are_when_it_continues() {
 fn help_and_version_are_there() {
     let (code, text, _) = run(&["--version"], "");
     assert_eq!((code, text.starts_with("teatime ")), (Some(0), true));
-    for of in ["chat", "reflector", "blobs", "record", "replay", "branch", "diff", "store", "new"] {
+    for of in ["chat", "reflector", "record", "replay", "branch", "diff", "new", "man"] {
         let arguments = [of, "--help"];
         let (code, text, _) = run(&arguments, "");
         assert_eq!(code, Some(0));
-        assert!(text.contains("Usage:"), "{text}");
+        assert!(text.contains("Usage:") && text.contains("Example:"), "{text}");
     }
+}
+
+#[test]
+fn shells_complete_the_commands_and_each_has_a_man_page() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, errors) = run(&["completions", shell], "");
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(script.contains("remove-record") && script.contains("teatime"), "{script}");
+    }
+    let folder = private_directory("man");
+    let path = folder.to_str().expect("UTF-8");
+    let (code, _, errors) = run(&["man", path], "");
+    assert_eq!(code, Some(0), "{errors}");
+    for page in ["teatime.1", "teatime-chat.1", "teatime-store-check.1"] {
+        let text = std::fs::read_to_string(folder.join(page)).expect("it was written");
+        assert!(text.contains(".TH ") && text.contains("DESCRIPTION"), "{text}");
+    }
+    let nowhere = format!("{path}/nowhere");
+    let (code, _, errors) = run(&["man", &nowhere], "");
+    assert_eq!((code, errors.contains(&nowhere)), (Some(1), true), "{errors}");
 }
 
 #[test]

@@ -75,6 +75,16 @@ impl<F: ChunkFiles> Vault<F> {
         self.index.usage()
     }
 
+    /// What a space takes, in bytes. Each piece counts as [`counts_as`](crate::limits::counts_as) says.
+    pub fn counted_in(&self, space: Digest) -> u64 {
+        self.index.counted_in(space)
+    }
+
+    /// The limits of all spaces.
+    pub fn limits(&self) -> VaultLimits {
+        self.limits
+    }
+
     /// How much a client may still store in a space.
     pub fn limits_for(&mut self, space: Digest) -> BlobLimits {
         let room = self.room_in(space).min(self.room_on_disk());

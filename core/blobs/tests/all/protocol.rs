@@ -11,7 +11,10 @@ use teatime_blobs::{
     BlobError, BlobHandle, ChunkFiles, Download, Kind, MemoryFiles, Serving, Space, Upload, Vault,
     VaultLimits,
 };
-use teatime_wire::{BlobLimits, BlobReply};
+use teatime_wire::{BlobLimits, BlobReply, Challenge, Digest};
+
+/// What all connections here are for.
+const CHALLENGE: Challenge = Challenge { nonce: Digest([9; 32]), channel: None };
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -74,8 +77,8 @@ fn chunks_manifests_and_handles_are_as_the_protocol_page_says() {
             Vault::open(MemoryFiles::default(), VaultLimits::IN_MEMORY, 0).expect("empty");
         let space = Arc::new(Space::new("a", "room", password));
         let mut upload = Upload::new(space, content.len() as u64).expect("it is small");
-        let mut serving = Serving::default();
-        upload.connected();
+        let mut serving = Serving::new(CHALLENGE);
+        upload.connected(&CHALLENGE);
         while upload.handle().is_none() {
             if upload.wants() > 0 {
                 upload.push(content);
@@ -115,7 +118,7 @@ fn a_client_that_lied_about_the_size_of_a_blob_is_detected() {
                 computed_with(password, content, in_manifest, in_handle);
             let handle = handle.parse().expect("it is one");
             let mut download = Download::new(space.clone(), handle).expect("it is of this room");
-            download.connected();
+            download.connected(&CHALLENGE);
             let ready = BlobLimits { max_blob: 1000, room: 1000 };
             let replies = [
                 BlobReply::Ready(ready),

@@ -7,7 +7,10 @@ use teatime_blobs::{
     BlobError, BlobHandle, ChunkFiles, Download, MemoryFiles, Serving, Space, Upload, Vault,
     VaultLimits,
 };
-use teatime_wire::{BlobReply, BlobRequest, CloseReason};
+use teatime_wire::{BlobReply, BlobRequest, Challenge, CloseReason, Digest, Hello};
+
+/// What all connections here are for.
+const CHALLENGE: Challenge = Challenge { nonce: Digest([9; 32]), channel: None };
 
 type Lie = Box<dyn FnMut(&mut Vec<u8>)>;
 
@@ -55,7 +58,7 @@ impl<F: ChunkFiles> Server<F> {
     fn connect(&mut self) -> (Serving, usize) {
         self.connections += 1;
         assert!(self.connections < 10_000, "it gets nowhere");
-        (Serving::default(), 0)
+        (Serving::new(CHALLENGE), 0)
     }
 
     /// Stores with a client that dies after this many frames.
@@ -87,7 +90,7 @@ impl<F: ChunkFiles> Server<F> {
         let mut rest = content;
         for _ in 0..connections {
             let mut line = self.connect();
-            upload.connected();
+            upload.connected(&CHALLENGE);
             loop {
                 if let Some(handle) = upload.handle() {
                     assert_eq!(upload.progress().done, content.len() as u64);
@@ -111,7 +114,7 @@ impl<F: ChunkFiles> Server<F> {
         let mut content = Vec::new();
         loop {
             let mut line = self.connect();
-            download.connected();
+            download.connected(&CHALLENGE);
             while !download.is_done() {
                 let frame = download.poll_send().expect("the client has a frame to send");
                 let Some(reply) = self.answer(&mut line, &frame) else { break };
@@ -248,11 +251,11 @@ fn a_reply_without_a_request_ends_a_transfer() {
     for reply in nonsense {
         let frame = reply.encode();
         let mut upload = Upload::new(space(None), 1).expect("it is small");
-        upload.connected();
+        upload.connected(&CHALLENGE);
         upload.poll_send();
         assert!(matches!(upload.received(&frame), Err(BlobError::Protocol(_))), "{reply:?}");
         let mut download = Download::new(space(None), handle).expect("it is ours");
-        download.connected();
+        download.connected(&CHALLENGE);
         download.poll_send();
         assert!(matches!(download.received(&frame), Err(BlobError::Protocol(_))), "{reply:?}");
     }
@@ -307,7 +310,7 @@ fn a_blob_that_is_too_large_is_refused_before_any_content_is_sent() {
 fn a_transfer_holds_at_most_the_window() {
     let (space, content) = (space(None), content(100));
     let mut upload = Upload::new(space.clone(), content.len() as u64).expect("it is small");
-    upload.connected();
+    upload.connected(&CHALLENGE);
     assert_eq!(upload.wants(), 0, "the server has not yet sent its limits");
     let mut server = Server::new();
     let mut line = server.connect();
@@ -322,7 +325,7 @@ fn a_transfer_holds_at_most_the_window() {
     assert_eq!(pushed, teatime_blobs::limits::WINDOW);
     let handle = server.store(&space, &content).expect("there is room");
     let mut download = Download::new(space, handle).expect("it is ours");
-    download.connected();
+    download.connected(&CHALLENGE);
     let mut line = server.connect();
     let mut asked = 0;
     // A client that takes no pieces requests no more.
@@ -343,7 +346,7 @@ fn cached_pieces_are_not_requested_unless_they_are_damaged() {
     // Requests in each round: the manifest and six chunks, none, and the damaged piece.
     for (round, from_server) in [(0, 7), (1, 0), (2, 1)] {
         let mut download = Download::new(space.clone(), handle).expect("it is ours");
-        download.connected();
+        download.connected(&CHALLENGE);
         let (mut line, mut frames, mut fetched) = (server.connect(), 0, Vec::new());
         let mut supplied = 0;
         while !download.is_done() {
@@ -378,19 +381,23 @@ fn cached_pieces_are_not_requested_unless_they_are_damaged() {
 fn a_client_that_breaks_the_protocol_is_disconnected() {
     let mut vault = Vault::open(MemoryFiles::default(), VaultLimits::IN_MEMORY, 0).expect("empty");
     let hello = |version| {
-        let space = space(None).id();
-        BlobRequest::Hello(teatime_wire::Hello { version, space, agent: "test" }).encode()
+        let open = Hello::new(Digest([1; 32]), None, "test", &CHALLENGE);
+        BlobRequest::Hello(Hello { version, ..open }).encode()
     };
     let early = BlobRequest::Offer(vec![]).encode();
+    let other = Challenge { nonce: Digest([8; 32]), ..CHALLENGE };
+    let key = teatime_wire::SecretKey::of_password(&[1; 32]);
+    let elsewhere = Hello::new(Digest([1; 32]), Some(&key), "test", &other);
     for (frames, reason) in [
         (vec![early.clone()], CloseReason::NotJoined),
         (vec![hello(2)], CloseReason::Version),
+        (vec![BlobRequest::Hello(elsewhere).encode()], CloseReason::BadProof),
         (vec![hello(1), hello(1)], CloseReason::OutOfOrder),
         (vec![hello(1), BlobRequest::Manifest(b"none").encode()], CloseReason::Malformed),
         (vec![hello(1), b"nonsense".to_vec()], CloseReason::Malformed),
         (vec![hello(1), vec![0; 1 << 20]], CloseReason::TooLarge),
     ] {
-        let mut serving = Serving::default();
+        let mut serving = Serving::new(CHALLENGE);
         let (last, first) = frames.split_last().expect("there are some");
         for frame in first {
             serving.received(0, &mut vault, frame).expect("it is right so far");

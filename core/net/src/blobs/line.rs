@@ -7,7 +7,9 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use teatime_blobs::limits::{BLOB_CHUNK, WINDOW};
 use teatime_blobs::{BlobError, Progress};
 use teatime_wire::limits::MAX_BLOB_FRAME;
-use teatime_wire::{BLOB_PATH, BLOB_SUBPROTOCOL, CloseReason};
+use teatime_wire::{
+    BLOB_PATH, BLOB_SUBPROTOCOL, Challenge, ChannelBinding, CloseReason, Greeting, ServerMessage,
+};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
@@ -39,7 +41,7 @@ const DATA: Purpose =
 
 /// What both directions have in common.
 pub(super) trait Side {
-    fn connected(&mut self);
+    fn connected(&mut self, challenge: &Challenge);
     fn poll_send(&mut self) -> Option<Bytes>;
     fn received(&mut self, frame: &[u8]) -> Result<(), BlobError>;
     /// Does a piece of work at this end. False if it has nothing to do now.
@@ -150,8 +152,8 @@ pub(super) async fn connection(
     let (dialer, url) = (Dialer::of_system(), format!("{}{BLOB_PATH}", remote.url));
     let opening = timeout(CONNECT_TIMEOUT, open(&dialer, &url, &remote.trust, DATA));
     let opened = patiently(opening, Instant::now(), side.progress(), watch).await?;
-    let mut socket = match opened {
-        Ok(Ok((socket, _))) => socket,
+    let (mut socket, channel) = match opened {
+        Ok(Ok(opened)) => opened,
         Ok(Err(error)) if is_about_certificate(&error) => {
             return Err(BlobError::BadCertificate(explain(&error)).into());
         }
@@ -162,7 +164,10 @@ pub(super) async fn connection(
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => return Err(Broken::Retry(no_answer(&dialer, &url))),
     };
-    side.connected();
+    let progress = side.progress();
+    let hello = hear_hello(side, &mut socket, channel);
+    let challenge = patiently(hello, Instant::now(), progress, watch).await??;
+    side.connected(&challenge);
     // When the server last answered or took bytes.
     let mut silent = Instant::now();
     loop {
@@ -191,6 +196,34 @@ pub(super) async fn connection(
         if take_in(side, message)? | take_what_is_there(side, &mut socket, watch)? {
             silent = Instant::now();
         }
+    }
+}
+
+/// Waits for what the server says first. Returns what the client must sign.
+async fn hear_hello(
+    side: &mut dyn Side,
+    socket: &mut Socket,
+    channel: Option<ChannelBinding>,
+) -> Result<Challenge, Broken> {
+    loop {
+        let message = match socket.next().await {
+            Some(Ok(Message::Binary(frame))) => {
+                let greeting = ServerMessage::decode(&frame).map_err(BlobError::from)?;
+                let ServerMessage::Hello(Greeting { nonce, binds_channel }) = greeting else {
+                    return Err(BlobError::Protocol("expected a hello".into()).into());
+                };
+                if binds_channel && channel.is_none() {
+                    let why =
+                        "the reflector expects a TLS connection of its own: use its wss:// address";
+                    let why = format!("{} ({why})", CloseReason::BadProof);
+                    return Err(BlobError::Closed(why).into());
+                }
+                return Ok(Challenge { nonce, channel: channel.filter(|_| binds_channel) });
+            }
+            other => other,
+        };
+        // Control frames, a farewell, or the end.
+        take_in(side, message)?;
     }
 }
 

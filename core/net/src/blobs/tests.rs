@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use teatime_blobs::limits::BLOB_CHUNK;
 use teatime_blobs::{MemoryFiles, Serving, Vault, VaultLimits};
-use teatime_wire::{BLOB_SUBPROTOCOL, BlobReply, CloseReason};
+use teatime_wire::{BLOB_SUBPROTOCOL, BlobReply, CloseReason, Greeting, ServerMessage};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocket};
 use tokio_tungstenite::tungstenite::{Message, accept_hdr};
@@ -36,6 +36,15 @@ fn serving(mut with: impl FnMut(Line) + Send + 'static) -> (Remote, Arc<AtomicUs
         }
     });
     (Remote { url, trust: Trust::new(None).expect("nothing is wrong with it") }, connections)
+}
+
+/// Says hello.
+fn greet(line: &mut Line) -> Serving {
+    let nonce = Digest([9; 32]);
+    let hello = ServerMessage::Hello(Greeting { nonce, binds_channel: false }).encode();
+    // The client may be gone.
+    let _ = line.send(Message::Binary(hello.into()));
+    Serving::new(Challenge { nonce, channel: None })
 }
 
 /// Closes it, and hears the client out, so that the system does not reset the connection.
@@ -127,7 +136,7 @@ fn after_any_number_of_farewells_a_transfer_goes_on_as_long_as_it_gets_on() {
     let mut vault = vault.expect("it is in memory");
     // It goes down each time that it has kept a chunk.
     let (remote, connections) = serving(move |mut line| {
-        let mut serving = Serving::default();
+        let mut serving = greet(&mut line);
         while let Ok(message) = line.read() {
             let Message::Binary(frame) = message else { continue };
             let reply = serving.received(0, &mut vault, &frame).expect("the client is right");
@@ -207,7 +216,7 @@ fn checking_what_was_fetched_before_obeys_the_caller_and_does_not_blame_the_serv
     let vault = Vault::open(MemoryFiles::default(), VaultLimits::IN_MEMORY, 0);
     let mut vault = vault.expect("it is in memory");
     let (remote, connections) = serving(move |mut line| {
-        let mut serving = Serving::default();
+        let mut serving = greet(&mut line);
         while let Ok(message) = line.read() {
             let Message::Binary(frame) = message else { continue };
             let reply = serving.received(0, &mut vault, &frame).expect("the client is right");

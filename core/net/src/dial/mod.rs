@@ -95,7 +95,7 @@ impl Dialer {
     /// Looks up a host on a thread of its own. No other thread waits for that one, so a name server that does not answer
     /// holds up neither leaving nor the end of the program. As an attempt to connect ends after 10 s, only a few such
     /// threads can be waiting.
-    async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    pub(crate) async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 use teatime_blobs::{ChunkFiles, MemoryFiles, Serving, Vault, VaultLimits, VaultUse};
-use teatime_reflector::AgingClock;
+use teatime_reflector::{AgingClock, Owner, Shares};
 use teatime_wire::limits::MAX_BLOB_FRAME;
-use teatime_wire::{CloseReason, Digest, Holding, SessionId};
+use teatime_wire::{Challenge, CloseReason, Digest, Holding, SessionId};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{spawn_local, yield_now};
@@ -157,12 +157,44 @@ impl std::fmt::Debug for SharedBlobs {
     }
 }
 
+/// What each address may store.
+#[derive(Clone)]
+pub(super) struct Quota {
+    shares: Shares,
+    limit: u64,
+}
+
+impl Quota {
+    /// No address may take more than half of what all blobs may take.
+    pub(super) fn new(shares: Shares, limit: u64, blobs: &SharedBlobs) -> Self {
+        let limit = limit.min(blobs.vault().limits().max_total / 2);
+        let quota = Self { shares, limit };
+        quota.reconcile(blobs);
+        quota
+    }
+
+    /// What an address may still store.
+    fn left(&self, address: Option<Address>) -> u64 {
+        let used = |address: Address| self.shares.used(address.id());
+        address.map_or(u64::MAX, |address| self.limit.saturating_sub(used(address)))
+    }
+
+    /// Blobs may have been deleted.
+    fn reconcile(&self, blobs: &SharedBlobs) {
+        let vault = blobs.vault();
+        self.shares.reconcile(|owner| match owner {
+            Owner::Blobs(space) => Some(vault.counted_in(*space)),
+            Owner::Key(_) => None,
+        });
+    }
+}
+
 /// Serves what arrives until told to stop.
 pub(super) async fn run(
     blobs: SharedBlobs,
     mut arrivals: mpsc::UnboundedReceiver<Arrived>,
     news: Arc<News>,
-    addresses: Addresses,
+    (addresses, quota): (Addresses, Quota),
     mut stop: watch::Receiver<bool>,
 ) {
     let guests = Guests::default();
@@ -170,7 +202,7 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             arrived = arrivals.recv() => match arrived {
-                Some(arrived) => admit(arrived, &blobs, &guests, &addresses),
+                Some(arrived) => admit(arrived, &blobs, &guests, (&addresses, &quota)),
                 None => break,
             },
             () = news.wait() => blobs.hear(news.take()),
@@ -179,6 +211,7 @@ pub(super) async fn run(
                 blobs.hear(news.take());
                 // It logs its errors, and the next time may succeed.
                 let _ = blobs.collect();
+                quota.reconcile(&blobs);
             }
             _ = stop.wait_for(|stop| *stop) => break,
         }
@@ -200,7 +233,12 @@ struct Guest {
     leave: Notify,
 }
 
-fn admit(arrived: Arrived, blobs: &SharedBlobs, guests: &Guests, addresses: &Addresses) {
+fn admit(
+    arrived: Arrived,
+    blobs: &SharedBlobs,
+    guests: &Guests,
+    (addresses, quota): (&Addresses, &Quota),
+) {
     let Ok(stream) = TcpStream::from_std(arrived.stream) else { return };
     drop(arrived.slot);
     let guest = Rc::new(Guest { asked: Cell::new(Instant::now()), leave: Notify::new() });
@@ -210,6 +248,8 @@ fn admit(arrived: Arrived, blobs: &SharedBlobs, guests: &Guests, addresses: &Add
         guest: guest.clone(),
         address: arrived.address,
         addresses: addresses.clone(),
+        quota: quota.clone(),
+        challenge: arrived.challenge,
     };
     let has_room = make_room(&mut guests.borrow_mut());
     if has_room {
@@ -244,6 +284,9 @@ struct Line {
     /// Where it comes from, if that is limited.
     address: Option<Address>,
     addresses: Addresses,
+    quota: Quota,
+    /// What the client must sign.
+    challenge: Challenge,
 }
 
 /// Why a connection ends.
@@ -276,7 +319,7 @@ impl Line {
     /// Answers one request after the other. While a reply waits for the socket, the connection is not read, so TCP holds
     /// the client back.
     async fn answer_all(&mut self, blobs: &SharedBlobs, first: Vec<u8>) -> Result<(), End> {
-        let (mut serving, mut patience) = (Serving::default(), IDLE);
+        let (mut serving, mut patience) = (Serving::new(self.challenge), IDLE);
         let mut buffer = first;
         let (mut start, mut end) = (0, buffer.len());
         buffer.resize(BUFFER.max(end), 0);
@@ -291,7 +334,7 @@ impl Line {
             {
                 match incoming {
                     Incoming::Binary(frame) => {
-                        let reply = serving.received(blobs.now(), &mut blobs.vault(), frame)?;
+                        let reply = self.answer(blobs, &mut serving, frame)?;
                         frame::write_binary(&mut self.out, &reply);
                         self.guest.asked.set(Instant::now());
                         (patience, late) = (SILENCE, 0);
@@ -332,6 +375,24 @@ impl Line {
                 None => return Err(End::Close(CloseReason::Silent, String::new())),
             }
         }
+    }
+
+    /// Answers a request. What it adds counts for the address of the client.
+    fn answer(
+        &self,
+        blobs: &SharedBlobs,
+        serving: &mut Serving,
+        frame: &[u8],
+    ) -> Result<Vec<u8>, (CloseReason, String)> {
+        let mut vault = blobs.vault();
+        serving.set_share(self.quota.left(self.address));
+        let before = serving.space().map(|space| vault.counted_in(space));
+        let reply = serving.received(blobs.now(), &mut vault, frame)?;
+        if let Some((space, before)) = serving.space().zip(before) {
+            let (after, address) = (vault.counted_in(space), self.address.map(Address::id));
+            self.quota.shares.settle(Owner::Blobs(space), before, after, address);
+        }
+        Ok(reply)
     }
 
     /// Lets the other connections have their turns, and waits as long as the allowance of the address demands.

@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use teatime_reflector::{ConnId, SessionKey};
+use teatime_reflector::{ConnId, LogBlock, SessionKey};
 use teatime_wire::CloseReason;
 
 use super::frame;
@@ -27,10 +27,33 @@ pub(super) enum Written {
 /// memory once, however many wait for it.
 const SHARED: usize = 4 * 1024;
 
-/// What is to be written at the end of the turn: messages and copies of messages, in order.
+/// How much of a log is copied for a client at a time: only when its socket takes it.
+const UNPACKED: usize = 64 * 1024;
+
+/// Something to be written.
+enum Piece {
+    /// Messages as they are written, or a part of them.
+    Bytes(Bytes),
+    /// The messages of a log from this one on, which other clients receive too.
+    Log { block: LogBlock, next: usize },
+}
+
+impl Piece {
+    /// How many bytes are to be written.
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Log { block, next } => {
+                block.frames_from(*next).map(|frame| frame::binary_length(frame.len())).sum()
+            }
+        }
+    }
+}
+
+/// What is to be written at the end of the turn, in order.
 #[derive(Default)]
 struct Pending {
-    older: Vec<Bytes>,
+    older: Vec<Piece>,
     newest: BytesMut,
 }
 
@@ -41,8 +64,19 @@ impl Pending {
             return;
         }
         frame::write_binary_header(&mut self.newest, message.len());
-        self.older.push(self.newest.split().freeze());
-        self.older.push(message);
+        self.end_newest();
+        self.older.push(Piece::Bytes(message));
+    }
+
+    fn add_log(&mut self, block: LogBlock) {
+        self.end_newest();
+        self.older.push(Piece::Log { block, next: 0 });
+    }
+
+    fn end_newest(&mut self) {
+        if !self.newest.is_empty() {
+            self.older.push(Piece::Bytes(self.newest.split().freeze()));
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -50,7 +84,7 @@ impl Pending {
     }
 
     fn len(&self) -> usize {
-        self.older.iter().map(Bytes::len).sum::<usize>() + self.newest.len()
+        self.older.iter().map(Piece::len).sum::<usize>() + self.newest.len()
     }
 }
 
@@ -77,7 +111,8 @@ pub(super) struct Connection {
     /// What is for this connection alone, until the end of the turn.
     pending: Pending,
     /// What the socket did not take yet.
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Piece>,
+    /// The bytes of all of them.
     queued: usize,
     /// The socket did not take more when it was last asked.
     socket_is_full: bool,
@@ -148,6 +183,10 @@ impl Clients {
         self.write(id, |pending| pending.add_message(message));
     }
 
+    pub(super) fn send_log(&mut self, id: ConnId, block: LogBlock) {
+        self.write(id, |pending| pending.add_log(block));
+    }
+
     pub(super) fn pong(&mut self, id: ConnId, payload: &[u8]) {
         self.write(id, |pending| frame::write_pong(&mut pending.newest, payload));
     }
@@ -206,7 +245,7 @@ impl Clients {
             let Some(connection) = self.connections.get_mut(id) else { continue };
             // What is for it alone comes first: the welcome, above all.
             connection.write_pending();
-            connection.write(bytes.clone());
+            connection.write(Piece::Bytes(bytes.clone()));
             written(*id, connection);
         }
     }
@@ -216,7 +255,8 @@ impl Clients {
         if let Some(connection) = self.connections.get_mut(&id) {
             // A part of the first may be written; the rest means nothing without it.
             connection.queue.truncate(1);
-            connection.queued = connection.queue.iter().map(Bytes::len).sum();
+            connection.queue.retain(|piece| matches!(piece, Piece::Bytes(_)));
+            connection.queued = connection.queue.iter().map(Piece::len).sum();
         }
     }
 
@@ -243,54 +283,32 @@ impl Connection {
 
     pub(super) fn write_pending(&mut self) {
         let Pending { older, newest } = std::mem::take(&mut self.pending);
-        for bytes in older {
-            self.write(bytes);
+        for piece in older {
+            self.write(piece);
         }
         if !newest.is_empty() {
-            self.write(newest.freeze());
+            self.write(Piece::Bytes(newest.freeze()));
         }
     }
 
     /// Writes, or queues what the socket does not take.
-    fn write(&mut self, mut bytes: Bytes) {
-        if self.queue.is_empty() {
-            let mut left = WRITTEN_AT_ONCE;
-            while !bytes.is_empty() && left > 0 {
-                match self.stream.try_write(&bytes[..bytes.len().min(left)]) {
-                    Ok(written) => {
-                        bytes.advance(written);
-                        left -= written;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.socket_is_full = true;
-                        break;
-                    }
-                    // The reader will notice.
-                    Err(_) => return,
-                }
-            }
-        }
-        if !bytes.is_empty() {
-            self.queued += bytes.len();
-            self.queue.push_back(bytes);
+    fn write(&mut self, piece: Piece) {
+        let was_empty = self.queue.is_empty();
+        self.queued += piece.len();
+        self.queue.push_back(piece);
+        if was_empty {
+            self.write_front();
         }
         self.end_if_done();
     }
 
-    /// If the socket has yet to take something and no task waits for that: the stream to wait for.
-    pub(super) fn start_draining(&mut self) -> Option<Rc<Stream>> {
-        let must_wait = self.waits_for_socket() && !self.draining;
-        self.draining |= must_wait;
-        must_wait.then(|| self.stream.clone())
-    }
-
-    /// Writes some of the queue. If all of it is written, or the connection is broken, the task that waits for the socket
-    /// ends.
-    pub(super) fn write_queue(&mut self) -> Written {
+    /// Writes from the front of the queue.
+    fn write_front(&mut self) -> Written {
         let mut left = WRITTEN_AT_ONCE;
-        while let Some(first) = self.queue.front_mut() {
+        loop {
+            self.unpack();
+            let Some(Piece::Bytes(first)) = self.queue.front_mut() else { return Written::All };
             if left == 0 {
-                self.socket_is_full = false;
                 return Written::Some;
             }
             match self.stream.try_write(&first[..first.len().min(left)]) {
@@ -306,11 +324,54 @@ impl Connection {
                     self.socket_is_full = true;
                     return Written::SocketIsFull;
                 }
+                // The reader will notice.
                 Err(_) => {
                     self.queue.clear();
                     self.queued = 0;
                 }
             }
+        }
+    }
+
+    /// Copies some of a log that is at the front of the queue, as it is written.
+    fn unpack(&mut self) {
+        let mut bytes = BytesMut::new();
+        while bytes.len() < UNPACKED
+            && let Some(Piece::Log { block, next }) = self.queue.front_mut()
+        {
+            for frame in block.frames_from(*next) {
+                frame::write_binary(&mut bytes, frame);
+                *next += 1;
+                if bytes.len() >= UNPACKED {
+                    break;
+                }
+            }
+            if *next == block.count() {
+                self.queue.pop_front();
+            }
+        }
+        if !bytes.is_empty() {
+            self.queue.push_front(Piece::Bytes(bytes.freeze()));
+        }
+    }
+
+    /// If the socket has yet to take something and no task waits for that: the stream to wait for.
+    pub(super) fn start_draining(&mut self) -> Option<Rc<Stream>> {
+        let must_wait = self.waits_for_socket() && !self.draining;
+        self.draining |= must_wait;
+        must_wait.then(|| self.stream.clone())
+    }
+
+    /// Writes some of the queue. If all of it is written, or the connection is broken, the task that waits for the socket
+    /// ends.
+    pub(super) fn write_queue(&mut self) -> Written {
+        match self.write_front() {
+            Written::All => {}
+            Written::Some => {
+                self.socket_is_full = false;
+                return Written::Some;
+            }
+            Written::SocketIsFull => return Written::SocketIsFull,
         }
         if !self.stream.try_flush().unwrap_or(true) {
             return Written::SocketIsFull;
@@ -339,6 +400,13 @@ impl Connection {
 mod tests {
     use super::*;
 
+    fn bytes_of(piece: &Piece) -> &[u8] {
+        match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Log { .. } => panic!("there is no log"),
+        }
+    }
+
     #[test]
     fn large_messages_are_shared_and_everything_is_written_in_order() {
         let messages = [10, SHARED, 20, SHARED + 1, 70_000, 30]
@@ -349,13 +417,13 @@ mod tests {
             frame::write_binary(&mut copied, message);
         }
         assert_eq!(pending.len(), copied.len());
-        let shared = pending
-            .older
-            .iter()
-            .filter(|one| messages.iter().any(|it| it.as_ptr() == one.as_ptr()));
+        let shared = pending.older.iter().filter(|piece| match piece {
+            Piece::Bytes(bytes) => messages.iter().any(|it| it.as_ptr() == bytes.as_ptr()),
+            Piece::Log { .. } => false,
+        });
         assert_eq!(shared.count(), 3);
         let written: Vec<u8> =
-            pending.older.iter().flatten().chain(&pending.newest).copied().collect();
+            pending.older.iter().flat_map(bytes_of).chain(&pending.newest).copied().collect();
         assert_eq!(written, copied);
     }
 }

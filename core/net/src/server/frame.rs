@@ -106,6 +106,11 @@ pub(crate) fn write_binary(out: &mut BytesMut, payload: &[u8]) {
     write(out, BINARY, payload);
 }
 
+/// The length of a binary frame with a payload of this length.
+pub(crate) fn binary_length(length: usize) -> usize {
+    length + header(BINARY, length).1
+}
+
 /// Writes what comes before the payload of a binary frame with a payload of this length.
 pub(crate) fn write_binary_header(out: &mut BytesMut, length: usize) {
     write_header(out, BINARY, length);
@@ -130,6 +135,12 @@ fn write(out: &mut BytesMut, kind: u8, payload: &[u8]) {
 }
 
 fn write_header(out: &mut BytesMut, kind: u8, length: usize) {
+    let (header, used) = header(kind, length);
+    out.extend_from_slice(&header[..used]);
+}
+
+/// A header, and how many bytes of it are used.
+fn header(kind: u8, length: usize) -> ([u8; 10], usize) {
     let mut header = [0x80 | kind, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let length = length as u64;
     let used = match length {
@@ -148,7 +159,7 @@ fn write_header(out: &mut BytesMut, kind: u8, length: usize) {
             10
         }
     };
-    out.extend_from_slice(&header[..used]);
+    (header, used)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The HTTP side of the server: WebSocket upgrades, the health check, and refusals.
 
 use std::io;
+use std::time::SystemTime;
 
 use bytes::BytesMut;
 use teatime_wire::{BLOB_PATH, BLOB_SUBPROTOCOL, CloseReason, SUBPROTOCOL};
@@ -47,8 +48,8 @@ impl Endpoint {
     }
 }
 
-/// Answers a request. If it became a WebSocket, returns the bytes that were read beyond it, and its purpose. On a session
-/// connection `hello` follows the answer at once: a message of the protocol.
+/// Answers a request. If it became a WebSocket, returns the bytes that were read beyond it, and its purpose. `hello` follows
+/// the answer at once: a message of the protocol.
 pub(crate) async fn answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     callers: &Callers,
@@ -60,8 +61,7 @@ pub(crate) async fn answer(
     };
     match reply {
         Reply::Upgrade(accept, endpoint) => {
-            let first = if endpoint == Endpoint::Session { hello } else { &[] };
-            switch(stream, &accept, endpoint.subprotocol(), first).await?;
+            switch(stream, &accept, endpoint.subprotocol(), hello).await?;
             Ok(Some((bytes.split_off(consumed), endpoint)))
         }
         Reply::OtherVersion { accept, offered, spoken } => {
@@ -199,10 +199,11 @@ async fn switch(
     subprotocol: &str,
     first: &[u8],
 ) -> io::Result<()> {
+    let date = httpdate::fmt_http_date(SystemTime::now());
     let head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\
-         Server: {SERVER}\r\n\r\n"
+         Date: {date}\r\nServer: {SERVER}\r\n\r\n"
     );
     let mut bytes = BytesMut::from(head.as_bytes());
     if !first.is_empty() {

@@ -173,7 +173,7 @@ impl Server {
         let workers = if config.workers == 0 { processors.min(4) } else { config.workers };
         let librarian = Librarian::new();
         let addresses = Addresses::new(config.address_allowance);
-        let budget = Budget::default();
+        let budget = Budget::new(storage::read_shares(&config.storage));
         let mut threads = Vec::new();
         let mut senders = Vec::new();
         for _ in 0..workers {
@@ -188,8 +188,11 @@ impl Server {
                 worker::run(config, seed, arrivals, librarian, shared, stopped)
             })?);
         }
-        let (blobs, thread) = BlobThread::start(&config, &librarian, addresses, stopped.clone())?;
+        let shared = (addresses, budget.shares().clone());
+        let (blobs, thread) = BlobThread::start(&config, &librarian, shared, stopped.clone())?;
         threads.extend(thread);
+        let shares = budget.shares().clone();
+        threads.extend(storage::keep_shares(&config.storage, shares, stopped.clone())?);
         if let Some(listener) = admin {
             let (callers, stopped) = (Callers::of(&config, admin_address), stopped.clone());
             threads.push(spawn("teatime-admin", move || admin::run(listener, callers, stopped))?);

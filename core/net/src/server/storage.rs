@@ -17,4 +17,4 @@ use present as chosen;
 #[cfg(feature = "storage")]
 pub use present::SharedStorage;
 
-pub(super) use chosen::{Handle, OptionalStorage};
+pub(super) use chosen::{Handle, OptionalStorage, keep_shares, read_shares};

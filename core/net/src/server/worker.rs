@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use teatime_reflector::{Budget, ConnId, Output, Reflector, SessionKey};
-use teatime_wire::limits::{MAX_CLIENT_FRAME, MAX_VIEW_DATA};
+use teatime_wire::limits::MAX_CLIENT_FRAME;
 use teatime_wire::{Challenge, CloseReason};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
@@ -42,7 +42,7 @@ const SLOW_FAREWELL: Duration = Duration::from_secs(30);
 const STORAGE_FAREWELL: Duration = Duration::from_secs(5);
 
 /// Largest frame that is read.
-pub(crate) const MAX_FRAME: usize = MAX_CLIENT_FRAME + MAX_VIEW_DATA;
+pub(crate) const MAX_FRAME: usize = MAX_CLIENT_FRAME;
 
 /// A connection after its handshake, on its way to the thread of its session.
 pub(crate) struct Arrived {
@@ -53,7 +53,7 @@ pub(crate) struct Arrived {
     pub(super) slot: Slot,
     /// Its TLS session, if it has one.
     pub(crate) tls: Option<Tls>,
-    /// What the server has said hello with, on a session connection: the join must be signed for it.
+    /// What the server has said hello with: the first message must be signed for it.
     pub(crate) challenge: Challenge,
     /// What was read beyond the handshake.
     pub(crate) bytes: Vec<u8>,
@@ -156,6 +156,7 @@ impl Worker {
         while let Some(output) = inner.reflector.poll_output() {
             match output {
                 Output::Send { connection, frame } => inner.clients.send(connection, frame),
+                Output::SendLog { connection, block } => inner.clients.send_log(connection, block),
                 Output::Broadcast { session, frame } => inner.clients.broadcast(session, &frame),
                 Output::References { holder, room, holding } => {
                     self.librarian.tell(room, holder.holder(), holding);

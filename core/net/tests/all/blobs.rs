@@ -13,6 +13,7 @@ use teatime_blobs::{
 use teatime_net::blobs::{Remote, fetch, limits, store};
 use teatime_net::server::{Server, ServerConfig, SharedBlobs};
 use teatime_net::tls::Trust;
+use teatime_wire::{BlobRequest, Challenge, CloseReason, Digest, Hello, SecretKey};
 
 fn server() -> Server {
     Server::bind("127.0.0.1:0", ServerConfig::default()).expect("there is a free port")
@@ -192,6 +193,52 @@ fn a_client_that_stores_on_a_full_disk_hears_why_and_stored_blobs_can_be_fetched
 }
 
 #[test]
+fn an_address_stores_no_more_blobs_than_its_share() {
+    let limits = VaultLimits { max_total: 20 << 20, max_space: 20 << 20, ..VaultLimits::IN_MEMORY };
+    let blobs = SharedBlobs::open(MemoryFiles::default(), limits).expect("it is in memory");
+    let blobs = Some(blobs);
+    let mut config = ServerConfig { blobs, limit_loopback: true, ..ServerConfig::default() };
+    config.reflector.max_stored_bytes_per_address = 4 << 20;
+    let server = Server::bind("127.0.0.1:0", config).expect("there is a free port");
+    let remote = remote(&server.url());
+    let share = self::limits(&remote, &space()).expect("it answers").room;
+    assert_eq!(share, 4 << 20);
+    let handle = put(&remote, &content(10)).expect("there is room");
+    let left = self::limits(&remote, &space()).expect("it answers").room;
+    assert!((1 << 20..2 << 20).contains(&left), "{left}");
+    let second: Vec<_> = content(10).iter().map(|byte| !byte).collect();
+    assert_eq!(put(&remote, &second), Err(BlobError::NoRoom));
+    // What the server has already takes no room.
+    assert_eq!(put(&remote, &content(10)), Ok(handle));
+    assert_eq!(get(&remote, handle), Ok(content(10)));
+}
+
+#[test]
+fn a_client_without_the_password_of_a_room_neither_stores_nor_fetches_there() {
+    let server = server();
+    let remote = remote(&server.url());
+    let handle = put(&remote, b"content").expect("there is room");
+    let password = SecretKey::of_password(&[5; 32]);
+    // What an eavesdropper has: a hello for another connection.
+    let challenge = Challenge { nonce: Digest([1; 32]), channel: None };
+    let recorded = Hello::new(Digest([5; 32]), Some(&password), "test", &challenge);
+    for hello in [recorded, Hello { signature: None, ..recorded }] {
+        let mut stream = idle(&server);
+        let frame = BlobRequest::Hello(hello).encode();
+        let length = (frame.len() as u16).to_be_bytes();
+        let header = [0x82, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+        stream.write_all(&[&header, &frame[..]].concat()).expect("it is open");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("it is closed");
+        // Behind the hello of the server.
+        let close = &answer[2 + usize::from(answer[1])..];
+        assert_eq!(close[0], 0x88);
+        assert_eq!(u16::from_be_bytes([close[2], close[3]]), CloseReason::BadProof.code());
+    }
+    assert_eq!(get(&remote, handle), Ok(b"content".to_vec()));
+}
+
+#[test]
 fn a_source_with_more_or_fewer_bytes_than_said_is_refused() {
     let server = server();
     let remote = remote(&server.url());
@@ -270,6 +317,9 @@ fn connections_that_say_nothing_do_not_keep_others_out_for_long() {
     // A connection without a request is closed with a code, within a minute.
     let mut close = [0; 4];
     idle[0].set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("it can be set");
+    let mut hello = [0; 2];
+    idle[0].read_exact(&mut hello).expect("it says hello");
+    idle[0].read_exact(&mut vec![0; hello[1].into()]).expect("it says hello");
     idle[0].read_exact(&mut close).expect("it is sent away");
     assert_eq!(u16::from_be_bytes([close[2], close[3]]), 4002);
     put(&remote(&server.url()), b"content").expect("there is room again");

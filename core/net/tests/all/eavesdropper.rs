@@ -1,5 +1,7 @@
 //! What an eavesdropper cannot do who has every byte of a connection, nor a thief who has all that a reflector stores.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use teatime_net::server::Server;
 use teatime_reflector::storage::Key;
 use teatime_wire::{
@@ -76,6 +78,9 @@ fn forged<'a>(
     all
 }
 
+/// The attempt of the next join of the thief's own view.
+static ATTEMPT: AtomicU64 = AtomicU64::new(1);
+
 /// Tries everything.
 async fn attack(place: &Place, server: &Server, record: &Record, stolen: PublicKey) {
     replay(place, server, record).await;
@@ -95,7 +100,8 @@ async fn attack(place: &Place, server: &Server, record: &Record, stolen: PublicK
     for password in [None, Some(WRONG)] {
         let own = Keys::new(THIEF, password);
         let mut line = place.connect(server).await;
-        line.join(&own, own.join(1)).await;
+        // A view that has exited is not taken over by an attempt that it has made already.
+        line.join(&own, own.join(ATTEMPT.fetch_add(1, Ordering::Relaxed))).await;
         assert_eq!(line.welcome_or_refusal().await, Ok(()));
     }
 }

@@ -10,4 +10,5 @@ mod relay;
 mod rooms;
 mod server;
 mod storage;
+mod strangers;
 mod support;

@@ -15,11 +15,11 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use teatime_wire::limits::MAX_CONTROL_FRAMES;
 use teatime_wire::{
-    Challenge, ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Proof, Room, ServerMessage,
-    SessionId, Vote, WireError,
+    Challenge, ClientMessage, CloseReason, Join, PROTOCOL_VERSION, Room, ServerMessage, SessionId,
+    Vote, WireError, is_proven,
 };
 
-use crate::budget::{AddressId, Budget};
+use crate::budget::{AddressId, Budget, Headroom};
 use crate::config::Config;
 use crate::outbox::{Outbox, Purpose};
 use crate::rooms::Rooms;
@@ -214,9 +214,9 @@ impl Reflector {
         let (place, challenge) = (known.place, known.challenge);
         let handled = match (ClientMessage::decode(frame), place) {
             (Err(error), _) => Err(refuse(&error)),
-            (Ok(ClientMessage::Join(join, proof)), Place::Outside) => {
+            (Ok(ClientMessage::Join(join, _)), Place::Outside) => {
                 // Before the reflector looks for anything: what it answers then depends on the join alone.
-                check_proof(&join, &proof, &challenge)
+                check_proof(frame, &challenge)
                     .and_then(|()| self.knock(now, connection, &join, frame))
             }
             (Ok(ClientMessage::Join(..)), _) => {
@@ -263,16 +263,24 @@ impl Reflector {
     ) -> Result<(), Refusal> {
         let address = self.connections.get(&connection).and_then(|known| known.address);
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
-        session.set_headroom(self.budget.headroom(&self.config, address));
+        let of_storage = match address.filter(|_| self.out.has_storage()) {
+            Some(address) => Headroom::of_storage(&self.config, self.budget.shares(), address),
+            None => Headroom::ENDLESS,
+        };
+        session.set_headroom(self.budget.headroom(&self.config, address).and(of_storage));
         let was_used = session.is_used();
         let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
         match message {
+            ClientMessage::Send(_) if session.is_unstored() && of_storage.bytes == 0 => {
+                let detail = "this address has stored as much as it may".to_owned();
+                return Err((CloseReason::Full, detail));
+            }
             ClientMessage::Send(send) => session.send(turn, arrival, send)?,
             ClientMessage::RequestVote => session.request_vote(turn),
             ClientMessage::Vote(Vote { seq, hash }) => session.cast(turn, arrival, *seq, *hash),
             ClientMessage::SnapshotPart(part) => {
                 session.snapshot_part(turn, arrival, part)?;
-                self.persist_new(now, key);
+                self.persist_new(now, key, address);
             }
             ClientMessage::Persist => session.persist(turn),
             ClientMessage::Confirm(seq) => session.confirm(turn, arrival, *seq),
@@ -289,7 +297,7 @@ impl Reflector {
                 self.leave(now, connection);
                 return Ok(());
             }
-            ClientMessage::Join(..) => {}
+            ClientMessage::Join(..) | ClientMessage::Later(_) => return Ok(()),
         }
         if let Some(session) = self.sessions.get_mut(&key) {
             session.settle(&self.budget, address);
@@ -473,8 +481,8 @@ impl Reflector {
     }
 }
 
-fn check_proof(join: &Join<'_>, proof: &Proof, challenge: &Challenge) -> Result<(), Refusal> {
-    if join.is_proven(proof, challenge) {
+fn check_proof(frame: &[u8], challenge: &Challenge) -> Result<(), Refusal> {
+    if is_proven(frame, challenge) {
         return Ok(());
     }
     let detail = match challenge.channel {
@@ -490,6 +498,7 @@ fn refuse(error: &WireError) -> Refusal {
         WireError::Version(found) => {
             (CloseReason::Version, format!("expected version {PROTOCOL_VERSION}, found {found}"))
         }
+        WireError::UnknownMessage(_) => (CloseReason::Version, error.to_string()),
         _ => (CloseReason::Malformed, error.to_string()),
     }
 }

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 
 use super::Reflector;
 use crate::SessionKey;
+use crate::budget::AddressId;
 use crate::rooms::{Condition, Persisted, Wish};
 use crate::session::Turn;
-use crate::storage::{RoomId, StorageError, Stored};
+use crate::shares::Owner;
+use crate::storage::{Key, RoomId, StorageError, Stored};
 use crate::stored::Origin;
 
 /// What waits for the storage, the oldest first; entries may be out of date.
@@ -67,11 +69,16 @@ impl Reflector {
     }
 
     /// Persists what the newest snapshot of a session holds, for sessions of later versions of the app.
-    pub(super) fn persist_new(&mut self, now: u64, key: SessionKey) {
+    /// What that adds to the room counts for the address of the client that has handed it in.
+    pub(super) fn persist_new(&mut self, now: u64, key: SessionKey, address: Option<AddressId>) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        if let Some(new) = session.take_new_persisted() {
-            let room = RoomId::of(session.room());
-            self.persist(now, room, Wish { session: key, new, condition: Condition::Always });
+        let Some(new) = session.take_new_persisted() else { return };
+        let info = *session.room();
+        let (room, before) = (RoomId::of(&info), self.rooms.stored_bytes(&info));
+        self.persist(now, room, Wish { session: key, new, condition: Condition::Always });
+        if self.out.has_storage() {
+            let (owner, after) = (Key::Room(room).holder(), self.rooms.stored_bytes(&info));
+            self.budget.shares().settle(Owner::Key(owner), before, after, address);
         }
     }
 

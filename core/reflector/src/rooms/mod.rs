@@ -255,6 +255,11 @@ impl Rooms {
         self.all.get(&RoomId::of(info)).map_or(0, Room::memory)
     }
 
+    /// Bytes of the persisted data of a room, or of what is about to take its place.
+    pub(crate) fn stored_bytes(&self, info: &RoomInfo) -> u64 {
+        self.all.get(&RoomId::of(info)).map_or(0, Room::stored_bytes)
+    }
+
     /// A session has clients.
     pub(crate) fn wake(&mut self, info: &RoomInfo, key: SessionKey) {
         let id = RoomId::of(info);

@@ -92,6 +92,11 @@ impl Room {
         self.persisted().iter().map(PersistedRecord::memory).sum()
     }
 
+    pub(super) fn stored_bytes(&self) -> u64 {
+        let writing = self.writing.as_ref().map(|writing| &writing.persisted[..]);
+        writing.unwrap_or(self.persisted()).iter().map(PersistedRecord::memory).sum()
+    }
+
     pub(super) fn is_used(&self) -> bool {
         self.is_used
     }

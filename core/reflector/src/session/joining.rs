@@ -4,6 +4,7 @@ use bytes::Bytes;
 use teatime_wire::{Chain, CloseReason, Hold, Holding, Join, ServerMessage, Welcome};
 
 use super::{Life, Refusal, Session, Turn};
+use crate::block::Piece;
 use crate::stored::PersistedRecord;
 use crate::view::{Arrival, View};
 use crate::{ConnId, Output};
@@ -17,7 +18,7 @@ impl Session {
         join: &Join<'_>,
     ) -> Result<(Arrival, Option<ConnId>), Refusal> {
         let id = join.view_id();
-        if self.views.find(id).is_some_and(|view| view.attempt() >= join.attempt) {
+        if self.views.newest_attempt(id).is_some_and(|newest| newest >= join.attempt) {
             let detail = "the view has made another connection since";
             return Err((CloseReason::Replaced, detail.into()));
         }
@@ -57,7 +58,8 @@ impl Session {
 
     fn wake(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
-        // Clients will see its time from now on. And a client only comes in if something can be stored.
+        // Clients will see its time from now on. And a client only comes in if something can be stored, unless nothing of
+        // the session is.
         let soon = self.time.told() + 1;
         self.store_time_ahead(turn, soon);
         self.views.cold_start(now);
@@ -66,7 +68,7 @@ impl Session {
             Life::AtRest { roots, .. } => roots,
             Life::Awake => Vec::new(),
         };
-        turn.out.push(self.holds(Holding::Awake(roots)));
+        self.tell_blobs(turn.out, Holding::Awake(roots));
         self.last_broadcast = now;
         // Connections that are not back yet were not checked while the clock stood still.
         self.next_silence_check = now;
@@ -108,10 +110,17 @@ impl Session {
         let parts = snapshot.into_iter().flat_map(|(_, parts)| parts.iter().cloned());
         // As soon as the client can run, so that it does not send what it has gathered.
         let pause = self.flow.is_held().then(|| ServerMessage::Hold(Hold::Pause).encode().into());
-        let frames = [head].into_iter().chain(parts).chain(pause).chain(self.log.after(from));
-        let frames: Vec<_> = frames.collect();
+        let frames: Vec<_> = [head].into_iter().chain(parts).chain(pause).collect();
+        let log = self.log.after(from);
         for frame in frames {
             self.emit(turn.out, Output::Send { connection, frame });
+        }
+        for piece in log {
+            let output = match piece {
+                Piece::Block(block) => Output::SendLog { connection, block },
+                Piece::Frame(frame) => Output::Send { connection, frame },
+            };
+            self.emit(turn.out, output);
         }
     }
 }

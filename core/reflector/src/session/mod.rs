@@ -57,6 +57,12 @@ pub(crate) struct Session {
     headroom: Headroom,
     trust: Trust,
     views: Views,
+    /// The head with which it is stored once a participant has done something in it.
+    unstored: Option<Bytes>,
+    /// The storage has it, or is about to.
+    is_on_disk: bool,
+    /// What of it is counted as stored, in bytes. `None` when it has just been loaded.
+    counted: Option<u64>,
     gate: Gate,
     flow: Flow,
     ballot: Ballot,
@@ -112,10 +118,24 @@ impl Session {
         let head = Head::new(timeline, join.password_key, tick, join.room(), persisted);
         let mut session = Self::new(key, join.session(), &head, turn.config, era);
         session.begin_with(head.persisted.as_ref());
-        if turn.out.has_storage() && session.gate.begin(stored::encode(&head)) {
-            turn.out.gathers(key);
-        }
+        session.unstored = turn.out.has_storage().then(|| stored::encode(&head));
         session
+    }
+
+    /// A participant is about to do something in it: from now on it is stored, with everything so far. Before that it
+    /// leaves nothing behind, so that strangers who only join cannot fill a disk.
+    fn begin_storing(&mut self, turn: &mut Turn<'_>) {
+        let Some(head) = self.unstored.take() else { return };
+        (self.is_on_disk, self.counted) = (true, Some(0));
+        if self.gate.begin(head) {
+            turn.out.gathers(self.key);
+        }
+        for (bytes, seq) in self.log.frames().zip(1..) {
+            self.gate.record(Record { seq, kind: RecordKind::Ordered, bytes: bytes.clone() });
+        }
+        let soon = self.time.told() + 1;
+        self.store_time_ahead(turn, soon);
+        self.tell_blobs(turn.out, Holding::Awake(Vec::new()));
     }
 
     /// Until there is a snapshot, clients that join receive this data in its place.
@@ -142,6 +162,9 @@ impl Session {
             headroom: Headroom::ENDLESS,
             trust: Trust::default(),
             views: Views::new(config.max_departed),
+            unstored: None,
+            is_on_disk: false,
+            counted: None,
             gate: Gate::default(),
             flow: Flow::default(),
             ballot: Ballot::new(config.snapshot_after_time),
@@ -243,6 +266,9 @@ impl Session {
 
     /// Has something stored. What comes after it waits until it is.
     fn store(&mut self, turn: &mut Turn<'_>, kind: RecordKind, bytes: Bytes) {
+        if self.unstored.is_some() {
+            return;
+        }
         let record = Record { seq: self.log.newest(), kind, bytes };
         if self.gate.record(record) {
             turn.out.gathers(self.key);
@@ -256,6 +282,7 @@ impl Session {
     /// Has a time stored that clients are about to see.
     fn store_time_ahead(&mut self, turn: &mut Turn<'_>, time: u64) {
         if turn.out.has_storage()
+            && self.unstored.is_none()
             && let Some(time) = self.time.store_ahead(time)
         {
             self.store_time(turn, time);
@@ -320,7 +347,7 @@ impl Session {
             }
         }
         if self.at_rest_since().is_none() {
-            out.push(self.holds(Holding::AtRest));
+            self.tell_blobs(out, Holding::AtRest);
         }
         ticket
     }
@@ -375,7 +402,7 @@ impl Session {
             self.store_time(turn, told);
         }
         self.life = Life::AtRest { since: turn.now, roots: Vec::new() };
-        turn.out.push(self.holds(Holding::AtRest));
+        self.tell_blobs(turn.out, Holding::AtRest);
         self.gathered_at = None;
         self.ballot.rest();
         self.persistence.rest();
@@ -423,6 +450,13 @@ impl Session {
             Some(self.next_silence_check),
         ];
         others.into_iter().flatten().chain([tick]).min()
+    }
+
+    /// Tells the store of blobs about this session. One in which nothing has happened needs none.
+    fn tell_blobs(&self, out: &mut Outbox, holding: Holding) {
+        if self.unstored.is_none() {
+            out.push(self.holds(holding));
+        }
     }
 
     /// What the store of blobs learns about this session.

@@ -54,8 +54,9 @@ impl Session {
             view.set_held_bytes(bytes);
         }
         view.accept(send.counter);
-        self.content = Content::Used;
         let sender = view.id();
+        self.begin_storing(turn);
+        self.content = Content::Used;
         let (counter, payload) = (send.counter, send.payload);
         let (seq, time) = self.next_position(turn.now);
         let event = Event { seq, time, sender, counter, payload };

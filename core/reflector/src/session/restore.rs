@@ -82,6 +82,7 @@ impl Session {
         if session.log.bytes() >= config.log_limit_bytes {
             session.flow.hold(Reason::LogFull);
         }
+        session.is_on_disk = true;
         session.time = SessionTime::restored(told);
         session.life = Life::AtRest { since: now, roots };
         session.persistence = Persistence::restored(found);

@@ -62,12 +62,13 @@ impl Session {
     ) -> Result<(), Refusal> {
         let asked = self.views.get(from).is_some_and(|view| view.was_asked_for(part.seq));
         let expected = |upload: &&mut Upload| (upload.from(), upload.seq()) == (from, part.seq);
+        let has_room = self.has_room_for_snapshot(part.total);
         let Some(upload) = self.ballot.upload.as_mut().filter(expected) else {
             // A view that was too slow may send on. That is merely useless.
             let refusal = (CloseReason::OutOfOrder, "an unexpected snapshot".into());
             return if asked { Ok(()) } else { Err(refusal) };
         };
-        if !upload.has_begun() && part.total > self.headroom.bytes {
+        if !upload.has_begun() && !has_room {
             let (session, bytes) = (self.id, part.total);
             tracing::warn!(%session, bytes, "no memory is left for a snapshot");
             // It may be the share of this client's address that is used up.
@@ -118,6 +119,7 @@ impl Session {
         envelope: Envelope,
     ) {
         tracing::info!(session = %self.id, seq = info.seq, bytes = info.size, "a new snapshot");
+        self.begin_storing(turn);
         self.distrust(turn.now, self.own_roots(&envelope));
         self.content = Content::Used;
         if let Some(part) = envelope.persisted {

@@ -1,8 +1,9 @@
 //! What all sessions take together is bounded, and what one address causes of it.
 
-use teatime_reflector::{AddressId, Config, ConnId};
-use teatime_wire::{CloseReason, Digest, Hold, Join, Room, ServerMessage};
+use teatime_reflector::{AddressId, Budget, Config, ConnId, Owner, Shares};
+use teatime_wire::{ClientMessage, CloseReason, Digest, Hold, Join, Room, Send, ServerMessage};
 
+use crate::support::stored::StoredWorld;
 use crate::support::{SECOND, World, in_envelope, join};
 
 const KIB: u64 = 1024;
@@ -135,6 +136,42 @@ fn a_snapshot_for_which_no_memory_is_left_is_not_taken_and_closes_no_one() {
     assert_eq!(world.events(one).len(), 1);
 }
 
+/// A lone client hands in a snapshot of this size. Returns whether it was taken.
+fn renew(world: &mut World, one: ConnId, bytes: usize, content: u8) -> bool {
+    world.pass(20 * SECOND);
+    let before = world.newest_vote(one);
+    world.say(one, &teatime_wire::ClientMessage::Persist);
+    while world.newest_vote(one) == before {
+        world.pass(SECOND / 10);
+    }
+    let seq = world.newest_vote(one).expect("a vote");
+    let snapshot = in_envelope(&vec![content; bytes]);
+    world.vote(one, seq, Digest::of(&snapshot));
+    world.hand_in(one, seq, &snapshot);
+    let late = join_as(world, 77, 77, 1);
+    let taken = world.welcome(late).snapshot.is_some_and(|info| info.seq == seq);
+    world.say(late, &teatime_wire::ClientMessage::Leave);
+    taken
+}
+
+#[test]
+fn a_session_near_its_limit_can_renew_its_snapshot_because_only_the_difference_counts() {
+    let mut world = World::new(Config {
+        max_session_bytes_per_address: 256 * KIB,
+        silence_timeout: 600 * SECOND,
+        ..Config::default()
+    });
+    let one = join_from(&mut world, 1, 1);
+    world.pass(SECOND);
+    for round in 0..5 {
+        assert!(renew(&mut world, one, 180 * 1024, round), "{round}");
+    }
+    assert!(!renew(&mut world, one, 300 * 1024, 9), "it is larger by more than what is left");
+    assert!(renew(&mut world, one, 190 * 1024, 10));
+    // Its history begins without a snapshot.
+    assert!(bytes(&world) < 256 * KIB, "{}", bytes(&world));
+}
+
 #[test]
 fn a_voter_that_has_used_up_its_share_does_not_keep_the_others_from_handing_in_the_snapshot() {
     let mut world = world();
@@ -154,4 +191,78 @@ fn a_voter_that_has_used_up_its_share_does_not_keep_the_others_from_handing_in_t
     assert!(world.has(two, &wanted));
     world.hand_in(two, seq, &large);
     assert!(world.closed.is_empty() && bytes(&world) > 300 * KIB, "{}", bytes(&world));
+}
+
+/// A client from an address joins a stored session of its own.
+fn join_stored(world: &mut StoredWorld, address: u128, session: u8) -> ConnId {
+    let connection = world.connect();
+    world.reflector.comes_from(connection, AddressId(address));
+    world.attempt += 1;
+    let (name, attempt) = (Digest([session; 32]), world.attempt);
+    let frame = world.proven(connection, Join { name, attempt, ..join(session) });
+    let now = world.now;
+    world.reflector.received(now, connection, &frame);
+    world.settle();
+    world.answer_all();
+    world.pass_well(SECOND);
+    connection
+}
+
+/// It posts this many times, and the storage answers. Returns whether it is still there.
+fn post_stored(world: &mut StoredWorld, one: ConnId, counters: std::ops::Range<u64>) -> bool {
+    for counter in counters {
+        if is_held(world, one) || world.closed.iter().any(|(closed, _)| *closed == one) {
+            break;
+        }
+        world.say(one, &ClientMessage::Send(Send { counter, payload: &[7; POST] }));
+        world.answer_all();
+    }
+    world.closed.iter().all(|(closed, _)| *closed != one)
+}
+
+#[test]
+fn what_an_address_has_stored_counts_until_it_is_gone_also_after_a_restart() {
+    let config = Config {
+        max_stored_bytes_per_address: 256 * KIB,
+        max_idle_time: SECOND,
+        rejoin_limit: SECOND,
+        ..Config::default()
+    };
+    let (greedy, other) = (AddressId(1), AddressId(2));
+    let mut world = StoredWorld::new(config.clone());
+    let budget = Budget::default();
+    world.reflector.share_budget(budget.clone());
+    let one = join_stored(&mut world, 1, 1);
+    assert!(post_stored(&mut world, one, 1..1_000) && is_held(&world, one));
+    assert!(budget.shares().used(greedy) > 250 * KIB);
+    // It can look at other sessions, and does not begin any. Others are not affected.
+    let more = join_stored(&mut world, 1, 2);
+    assert_eq!(world.welcome(more).seq, 0);
+    assert!(!post_stored(&mut world, more, 1..2));
+    assert_eq!(world.closed, [(more, CloseReason::Full)]);
+    let two = join_stored(&mut world, 2, 3);
+    assert!(post_stored(&mut world, two, 1..11) && !is_held(&world, two));
+    assert!((40 * KIB..60 * KIB).contains(&budget.shares().used(other)));
+    // It counts on when the session is on disk only, for this process and the next.
+    world.cut(one);
+    world.pass_well(10 * SECOND);
+    assert_eq!(world.reflector.stats().sessions, 1, "of the other address");
+    let used = budget.shares().used(greedy);
+    assert!(used > 250 * KIB);
+    world.restart(config);
+    let shares = Shares::read(&budget.shares().write()).expect("it was written");
+    world.reflector.share_budget(Budget::new(shares.clone()));
+    assert_eq!(shares.used(greedy), used);
+    let more = join_stored(&mut world, 1, 4);
+    assert!(!post_stored(&mut world, more, 1..2));
+    let again = join_stored(&mut world, 1, 1);
+    assert!(world.events(again).len() > 50, "its own session can be read");
+    assert!(shares.used(greedy).abs_diff(used) < KIB, "{used} {}", shares.used(greedy));
+    world.cut(again);
+    world.pass_well(10 * SECOND);
+    // The operator has deleted it.
+    shares.reconcile(|owner| matches!(owner, Owner::Key(_)).then_some(0));
+    assert_eq!(shares.used(greedy), 0);
+    let more = join_stored(&mut world, 1, 5);
+    assert!(post_stored(&mut world, more, 1..3));
 }

@@ -3,7 +3,7 @@
 use crate::support::{MS, SECOND, World, id, join, world};
 use teatime_reflector::Config;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Join, Resume, Send, ServerMessage, SnapshotPart,
+    ClientMessage, CloseReason, Digest, Join, Resume, Send, ServerMessage, SnapshotPart, ViewId,
 };
 
 #[test]
@@ -171,6 +171,26 @@ fn a_join_that_was_overtaken_by_a_newer_one_is_refused() {
 }
 
 #[test]
+fn a_join_that_arrives_after_its_view_has_left_is_refused() {
+    let mut world = world();
+    let watcher = world.join(2);
+    let (old, new) = (world.connect(), world.connect());
+    world.say_join(new, Join { attempt: 3, ..join(1) });
+    world.pass(SECOND);
+    world.say(new, &ClientMessage::Leave);
+    world.pass(SECOND);
+    // It was sent before, over a line that stood still.
+    world.say_join(old, Join { attempt: 2, ..join(1) });
+    assert_eq!(world.closed.last(), Some(&(old, CloseReason::Replaced)));
+    let later = world.connect();
+    world.say_join(later, Join { attempt: 4, ..join(1) });
+    world.pass(SECOND);
+    let own = |views: &[ViewId]| views.contains(&id(1));
+    let joins = world.views(watcher).iter().filter(|(_, joined)| own(joined)).count();
+    assert_eq!(joins, 2);
+}
+
+#[test]
 fn bad_frames_close_only_their_own_connection_with_the_right_code() {
     let mut world = world();
     let watcher = world.join(1);
@@ -206,6 +226,29 @@ fn bad_frames_close_only_their_own_connection_with_the_right_code() {
     assert_eq!(world.messages(watcher).len(), before);
     world.post(watcher, 1);
     assert_eq!(world.events(watcher).len(), 1);
+}
+
+/// PROTOCOL.md, section 2.4.
+#[test]
+fn what_a_later_client_sends_is_ignored_or_refused_as_its_tag_says() {
+    let mut world = world();
+    let (later, watcher) = (world.join(1), world.join(2));
+    world.pass(SECOND);
+    for tag in [64, 99, 127] {
+        world.say_raw(later, &[0x92, tag, 0x92, 0xc4, 1, 7, 0xc0]);
+        world.say_raw(later, &[0x92, tag, 0xc0]);
+    }
+    world.post(later, 1);
+    // A send and a ping with further fields.
+    world.say_raw(later, &[0x92, 2, 0x94, 2, 0xc4, 1, 7, 0xc0, 0x91, 5]);
+    assert_eq!((world.closed.len(), world.events(watcher).len()), (0, 2));
+    for (tag, place) in [(0, later), (13, watcher), (63, world.join(3))] {
+        world.say_raw(place, &[0x92, tag, 0xc0]);
+        assert_eq!(world.closed.pop(), Some((place, CloseReason::Version)), "{tag}");
+    }
+    let outside = world.connect();
+    world.say_raw(outside, &[0x92, 64, 0xc0]);
+    assert_eq!(world.closed.pop(), Some((outside, CloseReason::NotJoined)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::support::stored::StoredWorld;
 use crate::support::{SECOND, in_envelope, join, parts, room};
 use teatime_reflector::Config;
+use teatime_reflector::storage::RecordKind::Ordered;
 use teatime_reflector::storage::{Answer, Key, Request, RoomId, StorageError};
 use teatime_wire::{ClientMessage, CloseReason, Digest, Hold, Join, Send, ServerMessage, Vote};
 
@@ -21,7 +22,7 @@ fn is_append(request: &Request) -> bool {
 }
 
 #[test]
-fn a_join_waits_for_the_storage_and_then_for_its_own_append() {
+fn a_join_waits_for_the_storage_and_the_first_event_for_the_append_of_the_session() {
     let mut world = world();
     let one = world.join_as(join(1));
     let requests: Vec<_> = world.waiting.iter().map(|(_, request)| request.clone()).collect();
@@ -32,11 +33,65 @@ fn a_join_waits_for_the_storage_and_then_for_its_own_append() {
         assert!(world.appends().is_empty() && world.got.is_empty());
         world.answer(0);
     }
-    assert!(world.appends()[0].begin.is_some());
-    assert!(world.got.is_empty(), "the session does not exist before it is stored");
-    world.answer_all();
     assert_eq!(world.welcome(one).seq, 0);
     assert_eq!(world.members, [one]);
+    world.pass_well(SECOND);
+    world.got.clear();
+    world.post(one, 1);
+    let [append] = world.appends()[..] else { panic!("one append") };
+    let ordered: Vec<_> = append.records.iter().filter(|one| one.kind == Ordered).collect();
+    assert!(append.begin.is_some() && ordered.iter().map(|one| one.seq).eq([1, 2]));
+    assert!(world.got.is_empty(), "the session is not stored before");
+    world.answer_all();
+    assert_eq!(world.events(one).len(), 1);
+}
+
+#[test]
+fn sessions_in_which_no_client_does_anything_leave_nothing_in_the_storage() {
+    let mut world = StoredWorld::new(Config { max_idle_time: 10 * SECOND, ..Config::default() });
+    for number in 1..=200 {
+        let one = world.join_well(other(number, number));
+        world.say(one, &ClientMessage::Ping(1));
+        world.say(one, &ClientMessage::RequestVote);
+        world.pass_well(SECOND);
+        if number % 2 == 0 {
+            world.say(one, &ClientMessage::Leave);
+        } else {
+            world.cut(one);
+        }
+    }
+    world.pass_well(60 * SECOND);
+    assert_eq!((world.sessions.len(), world.reflector.stats().sessions), (0, 0));
+    assert!(world.references.is_empty(), "nor in the store of blobs");
+}
+
+#[test]
+fn a_session_is_stored_from_its_beginning_on_when_something_has_happened_in_it() {
+    for is_event in [true, false] {
+        let mut world = world();
+        let one = world.join_well(join(1));
+        let two = world.join_well(join(2));
+        world.say(two, &ClientMessage::Leave);
+        world.pass_well(SECOND);
+        if is_event {
+            world.post(one, 1);
+        } else {
+            world.say(one, &ClientMessage::Persist);
+            world.answer_all();
+            let seq = world.newest_vote(one).expect("it is asked");
+            let snapshot = in_envelope(b"state");
+            world.say(one, &ClientMessage::Vote(Vote { seq, hash: Digest::of(&snapshot) }));
+            parts(seq, &snapshot).for_each(|part| world.say(one, &part));
+        }
+        world.answer_all();
+        let before = world.join_well(join(3));
+        world.restart(Config::default());
+        let after = world.join_well(join(4));
+        let [before, after] = [before, after].map(|one| world.welcome(one));
+        assert_eq!((before.timeline, before.snapshot), (after.timeline, after.snapshot));
+        assert!(after.seq > before.seq && after.time >= before.time, "{before:?} {after:?}");
+        assert_eq!(after.snapshot.is_none(), is_event);
+    }
 }
 
 #[test]
@@ -55,8 +110,10 @@ fn one_append_of_a_session_is_under_way_and_the_next_one_gathers() {
     let mut world = world();
     let one = world.join_well(join(1));
     let two = world.join_well(join(2));
-    world.got.clear();
     world.post(one, 1);
+    world.answer_all();
+    world.got.clear();
+    world.post(one, 2);
     assert_eq!(world.appends().len(), 1);
     for counter in 1..=10 {
         world.post(two, counter);
@@ -120,8 +177,10 @@ fn a_failed_append_takes_back_what_depends_on_it_and_closes_that_session_only() 
     let mut world = world();
     let one = world.join_well(other(1, 1));
     let two = world.join_well(other(2, 2));
-    world.got.clear();
     world.post(one, 1);
+    world.answer_all();
+    world.got.clear();
+    world.post(one, 2);
     let late = world.join_as(other(1, 3));
     world.fail(0);
     assert_eq!(world.events(one), []);
@@ -138,11 +197,11 @@ fn a_failed_append_takes_back_what_depends_on_it_and_closes_that_session_only() 
     assert_eq!(world.events(two).len(), 1);
     // What was acknowledged before is still there.
     let back = world.join_well(other(1, 1));
-    assert_eq!(world.events(back), []);
-    assert!(world.welcome(back).seq > 0);
-    world.post(back, 1);
-    world.answer_all();
     assert_eq!(world.events(back).len(), 1);
+    assert_eq!(world.welcome(back).counter, Some(1));
+    world.post(back, 2);
+    world.answer_all();
+    assert_eq!(world.events(back).len(), 2);
 }
 
 #[test]

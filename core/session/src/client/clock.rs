@@ -14,6 +14,8 @@ pub(super) struct Clock {
     heard_at: u64,
     /// The session time when the connection began, and the driver's.
     began: (u64, u64),
+    /// The same of the connection at whose beginning the session time was least ahead of the driver's.
+    slowest: Option<(u64, u64)>,
     lag: Lag,
 }
 
@@ -34,17 +36,22 @@ impl Clock {
         }
     }
 
-    /// A connection begins at this session time.
-    pub(super) fn start_connection(&mut self, now: u64, time: u64) {
+    /// A connection begins at this session time. False if that is further ahead of what was shown on the connections before
+    /// than an honest clock can be.
+    pub(super) fn start_connection(&mut self, now: u64, time: u64) -> bool {
         self.began = (time, now);
+        let is_plausible = self.slowest.is_none_or(|slowest| lead(slowest, now, time).is_none());
+        // A session time that stood still for a while is less ahead from then on.
+        let is_slower = |(from, at): (u64, u64)| time < from + now.saturating_sub(at);
+        if !is_plausible || self.slowest.is_none_or(is_slower) {
+            self.slowest = Some(self.began);
+        }
+        is_plausible
     }
 
     /// How far this session time is ahead of what an honest clock can show now, in µs. `None` if it is not.
     pub(super) fn lead(&self, now: u64, time: u64) -> Option<u64> {
-        let (from, at) = self.began;
-        let passed = now.saturating_sub(at);
-        let most = from + passed + passed / CLOCK_DRIFT + MAX_CLOCK_LEAD;
-        (time > most).then(|| time - from - passed)
+        lead(self.began, now, time)
     }
 
     /// Another timeline begins, or the model does: what was heard before means nothing.
@@ -81,6 +88,13 @@ impl Clock {
         let lag = if is_synced { Lag::Synced } else { Lag::Behind };
         std::mem::replace(&mut self.lag, lag) != lag
     }
+}
+
+/// How far a session time is ahead of what an honest clock can show now that showed `from` at `at`. `None` if it is not.
+fn lead((from, at): (u64, u64), now: u64, time: u64) -> Option<u64> {
+    let passed = now.saturating_sub(at);
+    let most = from + passed + passed / CLOCK_DRIFT + MAX_CLOCK_LEAD;
+    (time > most).then(|| time - from - passed)
 }
 
 /// Measures round trips by pings and by the echoes of this view's sends.
@@ -164,6 +178,20 @@ mod tests {
         assert_eq!(clock.lead(5 + day, most), None);
         assert_eq!(clock.lead(5 + day, most + 1), Some(day / 1_000 + 120_000_001));
         assert_eq!(clock.lead(5, 0), None);
+    }
+
+    #[test]
+    fn a_session_time_that_jumps_between_connections_is_found_out_and_one_that_stood_still_is_not()
+    {
+        const MINUTE: u64 = 60_000_000;
+        let mut clock = Clock::default();
+        assert!(clock.start_connection(5 * MINUTE, 9 * MINUTE));
+        assert!(clock.start_connection(10 * MINUTE, 14 * MINUTE), "it ran on");
+        assert!(clock.start_connection(20 * MINUTE, 25 * MINUTE), "a little ahead");
+        assert!(!clock.start_connection(21 * MINUTE, 28 * MINUTE), "a little more each time");
+        assert!(clock.start_connection(22 * MINUTE, 29 * MINUTE), "it was said once");
+        assert!(clock.start_connection(90 * MINUTE, 30 * MINUTE), "it stood still");
+        assert!(!clock.start_connection(91 * MINUTE, 34 * MINUTE), "so it did not run");
     }
 
     #[test]

@@ -173,6 +173,11 @@ impl Connection {
         self.attempt
     }
 
+    /// How many joins were sent.
+    pub(super) fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
     /// The reflector has let this client in.
     pub(super) fn welcome(&mut self, timeline: u64) {
         self.backoff.reset();

@@ -6,7 +6,7 @@ use teatime_base::{Binding, Digest};
 use teatime_vm::{MigrationError, Time, Vm, VmError};
 use teatime_wire::{
     Chain, CloseReason, Envelope, Event, Hold, ServerMessage, SnapshotInfo, Views, VoteRequest,
-    Welcome,
+    Welcome, WireError, limits,
 };
 
 use super::Client;
@@ -55,7 +55,13 @@ impl Client {
     }
 
     fn receive(&mut self, now: u64, frame: Vec<u8>) -> Result<(), DisconnectReason> {
-        let message = ServerMessage::decode(&frame).map_err(protocol)?;
+        let message = ServerMessage::decode(&frame).map_err(|error| match error {
+            // Trying again would end the same way.
+            WireError::UnknownMessage(_) => {
+                DisconnectReason::Closed(CloseReason::Version, error.to_string())
+            }
+            error => protocol(error),
+        })?;
         // What the chain is after an ordered message.
         let next = |transcript: &Transcript| transcript.newest().1.next(&frame);
         match (message, self.connection.phase()) {
@@ -86,6 +92,7 @@ impl Client {
                 }
                 Ok(())
             }
+            (ServerMessage::Later(_), _) => Ok(()),
             (ServerMessage::Pong(nonce), _) => {
                 self.pulse.answer(now, nonce);
                 Ok(())
@@ -195,6 +202,9 @@ impl Client {
         if welcome.view_id != self.view_id() {
             return Err(DisconnectReason::Protocol("the welcome is for another view".into()));
         }
+        if welcome.time.max(welcome.seq) > limits::MAX_TIME_OR_SEQ {
+            return Err(DisconnectReason::Protocol("the session is too old to be true".into()));
+        }
         if welcome.resumed && (self.model.vm().is_none() || !is_same_log) {
             return Err(DisconnectReason::Protocol("there was nothing to resume".into()));
         }
@@ -208,7 +218,10 @@ impl Client {
         self.persisting.start_connection();
         self.outbox.start_connection(now, accepted, welcome.limits);
         self.history.start_connection(welcome.seq);
-        self.clock.start_connection(now, welcome.time);
+        if !self.clock.start_connection(now, welcome.time) {
+            self.raise(AlarmKind::Clock, welcome.seq, None, None);
+        }
+        self.is_expelled = false;
         if !welcome.resumed {
             self.drop_model();
         } else if !welcome.seamless {

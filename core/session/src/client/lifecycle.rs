@@ -102,8 +102,8 @@ impl Client {
         let (faults, seq) = (vm.drain_faults(), vm.seq());
         self.history.load(seq);
         self.backlog.restart(seq, vm.time().as_micros());
-        self.transcript.restart(seq, transcript);
-        if let Some(lost) = self.transcript.take_lost(self.history.until()) {
+        let lacking = self.transcript.restart(seq, transcript);
+        if let Some(lost) = self.transcript.take_lost(self.history.until()).or(lacking) {
             self.raise(AlarmKind::Rewound, lost, None, None);
         }
         let timeline = self.connection.timeline().unwrap_or_default();

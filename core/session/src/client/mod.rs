@@ -90,6 +90,8 @@ pub struct Client {
     voting: Voting,
     healing: Healing,
     persisting: Persisting,
+    /// The reflector has announced the exit of this client's view over the connection that stands.
+    is_expelled: bool,
     /// The owner knows that another room of the name is in use.
     is_password_doubted: bool,
     clock: Clock,
@@ -131,6 +133,7 @@ impl Client {
             voting: Voting::default(),
             healing: Healing::default(),
             persisting: Persisting::default(),
+            is_expelled: false,
             is_password_doubted: false,
             clock: Clock::default(),
             pulse: Pulse::default(),

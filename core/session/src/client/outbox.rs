@@ -198,6 +198,10 @@ impl Outbox {
 
     /// An echo came. Returns the round trip in µs, if the send went out on this connection.
     pub(super) fn echo(&mut self, now: u64, counter: u64) -> Option<u64> {
+        if counter > self.newest {
+            // It was never sent. The seal will show that.
+            return None;
+        }
         let mut round_trip = None;
         while let Some(first) = self.waiting.front()
             && first.counter <= counter

@@ -27,6 +27,10 @@ impl Client {
             self.replace_model(now);
             return Stepped::Done;
         }
+        if std::mem::take(&mut self.is_expelled) && self.connection.is_running() {
+            // Only another join brings the view back.
+            self.disconnect(now, DisconnectReason::Lost);
+        }
         self.last_step = stepped;
         if stepped == Stepped::Done || self.is_full() {
             self.update_synced();
@@ -100,10 +104,10 @@ impl Client {
         if count > 0 {
             self.tell(SessionEvent::Unconfirmed(Unconfirmed { count }));
         }
-        let view = self.identity.view_id();
+        let (view, attempt) = (self.identity.view_id(), self.connection.attempt());
         while let Some(Next { counter, previous, content }) = self.outbox.next_to_send(now) {
             // Sealed when it is sent, also if it is sent again: what it says of the order is as new as can be.
-            let sealed = self.transcript.claim(view, previous).map(|claim| {
+            let sealed = self.transcript.claim(view, attempt, previous).map(|claim| {
                 self.seal.seal(Binding::Event(view, counter), &claim.append_to(content))
             });
             let payload = sealed.as_deref().unwrap_or(content);
@@ -177,21 +181,18 @@ impl Client {
                 if let Some(kind) = alarm {
                     self.raise(kind, seq, Some(sender), seen);
                 }
-                if sender == self.view_id() {
+                // Without content it may be none that this client has sent.
+                if sender == self.view_id() && content.is_some() {
                     self.outbox.apply(counter);
                 }
             }
             Content::Views { exited, joined, attempts } => {
-                let own = self.view_id();
-                let ids = |views: &[ViewInfo]| views.iter().map(|view| view.view_id).collect();
-                let (gone, come): (Vec<_>, Vec<_>) = (ids(&exited), ids(&joined));
-                let come = come.into_iter().zip(attempts);
-                if let Some(ghost) = self.transcript.change_views(gone.into_iter(), come) {
+                let gone = exited.iter().map(|view| view.view_id);
+                let come = joined.iter().map(|view| view.view_id).zip(attempts);
+                for ghost in self.transcript.change_views(gone, come) {
                     self.raise(AlarmKind::Invented, seq, Some(ghost), None);
                 }
-                if joined.iter().any(|view| view.view_id == own) {
-                    self.view.join();
-                }
+                self.see_own_view(seq, &exited, &joined);
                 let external = External::Presence { exited: &exited, joined: &joined };
                 deliver(&mut self.model, &mut self.tape, (seq, time), &external);
             }
@@ -210,6 +211,25 @@ impl Client {
         self.catch_up(seq);
     }
 
+    /// Views have exited and joined. What was ordered before this connection was made says nothing of this client's own view:
+    /// the welcome has said what became of it.
+    fn see_own_view(&mut self, seq: u64, exited: &[ViewInfo], joined: &[ViewInfo]) {
+        let own = self.view_id();
+        let has_own = |views: &[ViewInfo]| views.iter().any(|view| view.view_id == own);
+        if self.history.includes(seq) {
+            return;
+        }
+        if has_own(exited) && self.view.is_known() {
+            // No reflector lets a view exit over the connection that it has.
+            self.raise(AlarmKind::Expelled, seq, Some(own), None);
+            self.lose_view();
+            self.is_expelled = true;
+        }
+        if has_own(joined) {
+            self.view.join();
+        }
+    }
+
     /// Tells the owner that the order is wrong, once for each kind and participant.
     #[cold]
     pub(super) fn raise(
@@ -219,11 +239,12 @@ impl Client {
         participant: Option<ViewId>,
         seen: Option<u64>,
     ) {
-        // What a crash or an operator undoes is news each time.
-        let is_news = kind == AlarmKind::Rewound
-            || (self.alarms.len() < MAX_ALARMS && self.alarms.insert((kind, participant)));
-        if is_news {
-            self.tell(SessionEvent::Alarm(Alarm { kind, seq, participant, seen }));
+        let alarm = SessionEvent::Alarm(Alarm { kind, seq, participant, seen });
+        if matches!(kind, AlarmKind::Rewound | AlarmKind::Clock) {
+            // What a crash or an operator undoes is news each time.
+            self.tell(alarm);
+        } else if self.alarms.len() < MAX_ALARMS && self.alarms.insert((kind, participant)) {
+            self.outgoing.report(alarm);
         }
     }
 

@@ -522,7 +522,9 @@ fn a_client_that_cannot_undo_a_turn_joins_from_scratch_and_gives_up_if_that_fail
             !matches!(message, Ok(ClientMessage::Join(Join { resume: None, .. }, _)))
         };
         assert!(!peer.frames().into_iter().any(resumes), "it goes on with its broken model");
-        peer.hear(&ServerMessage::Welcome(Welcome { seq, counter: Some(3), ..peer.welcome() }));
+        let counter = Some(3);
+        let welcome = Welcome { seq, counter, seamless: true, ..peer.welcome() };
+        peer.hear(&ServerMessage::Welcome(welcome));
         peer.seq = 0;
         peer.own_join();
         peer.echo(1, &posts[0]);

@@ -40,13 +40,18 @@ struct Sent(ViewId, u64, Vec<u8>);
 /// A client that has sent its join, and what it has sealed with that.
 fn joining(number: u8) -> (Peer, Joined) {
     let mut peer = Peer::joining_as(config(), [number; 32]);
+    let joined = join_of(&mut peer);
+    (peer, joined)
+}
+
+/// What the client has sealed with the join that it has just sent.
+fn join_of(peer: &mut Peer) -> Joined {
     let frames = peer.frames();
     let data = frames.iter().find_map(|frame| match ClientMessage::decode(frame) {
         Ok(ClientMessage::Join(join, _)) => join.view_data.map(<[u8]>::to_vec),
         _ => None,
     });
-    let joined = Joined(peer.id(), data.expect("every join of a room with a password has some"));
-    (peer, joined)
+    Joined(peer.id(), data.expect("every join of a room with a password has some"))
 }
 
 /// This number of clients, in a session that has just begun.
@@ -124,7 +129,7 @@ fn what_is_shown_as_it_was_sent_raises_no_alarm() {
         let sent: Vec<_> = peers.iter_mut().map(|peer| pay(peer, amount)).collect();
         sent.iter().for_each(|event| show_all(&mut peers, event));
     }
-    peers.iter_mut().for_each(|peer| exit(peer, joins[2].0));
+    peers[..2].iter_mut().for_each(|peer| exit(peer, joins[2].0));
     for peer in &mut peers {
         assert_eq!((alarms(peer), paid(peer)), (vec![], 3 * 190));
     }
@@ -213,8 +218,9 @@ fn invented_participants_and_events_are_told_from_real_ones() {
     let ghost = ViewId([7; 16]);
     announce(victim, &[Joined(ghost, joins[1].1.clone())]);
     assert_eq!(alarms(victim), [(AlarmKind::Invented, Some(ghost))], "with the join of another");
-    announce(victim, &[Joined(ViewId([8; 16]), b"none".to_vec())]);
-    assert_eq!(alarms(victim).len(), 1);
+    let others = [8, 9].map(|id| Joined(ViewId([id; 16]), b"none".to_vec()));
+    announce(victim, &others);
+    assert_eq!(alarms(victim).len(), 2, "each counts");
     // A participant that has left comes again with its old join.
     exit(victim, joins[1].0);
     announce(victim, &joins[1..2]);
@@ -351,4 +357,154 @@ fn events_that_are_gone_are_reported_and_a_whole_log_is_not() {
     // Another event stands in its place.
     show(peer, &second);
     assert_eq!(alarms(peer)[0], (AlarmKind::Rewound, None));
+}
+
+#[test]
+fn an_event_of_a_participant_that_is_not_there_does_nothing() {
+    let (mut peers, joins) = room(2);
+    let old = pay(&mut peers[1], 10);
+    let victim = &mut peers[0];
+    exit(victim, joins[1].0);
+    for _ in 0..3 {
+        show(victim, &old);
+    }
+    assert_eq!(alarms(victim), [(AlarmKind::Invented, Some(old.0))]);
+    assert_eq!(paid(victim), 0);
+}
+
+/// The clients come to a reflector that has forgotten the session.
+fn begin_again(peers: &mut [Peer]) {
+    let rejoin = |peer: &mut Peer| {
+        peer.client.handle(peer.now, teatime_session::Input::Disconnected(None));
+        peer.now += 1_000_000;
+        peer.frames();
+        peer.connected();
+        join_of(peer)
+    };
+    let joins: Vec<_> = peers.iter_mut().map(rejoin).collect();
+    for peer in peers {
+        peer.seq = 0;
+        peer.hear(&ServerMessage::Welcome(Welcome { timeline: 2, ..peer.welcome() }));
+        announce(peer, &joins);
+    }
+}
+
+#[test]
+fn what_was_sent_to_a_reflector_that_has_forgotten_it_cannot_be_shown_again() {
+    let (mut peers, _) = room(2);
+    let old = pay(&mut peers[0], 10);
+    show_all(&mut peers, &old);
+    begin_again(&mut peers);
+    alarms(&mut peers[1]);
+    show(&mut peers[1], &old);
+    assert_eq!(alarms(&mut peers[1]), [(AlarmKind::Repeated, Some(old.0))]);
+    assert_eq!(paid(&peers[1]), 0);
+    let new = pay(&mut peers[0], 1);
+    show(&mut peers[1], &new);
+    assert_eq!(paid(&peers[1]), 1);
+}
+
+#[test]
+fn a_client_whose_exit_is_announced_while_it_is_there_says_so_and_joins_again() {
+    let (mut peers, joins) = room(2);
+    let victim = &mut peers[0];
+    victim.actions();
+    exit(victim, joins[0].0);
+    assert_eq!(alarms(victim), [(AlarmKind::Expelled, Some(joins[0].0))]);
+    let is_connect = |action| matches!(action, teatime_session::Action::Connect { .. });
+    assert!(victim.actions().into_iter().any(is_connect));
+}
+
+#[test]
+fn a_join_of_the_past_does_not_let_a_client_send() {
+    let (mut peers, joins) = room(1);
+    let peer = &mut peers[0];
+    peer.client.handle(peer.now, teatime_session::Input::Disconnected(None));
+    peer.client.publish(peer.now, "till", "pay", &7u64).expect("there is room");
+    peer.now += 1_000_000;
+    peer.actions();
+    peer.connected();
+    let again = join_of(peer);
+    peer.seq = 0;
+    let welcome = Welcome { timeline: 2, seq: 2, time: TIME, ..peer.welcome() };
+    peer.hear(&ServerMessage::Welcome(welcome));
+    announce(peer, &joins);
+    exit(peer, joins[0].0);
+    assert_eq!(peer.sent(), [], "the models do not know its sender");
+    announce(peer, &[again]);
+    assert_eq!((peer.sent().len(), alarms(peer)), (1, vec![]));
+}
+
+#[test]
+fn an_echo_of_what_was_never_sent_takes_nothing_from_the_outbox() {
+    let (mut peers, joins) = room(1);
+    let peer = &mut peers[0];
+    let receipt = peer.client.publish(peer.now, "till", "pay", &7u64).expect("there is room");
+    let real = peer.sent().pop().expect("it is sent at once");
+    show(peer, &Sent(joins[0].0, 1 << 40, vec![5; 90]));
+    assert_eq!(alarms(peer), [(AlarmKind::Invented, Some(joins[0].0))]);
+    assert!(!peer.client.is_applied(receipt));
+    peer.client.handle(peer.now, teatime_session::Input::Disconnected(None));
+    peer.now += 1_000_000;
+    peer.actions();
+    peer.connected();
+    let welcome = peer.welcome();
+    let (seq, time) = (peer.seq, TIME);
+    let welcome = Welcome { resumed: true, seamless: true, seq, time, ..welcome };
+    peer.hear(&ServerMessage::Welcome(welcome));
+    peer.step();
+    assert_eq!(peer.sent().pop().map(|(counter, _)| counter), Some(real.0), "it is sent again");
+}
+
+#[test]
+fn a_session_time_that_jumps_between_connections_is_reported() {
+    let (mut peers, _) = room(1);
+    let peer = &mut peers[0];
+    let mut resume = |time: u64| {
+        peer.client.handle(peer.now, teatime_session::Input::Disconnected(None));
+        peer.now += 1_000_000;
+        peer.connected();
+        let welcome = Welcome { resumed: true, seamless: true, seq: 1, time, ..peer.welcome() };
+        peer.hear(&ServerMessage::Welcome(welcome));
+        peer.step();
+        alarms(peer)
+    };
+    assert_eq!(resume(60_000_000), []);
+    assert_eq!(resume(130_000_000), [(AlarmKind::Clock, None)]);
+    assert_eq!(resume(131_000_000), []);
+}
+
+#[test]
+fn impossible_numbers_end_the_connection_and_nothing_panics() {
+    for (time, seq) in [(u64::MAX, 0), (0, u64::MAX)] {
+        let (mut peer, _) = joining(1);
+        peer.hear(&ServerMessage::Welcome(Welcome { time, seq, ..peer.welcome() }));
+        peer.hear(&ServerMessage::Tick(u64::MAX));
+        peer.now += 1_000;
+        peer.step();
+        assert!(matches!(peer.failure(), Some(DisconnectReason::Protocol(_))));
+    }
+}
+
+#[test]
+fn a_client_that_is_moved_to_another_log_by_a_snapshot_misses_what_it_had_seen() {
+    let (mut peers, _) = room(2);
+    // Only its author sees the event.
+    let own = pay(&mut peers[0], 10);
+    show(&mut peers[0], &own);
+    peers[1].ask_for_vote();
+    peers[1].step();
+    let snapshot = snapshot(&mut peers[1]);
+    let (info, data) = &snapshot;
+    let peer = &mut peers[0];
+    peer.client.handle(peer.now, teatime_session::Input::Disconnected(None));
+    peer.now += 1_000_000;
+    peer.connected();
+    peer.seq = info.seq;
+    let (seq, seamless) = (info.seq, true);
+    let welcome = Welcome { snapshot: Some(*info), seq, seamless, time: TIME, ..peer.welcome() };
+    peer.hear(&ServerMessage::Welcome(welcome));
+    peer.hear(&ServerMessage::SnapshotPart(data));
+    peer.step();
+    assert_eq!(alarms(peer), [(AlarmKind::Rewound, None)]);
 }

@@ -4,6 +4,8 @@ mod archive;
 mod client;
 mod forgotten;
 mod healing;
+mod later;
+mod liar;
 mod lies;
 mod persisting;
 mod proof;

@@ -3,7 +3,7 @@
 use teatime_session::{Action, Config, ConnectionState, DisconnectReason, Input};
 use teatime_wire::{
     Challenge, ChannelBinding, ClientMessage, CloseReason, Digest, Greeting, Join, Proof,
-    ServerMessage,
+    ServerMessage, is_proven,
 };
 
 use crate::client::config;
@@ -20,13 +20,13 @@ fn waiting(config: Config, channel: Option<ChannelBinding>) -> Peer {
 }
 
 /// Hands the only join that the client has sent to the caller.
-fn read_join(peer: &mut Peer, read: impl FnOnce(&Join<'_>, &Proof)) {
+fn read_join(peer: &mut Peer, read: impl FnOnce(&Join<'_>, &Proof, &[u8])) {
     let frames = peer.frames();
     let [frame] = &frames[..] else { panic!("{frames:?}") };
     let Ok(ClientMessage::Join(join, proof)) = ClientMessage::decode(frame) else {
         panic!("no join")
     };
-    read(&join, &proof);
+    read(&join, &proof, frame);
 }
 
 #[test]
@@ -36,12 +36,12 @@ fn a_client_sends_nothing_before_the_hello_and_then_a_join_for_that_connection()
         assert_eq!(peer.actions(), []);
         let greeting = Greeting { nonce: Digest([9; 32]), ..HELLO };
         peer.hear(&ServerMessage::Hello(greeting));
-        read_join(&mut peer, |join, proof| {
+        read_join(&mut peer, |join, _, frame| {
             assert_eq!(join.password_key.is_some(), password.is_some());
             let challenge = Challenge { nonce: greeting.nonce, channel: None };
-            assert!(join.is_proven(proof, &challenge));
+            assert!(is_proven(frame, &challenge));
             let earlier = Challenge { nonce: HELLO.nonce, ..challenge };
-            assert!(!join.is_proven(proof, &earlier));
+            assert!(!is_proven(frame, &earlier));
         });
     }
 }
@@ -52,7 +52,7 @@ fn no_two_joins_of_a_client_have_the_same_signatures_and_none_has_a_secret() {
     let mut seen = Vec::new();
     for nonce in 0..3 {
         peer.hear(&ServerMessage::Hello(Greeting { nonce: Digest([nonce; 32]), ..HELLO }));
-        read_join(&mut peer, |_, proof| seen.push(*proof));
+        read_join(&mut peer, |_, proof, _| seen.push(*proof));
         peer.client.handle(peer.now, Input::Disconnected(None));
         peer.actions();
         peer.now += 60_000_000;
@@ -68,11 +68,11 @@ fn the_channel_is_signed_if_and_only_if_the_reflector_ends_the_tls() {
     for binds_channel in [true, false] {
         let mut peer = waiting(config(), own);
         peer.hear(&ServerMessage::Hello(Greeting { binds_channel, ..HELLO }));
-        read_join(&mut peer, |join, proof| {
+        read_join(&mut peer, |_, _, frame| {
             for channel in [own, None, Some(ChannelBinding([8; 32]))] {
                 let challenge = Challenge { nonce: HELLO.nonce, channel };
                 let expected = channel == own.filter(|_| binds_channel);
-                assert_eq!(join.is_proven(proof, &challenge), expected, "{channel:?}");
+                assert_eq!(is_proven(frame, &challenge), expected, "{channel:?}");
             }
         });
     }

@@ -35,6 +35,8 @@ pub(crate) struct Oracle<'a> {
     /// A power cut has hit storage that does not survive it. Then sessions may continue on another timeline, and events
     /// may be missing.
     lossy: bool,
+    /// The reflector's clock has jumped ahead, and with it the time of its sessions.
+    jumped: bool,
     /// Alarms that clients have raised, and which participants they are.
     alarms: Vec<(usize, Alarm)>,
     /// A majority has voted for a wrong state, which later comparisons take for the right one.
@@ -90,6 +92,11 @@ impl<'a> Oracle<'a> {
         self.lossy = true;
     }
 
+    /// From now on clients may find the time of a session ahead of their own clocks.
+    pub(crate) fn may_jump(&mut self) {
+        self.jumped = true;
+    }
+
     /// A participant receives a frame. A message that a client has received must stay the same, whatever happens to the
     /// reflector.
     pub(crate) fn saw(&mut self, one: &mut Participant, frame: &[u8]) -> Outcome {
@@ -101,7 +108,9 @@ impl<'a> Oracle<'a> {
                     one.health_mut().reload();
                 }
                 room.timelines.entry(welcome.timeline).or_default();
-                if room.timelines.len() > 1 && !self.lossy {
+                // A reflector does not store a session before its first event.
+                let mut others = room.timelines.iter().filter(|(at, _)| **at != welcome.timeline);
+                if others.any(|(_, other)| other.events().next().is_some()) && !self.lossy {
                     return Err((
                         Invariant::Durability,
                         "a session has started from scratch".into(),
@@ -293,13 +302,14 @@ impl<'a> Oracle<'a> {
         Ok(over)
     }
 
-    /// An honest reflector gives no reason for an alarm, unless it has lost events. A liar does.
+    /// An honest reflector gives no reason for an alarm, unless it has lost events or its clock has jumped. A liar does.
     pub(crate) fn check_alarms(&mut self, all: &[Participant]) -> Outcome {
         for (at, alarm) in self.alarms.drain(..) {
             let is_liar =
                 |one: &Participant| one.is_liar() && Some(one.view_id()) == alarm.participant;
             let is_right = match alarm.kind {
                 AlarmKind::Rewound => self.lossy,
+                AlarmKind::Clock => self.jumped,
                 _ => all.iter().any(is_liar),
             };
             if !is_right {

@@ -53,6 +53,7 @@ impl World<'_> {
             What::ReflectorClockJumps => {
                 // Up to a minute: longer than the reflector or a client bears silence.
                 self.server.jump((dice >> 8) % (60 * SECOND));
+                self.oracle.may_jump();
                 self.after_server();
             }
             What::ReflectorCrashes | What::PowerCut | What::ReflectorStops => {

@@ -57,6 +57,11 @@ pub(crate) fn read_log<D: Disk>(disk: &D) -> Result<Survey, Error> {
     if oldest > first {
         return Err(missing(first));
     }
+    if first > newest {
+        // Opening the store would delete all of them.
+        let what = "the log has no segment that counts";
+        return Err(Error::corrupt(segment::name(newest), 0, what));
+    }
     survey.old_segments.extend(numbers.range(..first).map(|number| segment::name(*number)));
     survey.catalog.segments_mut().forget_obsolete();
     survey.check_keys()?;
@@ -211,8 +216,14 @@ impl Survey {
         }
     }
 
-    /// Every living entry belongs to a key that has begun.
+    /// Every living entry belongs to a key that has begun, and is in a segment that counts: the others are deleted.
     fn check_keys(&self) -> Result<(), Error> {
+        let first = self.catalog.segments().first();
+        let mut places = self.catalog.items().flat_map(|item| item.places());
+        if let Some(at) = places.find(|at| at.segment < first) {
+            let what = "an entry lives in a segment that no longer counts";
+            return Err(Error::corrupt(segment::name(at.segment), at.offset, what));
+        }
         for item in self.catalog.items().filter(|item| item.key().is_none()) {
             if let Some(at) = item.places().next() {
                 let what = "an entry belongs to a session or room that never began";

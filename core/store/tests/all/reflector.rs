@@ -209,6 +209,7 @@ fn the_last_client_that_leaves_makes_the_session_store_its_time() {
     let disk = MemoryDisk::default();
     let mut world = new(&disk, Config::default());
     let one = join(&mut world, 1, 1, None);
+    post(&mut world, one, 1);
     assert!(!world.reflector.needs_flush());
     world.reflector.disconnected(world.now, one);
     assert!(world.reflector.needs_flush());

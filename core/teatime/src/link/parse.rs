@@ -38,7 +38,8 @@ fn parts_of(text: &str) -> String {
         let mut parts = public.trim_end_matches('/').rsplitn(3, '/').map(unescape);
         let (name, _app, host) = (parts.next()??, parts.next()??, parts.next()??);
         let reflector = reflector_address(&format!("{scheme}://{host}")).ok()?;
-        let is_shown = !name.is_empty() && name.len() <= SHOWN && !name.contains(char::is_control);
+        let is_short = name.len() <= SHOWN && reflector.len() <= SHOWN;
+        let is_shown = !name.is_empty() && is_short && !name.contains(char::is_control);
         is_shown.then(|| format!("the reflector {reflector}, the room {name:?} and its password"))
     };
     named().unwrap_or_else(|| "reflector, room and password".into())
@@ -118,9 +119,9 @@ fn scheme(text: &str) -> Option<(&'static str, &str)> {
     }
 }
 
-/// Some programs add parameters to every link.
+/// Some programs add parameters to every link, and in HTML a quote ends it.
 fn without_query(text: &str) -> &str {
-    text.split(['?', '&']).next().unwrap_or_default()
+    text.split(['?', '&', '"', '\'', '<', '>']).next().unwrap_or_default()
 }
 
 /// A name in a link that a program has made.
@@ -138,17 +139,70 @@ fn shown(text: &str) -> String {
     text.chars().take_while(public).take(SHOWN).collect()
 }
 
-/// Resolves escapes such as `%41`, also those of escapes.
+/// Resolves escapes such as `%41` and `&#65;`, also those of escapes.
 fn unescape_all(text: &str) -> String {
     let mut text = text.to_owned();
     // Each program on the way may escape a link once.
     for _ in 0..4 {
-        match unescape(&text) {
-            Some(plain) if plain != text => text = plain,
-            _ => break,
+        let resolved = resolve_entities(&text);
+        let plain = unescape(&resolved).unwrap_or(resolved);
+        if plain == text {
+            break;
         }
+        text = plain;
     }
     text
+}
+
+/// Resolves the entities of HTML once.
+fn resolve_entities(text: &str) -> String {
+    let mut parts = text.split('&');
+    let mut plain = String::with_capacity(text.len());
+    plain.extend(parts.next());
+    for part in parts {
+        let entity = part.split_once(';');
+        match entity.and_then(|(name, rest)| Some((character_of(name)?, rest))) {
+            Some((character, rest)) => {
+                plain.push(character);
+                plain.push_str(rest);
+            }
+            None => {
+                plain.push('&');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+/// The characters of links, and what stands around links, by their names in HTML.
+const ENTITIES: [(&str, char); 14] = [
+    ("amp", '&'),
+    ("apos", '\''),
+    ("colon", ':'),
+    ("dash", '-'),
+    ("gt", '>'),
+    ("hyphen", '-'),
+    ("lowbar", '_'),
+    ("lt", '<'),
+    ("nbsp", ' '),
+    ("num", '#'),
+    ("percnt", '%'),
+    ("period", '.'),
+    ("quot", '"'),
+    ("sol", '/'),
+];
+
+/// What stands for an entity: that of its number or of its name.
+fn character_of(entity: &str) -> Option<char> {
+    let Some(number) = entity.strip_prefix('#') else {
+        return ENTITIES.iter().find(|(name, _)| *name == entity).map(|(_, character)| *character);
+    };
+    let code = match number.strip_prefix(['x', 'X']) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => number.parse(),
+    };
+    char::from_u32(code.ok()?)
 }
 
 /// Resolves escapes once. `None` if the result is not UTF-8.

@@ -54,6 +54,17 @@ fn every_name_and_password_leads_back_and_needs_no_quotes() {
     }
 }
 
+#[test]
+fn the_links_on_the_protocol_page_are_real() {
+    let page = include_str!("../../../wire/PROTOCOL.md");
+    let mut links = page.lines().filter(|line| line.starts_with("teatime://"));
+    let plain = JoinLink { options: None, password: None, ..link() };
+    for link in [plain, link()] {
+        let text = links.next().expect("the page has two links");
+        assert_eq!((text, text.parse()), (&*link.to_string(), Ok(link)));
+    }
+}
+
 /// What happens to a link on its way.
 type Change = fn(&str) -> String;
 
@@ -84,6 +95,13 @@ fn changed_links_that_still_say_everything_lead_back() {
         ("blanks of forms", |link| wrap(link, "+")),
         ("an escaped full stop", |link| format!("%22{link}%22.")),
         ("HTML", |link| format!("<a href=\"{link}\">").replace("<a href=", "")),
+        ("numeric entities", |link| link.replace('#', "&#35;").replace(':', "&#x3a;")),
+        ("named entities", |link| link.replace(':', "&colon;").replace('/', "&sol;")),
+        ("all entities", |link| link.chars().map(|one| format!("&#{};", u32::from(one))).collect()),
+        ("entities twice", |link| link.replace('#', "&amp;#35;").replace('.', "&amp;period;")),
+        ("entities around", |link| format!("&nbsp;&quot;{link}&quot;&gt;here&lt;/a&gt;")),
+        ("an entity behind", |link| format!("{link}&nbsp;")),
+        ("quotes and a text behind", |link| format!("\"{link}\">here</a>")),
         ("typed with digits", |link| {
             // Not the host, and not the names as they are.
             let (host, rest) = link.split_once("/-").expect("it has a check");
@@ -118,6 +136,10 @@ fn changed_links_that_still_say_everything_lead_back() {
         ("an empty fragment", |link| match link.contains('#') {
             true => link.to_owned(),
             false => format!("{link}#"),
+        }),
+        ("parameters with entities", |link| match link.split_once('#') {
+            Some((public, password)) => format!("{public}?utm=x&amp;amp;y=&quot;#{password}"),
+            None => format!("{link}?utm=x&#38;y=&#34;"),
         }),
     ];
     for link in all() {
@@ -223,6 +245,10 @@ fn a_link_that_was_typed_by_hand_is_refused_with_what_it_may_mean() {
     }
     let error = "teatimes://[::1]/a/b/c/room".parse::<JoinLink>().expect_err("typed").to_string();
     assert!(error.contains("the reflector wss://[::1]/a/b, the room \"room\""), "{error}");
+    // An error shows no text of any length.
+    let long = format!("teatime://{}.example/app/room", "a".repeat(5_000));
+    let error = long.parse::<JoinLink>().expect_err("typed").to_string();
+    assert!(error.len() < 1_000, "{error}");
     // A made link that has lost its check is not one that was typed.
     let made = link().to_string();
     let (host, rest) = made.split_once("/-").expect("it has a check");

@@ -149,7 +149,7 @@ impl Directory {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.0.join("reflector.url")
     }
 }

@@ -1,8 +1,9 @@
 //! Calls to a session from other threads.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task;
 use std::time::Duration as StdDuration;
 
 use teatime_net::client::Waker;
@@ -26,11 +27,35 @@ enum Call<V: View> {
 /// [`Session::remote`](super::Session::remote). Clones reach the same session.
 pub struct Remote<V: View> {
     calls: SyncSender<Call<V>>,
+    task: Task,
+}
+
+/// The task that polls the session, if an executor runs it.
+#[derive(Clone, Default)]
+struct Task(Arc<Mutex<Option<task::Waker>>>);
+
+impl Task {
+    #[cfg(feature = "stream")]
+    fn set(&self, waker: &task::Waker) {
+        let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *task {
+            Some(task) => task.clone_from(waker),
+            None => *task = Some(waker.clone()),
+        }
+    }
+
+    fn wake(&self) {
+        // Not while the lock is held: a waker may run anything.
+        let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
 }
 
 impl<V: View> Clone for Remote<V> {
     fn clone(&self) -> Self {
-        Self { calls: self.calls.clone() }
+        Self { calls: self.calls.clone(), task: self.task.clone() }
     }
 }
 
@@ -55,7 +80,9 @@ impl<V: View> Remote<V> {
         &self,
         call: impl FnOnce(&mut Session<V>) + Send + 'static,
     ) -> Result<(), SessionGone> {
-        self.calls.send(Call::Run(Box::new(call))).map_err(|_| SessionGone)
+        self.calls.send(Call::Run(Box::new(call))).map_err(|_| SessionGone)?;
+        self.task.wake();
+        Ok(())
     }
 }
 
@@ -70,7 +97,7 @@ pub(super) struct Calls<V: View> {
 impl<V: View> Calls<V> {
     pub(super) fn new() -> Self {
         let (sender, calls) = sync_channel(MAX_WAITING_CALLS);
-        Self { remote: Remote { calls: sender }, calls, next: None }
+        Self { remote: Remote { calls: sender, task: Task::default() }, calls, next: None }
     }
 
     pub(super) fn remote(&self) -> Remote<V> {
@@ -79,12 +106,19 @@ impl<V: View> Calls<V> {
 
     /// A waker that ends a [`wait`](Self::wait), and calls `waker` too.
     pub(super) fn waker(&self, waker: Waker) -> Waker {
-        let calls = self.remote.calls.clone();
+        let Remote { calls, task } = self.remote.clone();
         Arc::new(move || {
             // If it is full, the session has something to do anyway.
             let _ = calls.try_send(Call::Wake);
+            task.wake();
             waker();
         })
+    }
+
+    /// Wakes this task from now on, when something has arrived, or a call.
+    #[cfg(feature = "stream")]
+    pub(super) fn wake(&self, waker: &task::Waker) {
+        self.remote.task.set(waker);
     }
 
     /// Waits until something has arrived, or a call.

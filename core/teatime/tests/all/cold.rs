@@ -15,6 +15,7 @@ use crate::peer::{Peer, agree, until};
 #[model(id = "porter", version = 1)]
 struct Porter {
     seen: Vec<(bool, ViewId)>,
+    notes: u64,
 }
 
 #[handlers]
@@ -22,11 +23,16 @@ impl Porter {
     fn init(cx: &mut Cx<Self>, _: &()) -> Self {
         cx.subscribe(cx.session_scope(), VIEW_JOIN, Self::joined);
         cx.subscribe(cx.session_scope(), VIEW_EXIT, Self::left);
-        Self { seen: Vec::new() }
+        cx.subscribe("porter", "note", Self::note);
+        Self { seen: Vec::new(), notes: 0 }
     }
 
     fn joined(&mut self, _: &mut Cx<Self>, view: ViewId) {
         self.seen.push((true, view));
+    }
+
+    fn note(&mut self, _: &mut Cx<Self>, (): &()) {
+        self.notes += 1;
     }
 
     fn left(&mut self, _: &mut Cx<Self>, view: ViewId) {
@@ -64,6 +70,10 @@ fn seen(peer: &Peer) -> Vec<(bool, ViewId)> {
     porter.map(|porter| porter.seen.clone()).unwrap_or_default()
 }
 
+fn notes(peer: &Peer) -> u64 {
+    peer.driver.vm().and_then(|vm| vm.root::<Porter>()).map_or(0, |porter| porter.notes)
+}
+
 fn through(gate: &Gate, password: Option<&str>) -> Peer {
     let driver = Driver::join(config(password), &gate.url(), Arc::new(|| {}));
     Peer { driver: driver.expect("it is right"), heard: Vec::new() }
@@ -77,6 +87,9 @@ fn continues(directory: Option<&Path>, restarts: bool, password: Option<&str>, s
     let mut former: Vec<_> = (0..3).map(|_| through(&gate, password)).collect();
     let mut all: Vec<_> = former.iter_mut().collect();
     until("all three", &mut all, |all| all.iter().all(|peer| seen(peer).len() == 3));
+    // Before its first event a session is not stored.
+    all[0].driver.publish("porter", "note", &()).expect("it is small");
+    until("the note", &mut all, |all| all.iter().all(|peer| notes(peer) == 1));
     if snapshots {
         agree(&mut all);
     }

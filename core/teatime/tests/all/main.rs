@@ -17,3 +17,4 @@ mod persisted;
 mod recording;
 mod running;
 mod session;
+mod stream;

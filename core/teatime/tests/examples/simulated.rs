@@ -10,7 +10,7 @@ const SEEDS: u64 = 10;
 fn the_dice_land_alike_for_all_participants() -> Result<(), Failure> {
     let app = dice::app().expect("it is sound");
     Simulation::of(app)
-        .action(3, |dice, user| user.publish("dice", "roll", &(dice.below(8) as u8)))
+        .action(3, |dice, user| user.publish_topic(&dice::THROW, &(dice.below(8) as u8)))
         .seeds(SEEDS)
         .run()
         .map(drop)
@@ -31,12 +31,12 @@ fn the_cursors_are_those_of_the_participants() -> Result<(), Failure> {
 }
 
 #[test]
-fn the_list_is_the_same_whoever_adds_ticks_and_clears() -> Result<(), Failure> {
+fn the_list_is_the_same_for_all_participants() -> Result<(), Failure> {
     let app = todo::app().expect("it is sound");
     Simulation::of(app)
-        .action(5, |dice, user| user.publish("todo", "add", &format!("item {}", dice.below(9))))
-        .action(3, |dice, user| user.publish("todo", "done", &(dice.below(30) as u32)))
-        .action(1, |_, user| user.publish("todo", "clear", &()))
+        .action(5, |dice, user| user.publish_topic(&todo::ADD, &format!("item {}", dice.below(9))))
+        .action(3, |dice, user| user.publish_topic(&todo::DONE, &(dice.below(30) as u32)))
+        .action(1, |_, user| user.publish_topic(&todo::CLEAR, &()))
         .seeds(SEEDS)
         .run()
         .map(drop)

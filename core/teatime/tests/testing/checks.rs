@@ -73,7 +73,7 @@ fn every_call_of_a_check_is_counted() -> Result<(), Failure> {
 #[test]
 fn checks_run_after_every_seed() -> Result<(), Failure> {
     for seed in 1..=30 {
-        let alone = simulation(Planted::Nothing).participants(1).seconds(10);
+        let alone = simulation(Planted::Nothing).participants(1).seconds(30);
         let plan = alone.plan(seed);
         assert!(alone.play(&plan)?.checked > 0, "seed {seed}");
     }

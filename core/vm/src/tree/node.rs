@@ -64,8 +64,10 @@ impl Node {
                 let due = ["time", "order", "model", "method", "every", "handle"];
                 let message = |one: Self| match one.with_names(&["due", "payload"]) {
                     Self::Named(mut pair) => {
-                        let (name, node) = pair.remove(0);
-                        pair.insert(0, (name, node.with_names(&due)));
+                        if let Some((_, node)) = pair.first_mut() {
+                            let due_node = std::mem::replace(node, Self::List(Vec::new()));
+                            *node = due_node.with_names(&due);
+                        }
                         Self::Named(pair)
                     }
                     other => other,
@@ -113,6 +115,7 @@ impl Node {
                 }
                 false
             }
+            (Self::Leaf(one), Self::Leaf(other)) => !is_same(one, other),
             (one, other) => one != other,
         }
     }
@@ -225,4 +228,31 @@ fn shown(value: &Value) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether two values have the same bytes in a snapshot. A float that is not a number is the same as itself there, and 0.0 is not
+/// the same as -0.0.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::F32(one), Value::F32(other)) => one.total_cmp(other).is_eq(),
+        (Value::F64(one), Value::F64(other)) => one.total_cmp(other).is_eq(),
+        (one, other) => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_differ_if_their_bits_do() {
+        let differ = |one: f64, other: f64| {
+            let leaf = |float| Node::Leaf(Value::F64(float));
+            leaf(one).difference(&leaf(other), &mut Vec::new())
+        };
+        assert!(!differ(f64::NAN, f64::NAN));
+        assert!(differ(0.0, -0.0));
+        assert!(differ(f64::NAN, 1.0));
+        assert!(!differ(1.5, 1.5));
+    }
 }

@@ -4,9 +4,16 @@
 use crate::ids::{FORMS, hex, with_other_ids};
 use proptest::prelude::*;
 use teatime_wire::limits::*;
-use teatime_wire::{BlobLimits, BlobReply, BlobRequest, Digest, Hello, Refused};
+use teatime_wire::{
+    BlobLimits, BlobReply, BlobRequest, Digest, Hello, PublicKey, Refused, Signature,
+};
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
+
+/// A hello in a room without password.
+fn open(name: Digest) -> Hello<'static> {
+    Hello { version: 1, name, password_key: None, agent: "t", signature: None }
+}
 
 #[test]
 fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
@@ -14,9 +21,14 @@ fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
     // c4: a byte string with an 8-bit length; 93: an array of three; a1: a string of one.
     let digest = format!("c4 20 {}", "aa".repeat(32));
     for (request, expected) in [
+        (BlobRequest::Hello(open(a)), format!("92 01 95 01 {digest} c0 a1 74 c0")),
         (
-            BlobRequest::Hello(Hello { version: 1, space: a, agent: "t" }),
-            format!("92 01 93 01 {digest} a1 74"),
+            BlobRequest::Hello(Hello {
+                password_key: Some(PublicKey([0xaa; 32])),
+                signature: Some(Signature([0xbb; 64])),
+                ..open(a)
+            }),
+            format!("92 01 95 01 {digest} {digest} a1 74 c4 40 {}", "bb".repeat(64)),
         ),
         (BlobRequest::Offer(vec![a, a]), format!("92 02 92 {digest} {digest}")),
         (BlobRequest::Chunk(b"x"), "92 03 c4 01 78".into()),
@@ -47,11 +59,7 @@ fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
 #[test]
 fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
     let a = Digest([0xaa; 32]);
-    for request in [
-        BlobRequest::Hello(Hello { version: 1, space: a, agent: "t" }),
-        BlobRequest::Offer(vec![a]),
-        BlobRequest::Get(a),
-    ] {
+    for request in [BlobRequest::Hello(open(a)), BlobRequest::Offer(vec![a]), BlobRequest::Get(a)] {
         let others = with_other_ids(&request.encode());
         assert_eq!(others.len(), FORMS);
         assert!(others.iter().all(|other| BlobRequest::decode(other).is_err()), "{request:?}");

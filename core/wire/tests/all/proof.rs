@@ -2,8 +2,10 @@
 
 use teatime_wire::{
     Challenge, ChannelBinding, ClientMessage, Digest, Join, Proof, PublicKey, Resume, SecretKey,
-    SessionId, Signature,
+    SessionId, Signature, WireError, is_proven,
 };
+
+use crate::ids::hex;
 
 /// The secret keys of a client.
 pub(crate) struct Keys {
@@ -21,7 +23,7 @@ impl Keys {
         join.prove(challenge, &self.view, self.password.as_ref())
     }
 
-    fn sign(&self, join: &Join<'_>, challenge: &Challenge) -> Proof {
+    pub(crate) fn sign(&self, join: &Join<'_>, challenge: &Challenge) -> Proof {
         match self.prove(join.clone(), challenge) {
             ClientMessage::Join(_, proof) => *proof,
             other => panic!("{other:?}"),
@@ -49,20 +51,21 @@ pub(crate) fn join(keys: &Keys) -> Join<'static> {
     }
 }
 
-/// What both keys sign, put together by hand.
-pub(crate) fn statement(join: &Join<'_>, challenge: &Challenge) -> Vec<u8> {
+/// Whether the join counts with these signatures.
+fn counts(join: &Join<'_>, proof: &Proof, challenge: &Challenge) -> bool {
+    is_proven(&ClientMessage::Join(join.clone(), Box::new(*proof)).encode(), challenge)
+}
+
+/// The fields of a join, put together by hand, with those of a later version behind them.
+pub(crate) fn fields(join: &Join<'_>, token: &[u8], later: &[u8], count: u8) -> Vec<u8> {
     let bin = |bytes: &[u8; 32]| [&[0xc4, 32][..], bytes].concat();
-    let channel = challenge.channel.map_or(vec![0], |binding| [&[1], &binding.0[..]].concat());
     let password = join.password_key.map_or(vec![0xc0], |key| bin(&key.0));
     let agent = [&[0xa0 | join.agent.len() as u8], join.agent.as_bytes()].concat();
     let attempt = u8::try_from(join.attempt).expect("it is small");
     assert!(join.view_data.is_none() && join.resume.is_none());
     [
-        &b"teatime v1 join"[..],
-        &challenge.nonce.0,
-        &channel,
-        // An array of eleven.
-        &[0x9b, join.protocol as u8],
+        // An array of eleven, or more.
+        &[0x9b + count][..],
         &bin(&join.program.0),
         &bin(&join.name.0),
         &[join.version as u8],
@@ -70,8 +73,16 @@ pub(crate) fn statement(join: &Join<'_>, challenge: &Challenge) -> Vec<u8> {
         &password,
         &[0xc0, join.ticks_per_second as u8, attempt, 0xc0],
         &agent,
+        token,
+        later,
     ]
     .concat()
+}
+
+/// What both keys sign, put together by hand.
+pub(crate) fn statement(fields: &[u8], challenge: &Challenge) -> Vec<u8> {
+    let channel = challenge.channel.map_or(vec![0], |binding| [&[1], &binding.0[..]].concat());
+    [&b"teatime v1 join"[..], &challenge.nonce.0, &channel, fields].concat()
 }
 
 #[test]
@@ -80,10 +91,10 @@ fn both_keys_sign_what_the_protocol_page_says() {
         let (challenge, keys) = (challenge(channel), keys());
         let join = join(&keys);
         let proof = keys.sign(&join, &challenge);
-        let signed = statement(&join, &challenge);
+        let signed = statement(&fields(&join, &[0xc0], &[], 0), &challenge);
         assert_eq!(proof.view, keys.view.sign(&signed));
         assert_eq!(proof.password, keys.password.as_ref().map(|key| key.sign(&signed)));
-        assert!(join.is_proven(&proof, &challenge));
+        assert!(counts(&join, &proof, &challenge));
     }
 }
 
@@ -94,7 +105,6 @@ fn a_join_counts_only_with_every_field_as_it_was_signed() {
     let proof = keys.sign(&right, &challenge);
     let other = SecretKey::of_view(&[7; 32]).public();
     let changed = [
-        Join { protocol: 2, ..right.clone() },
         Join { program: Digest([1; 32]), ..right.clone() },
         Join { name: Digest([1; 32]), ..right.clone() },
         Join { version: 4, ..right.clone() },
@@ -111,8 +121,71 @@ fn a_join_counts_only_with_every_field_as_it_was_signed() {
         Join { agent: "tests", ..right.clone() },
     ];
     for join in changed {
-        assert!(!join.is_proven(&proof, &challenge), "{join:?}");
+        assert!(!counts(&join, &proof, &challenge), "{join:?}");
     }
+    let other = Join { protocol: 2, ..right };
+    let frame = ClientMessage::Join(other, Box::new(proof)).encode();
+    assert!(matches!(ClientMessage::decode(&frame), Err(WireError::Version(2))));
+}
+
+/// A join as a later version sends it: with a token, further fields that are signed, and further fields that are not.
+#[test]
+fn a_join_of_a_later_version_is_read_and_every_byte_that_is_signed_counts() {
+    let (challenge, keys) = (challenge(None), keys());
+    let known = join(&keys);
+    let token = [&[0xc4, 3][..], b"key"].concat();
+    let signed = fields(&known, &token, &hex("92 01 c0 a2 68 69"), 2);
+    let said = statement(&signed, &challenge);
+    let password = keys.password.as_ref().expect("there is a password");
+    let signatures = [keys.view.sign(&said).0, password.sign(&said).0];
+    let frame = |signed: &[u8]| {
+        let length = u8::try_from(signed.len()).expect("it is short");
+        let [view, password] = signatures.map(|signature| [&[0xc4, 64][..], &signature].concat());
+        [&[0x92, 1, 0x95, 1, 0xc4, length], signed, &view, &password, &[0x07]].concat()
+    };
+    let proof = Proof { view: Signature(signatures[0]), password: Some(Signature(signatures[1])) };
+    let read = frame(&signed);
+    let expected = ClientMessage::Join(known, Box::new(proof));
+    assert_eq!(ClientMessage::decode(&read).expect("it is longer"), expected);
+    assert!(is_proven(&read, &challenge));
+    for at in 0..signed.len() {
+        let mut changed = signed.clone();
+        changed[at] ^= 1;
+        assert!(!is_proven(&frame(&changed), &challenge), "byte {at}");
+    }
+    // The same fields in another encoding are not what was signed.
+    let rest = fields(&join(&keys), &token, &[], 0);
+    let wide = [&[0xdc, 0, 11][..], &rest[1..]].concat();
+    assert!(ClientMessage::decode(&frame(&wide)).is_ok() && !is_proven(&frame(&wide), &challenge));
+}
+
+#[test]
+fn a_token_is_bytes_within_its_limit_and_a_join_is_not_shorter_than_today() {
+    let proof = Proof { view: Signature([1; 64]), password: Some(Signature([2; 64])) };
+    let join = join(&keys());
+    let frame = |fields: &[u8]| {
+        let length = u16::try_from(fields.len()).expect("it is short").to_be_bytes();
+        let signature = |byte: u8| [&[0xc4, 64][..], &[byte; 64]].concat();
+        let head = [&[0x92, 1, 0x94, 1, 0xc5], &length[..]].concat();
+        [&head[..], fields, &signature(1), &signature(2)].concat()
+    };
+    let token = |length: u16| {
+        let head = [&[0xc5], &length.to_be_bytes()[..]].concat();
+        [&head[..], &vec![7; usize::from(length)]].concat()
+    };
+    let read =
+        |token: &[u8]| ClientMessage::decode(&frame(&fields(&join, token, &[], 0))).map(drop);
+    let known = ClientMessage::Join(join.clone(), Box::new(proof));
+    let without = frame(&fields(&join, &[0xc0], &[], 0));
+    assert_eq!(ClientMessage::decode(&without).expect("it is a join"), known);
+    assert!(read(&token(4096)).is_ok());
+    assert!(matches!(read(&token(4097)), Err(WireError::TooLarge("token"))));
+    for other in [&[0x01][..], &[0xa1, b't'], &[0x90]] {
+        assert!(read(other).is_err(), "{other:x?}");
+    }
+    let mut short = fields(&join, &[], &[], 0);
+    short[0] = 0x9a;
+    assert!(ClientMessage::decode(&frame(&short)).is_err());
 }
 
 #[test]
@@ -127,7 +200,7 @@ fn a_join_counts_only_on_its_own_connection() {
         let proof = keys.sign(&join, &signed_for);
         for (nonce, channel) in all() {
             let shown_on = Challenge { nonce, channel };
-            assert_eq!(join.is_proven(&proof, &shown_on), shown_on == signed_for);
+            assert_eq!(counts(&join, &proof, &shown_on), shown_on == signed_for);
             right += usize::from(shown_on == signed_for);
         }
     }
@@ -141,20 +214,20 @@ fn a_missing_or_superfluous_signature_proves_nothing() {
     let signature = with.sign(&join(&with), &challenge).password;
     assert!(signature.is_some());
     let missing = Proof { password: None, ..with.sign(&join(&with), &challenge) };
-    assert!(!join(&with).is_proven(&missing, &challenge));
+    assert!(!counts(&join(&with), &missing, &challenge));
     let right = without.sign(&join(&without), &challenge);
-    assert!(join(&without).is_proven(&right, &challenge));
+    assert!(counts(&join(&without), &right, &challenge));
     let superfluous = Proof { password: signature, ..right };
-    assert!(!join(&without).is_proven(&superfluous, &challenge));
+    assert!(!counts(&join(&without), &superfluous, &challenge));
     let nothing = Proof { view: Signature([0; 64]), password: None };
-    assert!(!join(&without).is_proven(&nothing, &challenge));
+    assert!(!counts(&join(&without), &nothing, &challenge));
     // A key for which one signature fits every message.
     let mut neutral = [0; 64];
     neutral[0] = 1;
     let mut key = [0; 32];
     key[0] = 1;
     let trick = Join { view_key: PublicKey(key), ..join(&without) };
-    assert!(!trick.is_proven(&Proof { view: Signature(neutral), password: None }, &challenge));
+    assert!(!counts(&trick, &Proof { view: Signature(neutral), password: None }, &challenge));
 }
 
 #[test]

@@ -1,20 +1,16 @@
-//! Golden vectors: the bytes of every message, put together here by hand from the MessagePack
-//! specification, and PROTOCOL.md, which must say what the code does.
+//! The messages in the vectors in other forms, and PROTOCOL.md, which must say what the code does.
 
 use crate::ids::{FORMS, hex, with_other_ids};
 use teatime_wire::limits::*;
 use teatime_wire::{
-    ClientMessage, CloseReason, Digest, Disagreement, Event, Greeting, Hold, Join, NotPersisted,
-    Proof, PublicKey, Resume, Send, SendLimits, ServerMessage, Side, Signature, SnapshotInfo,
-    SnapshotPart, Verdict, View, ViewId, Views, Vote, VoteRequest, Welcome,
+    ClientMessage, CloseReason, Digest, Event, Greeting, Join, SecretKey, Send, ServerMessage,
+    ViewId, WireError,
 };
 
-const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
+/// Each kind of message with its bytes, which an implementation in another language makes too.
+const MESSAGES: &str = include_str!("../../../../tests/vectors/messages.json");
 
-/// `c4` is a byte string with an 8-bit length, `40`, `20` and `10` are 64, 32 and 16.
-fn bin64(byte: &str) -> String {
-    format!("c4 40 {}", byte.repeat(64))
-}
+const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 
 fn bin32(byte: &str) -> String {
     format!("c4 20 {}", byte.repeat(32))
@@ -24,202 +20,40 @@ fn bin16(byte: &str) -> String {
     format!("c4 10 {}", byte.repeat(16))
 }
 
-fn client_vectors() -> Vec<(ClientMessage<'static>, String)> {
-    let join = Join {
-        protocol: 1,
-        program: Digest([0xaa; 32]),
-        name: Digest([0xdd; 32]),
-        version: 3,
-        view_key: PublicKey([0xbb; 32]),
-        password_key: None,
-        view_data: None,
-        ticks_per_second: 20,
-        attempt: 1,
-        resume: None,
-        agent: "t",
-    };
-    let full = Join {
-        password_key: Some(PublicKey([0xcc; 32])),
-        view_data: Some(b"me"),
-        attempt: 300,
-        resume: Some(Resume { timeline: u64::MAX, seq: 7, chain: Digest([0xee; 32]) }),
-        ..join.clone()
-    };
-    let proof = Proof { view: Signature([0x11; 64]), password: None };
-    let both = Proof { password: Some(Signature([0x22; 64])), ..proof };
-    let (program, view, password) = (bin32("aa"), bin32("bb"), bin32("cc"));
-    let room = format!("{} 03", bin32("dd"));
-    let (chain, one, two) = (bin32("ee"), bin64("11"), bin64("22"));
-    vec![
-        // 9d: an array of thirteen; c0: nil; a1: a string of one; cd: 16 bits; cf: 64 bits.
-        (
-            ClientMessage::Join(join, Box::new(proof)),
-            format!("92 01 9d 01 {program} {room} {view} c0 c0 14 01 c0 a1 74 {one} c0"),
-        ),
-        (
-            ClientMessage::Join(full, Box::new(both)),
-            format!(
-                "92 01 9d 01 {program} {room} {view} {password} c4 02 6d 65 14 cd 01 2c \
-                 93 cf ff ff ff ff ff ff ff ff 07 {chain} a1 74 {one} {two}"
-            ),
-        ),
-        (ClientMessage::Send(Send { counter: 1, payload: b"x" }), "92 02 92 01 c4 01 78".into()),
-        (ClientMessage::Send(Send { counter: 128, payload: b"" }), "92 02 92 cc 80 c4 00".into()),
-        (ClientMessage::RequestVote, "92 03 c0".into()),
-        (
-            ClientMessage::Vote(Vote { seq: 65536, hash: Digest([1; 32]) }),
-            format!("92 04 92 ce 00 01 00 00 {}", bin32("01")),
-        ),
-        (
-            ClientMessage::SnapshotPart(SnapshotPart { seq: 9, offset: 0, total: 3, data: b"abc" }),
-            "92 05 94 09 00 03 c4 03 61 62 63".into(),
-        ),
-        (ClientMessage::Ping(5), "92 06 05".into()),
-        (ClientMessage::Leave, "92 07 c0".into()),
-        (ClientMessage::Persist, "92 08 c0".into()),
-        (ClientMessage::LeaveAfter(1000), "92 09 cd 03 e8".into()),
-        (ClientMessage::Confirm(300), "92 0a cd 01 2c".into()),
-        (ClientMessage::Loaded(300), "92 0b cd 01 2c".into()),
-        (ClientMessage::Unusable(300), "92 0c cd 01 2c".into()),
-    ]
-}
-
-fn server_vectors() -> Vec<(ServerMessage<'static>, String)> {
-    let view_id = ViewId([1; 16]);
-    let limits =
-        SendLimits { max_payload: 65536, per_second: 1000, burst: 2000, max_snapshot: 1 << 28 };
-    let welcome = Welcome {
-        timeline: 2,
-        view_id,
-        resumed: false,
-        seamless: true,
-        time: 1_500_000,
-        seq: 4,
-        counter: Some(0),
-        snapshot: Some(SnapshotInfo {
-            seq: 3,
-            time: 9,
-            hash: Digest([7; 32]),
-            size: 100,
-            chain: Digest([8; 32]),
-        }),
-        persisted: Some(2),
-        tick_ms: 50,
-        rejoin_limit_ms: 10_000,
-        limits,
-    };
-    let views = Views {
-        seq: 1,
-        time: 0,
-        exited: vec![View { view_id, view_data: None }],
-        joined: vec![View { view_id: ViewId([2; 16]), view_data: Some(b"d") }],
-        active: 1,
-    };
-    let (one, two) = (bin16("01"), bin16("02"));
-    let (seven, eight) = (bin32("07"), bin32("08"));
-    let log = vec![
-        // c2 and c3: false and true; 9c: an array of twelve.
-        (
-            ServerMessage::Welcome(welcome),
-            format!(
-                "92 01 9c 02 {one} c2 c3 ce 00 16 e3 60 04 00 95 03 09 {seven} 64 {eight} 02 32 cd 27 10 \
-                 94 ce 00 01 00 00 cd 03 e8 cd 07 d0 ce 10 00 00 00"
-            ),
-        ),
-        (ServerMessage::SnapshotPart(b"abc"), "92 02 c4 03 61 62 63".into()),
-        (
-            ServerMessage::Event(Event {
-                seq: 2,
-                time: 1_500_000,
-                sender: view_id,
-                counter: 1,
-                payload: b"x",
-            }),
-            format!("92 03 95 02 ce 00 16 e3 60 {one} 01 c4 01 78"),
-        ),
-        (
-            ServerMessage::Views(views),
-            format!("92 04 95 01 00 91 92 {one} c0 91 92 {two} c4 01 64 01"),
-        ),
-        (ServerMessage::VoteRequest(VoteRequest { seq: 3, time: 200 }), "92 05 92 03 cc c8".into()),
-        (ServerMessage::Tick(127), "92 06 7f".into()),
-    ];
-    [log, vote_vectors(&seven)].concat()
-}
-
-/// What follows from votes, and the rest.
-fn vote_vectors(seven: &str) -> Vec<(ServerMessage<'static>, String)> {
-    vec![
-        (
-            ServerMessage::Verdict(Verdict { seq: 3, hash: None, agreed: 1, of: 2 }),
-            "92 07 94 03 c0 01 02".into(),
-        ),
-        (
-            ServerMessage::Verdict(Verdict {
-                seq: 3,
-                hash: Some(Digest([7; 32])),
-                agreed: 2,
-                of: 2,
-            }),
-            format!("92 07 94 03 {seven} 02 02"),
-        ),
-        (ServerMessage::SnapshotWanted(3), "92 08 03".into()),
-        (ServerMessage::Diverged(3), "92 09 03".into()),
-        (ServerMessage::Pong(5), "92 0a 05".into()),
-        (ServerMessage::Hold(Hold::Pause), "92 0b c3".into()),
-        (ServerMessage::Hold(Hold::Resume), "92 0b c2".into()),
-        (ServerMessage::Persisted(300), "92 0c cd 01 2c".into()),
-        (ServerMessage::NewerVersion(3), "92 0d 03".into()),
-        (
-            ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: Some("full") }),
-            "92 0e 92 05 a4 66 75 6c 6c".into(),
-        ),
-        (
-            ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: None }),
-            "92 0e 92 05 c0".into(),
-        ),
-        (
-            ServerMessage::Hello(Greeting { nonce: Digest([7; 32]), binds_channel: true }),
-            format!("92 0f 92 {seven} c3"),
-        ),
-        (
-            ServerMessage::Disagreement(Disagreement {
-                seq: 5,
-                sides: vec![Side { hash: Digest([7; 32]), clients: 2, agents: vec!["a", "b"] }],
-            }),
-            format!("92 10 92 05 91 93 {seven} 02 92 a1 61 a1 62"),
-        ),
-    ]
+/// The frames of one sender in the vectors.
+fn frames(from: &str) -> Vec<Vec<u8>> {
+    let file: serde_json::Value = serde_json::from_str(MESSAGES).expect("it is JSON");
+    let vectors = file["vectors"].as_array().expect("it is a list");
+    let frames = vectors.iter().filter(|vector| vector["from"] == from);
+    let frames: Vec<_> = frames.map(|one| hex(one["frame"].as_str().expect("digits"))).collect();
+    assert!(frames.len() >= 12, "{from}");
+    frames
 }
 
 #[test]
-fn every_message_has_the_bytes_that_the_specification_of_messagepack_gives() {
-    for (message, expected) in client_vectors() {
-        let expected = hex(&expected);
-        assert_eq!(message.encode(), expected, "{message:?}");
-        assert_eq!(ClientMessage::decode(&expected).expect("it is a message"), message);
+fn every_vector_is_a_message_and_the_message_has_these_bytes() {
+    for frame in frames("client") {
+        let message = ClientMessage::decode(&frame).expect("it is a message");
+        assert_eq!(message.encode(), frame, "{message:?}");
     }
-    for (message, expected) in server_vectors() {
-        let expected = hex(&expected);
-        assert_eq!(message.encode(), expected, "{message:?}");
-        assert_eq!(ServerMessage::decode(&expected).expect("it is a message"), message);
+    for frame in frames("reflector") {
+        let message = ServerMessage::decode(&frame).expect("it is a message");
+        assert_eq!(message.encode(), frame, "{message:?}");
     }
 }
 
 #[test]
 fn every_truncation_and_every_addition_is_refused() {
-    for (message, _) in client_vectors() {
-        let mut frame = message.encode();
+    for mut frame in frames("client") {
         for length in 0..frame.len() {
-            assert!(ClientMessage::decode(&frame[..length]).is_err(), "{message:?} {length}");
+            assert!(ClientMessage::decode(&frame[..length]).is_err(), "{frame:02x?} {length}");
         }
         frame.push(0);
         assert!(ClientMessage::decode(&frame).is_err());
     }
-    for (message, _) in server_vectors() {
-        let mut frame = message.encode();
+    for mut frame in frames("reflector") {
         for length in 0..frame.len() {
-            assert!(ServerMessage::decode(&frame[..length]).is_err(), "{message:?} {length}");
+            assert!(ServerMessage::decode(&frame[..length]).is_err(), "{frame:02x?} {length}");
         }
         frame.push(0);
         assert!(ServerMessage::decode(&frame).is_err());
@@ -229,28 +63,57 @@ fn every_truncation_and_every_addition_is_refused() {
 #[test]
 fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
     let mut ids = 0;
-    for frame in client_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
-        for other in with_other_ids(&frame) {
-            ids += 1;
-            assert!(ClientMessage::decode(&other).is_err(), "{other:02x?}");
-        }
+    for other in frames("client").iter().flat_map(|frame| with_other_ids(frame)) {
+        ids += 1;
+        assert!(ClientMessage::decode(&other).is_err(), "{other:02x?}");
     }
     assert_eq!(ids, FORMS * (4 + 7 + 1), "two joins and a vote");
+    // The fields of a join are in a byte string of their own, which has another length then.
     ids = 0;
-    for frame in server_vectors().into_iter().map(|(_, frame)| hex(&frame)) {
-        for other in with_other_ids(&frame) {
+    for frame in frames("client") {
+        let [0x92, 1, 0x94, 1, 0xc4, length, rest @ ..] = &frame[..] else { continue };
+        let (fields, signatures) = rest.split_at(usize::from(*length));
+        for other in with_other_ids(fields) {
             ids += 1;
-            assert!(ServerMessage::decode(&other).is_err(), "{other:02x?}");
+            let length = u16::try_from(other.len()).expect("it is short").to_be_bytes();
+            let join = [&[0x92, 1, 0x94, 1, 0xc5], &length[..], &other, signatures].concat();
+            assert!(ClientMessage::decode(&join).is_err(), "{other:02x?}");
         }
     }
-    let what = "a welcome, an event, the views, a verdict, a disagreement, and a hello";
-    assert_eq!(ids, FORMS * (3 + 1 + 2 + 1 + 1 + 1), "{what}");
+    assert_eq!(ids, FORMS * (3 + 5), "the fields of two joins");
+    ids = 0;
+    for other in frames("reflector").iter().flat_map(|frame| with_other_ids(frame)) {
+        ids += 1;
+        assert!(ServerMessage::decode(&other).is_err(), "{other:02x?}");
+    }
+    let what = "a hello, two welcomes, an event, the views, a verdict, and a disagreement";
+    assert_eq!(ids, FORMS * (1 + 3 + 1 + 1 + 2 + 1 + 1), "{what}");
+}
+
+/// Some decoders take a text for a byte string.
+#[test]
+fn a_byte_string_is_never_a_text() {
+    let view = format!("92 {} a1 64", bin16("01"));
+    for frame in ["92 02 92 01 a1 78", "92 05 94 09 00 03 a3 61 62 63"] {
+        assert!(ClientMessage::decode(&hex(frame)).is_err(), "{frame}");
+    }
+    for frame in [
+        "92 02 a3 61 62 63".into(),
+        format!("92 03 95 02 00 {} 01 a1 78", bin16("01")),
+        format!("92 04 95 01 00 91 {view} 90 01"),
+    ] {
+        assert!(ServerMessage::decode(&hex(&frame)).is_err(), "{frame}");
+    }
+    for frame in ["92 03 a1 78", "92 04 a1 78"] {
+        assert!(teatime_wire::BlobRequest::decode(&hex(frame)).is_err(), "{frame}");
+    }
+    assert!(teatime_wire::BlobReply::decode(&hex("92 05 a1 78")).is_err());
 }
 
 #[test]
 fn debug_output_of_a_join_hides_what_only_participants_know() {
-    for (message, _) in client_vectors() {
-        if let ClientMessage::Join(join, _) = message {
+    for frame in frames("client") {
+        if let Ok(ClientMessage::Join(join, _)) = ClientMessage::decode(&frame) {
             let shown = format!("{join:?}");
             assert!(!shown.contains(&"cc".repeat(8)), "{shown}");
             assert!(!shown.contains(&join.room().id.to_string()), "{shown}");
@@ -286,20 +149,22 @@ fn longer(frame: &[u8], count: u8, more: &str) -> Option<Vec<u8>> {
 fn every_body_that_is_an_array_may_have_further_fields() {
     let mut bodies = 0;
     for (count, more) in [(1, "05"), (2, "a2 68 69 c0"), (1, "92 91 01 90"), (1, "c4 01 ff")] {
-        for (message, frame) in client_vectors() {
-            let Some(frame) = longer(&hex(&frame), count, more) else { continue };
+        for known in frames("client") {
+            let Some(frame) = longer(&known, count, more) else { continue };
+            let message = ClientMessage::decode(&known).expect("it is a message");
             assert_eq!(ClientMessage::decode(&frame).expect("it is longer"), message);
             assert!(ClientMessage::decode(&frame[..frame.len() - 1]).is_err());
             bodies += 1;
         }
-        for (message, frame) in server_vectors() {
-            let Some(frame) = longer(&hex(&frame), count, more) else { continue };
+        for known in frames("reflector") {
+            let Some(frame) = longer(&known, count, more) else { continue };
+            let message = ServerMessage::decode(&known).expect("it is a message");
             assert_eq!(ServerMessage::decode(&frame).expect("it is longer"), message);
             assert!(ServerMessage::decode(&frame[..frame.len() - 1]).is_err());
             bodies += 1;
         }
     }
-    assert_eq!(bodies, 4 * (6 + 10));
+    assert_eq!(bodies, 4 * (6 + 11));
 }
 
 #[test]
@@ -333,6 +198,71 @@ fn every_array_in_a_message_of_the_reflector_may_have_further_fields() {
     }
 }
 
+/// PROTOCOL.md, section 2.4: what later versions may send to this one.
+#[test]
+fn a_message_of_a_later_version_is_ignored_from_tag_64_on_and_refused_below() {
+    for tag in 0..128 {
+        for body in ["c0", "05", "92 c4 01 78 c3", "81 a1 61 90"] {
+            let frame = [&[0x92, tag][..], &hex(body)].concat();
+            let known = (1..=12).contains(&tag);
+            match ClientMessage::decode(&frame) {
+                Ok(ClientMessage::Later(found)) => assert!(tag >= 64 && found == tag),
+                Err(WireError::UnknownMessage(found)) => assert!(tag < 64 && found == tag),
+                other => assert!(known, "{other:?}"),
+            }
+            let known = (1..=17).contains(&tag);
+            match ServerMessage::decode(&frame) {
+                Ok(ServerMessage::Later(found)) => assert!(tag >= 64 && found == tag),
+                Err(WireError::UnknownMessage(found)) => assert!(tag < 64 && found == tag),
+                other => assert!(known, "{other:?}"),
+            }
+        }
+    }
+    for body in ["", "92 01", "c0 c0", "a1 ff", &"91".repeat(9)] {
+        let frame = [&[0x92, 64][..], &hex(body)].concat();
+        assert!(ClientMessage::decode(&frame).is_err(), "{body}");
+        assert!(ServerMessage::decode(&frame).is_err(), "{body}");
+    }
+}
+
+/// The numbers that PROTOCOL.md reserves are used for nothing else.
+#[test]
+fn what_the_protocol_page_reserves_is_free() {
+    let section = PROTOCOL.split("## 16. ").nth(1).expect("it is there");
+    let section = section.split("\n## ").next().expect("it has an end");
+    let rows: Vec<Vec<&str>> = (section.lines())
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let (mut tags, mut codes) = (0, 0);
+    for row in &rows {
+        match row[..] {
+            ["client to reflector", tag, ..] => {
+                let tag = tag.parse().expect("it is a tag");
+                let frame = [0x92, tag, 0x90];
+                let later = ClientMessage::decode(&frame);
+                assert_eq!(matches!(later, Ok(ClientMessage::Later(_))), tag >= FIRST_OPTIONAL_TAG);
+                tags += 1;
+            }
+            ["reflector to client", tag, ..] => {
+                let tag = tag.parse().expect("it is a tag");
+                let frame = [0x92, tag, 0x90];
+                let later = ServerMessage::decode(&frame);
+                assert_eq!(matches!(later, Ok(ServerMessage::Later(_))), tag >= FIRST_OPTIONAL_TAG);
+                tags += 1;
+            }
+            ["close", code, name, ..] => {
+                let code = code.parse().expect("it is a code");
+                assert_eq!(CloseReason::from_code(code), None, "{name}");
+                assert!(CloseReason::ALL.iter().all(|reason| reason.name() != name), "{name}");
+                codes += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((tags, codes), (4, 4), "{section}");
+}
+
 #[test]
 fn the_protocol_page_lists_every_close_code_and_limit_as_the_code_has_it() {
     for reason in CloseReason::ALL {
@@ -350,6 +280,8 @@ fn the_protocol_page_lists_every_close_code_and_limit_as_the_code_has_it() {
         ("MAX_SERVER_FRAME", MAX_SERVER_FRAME as u64),
         ("MAX_CONTROL_FRAMES", MAX_CONTROL_FRAMES as u64),
         ("MAX_AGENT", MAX_AGENT as u64),
+        ("MAX_TOKEN", MAX_TOKEN as u64),
+        ("FIRST_OPTIONAL_TAG", u64::from(FIRST_OPTIONAL_TAG)),
         ("MAX_CLOSE_REASON", MAX_CLOSE_REASON as u64),
         ("MAX_SNAPSHOT", MAX_SNAPSHOT),
         ("MAX_PERSISTED", MAX_PERSISTED as u64),
@@ -374,8 +306,46 @@ fn the_example_on_the_protocol_page_is_real() {
     let greeting = Greeting { nonce: challenge.nonce, binds_channel: false };
     assert_eq!(line("Hello  "), ServerMessage::Hello(greeting).encode());
     let join = Join { agent: "t", ..crate::proof::join(&keys) };
-    assert_eq!(line("Signed "), crate::proof::statement(&join, &challenge));
+    let fields = crate::proof::fields(&join, &[0xc0], &[], 0);
+    assert_eq!(line("Signed "), crate::proof::statement(&fields, &challenge));
     assert_eq!(line("Join   "), keys.prove(join, &challenge).encode());
+}
+
+/// A line of an example on the page.
+fn example(name: &str) -> Vec<u8> {
+    let line = PROTOCOL.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    hex(line.unwrap_or_else(|| panic!("the page has no {name}")))
+}
+
+#[test]
+fn the_identity_on_the_protocol_page_is_real() {
+    use teatime_base::{RoomKeys, program};
+    let program = program(&[0x0c; 32], &[0x91, 60]);
+    let view = SecretKey::of_view(&[5; 32]).public();
+    assert_eq!(example("view id"), view.view_id().0);
+    assert_eq!(example("program"), program.0);
+    let name = [&[0x92, 0xb0][..], b"org.example.chat", &[0xa7], b"kitchen"].concat();
+    assert_eq!(example("E"), name);
+    for (password, room_line, session_line) in
+        [(Some("two sugars"), "room id", "session id"), (None, "open room", "open session")]
+    {
+        let keys = RoomKeys::new("org.example.chat", "kitchen", password);
+        assert_eq!(example("room name"), keys.name().0);
+        let password_key = keys.password_key().map(SecretKey::public);
+        let room = teatime_wire::Room::new(keys.name(), password_key, 3);
+        assert_eq!((example(room_line), room.id), (keys.id().0.to_vec(), keys.id()));
+        let session = teatime_base::SessionId::of(keys.id(), 3, program);
+        assert_eq!(example(session_line), session.0);
+        let Some(password_key) = password_key else { continue };
+        assert_eq!(example("password key"), password_key.0);
+        // What the page calls M: every other key follows from it.
+        let master = example("room key").try_into().expect("it has 32 bytes");
+        assert_eq!(SecretKey::of_password(&master).public(), password_key);
+        let session_key =
+            blake3::derive_key("teatime v1 session key", &[&master[..], &session.0].concat());
+        assert_eq!(example("session key"), session_key);
+        assert_eq!(keys.key("teatime v1 session key", &session.0), session_key);
+    }
 }
 
 #[test]

@@ -1,12 +1,18 @@
 use teatime_blobs::ChunkName;
 use teatime_reflector::Allowance;
-use teatime_wire::{BLOB_VERSION, BlobReply, BlobRequest, Hello};
+use teatime_wire::{BlobReply, BlobRequest, Hello};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
 
-const SPACE: Digest = Digest([7; 32]);
+const NAME: Digest = Digest([7; 32]);
+const CHALLENGE: Challenge = Challenge { nonce: Digest([9; 32]), channel: None };
+
+/// The space of the room with this name.
+fn space() -> Digest {
+    Hello::new(NAME, None, "test", &CHALLENGE).space()
+}
 
 /// A client's socket, and the server's side of the connection.
 async fn connection() -> (TcpStream, Line) {
@@ -17,7 +23,10 @@ async fn connection() -> (TcpStream, Line) {
     let guest = Rc::new(Guest { asked: Cell::new(Instant::now()), leave: Notify::new() });
     let addresses = Addresses::new(Allowance::UNLIMITED);
     let (stream, out) = (Stream::new(server, None), BytesMut::new());
-    (client, Line { stream, out, guest, address: None, addresses })
+    let blobs = SharedBlobs::in_memory().expect("it is in memory");
+    let quota = Quota::new(Shares::default(), u64::MAX, &blobs);
+    let challenge = CHALLENGE;
+    (client, Line { stream, out, guest, address: None, addresses, quota, challenge })
 }
 
 /// Masked with zeros, as which it stays what it is.
@@ -29,7 +38,7 @@ fn masked(request: &BlobRequest<'_>) -> Vec<u8> {
 }
 
 fn hello() -> Vec<u8> {
-    masked(&BlobRequest::Hello(Hello { version: BLOB_VERSION, space: SPACE, agent: "test" }))
+    masked(&BlobRequest::Hello(Hello::new(NAME, None, "test", &CHALLENGE)))
 }
 
 /// The kinds and contents of frames, and what there is of one that is cut short.
@@ -85,7 +94,7 @@ async fn a_client_that_asks_for_nothing_is_closed_with_the_reason() {
 async fn a_client_that_does_not_take_its_reply_is_left_and_gets_nothing_else() {
     let blobs = SharedBlobs::in_memory().expect("it is in memory");
     let chunk = vec![9; teatime_wire::limits::MAX_BLOB_CHUNK];
-    let id = blobs.vault().put(0, SPACE, &chunk).expect("there is room");
+    let id = blobs.vault().put(0, space(), &chunk).expect("there is room");
     let (mut client, line) = connection().await;
     // Far more than the system keeps of a connection.
     let asked = 400;
@@ -170,8 +179,8 @@ fn a_start_with_a_clock_that_is_years_ahead_deletes_no_blob() {
     let open = |wall| SharedBlobs::open_by(files.clone(), VaultLimits::IN_MEMORY, wall);
     let blobs = open(|| TODAY).expect("there is nothing");
     // In a room without sessions a chunk of no blob lives for a day.
-    blobs.vault().put(TODAY - 2 * DAY, SPACE, b"old").expect("there is room");
-    let new = blobs.vault().put(TODAY, SPACE, b"new").expect("there is room");
+    blobs.vault().put(TODAY - 2 * DAY, space(), b"old").expect("there is room");
+    let new = blobs.vault().put(TODAY, space(), b"new").expect("there is room");
     blobs.vault().save().expect("it is in memory");
     let wrong: [fn() -> u64; 2] = [|| TODAY + 730 * DAY, || 0];
     for wall in wrong.into_iter().chain([(|| TODAY) as fn() -> u64]) {
@@ -179,6 +188,6 @@ fn a_start_with_a_clock_that_is_years_ahead_deletes_no_blob() {
         assert_eq!(blobs.now().abs_diff(TODAY) / DAY, 0);
         blobs.collect().expect("it is in memory");
         assert_eq!(blobs.usage().chunks, 1, "the old one is gone");
-        assert_eq!(blobs.vault().missing(TODAY, SPACE, vec![new]), []);
+        assert_eq!(blobs.vault().missing(TODAY, space(), vec![new]), []);
     }
 }

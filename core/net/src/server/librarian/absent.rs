@@ -7,6 +7,8 @@ use teatime_wire::{Digest, Holding, SessionId};
 use tokio::sync::watch;
 
 use crate::server::ServerConfig;
+use teatime_reflector::Shares;
+
 use crate::server::addresses::Addresses;
 use crate::server::worker::Arrived;
 
@@ -36,7 +38,7 @@ impl BlobThread {
     pub(in crate::server) fn start(
         _: &ServerConfig,
         _: &Librarian,
-        _: Addresses,
+        _: (Addresses, Shares),
         _: watch::Receiver<bool>,
     ) -> io::Result<(Self, Option<JoinHandle<()>>)> {
         Ok((Self, None))

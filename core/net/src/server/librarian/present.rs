@@ -4,11 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use teatime_reflector::Shares;
 use teatime_wire::{Digest, Holding, SessionId};
 use tokio::sync::{mpsc, watch};
 
 use crate::server::addresses::Addresses;
-use crate::server::blobs::{self, SharedBlobs};
+use crate::server::blobs::{self, Quota, SharedBlobs};
 use crate::server::news::News;
 use crate::server::worker::Arrived;
 use crate::server::{ServerConfig, spawn};
@@ -45,14 +46,17 @@ impl BlobThread {
     pub(in crate::server) fn start(
         config: &ServerConfig,
         librarian: &Librarian,
-        addresses: Addresses,
+        (addresses, shares): (Addresses, Shares),
         stopped: watch::Receiver<bool>,
     ) -> io::Result<(Self, Option<JoinHandle<()>>)> {
         let blobs = config.blobs.clone().map_or_else(SharedBlobs::in_memory, Ok)?;
         let (sender, arrivals) = mpsc::unbounded_channel();
         let news = librarian.news.clone();
-        let thread =
-            spawn("teatime-blobs", move || blobs::run(blobs, arrivals, news, addresses, stopped))?;
+        let limit = config.reflector.max_stored_bytes_per_address;
+        let thread = spawn("teatime-blobs", move || {
+            let shared = (addresses, Quota::new(shares, limit, &blobs));
+            blobs::run(blobs, arrivals, news, shared, stopped)
+        })?;
         Ok((Self { arrivals: sender }, Some(thread)))
     }
 

@@ -48,13 +48,24 @@ pub(crate) async fn join(server: &Server, session: u8, view: u8) -> Socket {
 
 /// Connects with a small receive buffer.
 pub(crate) async fn join_with_small_buffer(server: &Server, session: u8, view: u8) -> Socket {
+    join_over(connect_with_small_buffer(server).await, session, view).await
+}
+
+pub(crate) async fn connect_with_small_buffer(server: &Server) -> Socket {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     socket.set_recv_buffer_size(4096).expect("it can be set");
-    join_over(over(server, socket).await, session, view).await
+    over(server, socket).await
 }
 
 pub(crate) async fn join_over(mut socket: Socket, session: u8, view: u8) -> Socket {
-    let challenge = hear_hello(&mut socket).await;
+    say_join(&mut socket, session, view).await;
+    wait_for(&mut socket, |message| matches!(message, ServerMessage::Views(_))).await;
+    socket
+}
+
+/// Joins, and reads no answer.
+pub(crate) async fn say_join(socket: &mut Socket, session: u8, view: u8) {
+    let challenge = hear_hello(socket).await;
     let key = SecretKey::of_view(&[view; 32]);
     let join = Join {
         protocol: 1,
@@ -69,9 +80,7 @@ pub(crate) async fn join_over(mut socket: Socket, session: u8, view: u8) -> Sock
         resume: None,
         agent: "test",
     };
-    say(&mut socket, &join.prove(&challenge, &key, None)).await;
-    wait_for(&mut socket, |message| matches!(message, ServerMessage::Views(_))).await;
-    socket
+    say(socket, &join.prove(&challenge, &key, None)).await;
 }
 
 /// Reads the hello. Returns what a join must be signed for.

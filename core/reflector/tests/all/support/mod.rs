@@ -188,6 +188,9 @@ impl World {
     pub(crate) fn obey_one(&mut self, output: Output) {
         match output {
             Output::Send { connection, frame } => self.got.push((connection, frame.to_vec())),
+            Output::SendLog { connection, block } => {
+                self.got.extend(block.frames_from(0).map(|frame| (connection, frame.to_vec())));
+            }
             Output::Broadcast { session, frame } => {
                 let members = self.members.iter();
                 let members = members.filter(|one| self.session_of.get(one) == Some(&session));

@@ -2,7 +2,7 @@
 //! joins from scratch, and what the evidence says.
 
 mod strangers;
-mod world;
+pub(crate) mod world;
 
 use teatime_session::Divergence;
 use teatime_session::forensics::diff::{Diff, Right, Since, SinceError, diff};

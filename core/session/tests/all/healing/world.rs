@@ -11,19 +11,19 @@ use teatime_session::{
 use teatime_vm::{App, Cx, Vm, handlers, model};
 use teatime_wire::{Challenge, ClientMessage};
 
-pub(super) const MS: u64 = 1_000;
-pub(super) const SECOND: u64 = 1_000 * MS;
+pub(crate) const MS: u64 = 1_000;
+pub(crate) const SECOND: u64 = 1_000 * MS;
 
 thread_local! {
     /// Whether the client that runs now computes wrongly.
-    pub(super) static WRONG: Cell<bool> = const { Cell::new(false) };
+    pub(crate) static WRONG: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Adds, wrongly if [`WRONG`] is set.
 #[model(id = "sum", version = 1)]
-pub(super) struct Sum {
-    pub(super) additions: u64,
-    pub(super) parts: Vec<(u64, u64)>,
+pub(crate) struct Sum {
+    pub(crate) additions: u64,
+    pub(crate) parts: Vec<(u64, u64)>,
 }
 
 #[handlers]
@@ -43,43 +43,48 @@ impl Sum {
     fn say(&mut self, _cx: &mut Cx<Self>, _text: String) {}
 }
 
-pub(super) fn app() -> App {
+pub(crate) fn app() -> App {
     App::builder::<Sum>("test.sum").build().expect("it is sound")
 }
 
-pub(super) struct Peer {
-    pub(super) client: Client,
+pub(crate) struct Peer {
+    pub(crate) client: Client,
     /// It computes wrongly.
-    pub(super) wrong: bool,
-    pub(super) connection: Option<ConnId>,
+    pub(crate) wrong: bool,
+    pub(crate) connection: Option<ConnId>,
     /// Its line is dead.
-    pub(super) offline: bool,
+    pub(crate) offline: bool,
     /// When it wants to connect.
-    pub(super) connects_at: Option<u64>,
-    pub(super) events: Vec<SessionEvent>,
+    pub(crate) connects_at: Option<u64>,
+    pub(crate) events: Vec<SessionEvent>,
 }
 
 /// A reflector and its clients; what is sent arrives at once.
-pub(super) struct World {
-    pub(super) reflector: Reflector,
+pub(crate) struct World {
+    pub(crate) reflector: Reflector,
     greeter: Greeter,
-    pub(super) now: u64,
-    pub(super) next: u64,
-    pub(super) members: Vec<ConnId>,
-    pub(super) by_connection: BTreeMap<ConnId, usize>,
-    pub(super) peers: Vec<Peer>,
+    pub(crate) now: u64,
+    pub(crate) next: u64,
+    pub(crate) members: Vec<ConnId>,
+    pub(crate) by_connection: BTreeMap<ConnId, usize>,
+    pub(crate) peers: Vec<Peer>,
     /// What is for one client alone comes before what is for all.
-    pub(super) hasty: bool,
+    pub(crate) hasty: bool,
     /// Votes for another hash than that of its state.
-    pub(super) liar: Option<usize>,
+    pub(crate) liar: Option<usize>,
     /// The newest join of a client, as a stranger may see it.
-    pub(super) join: Vec<u8>,
+    pub(crate) join: Vec<u8>,
     /// What connections receive that belong to no client.
-    pub(super) strange: Vec<(ConnId, Vec<u8>)>,
+    pub(crate) strange: Vec<(ConnId, Vec<u8>)>,
+    /// What the reflector shows a client in the place of a frame, if it lies.
+    pub(crate) twist: Option<Twist>,
 }
 
+/// Client and frame in, frames out.
+pub(crate) type Twist = Box<dyn FnMut(usize, Vec<u8>) -> Vec<Vec<u8>>>;
+
 impl World {
-    pub(super) fn new(
+    pub(crate) fn new(
         number: usize,
         config: teatime_reflector::Config,
         password: Option<&str>,
@@ -96,6 +101,7 @@ impl World {
             liar: None,
             join: Vec::new(),
             strange: Vec::new(),
+            twist: None,
         };
         (0..number).for_each(|_| world.add(password));
         world.pass(SECOND);
@@ -103,7 +109,7 @@ impl World {
         world
     }
 
-    pub(super) fn add(&mut self, password: Option<&str>) {
+    pub(crate) fn add(&mut self, password: Option<&str>) {
         let config = Config::new(app(), "room", &()).expect("nothing can be encoded");
         let entropy = [self.peers.len() as u8 + 1; 32];
         let mut client = Client::new(config.password(password), entropy).expect("it is sound");
@@ -120,13 +126,13 @@ impl World {
         self.run();
     }
 
-    pub(super) fn publish(&mut self, from: usize, number: u64) {
+    pub(crate) fn publish(&mut self, from: usize, number: u64) {
         let client = &mut self.peers[from].client;
         client.publish(self.now, "sum", "add", &number).expect("there is room");
         self.run();
     }
 
-    pub(super) fn vote(&mut self) {
+    pub(crate) fn vote(&mut self) {
         self.pass(200 * MS);
         let asking = self.peers.iter_mut().find(|peer| peer.is_live()).expect("a client is live");
         asking.client.request_vote().expect("it is live");
@@ -134,7 +140,7 @@ impl World {
     }
 
     /// Does all that is due within this span in µs.
-    pub(super) fn pass(&mut self, span: u64) {
+    pub(crate) fn pass(&mut self, span: u64) {
         let end = self.now + span;
         while self.now < end {
             self.now = (self.now + 10 * MS).min(end);
@@ -144,7 +150,7 @@ impl World {
     }
 
     /// Until nothing more happens.
-    pub(super) fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         loop {
             let mut quiet = true;
             let mut outputs: Vec<_> = std::iter::from_fn(|| self.reflector.poll_output()).collect();
@@ -163,15 +169,18 @@ impl World {
         }
     }
 
-    pub(super) fn hear(&mut self, at: usize, input: Input) {
+    pub(crate) fn hear(&mut self, at: usize, input: Input) {
         WRONG.set(self.peers[at].wrong);
         self.peers[at].client.handle(self.now, input);
     }
 
-    pub(super) fn pass_on(&mut self, output: Output) {
+    pub(crate) fn pass_on(&mut self, output: Output) {
         match output {
             Output::Send { connection, frame } => {
                 self.deliver(connection, frame.to_vec());
+            }
+            Output::SendLog { connection, block } => {
+                block.frames_from(0).for_each(|frame| self.deliver(connection, frame.to_vec()));
             }
             Output::Broadcast { frame, .. } => {
                 for member in self.members.clone() {
@@ -193,14 +202,19 @@ impl World {
     }
 
     fn deliver(&mut self, connection: ConnId, frame: Vec<u8>) {
-        match self.by_connection.get(&connection) {
-            Some(at) => self.hear(*at, Input::Frame(frame)),
-            None => self.strange.push((connection, frame)),
-        }
+        let Some(at) = self.by_connection.get(&connection).copied() else {
+            self.strange.push((connection, frame));
+            return;
+        };
+        let frames = match &mut self.twist {
+            Some(twist) => twist(at, frame),
+            None => vec![frame],
+        };
+        frames.into_iter().for_each(|frame| self.hear(at, Input::Frame(frame)));
     }
 
     /// Steps a client and does what it wants. False if that was nothing.
-    pub(super) fn act(&mut self, at: usize) -> bool {
+    pub(crate) fn act(&mut self, at: usize) -> bool {
         WRONG.set(self.peers[at].wrong);
         let (now, peer) = (self.now, &mut self.peers[at]);
         loop {
@@ -231,7 +245,7 @@ impl World {
         busy
     }
 
-    pub(super) fn perform(&mut self, at: usize, action: Action) {
+    pub(crate) fn perform(&mut self, at: usize, action: Action) {
         let connection = self.peers[at].connection;
         match (action, connection) {
             (Action::Connect { after }, _) => self.peers[at].connects_at = Some(self.now + after),
@@ -258,14 +272,14 @@ impl World {
     }
 
     /// A connection of another client. Returns what its join must be signed for.
-    pub(super) fn connect(&mut self, connection: ConnId) -> Challenge {
+    pub(crate) fn connect(&mut self, connection: ConnId) -> Challenge {
         let (challenge, _) = self.greeter.greet(None);
         self.reflector.connected(self.now, connection, challenge);
         challenge
     }
 
     /// The newest verdict: how many agreed, and how many were asked.
-    pub(super) fn verdict(&self) -> (u32, u32) {
+    pub(crate) fn verdict(&self) -> (u32, u32) {
         let verdict = |event: &SessionEvent| match event {
             SessionEvent::Verdict { agreed, of, .. } => Some((*agreed, *of)),
             _ => None,
@@ -274,27 +288,27 @@ impl World {
         newest.expect("there was a vote")
     }
 
-    pub(super) fn assert_unanimous(&mut self) {
+    pub(crate) fn assert_unanimous(&mut self) {
         self.vote();
         let all = self.peers.len() as u32;
         assert_eq!(self.verdict(), (all, all));
     }
 
-    pub(super) fn forget_events(&mut self) {
+    pub(crate) fn forget_events(&mut self) {
         self.peers.iter_mut().for_each(|peer| peer.events.clear());
     }
 }
 
 impl Peer {
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.client.connection_state() == ConnectionState::Live
     }
 
-    pub(super) fn parts(&self) -> Vec<(u64, u64)> {
+    pub(crate) fn parts(&self) -> Vec<(u64, u64)> {
         self.client.vm().and_then(Vm::root::<Sum>).map(|sum| sum.parts.clone()).unwrap_or_default()
     }
 
-    pub(super) fn divergences(&self) -> Vec<Divergence> {
+    pub(crate) fn divergences(&self) -> Vec<Divergence> {
         let each = |event: &SessionEvent| match event {
             SessionEvent::Diverged(divergence) => Some((**divergence).clone()),
             _ => None,
@@ -302,7 +316,7 @@ impl Peer {
         self.events.iter().filter_map(each).collect()
     }
 
-    pub(super) fn disagreements(&self) -> Vec<Disagreement> {
+    pub(crate) fn disagreements(&self) -> Vec<Disagreement> {
         let each = |event: &SessionEvent| match event {
             SessionEvent::Disagreement(found) => Some((**found).clone()),
             _ => None,
@@ -311,19 +325,19 @@ impl Peer {
     }
 
     /// How often it has joined from scratch because of its state.
-    pub(super) fn reloads(&self) -> usize {
+    pub(crate) fn reloads(&self) -> usize {
         let reload = |event: &&SessionEvent| {
             matches!(event, SessionEvent::Connection(_, Some(DisconnectReason::Diverged)))
         };
         self.events.iter().filter(reload).count()
     }
 
-    pub(super) fn lost_its_view(&self) -> bool {
+    pub(crate) fn lost_its_view(&self) -> bool {
         self.events.iter().any(|event| matches!(event, SessionEvent::ViewLost))
     }
 
     /// Whether it has noticed anything but the votes themselves.
-    pub(super) fn was_disturbed(&self) -> bool {
+    pub(crate) fn was_disturbed(&self) -> bool {
         self.lost_its_view() || self.reloads() > 0 || !self.divergences().is_empty()
     }
 }

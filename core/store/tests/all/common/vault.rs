@@ -5,7 +5,10 @@ use std::sync::Arc;
 use teatime_blobs::limits::BLOB_CHUNK;
 use teatime_blobs::{BlobError, BlobHandle, Download, Serving, Space, Upload, Vault, VaultLimits};
 use teatime_store::{DiskBlobs, Durability, MemoryDisk};
-use teatime_wire::{Digest, Holding, SessionId};
+use teatime_wire::{Challenge, Digest, Holding, SessionId};
+
+/// What all connections here are for.
+const CHALLENGE: Challenge = Challenge { nonce: Digest([9; 32]), channel: None };
 
 pub(crate) type DiskVault = Vault<DiskBlobs<MemoryDisk>>;
 
@@ -35,8 +38,8 @@ pub(crate) fn put<F: teatime_blobs::ChunkFiles>(
     content: &[u8],
 ) -> Result<BlobHandle, BlobError> {
     let mut upload = Upload::new(space(), content.len() as u64)?;
-    let (mut serving, mut rest) = (Serving::default(), content);
-    upload.connected();
+    let (mut serving, mut rest) = (Serving::new(CHALLENGE), content);
+    upload.connected(&CHALLENGE);
     loop {
         if let Some(handle) = upload.handle() {
             return Ok(handle);
@@ -56,8 +59,8 @@ pub(crate) fn get<F: teatime_blobs::ChunkFiles>(
     handle: BlobHandle,
 ) -> Result<Vec<u8>, BlobError> {
     let mut download = Download::new(space(), handle)?;
-    let (mut serving, mut content) = (Serving::default(), Vec::new());
-    download.connected();
+    let (mut serving, mut content) = (Serving::new(CHALLENGE), Vec::new());
+    download.connected(&CHALLENGE);
     while !download.is_done() {
         let frame = download.poll_send().expect("one side has a frame to send");
         download.received(&serving.received(now, vault, &frame).expect("the client is right"))?;

@@ -136,6 +136,9 @@ impl World {
     fn obey_one(&mut self, output: Output) {
         match output {
             Output::Send { connection, frame } => self.got.push((connection, frame.to_vec())),
+            Output::SendLog { connection, block } => {
+                self.got.extend(block.frames_from(0).map(|frame| (connection, frame.to_vec())));
+            }
             Output::Broadcast { session, frame } => {
                 let inside = self.members.iter().filter(|(_, of)| *of == session);
                 self.got.extend(inside.map(|(member, _)| (*member, frame.to_vec())));

@@ -135,8 +135,9 @@ public sealed interface Notice {
      * The order of events is not what participants have seen or sealed: the reflector, or a participant, does not say the
      * truth. The session goes on. Comes once for each kind and participant.
      *
-     * @property kind what is wrong: `REPEATED`, `DROPPED`, `REORDERED`, `FORKED`, `INVENTED`, or `REWOUND` if events are
-     *   gone that this client has seen, because the reflector crashed or its operator went back
+     * @property kind what is wrong: `REPEATED`, `DROPPED`, `REORDERED`, `FORKED`, `INVENTED`, `EXPELLED`
+     *   if this client is said to have left, `REWOUND` if events are gone that this client has seen, because the reflector
+     *   crashed or its operator went back, or `CLOCK` if the session's time jumped ahead between two connections
      * @property seq sequence number of the message that shows it
      * @property participant the participant that it is about
      * @property message the explanation for the user

@@ -1,0 +1,1 @@
+"""Another implementation, written from PROTOCOL.md and MODEL.md alone."""
