@@ -20,13 +20,14 @@ type Result<T> = std::result::Result<T, String>;
 const AFTER_PHONES: [&str; 2] = ["bindings/xtask package", "clients/cli all"];
 
 /// Test programs that run one after another, after all others: they measure latency, or compare all clients.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 7] = [
     "clients/cli latency",
     "clients/cli storm",
     "core/net slow",
     "core/net teatime_net",
     "ffi clients",
     "tests slow_clients",
+    "tests/bench all",
 ];
 
 /// Test programs that start first, because they take longest.
