@@ -126,6 +126,11 @@ impl Transcript {
         })
     }
 
+    /// The number of the connection with which a participant joined that is there. `None` without a password.
+    pub(crate) fn attempt_of(&self, view: ViewId) -> Option<u64> {
+        self.senders.as_ref()?.present(view).map(|record| record.attempt)
+    }
+
     /// The event at this position comes to the model. Returns its content, unless the models must ignore it, and what is
     /// wrong with its place.
     pub(crate) fn place<'a>(

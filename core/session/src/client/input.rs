@@ -5,7 +5,7 @@ use std::sync::Arc;
 use teatime_base::{Binding, Digest};
 use teatime_vm::{MigrationError, Time, Vm, VmError};
 use teatime_wire::{
-    Chain, CloseReason, Envelope, Event, Hold, ServerMessage, SnapshotInfo, Views, VoteRequest,
+    Chain, CloseReason, Envelope, Event, Hold, Presence, ServerMessage, SnapshotInfo, Views, VoteRequest,
     Welcome, WireError, limits,
 };
 
@@ -109,6 +109,10 @@ impl Client {
             (ServerMessage::Views(views), Phase::Running) => {
                 let chain = next(&self.transcript);
                 let Views { seq, time, exited, joined, .. } = views;
+                let gone = exited.iter().filter(|view| self.presences.forget(view.view_id)).count();
+                if gone > 0 {
+                    self.presences_changed();
+                }
                 let seal = &mut self.seal;
                 let exited = exited.iter().map(|view| view_info(seal, view).0).collect();
                 let (joined, attempts) = joined.iter().map(|view| view_info(seal, view)).unzip();
@@ -135,6 +139,7 @@ impl Client {
             ServerMessage::Verdict(verdict) => return self.hear_verdict(now, verdict),
             ServerMessage::Diverged(seq) => return self.hear_diverged(now, seq),
             ServerMessage::Disagreement(found) => self.hear_disagreement(&found),
+            ServerMessage::Presences(entries) => self.hear_presences(&entries),
             ServerMessage::Tick(time) => {
                 self.check_clock(now, time)?;
                 self.clock.hear(now, time);
@@ -158,6 +163,21 @@ impl Client {
             message => return Err(out_of_place(&message)),
         }
         Ok(())
+    }
+
+    fn hear_presences(&mut self, entries: &[Presence<'_>]) {
+        let own = self.view_id();
+        for Presence { view_id, data } in entries.iter().filter(|entry| entry.view_id != own) {
+            self.presences.hear(&mut self.seal, *view_id, data);
+        }
+        self.presences_changed();
+    }
+
+    /// Tells the owner, unless it has yet to hear of the change before.
+    pub(super) fn presences_changed(&mut self) {
+        if self.presences.change() {
+            self.outgoing.report(SessionEvent::PresencesChanged);
+        }
     }
 
     /// An event came back. If this view has sent it, the round trip counts.
@@ -216,6 +236,10 @@ impl Client {
         self.pulse.start_connection(now);
         self.voting.start_connection();
         self.persisting.start_connection();
+        if !self.presences.is_empty() {
+            self.presences_changed();
+        }
+        self.presences.start_connection();
         self.outbox.start_connection(now, accepted, welcome.limits);
         self.history.start_connection(welcome.seq);
         if !self.clock.start_connection(now, welcome.time) {

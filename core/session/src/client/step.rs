@@ -9,6 +9,7 @@ use super::Client;
 use super::backlog::{Content, Ordered};
 use super::model::Model;
 use super::outbox::Next;
+use super::presences;
 use super::tape::Tape;
 use crate::alarm::{Alarm, AlarmKind};
 use crate::content::external;
@@ -21,6 +22,7 @@ impl Client {
     pub fn step(&mut self, now: u64, more: &mut dyn FnMut() -> bool) -> Stepped {
         self.keep_connection(now);
         self.flush_outbox(now);
+        self.flush_presence(now);
         self.continue_upload();
         let stepped = self.simulate(more);
         if self.model.is_broken() {
@@ -70,8 +72,9 @@ impl Client {
             return Some(0);
         }
         let sends = if self.may_send() { self.outbox.next_wakeup() } else { None };
+        let presence = self.presences.next_wakeup().filter(|_| self.view.is_known());
         let connection = deadline.min(self.pulse.next_wakeup());
-        Some(sends.map_or(connection, |at| at.min(connection)))
+        [sends, presence].into_iter().flatten().chain([connection]).min()
     }
 
     fn keep_connection(&mut self, now: u64) {
@@ -112,6 +115,18 @@ impl Client {
             });
             let payload = sealed.as_deref().unwrap_or(content);
             self.outgoing.send(&ClientMessage::Send(Send { counter, payload }));
+        }
+    }
+
+    /// Sends what this participant shows, once the others know its view.
+    pub(super) fn flush_presence(&mut self, now: u64) {
+        if !self.connection.is_running() || !self.view.is_known() {
+            return;
+        }
+        let (view, attempt) = (self.identity.view_id(), self.connection.attempt());
+        if let Some((number, data)) = self.presences.next_to_send(now) {
+            let sealed = presences::sealed(&mut self.seal, view, (attempt, number), data);
+            self.outgoing.send(&ClientMessage::Presence(&sealed));
         }
     }
 
@@ -193,6 +208,10 @@ impl Client {
                     self.raise(AlarmKind::Invented, seq, Some(ghost), None);
                 }
                 self.see_own_view(seq, &exited, &joined);
+                // What a participant shows may come before its join has been simulated.
+                if joined.iter().any(|view| self.presences.has(view.view_id)) {
+                    self.presences_changed();
+                }
                 let external = External::Presence { exited: &exited, joined: &joined };
                 deliver(&mut self.model, &mut self.tape, (seq, time), &external);
             }
