@@ -131,7 +131,6 @@ fn the_others_see_who_is_typing_until_the_post_comes_or_the_user_stops() {
         wait_for_typing(&mut bo, std::slice::from_ref(&name));
         ada.post("hello");
         wait_for_typing(&mut bo, &[]);
-        bo.wait_for_line("hello");
         ada.say(&json!({ "do": "typing" }));
         wait_for_typing(&mut bo, &[name]);
         // After some seconds without another key.
