@@ -20,17 +20,17 @@ type Result<T> = std::result::Result<T, String>;
 const AFTER_PHONES: [&str; 2] = ["bindings/xtask package", "clients/cli all"];
 
 /// Test programs that run one after another, after all others: they measure latency, or compare all clients.
-const ALONE: [&str; 5] = [
+const ALONE: [&str; 6] = [
     "clients/cli latency",
     "clients/cli storm",
     "core/net slow",
+    "core/net teatime_net",
     "ffi clients",
     "tests slow_clients",
 ];
 
 /// Test programs that start first, because they take longest.
-const FIRST: [&str; 5] =
-    ["ffi all", "doc tests", "tests long_session", "tests simulation", "core/net teatime_net"];
+const FIRST: [&str; 4] = ["ffi all", "doc tests", "tests long_session", "tests simulation"];
 
 /// What cargo runs for the tests in the documentation.
 const DOC: [&str; 7] =
