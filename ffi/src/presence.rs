@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use teatime::{Payload, ViewId};
 
 use crate::boundary::boundary;
+use crate::handle::Held;
 use crate::ids::tea_view_id;
 use crate::out::{Check, null};
 use crate::payload::{format_of, tea_payload};

@@ -230,10 +230,7 @@ impl Driver {
     ///
     /// # Errors
     /// As [`Client::set_presence`].
-    pub fn set_presence(
-        &mut self,
-        data: &(impl Serialize + ?Sized),
-    ) -> Result<(), PublishError> {
+    pub fn set_presence(&mut self, data: &(impl Serialize + ?Sized)) -> Result<(), PublishError> {
         self.command(|client, now| client.set_presence(now, data))
     }
 

@@ -245,7 +245,10 @@ impl<V: View> Session<V> {
             }
             // An app that does not pull it must not lose others for it.
             if matches!(event, SessionEvent::PresencesChanged)
-                && self.events.iter().any(|waiting| matches!(waiting, SessionEvent::PresencesChanged))
+                && self
+                    .events
+                    .iter()
+                    .any(|waiting| matches!(waiting, SessionEvent::PresencesChanged))
             {
                 continue;
             }

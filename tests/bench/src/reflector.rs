@@ -138,7 +138,9 @@ fn beside_presence(seconds: f64) -> Result<Value, Failure> {
     let (mut quiet, mut busy) = (Vec::new(), Vec::new());
     let mut cpu = [0.0, 0.0];
     for _ in 0..TIMES {
-        for (at, (load, latencies)) in [(without, &mut quiet), (with, &mut busy)].into_iter().enumerate() {
+        for (at, (load, latencies)) in
+            [(without, &mut quiet), (with, &mut busy)].into_iter().enumerate()
+        {
             let served = Served::start("serve", None)?;
             let measured = measure(&served, load, seconds / 2.0)?;
             cpu[at] += measured.cpu / measured.seconds / TIMES as f64;

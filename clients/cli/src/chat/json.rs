@@ -27,8 +27,7 @@ enum Order {
 
 /// Runs until the user leaves or the session fails.
 pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure> {
-    let mut reporter =
-        Reporter {
+    let mut reporter = Reporter {
         leaving: false,
         was_reconnecting: false,
         is_trouble_known: false,

@@ -135,9 +135,9 @@ impl Room {
             return;
         }
         self.typing_until = typing.then(|| Instant::now() + TYPING);
-        let shown = typing.then_some(&ChatPresence { typing });
+        let shown = typing.then_some(ChatPresence { typing });
         // Fails only after the end.
-        let _ = self.session.set_presence(shown);
+        let _ = self.session.set_presence(shown.as_ref());
     }
 
     /// The nicknames of the others who are typing.

@@ -116,7 +116,8 @@ fn participants_of_a_session_that_left_memory_are_gone() {
 
 /// Waits until a chat says that these are typing.
 fn wait_for_typing(chat: &mut Program, nicknames: &[String]) {
-    let is_it = |event: &Value| event["event"] == "typing" && event["nicknames"] == json!(nicknames);
+    let is_it =
+        |event: &Value| event["event"] == "typing" && event["nicknames"] == json!(nicknames);
     chat.wait_until("who is typing", is_it);
 }
 

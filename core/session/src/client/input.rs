@@ -5,8 +5,8 @@ use std::sync::Arc;
 use teatime_base::{Binding, Digest};
 use teatime_vm::{MigrationError, Time, Vm, VmError};
 use teatime_wire::{
-    Chain, CloseReason, Envelope, Event, Hold, Presence, ServerMessage, SnapshotInfo, Views, VoteRequest,
-    Welcome, WireError, limits,
+    Chain, CloseReason, Envelope, Event, Hold, Presence, ServerMessage, SnapshotInfo, Views,
+    VoteRequest, Welcome, WireError, limits,
 };
 
 use super::Client;
