@@ -8,7 +8,7 @@ use std::process::Command;
 
 use pulldown_cmark::{Event, Options, Parser, Tag};
 
-use crate::files::{Result, at, run, write};
+use crate::files::{Result, at, remove, run, write};
 use crate::package::folder;
 use crate::workspace::{root, target_folder};
 
@@ -27,10 +27,13 @@ pub(crate) fn build(into: &Path) -> Result<()> {
         eprintln!("xtask: mdbook-mermaid does not run, so the diagrams in the book stay text");
     }
     run(Command::new("mdbook").arg("build").arg(&source).arg("--dest-dir").arg(into))?;
+    for settings in ["book.toml", "SUMMARY.md"] {
+        remove(&into.join(settings))?;
+    }
     // llms.txt names the pages as they are written.
     for file in folder::files(&source)? {
         let name = file.strip_prefix(&source).unwrap_or(&file);
-        if name.extension().is_some_and(|extension| extension == "md") {
+        if is_page(name) && !name.ends_with("SUMMARY.md") {
             let target = into.join(name);
             at(&target, fs::create_dir_all(target.parent().unwrap_or(into)))?;
             at(&file, fs::copy(&file, target))?;
@@ -63,10 +66,13 @@ fn write_pages(into: &Path) -> Result<()> {
     }
     let contents = into.join("SUMMARY.md");
     let mut text = at(&contents, fs::read_to_string(&contents))?;
-    text += "\n# Files of the project\n\n";
+    let mut files = "\n# Files of the project\n\n".to_owned();
     for file in seen.iter().filter(|file| !file.starts_with(docs)) {
-        text += &format!("- [{}]({})\n", file.display(), place(file).display());
+        files += &format!("- [{}]({})\n", file.display(), place(file).display());
     }
+    // Chapters without a number come last.
+    let end = text.find("\n---\n").unwrap_or(text.len());
+    text.insert_str(end, &files);
     write(&contents, &text)
 }
 
