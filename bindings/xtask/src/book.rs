@@ -27,8 +27,8 @@ pub(crate) fn build(into: &Path) -> Result<()> {
         eprintln!("xtask: mdbook-mermaid does not run, so the diagrams in the book stay text");
     }
     run(Command::new("mdbook").arg("build").arg(&source).arg("--dest-dir").arg(into))?;
-    for settings in ["book.toml", "SUMMARY.md"] {
-        remove(&into.join(settings))?;
+    for unused in ["book.toml", "SUMMARY.md"] {
+        remove(&into.join(unused))?;
     }
     // llms.txt names the pages as they are written.
     for file in folder::files(&source)? {

@@ -130,10 +130,8 @@ fn check_program(folder: &Path) {
     let version = succeed(Command::new(folder.join("bin/teatime")).arg("--version"));
     assert!(version.contains(VERSION), "{version}");
     let bash = folder.join("share/bash-completion/completions/teatime");
-    let complete =
-        "source \"$1\"; COMP_WORDS=(teatime ref); COMP_CWORD=1; _teatime teatime ref teatime; echo \"${COMPREPLY[@]}\"";
-    let found =
-        succeed(Command::new("bash").args(["-c", complete, "bash"]).arg(bash));
+    let complete = "source \"$1\"; COMP_WORDS=(teatime ref); COMP_CWORD=1; _teatime teatime ref teatime; echo \"${COMPREPLY[@]}\"";
+    let found = succeed(Command::new("bash").args(["-c", complete, "bash"]).arg(bash));
     assert_eq!(found.trim(), "reflector");
     let read = |file: &str| fs::read_to_string(folder.join(file)).expect("it was written");
     assert!(read("share/zsh/vendor-completions/_teatime").starts_with("#compdef teatime"));

@@ -71,7 +71,9 @@ pub enum SinceError {
     )]
     SameMistake,
     /// This program comes to a third state.
-    #[error("this program computes a third state from the events: try the programs of the participants")]
+    #[error(
+        "this program computes a third state from the events: try the programs of the participants"
+    )]
     Third,
     /// The field has never changed.
     #[error("no event has changed that field")]
