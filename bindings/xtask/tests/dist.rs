@@ -320,7 +320,7 @@ fn check_maven(into: &Path, elsewhere: &Path) {
 #[test]
 fn missing_tools_are_named_before_anything_is_built() {
     let into = folder("missing").join("never");
-    let mut command = dist(&into, "swift,book,kotlin");
+    let mut command = dist(&into, "debian,swift,book,kotlin");
     let output = run(command.env_remove("ANDROID_NDK_HOME"));
     let why = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{why}");
@@ -344,7 +344,7 @@ fn the_unit_for_systemd_is_valid_and_gives_few_rights() {
     fs::write(&here, unit.replace("/usr/bin/teatime", "/bin/true")).expect("there is room");
     let checked = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&here));
     let said = String::from_utf8_lossy(&checked.stderr).into_owned();
-    assert!(checked.status.success() && said.is_empty(), "{said}");
+    assert!(checked.status.success() && !said.contains("teatime.service"), "{said}");
     // The scale ends at 100; 20 is the end of what systemd calls OK.
     let mut security = Command::new("systemd-analyze");
     succeed(security.args(["security", "--offline=true", "--threshold=15"]).arg(&here));
