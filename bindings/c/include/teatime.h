@@ -7,7 +7,7 @@
  *   1. declares an app (tea_app), or uses the chat;
  *   2. describes a session (tea_config) and joins it (tea_session);
  *   3. steps the session and polls its events, again and again.
- * The folder clients/c has two small programs.
+ * The folder clients/c has three small programs.
  *
  * Calls. Functions return a tea_status, except for a few that cannot fail. After a failure,
  *   tea_last_error has a message. Results come through out-parameters, which are written on success

@@ -36,7 +36,7 @@ pub enum JoinError {
     #[error(transparent)]
     Address(#[from] LinkError),
     /// The certificates to trust cannot be used.
-    #[error("the certificates to trust: {0}")]
+    #[error("the certificates to trust cannot be used: {0}")]
     Certificates(#[from] CertificateError),
     /// The operating system refused a thread, a socket or random numbers.
     #[error("cannot start the session: {0}")]

@@ -59,7 +59,7 @@ pub struct NotInModelError;
 
 /// A well-known name that another model already has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name {name:?} is taken by {model}")]
+#[error("the well-known name {name:?} already belongs to model {model}")]
 pub struct NameTakenError {
     /// The name.
     pub name: String,
