@@ -188,7 +188,7 @@ impl<M: Model> Cx<'_, M> {
     ///   happens at this instant.
     /// - Views of this client receive it with their next step.
     pub fn publish<T: Value>(&mut self, scope: impl Into<Scope>, event: &str, value: T) {
-        self.untyped.publish(scope, event, Payload::new(value));
+        self.untyped.publish_with(scope, event, || Payload::new(value));
     }
 
     /// Like [`publish`](Self::publish), to a topic that carries values of this type.

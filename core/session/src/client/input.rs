@@ -54,7 +54,7 @@ impl Client {
         self.report_connection(None);
     }
 
-    fn receive(&mut self, now: u64, frame: Vec<u8>) -> Result<(), DisconnectReason> {
+    fn receive(&mut self, now: u64, mut frame: Vec<u8>) -> Result<(), DisconnectReason> {
         let message = ServerMessage::decode(&frame).map_err(|error| match error {
             // Trying again would end the same way.
             WireError::UnknownMessage(_) => {
@@ -102,9 +102,12 @@ impl Client {
                 let start = payload.as_ptr() as usize - frame.as_ptr() as usize;
                 let payload = start..start + payload.len();
                 let chain = next(&self.transcript);
-                let content = Content::Event { sender, counter, frame, payload };
                 self.hear_echo(now, sender == self.view_id(), counter);
-                self.enqueue(now, Ordered { seq, time, content }, chain)
+                // Opened while the processor still has the frame at hand. The content waits for its turn.
+                let opened = self.seal.open(Binding::Event(sender, counter), &mut frame[payload]);
+                let (plain, bytes) = (opened.ok().map(<[u8]>::len), opened.unwrap_or_default());
+                let content = Content::Event { sender, counter, plain };
+                self.enqueue(now, Ordered { seq, time, content }, bytes, chain)
             }
             (ServerMessage::Views(views), Phase::Running) => {
                 let chain = next(&self.transcript);
@@ -117,12 +120,12 @@ impl Client {
                 let exited = exited.iter().map(|view| view_info(seal, view).0).collect();
                 let (joined, attempts) = joined.iter().map(|view| view_info(seal, view)).unzip();
                 let content = Content::Views { exited, joined, attempts };
-                self.enqueue(now, Ordered { seq, time, content }, chain)
+                self.enqueue(now, Ordered { seq, time, content }, &[], chain)
             }
             (ServerMessage::VoteRequest(VoteRequest { seq, time }), Phase::Running) => {
                 let chain = next(&self.transcript);
                 self.voting.hear_request();
-                self.enqueue(now, Ordered { seq, time, content: Content::Vote }, chain)
+                self.enqueue(now, Ordered { seq, time, content: Content::Vote }, &[], chain)
             }
             (message, Phase::Running) => self.receive_running(now, message),
             (message, _) => Err(out_of_place(&message)),
@@ -191,6 +194,7 @@ impl Client {
         &mut self,
         now: u64,
         message: Ordered,
+        plain: &[u8],
         chain: Chain,
     ) -> Result<(), DisconnectReason> {
         // The model may have gone on to the time that a tick promised. What is history may be before it.
@@ -202,7 +206,7 @@ impl Client {
         self.check_clock(now, message.time)?;
         self.clock.hear(now, message.time);
         let (seq, is_event) = (message.seq, matches!(message.content, Content::Event { .. }));
-        self.backlog.push(message).map_err(protocol)?;
+        self.backlog.push(message, plain).map_err(protocol)?;
         if !self.transcript.push(chain, is_event) {
             self.raise(AlarmKind::Rewound, seq, None, None);
         }

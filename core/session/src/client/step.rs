@@ -1,6 +1,6 @@
 //! Simulating what has arrived.
 
-use teatime_base::{Binding, ViewId};
+use teatime_base::{Binding, BrokenSealError, ViewId};
 use teatime_vm::recording::Input;
 use teatime_vm::{External, Time, ViewInfo};
 use teatime_wire::{ClientMessage, Send};
@@ -187,17 +187,18 @@ impl Client {
         let Ordered { seq, time, content } = message;
         let is_vote = matches!(content, Content::Vote);
         match content {
-            Content::Event { sender, counter, mut frame, payload } => {
-                let binding = Binding::Event(sender, counter);
-                let opened = self.seal.open(binding, &mut frame[payload]);
+            Content::Event { sender, counter, plain } => {
+                let plain = plain.map(|length| self.backlog.take_plain(length));
+                let opened = plain.ok_or(BrokenSealError);
                 let (content, alarm) = self.transcript.place(seq, (sender, counter), opened);
                 deliver(&mut self.model, &mut self.tape, (seq, time), &external(sender, content));
                 let seen = content.and_then(|content| content.claim).map(|claim| claim.seq);
+                let is_read = content.is_some();
                 if let Some(kind) = alarm {
                     self.raise(kind, seq, Some(sender), seen);
                 }
                 // Without content it may be none that this client has sent.
-                if sender == self.view_id() && content.is_some() {
+                if sender == self.view_id() && is_read {
                     self.outbox.apply(counter);
                 }
             }
