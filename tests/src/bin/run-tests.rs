@@ -21,13 +21,14 @@ const AFTER_PHONES: [&str; 3] =
     ["bindings/xtask dist", "bindings/xtask package", "clients/cli all"];
 
 /// Test programs that run one after another, after all others: they measure latency, or compare all clients.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 7] = [
     "clients/cli latency",
     "clients/cli storm",
     "core/net slow",
     "core/net teatime_net",
     "ffi clients",
     "tests slow_clients",
+    "tests/bench all",
 ];
 
 /// Test programs that start first, because they take longest.
