@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use teatime_tests::book::PAGES;
-use teatime_tests::program::{built, finish};
+use teatime_tests::program::built;
 use teatime_tests::reference::help;
 use teatime_tests::teatime::Teatime;
 
