@@ -1,34 +1,15 @@
-//! Asks the linker of a release to merge functions with the same code, if it can: generic functions often differ by name only.
-
-use std::path::Path;
-use std::process::Command;
-
-/// Rust's own linker on Linux knows it, and so do LLVM's and gold.
-const MERGE: &str = "-Wl,--icf=all";
+//! Names the shared library by its ABI, so that programs find the one they were linked with.
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
-    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && can_merge() {
-        println!("cargo::rustc-link-arg-cdylib={MERGE}");
+    println!("cargo:rerun-if-changed=build.rs");
+    let vendor = std::env::var("CARGO_CFG_TARGET_VENDOR").unwrap_or_default();
+    if vendor == "apple" {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libteatime.dylib");
     }
-}
-
-/// Links an empty library, as cargo will link the real one.
-fn can_merge() -> bool {
-    let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    let (folder, linker, flags) =
-        (variable("OUT_DIR"), variable("RUSTC_LINKER"), variable("CARGO_ENCODED_RUSTFLAGS"));
-    let source = Path::new(&folder).join("empty.rs");
-    if std::fs::write(&source, "").is_err() {
-        return false;
+    let target = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
+    if ["linux", "android", "freebsd", "netbsd", "openbsd"].contains(&target.as_str()) {
+        // Before 1.0 every minor version may change the ABI; see `tea_abi_version`.
+        let minor = std::env::var("CARGO_PKG_VERSION_MINOR").unwrap_or_default();
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libteatime.so.0.{minor}");
     }
-    let mut rustc = Command::new(variable("RUSTC"));
-    rustc.args(["--crate-type", "cdylib", "--target", &variable("TARGET"), "--out-dir", &folder]);
-    rustc.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
-    if !linker.is_empty() {
-        rustc.args(["-C", &format!("linker={linker}")]);
-    }
-    let output = rustc.args(["-C", &format!("link-arg={MERGE}")]).arg(&source).output();
-    output.is_ok_and(|output| output.status.success())
 }
