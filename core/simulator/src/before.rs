@@ -68,7 +68,7 @@ pub(crate) fn persist(
         while let Some(action) = client.poll_action() {
             match action {
                 Action::Connect { .. } => {
-                    server.connected(now, id, None);
+                    server.connected(now, id);
                     client.handle(now, Input::Connected(None));
                 }
                 Action::Send(frame) => server.received(now, id, &frame),

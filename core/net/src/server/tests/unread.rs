@@ -1,5 +1,6 @@
 //! Clients that do not read what they have asked for.
 
+use futures_util::SinkExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::*;
