@@ -264,7 +264,9 @@ impl World {
                     self.members.remove(&connection);
                 }
                 Output::References { .. } => {}
-                Output::Store { .. } | Output::Release(_) => panic!("there is no storage"),
+                Output::Store { .. } | Output::Release(_) => {
+                    panic!("expected a reflector without storage")
+                }
             }
         }
         assert!(self.reflector.stats().connections <= self.open.len());
