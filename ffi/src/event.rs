@@ -79,6 +79,9 @@ pub enum tea_event_kind {
     /// Nothing has happened in this room before, and its name is also used with another password, or without one. The
     /// user may have mistyped the password; message says so. It comes once.
     OtherPassword = 17,
+    /// Other participants show something else of themselves: see tea_session_presences. It comes once until it is polled,
+    /// however much has changed.
+    PresencesChanged = 18,
 }
 
 /// An event. The kind says which members have a meaning; the others are zero or empty. Texts and the payload are
@@ -288,6 +291,7 @@ fn of_session(batch: &mut Batch, told: SessionEvent) -> Option<(tea_event, Range
             let event = tea_event { version: newer.newer, ..new(kind::NewerVersion) };
             (event, batch.message(newer))
         }
+        SessionEvent::PresencesChanged => (new(kind::PresencesChanged), NO_MESSAGE),
         SessionEvent::OtherPassword(hint) => (new(kind::OtherPassword), batch.message(hint)),
         SessionEvent::NotPersisted(why) => {
             let status = match why {

@@ -28,6 +28,7 @@ pub mod model;
 mod out;
 pub mod payload;
 pub mod persisted;
+pub mod presence;
 pub mod query;
 pub mod reflector;
 pub mod session;

@@ -13,6 +13,7 @@ use crate::handle::{Held, held};
 use crate::ids::{tea_hash, tea_session_id, tea_view_id};
 use crate::out::{Check, null};
 use crate::payload::tea_payload;
+use crate::presence::Fetched;
 use crate::shared::SharedSession;
 use crate::status::{Failure, Result, of_disconnect, tea_status};
 use crate::text::tea_str;
@@ -77,6 +78,8 @@ pub(crate) struct Session {
     pub(crate) shared: SharedSession,
     /// Changed only in a turn of the session.
     pub(crate) batch: Mutex<Batch>,
+    /// Changed only in a turn of the session.
+    pub(crate) fetched: Fetched,
 }
 
 held!(Session, tea_session, "tea_session");
@@ -123,7 +126,8 @@ pub unsafe extern "C" fn tea_session_join(
         let reflector = reflector.get("reflector")?;
         let config = Config::with(config, Config::checked)?;
         let shared = SharedSession::join(config, reflector)?;
-        session.set(Session { shared, batch: Mutex::default() }.hand_out()?);
+        let (batch, fetched) = (Mutex::default(), Mutex::default());
+        session.set(Session { shared, batch, fetched }.hand_out()?);
         Ok(())
     })
 }

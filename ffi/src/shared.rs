@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::ReentrantMutex;
-use teatime::{Config, Driver, Receipt};
+use teatime::{Config, Driver, PublishError, Receipt};
 
 use crate::status::{Failure, Result, tea_status};
 use crate::wake::Wake;
@@ -55,15 +55,28 @@ impl SharedSession {
 
     /// Publishes MessagePack.
     pub(crate) fn publish(&self, scope: &str, event: &str, payload: &[u8]) -> Result<Receipt> {
+        self.send(|driver| driver.publish_encoded(scope, event, payload))
+    }
+
+    /// Shows MessagePack to the other participants, or nothing any longer.
+    pub(crate) fn set_presence(&self, data: &[u8]) -> Result<()> {
+        self.send(|driver| driver.set_presence_encoded(data))
+    }
+
+    /// Sends something, at once or by a later step.
+    fn send<T>(
+        &self,
+        send: impl FnOnce(&mut Driver) -> std::result::Result<T, PublishError>,
+    ) -> Result<T> {
         self.with(|driver| {
             let due = |driver: &Driver| driver.next_due().unwrap_or(Duration::MAX);
             let before = due(driver);
-            let receipt = driver.publish_encoded(scope, event, payload)?;
+            let sent = send(driver)?;
             if due(driver) < before {
-                // The event is sent later than now, but before a thread in `wait` expects to step.
+                // It is sent later than now, but before a thread in `wait` expects to step.
                 self.wake.nudge();
             }
-            Ok(receipt)
+            Ok(sent)
         })
     }
 

@@ -326,6 +326,64 @@ static void a_session_answers_questions_about_itself(void **state) {
     assert_ok(tea_app_free(app));
 }
 
+/* Steps both until the second sees this number of participants that show something, and returns the first of them. */
+static tea_presence presence_of_other(tea_session *one, tea_session *other, size_t wanted) {
+    tea_presence shown[2];
+    size_t count = 99;
+    int rounds;
+    memset(shown, 0, sizeof shown);
+    for (rounds = 0; rounds < 3000 && count != wanted; rounds++) {
+        assert_ok(tea_session_step(one, 100000));
+        assert_ok(tea_session_step(other, 100000));
+        assert_ok(tea_session_presences(other, TEA_FORMAT_JSON, shown, 2, &count));
+        if (count != wanted) assert_ok(tea_session_wait(other, 10000));
+    }
+    assert_int_equal(count, wanted);
+    return shown[0];
+}
+
+static void what_a_participant_shows_the_others_see_and_no_model_does(void **state) {
+    tea_app *app = tally_app(false);
+    tea_payload options = tea_json("{\"echo\":\"shows\"}");
+    tea_session *one = join(app, url, options), *two = join(app, url, options);
+    tea_presence shown;
+    tea_view_id me;
+    size_t count;
+    char large[1100];
+    (void)state;
+    wait_for_tally(one, "views", 2);
+    assert_ok(tea_session_view_id(one, &me));
+    assert_ok(tea_session_set_presence(one, tea_json("{\"x\":10,\"y\":20}")));
+    shown = presence_of_other(one, two, 1);
+    assert_memory_equal(&shown.view, &me, sizeof me);
+    assert_int_equal(shown.data.format, TEA_FORMAT_JSON);
+    assert_text((tea_str){(const char *)shown.data.ptr, shown.data.len}, "{\"x\":10,\"y\":20}");
+    wait_for(two, TEA_EVENT_KIND_PRESENCES_CHANGED);
+    assert_status(tea_session_presences(two, TEA_FORMAT_JSON, &shown, 0, &count), TEA_STATUS_BUFFER_TOO_SMALL);
+    assert_status(tea_session_presences(two, 7, &shown, 1, &count), TEA_STATUS_INVALID_ARGUMENT);
+    /* This participant's own is not among them. */
+    assert_ok(tea_session_presences(one, TEA_FORMAT_JSON, &shown, 1, &count));
+    assert_int_equal(count, 0);
+    memset(large, 'a', sizeof large - 1);
+    large[0] = large[sizeof large - 2] = '"';
+    large[sizeof large - 1] = 0;
+    assert_status(tea_session_set_presence(one, tea_json(large)), TEA_STATUS_TOO_LARGE);
+    assert_says("at most 1024 are allowed");
+    presence_of_other(one, two, 1);
+    assert_ok(tea_session_clear_presence(one));
+    presence_of_other(one, two, 0);
+    assert_ok(tea_session_set_presence(one, tea_json("1")));
+    presence_of_other(one, two, 1);
+    assert_ok(tea_session_leave(one));
+    presence_of_other(one, two, 0);
+    assert_status(tea_session_set_presence(one, tea_json("1")), TEA_STATUS_OVER);
+    wait_for_tally(two, "views", 1);
+    assert_int_equal(tally_query(two, "sum"), 0);
+    assert_ok(tea_session_free(one));
+    assert_ok(tea_session_free(two));
+    assert_ok(tea_app_free(app));
+}
+
 static void queries_that_fail_say_why(void **state) {
     tea_app *app = tally_app(true);
     tea_session *session = join(app, url, tea_json("{\"echo\":\"chat\"}"));
@@ -667,6 +725,7 @@ int main(void) {
         cmocka_unit_test(acceptance_37_the_view_gets_the_root_and_reaches_the_other_models_from_there),
         cmocka_unit_test(subscriptions_are_queued_or_once_per_frame_and_pulled_in_batches),
         cmocka_unit_test(a_session_answers_questions_about_itself),
+        cmocka_unit_test(what_a_participant_shows_the_others_see_and_no_model_does),
         cmocka_unit_test(queries_that_fail_say_why),
         cmocka_unit_test(a_handler_that_fails_is_reported_and_the_session_goes_on),
         cmocka_unit_test(a_model_that_cannot_be_saved_is_reported_and_the_session_goes_on),

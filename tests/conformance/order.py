@@ -1,4 +1,4 @@
-"""Sections 5 and 6: order, counters, presence."""
+"""Sections 5 and 6.1: order, counters, joins and exits."""
 
 import asyncio
 import os
@@ -146,7 +146,7 @@ async def too_fast(world):
     await slow.event(burst - 1)
 
 
-@RULES("6.1", "the views of a message count, and each join and exit is told once")
+@RULES("6.1.1", "the views of a message count, and each join and exit is told once")
 async def presence(world):
     room = Room()
     watcher = await world.joined(room, data=b"me")
@@ -160,7 +160,7 @@ async def presence(world):
     check(last[4] == 6, f"active is {last[4]}")
 
 
-@RULES("6.3", "Leave exits at once and is closed with LEFT; a cut exits after the rejoin limit")
+@RULES("6.1.3", "Leave exits at once and is closed with LEFT; a cut exits after the rejoin limit")
 async def exits(world):
     room = Room()
     watcher = await world.joined(room)
@@ -182,7 +182,7 @@ async def exits(world):
     await late.present()
 
 
-@RULES("6.4", "after LeaveAfter a view exits, and is closed with SILENT; its next join ends that")
+@RULES("6.1.4", "after LeaveAfter a view exits, and is closed with SILENT; its next join ends that")
 async def leave_after(world):
     room = Room()
     watcher, leaves, stays = [await world.joined(room) for _ in range(3)]

@@ -13,6 +13,7 @@ import encoding
 import joining
 import order
 import persisting
+import presence
 import transport
 import votes
 from client import Broken, World
@@ -42,7 +43,7 @@ async def main(arguments):
     except (OSError, WebSocketException) as why:
         print(f"conformance: {arguments.url} cannot be reached: {why}", file=sys.stderr)
         return 2
-    modules = (transport, encoding, joining, order, votes, persisting, blobs)
+    modules = (transport, encoding, joining, order, presence, votes, persisting, blobs)
     rules = [rule for module in modules for rule in module.RULES.all if rule.section.startswith(arguments.only)]
     gate = asyncio.Semaphore(AT_ONCE)
     worlds = [World(arguments.url, arguments.silence) for _ in rules]

@@ -64,14 +64,21 @@ fn install_and_create(packages: &[Value]) {
     with_patches(&mut install);
     finish(&mut install);
 
-    let app = home.join("tea_race");
-    let _ = fs::remove_dir_all(&app);
-    let mut new = Command::new(home.join("bin/teatime"));
-    finish(new.args(["new", "tea_race", "--into"]).arg(&app));
-    let mut test = cargo();
-    test.arg("test").arg("--manifest-path").arg(app.join("model/Cargo.toml"));
-    with_patches(&mut test);
-    finish(&mut test);
+    // With the packages, and with a checkout.
+    for path in [None, Some(root())] {
+        let app = home.join("tea_race");
+        let _ = fs::remove_dir_all(&app);
+        let mut new = Command::new(home.join("bin/teatime"));
+        new.args(["new", "tea_race", "--into"]).arg(&app);
+        let mut test = cargo();
+        test.arg("test").arg("--manifest-path").arg(app.join("model/Cargo.toml"));
+        match path {
+            Some(checkout) => drop(new.arg("--path").arg(checkout)),
+            None => with_patches(&mut test),
+        }
+        finish(&mut new);
+        finish(&mut test);
+    }
 }
 
 #[test]

@@ -129,9 +129,10 @@ def check_seals(to):
         else:
             nonce = vector["nonce"]
             nonce = raw(nonce["random"]) + nonce["sealed_before"].to_bytes(8, "big")
-            # View data counts as the event with the number 0.
+            # View data and presence count as the event with the number 0.
             counter = int(binding[1]) if vector["kind"] == "event" else 0
-            sealed = seal.event(nonce, raw(binding[0]), counter, plain)
+            key = seal.presence if vector["kind"] == "presence" else seal.payload
+            sealed = seal.event(nonce, raw(binding[0]), counter, plain, key)
         to.equal(vector["kind"], vector["sealed"], sealed)
     for vector in file["chains"]:
         chain = keys.chain_start(session, optional(vector["begun_with"]) or b"")

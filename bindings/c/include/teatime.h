@@ -7,7 +7,7 @@
  *   1. declares an app (tea_app), or uses the chat;
  *   2. describes a session (tea_config) and joins it (tea_session);
  *   3. steps the session and polls its events, again and again.
- * The folder clients/c has two small programs.
+ * The folder clients/c has three small programs.
  *
  * Calls. Functions return a tea_status, except for a few that cannot fail. After a failure,
  *   tea_last_error has a message. Results come through out-parameters, which are written on success
@@ -520,6 +520,11 @@ enum tea_event_kind
      * user may have mistyped the password; message says so. It comes once.
      */
     TEA_EVENT_KIND_OTHER_PASSWORD = 17,
+    /**
+     * Other participants show something else of themselves: see tea_session_presences. It comes once until it is polled,
+     * however much has changed.
+     */
+    TEA_EVENT_KIND_PRESENCES_CHANGED = 18,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -1070,6 +1075,20 @@ typedef struct {
      */
     void *user_data;
 } tea_migration;
+
+/**
+ * What a participant shows of itself.
+ */
+typedef struct {
+    /**
+     * The participant.
+     */
+    tea_view_id view;
+    /**
+     * What it shows.
+     */
+    tea_payload data;
+} tea_presence;
 
 /**
  * Statistics of a session. Times are in µs of real time.
@@ -1969,6 +1988,37 @@ tea_status tea_cx_persist(tea_cx *cx,
 tea_status tea_cx_persisted(const tea_cx *cx,
                             int32_t format,
                             tea_value **persisted);
+
+/**
+ * Shows something of this participant to the others: a cursor, a selection, that its user types. The newest counts, until
+ * this participant exits. No model sees it, nothing of it is stored, and it has no place in the order. May be called for
+ * every movement, and before the session is joined: some 30 a second are sent. The payload is copied. No bytes mean nil.
+ *
+ * Fails with TEA_STATUS_TOO_LARGE if the value has more than 1 KiB as MessagePack, TEA_STATUS_OVER after the end, or
+ * TEA_STATUS_BAD_FORMAT. What was shown before is still shown then.
+ */
+tea_status tea_session_set_presence(tea_session *session,
+                                    tea_payload data);
+
+/**
+ * Shows nothing of this participant any longer.
+ *
+ * Fails with TEA_STATUS_OVER after the end.
+ */
+tea_status tea_session_clear_presence(tea_session *session);
+
+/**
+ * What the other participants show of themselves, in the order of their ids. `presences` has room for `capacity` of them.
+ * Writes their number to `count`. The payloads are in `format`, a tea_format, and valid until the next call of this
+ * function or the free of the session. What this format cannot express is left out.
+ *
+ * Fails with TEA_STATUS_BUFFER_TOO_SMALL if `capacity` is too small: the number of participants is always enough.
+ */
+tea_status tea_session_presences(tea_session *session,
+                                 int32_t format,
+                                 tea_presence *presences,
+                                 size_t capacity,
+                                 size_t *count);
 
 /**
  * Asks a named query of a model; TEA_ROOT_MODEL is the root model. The answer is in `format`, a tea_format; structs are

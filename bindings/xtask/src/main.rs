@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds what other languages need.
 
 mod bench;
+mod book;
 mod dist;
 mod files;
 mod header;
@@ -28,15 +29,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Makes what a release offers for this kind of machine: archives of the program and of the C library, Debian
-    /// packages, crates, a list of all parts (SBOM), checksums.
-    Dist {
-        /// The folder to write to, which must be empty [default: target/dist].
+    /// Makes what a release offers for this kind of machine: archives of the program and of the C library, packages for
+    /// Debian, crates.io, Maven and Swift, the book, a list of all parts (SBOM), checksums.
+    Dist(dist::How),
+    /// Builds the book from docs, with mdbook.
+    Book {
+        /// The folder to write to, whose content is replaced [default: target/book].
         #[arg(long, value_name = "DIR")]
         into: Option<PathBuf>,
-        /// The build profile: release, or dev to check that it works.
-        #[arg(long, default_value = "release")]
-        profile: String,
     },
     /// Generates the C header from the crate `ffi`.
     Header {
@@ -107,9 +107,10 @@ impl Mobile {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Bench { profile } => bench::bench(&profile),
-        Task::Dist { into, profile } => {
-            dist::make(&into.unwrap_or_else(dist::default_folder), &profile)
+        Task::Book { into } => {
+            book::build(&into.unwrap_or_else(|| workspace::target_folder().join("book")))
         }
+        Task::Dist(how) => dist::make(&how),
         Task::Header { check: true } => header::check(),
         Task::Header { check: false } => header::write(),
         Task::Install { prefix, profile, features, without_tls, testing } => {

@@ -11,7 +11,7 @@
 //!
 //! | content | first 16 bytes | last 8 bytes |
 //! |---|---|---|
-//! | events, view data | random, drawn for each connection | count of the messages on this connection |
+//! | events, view data, presence | random, drawn for each connection | count of the messages on this connection |
 //! | snapshots, persisted data | hash of the content under a key of its own | the same hash |
 //!
 //! The cipher turns the first 16 bytes into a subkey. Because they stay the same for a whole connection, that
@@ -44,6 +44,8 @@ pub enum Binding {
     ViewData(ViewId),
     /// A snapshot: the sequence number of its vote.
     Snapshot(u64),
+    /// What a view shows of itself: its id.
+    Presence(ViewId),
     /// Data that is persisted in the room: the version of the app that has persisted it.
     Persisted(u32),
 }
@@ -58,6 +60,7 @@ pub struct Seal {
 /// The keys of a session with a password.
 struct Keys {
     payload: Subkeys,
+    presence: Subkeys,
     snapshot: Subkeys,
     persisted: Subkeys,
     persisted_nonce: [u8; 32],
@@ -111,7 +114,7 @@ impl Seal {
         if self.keys.is_some() { NONCE + TAG } else { 0 }
     }
 
-    /// Seals an event or view data, and returns the sealed message.
+    /// Seals an event, view data or a presence, and returns the sealed message.
     ///
     /// # Panics
     /// In a session with a password, if no [connection](Self::start_connection) was started.
@@ -186,6 +189,7 @@ impl Keys {
         let subkey = |context: &'static str| blake3::derive_key(context, &master);
         let keys = Self {
             payload: Subkeys::new(subkey("teatime v1 payload")),
+            presence: Subkeys::new(subkey("teatime v1 presence")),
             snapshot: Subkeys::new(subkey("teatime v1 snapshot")),
             persisted: Subkeys::new(room.key("teatime v1 persisted", &[])),
             persisted_nonce: room.key("teatime v1 persisted nonce", &[]),
@@ -232,6 +236,7 @@ impl Keys {
     fn purpose(&mut self, binding: Binding) -> &mut Subkeys {
         match binding {
             Binding::Event(..) | Binding::ViewData(_) => &mut self.payload,
+            Binding::Presence(_) => &mut self.presence,
             Binding::Snapshot(_) => &mut self.snapshot,
             Binding::Persisted(_) => &mut self.persisted,
         }
@@ -293,7 +298,7 @@ impl std::ops::Deref for Associated {
     }
 }
 
-/// Session id, view id for events and view data, and number. For persisted data: room id and version.
+/// Session id, view id for events, view data and presence, and number. For persisted data: room id and version.
 fn associated_data(session: SessionId, room: Digest, binding: Binding) -> Associated {
     let mut data = Associated { bytes: [0; 56], length: 0 };
     let mut put = |part: &[u8]| {
@@ -302,7 +307,7 @@ fn associated_data(session: SessionId, room: Digest, binding: Binding) -> Associ
     };
     let (view, number) = match binding {
         Binding::Event(view, counter) => (Some(view), counter),
-        Binding::ViewData(view) => (Some(view), 0),
+        Binding::ViewData(view) | Binding::Presence(view) => (Some(view), 0),
         Binding::Snapshot(seq) => (None, seq),
         Binding::Persisted(version) => {
             put(&room.0);

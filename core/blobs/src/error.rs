@@ -44,7 +44,7 @@ pub enum BlobError {
     #[error("the server lost a part of the blob during the upload: store it again")]
     Forgotten,
     /// The source has more or fewer bytes than announced.
-    #[error("the source does not have the announced {0} bytes")]
+    #[error("expected {0} bytes from the source, found more or fewer")]
     WrongSize(u64),
     /// The source cannot be read, or the target cannot be written.
     #[error("{0}")]

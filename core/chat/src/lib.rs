@@ -7,6 +7,7 @@
 //! | [`Chat`] | the model: nicknames and the newest lines |
 //! | [`ChatView`] | the view: collects what has changed, and publishes posts |
 //! | [`app`], [`config`] | the chat as an app, and a room to join |
+//! | [`ChatPresence`] | what participants show each other besides their posts: that they are typing |
 //! | [`History`] | the lines as a view follows them |
 //! | [`escape_html`], [`plain_text`] | from typed text to HTML and back |
 //! | [`printable`] | text of other users for a terminal |
@@ -14,6 +15,7 @@
 mod history;
 mod model;
 mod nicknames;
+mod presence;
 mod printable;
 mod text;
 mod view;
@@ -21,6 +23,7 @@ mod view;
 pub use history::History;
 pub use model::{Change, Chat, ChatOptions, Line, Post};
 pub use nicknames::NICKNAMES;
+pub use presence::{ChatPresence, who_types};
 pub use printable::printable;
 pub use text::{escape_html, plain_text};
 pub use view::{ChatUpdate, ChatView};

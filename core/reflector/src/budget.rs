@@ -147,7 +147,8 @@ impl Used {
         memory: u64,
         causes: impl Iterator<Item = (AddressId, u64)>,
     ) -> Option<Account> {
-        let by_address: BTreeMap<_, _> = causes.collect();
+        let mut by_address = BTreeMap::<AddressId, u64>::new();
+        by_address.extend(causes);
         let caused = by_address.values().try_fold(0_u64, |sum, bytes| sum.checked_add(*bytes))?;
         self.all = self.all.checked_add(memory).filter(|_| caused <= memory)?;
         for (address, bytes) in &by_address {

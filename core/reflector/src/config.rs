@@ -93,6 +93,8 @@ pub struct Config {
     /// Most bytes that one address may have stored: in sessions and persisted data if there is a storage, and in blobs. As
     /// much as a room may have of blobs by default.
     pub max_stored_bytes_per_address: u64,
+    /// Least time between two messages about what participants show of themselves, in µs.
+    pub presence_interval: u64,
     /// Most connections of this reflector.
     pub max_connections: usize,
     /// Most sessions without clients that stay in memory; the oldest go first.
@@ -149,6 +151,7 @@ impl Default for Config {
             max_session_bytes: 2048 * MIB,
             max_session_bytes_per_address: 512 * MIB,
             max_stored_bytes_per_address: 4096 * MIB,
+            presence_interval: 33_000,
             max_connections: 100_000,
             max_idle_sessions: 10_000,
             max_idle_bytes: 1024 * MIB,

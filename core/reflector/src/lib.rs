@@ -17,6 +17,7 @@ mod has_storage;
 mod log;
 mod outbox;
 mod output;
+mod presences;
 mod rate;
 mod records;
 mod reflector;

@@ -39,6 +39,13 @@ pub enum Output {
         /// One WebSocket binary message.
         frame: Bytes,
     },
+    /// Participants of a session show something new of themselves: send each member what
+    /// [`Reflector::presences`](crate::Reflector::presences) returns for it, once its socket takes more. A new member
+    /// needs it without being told.
+    Presences {
+        /// The session.
+        session: SessionKey,
+    },
     /// Make a connection a member of a session.
     Enter {
         /// The new member.

@@ -398,6 +398,9 @@ pub enum SessionEvent {
     /// [`AlarmKind::Expelled`](crate::AlarmKind::Expelled), [`AlarmKind::Rewound`](crate::AlarmKind::Rewound) and
     /// [`AlarmKind::Clock`](crate::AlarmKind::Clock) can be found out.
     Alarm(Alarm),
+    /// Other participants show something else of themselves: see [`Client::presences`](crate::Client::presences). It comes
+    /// once until it is polled, however much has changed.
+    PresencesChanged,
     /// A newer version of the app is used in this room, or was. It has a session of its own, which began with what
     /// this version, or one before, had persisted by then.
     NewerVersion(NewerVersion),
@@ -428,6 +431,7 @@ impl SessionEvent {
             | Self::Verdict { .. }
             | Self::FaultRecorded(_)
             | Self::Held(_)
+            | Self::PresencesChanged
             | Self::Persisted { .. } => None,
         }
     }

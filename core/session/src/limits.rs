@@ -98,6 +98,16 @@ pub const MAX_CLOCK_LEAD: u64 = 120_000_000;
 /// fast or too slow, at most.
 pub const CLOCK_DRIFT: u64 = 1_000;
 
+/// Least time between two messages about what this participant shows of itself, in µs: some 30 a second, as smooth as a
+/// video.
+pub const PRESENCE_INTERVAL: u64 = 33_000;
+
+/// Largest presence in bytes before it is sealed: a cursor, a selection, a few words.
+pub const MAX_PRESENCE: usize = 1024;
+
+/// Of this many other participants the client remembers what they show. A reflector could name more than there are.
+pub const MAX_PRESENCES: usize = 65_536;
+
 /// For this many topics the client remembers that it has warned about them. An app has fewer by mistake. Beyond them it
 /// does not warn.
 pub const WARNED_TOPICS: usize = 64;

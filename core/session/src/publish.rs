@@ -7,10 +7,10 @@ pub struct Receipt(pub u64);
 /// Why a publish failed. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// Larger than an event may be.
-    #[error("the event has {size} bytes, at most {most} are allowed")]
+    /// Larger than an event, or a presence, may be.
+    #[error("the data has {size} bytes, at most {most} are allowed")]
     TooLarge {
-        /// Bytes of the event, encryption included.
+        /// Its bytes. Those of an event include the encryption.
         size: usize,
         /// Bytes allowed.
         most: usize,
@@ -24,8 +24,8 @@ pub enum PublishError {
     /// The session was left, or has failed.
     #[error("the session is over")]
     Over,
-    /// The payload cannot be expressed in MessagePack.
-    #[error("the payload cannot be encoded: {0}")]
+    /// The data cannot be expressed in MessagePack.
+    #[error("the data cannot be encoded: {0}")]
     Encoding(String),
 }
 

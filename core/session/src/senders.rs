@@ -1,6 +1,6 @@
 //! What all participants know of each other by the log: the newest event and the newest join of each.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_bytes::ByteArray;
 use teatime_base::ViewId;
@@ -70,7 +70,7 @@ impl Senders {
     /// Whether these, which are older, know of something that is missing here. Records and counters only go up, and only
     /// the oldest of those that have exited are forgotten.
     pub(crate) fn lack_some_of(&self, older: &Self) -> bool {
-        let departed: BTreeMap<_, _> = self.departed.iter().copied().collect();
+        let departed = tree(self.departed.iter().copied());
         let may_forget = departed.len() == MAX_DEPARTED;
         let known = older.present.iter().map(|(view, record)| (*view, *record));
         known.chain(older.departed.iter().copied()).any(|(view, record)| {
@@ -100,13 +100,20 @@ impl Senders {
             (ViewId(view.into_array()), Record { attempt, counter })
         };
         let is_sorted = present.is_sorted_by(|(one, ..), (next, ..)| one < next);
-        let present: BTreeMap<_, _> = present.into_iter().map(each).collect();
+        let present = tree(present.into_iter().map(each));
         let departed: VecDeque<_> = departed.into_iter().map(each).collect();
-        let mut once: BTreeSet<_> = present.keys().copied().collect();
-        let are_apart = departed.iter().all(|(view, _)| once.insert(*view));
+        let mut once = present.clone();
+        let are_apart = departed.iter().all(|(view, record)| once.insert(*view, *record).is_none());
         let is_whole = is_sorted && are_apart && departed.len() <= MAX_DEPARTED;
         is_whole.then_some(Self { present, departed })
     }
+}
+
+/// Inserts one after another. To collect into a tree would add code that sorts first.
+fn tree(records: impl Iterator<Item = (ViewId, Record)>) -> BTreeMap<ViewId, Record> {
+    let mut tree = BTreeMap::new();
+    tree.extend(records);
+    tree
 }
 
 #[cfg(test)]

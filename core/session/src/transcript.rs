@@ -66,13 +66,16 @@ impl Transcript {
     /// The client begins from scratch, here. What it had seen before must come again, or be covered by the snapshot. Returns
     /// the position of the snapshot if that lacks some of it.
     pub(crate) fn restart(&mut self, seq: u64, start: Self) -> Option<u64> {
+        // An untouched session may begin again: nothing is lost with it but who was there.
+        let was_touched =
+            self.base.0 > 0 || self.newest_event.is_some() || self.witnessed.is_some();
         let newest = self.newest_event.into_iter().chain(self.witnessed);
         let witnessed =
             newest.max_by_key(|(seq, _)| *seq).filter(|(witnessed, _)| *witnessed > seq);
         let (before, handled) = (self.senders.take(), self.handled);
         *self = Self { base: (seq, start.base.1), witnessed, handled: seq, ..start };
         let (before, now) = (before?, self.senders.as_ref()?);
-        (handled <= seq && now.lack_some_of(&before)).then_some(seq)
+        (was_touched && handled <= seq && now.lack_some_of(&before)).then_some(seq)
     }
 
     /// The newest position that has arrived, and the chain there.
@@ -124,6 +127,11 @@ impl Transcript {
             let previous = previous.or_else(known).unwrap_or(0);
             Claim::new(self.newest(), previous, attempt)
         })
+    }
+
+    /// The number of the connection with which a participant joined that is there. `None` without a password.
+    pub(crate) fn attempt_of(&self, view: ViewId) -> Option<u64> {
+        self.senders.as_ref()?.present(view).map(|record| record.attempt)
     }
 
     /// The event at this position comes to the model. Returns its content, unless the models must ignore it, and what is
@@ -283,5 +291,18 @@ mod tests {
         client.check(6, (ALICE, 3), None);
         client.forget_before(6);
         assert_eq!(client.restart(7, with(&[7, 8])), Some(7), "an event is not in it");
+    }
+
+    #[test]
+    fn an_untouched_session_that_begins_again_has_lost_nothing() {
+        let fresh = || Transcript::new(start(), true);
+        let mut client = fresh();
+        client.change_views([].into_iter(), [(ALICE, Some(1))].into_iter());
+        assert!(client.push(after(&[7]), false));
+        assert_eq!(client.restart(3, fresh()), None, "no event was there");
+        let mut client = fresh();
+        client.change_views([].into_iter(), [(ALICE, Some(1))].into_iter());
+        assert!(client.push(after(&[7]), true));
+        assert_eq!(client.restart(3, fresh()), Some(3));
     }
 }

@@ -1,6 +1,6 @@
 //! The reflector with its storage, driven as the server drives it: what it wants stored and sent gathers until the turn ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use teatime_reflector::{ConnId, Greeter, Output, Reflector, SessionKey};
@@ -41,6 +41,8 @@ pub(crate) struct Server {
     members: BTreeMap<SessionKey, Members>,
     dirty_connections: Vec<ConnId>,
     dirty_members: Vec<SessionKey>,
+    /// Those that may lack some of what participants show of themselves.
+    uninformed: BTreeSet<ConnId>,
     out: Vec<(ConnId, Down)>,
     /// World time minus this is the time of its own clock, which starts at zero with each process.
     started: i64,
@@ -51,6 +53,8 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct Connection {
     member_of: Option<SessionKey>,
+    /// How much it has of what participants show of themselves.
+    presence_version: u64,
     pending: Vec<Bytes>,
     close: Option<CloseReason>,
 }
@@ -107,6 +111,7 @@ impl Server {
             members: BTreeMap::new(),
             dirty_connections: Vec::new(),
             dirty_members: Vec::new(),
+            uninformed: BTreeSet::new(),
             out: Vec::new(),
             started: 0,
             taken_back: 0,
@@ -164,6 +169,7 @@ impl Server {
         self.members.clear();
         self.dirty_connections.clear();
         self.dirty_members.clear();
+        self.uninformed.clear();
         self.out.clear();
         self.started = i64::try_from(now).unwrap_or(i64::MAX);
         let opened = self.open(seed);
@@ -270,6 +276,7 @@ impl Server {
         let due = self.storage.as_ref().and_then(SlowStorage::next_due);
         !self.dirty_connections.is_empty()
             || !self.dirty_members.is_empty()
+            || !self.uninformed.is_empty()
             || self.reflector.needs_flush()
             || due.is_some_and(|due| due <= self.now(world))
     }
@@ -296,7 +303,28 @@ impl Server {
         for session in std::mem::take(&mut self.dirty_members) {
             self.flush_session(session);
         }
+        for id in std::mem::take(&mut self.uninformed) {
+            self.inform(id);
+        }
         std::mem::take(&mut self.out)
+    }
+
+    /// Participants of a session show something new of themselves.
+    fn mark_uninformed(&mut self, session: SessionKey) {
+        if let Some(members) = self.members.get(&session) {
+            self.uninformed.extend(&members.connections);
+        }
+    }
+
+    fn inform(&mut self, id: ConnId) {
+        let Some(one) = self.connections.get_mut(&id).filter(|one| one.close.is_none()) else {
+            return;
+        };
+        let Some(session) = one.member_of else { return };
+        while let Some((frame, version)) = self.reflector.presences(session, one.presence_version) {
+            one.presence_version = version;
+            self.out.push((id, Down::Frame(frame)));
+        }
     }
 
     fn obey(&mut self, now: u64) {
@@ -319,11 +347,13 @@ impl Server {
                     self.dirty_members.push(session);
                 }
                 Output::References { .. } => {}
+                Output::Presences { session } => self.mark_uninformed(session),
                 Output::Enter { connection, session } => {
                     self.flush_session(session);
                     if let Some(one) = self.connections.get_mut(&connection) {
                         one.member_of = Some(session);
                         self.members.entry(session).or_default().connections.push(connection);
+                        self.uninformed.insert(connection);
                     }
                 }
                 Output::Close { connection, reason, .. } => {

@@ -43,7 +43,7 @@ pub enum Error {
         what: String,
     },
     /// The store does not have this session or room.
-    #[error("no such session or room")]
+    #[error("the store has no such session or room")]
     Unknown,
     /// The history that a checkpoint has replaced is not retained.
     #[error("the session has no previous history to go back to")]
@@ -52,7 +52,7 @@ pub enum Error {
     #[error("the session or room exists already")]
     Exists,
     /// A sequence number is lower than the newest one.
-    #[error("sequence number {seq} came after {newest}")]
+    #[error("message {seq} came after message {newest}")]
     OutOfOrder {
         /// The number that came.
         seq: u64,
@@ -60,7 +60,7 @@ pub enum Error {
         newest: u64,
     },
     /// More bytes than the module `limits` allows.
-    #[error("{bytes} bytes: at most {most} are allowed")]
+    #[error("the record has {bytes} bytes, expected at most {most}")]
     TooLarge {
         /// How many bytes came.
         bytes: usize,

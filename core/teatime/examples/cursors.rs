@@ -1,13 +1,16 @@
 //! The cursors of all participants: who is here, and where. Run it in two terminals with a name each, and type positions
 //! such as `10 20`.
 //!
-//! Each participant hands in a name when it joins. The model learns of every join and exit, so a cursor disappears with
-//! its participant, also when the connection of that participant broke.
+//! Who is here is part of the model: each participant hands in a name when it joins. Where a cursor is changes often, and only
+//! the newest position counts. So it is no event, but what a participant shows of itself: its presence. Both are gone with
+//! the participant, also when its connection broke.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use teatime::{
-    App, Config, Cx, Handling, OrderedMap, Session, VIEW_EXIT, VIEW_JOIN, View, ViewContext,
-    ViewId, ViewInfo, handlers, local_reflector, model, to_bytes,
+    App, Config, Cx, Handling, OrderedMap, Session, SessionEvent, VIEW_EXIT, VIEW_JOIN, View,
+    ViewContext, ViewId, ViewInfo, handlers, local_reflector, model, to_bytes,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,15 +19,9 @@ struct Point {
     y: i32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Cursor {
-    name: String,
-    at: Option<Point>,
-}
-
-#[model(id = "cursors", version = 1)]
+#[model(id = "cursors", version = 2)]
 struct Cursors {
-    cursors: OrderedMap<ViewId, Cursor>,
+    names: OrderedMap<ViewId, String>,
 }
 
 #[handlers]
@@ -32,43 +29,26 @@ impl Cursors {
     fn init(cx: &mut Cx<Self>, _options: &()) -> Self {
         cx.subscribe(cx.session_scope(), VIEW_JOIN, Self::joined);
         cx.subscribe(cx.session_scope(), VIEW_EXIT, Self::exited);
-        cx.subscribe("cursor", "move", Self::moved);
-        Self { cursors: OrderedMap::new() }
+        Self { names: OrderedMap::new() }
     }
 
     fn joined(&mut self, cx: &mut Cx<Self>, view: ViewInfo) {
         // Another program may hand in anything, or nothing.
         let name = view.data::<String>().and_then(Result::ok);
-        let name = name.unwrap_or_else(|| "anonymous".to_owned());
-        self.cursors.insert(view.view_id, Cursor { name, at: None });
-        cx.publish("cursor", "changed", ());
+        self.names.insert(view.view_id, name.unwrap_or_else(|| "anonymous".to_owned()));
+        cx.publish("cursors", "changed", ());
     }
 
     fn exited(&mut self, cx: &mut Cx<Self>, view: ViewId) {
-        self.cursors.remove(&view);
-        cx.publish("cursor", "changed", ());
-    }
-
-    fn moved(&mut self, cx: &mut Cx<Self>, to: Point) {
-        // A participant moves its own cursor only: the reflector stamps the sender.
-        let cursor = cx.sender().and_then(|sender| self.cursors.get_mut(&sender));
-        let Some(cursor) = cursor else { return };
-        cursor.at = Some(to);
-        cx.publish("cursor", "changed", ());
+        self.names.remove(&view);
+        cx.publish("cursors", "changed", ());
     }
 }
 
-struct Screen;
-
-impl Screen {
-    fn draw(cursors: &Cursors) {
-        let show = |cursor: &Cursor| match cursor.at {
-            Some(Point { x, y }) => format!("{} at {x},{y}", cursor.name),
-            None => format!("{} has not moved", cursor.name),
-        };
-        let shown: Vec<_> = cursors.cursors.values().map(show).collect();
-        println!("{}", shown.join("; "));
-    }
+/// Draws once in a frame, however much has changed.
+struct Screen {
+    own: Option<Point>,
+    is_changed: bool,
 }
 
 impl View for Screen {
@@ -76,12 +56,24 @@ impl View for Screen {
     type Args = ();
 
     fn attach(cx: &mut ViewContext<'_, Self>, (): &mut ()) -> Self {
-        Self::draw(cx.model());
-        // However many cursors move in a frame, the screen is drawn once.
-        cx.subscribe("cursor", "changed", Handling::OncePerFrame, |_: &mut Self, cx, ()| {
-            Self::draw(cx.model());
+        cx.subscribe("cursors", "changed", Handling::OncePerFrame, |screen: &mut Self, _, ()| {
+            screen.is_changed = true;
         });
-        Self
+        Self { own: None, is_changed: true }
+    }
+
+    fn update(&mut self, cx: &mut ViewContext<'_, Self>) {
+        if !std::mem::take(&mut self.is_changed) {
+            return;
+        }
+        let mut points: BTreeMap<ViewId, Point> = cx.presences();
+        points.extend(self.own.map(|point| (cx.view_id(), point)));
+        let show = |(view, name): (&ViewId, &String)| match points.get(view) {
+            Some(Point { x, y }) => format!("{name} at {x},{y}"),
+            None => format!("{name} has not moved"),
+        };
+        let shown: Vec<_> = cx.model().names.iter().map(show).collect();
+        println!("{}", shown.join("; "));
     }
 }
 
@@ -92,6 +84,13 @@ pub(crate) fn app() -> Result<App, teatime::AppError> {
 fn parse(line: &str) -> Option<Point> {
     let (x, y) = line.trim().split_once(' ')?;
     Some(Point { x: x.parse().ok()?, y: y.trim().parse().ok()? })
+}
+
+fn move_to(session: &mut Session<Screen>, to: Point) {
+    if let Err(why) = session.set_presence(Some(&to)) {
+        eprintln!("{why}");
+    }
+    session.with_view(|screen, _| (screen.own, screen.is_changed) = (Some(to), true));
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -107,14 +106,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 eprintln!("invalid position {line:?}: expected two numbers, such as 10 20");
                 continue;
             };
-            let _ = remote.run(move |session| {
-                if let Err(why) = session.publish("cursor", "move", &to) {
-                    eprintln!("{why}");
-                }
-            });
+            let _ = remote.run(move |session| move_to(session, to));
         }
         remote.run(Session::leave)
     });
-    session.run(|_, _| ())?;
+    session.run(|session, event| {
+        if matches!(event, SessionEvent::PresencesChanged) {
+            session.with_view(|screen, _| screen.is_changed = true);
+        }
+    })?;
     Ok(())
 }

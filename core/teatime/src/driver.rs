@@ -36,7 +36,7 @@ pub enum JoinError {
     #[error(transparent)]
     Address(#[from] LinkError),
     /// The certificates to trust cannot be used.
-    #[error("the certificates to trust: {0}")]
+    #[error("the certificates to trust cannot be used: {0}")]
     Certificates(#[from] CertificateError),
     /// The operating system refused a thread, a socket or random numbers.
     #[error("cannot start the session: {0}")]
@@ -224,6 +224,23 @@ impl Driver {
         payload: Payload,
     ) -> Result<(), PublishError> {
         self.client.publish_to_views(scope, event, payload)
+    }
+
+    /// Shows something of this participant to the others; see [`Client::set_presence`].
+    ///
+    /// # Errors
+    /// As [`Client::set_presence`].
+    pub fn set_presence(&mut self, data: &(impl Serialize + ?Sized)) -> Result<(), PublishError> {
+        self.command(|client, now| client.set_presence(now, data))
+    }
+
+    /// Like [`set_presence`](Self::set_presence), with data that is MessagePack already; see
+    /// [`Client::set_presence_encoded`].
+    ///
+    /// # Errors
+    /// As [`Client::set_presence`].
+    pub fn set_presence_encoded(&mut self, data: &[u8]) -> Result<(), PublishError> {
+        self.command(|client, now| client.set_presence_encoded(now, data))
     }
 
     /// Asks all participants to vote on their state hash. The answers arrive as [`SessionEvent::State`] and

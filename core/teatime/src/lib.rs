@@ -127,6 +127,7 @@ mod driver;
 pub mod evidence;
 mod link;
 mod local;
+mod presence;
 mod private;
 mod qr;
 #[cfg(feature = "recording")]

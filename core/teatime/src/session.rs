@@ -1,21 +1,23 @@
 //! A session on a real connection, with a view on the thread that steps it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration as StdDuration, Instant};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use teatime_net::client::Waker;
 use teatime_session::{
     Config, ConnectionState, DisconnectReason, Handling, PublishError, Receipt, SessionEvent,
     Stepped,
 };
-use teatime_vm::TypedTopic;
+use teatime_vm::{TypedTopic, ViewId};
 
 use self::remote::{Calls, MAX_WAITING_CALLS};
 use crate::driver::{Driver, JoinError};
+use crate::presence;
 use crate::view::{View, ViewContext, ViewHost};
 
 #[cfg(feature = "recording")]
@@ -241,6 +243,15 @@ impl<V: View> Session<V> {
                 SessionEvent::ViewLost => self.view.detach(self.driver.client_mut()),
                 _ => {}
             }
+            // An app that does not pull it must not lose others for it.
+            if matches!(event, SessionEvent::PresencesChanged)
+                && self
+                    .events
+                    .iter()
+                    .any(|waiting| matches!(waiting, SessionEvent::PresencesChanged))
+            {
+                continue;
+            }
             if self.events.len() == MAX_WAITING_EVENTS {
                 self.events.pop_front();
                 self.missed += 1;
@@ -317,6 +328,28 @@ impl<V: View> Session<V> {
         data: &T,
     ) -> Result<Receipt, PublishError> {
         self.publish(topic.scope(), topic.event(), data)
+    }
+
+    /// Shows something of this participant to the others, such as a cursor, or that its user types: see
+    /// [`Client::set_presence`](crate::Client::set_presence). The newest counts. No model sees it, and it is gone with the
+    /// participant. May be called for every movement, and before the session is joined. `None` shows nothing any longer.
+    ///
+    /// # Errors
+    /// The data has more than 1 KiB, or the session is over. What was shown before is still shown then.
+    pub fn set_presence<T: Serialize + ?Sized>(
+        &mut self,
+        data: Option<&T>,
+    ) -> Result<(), PublishError> {
+        match data {
+            Some(data) => self.driver.set_presence(data),
+            None => self.driver.set_presence_encoded(&[]),
+        }
+    }
+
+    /// What the other participants show of themselves, now. What is not a `T` is left out. When something has changed there
+    /// is a [`SessionEvent::PresencesChanged`].
+    pub fn presences<T: DeserializeOwned + Clone + 'static>(&self) -> BTreeMap<ViewId, T> {
+        presence::decoded(&self.driver)
     }
 
     /// Asks all participants to vote on their state hash; see [`Driver::request_vote`].

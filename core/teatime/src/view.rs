@@ -1,7 +1,7 @@
 //! Views: what a front end builds from the model and keeps up to date.
 
 use std::any::type_name;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration as StdDuration;
 
@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use teatime_session::{Client, Delivery, Handling, PublishError, Receipt, SubscriptionId};
 use teatime_vm::{Handle, Model, Payload, Time, Topic, TypedTopic, ViewId, Vm};
+
+use crate::presence;
 
 /// A view of a session: what a front end shows of the model. All its methods run on the thread that steps the session, so a
 /// view need not be `Send`.
@@ -209,6 +211,25 @@ impl<V: View> ViewContext<'_, V> {
         data: &T,
     ) -> Result<Receipt, PublishError> {
         self.publish(topic.scope(), topic.event(), data)
+    }
+
+    /// Shows something of this participant to the others; see [`Session::set_presence`](crate::Session::set_presence).
+    ///
+    /// # Errors
+    /// As [`Session::set_presence`](crate::Session::set_presence).
+    pub fn set_presence<T: Serialize + ?Sized>(
+        &mut self,
+        data: Option<&T>,
+    ) -> Result<(), PublishError> {
+        match data {
+            Some(data) => self.client.set_presence(self.now, data),
+            None => self.client.set_presence_encoded(self.now, &[]),
+        }
+    }
+
+    /// What the other participants show of themselves, now; see [`Session::presences`](crate::Session::presences).
+    pub fn presences<T: DeserializeOwned + Clone + 'static>(&self) -> BTreeMap<ViewId, T> {
+        presence::decoded(self.client)
     }
 
     /// Sends an event to the views of this client only; see [`Client::publish_to_views`](crate::Client::publish_to_views).

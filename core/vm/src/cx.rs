@@ -59,7 +59,7 @@ pub struct NotInModelError;
 
 /// A well-known name that another model already has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name {name:?} is taken by {model}")]
+#[error("the well-known name {name:?} already belongs to model {model}")]
 pub struct NameTakenError {
     /// The name.
     pub name: String,
@@ -188,7 +188,7 @@ impl<M: Model> Cx<'_, M> {
     ///   happens at this instant.
     /// - Views of this client receive it with their next step.
     pub fn publish<T: Value>(&mut self, scope: impl Into<Scope>, event: &str, value: T) {
-        self.untyped.publish(scope, event, Payload::new(value));
+        self.untyped.publish_with(scope, event, || Payload::new(value));
     }
 
     /// Like [`publish`](Self::publish), to a topic that carries values of this type.

@@ -101,9 +101,7 @@ impl Input {
         let content = match &self.content {
             Content::Event { bytes, .. } => bytes.len(),
             Content::Presence { exited, joined } => {
-                let data = |view: &ViewInfo| view.view_data.as_ref().map_or(0, |data| data.len());
-                let bytes = |view: &ViewInfo| size_of::<ViewInfo>() + data(view);
-                exited.iter().chain(joined).map(bytes).sum()
+                exited.iter().chain(joined).map(ViewInfo::bytes).sum()
             }
             Content::Marker => 0,
         };

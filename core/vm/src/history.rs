@@ -8,11 +8,12 @@
 use std::sync::Arc;
 
 use crate::external::{External, Input};
+use crate::inputs::Inputs;
 use crate::limits::{MAX_HISTORY_BYTES, MAX_HISTORY_TURNS};
 use crate::time::Time;
 
 /// A snapshot, its sequence number, and the inputs after it.
-pub(crate) type SinceBelief<'a> = (Arc<[u8]>, u64, &'a [Input]);
+pub(crate) type SinceBelief = (Arc<[u8]>, u64, Vec<Input>);
 
 /// Two earlier states, and the inputs after them.
 pub(crate) struct History {
@@ -29,10 +30,9 @@ pub(crate) struct History {
     /// Sequence number before the first input.
     from: u64,
     /// The inputs since the belief, or since the checkpoint without one.
-    pub(crate) inputs: Vec<Input>,
+    pub(crate) inputs: Inputs,
     /// Index of the first input after the checkpoint.
     fresh: usize,
-    bytes: usize,
     /// Number of turns between the belief and the checkpoint.
     turns_before: u64,
 }
@@ -47,24 +47,22 @@ impl History {
             undone: Vec::new(),
             base: Some(snapshot),
             from: seq,
-            inputs: Vec::new(),
+            inputs: Inputs::default(),
             fresh: 0,
-            bytes: 0,
             turns_before: 0,
         }
     }
 
     /// Records an external event, which is one turn.
     pub(crate) fn record(&mut self, time: Time, external: &External<'_>) {
-        let input = Input::new(time, external);
-        self.bytes += input.bytes();
-        self.inputs.push(input);
+        self.inputs.push(time, external);
         self.turns += 1;
     }
 
     /// Whether a new checkpoint costs less than to store these inputs and replay them.
     pub(crate) fn is_long(&self) -> bool {
-        self.bytes >= MAX_HISTORY_BYTES || self.turns + self.turns_before >= MAX_HISTORY_TURNS
+        self.inputs.bytes() >= MAX_HISTORY_BYTES
+            || self.turns + self.turns_before >= MAX_HISTORY_TURNS
     }
 
     /// Makes this snapshot of the present state the checkpoint. It does not become the belief, because only
@@ -96,22 +94,21 @@ impl History {
 
     /// Forgets the first inputs.
     fn forget(&mut self, number: usize) {
-        let forgotten: usize = self.inputs.drain(..number).map(|input| input.bytes()).sum();
-        self.bytes -= forgotten;
+        self.inputs.forget(number);
         self.fresh -= number;
         self.from += number as u64;
     }
 
     /// The belief, its sequence number, and the inputs after it up to another sequence number.
-    pub(crate) fn since_belief(&self, until: u64) -> Option<SinceBelief<'_>> {
+    pub(crate) fn since_belief(&self, until: u64) -> Option<SinceBelief> {
         let base = self.base.clone()?;
         let number = usize::try_from(until.checked_sub(self.from)?).ok()?;
-        Some((base, self.from, self.inputs.get(..number)?))
+        Some((base, self.from, self.inputs.first(number)?))
     }
 
     /// The inputs after the checkpoint.
-    pub(crate) fn fresh(&self) -> &[Input] {
-        &self.inputs[self.fresh..]
+    pub(crate) fn fresh(&self) -> impl Iterator<Item = (Time, External<'_>)> {
+        self.inputs.from(self.fresh)
     }
 
     pub(crate) fn is_undone(&self, turn: u64) -> bool {

@@ -105,6 +105,7 @@ mod fault;
 mod foreign;
 mod history;
 mod id;
+mod inputs;
 pub mod limits;
 pub mod math;
 mod model;

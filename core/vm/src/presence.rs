@@ -36,4 +36,9 @@ impl ViewInfo {
     pub fn data<T: DeserializeOwned>(&self) -> Option<Result<T, PayloadError>> {
         self.view_data.as_ref().map(|data| payload::decode(data))
     }
+
+    /// The memory that it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.view_data.as_ref().map_or(0, |data| data.len())
+    }
 }

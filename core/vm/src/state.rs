@@ -206,13 +206,15 @@ impl State {
         });
     }
 
-    /// Publishes to models and to the views of this client. Models receive the event when the running handler
-    /// has returned.
-    pub(crate) fn publish(&mut self, from: ModelId, scope: &str, event: &str, payload: Payload) {
-        let topics = self.topics.of_event(scope, event);
-        if topics.iter().all(Option::is_none) {
-            return;
-        }
+    /// Publishes to models and to the views of this client, on the topics that the event belongs to. Models receive it
+    /// when the running handler has returned.
+    pub(crate) fn publish(
+        &mut self,
+        from: ModelId,
+        (scope, event): (&str, &str),
+        topics: [Option<TopicId>; 4],
+        payload: Payload,
+    ) {
         let source = Source::Model(from);
         let heard = Heard::new(&topics, scope, event, source);
         if self.topics.is_watched(&topics) {

@@ -119,13 +119,26 @@ impl UntypedCx<'_> {
 
     /// Publishes an event; see [`Cx::publish`](crate::Cx::publish).
     pub fn publish(&mut self, scope: impl Into<Scope>, event: &str, payload: Payload) {
+        self.publish_with(scope, event, || payload);
+    }
+
+    /// As [`publish`](Self::publish). The payload is made only if a model or a view of this client hears it.
+    pub(crate) fn publish_with(
+        &mut self,
+        scope: impl Into<Scope>,
+        event: &str,
+        payload: impl FnOnce() -> Payload,
+    ) {
         let scope = scope.into();
         if self.is_presence(&scope, event) {
             let topic = format!("{}/{event}", scope.as_ref());
             self.fault(None, FaultKind::ReservedTopic(topic));
             return;
         }
-        self.state.publish(self.me, scope.as_ref(), event, payload);
+        let topics = self.state.topics.of_event(scope.as_ref(), event);
+        if topics.iter().any(Option::is_some) {
+            self.state.publish(self.me, (scope.as_ref(), event), topics, payload());
+        }
     }
 
     /// Schedules a future message to this model: after the span `after`, then again after each span `every`

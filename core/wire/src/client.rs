@@ -37,6 +37,8 @@ pub enum ClientMessage<'a> {
     Loaded(u64),
     /// This client has joined with the snapshot of this sequence number, and cannot restore it.
     Unusable(u64),
+    /// What the other participants see of this one from now on, and no model does. Empty: nothing. Opaque to the reflector.
+    Presence(&'a [u8]),
     /// A message of a later version with this tag, which may be ignored.
     Later(u8),
 }
@@ -90,6 +92,7 @@ const LEAVE_AFTER: u8 = 9;
 const CONFIRM: u8 = 10;
 const LOADED: u8 = 11;
 const UNUSABLE: u8 = 12;
+const PRESENCE: u8 = 64;
 
 impl<'a> ClientMessage<'a> {
     /// The bytes of one frame.
@@ -107,6 +110,7 @@ impl<'a> ClientMessage<'a> {
             Self::Confirm(body) => codec::encode(CONFIRM, body),
             Self::Loaded(body) => codec::encode(LOADED, body),
             Self::Unusable(body) => codec::encode(UNUSABLE, body),
+            Self::Presence(data) => codec::encode(PRESENCE, &(serde_bytes::Bytes::new(data),)),
             Self::Later(tag) => codec::encode(*tag, &()),
         }
     }
@@ -137,6 +141,7 @@ impl<'a> ClientMessage<'a> {
             CONFIRM => Self::Confirm(codec::body(body)?),
             LOADED => Self::Loaded(codec::body(body)?),
             UNUSABLE => Self::Unusable(codec::body(body)?),
+            PRESENCE => Self::Presence(codec::fields::<(bin::Raw<'_>,)>(body)?.0.0),
             other => codec::pass_over(other, body).map(|()| Self::Later(other))?,
         };
         message.check_limits()?;
@@ -159,6 +164,7 @@ impl<'a> ClientMessage<'a> {
                 }
                 within(part.data.len(), limits::MAX_SNAPSHOT_PART, "snapshot part")
             }
+            Self::Presence(data) => within(data.len(), limits::MAX_PRESENCE, "presence"),
             _ => Ok(()),
         }
     }

@@ -27,10 +27,10 @@ pub enum WireError {
     #[error("invalid message: bytes follow its end")]
     Trailing,
     /// A join or a greeting of another version of the protocol. The rest of it may have any shape.
-    #[error("version {0} of the protocol")]
+    #[error("expected another version of the protocol, found {0}")]
     Version(u64),
     /// A part exceeds its [limit](crate::limits).
-    #[error("the {0} is too large")]
+    #[error("the {0} exceeds its limit")]
     TooLarge(&'static str),
 }
 

@@ -31,8 +31,8 @@ pub use holding::Holding;
 pub use join::{Join, Resume, Room};
 pub use proof::{Challenge, ChannelBinding, Greeting, Proof, is_proven};
 pub use server::{
-    Disagreement, Event, Hold, NotPersisted, SendLimits, ServerMessage, Side, SnapshotInfo,
-    Verdict, View, Views, VoteRequest, Welcome,
+    Disagreement, Event, Hold, NotPersisted, Presence, SendLimits, ServerMessage, Side,
+    SnapshotInfo, Verdict, View, Views, VoteRequest, Welcome,
 };
 pub use teatime_base::{Digest, PublicKey, SecretKey, SessionId, Signature, ViewId};
 

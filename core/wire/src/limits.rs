@@ -37,6 +37,12 @@ pub const MAX_TOKEN: usize = 4 * 1024;
 /// must understand.
 pub const FIRST_OPTIONAL_TAG: u8 = 64;
 
+/// Largest presence of one client in bytes, encryption included: a cursor, a selection, a few words.
+pub const MAX_PRESENCE: usize = 1024 + 64;
+
+/// Most entries in one [`ServerMessage::Presences`](crate::ServerMessage::Presences). The others come in further ones.
+pub const MAX_PRESENCES_PER_MESSAGE: usize = 256;
+
 /// Longest text in a close frame, in bytes. WebSocket does not allow more.
 pub const MAX_CLOSE_REASON: usize = 123;
 

@@ -47,10 +47,20 @@ pub(crate) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::<Open<T>>::deserialize(deserializer).map(|open| open.map(|open| open.0))
 }
 
+/// A list of such arrays.
+#[derive(Debug, Clone)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list = Vec::<Open<T>>::deserialize(deserializer)?;
+        Ok(Self(list.into_iter().map(|open| open.0).collect()))
+    }
+}
+
 /// Reads a field that is a list of such arrays.
 pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
-    let list = Vec::<Open<T>>::deserialize(deserializer)?;
-    Ok(list.into_iter().map(|open| open.0).collect())
+    List::deserialize(deserializer).map(|list| list.0)
 }

@@ -46,8 +46,21 @@ pub enum ServerMessage<'a> {
     /// Nothing has happened in this client's room, and a room of the same name with another password, or without one, is in
     /// use. The client may have mistyped its password.
     OtherPassword,
+    /// What participants show of themselves. For each of them the newest counts.
+    Presences(Vec<Presence<'a>>),
     /// A message of a later version with this tag, which may be ignored.
     Later(u8),
+}
+
+/// What a participant shows of itself, and no model sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence<'a> {
+    /// The view of the participant.
+    #[serde(deserialize_with = "bin::id")]
+    pub view_id: ViewId,
+    /// From [`ClientMessage::Presence`](crate::ClientMessage::Presence). Empty: nothing.
+    #[serde(borrow, serialize_with = "serde_bytes::serialize", deserialize_with = "bin::bytes")]
+    pub data: &'a [u8],
 }
 
 /// Clients have different states at a vote, and more than one of these states comes out again when the log is replayed:
@@ -272,6 +285,7 @@ const NOT_PERSISTED: u8 = 14;
 const HELLO: u8 = 15;
 const DISAGREEMENT: u8 = 16;
 const OTHER_PASSWORD: u8 = 17;
+const PRESENCES: u8 = 64;
 
 impl<'a> ServerMessage<'a> {
     /// The bytes of one frame.
@@ -294,6 +308,7 @@ impl<'a> ServerMessage<'a> {
             Self::NotPersisted(body) => codec::encode(NOT_PERSISTED, body),
             Self::Disagreement(body) => codec::encode(DISAGREEMENT, body),
             Self::OtherPassword => codec::encode(OTHER_PASSWORD, &()),
+            Self::Presences(entries) => codec::encode(PRESENCES, &(entries,)),
             Self::Later(tag) => codec::encode(*tag, &()),
         }
     }
@@ -334,6 +349,13 @@ impl<'a> ServerMessage<'a> {
                 Self::OtherPassword
             }
             HOLD => Self::Hold(if codec::body::<bool>(body)? { Hold::Pause } else { Hold::Resume }),
+            PRESENCES => {
+                let (entries,) = codec::fields::<(open::List<Presence<'_>>,)>(body)?;
+                if entries.0.len() > limits::MAX_PRESENCES_PER_MESSAGE {
+                    return Err(WireError::TooLarge("list of presences"));
+                }
+                Self::Presences(entries.0)
+            }
             other => codec::pass_over(other, body).map(|()| Self::Later(other))?,
         })
     }

@@ -132,6 +132,8 @@ pub enum Event {
         /// What to show the user.
         message: String,
     },
+    /// Other participants show something else of themselves.
+    PresencesChanged,
     /// The persisted data of the root model is not stored.
     NotPersisted {
         /// Why the reflector cannot store it for now. Absent if the room is full of what others have persisted.
@@ -178,6 +180,7 @@ pub(super) fn of_session(event: SessionEvent) -> Option<Event> {
         SessionEvent::NewerVersion(newer) => {
             Event::NewerVersion { version: newer.newer, message: newer.to_string() }
         }
+        SessionEvent::PresencesChanged => Event::PresencesChanged,
         SessionEvent::OtherPassword(hint) => Event::OtherPassword { message: hint.to_string() },
         SessionEvent::Unconfirmed(sends) => {
             Event::Unconfirmed { count: sends.count, message: sends.to_string() }

@@ -14,7 +14,7 @@ pub use blobs::{Transfer, TransferProgress};
 pub use event::Event;
 pub use link::{Link, QrModules, link_of, make_link, options_of_link, parse_link, qr_code};
 pub use reflector::Reflector;
-pub use session::{App, JoinOptions, Session, Waker};
+pub use session::{App, JoinOptions, Presence, Session, Waker};
 
 use crate::payload::tea_format;
 use crate::status::{Failure, tea_status};

@@ -55,6 +55,15 @@ impl App {
     }
 }
 
+/// What a participant shows of itself.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct Presence {
+    /// The participant, as hexadecimal text.
+    pub view: String,
+    /// What it shows.
+    pub data: Vec<u8>,
+}
+
 /// Which session to join, and how.
 #[derive(Clone, uniffi::Record)]
 pub struct JoinOptions {
@@ -220,6 +229,29 @@ impl Session {
     ) -> Result<()> {
         let payload = Payload::from_msgpack(&to_msgpack(payload, format)?);
         Ok(self.shared.with(|driver| Ok(driver.publish_to_views(scope, event, payload)?))?)
+    }
+
+    /// Shows something of this participant to the others.
+    pub fn set_presence(&self, data: &[u8], format: tea_format) -> Result<()> {
+        let data = to_msgpack(data, format)?;
+        Ok(self.shared.set_presence(&data)?)
+    }
+
+    /// Shows nothing of this participant any longer.
+    pub fn clear_presence(&self) -> Result<()> {
+        Ok(self.shared.set_presence(&[])?)
+    }
+
+    /// What the other participants show of themselves. What this format cannot express is left out.
+    pub fn presences(&self, format: tea_format) -> Result<Vec<Presence>> {
+        Ok(self.shared.with(|driver| {
+            let shown = driver.presences().filter_map(|(view, shown)| {
+                let mut data = Vec::new();
+                append_payload(&mut data, &Payload::from_msgpack(shown), format).ok()?;
+                Some(Presence { view: view.to_string(), data })
+            });
+            Ok(shown.collect())
+        })?)
     }
 
     /// Whether the model has handled a published event.

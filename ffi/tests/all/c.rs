@@ -181,7 +181,7 @@ fn null_for_every_pointer_and_a_panic_behind_every_export_are_reported() {
 fn the_clients_build_by_pkg_config_and_by_cmake_against_both_libraries() {
     let folder = scratch("clients");
     fs::create_dir_all(&folder).expect("the target directory can be written");
-    for name in ["chat", "ball"] {
+    for name in ["chat", "ball", "dice"] {
         let files = [root().join("clients/c").join(name).with_extension("c")];
         for package in ["teatime", "teatime-static"] {
             let program = folder.join(format!("{name}-{package}"));
@@ -199,7 +199,7 @@ fn the_clients_build_by_pkg_config_and_by_cmake_against_both_libraries() {
         .arg(&build)
         .arg(format!("-DCMAKE_PREFIX_PATH={}", PREFIX.display())));
     run(Command::new("cmake").arg("--build").arg(&build));
-    for program in ["chat", "ball", "chat-static", "ball-static"] {
+    for program in ["chat", "ball", "dice", "chat-static", "ball-static", "dice-static"] {
         assert!(build.join(program).is_file(), "{program}");
     }
 }
@@ -222,6 +222,31 @@ fn the_command_of_the_guide_builds_the_chat() {
         .arg("--dance")
         .status();
     assert_eq!(usage.expect("it was built").code(), Some(2));
+}
+
+#[test]
+fn dice_in_c_show_the_same_to_all_and_to_a_late_joiner() {
+    let (_reflector, url) = teatime().reflector(&[]);
+    let dice = client("dice");
+    let play = || Program::spawn(Command::new(&dice).args([&url, "table"]));
+    let mut all = vec![play(), play()];
+    for one in &mut all {
+        assert_eq!(one.next_line().as_deref(), Some("roll 0 shows 0"));
+    }
+    let mut shown = String::new();
+    for roll in 1..=3 {
+        all[roll % 2].say_raw("");
+        let lines: Vec<_> = all.iter_mut().map(|one| one.next_line().expect("a line")).collect();
+        assert!(lines[0].starts_with(&format!("roll {roll} shows ")), "{lines:?}");
+        assert_eq!(lines[0], lines[1]);
+        shown.clone_from(&lines[0]);
+    }
+    all.push(play());
+    assert_eq!(all[2].next_line(), Some(shown));
+    for mut one in all {
+        one.end_input();
+        assert_eq!(one.exit_code(), Some(0));
+    }
 }
 
 #[test]

@@ -24,8 +24,10 @@ pub(crate) struct Load {
     pub(crate) senders: usize,
     /// Events per second of each sender.
     pub(crate) rate: u64,
-    /// Bytes of each event.
+    /// Bytes of each event, and of each presence.
     pub(crate) bytes: usize,
+    /// How often each client that sends no events shows something of itself, per second.
+    pub(crate) presence_rate: u64,
 }
 
 /// What all clients count together.
@@ -51,18 +53,20 @@ pub(crate) async fn play(
     latencies: Sender<u64>,
 ) -> io::Result<()> {
     let start = Instant::now();
-    let mut senders = Vec::new();
+    let (mut senders, mut others) = (Vec::new(), Vec::new());
     for session in 0..load.sessions {
         for client in 0..load.clients {
             let (reader, writer) = connect(address, session, client).await?;
             let observer = (client == 0).then(|| latencies.clone());
             tokio::spawn(receive(reader, counters.clone(), observer, start));
-            if client < load.senders {
-                senders.push(writer);
-            } else {
-                tokio::spawn(keep(writer));
-            }
+            if client < load.senders { senders.push(writer) } else { others.push(writer) }
         }
+    }
+    if load.presence_rate > 0 {
+        let counters = counters.clone();
+        std::thread::spawn(move || show(&others, load, &counters));
+    } else {
+        tokio::spawn(keep(others));
     }
     if !senders.is_empty() {
         std::thread::spawn(move || send(&senders, load, &counters, start));
@@ -217,6 +221,24 @@ fn send(writers: &[OwnedWriteHalf], load: Load, counters: &Counters, start: Inst
     }
 }
 
+/// Shows something for all these clients, one after the other, each at its time.
+fn show(writers: &[OwnedWriteHalf], load: Load, counters: &Counters) {
+    while !counters.go.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let gap = Duration::from_secs_f64(1.0 / (load.presence_rate as f64 * writers.len() as f64));
+    let began = Instant::now();
+    let mut data = vec![0; load.bytes];
+    for (number, writer) in (0_u64..).zip(writers.iter().cycle()) {
+        let due = began + gap.mul_f64(number as f64);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        data[..8].copy_from_slice(&number.to_be_bytes());
+        if !write(writer, &frame(&ClientMessage::Presence(&data).encode())) {
+            return;
+        }
+    }
+}
+
 /// Returns false when the connection has ended.
 fn write(writer: &OwnedWriteHalf, mut frame: &[u8]) -> bool {
     while !frame.is_empty() {
@@ -229,8 +251,8 @@ fn write(writer: &OwnedWriteHalf, mut frame: &[u8]) -> bool {
     true
 }
 
-/// Only keeps the connection open.
-async fn keep(writer: OwnedWriteHalf) {
+/// Only keeps the connections open.
+async fn keep(writers: Vec<OwnedWriteHalf>) {
     std::future::pending::<()>().await;
-    drop(writer);
+    drop(writers);
 }

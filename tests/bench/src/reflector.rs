@@ -16,17 +16,22 @@ use crate::load::{Counters, Load, play};
 use crate::server::Served;
 use crate::usage::cpu_of_this_thread;
 
+/// Clients that only listen.
+const QUIET: Load =
+    Load { sessions: 1, clients: 1, senders: 0, rate: 1, bytes: 100, presence_rate: 0 };
+
 /// Measures everything.
 pub(crate) fn run(quick: bool) -> Result<Vec<Value>, Failure> {
     let seconds = if quick { 2.0 } else { 8.0 };
     let load =
-        |sessions, clients, senders, rate| Load { sessions, clients, senders, rate, bytes: 100 };
+        |sessions, clients, senders, rate| Load { sessions, clients, senders, rate, ..QUIET };
     let mut rows = Vec::new();
     for (load, wanted) in
         [(load(1, 100, 10, 20), 1.5), (load(1, 20, 20, 200), 0.6), (load(200, 2, 1, 20), 7.0)]
     {
         rows.push(cost(load, seconds, wanted)?);
     }
+    rows.push(beside_presence(seconds)?);
     rows.push(throughput(quick)?);
     rows.push(memory()?);
     Ok(rows)
@@ -103,7 +108,7 @@ fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
 }
 
 fn name(load: Load) -> String {
-    let Load { sessions, clients, senders, rate, bytes } = load;
+    let Load { sessions, clients, senders, rate, bytes, .. } = load;
     format!("{sessions} sessions × {clients} clients, {senders} senders × {rate}/s × {bytes} B")
 }
 
@@ -125,12 +130,42 @@ fn cost(load: Load, seconds: f64, wanted: f64) -> Result<Value, Failure> {
     }))
 }
 
+/// How much later events arrive while other participants show something of themselves. Both are measured three times, in turn.
+fn beside_presence(seconds: f64) -> Result<Value, Failure> {
+    const TIMES: usize = 3;
+    let without = Load { sessions: 1, clients: 100, senders: 10, rate: 20, ..QUIET };
+    let with = Load { presence_rate: 30, ..without };
+    let (mut quiet, mut busy) = (Vec::new(), Vec::new());
+    let mut cpu = [0.0, 0.0];
+    for _ in 0..TIMES {
+        for (at, (load, latencies)) in
+            [(without, &mut quiet), (with, &mut busy)].into_iter().enumerate()
+        {
+            let served = Served::start("serve", None)?;
+            let measured = measure(&served, load, seconds / 2.0)?;
+            cpu[at] += measured.cpu / measured.seconds / TIMES as f64;
+            latencies.push(percentile(&measured.latencies, 99).unwrap_or(u64::MAX));
+        }
+    }
+    let median = |mut all: Vec<u64>| {
+        all.sort_unstable();
+        all[TIMES / 2]
+    };
+    let (quiet, busy) = (median(quiet), median(busy));
+    Ok(json!({
+        "work": "latency of events beside presence: 1 session × 100 clients, 10 senders × 20/s, 90 show something × 30/s × 100 B",
+        "latency_us_p99": busy, "latency_us_p99_without": quiet,
+        "ratio": busy as f64 / quiet as f64, "wanted_at_most": 1.3,
+        "server_cpu": cpu[1], "server_cpu_without": cpu[0],
+    }))
+}
+
 /// The highest load of some at which nearly everything arrives.
 fn throughput(quick: bool) -> Result<Value, Failure> {
     let seconds = if quick { 1.0 } else { 4.0 };
     let mut best = (0.0, 0, f64::NAN);
     for rate in [500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000] {
-        let load = Load { sessions: 1, clients: 100, senders: 10, rate, bytes: 100 };
+        let load = Load { sessions: 1, clients: 100, senders: 10, rate, ..QUIET };
         let served = Served::start("serve", None)?;
         let measured = measure(&served, load, seconds)?;
         let delivered = measured.observed as f64 * load.clients as f64 / measured.seconds;
@@ -153,7 +188,7 @@ fn throughput(quick: bool) -> Result<Value, Failure> {
 }
 
 fn memory() -> Result<Value, Failure> {
-    let load = Load { sessions: 10, clients: 100, senders: 0, rate: 1, bytes: 100 };
+    let load = Load { sessions: 10, clients: 100, ..QUIET };
     let served = Served::start("serve", None)?;
     let before = served.memory_kib();
     let counters = Arc::new(Counters::default());

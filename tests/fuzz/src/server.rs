@@ -264,12 +264,21 @@ impl World {
                     self.members.remove(&connection);
                 }
                 Output::References { .. } => {}
-                Output::Store { .. } | Output::Release(_) => {
-                    panic!("expected a reflector without storage")
-                }
+                Output::Presences { session } => self.fetch_presences(session),
+                Output::Store { .. } | Output::Release(_) => panic!("there is no storage"),
             }
         }
         assert!(self.reflector.stats().connections <= self.open.len());
+    }
+
+    /// What participants show reaches its end, whatever was seen before.
+    fn fetch_presences(&mut self, session: SessionKey) {
+        let mut seen = 0;
+        while let Some((frame, version)) = self.reflector.presences(session, seen) {
+            assert!(version > seen);
+            seen = version;
+            self.hear(None, &frame);
+        }
     }
 
     fn hear(&mut self, session: Option<SessionKey>, frame: &[u8]) {

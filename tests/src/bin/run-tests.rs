@@ -17,7 +17,8 @@ use serde_json::Value;
 type Result<T> = std::result::Result<T, String>;
 
 /// Test programs that need the packages for Swift and Kotlin, or write where tests/phones does.
-const AFTER_PHONES: [&str; 2] = ["bindings/xtask package", "clients/cli all"];
+const AFTER_PHONES: [&str; 3] =
+    ["bindings/xtask dist", "bindings/xtask package", "clients/cli all"];
 
 /// Test programs that run one after another, after all others: they measure latency, or compare all clients.
 const ALONE: [&str; 7] = [

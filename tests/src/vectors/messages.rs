@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use teatime_wire::{
     BlobLimits, BlobReply, BlobRequest, ClientMessage, Digest, Disagreement, Event, Greeting,
-    Hello, Hold, Join, NotPersisted, Proof, PublicKey, Refused, Resume, Send, SendLimits,
+    Hello, Hold, Join, NotPersisted, Presence, Proof, PublicKey, Refused, Resume, Send, SendLimits,
     ServerMessage, Side, Signature, SnapshotInfo, SnapshotPart, Verdict, View, ViewId, Views, Vote,
     VoteRequest, Welcome,
 };
@@ -24,7 +24,7 @@ pub(super) fn make() -> Value {
     let replies = blob_replies();
     let replies = replies.iter().map(|message| vector("blob server", &message.encode()));
     file(
-        "Each kind of message: who sends it, its fields in their order, and the bytes of its frame. A single value as the body has one \
+        "Each kind of message: who sends it, its fields in their order, and the bytes of its frame. A body that is no array has one \
          field, `value`; a body that is nil has none. Byte strings are hexadecimal digits.",
         client.chain(server).chain(requests).chain(replies).collect(),
     )
@@ -116,6 +116,8 @@ fn client_messages() -> Vec<ClientMessage<'static>> {
         ClientMessage::Confirm(300),
         ClientMessage::Loaded(300),
         ClientMessage::Unusable(300),
+        ClientMessage::Presence(b"here"),
+        ClientMessage::Presence(b""),
     ]
 }
 
@@ -145,6 +147,7 @@ pub(super) fn client_fields(message: &ClientMessage<'_>) -> Described {
         ClientMessage::Confirm(seq) => ("Confirm", value(number(*seq))),
         ClientMessage::Loaded(seq) => ("Loaded", value(number(*seq))),
         ClientMessage::Unusable(seq) => ("Unusable", value(number(*seq))),
+        ClientMessage::Presence(data) => ("Presence", json!({ "data": hex(data) })),
         ClientMessage::Later(tag) => ("Later", value(number((*tag).into()))),
     }
 }
@@ -246,6 +249,10 @@ fn server_messages() -> Vec<ServerMessage<'static>> {
         ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: None }),
         ServerMessage::Disagreement(Disagreement { seq: 5, sides: vec![side] }),
         ServerMessage::OtherPassword,
+        ServerMessage::Presences(vec![
+            Presence { view_id: VIEW, data: b"here" },
+            Presence { view_id: VIEW, data: b"" },
+        ]),
     ]
 }
 
@@ -303,6 +310,11 @@ fn news_fields(message: &ServerMessage<'_>) -> Described {
                 |Side { hash, clients, agents }: &Side<'_>| json!([hex(hash.0), clients, agents]);
             let sides: Vec<_> = sides.iter().map(side).collect();
             ("Disagreement", json!({ "seq": number(*seq), "sides": sides }))
+        }
+        ServerMessage::Presences(entries) => {
+            let entry = |entry: &Presence<'_>| json!([hex(entry.view_id.0), hex(entry.data)]);
+            let entries: Vec<_> = entries.iter().map(entry).collect();
+            ("Presences", json!({ "entries": entries }))
         }
         other => unreachable!("{other:?} is described elsewhere"),
     }

@@ -15,11 +15,12 @@ pub(super) fn make() -> Value {
     let mut seal = seal("tea");
     seal.start_connection(PREFIX);
     let long: Vec<u8> = (0..=200).collect();
-    let sealed: [(Binding, &[u8]); 4] = [
+    let sealed: [(Binding, &[u8]); 5] = [
         (Binding::Event(VIEW, 1), &b"\x93\xa1s\xa1e\xc4\x01\xc0"[..]),
         (Binding::Event(VIEW, u64::MAX), b""),
         (Binding::Event(ViewId([0x22; 16]), 300), &long),
         (Binding::ViewData(VIEW), b"\x92\x01\xc0"),
+        (Binding::Presence(VIEW), b"\x93\x01\x02\xc4\x01\xc0"),
     ];
     let messages = sealed.iter().enumerate().map(|(count, (binding, plain))| {
         let message = seal.seal(*binding, plain);
@@ -52,6 +53,7 @@ fn vector(binding: Binding, count: Option<usize>, plain: &[u8], sealed: &[u8]) -
     let (kind, binding) = match binding {
         Binding::Event(view, counter) => ("event", json!([hex(view.0), number(counter)])),
         Binding::ViewData(view) => ("view data", json!([hex(view.0)])),
+        Binding::Presence(view) => ("presence", json!([hex(view.0)])),
         Binding::Snapshot(seq) => ("state", json!([number(seq)])),
         Binding::Persisted(version) => ("persisted", json!([version])),
     };
@@ -70,6 +72,7 @@ fn binding(vector: &Value) -> Result<Binding, String> {
     Ok(match text(&vector["kind"])? {
         "event" => Binding::Event(ViewId(array(&parts[0])?), read_number(&parts[1])?),
         "view data" => Binding::ViewData(ViewId(array(&parts[0])?)),
+        "presence" => Binding::Presence(ViewId(array(&parts[0])?)),
         "persisted" => {
             let version = u32::try_from(read_number(&parts[0])?);
             Binding::Persisted(version.map_err(|error| error.to_string())?)

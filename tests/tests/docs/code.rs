@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use teatime_tests::book::PAGES;
-use teatime_tests::program::{built, finish};
+use teatime_tests::program::built;
 use teatime_tests::reference::help;
 use teatime_tests::teatime::Teatime;
 
@@ -195,19 +195,4 @@ fn a_wrong_flag_a_wrong_command_and_a_wrong_program_are_found() {
     assert!(check("teatime chatt", &mut helps).is_err());
     assert!(check("tests/does-not-exist", &mut helps).is_err());
     assert!(check("cargo run -p teatime --example rase", &mut helps).is_err());
-}
-
-#[test]
-fn the_book_is_built_if_mdbook_is_here() {
-    if Command::new("mdbook").arg("--version").output().is_err() {
-        eprintln!("left out: mdbook is not installed");
-        return;
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("book");
-    finish(
-        Command::new("mdbook")
-            .args(["build", "docs", "--dest-dir"])
-            .arg(folder)
-            .current_dir(root()),
-    );
 }

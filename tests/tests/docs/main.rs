@@ -52,11 +52,15 @@ fn pages() -> Vec<PathBuf> {
         "RELEASING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "core/store/BENCH.md",
+        "core/vm/MODEL.md",
         "core/wire/PROTOCOL.md",
         "bindings/kotlin/README.md",
         "bindings/swift/README.md",
         "clients/kotlin/README.md",
         "clients/swift/README.md",
+        "tests/PROMISES.md",
+        "tests/vectors/README.md",
     ];
     beside.into_iter().map(PathBuf::from).chain(book()).collect()
 }

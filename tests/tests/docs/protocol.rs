@@ -51,6 +51,7 @@ fn the_protocol_page_has_every_timer_as_the_code_has_it() {
     assert!(blob_times.contains("grace: DAY,") && blob_times.contains("unclaimed: 7 * DAY,"));
     let blobs = "core/net/src/server/blobs.rs";
     let test_or = |time: &str| format!("{time} }})");
+    assert_eq!(reflector.presence_interval, client::PRESENCE_INTERVAL);
     let expected = [
         ("REQUEST_TIMEOUT", time(request)),
         ("JOIN_TIMEOUT", time(reflector.join_timeout)),
@@ -59,6 +60,7 @@ fn the_protocol_page_has_every_timer_as_the_code_has_it() {
         ("GATHER", time(reflector.gather_window)),
         ("REJOIN_LIMIT", time(reflector.rejoin_limit)),
         ("LEAVE_AFTER", time(reflector.max_leave_after)),
+        ("PRESENCE_INTERVAL", time(reflector.presence_interval)),
         ("VOTE_TIMEOUT", time(reflector.vote_timeout)),
         ("VOTE_INTERVAL", time(reflector.vote_interval)),
         ("VOTE_RETRY", time(reflector.vote_retry)),

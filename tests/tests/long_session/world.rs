@@ -192,7 +192,8 @@ impl World {
                         self.peers[*at].client.handle(self.now, Input::Frame(frame.to_vec()));
                     }
                 }
-                Output::Enter { .. } | Output::References { .. } => {}
+                // These participants show nothing of themselves.
+                Output::Presences { .. } | Output::Enter { .. } | Output::References { .. } => {}
                 Output::Store { ticket, request } => {
                     self.storage.as_mut().expect("it has one").submit(ticket, request);
                 }

@@ -72,14 +72,15 @@ class Seal:
         key = room.key("teatime v1 session key", session)
         self.room, self.session = room, session
         self.payload = derive("teatime v1 payload", key)
+        self.presence = derive("teatime v1 presence", key)
         self.snapshot = derive("teatime v1 snapshot", key)
         self.snapshot_nonce = derive("teatime v1 snapshot nonce", key)
         self.persisted = room.key("teatime v1 persisted")
         self.persisted_nonce = room.key("teatime v1 persisted nonce")
 
-    def event(self, nonce, view, counter, content):
+    def event(self, nonce, view, counter, content, key=None):
         bound_to = self.session + view + counter.to_bytes(8, "big")
-        return nonce + encrypt(content, bound_to, nonce, self.payload)
+        return nonce + encrypt(content, bound_to, nonce, key or self.payload)
 
     def state(self, seq, transcript, state):
         nonce = keyed(self.snapshot_nonce, plain(transcript + plain(state)))[:24]

@@ -25,6 +25,7 @@ MESSAGES = {
         "Confirm": (10, {"value": UNSIGNED}),
         "Loaded": (11, {"value": UNSIGNED}),
         "Unusable": (12, {"value": UNSIGNED}),
+        "Presence": (64, {"data": BYTES}),
     },
     "reflector": {
         "Welcome": (1, {
@@ -49,6 +50,7 @@ MESSAGES = {
         "Hello": (15, {"nonce": BYTES, "binds_channel": BOOL}),
         "Disagreement": (16, {"seq": UNSIGNED, "sides": [(BYTES, UNSIGNED, [TEXT])]}),
         "OtherPassword": (17, {}),
+        "Presences": (64, {"entries": [(BYTES, BYTES)]}),
     },
     "blob client": {
         "Hello": (1, {

@@ -52,7 +52,7 @@ public enum Notice: Sendable, Hashable {
 }
 
 extension Notice {
-  /// Nil for published events and changes of the connection.
+  /// Nil for published events, changes of the connection, and what participants show of themselves.
   init?(_ event: TeatimeFFI.Event) {
     switch event {
     case .viewReady: self = .viewReady
@@ -82,7 +82,7 @@ extension Notice {
     case .alarm(let kind, let seq, let participant, let message):
       self = .alarm(
         kind: kind, seq: seq, participant: participant.flatMap(ViewID.init), message: message)
-    case .published, .connection: return nil
+    case .published, .connection, .presencesChanged: return nil
     }
   }
 }

@@ -78,6 +78,9 @@ extension Session {
       handle(Connection(.live))
       try onReady?(self)
       becomeReady()
+    case .presencesChanged:
+      presenceChanges.send((presenceChanges.current ?? 0) + 1)
+      return
     case .viewLost:
       state.with { $0.isReady = false }
     case .synced, .state, .verdict, .fault, .held, .diverged, .persisted, .newerVersion,
@@ -146,6 +149,7 @@ extension Session {
     connections.end()
     progresses.end()
     noticed.end()
+    presenceChanges.end()
     scheduler.wake(inMicroseconds: nil)
     native.free()
   }

@@ -24,6 +24,8 @@ public final class Session: Sendable {
   let connections = Broadcast(startingWith: Connection(.connecting))
   let progresses = Broadcast(startingWith: 0.0)
   let noticed = Broadcast<Notice>()
+  /// Counts the changes of what other participants show of themselves.
+  let presenceChanges = Broadcast(startingWith: 0)
   /// The time when the app went to the background.
   let leftForeground = Locked<Departure?>(nil)
 

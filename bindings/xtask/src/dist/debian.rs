@@ -1,75 +1,188 @@
 //! Packages for Debian and its relatives, by dpkg-deb.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::VERSION;
-use crate::files::{Result, at, copy, run, write};
+use super::{VERSION, folder_in, output, set_modes, time_of_sources};
+use crate::files::{Result, at, run, write};
+use crate::package::folder;
+use crate::workspace::root;
 
-/// Whether this machine can make such packages.
-pub(crate) fn is_here() -> bool {
-    Command::new("dpkg-deb").arg("--version").output().is_ok_and(|output| output.status.success())
+/// A package, and where its files are.
+struct Package {
+    name: String,
+    section: &'static str,
+    what: &'static str,
+    /// Packages that it needs besides those that its programs and libraries link.
+    needs: Option<String>,
+    /// The content of /usr in the package.
+    usr: PathBuf,
 }
 
-/// The package `teatime`: the program, and the unit of a reflector, which it does not start.
-pub(crate) fn package_program(staged: &Path, work: &Path, into: &Path) -> Result<()> {
-    package("teatime", "net", "chat, reflector and tools", staged, work, into)
+/// Makes three packages. `teatime` has the program and the unit of a reflector, which it does not start. The library for C
+/// is split as Debian demands: several versions of the shared library can be installed beside each other, and the rest
+/// for one version.
+pub(super) fn package(program: &Path, library: &Path, work: &Path, into: &Path) -> Result<()> {
+    let abi = VERSION.rsplit_once('.').map_or(VERSION, |(abi, _)| abi);
+    let package = |name: &str, section, what| {
+        let usr = work.join("debian").join(name).join("usr");
+        Package { name: name.to_owned(), section, what, needs: None, usr }
+    };
+    let tools = package("teatime", "net", "chat, reflector and tools");
+    let shared = package(&format!("libteatime{abi}"), "libs", "shared library");
+    let mut headers = package("libteatime-dev", "libdevel", "library for C");
+    headers.needs = Some(format!("{} (= {VERSION})", shared.name));
+    copy(program, &tools.usr)?;
+    copy(library, &headers.usr)?;
+    let lib = folder_in(&shared.usr, "lib")?;
+    for file in [format!("libteatime.so.{VERSION}"), format!("libteatime.so.{abi}")] {
+        let from = headers.usr.join("lib").join(&file);
+        at(&from, fs::rename(&from, lib.join(&file)))?;
+    }
+    let scripts = [
+        ("shlibs", format!("libteatime {abi} {} (>= {VERSION})\n", shared.name)),
+        ("triggers", "activate-noawait ldconfig\n".to_owned()),
+    ];
+    for (file, text) in scripts {
+        write(&shared.control()?.join(file), &text)?;
+    }
+    [tools, shared, headers].iter().try_for_each(|package| package.build(into))
 }
 
-/// The package `libteatime-dev`: everything to build programs in C.
-pub(crate) fn package_library(staged: &Path, work: &Path, into: &Path) -> Result<()> {
-    package("libteatime-dev", "libdevel", "library for C", staged, work, into)
+impl Package {
+    fn top(&self) -> &Path {
+        self.usr.parent().unwrap_or(&self.usr)
+    }
+
+    fn control(&self) -> Result<PathBuf> {
+        folder_in(self.top(), "DEBIAN")
+    }
+
+    fn build(&self, into: &Path) -> Result<()> {
+        let (name, machine) = (&self.name, machine()?);
+        self.write_papers()?;
+        set_modes(self.top())?;
+        let is_file = |file: &PathBuf| fs::symlink_metadata(file).is_ok_and(|it| it.is_file());
+        let files = folder::files(&self.usr)?;
+        // A link may lead to a file of another package.
+        let files: Vec<_> = files.into_iter().filter(is_file).collect();
+        let bytes: u64 = files.iter().map(|file| fs::metadata(file).map_or(0, |it| it.len())).sum();
+        let needs = [self.needs.clone(), linked(&files)?];
+        let needs: Vec<_> = needs.into_iter().flatten().collect();
+        let control = self.control()?;
+        write(
+            &control.join("control"),
+            &format!(
+                "Package: {name}\nVersion: {VERSION}\nArchitecture: {machine}\nSection: {}\nPriority: optional\n\
+                 Maintainer: {}\nInstalled-Size: {}\nDepends: {}\n\
+                 Description: replicated computation for native apps: {}\n \
+                 All participants of a session compute the same state. A small server, the\n \
+                 reflector, gives all events one order and one time.\n",
+                self.section,
+                maintainer(),
+                bytes.div_ceil(1024),
+                needs.join(", "),
+                self.what,
+            ),
+        )?;
+        let relative = files.iter().map(|file| file.strip_prefix(self.top()).unwrap_or(file));
+        let sums = output(Command::new("md5sum").current_dir(self.top()).args(relative))?;
+        write(&control.join("md5sums"), &String::from_utf8_lossy(&sums))?;
+        let file = into.join(format!("{name}_{VERSION}_{machine}.deb"));
+        run(Command::new("dpkg-deb")
+            .env("SOURCE_DATE_EPOCH", time_of_sources())
+            .args(["--root-owner-group", "-Zxz", "--build"])
+            .arg(self.top())
+            .arg(&file))
+    }
+
+    /// Writes what Debian demands in the folder for documentation, and compresses the man pages.
+    fn write_papers(&self) -> Result<()> {
+        let papers = folder_in(&self.usr, &format!("share/doc/{}", self.name))?;
+        let mit = root().join("LICENSE-MIT");
+        let mit = at(&mit, fs::read_to_string(&mit))?;
+        let mit: String = mit.lines().map(|line| indented(line) + "\n").collect();
+        // Debian has the text of the other licence in one place.
+        for file in ["LICENSE-APACHE", "LICENSE-MIT"] {
+            crate::files::remove(&papers.join(file))?;
+        }
+        write(
+            &papers.join("copyright"),
+            &format!(
+                "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
+                 Upstream-Name: teatime\n\nFiles: *\nCopyright: The authors of Teatime\nLicense: MIT or Apache-2.0\n\
+                 Comment: LICENSES-OF-PARTS.txt in the packages teatime and libteatime-dev has the licences of the\n \
+                 libraries that are linked.\n\n\
+                 License: Apache-2.0\n The text is in /usr/share/common-licenses/Apache-2.0.\n\n\
+                 License: MIT\n{mit}"
+            ),
+        )?;
+        let mut date = Command::new("date");
+        date.env("SOURCE_DATE_EPOCH", "").args(["--utc", "--rfc-email", "--date"]);
+        let date = output(date.arg(format!("@{}", time_of_sources().to_string_lossy())))?;
+        write(
+            &papers.join("changelog"),
+            &format!(
+                "{} ({VERSION}) unstable; urgency=medium\n\n  * CHANGELOG.md has all changes.\n\n -- {}  {}",
+                self.name,
+                maintainer(),
+                String::from_utf8_lossy(&date),
+            ),
+        )?;
+        let mut compressed = vec![papers.join("changelog")];
+        let man = self.usr.join("share/man");
+        if man.is_dir() {
+            compressed.extend(folder::files(&man)?);
+        }
+        run(Command::new("gzip").args(["--best", "--no-name", "--force"]).args(compressed))
+    }
 }
 
-fn package(
-    name: &str,
-    section: &str,
-    what: &str,
-    staged: &Path,
-    work: &Path,
-    into: &Path,
-) -> Result<()> {
-    let root = work.join(name);
-    copy_folder(staged, &root.join("usr"))?;
-    let machine = machine()?;
-    let control = root.join("DEBIAN");
-    at(&control, fs::create_dir_all(&control))?;
-    write(
-        &control.join("control"),
-        &format!(
-            "Package: {name}\nVersion: {VERSION}\nArchitecture: {machine}\nSection: {section}\nPriority: optional\n\
-             Maintainer: Teatime\nDepends: libc6, libgcc-s1\n\
-             Description: replicated computation for native apps: {what}\n \
-             All participants of a session compute the same state. A small server, the reflector,\n \
-             gives all events one order and one time.\n"
-        ),
-    )?;
-    let file = into.join(format!("{name}_{VERSION}_{machine}.deb"));
-    run(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&root).arg(&file))
+/// A line of a text in a field of Debian's.
+fn indented(line: &str) -> String {
+    if line.trim().is_empty() { " .".to_owned() } else { format!(" {line}") }
+}
+
+/// Who stands for the packages, by the variables that Debian's tools read.
+fn maintainer() -> String {
+    let name = |variable, usual: &str| {
+        let set = std::env::var(variable).ok().filter(|value| !value.is_empty());
+        set.unwrap_or_else(|| usual.to_owned())
+    };
+    format!("{} <{}>", name("DEBFULLNAME", "Teatime"), name("DEBEMAIL", "teatime@localhost"))
+}
+
+/// The libraries that the programs and shared libraries among the files link, with the oldest libc that has all their
+/// functions.
+fn linked(files: &[PathBuf]) -> Result<Option<String>> {
+    let mut newest = None;
+    for file in files {
+        if !at(file, fs::read(file))?.starts_with(b"\x7fELF") {
+            continue;
+        }
+        let table = output(Command::new("objdump").arg("-T").arg(file))?;
+        let table = String::from_utf8_lossy(&table).into_owned();
+        let versions = table.split("GLIBC_2.").skip(1);
+        let minor = |rest: &str| {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse::<u32>().ok()
+        };
+        newest = newest.max(versions.filter_map(minor).max());
+    }
+    Ok(newest.map(|minor| format!("libc6 (>= 2.{minor}), libgcc-s1")))
 }
 
 /// Debian's name of this kind of machine.
 fn machine() -> Result<String> {
-    let output = Command::new("dpkg").arg("--print-architecture").output();
-    let output = output.map_err(|error| format!("dpkg: {error}"))?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let machine = output(Command::new("dpkg").arg("--print-architecture"))?;
+    Ok(String::from_utf8_lossy(&machine).trim().to_owned())
 }
 
 /// Copies a folder with its links.
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    at(to, fs::create_dir_all(to))?;
-    for entry in at(from, fs::read_dir(from))? {
-        let entry = at(from, entry)?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let kind = at(&from, entry.file_type())?;
-        if kind.is_dir() {
-            copy_folder(&from, &to)?;
-        } else if kind.is_symlink() {
-            run(Command::new("cp").args(["-P"]).arg(&from).arg(&to))?;
-        } else {
-            copy(&from, &to)?;
-        }
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        at(parent, fs::create_dir_all(parent))?;
     }
-    Ok(())
+    run(Command::new("cp").arg("-a").arg(from).arg(to))
 }

@@ -1,49 +1,170 @@
-//! What a release offers for this kind of machine: archives, Debian packages, crates, a list of all parts, checksums.
+//! What a release offers for this kind of machine: archives, packages for Debian, Maven, Xcode and cargo, the book, a list
+//! of all parts, checksums.
 
 mod debian;
+mod kotlin;
 mod parts;
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::{Args, ValueEnum};
+
 use crate::files::{Result, at, copy, run, write};
-use crate::install;
-use crate::library::Library;
+use crate::library::{Library, cargo as plain_cargo};
 use crate::package::checksums::write_checksums;
-use crate::workspace::{root, target_folder};
+use crate::package::{Release, android_for_release, apple_for_release, folder, lacks_apple, zip};
+use crate::workspace::{ON_APPLE, root, target_folder};
+use crate::{book, install};
 
 /// The version of everything in this repository.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Makes everything, in a folder that must not exist or be empty.
-pub(crate) fn make(into: &Path, profile: &str) -> Result<()> {
-    at(into, fs::create_dir_all(into))?;
-    let into = &at(into, into.canonicalize())?;
-    if at(into, fs::read_dir(into))?.next().is_some() {
-        return Err(format!("{}: expected an empty folder", into.display()));
-    }
-    let machine = machine()?;
+#[derive(Args)]
+pub(crate) struct How {
+    /// The folder to write to, which must be empty [default: target/dist, whose content is replaced].
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+    /// The build profile: release, or dev to check that it works.
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Leaves out parts, such as those whose tools are missing here.
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
+    without: Vec<Part>,
+    /// The web folder that will offer these files. With it, the package for Swift can be used by URL.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// What can be left out.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Packages for Debian, with dpkg-deb.
+    Debian,
+    /// Packages for crates.io.
+    Crates,
+    /// A Maven repository with the Kotlin library, with Maven.
+    Kotlin,
+    /// The AAR in that repository, with the Android NDK.
+    Android,
+    /// The Swift package, with Xcode or with what tests/cross-setup installs.
+    Swift,
+    /// The book, with mdbook.
+    Book,
+}
+
+/// A release in the making.
+struct Dist<'a> {
+    /// Where the files go.
+    into: &'a Path,
+    /// Where they are put together.
+    work: &'a Path,
+    profile: &'a str,
+}
+
+/// Makes everything that is not left out.
+pub(crate) fn make(how: &How) -> Result<()> {
+    let wanted = |part: Part| !how.without.contains(&part);
+    check_tools(wanted)?;
+    let into = &destination(how.into.as_deref())?;
     let work = &into.join("work");
+    let dist = Dist { into, work, profile: &how.profile };
+    let machine = machine()?;
     let program = work.join(format!("teatime-{VERSION}-{machine}"));
-    stage_program(&program, profile)?;
     let library = work.join(format!("teatime-c-{VERSION}-{machine}"));
-    stage_library(&library, profile)?;
+    let licenses = parts::licenses()?;
+    stage_program(&program, dist.profile)?;
+    copy_papers(&program.join("share/doc/teatime"), &licenses)?;
+    install::install(&library, &Library::for_c(dist.profile))?;
+    copy_papers(&library.join("share/doc/libteatime-dev"), &licenses)?;
     for folder in [&program, &library] {
+        set_modes(folder)?;
         archive(folder, into)?;
     }
-    if debian::is_here() {
-        debian::package_program(&program, work, into)?;
-        debian::package_library(&library, work, into)?;
+    if wanted(Part::Debian) {
+        debian::package(&program, &library, work, into)?;
     }
     write(&into.join("teatime.cdx.json"), &parts::list()?)?;
-    pack_crates(into)?;
+    if wanted(Part::Crates) {
+        pack_crates(into)?;
+    }
+    if wanted(Part::Kotlin) {
+        dist.maven(wanted(Part::Android))?;
+    }
+    if wanted(Part::Swift) {
+        let release = Release { profile: dist.profile, into: work.join("swift") };
+        for file in apple_for_release(&release, how.url.as_deref())? {
+            copy(&file, &into.join(file.file_name().unwrap_or_default()))?;
+        }
+    }
+    if wanted(Part::Book) {
+        let book = work.join(format!("teatime-book-{VERSION}"));
+        book::build(&book)?;
+        archive(&book, into)?;
+    }
     at(work, fs::remove_dir_all(work))?;
     let mut names: Vec<_> = at(into, fs::read_dir(into))?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     names.sort();
-    write_checksums(into, &names)
+    write_checksums(into, &names)?;
+    println!("{}", into.display());
+    Ok(())
+}
+
+/// Names all missing tools before the first of them is needed, because the builds before that take long.
+fn check_tools(wanted: impl Fn(Part) -> bool) -> Result<()> {
+    let runs = |program: &str| {
+        let output = Command::new(program).arg("--version").output();
+        let missing = !output.is_ok_and(|output| output.status.success());
+        missing.then(|| format!("{program} does not run"))
+    };
+    let ndk = || {
+        let ndk = std::env::var_os("ANDROID_NDK_HOME").is_none_or(|folder| folder.is_empty());
+        ndk.then(|| "ANDROID_NDK_HOME is not set".to_owned())
+    };
+    let lacks = |part| match part {
+        Part::Debian => runs("dpkg-deb"),
+        Part::Crates => None,
+        Part::Kotlin => runs("mvn"),
+        Part::Android => ndk(),
+        Part::Swift => lacks_apple(),
+        Part::Book => runs("mdbook"),
+    };
+    let mut missing = Vec::new();
+    let mut names = Vec::new();
+    for part in Part::value_variants().iter().copied().filter(|&part| wanted(part)) {
+        if let Some(why) = lacks(part) {
+            let name = part.to_possible_value().map(|value| value.get_name().to_owned());
+            let name = name.unwrap_or_default();
+            missing.push(format!("  {name}: {why}\n"));
+            names.push(name);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "tools are missing:\n{}Install them, or leave these parts out: --without {}",
+        missing.concat(),
+        names.join(",")
+    ))
+}
+
+/// The folder to write to, empty.
+fn destination(into: Option<&Path>) -> Result<PathBuf> {
+    let Some(into) = into else {
+        let usual = target_folder().join("dist");
+        folder::renew(&usual)?;
+        return at(&usual, usual.canonicalize());
+    };
+    at(into, fs::create_dir_all(into))?;
+    if at(into, fs::read_dir(into))?.next().is_some() {
+        return Err(format!("{}: expected an empty folder", into.display()));
+    }
+    at(into, into.canonicalize())
 }
 
 /// The kind of machine that the compiler builds for.
@@ -58,52 +179,96 @@ fn machine() -> Result<String> {
 
 /// Cargo, at the top of the workspace.
 fn cargo() -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = plain_cargo();
     cargo.current_dir(root());
     cargo
 }
 
+/// What a program prints, or an error if it fails.
+fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{name}: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{name} ended with {}: {why}", output.status))
+}
+
+/// The time that stands in archives: that of the last commit. So the same sources give the same archives.
+fn time_of_sources() -> OsString {
+    let set = std::env::var_os("SOURCE_DATE_EPOCH").filter(|time| !time.is_empty());
+    set.unwrap_or_else(|| {
+        let mut git = Command::new("git");
+        let time = output(git.current_dir(root()).args(["log", "-1", "--format=%ct"]));
+        let time = time.map(|time| String::from_utf8_lossy(&time).trim().to_owned());
+        time.unwrap_or_else(|_| "0".to_owned()).into()
+    })
+}
+
+/// A new folder in a folder.
+fn folder_in(folder: &Path, name: &str) -> Result<PathBuf> {
+    let folder = folder.join(name);
+    at(&folder, fs::create_dir_all(&folder)).map(|()| folder)
+}
+
 /// The program with its man pages and completions, as it lies below `/usr`.
 fn stage_program(folder: &Path, profile: &str) -> Result<()> {
-    run(cargo().args(["build", "--locked", "--package", "teatime-cli", "--profile", profile]))?;
+    let mut build = cargo();
+    build.args(["build", "--locked", "--package", "teatime-cli", "--profile", profile]);
+    if profile == "dev" {
+        build.args(crate::library::along());
+    }
+    run(&mut build)?;
     let built =
         target_folder().join(if profile == "dev" { "debug" } else { profile }).join("teatime");
-    let make = |name: &str| {
-        let folder = folder.join(name);
-        at(&folder, fs::create_dir_all(&folder)).map(|()| folder)
-    };
-    let program = make("bin")?.join("teatime");
+    let program = folder_in(folder, "bin")?.join("teatime");
     copy(&built, &program)?;
     run(Command::new("strip").arg(&program))?;
-    run(Command::new(&program).arg("man").arg(make("share/man/man1")?))?;
-    for (shell, folder, file) in [
+    run(Command::new(&program).arg("man").arg(folder_in(folder, "share/man/man1")?))?;
+    for (shell, place, file) in [
         ("bash", "share/bash-completion/completions", "teatime"),
         ("zsh", "share/zsh/vendor-completions", "_teatime"),
         ("fish", "share/fish/vendor_completions.d", "teatime.fish"),
     ] {
-        let script = Command::new(&program).args(["completions", shell]).output();
-        let script = script.map_err(|error| format!("{}: {error}", program.display()))?;
-        let file = make(folder)?.join(file);
-        at(&file, fs::write(&file, script.stdout))?;
+        let script = output(Command::new(&program).args(["completions", shell]))?;
+        let file = folder_in(folder, place)?.join(file);
+        at(&file, fs::write(&file, script))?;
     }
-    let unit = make("lib/systemd/system")?.join("teatime.service");
-    copy(&root().join("clients/cli/packaging/teatime.service"), &unit)?;
-    copy_papers(&make("share/doc/teatime")?)
-}
-
-/// Header, libraries, pkg-config and CMake files for C.
-fn stage_library(folder: &Path, profile: &str) -> Result<()> {
-    install::install(folder, &Library::for_c(profile))?;
-    let papers = folder.join("share/doc/libteatime-dev");
-    at(&papers, fs::create_dir_all(&papers))?;
-    copy_papers(&papers)
+    let unit = folder_in(folder, "lib/systemd/system")?.join("teatime.service");
+    copy(&root().join("clients/cli/packaging/teatime.service"), &unit)
 }
 
 /// What must come along with every copy.
-fn copy_papers(into: &Path) -> Result<()> {
+fn copy_papers(into: &Path, licenses: &str) -> Result<()> {
+    at(into, fs::create_dir_all(into))?;
     for name in ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
         copy(&root().join(name), &into.join(name))?;
     }
+    write(&into.join("LICENSES-OF-PARTS.txt"), licenses)
+}
+
+/// Lets everybody read all files, and run the programs. A checkout can have narrower modes.
+#[cfg(unix)]
+fn set_modes(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let set =
+        |path: &Path, mode| at(path, fs::set_permissions(path, fs::Permissions::from_mode(mode)));
+    set(folder, 0o755)?;
+    for entry in at(folder, fs::read_dir(folder))? {
+        let entry = at(folder, entry)?;
+        let kind = at(folder, entry.file_type())?;
+        if kind.is_dir() {
+            set_modes(&entry.path())?;
+        } else if kind.is_file() {
+            set(&entry.path(), if folder.ends_with("bin") { 0o755 } else { 0o644 })?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn set_modes(_: &Path) -> Result<()> {
     Ok(())
 }
 
@@ -112,22 +277,27 @@ fn archive(folder: &Path, into: &Path) -> Result<()> {
     let name = folder.file_name().unwrap_or_default();
     let file = into.join(format!("{}.tar.gz", name.to_string_lossy()));
     let parent = folder.parent().unwrap_or(folder);
-    run(Command::new("tar").arg("-czf").arg(&file).arg("-C").arg(parent).arg(name))
+    let mut tar = Command::new("tar");
+    if !ON_APPLE {
+        let mut time = OsString::from("--mtime=@");
+        time.push(time_of_sources());
+        tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"]).arg(time);
+    }
+    run(tar.arg("-czf").arg(&file).arg("-C").arg(parent).arg(name))
 }
 
 /// The packages for crates.io. `cargo package` in the tests has compiled them.
 fn pack_crates(into: &Path) -> Result<()> {
-    let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output();
-    let output = output.map_err(|error| format!("cargo: {error}"))?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("cargo metadata: {error}"))?;
+    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let names: Vec<_> = packages
         .filter(|package| package["publish"].is_null())
         .filter_map(|package| package["name"].as_str())
         .collect();
     let mut package = cargo();
-    package.args(["package", "--no-verify", "--allow-dirty"]);
+    package.args(["package", "--quiet", "--no-verify", "--allow-dirty"]);
     for name in &names {
         package.args(["--package", name]);
     }
@@ -139,7 +309,15 @@ fn pack_crates(into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder to write to by default.
-pub(crate) fn default_folder() -> PathBuf {
-    target_folder().join("dist")
+impl Dist<'_> {
+    /// A Maven repository in an archive: the library for Kotlin, and the AAR.
+    fn maven(&self, android: bool) -> Result<()> {
+        let repository = self.work.join(format!("teatime-maven-{VERSION}"));
+        let jar = kotlin::deploy(self.profile, &self.work.join("kotlin"), &repository)?;
+        if android {
+            let release = Release { profile: self.profile, into: self.work.join("android") };
+            kotlin::deploy_aar(&android_for_release(&release, &jar)?, &jar, &repository)?;
+        }
+        zip::pack(&repository, &self.into.join(format!("teatime-maven-{VERSION}.zip")), true)
+    }
 }

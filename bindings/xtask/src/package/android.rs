@@ -46,11 +46,29 @@ pub(super) const TARGETS: [Target; 4] = [
 /// The API level of Android 8.0, the oldest version that the library runs on.
 const OLDEST: u32 = 26;
 
+/// A package for Android, and its description for Maven.
+pub(crate) struct Aar {
+    pub(crate) file: PathBuf,
+    pub(crate) pom: PathBuf,
+}
+
 pub(super) fn package(package: &Package, targets: &[&Target]) -> Result<()> {
-    match std::env::var_os("ANDROID_NDK_HOME").filter(|folder| !folder.is_empty()) {
-        Some(ndk) => whole(package, targets, &programs(Path::new(&ndk))?),
-        None => static_only(package, targets),
+    if ndk().is_none() {
+        return static_only(package, targets);
     }
+    let jar = format!("bindings/kotlin/target/teatime-{}.jar", env!("CARGO_PKG_VERSION"));
+    with_ndk(package, targets, &root().join(jar)).map(drop)
+}
+
+/// Makes the AAR with the classes in a jar.
+pub(super) fn with_ndk(package: &Package, targets: &[&Target], jar: &Path) -> Result<Aar> {
+    let ndk = ndk().ok_or("ANDROID_NDK_HOME is not set")?;
+    whole(package, targets, &programs(&ndk)?, jar)
+}
+
+fn ndk() -> Option<PathBuf> {
+    let folder = std::env::var_os("ANDROID_NDK_HOME").filter(|folder| !folder.is_empty());
+    folder.map(PathBuf::from)
 }
 
 /// Makes the static libraries: without Android's linker and libraries no more is possible.
@@ -80,7 +98,7 @@ fn static_only(package: &Package, targets: &[&Target]) -> Result<()> {
 }
 
 /// Makes the AAR with the shared libraries.
-fn whole(package: &Package, targets: &[&Target], programs: &Path) -> Result<()> {
+fn whole(package: &Package, targets: &[&Target], programs: &Path, jar: &Path) -> Result<Aar> {
     let content = package.into.join("aar");
     folder::renew(&content)?;
     for target in targets {
@@ -95,12 +113,15 @@ fn whole(package: &Package, targets: &[&Target], programs: &Path) -> Result<()> 
         }
     }
     describe(&content)?;
-    classes(&content.join("classes.jar"))?;
-    let name = format!("teatime-{}.aar", env!("CARGO_PKG_VERSION"));
-    zip::pack(&content, &package.into.join(&name), false)?;
+    classes(jar, &content.join("classes.jar"))?;
+    let names = ["aar", "pom"].map(|kind| format!("teatime-{}.{kind}", env!("CARGO_PKG_VERSION")));
+    let [file, pom] = names.clone().map(|name| package.into.join(name));
+    zip::pack(&content, &file, false)?;
     at(&content, fs::remove_dir_all(&content))?;
-    println!("{}", package.into.join(&name).display());
-    checksums::write_checksums(&package.into, &[name])
+    write(&pom, &project()?)?;
+    println!("{}", file.display());
+    checksums::write_checksums(&package.into, &names)?;
+    Ok(Aar { file, pom })
 }
 
 /// A shared library that the NDK compiles and links.
@@ -146,13 +167,35 @@ fn describe(content: &Path) -> Result<()> {
 /// What a shrinker must not rename, because native code looks for it by name.
 const KEEP: &str = include_str!("../../../kotlin/src/main/resources/META-INF/proguard/teatime.pro");
 
-/// Copies the Kotlin classes from its jar, without any native libraries in it.
-fn classes(to: &Path) -> Result<()> {
-    let jar = format!("bindings/kotlin/target/teatime-{}.jar", env!("CARGO_PKG_VERSION"));
-    let jar = root().join(jar);
+/// Describes the AAR for Maven and Gradle, from the description of the jar: other coordinates, and the kinds of its
+/// dependencies that Android needs.
+fn project() -> Result<String> {
+    let jar = root().join("bindings/kotlin/pom.xml");
+    let mut text = at(&jar, fs::read_to_string(&jar))?;
+    for (from, to) in [
+        ("<artifactId>teatime</artifactId>", "<artifactId>teatime-android</artifactId>"),
+        ("<packaging>jar</packaging>", "<packaging>aar</packaging>"),
+        (
+            "<version>${jna.version}</version>",
+            "<version>${jna.version}</version>\n      <type>aar</type>",
+        ),
+        ("kotlinx-coroutines-core-jvm", "kotlinx-coroutines-android"),
+    ] {
+        if text.matches(from).count() != 1 {
+            return Err(format!("{}: expected {from} once", jar.display()));
+        }
+        text = text.replace(from, to);
+    }
+    // The build is not that of the jar. Profiles, too, are only for it.
+    let start = text.find("  <build>").ok_or("bindings/kotlin/pom.xml: expected <build>")?;
+    Ok(text[..start].trim_end().to_owned() + "\n</project>\n")
+}
+
+/// Copies the Kotlin classes from a jar, without any native libraries in it.
+fn classes(jar: &Path, to: &Path) -> Result<()> {
     if !jar.exists() {
         eprintln!("xtask: {}: not found, so the AAR is without Kotlin code", jar.display());
         return Ok(());
     }
-    zip::filter(&jar, to, |name| ![".so", ".dylib", ".dll"].iter().any(|end| name.ends_with(end)))
+    zip::filter(jar, to, |name| ![".so", ".dylib", ".dll"].iter().any(|end| name.ends_with(end)))
 }

@@ -46,7 +46,12 @@ struct Slice {
     libraries: Vec<PathBuf>,
 }
 
-pub(super) fn package(package: &Package, targets: &[&Target]) -> Result<()> {
+/// Makes the package, and with `url` the one that downloads the XCFramework from there. Returns the archives.
+pub(super) fn package(
+    package: &Package,
+    targets: &[&Target],
+    url: Option<&str>,
+) -> Result<Vec<PathBuf>> {
     let mut slices: Vec<Slice> = Vec::new();
     for target in targets {
         let built = library(package, target.triple)?.build()?.archive()?.to_owned();
@@ -69,13 +74,21 @@ pub(super) fn package(package: &Package, targets: &[&Target]) -> Result<()> {
     let framework = swift.join("native").join(FRAMEWORK);
     write_framework(&framework, &slices, &headers, package.is_release())?;
     at(&headers, fs::remove_dir_all(&headers))?;
-    let names =
-        [format!("{FRAMEWORK}.zip"), format!("teatime-swift-{}.zip", env!("CARGO_PKG_VERSION"))];
+    let version = env!("CARGO_PKG_VERSION");
+    let mut names = vec![format!("{FRAMEWORK}.zip"), format!("teatime-swift-{version}.zip")];
     zip::pack(&framework, &package.into.join(&names[0]), true)?;
     zip::pack(&swift, &package.into.join(&names[1]), true)?;
+    if let Some(url) = url {
+        let url = format!("{}/{FRAMEWORK}.zip", url.trim_end_matches('/'));
+        let sum = checksums::sum(&package.into.join(&names[0]))?;
+        let downloading = package.into.join("teatime-swift-by-url");
+        swift::downloading(&swift, &downloading, &url, &sum)?;
+        names.push(format!("teatime-swift-by-url-{version}.zip"));
+        zip::pack(&downloading, &package.into.join(&names[2]), true)?;
+    }
     checksums::write_checksums(&package.into, &names)?;
     println!("{}", swift.display());
-    Ok(())
+    Ok(names.iter().map(|name| package.into.join(name)).collect())
 }
 
 fn library(package: &Package, triple: &str) -> Result<Library> {

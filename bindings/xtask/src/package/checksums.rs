@@ -1,5 +1,4 @@
-//! SHA-256 of the files of a release, in the format of `sha256sum -c`. A Swift package that downloads a
-//! library needs the same sum.
+//! SHA-256 of the files of a release, in the format of `sha256sum -c`.
 
 use std::fs::File;
 use std::io;
@@ -18,7 +17,8 @@ pub(crate) fn write_checksums(folder: &Path, names: &[String]) -> Result<()> {
     write(&folder.join("SHA256SUMS"), &text)
 }
 
-fn sum(path: &Path) -> Result<String> {
+/// The checksum of a file, which is also what a Swift package says about a library to download.
+pub(super) fn sum(path: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
     at(path, File::open(path).and_then(|mut file| io::copy(&mut file, &mut hasher)))?;
     Ok(format!("{:x}", hasher.finalize()))

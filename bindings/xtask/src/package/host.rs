@@ -7,7 +7,7 @@ use std::process::Command;
 use super::library::{NAME, generate, generate_swift};
 use super::swift;
 use crate::files::{Result, at, copy, run, write};
-use crate::library::Library;
+use crate::library::{Built, Library};
 use crate::workspace::{ON_APPLE, root};
 
 /// What a program that links the static library must link as well.
@@ -41,7 +41,12 @@ pub(crate) fn make_kotlin(library: &Library, own: Option<&Path>) -> Result<()> {
     let usual = root().join("bindings/kotlin");
     let built = library.build()?;
     generate("kotlin", built.shared()?, &usual.join("generated"))?;
-    let native = own.unwrap_or(&usual).join("native").join(jna_platform());
+    copy_native(library, &built, &own.unwrap_or(&usual).join("native"))
+}
+
+/// Copies the shared library below a folder, to where JNA looks for it.
+pub(crate) fn copy_native(library: &Library, built: &Built, into: &Path) -> Result<()> {
+    let native = into.join(jna_platform());
     at(&native, fs::create_dir_all(&native))?;
     let shared = built.shared()?;
     let extension = shared.extension().unwrap_or_default().to_string_lossy().into_owned();
@@ -54,7 +59,7 @@ pub(crate) fn make_kotlin(library: &Library, own: Option<&Path>) -> Result<()> {
 }
 
 /// The folder in which JNA looks for libraries of this platform.
-fn jna_platform() -> String {
+pub(crate) fn jna_platform() -> String {
     let os = if ON_APPLE { "darwin" } else { std::env::consts::OS };
     let arch = match std::env::consts::ARCH {
         "x86_64" => "x86-64",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Release;
 use super::library::library;
 use crate::files::{Result, at};
 use crate::library::Library;
@@ -64,6 +65,12 @@ impl How {
 }
 
 impl Package {
+    /// The package with the project's own library.
+    pub(super) fn of(release: &Release<'_>) -> Result<Self> {
+        at(&release.into, fs::create_dir_all(&release.into))?;
+        Ok(Self { library: library(None, release.profile)?, into: release.into.clone() })
+    }
+
     pub(super) fn is_release(&self) -> bool {
         self.library.profile == "release"
     }

@@ -13,12 +13,16 @@ const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 
 /// A library, to be built for a target.
 pub(crate) fn for_target(library: Library, triple: &str) -> Result<Library> {
+    check(triple)?;
     let library = library.with(&["--target", triple]);
-    if is_installed(triple) {
-        return Ok(library);
-    }
-    if [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_SOURCE].iter().all(|file| Path::new(file).exists()) {
-        return Ok(from_source(library));
+    Ok(if is_installed(triple) { library } else { from_source(library) })
+}
+
+/// Fails if no Rust here builds for a target.
+pub(crate) fn check(triple: &str) -> Result<()> {
+    let debian = [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_SOURCE];
+    if is_installed(triple) || debian.iter().all(|file| Path::new(file).exists()) {
+        return Ok(());
     }
     Err(format!(
         "Rust's standard library for {triple} is missing: run `rustup target add {triple}`, or \

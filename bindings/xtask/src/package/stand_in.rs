@@ -42,6 +42,15 @@ fn tools(library: Library, triple: &str) -> Library {
         .with_environment(&format!("AR_{suffix}"), AR)
 }
 
+/// Fails if it is not installed.
+pub(super) fn check() -> Result<()> {
+    headers()?;
+    match std::process::Command::new(CLANG).arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err(format!("{CLANG} does not run: run tests/cross-setup")),
+    }
+}
+
 fn headers() -> Result<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty());
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));

@@ -39,6 +39,28 @@ pub(super) fn copy_written_by_hand(into: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Where the manifest names the XCFramework in the package itself.
+const OWN: &str = "path: \"native/Teatime.xcframework\"";
+
+/// Makes the package that downloads the XCFramework, from the one that has it. Swift finds such a package in the
+/// repository that has its files at the top.
+pub(super) fn downloading(whole: &Path, into: &Path, url: &str, sum: &str) -> Result<()> {
+    folder::renew(into)?;
+    for name in ["Sources", "Tests"] {
+        folder::copy(&whole.join(name), &into.join(name))?;
+    }
+    for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        copy(&whole.join(name), &into.join(name))?;
+    }
+    let manifest = whole.join("Package.swift");
+    let text = at(&manifest, fs::read_to_string(&manifest))?;
+    if !text.contains(OWN) {
+        return Err(format!("{}: expected {OWN}", manifest.display()));
+    }
+    let text = text.replace(OWN, &format!("url: \"{url}\", checksum: \"{sum}\""));
+    write(&into.join("Package.swift"), &text)
+}
+
 /// Links the system's frameworks that the static library needs into each program that imports the module.
 fn link_frameworks(map: &Path) -> Result<()> {
     let text = at(map, fs::read_to_string(map))?;

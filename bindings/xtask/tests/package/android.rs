@@ -40,7 +40,7 @@ fn static_libraries_for_android_are_complete() {
         return;
     }
     let into = folder("package-android-static");
-    let output = package("android", &wanted, &into, &build_folder("clang"), None);
+    let output = package("android", &[], &wanted, &into, &build_folder("clang"), None);
     assert!(output.contains("ANDROID_NDK_HOME"), "{output}");
     let names: Vec<_> =
         wanted.iter().map(|one| format!("static/{}/libteatime_mobile.a", abi(one).0)).collect();
@@ -66,8 +66,17 @@ fn aar_is_complete() {
     let build = build_folder("ndk");
     let ndk = ndk::stand_in(&build.join("stand-in"));
     let into = folder("package-android");
-    package("android", &wanted, &into, &build, Some(&ndk));
-    check_checksums(&into, &["teatime-0.1.0.aar"]);
+    package("android", &[], &wanted, &into, &build, Some(&ndk));
+    check_checksums(&into, &["teatime-0.1.0.aar", "teatime-0.1.0.pom"]);
+    let project = fs::read_to_string(into.join("teatime-0.1.0.pom")).expect("the description");
+    for wanted in [
+        "<artifactId>teatime-android<",
+        "<packaging>aar<",
+        "<type>aar<",
+        "kotlinx-coroutines-android<",
+    ] {
+        assert!(project.contains(wanted), "{wanted} is missing: {project}");
+    }
     let file = fs::File::open(into.join("teatime-0.1.0.aar")).expect("the AAR");
     let mut archive = zip::ZipArchive::new(file).expect("an archive");
     let manifest = entry(&mut archive, "AndroidManifest.xml");

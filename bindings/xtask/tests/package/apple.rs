@@ -10,7 +10,7 @@ use object::read::macho::{LoadCommandVariant, MachOFile64};
 
 use crate::binary::{check_needed, declared, defined, linked, members};
 use crate::cross::{
-    build_folder, check_checksums, folder, package, prepare, root, succeed, targets,
+    build_folder, check_checksums, folder, package, prepare, root, run, succeed, targets,
 };
 
 const ALL: [&str; 5] = [
@@ -54,8 +54,12 @@ fn package_for_ios_is_complete() {
         return;
     }
     let into = folder("package-ios");
-    package("ios", &wanted, &into, &build_folder("clang"), None);
-    check_checksums(&into, &["Teatime.xcframework.zip", "teatime-swift-0.1.0.zip"]);
+    let url = ["--url", "https://example.org/teatime/"];
+    package("ios", &url, &wanted, &into, &build_folder("clang"), None);
+    let archives =
+        ["Teatime.xcframework.zip", "teatime-swift-0.1.0.zip", "teatime-swift-by-url-0.1.0.zip"];
+    check_checksums(&into, &archives);
+    check_download(&into);
     let swift = into.join("teatime-swift");
     check_oldest(&swift.join("Package.swift"));
     let called = declared(&swift.join("Sources/TeatimeFFI/TeatimeFFI.swift"));
@@ -225,6 +229,38 @@ fn check_oldest(package: &Path) {
     for platform in [".iOS(.v16)", ".macOS(.v13)"] {
         assert!(text.contains(platform), "the package does not support {platform}");
     }
+}
+
+/// The package that downloads its library names the place and the checksum, as Swift computes it, and has no library.
+fn check_download(into: &Path) {
+    let package = into.join("teatime-swift-by-url");
+    let sums = fs::read_to_string(into.join("SHA256SUMS")).expect("checksums");
+    let sum = sums.lines().find(|line| line.ends_with("  Teatime.xcframework.zip"));
+    let sum = sum.and_then(|line| line.split(' ').next()).expect("the checksum");
+    let manifest = fs::read_to_string(package.join("Package.swift")).expect("the package");
+    let expected = format!(
+        ".binaryTarget(name: \"TeatimeFFIFFI\", url: \"https://example.org/teatime/Teatime.xcframework.zip\", \
+         checksum: \"{sum}\")"
+    );
+    assert!(manifest.contains(&expected), "{manifest}");
+    assert!(!package.join("native").exists());
+    assert!(package.join("Sources/TeatimeFFI/TeatimeFFI.swift").is_file());
+    let with_swift = root().join("tests/with-swift");
+    let swift = || Command::new(&with_swift);
+    if !run(swift().args(["swift", "--version"])).status.success() {
+        assert!(std::env::var_os("CI").is_none(), "Swift is not installed");
+        return;
+    }
+    let zip = into.join("Teatime.xcframework.zip");
+    let computed =
+        run(swift().args(["swift", "package", "compute-checksum"]).arg(zip).current_dir(&package));
+    assert_eq!(String::from_utf8_lossy(&computed.stdout).trim(), sum);
+    // The manifest as a Mac reads it.
+    let manifest = manifest.replace("#if canImport(Darwin)", "#if true");
+    fs::write(package.join("Package.swift"), manifest).expect("it was written");
+    let read = run(swift().args(["swift", "package", "dump-package"]).current_dir(&package));
+    let read = String::from_utf8_lossy(&read.stdout).into_owned();
+    assert!(read.contains(&format!("\"checksum\" : \"{sum}\"")), "{read}");
 }
 
 /// The archives have the content of the folders, under a folder with the name of the package.

@@ -66,6 +66,7 @@ pub(crate) fn prepare(targets: &[&str]) -> bool {
 /// error.
 pub(crate) fn package(
     platform: &str,
+    options: &[&str],
     targets: &[&str],
     into: &Path,
     build: &Path,
@@ -73,6 +74,7 @@ pub(crate) fn package(
 ) -> String {
     let mut command = xtask();
     command.args(["package", platform, "--profile", "dev", "--into"]).arg(into);
+    command.args(options);
     for target in targets {
         command.args(["--target", target]);
     }

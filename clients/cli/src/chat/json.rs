@@ -19,6 +19,7 @@ use crate::terminal::{Failure, print};
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 enum Order {
     Post { text: String },
+    Typing,
     Reset,
     Vote,
     Leave,
@@ -26,8 +27,12 @@ enum Order {
 
 /// Runs until the user leaves or the session fails.
 pub(crate) fn run(mut room: Room, wakes: &Receiver<Wake>) -> Result<(), Failure> {
-    let mut reporter =
-        Reporter { leaving: false, was_reconnecting: false, is_trouble_known: false };
+    let mut reporter = Reporter {
+        leaving: false,
+        was_reconnecting: false,
+        is_trouble_known: false,
+        typing: Vec::new(),
+    };
     loop {
         for error in room.step()? {
             print(&error_line(error.code(), &error))?;
@@ -72,12 +77,18 @@ struct Reporter {
     leaving: bool,
     was_reconnecting: bool,
     is_trouble_known: bool,
+    /// Who is typing.
+    typing: Vec<String>,
 }
 
 impl Reporter {
     fn obey(&mut self, room: &mut Room, line: &str) -> Result<(), Failure> {
         match serde_json::from_str(line) {
-            Ok(Order::Post { text }) => room.ask(Command::Post(text)),
+            Ok(Order::Post { text }) => {
+                room.set_typing(false);
+                room.ask(Command::Post(text));
+            }
+            Ok(Order::Typing) => room.set_typing(true),
             Ok(Order::Reset) => room.ask(Command::Reset),
             Ok(Order::Vote) => room.ask(Command::Vote),
             Ok(Order::Leave) => self.leaving = true,
@@ -117,6 +128,7 @@ impl Reporter {
                     "event": "newer_version", "version": newer.newer, "own": newer.own,
                     "message": newer.to_string(),
                 }))?,
+                SessionEvent::PresencesChanged => self.report_typing(room)?,
                 SessionEvent::OtherPassword(hint) => print(&hint_line(&hint))?,
                 SessionEvent::NotPersisted(why) => {
                     let is_failure = matches!(why, NotPersisted::NotStored(_));
@@ -156,6 +168,16 @@ impl Reporter {
             }
         }
         Ok(false)
+    }
+
+    /// Prints who is typing, if that has changed.
+    fn report_typing(&mut self, room: &Room) -> Result<(), Failure> {
+        let typing = room.who_types();
+        if typing != self.typing {
+            print(&json!({ "event": "typing", "nicknames": typing }))?;
+            self.typing = typing;
+        }
+        Ok(())
     }
 
     fn report_connection(&mut self, state: ConnectionState) -> Result<(), Failure> {

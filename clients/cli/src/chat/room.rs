@@ -7,7 +7,7 @@ use teatime::{
     Badge, Config, ConnectionState, Divergence, JoinLink, PublishError, Receipt, Session,
     SessionEvent, Waker,
 };
-use teatime_chat::{Chat, ChatUpdate, ChatView, History};
+use teatime_chat::{Chat, ChatPresence, ChatUpdate, ChatView, History, who_types};
 
 use crate::addresses::{Way, ways};
 use crate::joining::Reflector;
@@ -19,6 +19,9 @@ const BUDGET: Duration = Duration::from_millis(50);
 /// How long without a connection before the client looks for the reflector on this machine again, and how often a host
 /// looks whether another program has become the host.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Someone who has pressed no key for this long is not typing.
+const TYPING: Duration = Duration::from_secs(5);
 
 /// Why a chat cannot be joined from another machine, and what the user can do.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +62,8 @@ pub(crate) struct Room {
     last_sent: Option<Receipt>,
     /// Commands that could not be carried out yet.
     waiting: VecDeque<Command>,
+    /// Until then the others see that this user is typing.
+    typing_until: Option<Instant>,
 }
 
 /// What a user can ask for.
@@ -96,6 +101,7 @@ impl Room {
             has_moved: false,
             last_sent: None,
             waiting: VecDeque::new(),
+            typing_until: None,
         })
     }
 
@@ -104,6 +110,9 @@ impl Room {
         self.session.step(BUDGET);
         self.look_for_reflector_again()?;
         self.follow_another_host()?;
+        if self.typing_until.is_some_and(|until| until <= Instant::now()) {
+            self.set_typing(false);
+        }
         let mut refused = Vec::new();
         while self.session.view().is_some()
             && let Some(command) = self.waiting.pop_front()
@@ -118,6 +127,22 @@ impl Room {
             }
         }
         Ok(refused)
+    }
+
+    /// The user types, or has stopped. Without a further call it counts as stopped after a while.
+    pub(crate) fn set_typing(&mut self, typing: bool) {
+        if !typing && self.typing_until.is_none() {
+            return;
+        }
+        self.typing_until = typing.then(|| Instant::now() + TYPING);
+        let shown = typing.then_some(ChatPresence { typing });
+        // Fails only after the end.
+        let _ = self.session.set_presence(shown.as_ref());
+    }
+
+    /// The nicknames of the others who are typing.
+    pub(crate) fn who_types(&self) -> Vec<String> {
+        self.model().map_or_else(Vec::new, |chat| who_types(chat, self.session.presences()))
     }
 
     /// Carries out a command as soon as possible, in the order of these calls.
@@ -173,7 +198,7 @@ impl Room {
     fn move_to(&mut self, url: String) -> Result<(), Failure> {
         self.session = join(&self.config, &url, &self.waker)?;
         self.ways = ways_to(&self.reflector, &url);
-        (self.url, self.last_sent) = (url, None);
+        (self.url, self.last_sent, self.typing_until) = (url, None, None);
         Ok(())
     }
 
@@ -208,7 +233,8 @@ impl Room {
             matches!(&self.reflector, Reflector::ThisMachine(_, Some(one)) if one.is_hosted_here());
         let is_lost_guest = guest && self.session.connection_state() != ConnectionState::Live;
         let look = (host || is_lost_guest).then_some(LOOK_AGAIN);
-        self.session.next_due().into_iter().chain(look).min()
+        let typing = self.typing_until.map(|at| at.saturating_duration_since(Instant::now()));
+        self.session.next_due().into_iter().chain(look).chain(typing).min()
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<SessionEvent> {

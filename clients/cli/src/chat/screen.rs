@@ -25,6 +25,8 @@ pub(crate) struct Screen {
     /// How many rows the history is scrolled back.
     pub(crate) scrolled: usize,
     pub(crate) input: Input,
+    /// Who is typing. Replaces the help.
+    pub(crate) typing: Vec<String>,
     /// Something that the user should know. Replaces the help.
     pub(crate) notice: Option<String>,
     pub(crate) link: String,
@@ -187,9 +189,22 @@ impl Screen {
     fn draw_footer(&self, frame: &mut Frame<'_>, area: Rect) {
         let line = match &self.notice {
             Some(notice) => Line::styled(printable(notice), self.style(Color::Red)),
-            None => Line::styled(HELP, Style::new().add_modifier(Modifier::DIM)),
+            None => {
+                let text = typing_line(&self.typing).unwrap_or_else(|| HELP.to_owned());
+                Line::styled(text, Style::new().add_modifier(Modifier::DIM))
+            }
         };
         frame.render_widget(line, area);
+    }
+}
+
+/// Who is typing, for people. `None` if they are none.
+fn typing_line(names: &[String]) -> Option<String> {
+    match names {
+        [] => None,
+        [one] => Some(format!("{one} is typing")),
+        [one, two] => Some(format!("{one} and {two} are typing")),
+        [one, two, rest @ ..] => Some(format!("{one}, {two} and {} more are typing", rest.len())),
     }
 }
 
@@ -251,6 +266,18 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_line_says_who_is_typing() {
+        let line = |names: &[&str]| {
+            typing_line(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(line(&[]), None);
+        assert_eq!(line(&["Ada"]).as_deref(), Some("Ada is typing"));
+        assert_eq!(line(&["Ada", "Bo"]).as_deref(), Some("Ada and Bo are typing"));
+        let many = line(&["Ada", "Bo", "Cy", "Di"]);
+        assert_eq!(many.as_deref(), Some("Ada, Bo and 2 more are typing"));
+    }
+
     fn screen() -> Screen {
         Screen {
             badge: Badge::of(&SessionId([1; 32])),
@@ -263,6 +290,7 @@ mod tests {
             history: (0..30).map(|n| format!("Otter: line {n}")).collect(),
             scrolled: 0,
             input: Input::new("tea?".into()),
+            typing: Vec::new(),
             notice: None,
             link: "teatime://192.0.2.1:9090/teatime.chat/lobby".into(),
             local_only: None,

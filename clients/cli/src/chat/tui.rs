@@ -72,6 +72,7 @@ impl Tui {
             history: Vec::new(),
             scrolled: 0,
             input: Input::default(),
+            typing: Vec::new(),
             notice: None,
             link: String::new(),
             local_only: None,
@@ -164,6 +165,10 @@ impl Tui {
                 SessionEvent::Diverged(divergence) => {
                     // The connection is live again only after this.
                     self.divergence = Some(diverged(&divergence));
+                }
+                SessionEvent::PresencesChanged => {
+                    let names = self.room.who_types();
+                    self.screen.typing = names.iter().map(|name| printable(name)).collect();
                 }
                 SessionEvent::Fault(fault) => self.screen.notice = Some(fault.to_string()),
                 SessionEvent::NewerVersion(newer) => self.notify(newer.to_string()),
@@ -267,6 +272,7 @@ impl Tui {
         value.extend(self.screen.input.value().chars().skip(cursor));
         let cursor = cursor + text.chars().count();
         self.screen.input = Input::new(value).with_cursor(cursor);
+        self.room.set_typing(true);
         self.changed = true;
     }
 
@@ -304,6 +310,7 @@ impl Tui {
             _ => return,
         };
         self.screen.input.handle(request);
+        self.room.set_typing(!self.screen.input.value().is_empty());
     }
 
     /// Sends the line. If that fails the line stays.
@@ -311,6 +318,7 @@ impl Tui {
         match self.room.say(self.screen.input.value()) {
             Ok(()) => {
                 self.screen.input.reset();
+                self.room.set_typing(false);
                 self.screen.scrolled = 0;
                 self.screen.notice = None;
             }

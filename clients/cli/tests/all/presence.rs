@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::support::{Program, private_directory, teatime};
+use serde_json::{Value, json};
 
 /// A chat that is closed in order: the others see it exit at once.
 fn leave(mut chat: Program) {
@@ -111,4 +112,29 @@ fn participants_of_a_session_that_left_memory_are_gone() {
     let mut log = log.lines().map_while(Result::ok);
     assert!(log.any(|line| line.contains("an idle session leaves memory")));
     assert_eq!(first_seen(url), 1);
+}
+
+/// Waits until a chat says that these are typing.
+fn wait_for_typing(chat: &mut Program, nicknames: &[String]) {
+    let is_it =
+        |event: &Value| event["event"] == "typing" && event["nicknames"] == json!(nicknames);
+    chat.wait_until("who is typing", is_it);
+}
+
+#[test]
+fn the_others_see_who_is_typing_until_the_post_comes_or_the_user_stops() {
+    for password in [&[][..], &["--password", "two sugars"]] {
+        let (_reflector, url) = teatime().reflector(&[]);
+        let (mut ada, mut bo) = (teatime().chat(&url, password), teatime().chat(&url, password));
+        bo.wait_for_participants(2);
+        let name = ada.last("view_info")["nickname"].as_str().expect("a name").to_owned();
+        ada.say(&json!({ "do": "typing" }));
+        wait_for_typing(&mut bo, std::slice::from_ref(&name));
+        ada.post("hello");
+        wait_for_typing(&mut bo, &[]);
+        ada.say(&json!({ "do": "typing" }));
+        wait_for_typing(&mut bo, &[name]);
+        // After some seconds without another key.
+        wait_for_typing(&mut bo, &[]);
+    }
 }

@@ -6,10 +6,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use teatime_reflector::Greeter;
 use teatime_wire::limits::MAX_CONTROL_FRAMES;
 use teatime_wire::{ClientMessage, CloseReason};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -231,9 +232,10 @@ impl Times {
 pub(super) struct Search {
     /// What was read, as the thread receives it.
     bytes: Vec<u8>,
-    /// How many bytes of control frames come first, and how many frames they are.
-    passed: usize,
+    /// How many control frames came before.
     control_frames: usize,
+    /// The answers to those that want one.
+    replies: BytesMut,
     workers: usize,
 }
 
@@ -249,12 +251,21 @@ pub(super) enum Found {
 
 impl Search {
     pub(super) fn new(bytes: Vec<u8>, workers: usize) -> Self {
-        Self { bytes, passed: 0, control_frames: 0, workers }
+        Self { bytes, control_frames: 0, replies: BytesMut::new(), workers }
     }
 
-    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Found> {
+    async fn read(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> io::Result<Found> {
         loop {
-            if let Some(found) = self.look() {
+            let found = self.look();
+            if !self.replies.is_empty() {
+                stream.write_all(&self.replies).await?;
+                stream.flush().await?;
+                self.replies.clear();
+            }
+            if let Some(found) = found {
                 return Ok(found);
             }
             if stream.read_buf(&mut self.bytes).await? == 0 {
@@ -273,14 +284,14 @@ impl Search {
     /// an app meet there, whatever their session and password.
     ///
     /// `None` if that has not arrived whole; any thread if it is not a valid message, because that thread refuses it. What
-    /// the transport says before does not count, because all clients of a session must meet on its thread. It is skipped
-    /// once, and nothing is copied.
+    /// the transport says before does not count, because all clients of a session must meet on its thread. It is answered here,
+    /// and the thread does not get it.
     fn look(&mut self) -> Option<Found> {
         if self.workers == 1 {
             return Some(Found::Worker(0));
         }
         loop {
-            match frame::parse(&mut self.bytes[self.passed..], worker::MAX_FRAME) {
+            match frame::parse(&mut self.bytes, worker::MAX_FRAME) {
                 Ok(None) => return None,
                 Ok(Some((Incoming::Binary(frame), _))) => {
                     return Some(Found::Worker(match ClientMessage::decode(frame) {
@@ -290,8 +301,11 @@ impl Search {
                         _ => 0,
                     }));
                 }
-                Ok(Some((Incoming::Ping(_) | Incoming::Pong, length))) => {
-                    self.passed += length;
+                Ok(Some((control @ (Incoming::Ping(_) | Incoming::Pong), length))) => {
+                    if let Incoming::Ping(payload) = control {
+                        frame::write_pong(&mut self.replies, payload);
+                    }
+                    self.bytes.drain(..length);
                     self.control_frames += 1;
                     if self.control_frames > MAX_CONTROL_FRAMES {
                         return Some(Found::Flood);

@@ -95,6 +95,8 @@ pub(super) struct Clients {
     /// Those for which something waits until the end of the turn.
     dirty_connections: Vec<ConnId>,
     dirty_sessions: Vec<SessionKey>,
+    /// Those that may lack some of what participants show of themselves.
+    uninformed: BTreeSet<ConnId>,
     next: u64,
 }
 
@@ -108,6 +110,9 @@ struct Members {
 pub(super) struct Connection {
     stream: Rc<Stream>,
     member_of: Option<SessionKey>,
+    /// How much its client has of what participants show of themselves: see
+    /// [`Reflector::presences`](teatime_reflector::Reflector::presences).
+    presence_version: u64,
     /// What is for this connection alone, until the end of the turn.
     pending: Pending,
     /// What the socket did not take yet.
@@ -131,6 +136,7 @@ impl Clients {
         let connection = Connection {
             stream: Rc::new(stream),
             member_of: None,
+            presence_version: 0,
             pending: Pending::default(),
             queue: VecDeque::new(),
             queued: 0,
@@ -166,7 +172,9 @@ impl Clients {
 
     /// Whether something waits for the end of the turn.
     pub(super) fn is_dirty(&self) -> bool {
-        !self.dirty_connections.is_empty() || !self.dirty_sessions.is_empty()
+        !self.dirty_connections.is_empty()
+            || !self.dirty_sessions.is_empty()
+            || !self.uninformed.is_empty()
     }
 
     pub(super) fn take_dirty(&mut self) -> (Vec<ConnId>, Vec<SessionKey>) {
@@ -216,6 +224,19 @@ impl Clients {
         connection.member_of = Some(key);
         connection.allowed = connection.queued + connection.pending.len() + most;
         self.sessions.entry(key).or_default().connections.insert(id);
+        self.uninformed.insert(id);
+    }
+
+    /// Participants of a session show something new of themselves.
+    pub(super) fn mark_uninformed(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get(&key) {
+            self.uninformed.extend(&session.connections);
+        }
+    }
+
+    /// Takes the connections that may lack some of what participants show.
+    pub(super) fn take_uninformed(&mut self) -> BTreeSet<ConnId> {
+        std::mem::take(&mut self.uninformed)
     }
 
     /// Ends the membership of a connection.
@@ -300,6 +321,19 @@ impl Connection {
             self.write_front();
         }
         self.end_if_done();
+    }
+
+    /// The session of the connection, and how much it has of what participants show there. `None` if its socket has yet to take
+    /// something else: until then a newer state may come, and it costs no memory.
+    pub(super) fn takes_presences(&self) -> Option<(SessionKey, u64)> {
+        let is_ready = !self.closing && self.pending.is_empty() && !self.waits_for_socket();
+        self.member_of.filter(|_| is_ready).map(|key| (key, self.presence_version))
+    }
+
+    /// Writes what participants show. Its client then has this version.
+    pub(super) fn write_presences(&mut self, message: Bytes, version: u64) {
+        self.presence_version = version;
+        self.write(Piece::Bytes(message));
     }
 
     /// Writes from the front of the queue.
@@ -403,7 +437,7 @@ mod tests {
     fn bytes_of(piece: &Piece) -> &[u8] {
         match piece {
             Piece::Bytes(bytes) => bytes,
-            Piece::Log { .. } => panic!("expected bytes, found a log"),
+            Piece::Log { .. } => panic!("there is no log"),
         }
     }
 

@@ -26,6 +26,7 @@ mod worker;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -258,9 +259,19 @@ impl Drop for Server {
 }
 
 /// Runs a task on a thread and a single-threaded runtime of its own.
-fn spawn<F: Future<Output = ()>>(
+fn spawn<F: Future<Output = ()> + 'static>(
     name: &str,
     task: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    spawn_boxed(name, Box::new(|| -> BoxedFuture { Box::pin(task()) }))
+}
+
+type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Boxed, because the code of a thread and of a runtime would otherwise be there once for each task.
+fn spawn_boxed(
+    name: &str,
+    task: Box<dyn FnOnce() -> BoxedFuture + Send>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new()

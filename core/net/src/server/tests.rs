@@ -8,7 +8,7 @@ mod unread;
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use teatime_wire::{
     Challenge, ChannelBinding, ClientMessage, CloseReason, Digest, Join, SecretKey, Send,
     ServerMessage,
@@ -154,5 +154,26 @@ async fn what_comes_together_with_the_join_is_handled_with_it_on_every_setting()
                 break;
             }
         }
+    }
+}
+
+/// Which thread serves the connection is not known before the join.
+#[tokio::test]
+async fn a_ping_before_the_join_is_answered_once_on_every_setting() {
+    for setting in SETTINGS {
+        let config = ServerConfig { workers: setting.1, ..Default::default() };
+        let (server, trust, _folder) = server_with(setting.0, config);
+        let (mut client, challenge) = socket(&server, &trust).await;
+        let ping = Message::Ping(b"are you there"[..].into());
+        client.send(ping).await.expect("it is open");
+        let answer = next(&mut client).await;
+        assert_eq!(answer, Message::Pong(b"are you there"[..].into()), "{setting:?}");
+        let join = joins(1, [1; 32], &challenge).encode();
+        client.send(Message::Binary(join.into())).await.expect("it is open");
+        let Message::Binary(frame) = next(&mut client).await else {
+            panic!("{setting:?}: it was answered twice");
+        };
+        let welcome = ServerMessage::decode(&frame);
+        assert!(matches!(welcome, Ok(ServerMessage::Welcome(_))), "{setting:?}: {welcome:?}");
     }
 }

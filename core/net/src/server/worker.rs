@@ -9,10 +9,12 @@
 mod reading;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use teatime_reflector::{Budget, ConnId, Output, Reflector, SessionKey};
 use teatime_wire::limits::MAX_CLIENT_FRAME;
 use teatime_wire::{Challenge, CloseReason};
@@ -23,7 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::addresses::{Address, Addresses};
 use super::clients::{Clients, Connection, Written};
-use super::frame::Incoming;
+use super::frame::{self, Incoming};
 use super::slots::Slot;
 use super::storage::Handle;
 use super::stream::{Stream, Tls};
@@ -158,6 +160,7 @@ impl Worker {
                 Output::Send { connection, frame } => inner.clients.send(connection, frame),
                 Output::SendLog { connection, block } => inner.clients.send_log(connection, block),
                 Output::Broadcast { session, frame } => inner.clients.broadcast(session, &frame),
+                Output::Presences { session } => inner.clients.mark_uninformed(session),
                 Output::References { holder, room, holding } => {
                     self.librarian.tell(room, holder.holder(), holding);
                 }
@@ -231,6 +234,28 @@ impl Worker {
         for session in sessions {
             self.flush_session(inner, session, now);
         }
+        let uninformed = inner.clients.take_uninformed();
+        self.write_presences(inner, uninformed);
+    }
+
+    /// Writes what participants show of themselves to those whose sockets take it. The others get it when theirs do.
+    fn write_presences(self: &Rc<Self>, inner: &mut Inner, ids: impl IntoIterator<Item = ConnId>) {
+        // Most members have the same version, so they share the message.
+        let mut messages = HashMap::new();
+        for id in ids {
+            let Some(connection) = inner.clients.get_mut(id) else { continue };
+            while let Some((session, version)) = connection.takes_presences() {
+                let newer = messages.entry((session, version)).or_insert_with(|| {
+                    let (frame, version) = inner.reflector.presences(session, version)?;
+                    let mut message = BytesMut::new();
+                    frame::write_binary(&mut message, &frame);
+                    Some((message.freeze(), version))
+                });
+                let Some((message, version)) = newer else { break };
+                connection.write_presences(message.clone(), *version);
+            }
+            self.drain_if_needed(id, connection);
+        }
     }
 
     fn flush_connection(self: &Rc<Self>, inner: &mut Inner, id: ConnId, now: u64) {
@@ -291,7 +316,11 @@ impl Worker {
                 connection.write_queue()
             };
             match written {
-                Written::All => return,
+                Written::All => {
+                    // This task has ended, and another one waits for the socket if that takes not all of them.
+                    self.with(|inner, _| self.write_presences(inner, [id]));
+                    return;
+                }
                 // The other connections have their turns, too.
                 Written::Some => yield_now().await,
                 Written::SocketIsFull => {}

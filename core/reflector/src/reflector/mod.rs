@@ -289,6 +289,7 @@ impl Reflector {
             ClientMessage::LeaveAfter(ms) => {
                 session.leave_after(turn, arrival, u64::from(*ms) * 1_000);
             }
+            ClientMessage::Presence(data) => session.show_presence(turn, arrival, data),
             ClientMessage::Ping(nonce) => {
                 self.pong(connection, *nonce);
                 return Ok(());
@@ -469,6 +470,13 @@ impl Reflector {
         for connection in all {
             self.close(now, connection, (CloseReason::GoingAway, String::new()));
         }
+    }
+
+    /// A frame with what participants of a session show that is newer than this version, and the version that its receiver
+    /// has then. `None` if nothing is newer. Versions begin at 0 with each connection. A frame has some 32 KiB at most: the
+    /// driver asks again when the socket has taken it.
+    pub fn presences(&self, session: SessionKey, version: u64) -> Option<(Bytes, u64)> {
+        self.sessions.get(&session)?.presences_after(version)
     }
 
     /// How much it holds.

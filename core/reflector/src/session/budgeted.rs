@@ -64,7 +64,7 @@ impl Session {
     /// one that it replaces counts at once.
     fn weight(&self) -> u64 {
         let upload = self.ballot.upload.as_ref().map_or(0, crate::upload::Upload::memory);
-        PER_SESSION + self.log.memory() + self.larger_by(upload)
+        PER_SESSION + self.log.memory() + self.presences.memory() + self.larger_by(upload)
     }
 
     /// How much larger than the newest snapshot one of this size is, in bytes.

@@ -7,6 +7,7 @@ mod history;
 mod joining;
 mod ordering;
 mod persisting;
+mod presence;
 mod restore;
 mod time;
 mod uploading;
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::gate::{Gate, Gated};
 use crate::log::Log;
 use crate::outbox::{Outbox, Purpose};
+use crate::presences::Presences;
 use crate::storage::{Checkpoint, Key, Record, RecordKind, Request, Ticket};
 use crate::stored::{self, Ancestor, Head, PersistedRecord};
 use crate::view::{Arrival, View};
@@ -67,6 +69,7 @@ pub(crate) struct Session {
     flow: Flow,
     ballot: Ballot,
     persistence: Persistence,
+    presences: Presences,
     /// When the reflector last sent something to all members, on the driver's clock.
     last_broadcast: u64,
     /// When the joins and exits that have gathered go out.
@@ -169,6 +172,7 @@ impl Session {
             flow: Flow::default(),
             ballot: Ballot::new(config.snapshot_after_time),
             persistence: Persistence::default(),
+            presences: Presences::default(),
             last_broadcast: 0,
             gathered_at: None,
             next_silence_check: 0,
@@ -425,6 +429,7 @@ impl Session {
             self.gathered_at = None;
             self.tell_changes(turn);
         }
+        self.tell_presences(turn);
         if turn.now >= self.last_broadcast + self.tick {
             let told = self.time.tell(turn.now);
             self.store_time_ahead(turn, told);
@@ -443,6 +448,7 @@ impl Session {
         let others = [
             storage,
             self.gathered_at,
+            self.presences.due(),
             self.ballot.next_timeout(),
             self.persist_vote_at(),
             exit,

@@ -126,6 +126,7 @@ impl Session {
             if exited.is_empty() && joined.is_empty() {
                 return;
             }
+            exited.iter().for_each(|(view, _)| self.presences.forget(*view));
             let (seq, time) = self.next_position(turn.now);
             let active = u32::try_from(self.views.announced()).unwrap_or(u32::MAX);
             let message = ViewsMessage {

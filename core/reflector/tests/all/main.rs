@@ -8,6 +8,7 @@ mod full_log;
 mod going_back;
 mod persisting;
 mod presence;
+mod presences;
 mod proof;
 mod reflector;
 mod rooms;

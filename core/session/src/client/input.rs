@@ -5,8 +5,8 @@ use std::sync::Arc;
 use teatime_base::{Binding, Digest};
 use teatime_vm::{MigrationError, Time, Vm, VmError};
 use teatime_wire::{
-    Chain, CloseReason, Envelope, Event, Hold, ServerMessage, SnapshotInfo, Views, VoteRequest,
-    Welcome, WireError, limits,
+    Chain, CloseReason, Envelope, Event, Hold, Presence, ServerMessage, SnapshotInfo, Views,
+    VoteRequest, Welcome, WireError, limits,
 };
 
 use super::Client;
@@ -54,7 +54,7 @@ impl Client {
         self.report_connection(None);
     }
 
-    fn receive(&mut self, now: u64, frame: Vec<u8>) -> Result<(), DisconnectReason> {
+    fn receive(&mut self, now: u64, mut frame: Vec<u8>) -> Result<(), DisconnectReason> {
         let message = ServerMessage::decode(&frame).map_err(|error| match error {
             // Trying again would end the same way.
             WireError::UnknownMessage(_) => {
@@ -102,23 +102,30 @@ impl Client {
                 let start = payload.as_ptr() as usize - frame.as_ptr() as usize;
                 let payload = start..start + payload.len();
                 let chain = next(&self.transcript);
-                let content = Content::Event { sender, counter, frame, payload };
                 self.hear_echo(now, sender == self.view_id(), counter);
-                self.enqueue(now, Ordered { seq, time, content }, chain)
+                // Opened while the processor still has the frame at hand. The content waits for its turn.
+                let opened = self.seal.open(Binding::Event(sender, counter), &mut frame[payload]);
+                let (plain, bytes) = (opened.ok().map(<[u8]>::len), opened.unwrap_or_default());
+                let content = Content::Event { sender, counter, plain };
+                self.enqueue(now, Ordered { seq, time, content }, bytes, chain)
             }
             (ServerMessage::Views(views), Phase::Running) => {
                 let chain = next(&self.transcript);
                 let Views { seq, time, exited, joined, .. } = views;
+                let gone = exited.iter().filter(|view| self.presences.forget(view.view_id)).count();
+                if gone > 0 {
+                    self.presences_changed();
+                }
                 let seal = &mut self.seal;
                 let exited = exited.iter().map(|view| view_info(seal, view).0).collect();
                 let (joined, attempts) = joined.iter().map(|view| view_info(seal, view)).unzip();
                 let content = Content::Views { exited, joined, attempts };
-                self.enqueue(now, Ordered { seq, time, content }, chain)
+                self.enqueue(now, Ordered { seq, time, content }, &[], chain)
             }
             (ServerMessage::VoteRequest(VoteRequest { seq, time }), Phase::Running) => {
                 let chain = next(&self.transcript);
                 self.voting.hear_request();
-                self.enqueue(now, Ordered { seq, time, content: Content::Vote }, chain)
+                self.enqueue(now, Ordered { seq, time, content: Content::Vote }, &[], chain)
             }
             (message, Phase::Running) => self.receive_running(now, message),
             (message, _) => Err(out_of_place(&message)),
@@ -135,6 +142,7 @@ impl Client {
             ServerMessage::Verdict(verdict) => return self.hear_verdict(now, verdict),
             ServerMessage::Diverged(seq) => return self.hear_diverged(now, seq),
             ServerMessage::Disagreement(found) => self.hear_disagreement(&found),
+            ServerMessage::Presences(entries) => self.hear_presences(&entries),
             ServerMessage::Tick(time) => {
                 self.check_clock(now, time)?;
                 self.clock.hear(now, time);
@@ -160,6 +168,21 @@ impl Client {
         Ok(())
     }
 
+    fn hear_presences(&mut self, entries: &[Presence<'_>]) {
+        let own = self.view_id();
+        for Presence { view_id, data } in entries.iter().filter(|entry| entry.view_id != own) {
+            self.presences.hear(&mut self.seal, *view_id, data);
+        }
+        self.presences_changed();
+    }
+
+    /// Tells the owner, unless it has yet to hear of the change before.
+    pub(super) fn presences_changed(&mut self) {
+        if self.presences.change() {
+            self.outgoing.report(SessionEvent::PresencesChanged);
+        }
+    }
+
     /// An event came back. If this view has sent it, the round trip counts.
     fn hear_echo(&mut self, now: u64, is_own: bool, counter: u64) {
         if is_own && let Some(round_trip) = self.outbox.echo(now, counter) {
@@ -171,6 +194,7 @@ impl Client {
         &mut self,
         now: u64,
         message: Ordered,
+        plain: &[u8],
         chain: Chain,
     ) -> Result<(), DisconnectReason> {
         // The model may have gone on to the time that a tick promised. What is history may be before it.
@@ -182,7 +206,7 @@ impl Client {
         self.check_clock(now, message.time)?;
         self.clock.hear(now, message.time);
         let (seq, is_event) = (message.seq, matches!(message.content, Content::Event { .. }));
-        self.backlog.push(message).map_err(protocol)?;
+        self.backlog.push(message, plain).map_err(protocol)?;
         if !self.transcript.push(chain, is_event) {
             self.raise(AlarmKind::Rewound, seq, None, None);
         }
@@ -216,6 +240,10 @@ impl Client {
         self.pulse.start_connection(now);
         self.voting.start_connection();
         self.persisting.start_connection();
+        if !self.presences.is_empty() {
+            self.presences_changed();
+        }
+        self.presences.start_connection();
         self.outbox.start_connection(now, accepted, welcome.limits);
         self.history.start_connection(welcome.seq);
         if !self.clock.start_connection(now, welcome.time) {

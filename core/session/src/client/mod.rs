@@ -17,6 +17,7 @@ mod model;
 mod outbox;
 mod outgoing;
 mod persisting;
+mod presences;
 #[cfg(feature = "recording")]
 mod recording;
 mod step;
@@ -53,6 +54,7 @@ use self::model::Model;
 use self::outbox::Outbox;
 use self::outgoing::Outgoing;
 use self::persisting::Persisting;
+use self::presences::Presences;
 use self::subscriptions::Subscriptions;
 use self::tape::Tape;
 use self::unheard::Unheard;
@@ -63,6 +65,7 @@ use crate::claim::MAX_CLAIM;
 use crate::config::{Config, ConfigError};
 use crate::delivery::{Delivery, Handling, SubscriptionId};
 use crate::event::{Action, ConnectionState, DisconnectReason, RoundTrips, SessionEvent, Stepped};
+use crate::limits::MAX_PRESENCE;
 use crate::publish::{PublishError, Receipt};
 use crate::transcript::Transcript;
 
@@ -90,6 +93,7 @@ pub struct Client {
     voting: Voting,
     healing: Healing,
     persisting: Persisting,
+    presences: Presences,
     /// The reflector has announced the exit of this client's view over the connection that stands.
     is_expelled: bool,
     /// The owner knows that another room of the name is in use.
@@ -133,6 +137,7 @@ impl Client {
             voting: Voting::default(),
             healing: Healing::default(),
             persisting: Persisting::default(),
+            presences: Presences::default(),
             is_expelled: false,
             is_password_doubted: false,
             clock: Clock::default(),
@@ -152,8 +157,10 @@ impl Client {
     /// What the owner should know next.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
         let event = self.outgoing.poll_event();
-        if matches!(event, Some(SessionEvent::ViewReady)) {
-            self.view.build();
+        match event {
+            Some(SessionEvent::ViewReady) => self.view.build(),
+            Some(SessionEvent::PresencesChanged) => self.presences.mark_polled(),
+            _ => {}
         }
         event
     }
@@ -336,6 +343,55 @@ impl Client {
         self.outbox.push(plain);
         self.flush_outbox(now);
         Ok(Receipt(counter))
+    }
+
+    /// Shows something of this participant to the others: a cursor, a selection, that its user types. The newest counts, until
+    /// this participant exits. No model sees it, nothing of it is stored, and it has no place in the order. At most some 30 a
+    /// second are sent; what is replaced before is not. With a password it is encrypted. It is shown again after each
+    /// reconnection, and can be set before the session is joined.
+    ///
+    /// `data` is any value that serde can write, at most 1 KiB of MessagePack.
+    ///
+    /// # Errors
+    /// [`PublishError::TooLarge`], [`PublishError::Encoding`], and [`PublishError::Over`] after the end. What was shown before
+    /// is still shown then.
+    pub fn set_presence(
+        &mut self,
+        now: u64,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<(), PublishError> {
+        // With the names of fields: programs in other languages read it too.
+        let data = rmp_serde::to_vec_named(data);
+        let data = data.map_err(|error| PublishError::Encoding(error.to_string()))?;
+        self.set_presence_encoded(now, &data)
+    }
+
+    /// As [`set_presence`](Self::set_presence), with data that is MessagePack already: exactly one value. No bytes: nothing is
+    /// shown any longer.
+    ///
+    /// # Errors
+    /// As [`set_presence`](Self::set_presence).
+    pub fn set_presence_encoded(&mut self, now: u64, data: &[u8]) -> Result<(), PublishError> {
+        if self.connection.is_over() {
+            return Err(PublishError::Over);
+        }
+        let (size, most) = (data.len(), MAX_PRESENCE);
+        if size > most {
+            return Err(PublishError::TooLarge { size, most });
+        }
+        self.presences.set_own(data.to_vec());
+        self.flush_presence(now);
+        Ok(())
+    }
+
+    /// What the other participants show of themselves, as they have set it, in the order of their ids.
+    pub fn presences(&self) -> impl Iterator<Item = (ViewId, &[u8])> {
+        let views = self.model.vm().filter(|_| !self.presences.is_empty());
+        let views = views.into_iter().flat_map(Vm::views).filter(|view| *view != self.view_id());
+        views.filter_map(|view| {
+            let attempt = self.transcript.attempt_of(view);
+            self.presences.of(view, attempt).map(|data| (view, data))
+        })
     }
 
     /// Sends an event to the views of this client only. It never leaves the process.

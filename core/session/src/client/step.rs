@@ -1,6 +1,6 @@
 //! Simulating what has arrived.
 
-use teatime_base::{Binding, ViewId};
+use teatime_base::{Binding, BrokenSealError, ViewId};
 use teatime_vm::recording::Input;
 use teatime_vm::{External, Time, ViewInfo};
 use teatime_wire::{ClientMessage, Send};
@@ -9,6 +9,7 @@ use super::Client;
 use super::backlog::{Content, Ordered};
 use super::model::Model;
 use super::outbox::Next;
+use super::presences;
 use super::tape::Tape;
 use crate::alarm::{Alarm, AlarmKind};
 use crate::content::external;
@@ -21,6 +22,7 @@ impl Client {
     pub fn step(&mut self, now: u64, more: &mut dyn FnMut() -> bool) -> Stepped {
         self.keep_connection(now);
         self.flush_outbox(now);
+        self.flush_presence(now);
         self.continue_upload();
         let stepped = self.simulate(more);
         if self.model.is_broken() {
@@ -70,8 +72,9 @@ impl Client {
             return Some(0);
         }
         let sends = if self.may_send() { self.outbox.next_wakeup() } else { None };
+        let presence = self.presences.next_wakeup().filter(|_| self.view.is_known());
         let connection = deadline.min(self.pulse.next_wakeup());
-        Some(sends.map_or(connection, |at| at.min(connection)))
+        [sends, presence].into_iter().flatten().chain([connection]).min()
     }
 
     fn keep_connection(&mut self, now: u64) {
@@ -112,6 +115,18 @@ impl Client {
             });
             let payload = sealed.as_deref().unwrap_or(content);
             self.outgoing.send(&ClientMessage::Send(Send { counter, payload }));
+        }
+    }
+
+    /// Sends what this participant shows, once the others know its view.
+    pub(super) fn flush_presence(&mut self, now: u64) {
+        if !self.connection.is_running() || !self.view.is_known() {
+            return;
+        }
+        let (view, attempt) = (self.identity.view_id(), self.connection.attempt());
+        if let Some((number, data)) = self.presences.next_to_send(now) {
+            let sealed = presences::sealed(&mut self.seal, view, (attempt, number), data);
+            self.outgoing.send(&ClientMessage::Presence(&sealed));
         }
     }
 
@@ -172,17 +187,18 @@ impl Client {
         let Ordered { seq, time, content } = message;
         let is_vote = matches!(content, Content::Vote);
         match content {
-            Content::Event { sender, counter, mut frame, payload } => {
-                let binding = Binding::Event(sender, counter);
-                let opened = self.seal.open(binding, &mut frame[payload]);
+            Content::Event { sender, counter, plain } => {
+                let plain = plain.map(|length| self.backlog.take_plain(length));
+                let opened = plain.ok_or(BrokenSealError);
                 let (content, alarm) = self.transcript.place(seq, (sender, counter), opened);
                 deliver(&mut self.model, &mut self.tape, (seq, time), &external(sender, content));
                 let seen = content.and_then(|content| content.claim).map(|claim| claim.seq);
+                let is_read = content.is_some();
                 if let Some(kind) = alarm {
                     self.raise(kind, seq, Some(sender), seen);
                 }
                 // Without content it may be none that this client has sent.
-                if sender == self.view_id() && content.is_some() {
+                if sender == self.view_id() && is_read {
                     self.outbox.apply(counter);
                 }
             }
@@ -193,6 +209,10 @@ impl Client {
                     self.raise(AlarmKind::Invented, seq, Some(ghost), None);
                 }
                 self.see_own_view(seq, &exited, &joined);
+                // What a participant shows may come before its join has been simulated.
+                if joined.iter().any(|view| self.presences.has(view.view_id)) {
+                    self.presences_changed();
+                }
                 let external = External::Presence { exited: &exited, joined: &joined };
                 deliver(&mut self.model, &mut self.tape, (seq, time), &external);
             }

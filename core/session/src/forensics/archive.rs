@@ -33,7 +33,7 @@ pub enum ArchiveError {
     #[error("the stored snapshot is not the one that was voted for")]
     OtherSnapshot,
     /// The snapshot is not in a valid envelope.
-    #[error("the stored snapshot: {0}")]
+    #[error("the stored snapshot cannot be used: {0}")]
     Envelope(#[from] EnvelopeError),
     /// The session began with data that a version of the app had persisted, and that cannot be used.
     #[error(transparent)]
@@ -42,10 +42,10 @@ pub enum ArchiveError {
     #[error(transparent)]
     Start(#[from] VmError),
     /// The snapshot cannot be opened.
-    #[error("the stored snapshot: {0}")]
+    #[error("the stored snapshot cannot be used: {0}")]
     Sealed(#[from] BrokenSealError),
     /// A stored message is not valid.
-    #[error("the stored message after {after}: {why}")]
+    #[error("the stored message after number {after} is not valid: {why}")]
     Message {
         /// Sequence number of the message before it.
         after: u64,
@@ -53,13 +53,13 @@ pub enum ArchiveError {
         why: String,
     },
     /// A message is out of order, or of a kind that is not ordered.
-    #[error("the stored message after {after} is not the next one")]
+    #[error("the stored message after number {after} is not the next one in the order")]
     Order {
         /// Sequence number of the message before it.
         after: u64,
     },
     /// The state cannot be saved, or does not belong to this session's app.
-    #[error("the state: {0}")]
+    #[error("the state cannot be saved, or is of another app: {0}")]
     Snapshot(#[from] SnapshotError),
     /// The state is further on than any session may get.
     #[error(

@@ -63,15 +63,17 @@ pub enum SinceError {
     #[error("the models of the app {0:?} are not part of this program")]
     NoApp(String),
     /// Too much came after the newest state that all participants had in common.
-    #[error("the events that led to it were too many to be recorded")]
+    #[error("too many events led to the difference, so they were not recorded")]
     NoRecording,
     /// This program comes to the wrong state too.
     #[error(
-        "this program computes the same wrong state from the events: try one like the others had"
+        "this program computes the same wrong state from the events: try the program of the others"
     )]
     SameMistake,
     /// This program comes to a third state.
-    #[error("this program computes neither state from the events, but a third one")]
+    #[error(
+        "this program computes a third state from the events: try the programs of the participants"
+    )]
     Third,
     /// The field has never changed.
     #[error("no event has changed that field")]

@@ -16,7 +16,7 @@ impl Peer {
 fn what_is_new_and_optional_changes_nothing() {
     let mut peer = Peer::joining(config());
     peer.actions();
-    let news = ServerMessage::Later(64);
+    let news = ServerMessage::Later(65);
     peer.hear(&news);
     // A welcome with a role behind its fields.
     let mut welcome = ServerMessage::Welcome(peer.welcome()).encode();

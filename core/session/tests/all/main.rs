@@ -8,6 +8,7 @@ mod later;
 mod liar;
 mod lies;
 mod persisting;
+mod presences;
 mod proof;
 mod snapshots;
 mod support;

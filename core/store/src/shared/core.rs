@@ -143,7 +143,9 @@ impl<D: Disk> Core<D> {
         if *self.holders().entry(key).or_insert(holder) == holder {
             Ok(())
         } else {
-            Err(StorageError::Io("another part of this server has the session".into()))
+            Err(StorageError::Io(
+                "this server still stores the session for other clients: try again".into(),
+            ))
         }
     }
 

@@ -110,7 +110,10 @@ impl fmt::Debug for JoinLink {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The link, here without the password, has another scheme.
-    #[error("invalid join link {0:?}: expected teatime:// or teatimes://")]
+    #[error(
+        "invalid join link {0:?}: expected teatime:// or teatimes://. An address such as ws://HOST:9090 is not a link: give it \
+         as the address of the reflector"
+    )]
     Scheme(String),
     /// The link has no check, for example because it was typed by hand. If it were used, a lost character would lead to
     /// another room, and a lost password to one that is not encrypted.

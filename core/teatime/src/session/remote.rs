@@ -67,7 +67,7 @@ impl<V: View> fmt::Debug for Remote<V> {
 
 /// The session was dropped, so a call cannot reach it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the session was dropped")]
+#[error("the session no longer exists")]
 pub struct SessionGone;
 
 impl<V: View> Remote<V> {

@@ -21,10 +21,6 @@ fn the_cursors_are_those_of_the_participants() -> Result<(), Failure> {
     let app = cursors::app().expect("it is sound");
     Simulation::of(app)
         .view_data(|dice| Some(format!("user {}", dice.below(100))))
-        .action(3, |dice, user| {
-            let to = (dice.below(100) as i32, dice.below(100) as i32);
-            user.publish("cursor", "move", &to);
-        })
         .seeds(SEEDS)
         .run()
         .map(drop)

@@ -57,6 +57,6 @@ impl Vm {
     pub fn recording(&self, options: &[u8], until: (Time, u64)) -> Option<Recording> {
         let (base, from, inputs) = self.since_belief(until.1)?;
         let head = Head::new(self.app(), self.session_id(), options);
-        Some(Recording { head, base: Some(base), from, inputs: inputs.to_vec(), until })
+        Some(Recording { head, base: Some(base), from, inputs, until })
     }
 }

@@ -59,7 +59,7 @@ pub enum RecordingError {
     #[error(transparent)]
     Start(#[from] VmError),
     /// The snapshot that the recording starts from cannot be restored.
-    #[error("the state at its beginning: {0}")]
+    #[error("the state at the beginning of the recording is not valid: {0}")]
     Snapshot(#[from] SnapshotError),
     /// The events are out of order.
     #[error(transparent)]

@@ -158,7 +158,7 @@ impl Vm {
 
     /// The newest trusted state, its position, and the inputs after it up to a sequence number. `None` if
     /// they are not all there.
-    pub(crate) fn since_belief(&self, until: u64) -> Option<SinceBelief<'_>> {
+    pub(crate) fn since_belief(&self, until: u64) -> Option<SinceBelief> {
         self.history.since_belief(until)
     }
 

@@ -141,13 +141,13 @@ impl Vm {
         let history = std::mem::replace(&mut self.history, placeholder);
         self.turns = history.instant_turns;
         let (mut turn, mut seq) = (0, self.state.seq);
-        for input in history.fresh() {
-            while self.replay_future(input.time, history.is_undone(turn)) {
+        for (time, external) in history.fresh() {
+            while self.replay_future(time, history.is_undone(turn)) {
                 turn += 1;
             }
-            self.state.time = input.time;
+            self.state.time = time;
             seq += 1;
-            self.turn_of_event(seq, &input.external(), !history.is_undone(turn));
+            self.turn_of_event(seq, &external, !history.is_undone(turn));
             turn += 1;
         }
         while turn < history.turns && self.replay_future(until, history.is_undone(turn)) {

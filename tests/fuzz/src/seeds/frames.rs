@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use teatime_wire::{
     BlobReply, BlobRequest, Challenge, ClientMessage, Digest, Disagreement, Join, NotPersisted,
-    SecretKey, ServerMessage, Side, SnapshotInfo,
+    Presence, SecretKey, ServerMessage, Side, SnapshotInfo, ViewId,
 };
 
 use super::conversation::{Conversation, Said};
@@ -64,8 +64,13 @@ fn others() -> Seeds {
         ServerMessage::OtherPassword,
         ServerMessage::NotPersisted(NotPersisted { seq: 5, failure: Some("full") }),
         ServerMessage::Disagreement(Disagreement { seq: 5, sides: vec![side] }),
+        ServerMessage::Presences(vec![Presence { view_id: ViewId([7; 16]), data: b"\xa4here" }]),
     ];
-    let clients = [ClientMessage::Confirm(7), ClientMessage::Unusable(7)];
+    let clients = [
+        ClientMessage::Confirm(7),
+        ClientMessage::Unusable(7),
+        ClientMessage::Presence(b"\xa4here"),
+    ];
     let frames = messages.iter().map(ServerMessage::encode);
     let frames = frames.chain(clients.iter().map(ClientMessage::encode));
     let mut seeds: Seeds =

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use futures_util::SinkExt;
 use teatime_wire::Vote;
 use tokio::io::{copy, sink};
 

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use futures_util::SinkExt;
-
 use super::*;
 
 /// Twice as many as there are slots.

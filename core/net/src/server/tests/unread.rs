@@ -1,6 +1,5 @@
 //! Clients that do not read what they have asked for.
 
-use futures_util::SinkExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::*;

@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) next: u64,
     pub(crate) members: Vec<ConnId>,
     pub(crate) session_of: HashMap<ConnId, SessionKey>,
+    /// How much each member has of what participants show of themselves.
+    presence_versions: HashMap<ConnId, u64>,
     /// What refers to which blobs, with its room.
     pub(crate) references: Vec<(Key, Digest, Holding)>,
     pub(crate) got: Vec<(ConnId, Vec<u8>)>,
@@ -88,6 +90,7 @@ impl World {
             next: 0,
             members,
             session_of,
+            presence_versions: HashMap::new(),
             references,
             got,
             closed,
@@ -196,9 +199,17 @@ impl World {
                 let members = members.filter(|one| self.session_of.get(one) == Some(&session));
                 self.got.extend(members.map(|member| (*member, frame.to_vec())));
             }
+            Output::Presences { session } => {
+                let members = self.members.iter();
+                let members = members.filter(|one| self.session_of.get(one) == Some(&session));
+                for member in members.copied().collect::<Vec<_>>() {
+                    self.inform(member);
+                }
+            }
             Output::Enter { connection, session } => {
                 self.members.push(connection);
                 self.session_of.insert(connection, session);
+                self.inform(connection);
             }
             Output::References { holder, room, holding } => {
                 self.references.push((holder, room, holding));
@@ -208,6 +219,16 @@ impl World {
                 self.members.retain(|member| *member != connection);
                 self.closed.push((connection, reason));
             }
+        }
+    }
+
+    /// Fetches what participants show of themselves for a member whose socket takes everything.
+    fn inform(&mut self, member: ConnId) {
+        let Some(session) = self.session_of.get(&member) else { return };
+        let seen = self.presence_versions.entry(member).or_default();
+        while let Some((frame, version)) = self.reflector.presences(*session, *seen) {
+            *seen = version;
+            self.got.push((member, frame.to_vec()));
         }
     }
 

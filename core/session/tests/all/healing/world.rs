@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use teatime_reflector::{ConnId, Greeter, Output, Reflector};
+use teatime_reflector::{ConnId, Greeter, Output, Reflector, SessionKey};
 use teatime_session::{
     Action, Client, Config, ConnectionState, Disagreement, DisconnectReason, Divergence, Input,
     SessionEvent, Stepped,
@@ -66,6 +66,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) next: u64,
     pub(crate) members: Vec<ConnId>,
+    /// The session of each member, and how much it has of what participants show of themselves there.
+    presence_versions: BTreeMap<ConnId, (SessionKey, u64)>,
     pub(crate) by_connection: BTreeMap<ConnId, usize>,
     pub(crate) peers: Vec<Peer>,
     /// What is for one client alone comes before what is for all.
@@ -95,6 +97,7 @@ impl World {
             now: 0,
             next: 0,
             members: Vec::new(),
+            presence_versions: BTreeMap::new(),
             by_connection: BTreeMap::new(),
             peers: Vec::new(),
             hasty: false,
@@ -187,7 +190,12 @@ impl World {
                     self.deliver(member, frame.to_vec());
                 }
             }
-            Output::Enter { connection, .. } => self.members.push(connection),
+            Output::Presences { .. } => self.inform_members(),
+            Output::Enter { connection, session } => {
+                self.members.push(connection);
+                self.presence_versions.insert(connection, (session, 0));
+                self.inform_members();
+            }
             // This world has no blobs.
             Output::References { .. } => {}
             Output::Store { .. } | Output::Release(_) => unreachable!("nothing is stored"),
@@ -197,6 +205,18 @@ impl World {
                     self.peers[at].connection = None;
                     self.hear(at, Input::Disconnected(Some((reason.code(), detail))));
                 }
+            }
+        }
+    }
+
+    /// Fetches what participants show of themselves, for all members.
+    fn inform_members(&mut self) {
+        for member in self.members.clone() {
+            while let Some((session, seen)) = self.presence_versions.get(&member).copied()
+                && let Some((frame, version)) = self.reflector.presences(session, seen)
+            {
+                self.presence_versions.insert(member, (session, version));
+                self.deliver(member, frame.to_vec());
             }
         }
     }

@@ -143,6 +143,8 @@ impl World {
                 let inside = self.members.iter().filter(|(_, of)| *of == session);
                 self.got.extend(inside.map(|(member, _)| (*member, frame.to_vec())));
             }
+            // What participants show is not stored.
+            Output::Presences { .. } => {}
             Output::Enter { connection, session } => self.members.push((connection, session)),
             Output::Close { connection, reason, .. } => {
                 self.members.retain(|(member, _)| *member != connection);

@@ -10,6 +10,7 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeoutOrNull
 import kotlinx.coroutines.yield
@@ -26,6 +27,9 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
     val ended = CompletableDeferred<Unit>()
     val subscriptions = Subscriptions(native)
     val notices = Notices()
+
+    /** Counts the changes of what other participants show of themselves. Negative: the session is over. */
+    val presenceChanges = MutableStateFlow(0L)
     private val bell = Channel<Unit>(Channel.CONFLATED)
     val waiters = Waiters(::ring)
     private val over = AtomicBoolean(false)
@@ -113,6 +117,7 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
     private suspend fun deliver(event: NativeEvent) {
         val notice = when (event) {
             is NativeEvent.Published -> return subscriptions.deliver(event)
+            is NativeEvent.PresencesChanged -> return presenceChanges.update { it + 1 }
             else -> notice(event) ?: return
         }
         when (notice) {
@@ -161,6 +166,7 @@ internal class Driver(val native: NativeSession, private val build: (CoroutineCo
         waiters.end(reason)
         subscriptions.end()
         notices.end()
+        presenceChanges.value = -1
         ended.complete(Unit)
     }
 

@@ -150,9 +150,9 @@ public sealed interface Notice {
     ) : Notice
 }
 
-/** The notice for an event about the session itself; null for a published event. */
+/** The notice for an event about the session itself; null for a published event, and for what participants show. */
 internal fun notice(event: NativeEvent): Notice? = when (event) {
-    is NativeEvent.Published -> null
+    is NativeEvent.Published, is NativeEvent.PresencesChanged -> null
     is NativeEvent.Connection -> Notice.Connection(connectionState(event.state, event.status, event.message))
     is NativeEvent.ViewReady -> Notice.ViewReady
     is NativeEvent.ViewLost -> Notice.ViewLost

@@ -9,8 +9,11 @@ import kotlinx.coroutines.DelicateCoroutinesApi
 import kotlinx.coroutines.GlobalScope
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.mapNotNull
+import kotlinx.coroutines.flow.takeWhile
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
+import kotlinx.serialization.KSerializer
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.serializer
@@ -128,6 +131,53 @@ public class Session private constructor(native: NativeSession, private val cons
         lend(payload) { bytes -> driver.ask { it.publishToViews(scope, event, bytes, TeaFormat.JSON) } }
         driver.ring()
     }
+
+    /**
+     * Shows something of this participant to the others: a cursor, a selection, that its user types. The newest counts,
+     * until this participant exits. No model sees it, nothing of it is stored, and it has no place in the order. May be
+     * called for every movement, and before the session is joined: some 30 a second are sent.
+     *
+     * @throws TeatimeException.NotSent [ErrorCode.TOO_LARGE] if the value has more than 1 KiB. What was shown before is
+     *   still shown then
+     */
+    public inline fun <reified T> setPresence(value: T): Unit = setPresenceJson(toJson(value))
+
+    /** The same with a value that is already JSON. */
+    public fun setPresenceJson(value: JsonElement) {
+        lend(value) { bytes -> driver.ask { it.setPresence(bytes, TeaFormat.JSON) } }
+        // A step may be due earlier now, to send it.
+        driver.ring()
+    }
+
+    /** Shows nothing of this participant any longer. */
+    public fun clearPresence() {
+        driver.ask { it.clearPresence() }
+        driver.ring()
+    }
+
+    /** What the other participants show of themselves, now. What is not a [T] is left out. */
+    public inline fun <reified T> presences(): Map<ViewId, T> = presences(serializer<T>())
+
+    /**
+     * What the other participants show of themselves: now, and after each change. A slow collector gets the newest only.
+     * The flow completes with the session.
+     */
+    public inline fun <reified T> presenceUpdates(): Flow<Map<ViewId, T>> = presenceUpdates(serializer<T>())
+
+    @PublishedApi
+    internal fun <T> presences(serializer: KSerializer<T>): Map<ViewId, T> = buildMap {
+        for (presence in driver.ask { it.presences(TeaFormat.JSON) }) {
+            val value = runCatching { decode(serializer, presence.data.decodeToString()) }
+            value.onSuccess { put(ViewId(presence.view), it) }
+        }
+    }
+
+    @PublishedApi
+    internal fun <T> presenceUpdates(serializer: KSerializer<T>): Flow<Map<ViewId, T>> =
+        driver.presenceChanges.takeWhile { it >= 0 }.mapNotNull {
+            // The session may have ended since.
+            try { presences(serializer) } catch (_: TeatimeException) { null }
+        }
 
     /**
      * Calls a named query of a model. Queries never change the model.
