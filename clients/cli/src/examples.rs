@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(with_example, all);
         for (path, lines) in EXAMPLES {
             for line in *lines {
-                // What a shell redirects is no argument.
+                // The shell takes redirections out of the arguments.
                 let words = line.split(" > ").next().unwrap_or_default();
                 let id = "0".repeat(64);
                 let words = ["ROOM_NAME", "ROOM_ID", "SESSION_ID"]

@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn an_example_in_markdown_has_no_sources_so_that_its_own_error_shows() {
         assert_eq!(found("../../docs/guide/first-model.md"), Ok(String::new()));
-        let missing = found("src/nowhere.rs").expect_err("there is no such file");
+        let missing = found("src/nowhere.rs").expect_err("the file does not exist");
         assert!(missing.contains("no fingerprint of the sources"), "{missing}");
         assert_eq!(found("src/model.rs").map(|sources| sources.len()), Ok(64));
     }

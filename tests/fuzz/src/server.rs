@@ -265,7 +265,9 @@ impl World {
                 }
                 Output::References { .. } => {}
                 Output::Presences { session } => self.fetch_presences(session),
-                Output::Store { .. } | Output::Release(_) => panic!("there is no storage"),
+                Output::Store { .. } | Output::Release(_) => {
+                    panic!("expected a reflector without storage")
+                }
             }
         }
         assert!(self.reflector.stats().connections <= self.open.len());

@@ -38,7 +38,7 @@ const ROOMS: [(&str, &str, Option<&str>, &str); 10] = [
         "org.example.vectors",
         "lo\u{a0}bby",
         Some("tab\there"),
-        "in a name spaces stay, and a tab is no space",
+        "a name retains its spaces, and a password its tabs",
     ),
     ("org.example.vectors", "\u{fb01}", Some("\u{fb01}"), "a ligature stays what it is"),
     (

@@ -24,7 +24,7 @@ pub(super) fn make() -> Value {
     let replies = blob_replies();
     let replies = replies.iter().map(|message| vector("blob server", &message.encode()));
     file(
-        "Each kind of message: who sends it, its fields in their order, and the bytes of its frame. A body that is no array has one \
+        "Each kind of message: who sends it, its fields in their order, and the bytes of its frame. A single value as the body has one \
          field, `value`; a body that is nil has none. Byte strings are hexadecimal digits.",
         client.chain(server).chain(requests).chain(replies).collect(),
     )

@@ -6,7 +6,7 @@
   @available(macOS 14, iOS 17, tvOS 17, watchOS 10, visionOS 1, *)
   final class ObservableTests: SessionTestCase {
     func testAScreenFollowsTheSession() async throws {
-      try await Self.follow(options())
+      try await Self.follow(options(), at: reflector)
     }
 
     func testDroppingItLeavesTheSession() async throws {
@@ -34,17 +34,20 @@
     }
 
     @MainActor
-    private static func follow(_ options: JoinOptions) async throws {
+    private static func follow(_ options: JoinOptions, at first: Reflector) async throws {
       let session = try Session.start(options)
       let observed = ObservableSession(session)
       try await wait(for: "life", in: observed) { $0.connection.state == .live }
       try await wait(for: "progress", in: observed) { $0.progress == 1 }
       try await wait(for: "model that is up to date", in: observed) { $0.isSynced }
-      session.reconnect()
+      // A screen shows the newest state, so only a loss that lasts is certain to be seen.
+      try await first.stop()
       try await wait(for: "loss", in: observed) { $0.connection.state == .reconnecting }
+      let second = try Reflector.start(listening: String(first.url.dropFirst("ws://".count)))
       try await wait(for: "life", in: observed) { $0.connection.state == .live }
       session.leave()
       try await wait(for: "end", in: observed) { $0.connection.state == .left }
+      try await second.stop()
     }
 
     @MainActor

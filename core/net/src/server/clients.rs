@@ -437,7 +437,7 @@ mod tests {
     fn bytes_of(piece: &Piece) -> &[u8] {
         match piece {
             Piece::Bytes(bytes) => bytes,
-            Piece::Log { .. } => panic!("there is no log"),
+            Piece::Log { .. } => panic!("expected bytes, found a log"),
         }
     }
 

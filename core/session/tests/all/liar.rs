@@ -45,7 +45,8 @@ impl Lie {
         Self::Exit,
     ];
 
-    /// Whether it is no lie if all are shown the same: a reflector chooses the order of what is sent at once, and the time.
+    /// Whether it counts as a lie only if participants are shown different things: a reflector chooses the order of what is sent
+    /// at once, and the time.
     fn must_differ(self) -> bool {
         matches!(self, Self::Swap | Self::Time)
     }

@@ -22,6 +22,9 @@ pub(crate) struct CheckpointFile {
     sum: u128,
 }
 
+/// Bytes of the longest file that an entry may name: far more than a snapshot has.
+const MOST: u64 = 1 << 40;
+
 impl CheckpointFile {
     /// The description of these bytes. `index` was drawn when the checkpoint was handed in: it stands for records with
     /// lower ones.
@@ -57,7 +60,8 @@ impl CheckpointFile {
     }
 
     pub(crate) fn decode(index: u64, seq: u64, take: &mut Take<'_>) -> Option<Self> {
-        let length = take.u64()?;
+        // So the sum of all lengths is a number, whatever a damaged log says.
+        let length = take.u64().filter(|length| *length <= MOST)?;
         let sum = u128::from_le_bytes(take.array()?);
         Some(Self { index, seq, length, sum })
     }
