@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <teatime.h>
@@ -23,6 +24,10 @@ static uint64_t receipt, on_history, on_view_info;
 static int exit_code;
 static tea_reflector *reflector;
 static volatile sig_atomic_t interrupted;
+static uint64_t typing_until; /* Until then the others see that this user is typing. 0 if it is not. In ms. */
+
+/* A user who has pressed no key for this long is not typing. */
+static const uint64_t typing_ms = 5000;
 
 static void interrupt(int signal) { (void)signal; interrupted = 1; }
 
@@ -213,6 +218,53 @@ static void print_view_info(void) {
     print_view();
 }
 
+static int by_text(const void *one, const void *other) {
+    return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
+/* Prints who is typing, if that has changed: the nicknames in the order of the alphabet. */
+static void print_typing(void) {
+    static char *printed;
+    tea_presence *shown;
+    tea_payload typing;
+    char **names, *line, id[2 * sizeof me.bytes + 3];
+    size_t count, size, n, typists = 0;
+    uint32_t participants;
+    bool types, changed;
+    FILE *text;
+    check(tea_session_participant_count(session, &participants), 1);
+    shown = calloc(participants + 1, sizeof *shown);
+    names = calloc(participants + 1, sizeof *names);
+    text = open_memstream(&line, &size);
+    if (!shown || !names || !text) abort();
+    check(tea_session_presences(session, TEA_FORMAT_MSGPACK, shown, participants + 1, &count), 1);
+    for (n = 0; n < count; n++) {
+        tea_value *answer;
+        if (tea_payload_get(shown[n].data, TEA_STR("/typing"), &typing) != TEA_STATUS_OK ||
+            tea_payload_bool(typing, &types) != TEA_STATUS_OK || !types)
+            continue;
+        strcpy(id, "\"");
+        tea_hex(shown[n].view.bytes, sizeof shown[n].view.bytes, id + 1);
+        strcat(id, "\"");
+        answer = ask("nickname", tea_json(id), TEA_FORMAT_JSON);
+        /* null for a participant that the model does not know yet */
+        if (*data_of(answer).ptr == '"') names[typists++] = strndup((const char *)data_of(answer).ptr, data_of(answer).len);
+        tea_value_free(answer);
+    }
+    qsort(names, typists, sizeof *names, by_text);
+    for (n = 0; n < typists; n++) {
+        fprintf(text, "%s%s", n ? "," : "", names[n]);
+        free(names[n]);
+    }
+    fclose(text);
+    free(names);
+    free(shown);
+    changed = strcmp(line, printed ? printed : "") != 0;
+    if (changed) printf("{\"event\":\"typing\",\"nicknames\":[%s]}\n", line);
+    free(printed);
+    printed = line;
+}
+
 static void print_joined(void) {
     tea_session_id id;
     char hex[65];
@@ -391,6 +443,7 @@ static void on_event(const tea_event *event) {
     if (!json) return;
     if (event->kind == TEA_EVENT_KIND_PUBLISHED && event->subscription == on_view_info)
         print_view_info();
+    if (event->kind == TEA_EVENT_KIND_PRESENCES_CHANGED && live) print_typing();
     if (event->kind == TEA_EVENT_KIND_STATE)
         printf("{\"event\":\"state\",\"seq\":%llu,\"time_us\":%llu,\"hash\":%s}\n", seq, time_us, hash);
     if (event->kind == TEA_EVENT_KIND_VERDICT)
@@ -408,9 +461,27 @@ static void pull(void) {
     if (fflush(stdout) || ferror(stdout)) exit_code = 1; /* the reader has closed the pipe, or the terminal is gone */
 }
 
+static uint64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t least(uint64_t one, uint64_t other) { return one < other ? one : other; }
+
+/* The user types, or has stopped. Without a further call it counts as stopped after a while. */
+static void set_typing(bool typing) {
+    if (!typing && !typing_until) return;
+    typing_until = typing ? now_ms() + typing_ms : 0;
+    /* Fails only after the end. */
+    if (typing) (void)tea_session_set_presence(session, tea_json("{\"typing\":true}"));
+    else (void)tea_session_clear_presence(session);
+}
+
 static tea_status post(tea_str text) {
     tea_value *value;
     tea_status status;
+    set_typing(false);
     check(tea_value_new(&value), 1);
     check(tea_value_put_map(value, 1), 1);
     check(tea_value_put_str(value, TEA_STR("text")), 1);
@@ -437,10 +508,11 @@ static tea_status obey_json(tea_str line) {
     tea_payload_count(data_of(value), &members);
     text_at(data_of(value), "/do", &verb);
     if (is(verb, "post") && members == 2 && text_at(data_of(value), "/text", &text)) status = post(text);
+    else if (is(verb, "typing") && members == 1) set_typing(true);
     else if (is(verb, "reset") && members == 1) status = obey_plain(TEA_STR("/reset"));
     else if (is(verb, "vote") && members == 1) status = tea_session_request_vote(session);
     else if (is(verb, "leave") && members == 1) leaving = true;
-    else print_error(TEA_STR("BAD_COMMAND"), TEA_STR("neither post with text, nor reset, vote, leave"));
+    else print_error(TEA_STR("BAD_COMMAND"), TEA_STR("unknown command: expected post with text, typing, reset, vote or leave"));
     tea_value_free(value);
     return status;
 }
@@ -587,12 +659,14 @@ int main(int argc, char **argv) {
     while (!interrupted) {
         check(tea_session_step(session, 50000), 1);
         pull();
+        if (typing_until && now_ms() >= typing_until) set_typing(false);
         while (obey_line()) {}
         if (live && ended && !filled) leaving = true;
         check(tea_session_is_applied(session, receipt, &applied), 1);
         if (exit_code || (leaving && applied)) break;
         reads = live && !leaving && !ended && !(filled && memchr(input, '\n', filled));
         check(tea_session_next_due(session, &due), 1);
+        if (typing_until) due = least(due, typing_until > now_ms() ? (typing_until - now_ms()) * 1000 : 0);
         pause.tv_sec = due > 3600000000u ? 3600 : (time_t)(due / 1000000);
         pause.tv_nsec = (long)(due % 1000000) * 1000;
         if (ppoll(wait, reads ? 2 : 1, &pause, &before) > 0 && reads && wait[1].revents) read_input();

@@ -159,6 +159,28 @@ fn hints_at_another_password(who: Client) {
     owner.wait_for_participants(1);
 }
 
+fn shows_who_is_typing(who: Client) {
+    let (_reflector, url) = teatime().reflector(&[]);
+    let room = ["--reflector", &url, "--password", "p w"];
+    let mut rust = Client::Rust.chat(&room).expect("it is always built");
+    let Some(mut other) = who.chat(&room) else { return };
+    rust.wait_for_participants(2);
+    let name = |chat: &Program| chat.last("view_info")["nickname"].as_str().map(str::to_owned);
+    let names = [&rust, &other].map(|chat| name(chat).expect("a string"));
+    other.say(&json!({ "do": "typing" }));
+    rust.wait_for_typing(&[&names[1]]);
+    other.post("done");
+    rust.wait_for_typing(&[]);
+    let mut third = who.chat(&room).expect("it is built");
+    rust.say(&json!({ "do": "typing" }));
+    other.say(&json!({ "do": "typing" }));
+    let mut both = names.each_ref().map(String::as_str);
+    both.sort_unstable();
+    third.wait_for_typing(&both);
+    // After some seconds without another key.
+    third.wait_for_typing(&[]);
+}
+
 /// The client in plain text, with its standard error in its output.
 fn with_its_errors(who: Client, arguments: &[&str]) -> Program {
     let mut both = Command::new("sh");
@@ -459,6 +481,7 @@ of_every_client!(
     chats_with_the_program_and_has_its_history_and_hash,
     fails_as_the_program_does,
     hints_at_another_password,
+    shows_who_is_typing,
     posts_lines_and_shows_text_in_plain_mode,
     shows_every_line_in_plain_mode_and_nothing_that_a_terminal_obeys,
     leaves_when_its_terminal_or_the_reader_of_its_output_is_gone,

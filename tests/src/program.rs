@@ -86,6 +86,16 @@ impl Program {
         found.unwrap_or_else(|| panic!("no {event} in {:#?}", self.seen))
     }
 
+    /// Waits until it says that exactly these are typing.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn wait_for_typing(&mut self, nicknames: &[&str]) {
+        self.wait_until("who is typing", |event: &Value| {
+            event["event"] == "typing" && event["nicknames"] == json!(nicknames)
+        });
+    }
+
     /// Waits until the program shows this number of participants.
     pub fn wait_for_participants(&mut self, number: u64) -> Value {
         if self.last("view_info")["participants"] == number {

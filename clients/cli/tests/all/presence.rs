@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::support::{Program, private_directory, teatime};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A chat that is closed in order: the others see it exit at once.
 fn leave(mut chat: Program) {
@@ -114,13 +114,6 @@ fn participants_of_a_session_that_left_memory_are_gone() {
     assert_eq!(first_seen(url), 1);
 }
 
-/// Waits until a chat says that these are typing.
-fn wait_for_typing(chat: &mut Program, nicknames: &[String]) {
-    let is_it =
-        |event: &Value| event["event"] == "typing" && event["nicknames"] == json!(nicknames);
-    chat.wait_until("who is typing", is_it);
-}
-
 #[test]
 fn the_others_see_who_is_typing_until_the_post_comes_or_the_user_stops() {
     for password in [&[][..], &["--password", "two sugars"]] {
@@ -129,12 +122,12 @@ fn the_others_see_who_is_typing_until_the_post_comes_or_the_user_stops() {
         bo.wait_for_participants(2);
         let name = ada.last("view_info")["nickname"].as_str().expect("a name").to_owned();
         ada.say(&json!({ "do": "typing" }));
-        wait_for_typing(&mut bo, std::slice::from_ref(&name));
+        bo.wait_for_typing(&[&name]);
         ada.post("hello");
-        wait_for_typing(&mut bo, &[]);
+        bo.wait_for_typing(&[]);
         ada.say(&json!({ "do": "typing" }));
-        wait_for_typing(&mut bo, &[name]);
+        bo.wait_for_typing(&[&name]);
         // After some seconds without another key.
-        wait_for_typing(&mut bo, &[]);
+        bo.wait_for_typing(&[]);
     }
 }

@@ -14,6 +14,8 @@ public final class ChatModel {
     case history(ArraySlice<Line>)
     /// The user's nickname or the number of participants changed.
     case viewInfo
+    /// Others began or stopped to type.
+    case typing
     /// The connection changed its state.
     case connection(Connection)
     /// Another notice of the session.
@@ -28,6 +30,8 @@ public final class ChatModel {
   public private(set) var nickname = ""
   /// The number of participants.
   public private(set) var participants = 0
+  /// The nicknames of the others who are typing, in the order of the alphabet.
+  public private(set) var typing: [String] = []
   /// The connection to the reflector.
   public private(set) var connection: Connection
   /// The text that the user is typing.
@@ -47,6 +51,10 @@ public final class ChatModel {
   @ObservationIgnored private var lastSent: Receipt?
   @ObservationIgnored private var settling: [CheckedContinuation<Void, Never>] = []
   @ObservationIgnored private var tasks: [Task<Void, Never>] = []
+  /// Ends when the others no longer see that this user is typing.
+  @ObservationIgnored private var typingEnd: Task<Void, Never>?
+  /// A user who has pressed no key for this long is not typing.
+  private static let typingTime: Duration = .seconds(5)
 
   /// Enters a room. The user is in the room when ``connection`` is live. Until then it tries to reach the reflector.
   ///
@@ -67,6 +75,7 @@ public final class ChatModel {
     }
     follow(session.connectionStates) { $0.take($1) }
     follow(session.notices) { $0.send(.notice($1)) }
+    followPresences()
   }
 
   /// Leaves the room for good.
@@ -76,6 +85,7 @@ public final class ChatModel {
 
   deinit {
     for task in tasks { task.cancel() }
+    typingEnd?.cancel()
   }
 }
 
@@ -100,12 +110,37 @@ extension ChatModel {
 
   /// Sends a post.
   public func post(_ text: String) throws(TeatimeError) {
+    setTyping(false)
     lastSent = try publish("newPost", Chat.Post(text: text))
   }
 
   /// Clears the chat for all participants.
   public func reset() throws(TeatimeError) {
     lastSent = try publish("reset", "at user request")
+  }
+
+  /// The user types, or has stopped. The others see it until the next post, or for some seconds.
+  public func setTyping(_ typing: Bool) {
+    guard typing || typingEnd != nil else { return }
+    typingEnd?.cancel()
+    typingEnd = nil
+    // Fails only after the end.
+    guard typing else { return (try? session.clearPresence()) ?? () }
+    try? session.setPresence(ChatPresence(typing: true))
+    typingEnd = Task { [weak self] in
+      guard (try? await Task.sleep(for: Self.typingTime)) != nil else { return }
+      self?.setTyping(false)
+    }
+  }
+
+  /// Who is typing, for people; nil if they are none.
+  public var typingLine: String? {
+    switch typing.count {
+    case 0: nil
+    case 1: "\(typing[0]) is typing"
+    case 2: "\(typing[0]) and \(typing[1]) are typing"
+    default: "\(typing[0]), \(typing[1]) and \(typing.count - 2) more are typing"
+    }
   }
 
   private func publish(_ event: String, _ payload: some Encodable) throws(TeatimeError) -> Receipt {
@@ -145,6 +180,26 @@ extension ChatModel {
         }
         if let self { end(self) }
       })
+  }
+
+  private func followPresences() {
+    let presences = session.presenceUpdates(of: ChatPresence.self)
+    tasks.append(
+      Task { [weak self] in
+        for await shown in presences {
+          guard let self else { return }
+          take(shown)
+        }
+      })
+  }
+
+  private func take(_ shown: [ViewID: ChatPresence]) {
+    let names = shown.filter(\.value.typing).keys.compactMap { view in
+      (try? session.read("nickname", view, as: String?.self)) ?? nil
+    }
+    guard names.sorted() != typing else { return }
+    typing = names.sorted()
+    send(.typing)
   }
 
   private func send(_ update: Update) {
@@ -196,4 +251,10 @@ extension ChatModel {
     for waiting in settling { waiting.resume() }
     settling = []
   }
+}
+
+/// What a participant of the chat shows of itself, and no model sees. A participant that is not typing shows nothing.
+private struct ChatPresence: Codable, Sendable {
+  /// Its user is typing a post.
+  let typing: Bool
 }

@@ -21,6 +21,9 @@
         ChatHeader(model: model, isSharing: $isSharing)
         Divider()
         ChatLines(model: model)
+        if let typing = model.typingLine {
+          Text(verbatim: typing).font(.footnote).foregroundStyle(.secondary)
+        }
         if let notice = model.notice {
           Text(notice).font(.footnote).foregroundStyle(.red)
         }
@@ -85,6 +88,7 @@
       TextField("Message, or /reset", text: $model.draft)
         .textFieldStyle(.roundedBorder)
         .onSubmit { model.send() }
+        .onChange(of: model.draft) { _, draft in model.setTyping(!draft.isEmpty) }
         .padding(8)
     }
   }

@@ -69,6 +69,7 @@ final class Client {
     switch command {
     case .say(let line): try model.say(line)
     case .post(let text): try model.post(text)
+    case .typing: model.setTyping(true)
     case .reset: try model.reset()
     case .vote: try model.session.requestVote()
     case .leave: break

@@ -18,6 +18,7 @@ protocol FrontEnd {
 enum Command {
   case say(String)
   case post(String)
+  case typing
   case reset
   case vote
   case leave

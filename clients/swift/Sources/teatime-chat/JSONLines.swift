@@ -23,6 +23,7 @@ final class JSONLines: FrontEnd {
       Output.print(json: [
         "event": "view_info", "nickname": model.nickname, "participants": model.participants,
       ])
+    case .typing: Output.print(json: ["event": "typing", "nicknames": model.typing])
     case .connection(let connection): show(connection)
     case .notice(let notice): show(notice)
     }
@@ -87,6 +88,7 @@ final class JSONLines: FrontEnd {
   func command(_ line: String) -> Command? {
     let object = try? JSONSerialization.jsonObject(with: Data(line.utf8))
     switch object as? [String: String] {
+    case ["do": "typing"]: return .typing
     case ["do": "reset"]: return .reset
     case ["do": "vote"]: return .vote
     case ["do": "leave"]: return .leave
@@ -94,7 +96,7 @@ final class JSONLines: FrontEnd {
       if let text = members["text"] { return .post(text) }
     default: break
     }
-    complain(code: "BAD_COMMAND", "unknown command: expected post with text, reset, vote or leave")
+    complain(code: "BAD_COMMAND", "unknown command: expected post with text, typing, reset, vote or leave")
     return nil
   }
 }

@@ -15,7 +15,7 @@ struct Plain: FrontEnd {
       .notice(.unconfirmed(_, let message)), .notice(.disagreement(_, let message)),
       .notice(.alarm(_, _, _, let message)), .notice(.otherPassword(let message)):
       Output.complain(message)
-    case .joined, .viewInfo, .connection, .notice: break
+    case .joined, .viewInfo, .typing, .connection, .notice: break
     }
   }
 

@@ -1,14 +1,19 @@
 package teatime.chat
 
+import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.ExperimentalCoroutinesApi
+import kotlinx.coroutines.channels.BufferOverflow
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.collectLatest
 import kotlinx.coroutines.flow.combine
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.update
@@ -26,6 +31,7 @@ import teatime.Receipt
 import teatime.Session
 import teatime.TeatimeException
 import teatime.View
+import teatime.ViewId
 import teatime.decode
 import teatime.toJson
 
@@ -38,6 +44,9 @@ class ChatModel(private val room: Room) {
     /** Delivers updates one at a time. */
     private val turns = Dispatchers.Default.limitedParallelism(1)
     private var deliver: (ChatUpdate) -> Unit = {}
+
+    /** Whether the user types. The newest call counts. */
+    private val keys = MutableSharedFlow<Boolean>(replay = 1, onBufferOverflow = BufferOverflow.DROP_OLDEST)
 
     @Volatile
     private var left = false
@@ -64,6 +73,8 @@ class ChatModel(private val room: Room) {
             mutableState.update { it.copy(badge = joining.badge, link = room.link.toString()) }
             session.complete(joining)
             if (left) joining.leave()
+            launch { joining.presenceUpdates<ChatPresence>().collect { showTyping(joining, it) } }
+            val typing = launch { showKeys(joining) }
             // One flow, so that updates come in the order of the changes.
             joining.notices().collect { notice ->
                 when (notice) {
@@ -89,6 +100,7 @@ class ChatModel(private val room: Room) {
                     is Notice.Synced, is Notice.Held, is Notice.Persisted -> {}
                 }
             }
+            typing.cancel()
         }
     }
 
@@ -138,15 +150,44 @@ class ChatModel(private val room: Room) {
         deliver(ChatUpdate.ViewInfo(info))
     }
 
+    private fun showTyping(session: Session, shown: Map<ViewId, ChatPresence>) {
+        val views = shown.filterValues { it.typing }.keys
+        val typing = views.mapNotNull { view -> runCatching { session.nickname(view) }.getOrNull() }.sorted()
+        if (typing == state.value.typing) return
+        mutableState.update { it.copy(typing = typing) }
+        deliver(ChatUpdate.Typing(typing))
+    }
+
+    /** Shows the others whether this user types, until the session is over. */
+    private suspend fun showKeys(session: Session) {
+        var shows = false
+        keys.collectLatest { typing ->
+            if (typing) {
+                shows = true
+                quietly { session.setPresence(ChatPresence(typing = true)) }
+                delay(TYPING)
+            }
+            if (shows) quietly { session.clearPresence() }
+            shows = false
+        }
+    }
+
     private fun set(lines: List<Line>) = mutableState.update { it.copy(lines = lines) }
 
     private fun set(info: ViewInfo) =
         mutableState.update { it.copy(nickname = info.nickname, participants = info.participants) }
 
     private fun Session.info() = ViewInfo(
-        nickname = read<String?>("nickname", JsonPrimitive(viewId.hex)).orEmpty(),
+        nickname = nickname(viewId).orEmpty(),
         participants = read("participants"),
     )
+
+    private fun Session.nickname(view: ViewId): String? = read("nickname", JsonPrimitive(view.hex))
+
+    /** The user types, or has stopped. The others see it until the next post, or for some seconds. */
+    fun setTyping(typing: Boolean) {
+        keys.tryEmit(typing)
+    }
 
     /**
      * Sends a typed line. Exactly `/reset` resets the chat; every other line is a post. Returns when the event is on
@@ -157,7 +198,10 @@ class ChatModel(private val room: Room) {
     suspend fun say(text: String) = if (text == "/reset") reset() else post(text)
 
     /** Sends a post. */
-    suspend fun post(text: String) = send("newPost", toJson(Post(text)))
+    suspend fun post(text: String) {
+        setTyping(false)
+        send("newPost", toJson(Post(text)))
+    }
 
     /** Clears the chat for all participants. */
     suspend fun reset() = send("reset", JsonPrimitive("at user request"))
@@ -227,6 +271,9 @@ class ChatModel(private val room: Room) {
         if (session.isCompleted) act(session.getCompleted())
     }
 }
+
+/** A user who has pressed no key for this long is not typing. */
+private val TYPING = 5.seconds
 
 private fun ConnectionState.isOver() = this == ConnectionState.Left || this is ConnectionState.Failed
 

@@ -39,18 +39,32 @@ data class History(val lines: List<Line> = emptyList(), val last: Long = 0) {
 @Serializable
 data class Post(val text: String)
 
+/** What a participant of the chat shows of itself, and no model sees. A participant that is not typing shows nothing. */
+@Serializable
+internal data class ChatPresence(val typing: Boolean)
+
 /** This user's nickname, and the number of participants. */
 data class ViewInfo(val nickname: String, val participants: Int)
 
-/** The state for a screen. */
+/** The state for a screen. [typing] are the nicknames of the others who are typing, in the order of the alphabet. */
 data class ChatState(
     val badge: String = "",
     val link: String = "",
     val lines: List<Line> = emptyList(),
     val nickname: String = "",
     val participants: Int = 0,
+    val typing: List<String> = emptyList(),
     val connection: ConnectionState = ConnectionState.Connecting(null),
-)
+) {
+    /** Who is typing, for people; null if they are none. */
+    val typingLine: String?
+        get() = when (typing.size) {
+            0 -> null
+            1 -> "${typing[0]} is typing"
+            2 -> "${typing[0]} and ${typing[1]} are typing"
+            else -> "${typing[0]}, ${typing[1]} and ${typing.size - 2} more are typing"
+        }
+}
 
 /** A single change. */
 sealed interface ChatUpdate {
@@ -62,6 +76,9 @@ sealed interface ChatUpdate {
 
     /** The current nickname and number of participants. */
     data class ViewInfo(val info: teatime.chat.ViewInfo) : ChatUpdate
+
+    /** Others began or stopped to type. These are typing now. */
+    data class Typing(val nicknames: List<String>) : ChatUpdate
 
     /** The connection changed its state. */
     data class Connection(val state: ConnectionState) : ChatUpdate

@@ -22,6 +22,7 @@ internal class JsonFront : Front() {
         val text = command.text("text")
         when (command.text("do") to command.keys) {
             "post" to setOf("do", "text") -> if (text == null) bad() else model.post(text)
+            "typing" to setOf("do") -> model.setTyping(true)
             "reset" to setOf("do") -> model.reset()
             "vote" to setOf("do") -> model.vote()
             "leave" to setOf("do") -> return false
@@ -38,7 +39,7 @@ internal class JsonFront : Front() {
         (this[name] as? JsonPrimitive)?.takeIf { it.isString }?.content
             ?.takeIf { it.encodeToByteArray().decodeToString() == it }
 
-    private fun bad() = fail("BAD_COMMAND", "unknown command: expected post with text, reset, vote or leave")
+    private fun bad() = fail("BAD_COMMAND", "unknown command: expected post with text, typing, reset, vote or leave")
 
     override fun show(update: ChatUpdate) = when (update) {
         is ChatUpdate.Joined -> event("joined") {
@@ -50,6 +51,7 @@ internal class JsonFront : Front() {
         }
         is ChatUpdate.History -> event("history") { put("items", toJson(update.lines)) }
         is ChatUpdate.ViewInfo -> event("view_info") { view(update.info) }
+        is ChatUpdate.Typing -> event("typing") { put("nicknames", toJson(update.nicknames)) }
         is ChatUpdate.State -> event("state") {
             put("seq", update.vote.seq.toLong())
             put("time_us", update.vote.time.inWholeMicroseconds)

@@ -4,6 +4,8 @@ import android.app.Activity
 import android.os.Bundle
 import android.os.Handler
 import android.os.Looper
+import android.text.Editable
+import android.text.TextWatcher
 import android.view.KeyEvent
 import android.view.View
 import android.view.inputmethod.EditorInfo
@@ -31,6 +33,7 @@ class ChatActivity : Activity() {
     private lateinit var header: TextView
     private lateinit var lines: TextView
     private lateinit var scroll: ScrollView
+    private lateinit var typing: TextView
     private lateinit var input: EditText
     private var model: ChatModel? = null
 
@@ -39,9 +42,11 @@ class ChatActivity : Activity() {
         header = TextView(this)
         lines = TextView(this)
         scroll = ScrollView(this).apply { addView(lines) }
+        typing = TextView(this)
         input = EditText(this).apply {
             imeOptions = EditorInfo.IME_ACTION_SEND
             setSingleLine()
+            addTextChangedListener(Keys { model?.setTyping(it.isNotEmpty()) })
             setOnEditorActionListener { _, action, key -> isEnter(action, key).also { if (it) send() } }
         }
         setContentView(column())
@@ -54,6 +59,7 @@ class ChatActivity : Activity() {
         val wide = LinearLayout.LayoutParams.MATCH_PARENT
         addView(header, LinearLayout.LayoutParams(wide, LinearLayout.LayoutParams.WRAP_CONTENT))
         addView(scroll, LinearLayout.LayoutParams(wide, 0, 1f))
+        addView(typing, LinearLayout.LayoutParams(wide, LinearLayout.LayoutParams.WRAP_CONTENT))
         addView(input, LinearLayout.LayoutParams(wide, LinearLayout.LayoutParams.WRAP_CONTENT))
     }
 
@@ -87,6 +93,7 @@ class ChatActivity : Activity() {
         val here = "${state.nickname} · ${state.participants} here"
         header.text = "${state.badge} │ $here │ ${describe(state.connection)}"
         lines.text = state.lines.joinToString("\n") { it.text }
+        typing.text = state.typingLine.orEmpty()
         scroll.post { scroll.fullScroll(View.FOCUS_DOWN) }
     }
 
@@ -126,5 +133,14 @@ class ChatActivity : Activity() {
         // Leaves the session, too.
         scope.cancel()
         super.onDestroy()
+    }
+
+    /** Calls [changed] with the text after each change. */
+    private class Keys(private val changed: (CharSequence) -> Unit) : TextWatcher {
+        override fun beforeTextChanged(text: CharSequence, start: Int, count: Int, after: Int) {}
+
+        override fun onTextChanged(text: CharSequence, start: Int, before: Int, count: Int) = changed(text)
+
+        override fun afterTextChanged(text: Editable) {}
     }
 }
