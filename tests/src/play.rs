@@ -36,6 +36,7 @@ impl Bug {
             Self::EntersTwice => &[Invariant::Check],
             Self::System(harness::Bug::SwallowsPublish) => &[Invariant::Delivery],
             // What is lost may be the time of the session, and clients notice that events which they have seen are gone.
+            Self::System(harness::Bug::LosesPresence) => &[Invariant::Presence],
             Self::System(harness::Bug::SendsBeforeStoring) => {
                 &[Invariant::Durability, Invariant::Monotony, Invariant::Alarm]
             }

@@ -12,6 +12,8 @@ pub enum Bug {
     ForgetsTime,
     /// Now and then the network loses an event of a working connection.
     LosesEvent,
+    /// Now and then the reflector does not pass on what a participant shows of itself.
+    LosesPresence,
     /// A client accepts an event of the app, and does not send it.
     SwallowsPublish,
     /// The reflector does not tell clients that they diverged.
@@ -28,9 +30,10 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SendsBeforeStoring,
         Self::SwallowsPublish,
+        Self::LosesPresence,
         Self::ForgetsTime,
         Self::LosesEvent,
         Self::SilentAboutDivergence,

@@ -70,6 +70,8 @@ pub enum Invariant {
     Delivery,
     /// The app's own checks pass.
     Check,
+    /// What a participant shows of itself never gives way to something older, and at the end all others see it.
+    Presence,
     /// No message that a client has seen is lost when the reflector ends.
     Durability,
     /// The reflector disconnects no honest client for good.
@@ -106,6 +108,7 @@ impl Invariant {
             Self::Monotony => "time went back",
             Self::Delivery => "an accepted event was lost or doubled",
             Self::Check => "a check failed",
+            Self::Presence => "participants see something old of another one",
             Self::Durability => "a message that a client had seen was lost",
             Self::Innocence => "an honest client was disconnected for good",
             Self::Alarm => "a client raised an alarm about the order of an honest reflector",
@@ -129,13 +132,14 @@ impl Invariant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Agreement,
         Self::Sync,
         Self::Snapshot,
         Self::Again,
         Self::Faults,
         Self::Monotony,
+        Self::Presence,
         Self::Delivery,
         Self::Check,
         Self::Durability,

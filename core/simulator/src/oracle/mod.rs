@@ -294,6 +294,10 @@ impl<'a> Oracle<'a> {
                     may_fail(at, one, reason.as_ref())?;
                     over = true;
                 }
+                SessionEvent::PresencesChanged => {
+                    let wrong = |what| (Invariant::Presence, format!("participant {}: {what}", at + 1));
+                    one.look().map_err(wrong)?;
+                }
                 SessionEvent::Alarm(alarm) => self.alarms.push((at, alarm)),
                 SessionEvent::Held(true) => self.held += 1,
                 _ => {}

@@ -4,11 +4,13 @@ mod health;
 mod hindrances;
 mod lie;
 
+use std::collections::BTreeMap;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use teatime_reflector::ConnId;
 use teatime_session::{Client, Config, PublishError, Receipt, Stepped};
-use teatime_vm::{ViewId, Vm};
+use teatime_vm::{Payload, ViewId, Vm};
 
 use self::health::Health;
 use self::hindrances::Hindrances;
@@ -42,6 +44,10 @@ pub(crate) struct Participant {
     /// An action tried to publish something that no client may publish.
     refused: Option<String>,
     last_receipt: Option<Receipt>,
+    /// What it shows the others: a number that grows. 0: nothing yet.
+    shown: u64,
+    /// What it has seen of the others.
+    seen: BTreeMap<ViewId, u64>,
     /// Of the newest welcome.
     timeline: u64,
     /// The newest session time that it has seen, in µs.
@@ -83,6 +89,8 @@ impl Participant {
             published: Vec::new(),
             refused: None,
             last_receipt: None,
+            shown: 0,
+            seen: BTreeMap::new(),
             timeline: 0,
             newest_time: 0,
             rng,
@@ -326,5 +334,36 @@ impl Participant {
             Some(refused) => Err(Wrong::new(Invariant::Sanity, refused)),
             None => Ok(()),
         }
+    }
+}
+
+/// What participants show of themselves.
+impl Participant {
+    /// Its user does something, and the others see how often it has.
+    pub(crate) fn show(&mut self, world: u64) {
+        self.shown += 1;
+        let clock = self.clock(world);
+        // Fails only after the end.
+        let _ = self.client.set_presence(clock, &self.shown);
+    }
+
+    /// Looks at what the others show. Fails if one shows something older than before.
+    pub(crate) fn look(&mut self) -> Result<(), String> {
+        for (view, data) in self.client.presences() {
+            let shown = Payload::from_msgpack(data).get::<u64>();
+            let shown = shown.map_err(|error| format!("{view} shows what no user did: {error}"))?;
+            let before = self.seen.insert(view, shown).unwrap_or(0);
+            if shown < before {
+                return Err(format!("{view} shows {shown} after {before}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it sees what another one shows now.
+    pub(crate) fn sees(&self, other: &Self) -> bool {
+        let shown = self.client.presences().find(|(view, _)| *view == other.view_id());
+        let shown = shown.map(|(_, data)| Payload::from_msgpack(data).get());
+        shown == (other.shown > 0).then_some(Ok(other.shown))
     }
 }

@@ -35,8 +35,10 @@ impl World<'_> {
             let one = &self.participants[*at];
             let (state, seq) = (one.client().connection_state(), one.seq());
             let (views, pending) = (one.vm().map(Vm::view_count), one.has_pending());
+            let shown = one.client().presences().count();
             format!(
-                "participant {} in {} {state:?} at {seq:?} sees {views:?} pending {pending}",
+                "participant {} in {} {state:?} at {seq:?} sees {views:?}, of which {shown} show something, \
+                 pending {pending}",
                 at + 1,
                 one.room()
             )
@@ -72,6 +74,18 @@ impl World<'_> {
                 && positions.len() <= 1
                 && !alive.iter().any(is_ahead)
                 && (honest.is_empty() || self.oracle.agreed(room) >= honest.len() as u64)
+        })
+    }
+
+    /// Whether all honest participants see what the others in their room show of themselves.
+    pub(super) fn all_see_all(&self) -> bool {
+        let honest = |at: &usize| !self.participants[*at].is_liar();
+        (0..self.plan.rooms).all(|room| {
+            let there: Vec<_> = self.alive(Some(room)).into_iter().filter(honest).collect();
+            let sees = |at: usize, other: usize| {
+                at == other || self.participants[at].sees(&self.participants[other])
+            };
+            there.iter().all(|at| there.iter().all(|other| sees(*at, *other)))
         })
     }
 

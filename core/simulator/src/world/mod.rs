@@ -185,18 +185,25 @@ impl World<'_> {
         }
         self.end_faults()?;
         let end = faults_end + self.plan.converge_seconds * SECOND;
+        let mut lacks_presence = false;
         while self.now < end {
             let next = (self.now + SECOND / 4).min(end);
             self.play_until(next)?;
             if self.oracle.is_usurped() {
                 return Ok(());
             }
-            if self.has_converged() {
+            // What participants show may still be missing then.
+            lacks_presence = self.has_converged();
+            if lacks_presence && self.all_see_all() {
                 self.report.converged_us = self.now - faults_end;
                 return self.check_the_end();
             }
         }
-        let of = if self.is_healing() { Invariant::Healing } else { Invariant::Liveness };
+        let of = match self.is_healing() {
+            _ if lacks_presence => Invariant::Presence,
+            true => Invariant::Healing,
+            false => Invariant::Liveness,
+        };
         Err(Wrong::new(of, format!("no convergence: {}", self.standing())))
     }
 

@@ -34,6 +34,10 @@ impl World<'_> {
                 self.scenario.gossip(&mut self.user(at));
             } else {
                 self.user_acts(at)?;
+                // Not at the end: what was shown last must arrive without a successor.
+                if !self.quiet {
+                    self.participants[at].show(now);
+                }
             }
             let one = &mut self.participants[at];
             if (self.quiet || healing) && !one.health().is_diverged() {
