@@ -71,6 +71,12 @@ pub struct Summary {
     pub taken_back: u64,
     /// Most bytes of logs and snapshots that a reflector had.
     pub most_log_bytes: u64,
+    /// Joins of attackers that were refused because another party has signed them.
+    pub replays_refused: u64,
+    /// Forged states that a participant has contradicted.
+    pub forgeries_contradicted: u64,
+    /// Lies of the reflector that were found out in time.
+    pub lies_found: u64,
     /// How often each kind of fault happened.
     pub faults: BTreeMap<What, u64>,
 }
@@ -206,6 +212,9 @@ impl Summary {
         self.held += report.held;
         self.dropped_slow += report.dropped_slow;
         self.taken_back += report.taken_back;
+        self.replays_refused += report.replays_refused;
+        self.forgeries_contradicted += report.forgeries_contradicted;
+        self.lies_found += report.lies_found;
         self.most_log_bytes = self.most_log_bytes.max(report.log_bytes);
         for (what, times) in &report.faults {
             *self.faults.entry(*what).or_default() += times;

@@ -9,6 +9,9 @@ pub(crate) const BRINGS: u64 = 1;
 /// The kind of dice for what users do.
 pub(crate) const ACTS: u64 = 2;
 
+/// The kind of dice for what attackers do.
+pub(crate) const ATTACKS: u64 = 3;
+
 /// Random numbers that follow from a seed.
 #[derive(Debug)]
 pub struct Dice(ChaCha8Rng);
@@ -21,6 +24,13 @@ impl Dice {
             key[8 * at..8 * at + 8].copy_from_slice(&part.to_le_bytes());
         }
         Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// Random bytes.
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.fill_bytes(&mut bytes);
+        bytes
     }
 
     /// Any number.

@@ -12,9 +12,11 @@
 
 #![deny(missing_debug_implementations, unreachable_pub)]
 
+mod attacker;
 mod before;
 mod campaign;
 mod clash;
+mod deceit;
 mod dice;
 mod event;
 mod failure;

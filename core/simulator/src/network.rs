@@ -42,6 +42,8 @@ pub(crate) struct Network {
 struct Line {
     /// The participant that has opened it. `None`: a stranger.
     client: Option<usize>,
+    /// The attacker that has.
+    attacker: Option<usize>,
     /// Frames arrive not before these times, in order.
     up_free: u64,
     down_free: u64,
@@ -60,6 +62,7 @@ impl Network {
         self.next += 1;
         let line = Line {
             client,
+            attacker: None,
             up_free: now,
             down_free: now,
             unread: 0,
@@ -68,6 +71,20 @@ impl Network {
         };
         self.lines.insert(id, line);
         id
+    }
+
+    /// Opens a line for this attacker.
+    pub(crate) fn open_for_attacker(&mut self, now: u64, attacker: usize) -> ConnId {
+        let id = self.open(now, None);
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.attacker = Some(attacker);
+        }
+        id
+    }
+
+    /// The attacker that has a line.
+    pub(crate) fn attacker(&self, id: ConnId) -> Option<usize> {
+        self.lines.get(&id)?.attacker
     }
 
     /// Forgets a line. Returns its participant, if it had one.

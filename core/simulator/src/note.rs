@@ -6,12 +6,15 @@ use crate::what::What;
 pub(crate) enum Note {
     Joins(usize),
     Fault(What, Option<usize>),
+    /// What an attacker does, in detail.
+    Attack(String),
 }
 
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Joins(at) => write!(f, "participant {} joins", at + 1),
+            Self::Attack(what) => f.write_str(what),
             Self::Fault(what, None) => f.write_str(what.tells()),
             Self::Fault(what, Some(at)) => write!(f, "participant {}: {}", at + 1, what.tells()),
         }

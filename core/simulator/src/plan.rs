@@ -66,6 +66,8 @@ pub(crate) struct Shape {
     pub(crate) without: Vec<What>,
     /// Leave out faults that may lose events.
     pub(crate) is_lossless: bool,
+    /// Some sessions have a password.
+    pub(crate) has_passwords: bool,
 }
 
 /// How much happens in a second.
@@ -99,6 +101,7 @@ impl Plan {
             clients: 5,
             without: Vec::new(),
             is_lossless: false,
+            has_passwords: true,
         };
         Self::shaped(seed, &shape)
     }
@@ -118,6 +121,9 @@ impl Plan {
         };
         let patient = !rng.next_u64().is_multiple_of(4);
         let rooms = 1 + usize::from(rng.next_u64().is_multiple_of(4));
+        // Deriving a key takes as long as simulating some minutes.
+        let password = shape.has_passwords && seed.is_multiple_of(8);
+        let is_in = Setting { storage, patient, password };
         Self {
             seed,
             pace,
@@ -125,15 +131,14 @@ impl Plan {
             converge_seconds: 60,
             rooms,
             clients: shape.clients,
-            // Deriving a key takes as long as simulating some minutes.
-            password: seed.is_multiple_of(16),
+            password,
             noise: true,
             storage,
             // Sessions that are only in memory must stay there.
             forgetful: storage != PlannedStorage::Nowhere && rng.next_u64().is_multiple_of(4),
             tight: rng.next_u64().is_multiple_of(8),
             patient,
-            faults: faults(&mut rng, pace, fault_seconds, storage, patient, shape),
+            faults: faults(&mut rng, pace, fault_seconds, is_in, shape),
             acts: None,
             app: None,
         }
@@ -205,12 +210,19 @@ impl Plan {
     }
 }
 
+/// What decides which faults can happen.
+#[derive(Clone, Copy)]
+struct Setting {
+    storage: PlannedStorage,
+    patient: bool,
+    password: bool,
+}
+
 fn faults(
     rng: &mut ChaCha8Rng,
     pace: Pace,
     seconds: u64,
-    storage: PlannedStorage,
-    patient: bool,
+    Setting { storage, patient, password }: Setting,
     shape: &Shape,
 ) -> Vec<Fault> {
     let mean_ms = match pace {
@@ -223,6 +235,8 @@ fn faults(
         let possible = match needs(what) {
             _ if shape.without.contains(&what) || loses && shape.is_lossless => false,
             _ if what == What::Diverges => patient,
+            // Without a password nothing proves what the reflector says.
+            _ if what == What::ReflectorLies => password,
             PlannedStorage::Nowhere => true,
             PlannedStorage::Process => storage != PlannedStorage::Nowhere,
             PlannedStorage::Power => storage == PlannedStorage::Power,

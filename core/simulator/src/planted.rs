@@ -26,11 +26,19 @@ pub enum Bug {
     NeverSnapshots,
     /// A client does not reconnect after the faults have ended.
     GivesUp,
+    /// The reflector says the same nonce on each connection, so that a recorded join fits.
+    RepeatsNonce,
+    /// The reflector ignores clients that contradict the majority.
+    DeafToContradiction,
+    /// Clients do not tell users about lies.
+    HidesAlarms,
+    /// Nothing that clients send reaches the reflector while it sends something to an attacker.
+    ServesAttackersFirst,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::SendsBeforeStoring,
         Self::SwallowsPublish,
         Self::LosesPresence,
@@ -41,5 +49,9 @@ impl Bug {
         Self::Panics,
         Self::NeverSnapshots,
         Self::GivesUp,
+        Self::RepeatsNonce,
+        Self::DeafToContradiction,
+        Self::HidesAlarms,
+        Self::ServesAttackersFirst,
     ];
 }

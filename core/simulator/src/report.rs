@@ -48,6 +48,12 @@ pub struct Report {
     pub taken_back: u64,
     /// Most bytes that the reflector had in the logs and snapshots of a session.
     pub log_bytes: u64,
+    /// Joins of attackers that were refused because another party has signed them.
+    pub replays_refused: u64,
+    /// Forged states that a participant has contradicted, so that no snapshot of them was taken.
+    pub forgeries_contradicted: u64,
+    /// Lies of the reflector that no fault has cut short, and that some participant was alarmed of in time.
+    pub lies_found: u64,
 }
 
 /// What is checked in a run.
@@ -66,6 +72,8 @@ pub enum Invariant {
     Faults,
     /// Sequence numbers and time never go back.
     Monotony,
+    /// An attacker is refused what it must not get, and a lie of the reflector is found out in time.
+    Defence,
     /// Every accepted event arrives exactly once, in its sender's order.
     Delivery,
     /// The app's own checks pass.
@@ -82,7 +90,7 @@ pub enum Invariant {
     Healing,
     /// The memory of a session is bounded.
     Memory,
-    /// After the faults all participants converge in time.
+    /// After the faults all participants converge in time. An event of an undisturbed participant comes back in time.
     Liveness,
     /// The store opens again after a crash.
     Storage,
@@ -106,6 +114,7 @@ impl Invariant {
             Self::Again => "the same seed gave another state when it was played again later",
             Self::Faults => "a handler failed, or failed differently for some participants",
             Self::Monotony => "time went back",
+            Self::Defence => "an attacker got what it must not get, or a lie was not found out",
             Self::Delivery => "an accepted event was lost or doubled",
             Self::Check => "a check failed",
             Self::Presence => "participants see something old of another one",
@@ -116,7 +125,9 @@ impl Invariant {
                 "a client that diverged did not learn it, or another one heard that it diverged"
             }
             Self::Memory => "the reflector uses too much memory",
-            Self::Liveness => "not all participants converged in time after the faults",
+            Self::Liveness => {
+                "not all participants converged in time after the faults, or an event took too long"
+            }
             Self::Storage => "the reflector's store did not open again",
             Self::Act => "an action failed",
             Self::Sanity => "something panicked, or a user published what no client may publish",
@@ -132,7 +143,7 @@ impl Invariant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Agreement,
         Self::Sync,
         Self::Snapshot,
@@ -140,6 +151,7 @@ impl Invariant {
         Self::Faults,
         Self::Monotony,
         Self::Presence,
+        Self::Defence,
         Self::Delivery,
         Self::Check,
         Self::Durability,
@@ -193,6 +205,7 @@ impl Violation {
             | Invariant::Snapshot
             | Invariant::Faults
             | Invariant::Act
+            | Invariant::Defence
             | Invariant::Sanity => words(&self.what) == words(&other.what),
             _ => true,
         }

@@ -3,15 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use teatime_reflector::{ConnId, Greeter, Output, Reflector, SessionKey};
+use teatime_reflector::{AddressId, ConnId, Greeter, Output, Reflector, SessionKey};
 use teatime_store::{Crash, Durability, MemoryDisk, MemoryStore, Shared};
-use teatime_wire::{ClientMessage, CloseReason};
+use teatime_wire::{Challenge, ClientMessage, CloseReason};
 
 use crate::plan::{Plan, PlannedStorage};
 use crate::planted::Bug;
 use crate::storage::{Mood, SlowStorage};
 
 const SECOND: u64 = 1_000_000;
+
+/// Most bytes of logs and snapshots that one address may cause.
+pub(crate) const MOST_BY_ADDRESS: u64 = 512 * 1024;
+
+/// After this time in µs without a unanimous vote, a snapshot is taken although a client contradicts.
+pub(crate) const DISPUTE_LIMIT: u64 = 30 * SECOND;
 
 /// What the reflector sends on a connection.
 pub(crate) enum Down {
@@ -50,6 +56,8 @@ pub(crate) struct Server {
     started: i64,
     /// How many requests have failed.
     taken_back: u64,
+    /// The first hello, if it is said on all connections.
+    hello: Option<(Challenge, Vec<u8>)>,
 }
 
 #[derive(Default)]
@@ -81,7 +89,8 @@ impl Server {
             snapshot_after_events: 40,
             vote_timeout: SECOND,
             vote_retry: SECOND,
-            dispute_limit: 30 * SECOND,
+            dispute_limit: DISPUTE_LIMIT,
+            max_session_bytes_per_address: MOST_BY_ADDRESS,
             upload_timeout: 2 * SECOND,
             silence_timeout: 15 * SECOND,
             // Shorter than most silences of a storage.
@@ -118,6 +127,7 @@ impl Server {
             out: Vec::new(),
             started: 0,
             taken_back: 0,
+            hello: None,
         };
         server.open(seed)?;
         Ok(server)
@@ -216,25 +226,42 @@ impl Server {
         Some(u64::try_from(at.saturating_add(self.started)).unwrap_or(0))
     }
 
-    pub(crate) fn connected(&mut self, world: u64, id: ConnId) {
+    /// A connection has been made, from this address.
+    pub(crate) fn connected(&mut self, world: u64, id: ConnId, address: AddressId) {
         let now = self.now(world);
-        let (challenge, hello) = self.greeter.greet(None);
+        let (mut challenge, mut hello) = self.greeter.greet(None);
+        if self.bug == Some(Bug::RepeatsNonce) {
+            (challenge, hello) = self.hello.get_or_insert((challenge, hello)).clone();
+        }
         let pending = vec![hello.into()];
         self.connections.insert(id, Connection { pending, ..Connection::default() });
         self.dirty_connections.push(id);
         self.reflector.connected(now, id, challenge);
+        self.reflector.comes_from(id, address);
         self.obey(now);
     }
 
     pub(crate) fn received(&mut self, world: u64, id: ConnId, frame: &[u8]) {
         let now = self.now(world);
         // Persisted data would lead to a snapshot.
-        let is_deaf = self.bug == Some(Bug::NeverSnapshots)
-            && matches!(ClientMessage::decode(frame), Ok(ClientMessage::Persist));
+        let is_deaf = match self.bug {
+            Some(Bug::NeverSnapshots) => {
+                matches!(ClientMessage::decode(frame), Ok(ClientMessage::Persist))
+            }
+            Some(Bug::DeafToContradiction) => {
+                matches!(ClientMessage::decode(frame), Ok(ClientMessage::Confirm(_)))
+            }
+            _ => false,
+        };
         if !is_deaf && self.connections.get(&id).is_some_and(|one| one.close.is_none()) {
             self.reflector.received(now, id, frame);
             self.obey(now);
         }
+    }
+
+    /// Whether a connection stands, and the reflector has not closed it.
+    pub(crate) fn is_open(&self, id: ConnId) -> bool {
+        self.connections.get(&id).is_some_and(|one| one.close.is_none())
     }
 
     pub(crate) fn disconnected(&mut self, world: u64, id: ConnId) {

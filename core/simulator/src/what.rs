@@ -80,11 +80,21 @@ pub enum What {
     SilentConnection,
     /// A stranger sends bytes that are not a message of the protocol.
     Rubbish,
+    /// A stranger joins with several connections: votes for a forged state or not at all, posts junk, leaves in the
+    /// middle of a vote. If the session has a password, with another password.
+    SybilsJoin,
+    /// A stranger sends what it has recorded of a client's connection: on a connection of its own, in this session
+    /// or another.
+    ConnectionReplayed,
+    /// A stranger takes what it can get: posts and reads nothing, fills sessions of its own, or the room's records.
+    HoarderStarts,
+    /// The reflector lies to some participants about an event: only in sessions with a password.
+    ReflectorLies,
 }
 
 impl What {
     /// All kinds, each with its relative frequency.
-    pub const ALL: [(Self, u64); 31] = [
+    pub const ALL: [(Self, u64); 35] = [
         (Self::Starts, 14),
         (Self::LiarStarts, 1),
         (Self::Crashes, 4),
@@ -116,6 +126,10 @@ impl What {
         (Self::JoinRepeated, 2),
         (Self::SilentConnection, 1),
         (Self::Rubbish, 1),
+        (Self::SybilsJoin, 1),
+        (Self::ConnectionReplayed, 1),
+        (Self::HoarderStarts, 1),
+        (Self::ReflectorLies, 4),
     ];
 
     /// Its name in files of plans.
@@ -143,6 +157,7 @@ impl What {
                 | Self::Bursts
                 | Self::VoteAsked
                 | Self::JoinRepeated
+                | Self::ConnectionReplayed
         )
     }
 
@@ -180,6 +195,10 @@ impl What {
             Self::JoinRepeated => "an old join arrives again",
             Self::SilentConnection => "a stranger connects and sends nothing",
             Self::Rubbish => "a stranger sends rubbish",
+            Self::SybilsJoin => "a stranger joins with several connections",
+            Self::ConnectionReplayed => "a stranger replays what this participant has sent",
+            Self::HoarderStarts => "a stranger takes what it can get",
+            Self::ReflectorLies => "the reflector lies",
         }
     }
 }

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
-use teatime_base::{Seal, SecretKey, SessionId};
+use teatime_base::{RoomKeys, Seal, SecretKey, SessionId};
 use teatime_vm::recording::Recording;
 use teatime_vm::{ModelId, Payload, Published, QueryError, Source, Time, ViewId, Vm};
 use teatime_wire::{Chain, ClientMessage, SnapshotInfo};
@@ -115,14 +115,29 @@ impl Client {
     /// If a value in the configuration exceeds its limit.
     pub fn new(config: Config, entropy: [u8; 32]) -> Result<Self, ConfigError> {
         config.check()?;
+        let keys = config.room_keys();
+        Self::with_keys(config, &keys, entropy)
+    }
+
+    /// Like [`new`](Self::new), with the keys of the room, which the caller has made before: for programs that run
+    /// many clients of one room.
+    ///
+    /// # Errors
+    /// If a value in the configuration exceeds its limit.
+    #[doc(hidden)]
+    pub fn with_keys(
+        config: Config,
+        keys: &RoomKeys,
+        entropy: [u8; 32],
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
         let mut rng = ChaCha12Rng::from_seed(entropy);
         let mut secret = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *secret);
-        let keys = config.room_keys();
-        let session_id = config.session_in(&keys);
+        let session_id = config.session_in(keys);
         Ok(Self {
-            seal: Seal::new(session_id, &keys),
-            identity: Identity::new(config, &keys, SecretKey::of_view(&secret)),
+            seal: Seal::new(session_id, keys),
+            identity: Identity::new(config, keys, SecretKey::of_view(&secret)),
             rng,
             connection: Connection::new(),
             history: History::default(),

@@ -2,13 +2,13 @@
 
 mod timeline;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use teatime_session::{Alarm, AlarmKind, ConnectionState, DisconnectReason, SessionEvent};
+use teatime_session::{Alarm, AlarmKind, ConnectionState, DisconnectReason, NotPersisted, SessionEvent};
 use teatime_vm::{Fault, StateHash};
-use teatime_wire::ServerMessage;
+use teatime_wire::{Digest, ServerMessage};
 
 use self::timeline::{Timeline, event_of};
 use crate::clash::Clash;
@@ -41,6 +41,10 @@ pub(crate) struct Oracle<'a> {
     alarms: Vec<(usize, Alarm)>,
     /// A majority has voted for a wrong state, which later comparisons take for the right one.
     usurped: bool,
+    /// The hashes of states that attackers have forged, as they would be handed in.
+    forged: BTreeSet<Digest>,
+    /// A planted bug: alarms come to no user.
+    hides_alarms: bool,
 }
 
 /// How often a plan is played, and which time this is.
@@ -63,6 +67,15 @@ struct Room {
     timelines: BTreeMap<u64, Timeline>,
     /// How many participants agreed in the newest vote.
     agreed: u64,
+    /// A vote was unanimous since this was asked last.
+    is_united: bool,
+    /// The reflector has lied here: the log may tell of it for as long as it goes on.
+    was_deceived: bool,
+    /// How many alarms were raised, and by which participants.
+    alarms: u64,
+    alarmed: BTreeSet<usize>,
+    /// The session has a record in its room.
+    has_persisted: bool,
     /// A message differs from the first run, so the states after it cannot be compared.
     is_other: bool,
 }
@@ -72,6 +85,41 @@ type Outcome = Result<(), (Invariant, String)>;
 impl<'a> Oracle<'a> {
     pub(crate) fn new(rooms: usize, time: Time<'a>) -> Self {
         Self { rooms: (0..rooms).map(|_| Room::default()).collect(), time, ..Self::default() }
+    }
+
+    /// A planted bug: alarms come to no user.
+    pub(crate) fn hide_alarms(&mut self) {
+        self.hides_alarms = true;
+    }
+
+    /// The reflector lies in a room.
+    pub(crate) fn deceive(&mut self, room: usize) {
+        self.rooms[room].was_deceived = true;
+    }
+
+    /// How many alarms were raised in a room.
+    pub(crate) fn alarms(&self, room: usize) -> u64 {
+        self.rooms[room].alarms
+    }
+
+    /// Whether a participant was alarmed: it may not be once more of the same.
+    pub(crate) fn is_alarmed(&self, room: usize, at: usize) -> bool {
+        self.rooms[room].alarmed.contains(&at)
+    }
+
+    /// Whether a vote was unanimous since the last call.
+    pub(crate) fn take_united(&mut self, room: usize) -> bool {
+        std::mem::take(&mut self.rooms[room].is_united)
+    }
+
+    /// An attacker votes for a state that no log leads to.
+    pub(crate) fn forge(&mut self, envelope: Digest) {
+        self.forged.insert(envelope);
+    }
+
+    /// The state at a position, if a participant was there, and if it is still in memory.
+    pub(crate) fn state(&self, room: usize, timeline: u64, seq: u64) -> Option<&[u8]> {
+        self.rooms[room].timelines.get(&timeline)?.state(seq).map(|(_, state)| state)
     }
 
     pub(crate) fn into_memory(self) -> Memory {
@@ -104,6 +152,10 @@ impl<'a> Oracle<'a> {
         let seq = match ServerMessage::decode(frame) {
             Ok(ServerMessage::Welcome(welcome)) => {
                 one.set_timeline(welcome.timeline);
+                one.undeceive();
+                // Whether the reflector was allowed to take it was checked when it did.
+                let hash = welcome.snapshot.map(|snapshot| snapshot.hash);
+                self.usurped |= hash.is_some_and(|hash| self.forged.contains(&hash));
                 if !welcome.resumed {
                     one.health_mut().reload();
                 }
@@ -118,6 +170,7 @@ impl<'a> Oracle<'a> {
                 }
                 return Ok(());
             }
+            _ if one.is_deceived() => return Ok(()),
             Ok(ServerMessage::Event(event)) => {
                 let sender = (event.sender, event.counter);
                 let timeline = room.timelines.entry(one.timeline()).or_default();
@@ -179,8 +232,8 @@ impl<'a> Oracle<'a> {
         all: &mut [Participant],
         moved: bool,
     ) -> Result<Option<Arc<Vec<u8>>>, Wrong> {
-        // The verdict may have come in the same step as the message that is compared.
-        if self.usurped {
+        // The verdict may have come in the same step as the message that is compared. And a lie leads to another state.
+        if self.usurped || all[at].is_deceived() {
             return Ok(None);
         }
         let one = &mut all[at];
@@ -269,6 +322,7 @@ impl<'a> Oracle<'a> {
         let mut over = false;
         while let Some(event) = one.client_mut().poll_event() {
             match event {
+                SessionEvent::Fault(_) if one.is_deceived() => {}
                 SessionEvent::Fault(fault) => self.check_fault(scenario, at, one, &fault)?,
                 SessionEvent::State { seq, hash, .. } => one.health_mut().vote(seq, hash),
                 SessionEvent::Verdict { seq, agreed, of, hash } => {
@@ -277,6 +331,7 @@ impl<'a> Oracle<'a> {
                     // one has run the wrong turn again, after another one had been undone.
                     self.usurped |= is_own && agreed == 1;
                     self.unanimous += u64::from(agreed == of && hash.is_some());
+                    self.rooms[one.room()].is_united |= agreed == of && hash.is_some();
                     self.rooms[one.room()].agreed = if hash.is_some() { agreed.into() } else { 0 };
                 }
                 // Without a majority, clients with the right state may have to load the log, too.
@@ -284,7 +339,8 @@ impl<'a> Oracle<'a> {
                     one.health_mut().reload();
                 }
                 SessionEvent::Diverged(_) => {
-                    if !one.health_mut().learn() && !one.is_liar() {
+                    let was_deceived = self.rooms[one.room()].was_deceived;
+                    if !one.health_mut().learn() && !one.is_liar() && !was_deceived {
                         let what = format!("participant {} learned that it diverged", at + 1);
                         return Err((Invariant::Healing, what));
                     }
@@ -298,7 +354,18 @@ impl<'a> Oracle<'a> {
                     let wrong = |what| (Invariant::Presence, format!("participant {}: {what}", at + 1));
                     one.look().map_err(wrong)?;
                 }
+                SessionEvent::Alarm(_) if self.hides_alarms => {}
                 SessionEvent::Alarm(alarm) => self.alarms.push((at, alarm)),
+                SessionEvent::Persisted { .. } => self.rooms[one.room()].has_persisted = true,
+                SessionEvent::NotPersisted(NotPersisted::RoomFull)
+                    if self.rooms[one.room()].has_persisted && !self.lossy =>
+                {
+                    let what = format!(
+                        "participant {}: the record of its session no longer fits into the room",
+                        at + 1
+                    );
+                    return Err((Invariant::Defence, what));
+                }
                 SessionEvent::Held(true) => self.held += 1,
                 _ => {}
             }
@@ -309,6 +376,10 @@ impl<'a> Oracle<'a> {
     /// An honest reflector gives no reason for an alarm, unless it has lost events or its clock has jumped. A liar does.
     pub(crate) fn check_alarms(&mut self, all: &[Participant]) -> Outcome {
         for (at, alarm) in self.alarms.drain(..) {
+            let room = &mut self.rooms[all[at].room()];
+            room.alarms += 1;
+            room.alarmed.insert(at);
+            let was_deceived = room.was_deceived;
             let is_liar =
                 |one: &Participant| one.is_liar() && Some(one.view_id()) == alarm.participant;
             let is_right = match alarm.kind {
@@ -316,7 +387,7 @@ impl<'a> Oracle<'a> {
                 AlarmKind::Clock => self.jumped,
                 _ => all.iter().any(is_liar),
             };
-            if !is_right {
+            if !is_right && !was_deceived {
                 return Err((Invariant::Alarm, format!("participant {}: {alarm:?}", at + 1)));
             }
         }

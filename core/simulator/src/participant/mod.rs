@@ -4,10 +4,11 @@ mod health;
 mod hindrances;
 mod lie;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use teatime_base::RoomKeys;
 use teatime_reflector::ConnId;
 use teatime_session::{Client, Config, PublishError, Receipt, Stepped};
 use teatime_vm::{Payload, ViewId, Vm};
@@ -17,6 +18,9 @@ use self::hindrances::Hindrances;
 use crate::event::Event;
 use crate::network::delay;
 use crate::report::{Invariant, Outcome, Wrong};
+
+/// Most frames of a connection that an attacker records.
+const RECORDED: usize = 24;
 
 /// The password of sessions that have one.
 pub(crate) const PASSWORD: &str = "sesame";
@@ -30,6 +34,12 @@ pub(crate) struct Participant {
     /// The newest of its attempts to connect.
     attempt: u64,
     last_join: Vec<u8>,
+    /// What it has sent on its connection, the first and the newest frames of it, for an attacker who records that.
+    recorded: VecDeque<Vec<u8>>,
+    /// The reflector has lied to it on its connection.
+    is_deceived: bool,
+    /// The oldest event that has not come back: which, and when it was published or last had reason to wait.
+    awaited: Option<(Receipt, u64)>,
     /// When it steps next.
     step_at: Option<u64>,
     hindrances: Hindrances,
@@ -57,7 +67,7 @@ pub(crate) struct Participant {
 
 impl Participant {
     pub(crate) fn new(
-        config: Config,
+        (config, keys): (Config, &RoomKeys),
         number: usize,
         now: u64,
         room: usize,
@@ -68,7 +78,7 @@ impl Participant {
         let mut entropy = [0; 32];
         rng.fill_bytes(&mut entropy);
         // The view data differs each time, so this may fail although the session was started before.
-        let client = Client::new(config, entropy).map_err(|error| {
+        let client = Client::with_keys(config, keys, entropy).map_err(|error| {
             Wrong::new(Invariant::Start, format!("participant {}: {error}", number + 1))
         })?;
         let ppm = rng.next_u64() % 200;
@@ -80,6 +90,9 @@ impl Participant {
             connection: None,
             attempt: 0,
             last_join: Vec::new(),
+            recorded: VecDeque::new(),
+            is_deceived: false,
+            awaited: None,
             step_at: None,
             hindrances: Hindrances::default(),
             health: Health::default(),
@@ -228,6 +241,39 @@ impl Participant {
 
     pub(crate) fn remember_join(&mut self, frame: &[u8]) {
         self.last_join = frame.to_vec();
+        self.recorded.clear();
+    }
+
+    /// An attacker records what it sends.
+    pub(crate) fn record(&mut self, frame: &[u8]) {
+        if self.recorded.len() == RECORDED {
+            // The join comes first.
+            self.recorded.remove(1);
+        }
+        self.recorded.push_back(frame.to_vec());
+    }
+
+    /// What an attacker has recorded of its connection.
+    pub(crate) fn recorded(&self) -> Vec<Vec<u8>> {
+        self.recorded.iter().cloned().collect()
+    }
+
+    /// The reflector lies to it from now on.
+    pub(crate) fn deceive(&mut self) {
+        self.is_deceived = true;
+    }
+
+    /// Whether the reflector has lied to it on its connection.
+    pub(crate) fn is_deceived(&self) -> bool {
+        self.is_deceived
+    }
+
+    /// A welcome has arrived: from here on it sees what is.
+    pub(crate) fn undeceive(&mut self) {
+        if std::mem::take(&mut self.is_deceived) {
+            // It may have seen a later time.
+            self.newest_time = 0;
+        }
     }
 
     /// The timeline of the newest welcome.
@@ -294,6 +340,22 @@ impl Participant {
     /// Whether an accepted event has not come back from the reflector yet.
     pub(crate) fn has_pending(&self) -> bool {
         self.last_receipt.is_some_and(|receipt| !self.client.is_applied(receipt))
+    }
+
+    /// For how long its oldest event has been on its way, in µs. If something `disturbs` it, the time counts from now on.
+    pub(crate) fn waits_for(&mut self, now: u64, disturbs: bool) -> u64 {
+        if self.awaited.is_some_and(|(receipt, _)| self.client.is_applied(receipt)) {
+            self.awaited = None;
+        }
+        if !self.has_pending() {
+            return 0;
+        }
+        let Some(newest) = self.last_receipt else { return 0 };
+        let (_, since) = self.awaited.get_or_insert((newest, now));
+        if disturbs {
+            *since = now;
+        }
+        now - *since
     }
 
     /// Publishes MessagePack on a topic. Returns whether the client accepted it. With `swallows` the event is accepted and

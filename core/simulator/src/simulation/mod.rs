@@ -267,10 +267,11 @@ impl<'a> Simulation<'a> {
             clients: self.participants,
             without: self.without.clone(),
             is_lossless: true,
+            has_passwords: false,
         };
         // More sessions and passwords make no difference to models.
         let app = Some(self.app.id().to_owned());
-        Plan { rooms: 1, password: false, app, ..Plan::shaped(seed, &shape) }
+        Plan { rooms: 1, app, ..Plan::shaped(seed, &shape) }
     }
 }
 

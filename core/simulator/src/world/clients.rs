@@ -1,6 +1,6 @@
 //! The clients: what reaches them, what they send, and how they step.
 
-use teatime_reflector::ConnId;
+use teatime_reflector::{AddressId, ConnId};
 use teatime_session::{Action, Input, Stepped};
 use teatime_wire::{ClientMessage, CloseReason};
 
@@ -42,6 +42,7 @@ impl World<'_> {
         if self.participants[at].connection() == Some(connection) {
             self.note(&frame);
             self.oracle.saw(&mut self.participants[at], &frame)?;
+            self.watch_frame(at, &frame);
             self.input(at, Input::Frame(frame));
         }
         Ok(())
@@ -78,7 +79,7 @@ impl World<'_> {
         }
         let connection = self.network.open(self.now, Some(at));
         self.participants[at].set_connection(connection);
-        self.server.connected(self.now, connection);
+        self.server.connected(self.now, connection, AddressId(1 + at as u128));
         self.input(at, Input::Connected(None));
         self.after_server();
     }
@@ -86,7 +87,7 @@ impl World<'_> {
     /// A stranger connects, and sends at most this.
     pub(super) fn stranger(&mut self, says: Option<Vec<u8>>) {
         let connection = self.network.open(self.now, None);
-        self.server.connected(self.now, connection);
+        self.server.connected(self.now, connection, AddressId(0));
         self.after_server();
         if let Some(frame) = says {
             let later = self.now + self.below(SECOND);
@@ -126,6 +127,7 @@ impl World<'_> {
         if matches!(ClientMessage::decode(&frame), Ok(ClientMessage::Join(..))) {
             one.remember_join(&frame);
         }
+        one.record(&frame);
         let mut frames = if one.is_liar() { one.lie(frame) } else { vec![frame] };
         if self.bug == Some(Bug::LosesEvent) && !self.quiet && one.chance(200) {
             frames.clear();
@@ -164,6 +166,7 @@ impl World<'_> {
             let moved = one.seq() != before;
             let dropped = self.oracle.take_events(self.scenario, at, one)?;
             self.oracle.check_alarms(&self.participants)?;
+            self.check_latency(at)?;
             let snapshot = if moved || stepped == Stepped::Done {
                 self.oracle.compare(now, at, &mut self.participants, moved)?
             } else {

@@ -18,6 +18,7 @@ impl World<'_> {
             one.hindrances_mut().end(now);
         }
         for room in 0..self.plan.rooms {
+            self.end_lie(room);
             // A honest participant must be there, to check the state.
             if self.alive(Some(room)).iter().all(|at| self.participants[*at].is_liar()) {
                 self.start(room, false)?;
@@ -57,6 +58,7 @@ impl World<'_> {
                 let one = &self.participants[*at];
                 one.client().connection_state() == ConnectionState::Live
                     && !one.health().is_diverged()
+                    && !one.is_deceived()
                     && !one.has_pending()
                     && one.vm().map_or(0, Vm::view_count) as usize == alive.len()
             };

@@ -20,11 +20,21 @@ impl World<'_> {
 
     pub(super) fn fault(&mut self, number: usize) -> Outcome {
         let fault = self.plan.faults[number];
+        if self.calm_until > self.now {
+            return Ok(());
+        }
         let dice = fault.dice;
         let alive = self.alive(None);
         let victim = alive.get(usize::try_from(dice % 1_000).unwrap_or(0) % alive.len().max(1));
         let until = self.now + (dice >> 8) % (5 * SECOND);
         let happened = match victim {
+            Some(victim) if fault.what == What::ConnectionReplayed => {
+                self.attack(number, Some(*victim))?
+            }
+            _ if matches!(fault.what, What::SybilsJoin | What::HoarderStarts) => {
+                self.attack(number, None)?
+            }
+            _ if fault.what == What::ReflectorLies => self.begin_lie(number),
             _ if !fault.what.is_of_one() => self.common_fault(fault.what, dice, until)?,
             Some(victim) => self.client_fault(fault.what, *victim, dice, until)?,
             None => false,
@@ -163,6 +173,7 @@ impl World<'_> {
         };
         let honest = there.iter().filter(|at| !self.participants[**at].is_liar()).count();
         let calm = !self.is_healing()
+            && self.deceits[room].is_none()
             && self.disk_works
             && self.down_until <= self.now
             && there.iter().all(is_well);
@@ -216,6 +227,7 @@ impl World<'_> {
     }
 
     fn storage_fault(&mut self, mood: Mood, dice: u64, until: u64) -> bool {
+        self.storage_slow_until = self.storage_slow_until.max(until);
         self.server.set_mood(mood, self.now, until, dice)
     }
 

@@ -1,6 +1,8 @@
 //! The world in which a plan is played: everything happens in the order of one queue, in virtual time.
 
+mod attacks;
 mod clients;
+mod deceits;
 mod end;
 mod faults;
 mod queue;
@@ -14,11 +16,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use teatime_base::RoomKeys;
 use teatime_session::Config;
 use teatime_vm::{SessionId, Vm};
 
+use self::attacks::Attacks;
 use self::queue::{Happening, Queue};
 use crate::before;
+use crate::deceit::Deceit;
 use crate::dice::{ACTS, BRINGS, Dice};
 use crate::network::{Network, Sizes};
 use crate::note::Note;
@@ -63,6 +68,19 @@ struct World<'a> {
     /// How often users have acted.
     acts: u64,
     notes: VecDeque<(u64, Note)>,
+    /// The keys of each room.
+    keys: Vec<RoomKeys>,
+    attacks: Attacks,
+    /// The lie that the reflector tells in each room.
+    deceits: Vec<Option<Deceit>>,
+    /// Until then nothing else goes wrong.
+    calm_until: u64,
+    /// Whether senders were asked to pause in each room.
+    is_held: Vec<bool>,
+    /// The storage answers late until then.
+    storage_slow_until: u64,
+    /// A planted bug: until then nothing of participants reaches the reflector.
+    server_busy_until: u64,
 }
 
 /// Plays a plan.
@@ -119,7 +137,17 @@ pub(super) fn play_for(
         observers: (0..plan.rooms).map(|_| None).collect(),
         acts: 0,
         notes: VecDeque::new(),
+        keys: (0..plan.rooms).map(|room| keys(plan, scenario, room)).collect(),
+        attacks: Attacks::default(),
+        deceits: (0..plan.rooms).map(|_| None).collect(),
+        calm_until: 0,
+        is_held: vec![false; plan.rooms],
+        storage_slow_until: 0,
+        server_busy_until: 0,
     };
+    if world.bug == Some(Bug::HidesAlarms) {
+        world.oracle.hide_alarms();
+    }
     let played = catch_unwind(AssertUnwindSafe(|| world.play()));
     let played =
         played.unwrap_or_else(|panic| Err(Wrong::new(Invariant::Sanity, message(&*panic))));
@@ -131,6 +159,11 @@ pub(super) fn play_for(
             Err(Violation { at_us, of, what, acts: world.acts, clash, story })
         }
     }
+}
+
+fn keys(plan: &Plan, scenario: &dyn Scenario, room: usize) -> RoomKeys {
+    let password = plan.password.then_some(PASSWORD);
+    RoomKeys::new(scenario.app().id(), scenario.room(room), password)
 }
 
 /// Checks that the app can begin a session.
@@ -234,7 +267,16 @@ impl World<'_> {
     fn happen(&mut self, happening: Happening) -> Outcome {
         match happening {
             Happening::ToReflector(connection, frame) => {
+                let is_participant = self.network.client(connection).is_some();
+                if is_participant && self.server_busy_until > self.now {
+                    self.at(self.server_busy_until, Happening::ToReflector(connection, frame));
+                    return Ok(());
+                }
                 self.note(&frame);
+                if self.is_ignored(connection, &frame) {
+                    return Ok(());
+                }
+                self.note_confirmation(connection, &frame);
                 self.server.received(self.now, connection, &frame);
                 self.after_server();
             }
@@ -259,6 +301,14 @@ impl World<'_> {
             Happening::End(end, dice) => self.end_reflector(end, dice)?,
             Happening::DiskWorks => self.disk_is_well(),
             Happening::Fault(number) => self.fault(number)?,
+            Happening::Attack(at) => self.attacker_acts(at),
+            Happening::ToAttacker(connection, frame) => self.reach_attacker(connection, &frame)?,
+            Happening::ClosedAtAttacker(connection, reason) => {
+                self.closed_at_attacker(connection, reason)?;
+            }
+            Happening::AttackerVotes(connection, seq) => self.attacker_votes(connection, seq),
+            Happening::LieEnds(room) => self.end_lie(room),
+            Happening::LieDue(room) => self.check_lie(room)?,
         }
         Ok(())
     }
@@ -282,7 +332,7 @@ impl World<'_> {
         let seed = self.rng.next_u64();
         let at = self.participants.len();
         let config = self.config(room, at);
-        let mut one = Participant::new(config, at, self.now, room, is_liar, seed)?;
+        let mut one = Participant::new((config, &self.keys[room]), at, self.now, room, is_liar, seed)?;
         one.client_mut().connect();
         self.participants.push(one);
         self.tell(Note::Joins(at));

@@ -34,6 +34,18 @@ pub(super) enum Happening {
     DiskWorks,
     /// The fault with this number happens.
     Fault(usize),
+    /// An attacker does something.
+    Attack(usize),
+    /// A frame reaches an attacker.
+    ToAttacker(ConnId, Vec<u8>),
+    /// An attacker learns that the reflector has closed its connection.
+    ClosedAtAttacker(ConnId, CloseReason),
+    /// An attacker votes at this position.
+    AttackerVotes(ConnId, u64),
+    /// The reflector no longer lies in this room.
+    LieEnds(usize),
+    /// The lie in this room must have been found out.
+    LieDue(usize),
 }
 
 struct Entry {

@@ -2,7 +2,7 @@
 
 use rand_chacha::rand_core::Rng;
 use teatime_reflector::ConnId;
-use teatime_wire::ServerMessage;
+use teatime_wire::{Hold, ServerMessage};
 
 use super::queue::Happening;
 use super::{SECOND, World};
@@ -49,8 +49,25 @@ impl World<'_> {
     }
 
     pub(super) fn send_down(&mut self, connection: ConnId, down: Down) {
+        if let Some(attacker) = self.network.attacker(connection) {
+            return self.send_to_attacker(attacker, connection, down);
+        }
         let Some(at) = self.network.client(connection) else { return };
+        match down {
+            Down::Frame(frame) => {
+                for frame in self.twist(at, connection, &frame) {
+                    self.send_to_client(at, connection, Down::Frame(frame));
+                }
+            }
+            Down::Close(_) => self.send_to_client(at, connection, down),
+        }
+    }
+
+    fn send_to_client(&mut self, at: usize, connection: ConnId, down: Down) {
         if let Down::Frame(frame) = &down {
+            if let Ok(ServerMessage::Hold(hold)) = ServerMessage::decode(frame) {
+                self.is_held[self.participants[at].room()] = hold == Hold::Pause;
+            }
             self.network.add_unread(connection, frame.len());
             if self.bug == Some(Bug::SilentAboutDivergence)
                 && matches!(ServerMessage::decode(frame), Ok(ServerMessage::Diverged(_)))
@@ -81,6 +98,7 @@ impl World<'_> {
         self.server.restart(self.now, end, dice, seed).map_err(failed)?;
         self.disk_works = true;
         (self.wake_at, self.flush_planned) = (None, false);
+        self.is_held.fill(false);
         self.down_until = self.now + if self.quiet { 0 } else { dice % (3 * SECOND) };
         for connection in self.network.open_lines() {
             let open = self.now + 1;
@@ -100,6 +118,6 @@ impl World<'_> {
     pub(super) fn check_memory(&mut self) -> Outcome {
         let bytes = self.server.log_bytes();
         self.report.log_bytes = self.report.log_bytes.max(bytes);
-        Ok(self.oracle.check_memory(bytes, self.sizes)?)
+        Ok(self.oracle.check_memory(bytes.saturating_sub(self.hoarded()), self.sizes)?)
     }
 }
