@@ -323,7 +323,8 @@ static void excluded_faults_do_not_happen(void **state) {
         "starts", "crashes", "leaves", "cut", "all_cut", "up_blocked", "down_blocked", "partition", "freezes",
         "idles", "clock_jumps", "reflector_clock_jumps", "reflector_crashes", "power_cut", "reflector_stops",
         "disk_full", "disk_read_only", "write_fails", "write_tears", "sync_fails", "bursts", "vote_asked",
-        "join_repeated", "silent_connection", "rubbish", "storage_late", "storage_fails_late", "storage_silent"};
+        "join_repeated", "silent_connection", "rubbish", "storage_late", "storage_fails_late", "storage_silent",
+        "sybils_join", "connection_replayed", "hoarder_starts", "reflector_lies"};
     enum { COUNT = sizeof all / sizeof *all };
     tea_str without[COUNT];
     tea_action action = {1, vote, NULL};

@@ -46,7 +46,14 @@ impl Bug {
             Self::System(harness::Bug::Panics) => &[Invariant::Sanity],
             Self::System(harness::Bug::SilentAboutDivergence) => &[Invariant::Healing],
             Self::System(harness::Bug::NeverSnapshots) => &[Invariant::Memory],
-            Self::System(harness::Bug::GivesUp) => &[Invariant::Liveness],
+            Self::System(harness::Bug::GivesUp | harness::Bug::ServesAttackersFirst) => {
+                &[Invariant::Liveness]
+            }
+            Self::System(
+                harness::Bug::RepeatsNonce
+                | harness::Bug::DeafToContradiction
+                | harness::Bug::HidesAlarms,
+            ) => &[Invariant::Defence],
         }
     }
 }

@@ -52,9 +52,14 @@ fn no_seed_diverges_loses_doubles_or_unpairs_anything() {
             ("liars closed", summary.liars_closed),
             ("held senders", summary.held),
             ("failed commits", summary.taken_back),
+            ("refused replays", summary.replays_refused),
+            ("contradicted forgeries", summary.forgeries_contradicted),
         ] {
             assert!(times >= of_these(100), "hardly any {what}: {times}");
         }
+        // A participant is alarmed once of a kind, and a lie that a fault cuts short proves nothing.
+        assert!(summary.lies_found >= of_these(20), "hardly any lies: {}", summary.lies_found);
+        assert!(summary.usurped <= summary.runs / 20, "{} usurped runs", summary.usurped);
     }
 }
 

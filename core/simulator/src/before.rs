@@ -1,6 +1,6 @@
 //! Data that an older version of the app has persisted before a run: a client of that version joins, persists, leaves.
 
-use teatime_reflector::{AddressId, ConnId};
+use teatime_reflector::ConnId;
 use teatime_session::{Action, Client, Config, ConnectionState, Input, SessionEvent, Stepped};
 use teatime_vm::persisted::{ForeignPersistence, PersistedData};
 use teatime_vm::{App, ForeignModel, ForeignObject, Payload, UntypedCx};
@@ -68,7 +68,7 @@ pub(crate) fn persist(
         while let Some(action) = client.poll_action() {
             match action {
                 Action::Connect { .. } => {
-                    server.connected(now, id, AddressId(0));
+                    server.connected(now, id, None);
                     client.handle(now, Input::Connected(None));
                 }
                 Action::Send(frame) => server.received(now, id, &frame),

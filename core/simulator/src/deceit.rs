@@ -227,11 +227,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(
-        seq: u64,
-        present: BTreeMap<usize, (ConnId, ViewId)>,
-        alarms: u64,
-    ) -> Self {
+    pub(crate) fn new(seq: u64, present: BTreeMap<usize, (ConnId, ViewId)>, alarms: u64) -> Self {
         Self { seq, present, alarms, heard: BTreeMap::new(), received: BTreeMap::new() }
     }
 

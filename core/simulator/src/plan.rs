@@ -123,7 +123,13 @@ impl Plan {
         let rooms = 1 + usize::from(rng.next_u64().is_multiple_of(4));
         // Deriving a key takes as long as simulating some minutes.
         let password = shape.has_passwords && seed.is_multiple_of(8);
-        let is_in = Setting { storage, patient, password };
+        // Sessions that are only in memory must stay there.
+        let forgetful = storage != PlannedStorage::Nowhere && rng.next_u64().is_multiple_of(4);
+        let tight = rng.next_u64().is_multiple_of(8);
+        let setting = Setting { storage, patient, password };
+        let mut faults = faults(&mut rng, pace, fault_seconds, setting, shape);
+        faults.extend(attacks(seed, pace, fault_seconds, setting, shape));
+        faults.sort_by_key(|fault| fault.at_ms);
         Self {
             seed,
             pace,
@@ -134,11 +140,10 @@ impl Plan {
             password,
             noise: true,
             storage,
-            // Sessions that are only in memory must stay there.
-            forgetful: storage != PlannedStorage::Nowhere && rng.next_u64().is_multiple_of(4),
-            tight: rng.next_u64().is_multiple_of(8),
+            forgetful,
+            tight,
             patient,
-            faults: faults(&mut rng, pace, fault_seconds, is_in, shape),
+            faults,
             acts: None,
             app: None,
         }
@@ -222,7 +227,7 @@ fn faults(
     rng: &mut ChaCha8Rng,
     pace: Pace,
     seconds: u64,
-    Setting { storage, patient, password }: Setting,
+    Setting { storage, patient, .. }: Setting,
     shape: &Shape,
 ) -> Vec<Fault> {
     let mean_ms = match pace {
@@ -235,8 +240,6 @@ fn faults(
         let possible = match needs(what) {
             _ if shape.without.contains(&what) || loses && shape.is_lossless => false,
             _ if what == What::Diverges => patient,
-            // Without a password nothing proves what the reflector says.
-            _ if what == What::ReflectorLies => password,
             PlannedStorage::Nowhere => true,
             PlannedStorage::Process => storage != PlannedStorage::Nowhere,
             PlannedStorage::Power => storage == PlannedStorage::Power,
@@ -247,7 +250,31 @@ fn faults(
         let always = what == What::Starts && possible;
         always || possible && rng.next_u64() % 4 >= often.max(1)
     };
-    let palette: Vec<_> = What::ALL.into_iter().filter(|(what, _)| is_in(*what, rng)).collect();
+    let faults = What::ALL.into_iter().filter(|(what, _)| !what.is_attack());
+    let palette: Vec<_> = faults.filter(|(what, _)| is_in(*what, rng)).collect();
+    drawn(rng, mean_ms, seconds, &palette)
+}
+
+/// What attackers do. It has random numbers of its own, so that the other faults of a seed are the same without it.
+fn attacks(seed: u64, pace: Pace, seconds: u64, setting: Setting, shape: &Shape) -> Vec<Fault> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xa77a_c4e5);
+    let mean_ms = match pace {
+        Pace::Brisk => 8_000,
+        Pace::Steady => 240_000,
+    };
+    let is_in = |what: What, rng: &mut ChaCha8Rng| {
+        // Without a password nothing proves what the reflector says.
+        let possible = what != What::ReflectorLies || setting.password;
+        let is_left_out = shape.without.contains(&what) || rng.next_u64().is_multiple_of(4);
+        possible && !is_left_out
+    };
+    let attacks = What::ALL.into_iter().filter(|(what, _)| what.is_attack());
+    let palette: Vec<_> = attacks.filter(|(what, _)| is_in(*what, &mut rng)).collect();
+    drawn(&mut rng, mean_ms, seconds, &palette)
+}
+
+/// Faults of these kinds, with their relative frequencies.
+fn drawn(rng: &mut ChaCha8Rng, mean_ms: u64, seconds: u64, palette: &[(What, u64)]) -> Vec<Fault> {
     let weights: u64 = palette.iter().map(|(_, weight)| weight).sum();
     let mut faults = Vec::new();
     if weights == 0 {

@@ -226,8 +226,8 @@ impl Server {
         Some(u64::try_from(at.saturating_add(self.started)).unwrap_or(0))
     }
 
-    /// A connection has been made, from this address.
-    pub(crate) fn connected(&mut self, world: u64, id: ConnId, address: AddressId) {
+    /// A connection has been made. What one with an address causes is limited.
+    pub(crate) fn connected(&mut self, world: u64, id: ConnId, address: Option<AddressId>) {
         let now = self.now(world);
         let (mut challenge, mut hello) = self.greeter.greet(None);
         if self.bug == Some(Bug::RepeatsNonce) {
@@ -237,7 +237,9 @@ impl Server {
         self.connections.insert(id, Connection { pending, ..Connection::default() });
         self.dirty_connections.push(id);
         self.reflector.connected(now, id, challenge);
-        self.reflector.comes_from(id, address);
+        if let Some(address) = address {
+            self.reflector.comes_from(id, address);
+        }
         self.obey(now);
     }
 

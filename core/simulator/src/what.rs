@@ -140,6 +140,14 @@ impl What {
         }
     }
 
+    /// Whether an attacker does it.
+    pub(crate) fn is_attack(self) -> bool {
+        matches!(
+            self,
+            Self::SybilsJoin | Self::ConnectionReplayed | Self::HoarderStarts | Self::ReflectorLies
+        )
+    }
+
     /// Whether it happens to a single participant.
     pub(crate) fn is_of_one(self) -> bool {
         matches!(

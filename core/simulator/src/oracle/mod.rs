@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use teatime_session::{Alarm, AlarmKind, ConnectionState, DisconnectReason, NotPersisted, SessionEvent};
+use teatime_session::{
+    Alarm, AlarmKind, ConnectionState, DisconnectReason, NotPersisted, SessionEvent,
+};
 use teatime_vm::{Fault, StateHash};
 use teatime_wire::{Digest, ServerMessage};
 

@@ -68,6 +68,11 @@ impl Hindrances {
         self.up_until.max(self.down_until) > now
     }
 
+    /// When the last hindrance ends, or has ended.
+    pub(crate) fn end_at(&self) -> u64 {
+        self.steps_at().max(self.up_until).max(self.down_until)
+    }
+
     /// Whether nothing hinders the participant.
     pub(crate) fn is_free(&self, now: u64) -> bool {
         self.steps_at() <= now && !self.is_blocked(now)

@@ -342,8 +342,8 @@ impl Participant {
         self.last_receipt.is_some_and(|receipt| !self.client.is_applied(receipt))
     }
 
-    /// For how long its oldest event has been on its way, in µs. If something `disturbs` it, the time counts from now on.
-    pub(crate) fn waits_for(&mut self, now: u64, disturbs: bool) -> u64 {
+    /// For how long an event has been on its way of which something was disturbed until then, in µs.
+    pub(crate) fn waits_for(&mut self, now: u64, disturbed_until: u64) -> u64 {
         if self.awaited.is_some_and(|(receipt, _)| self.client.is_applied(receipt)) {
             self.awaited = None;
         }
@@ -352,9 +352,7 @@ impl Participant {
         }
         let Some(newest) = self.last_receipt else { return 0 };
         let (_, since) = self.awaited.get_or_insert((newest, now));
-        if disturbs {
-            *since = now;
-        }
+        *since = disturbed_until.clamp(*since, now.max(*since));
         now - *since
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use teatime_base::program;
 use teatime_reflector::{AddressId, ConnId};
+use teatime_session::ConnectionState;
 use teatime_wire::{ClientMessage, CloseReason, Digest, ServerMessage};
 
 use super::queue::Happening;
@@ -16,11 +17,11 @@ use crate::report::{Invariant, Outcome, Wrong};
 use crate::server::{DISPUTE_LIMIT, Down, MOST_BY_ADDRESS};
 use crate::what::What;
 
-/// The address of all attackers. Participants have the lower ones.
-const ADDRESS: AddressId = AddressId(1 << 64);
+/// The address of all attackers. That of a participant makes no difference.
+const ADDRESS: AddressId = AddressId(1);
 
 /// An event of an undisturbed participant comes back within this time, in µs. The network alone may need four seconds.
-const COMES_BACK_WITHIN: u64 = 15 * SECOND;
+const COMES_BACK_WITHIN: u64 = 10 * SECOND;
 
 /// Bytes of each event with which an attacker fills a session of its own.
 const FILLING: usize = 32 * 1024;
@@ -143,12 +144,12 @@ impl World<'_> {
         let attacker = &mut self.attacks.all[at];
         attacker.more -= 1;
         let door = match attacker.aim {
-            Aim::Persist => attacker.door.in_version(attacker.more as u32),
+            Aim::Persist => attacker.door.in_version(u32::try_from(attacker.more).unwrap_or(0)),
             _ => attacker.door.clone(),
         };
         let line = Line::new(door, attacker.dice.bytes(), attacker.recorded.clone());
         attacker.lines.insert(connection, line);
-        self.server.connected(self.now, connection, ADDRESS);
+        self.server.connected(self.now, connection, Some(ADDRESS));
         self.after_server();
     }
 
@@ -183,10 +184,8 @@ impl World<'_> {
         match down {
             Down::Frame(frame) => {
                 // One that does not read still joins.
-                let is_first = !self.attacks.all[at]
-                    .lines
-                    .get(&connection)
-                    .is_some_and(|line| line.is_in);
+                let is_first =
+                    !self.attacks.all[at].lines.get(&connection).is_some_and(|line| line.is_in);
                 if is_reading || is_first {
                     self.at(time, Happening::ToAttacker(connection, frame.to_vec()));
                 } else {
@@ -262,7 +261,8 @@ impl World<'_> {
         let since = self.attacks.disputed.get(&room).copied().unwrap_or(self.now);
         let is_long = self.now - since + 2 * SECOND >= DISPUTE_LIMIT;
         if is_contradicted && !is_long && !self.plan.tight && !self.is_held[room] {
-            let what = format!("a forged snapshot at seq {seq} was taken although it is contradicted");
+            let what =
+                format!("a forged snapshot at seq {seq} was taken although it is contradicted");
             return Err(Wrong::new(Invariant::Defence, what));
         }
         Ok(())
@@ -276,7 +276,8 @@ impl World<'_> {
         let Some(line) = attacker.lines.get_mut(&connection) else { return };
         let envelope = match aim {
             Aim::Forge(Forgery::Loadable) => {
-                let state = self.oracle.state(room, line.timeline, seq).filter(|_| !self.plan.password);
+                let state =
+                    self.oracle.state(room, line.timeline, seq).filter(|_| !self.plan.password);
                 let Some(forged) = state.and_then(forged) else { return };
                 wrap(&forged, None)
             }
@@ -345,8 +346,8 @@ impl World<'_> {
 
     /// Whether an event of a participant whom nothing disturbs is on its way for too long.
     pub(super) fn check_latency(&mut self, at: usize) -> Outcome {
-        let disturbs = self.is_disturbed(at);
-        let waits = self.participants[at].waits_for(self.now, disturbs);
+        let until = self.disturbed_until(at);
+        let waits = self.participants[at].waits_for(self.now, until);
         if waits > COMES_BACK_WITHIN && !self.quiet {
             let seconds = waits / SECOND;
             let what = format!("an event of participant {} is on its way for {seconds} s", at + 1);
@@ -355,19 +356,21 @@ impl World<'_> {
         Ok(())
     }
 
-    fn is_disturbed(&self, at: usize) -> bool {
+    /// Until when something other than an attacker was in the way of a participant's events.
+    fn disturbed_until(&self, at: usize) -> u64 {
         let one = &self.participants[at];
-        let is_live =
-            one.client().connection_state() == teatime_session::ConnectionState::Live;
+        let is_live = one.client().connection_state() == ConnectionState::Live;
         let works = one.connection().is_some_and(|connection| self.network.works(connection));
-        one.is_liar()
+        let is_disturbed = one.is_liar()
             || !is_live
             || !works
             || one.is_deceived()
             || self.deceits[one.room()].is_some()
-            || !one.hindrances().is_free(self.now)
-            || self.storage_slow_until > self.now
             || !self.disk_works
-            || self.is_held[one.room()]
+            || self.is_held[one.room()];
+        if is_disturbed {
+            return self.now;
+        }
+        one.hindrances().end_at().max(self.storage_slow_until)
     }
 }

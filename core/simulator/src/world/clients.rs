@@ -1,6 +1,6 @@
 //! The clients: what reaches them, what they send, and how they step.
 
-use teatime_reflector::{AddressId, ConnId};
+use teatime_reflector::ConnId;
 use teatime_session::{Action, Input, Stepped};
 use teatime_wire::{ClientMessage, CloseReason};
 
@@ -79,7 +79,7 @@ impl World<'_> {
         }
         let connection = self.network.open(self.now, Some(at));
         self.participants[at].set_connection(connection);
-        self.server.connected(self.now, connection, AddressId(1 + at as u128));
+        self.server.connected(self.now, connection, None);
         self.input(at, Input::Connected(None));
         self.after_server();
     }
@@ -87,7 +87,7 @@ impl World<'_> {
     /// A stranger connects, and sends at most this.
     pub(super) fn stranger(&mut self, says: Option<Vec<u8>>) {
         let connection = self.network.open(self.now, None);
-        self.server.connected(self.now, connection, AddressId(0));
+        self.server.connected(self.now, connection, None);
         self.after_server();
         if let Some(frame) = says {
             let later = self.now + self.below(SECOND);

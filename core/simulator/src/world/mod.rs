@@ -332,7 +332,8 @@ impl World<'_> {
         let seed = self.rng.next_u64();
         let at = self.participants.len();
         let config = self.config(room, at);
-        let mut one = Participant::new((config, &self.keys[room]), at, self.now, room, is_liar, seed)?;
+        let mut one =
+            Participant::new((config, &self.keys[room]), at, self.now, room, is_liar, seed)?;
         one.client_mut().connect();
         self.participants.push(one);
         self.tell(Note::Joins(at));
