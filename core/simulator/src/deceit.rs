@@ -278,3 +278,40 @@ impl Watch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIEWS: [ViewId; 2] = [ViewId([1; 16]), ViewId([2; 16])];
+
+    fn event(seq: u64, sender: ViewId, counter: u64) -> Vec<u8> {
+        ServerMessage::Event(Event { seq, time: 7, sender, counter, payload: b"sealed" }).encode()
+    }
+
+    #[test]
+    fn a_watch_is_complete_when_all_have_received_two_events_that_know_of_the_lie() {
+        let present = (0..2).map(|at| (at, (ConnId(at as u64), VIEWS[at])));
+        let mut watch = Watch::new(5, present.collect(), 0);
+        // Both have published one event before they hear of the lie.
+        assert!(!watch.receive(0, &event(5, VIEWS[1], 1), 1));
+        assert!(!watch.receive(1, &event(5, VIEWS[1], 1), 1));
+        for counter in 1..=3 {
+            assert!(!watch.receive(1, &event(5 + counter, VIEWS[0], counter), 1));
+        }
+        assert!(!watch.receive(0, &event(9, VIEWS[1], 2), 4) && !watch.is_complete());
+        assert!(watch.receive(0, &event(10, VIEWS[1], 3), 4) && watch.is_complete());
+        assert!(!watch.receive(0, &event(11, VIEWS[1], 4), 4), "it was complete before");
+    }
+
+    #[test]
+    fn a_dropped_event_is_missing_in_the_numbers_behind_it_for_victims_only() {
+        let victims = BTreeMap::from([(ConnId(1), 0)]);
+        let mut deceit = Deceit::new(Lie::Drop, VIEWS[0], victims, 0);
+        let (first, second) = (event(5, VIEWS[0], 1), event(6, VIEWS[0], 2));
+        assert_eq!(deceit.twist(ConnId(2), &first), None);
+        assert_eq!(deceit.twist(ConnId(1), &first), Some(vec![]));
+        assert!(deceit.has_lied_to(ConnId(1)) && !deceit.has_lied_to(ConnId(2)));
+        assert_eq!(deceit.twist(ConnId(1), &second), Some(vec![event(5, VIEWS[0], 2)]));
+    }
+}

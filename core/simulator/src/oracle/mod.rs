@@ -43,8 +43,8 @@ pub(crate) struct Oracle<'a> {
     alarms: Vec<(usize, Alarm)>,
     /// A majority has voted for a wrong state, which later comparisons take for the right one.
     usurped: bool,
-    /// The hashes of states that attackers have forged, as they would be handed in.
-    forged: BTreeSet<Digest>,
+    /// The hashes of states that attackers have forged, as they would be handed in, and whether clients can load them.
+    forged: BTreeMap<Digest, bool>,
     /// A planted bug: alarms come to no user.
     hides_alarms: bool,
 }
@@ -115,8 +115,8 @@ impl<'a> Oracle<'a> {
     }
 
     /// An attacker votes for a state that no log leads to.
-    pub(crate) fn forge(&mut self, envelope: Digest) {
-        self.forged.insert(envelope);
+    pub(crate) fn forge(&mut self, envelope: Digest, is_loadable: bool) {
+        self.forged.insert(envelope, is_loadable);
     }
 
     /// The state at a position, if a participant was there, and if it is still in memory.
@@ -157,7 +157,9 @@ impl<'a> Oracle<'a> {
                 one.undeceive();
                 // Whether the reflector was allowed to take it was checked when it did.
                 let hash = welcome.snapshot.map(|snapshot| snapshot.hash);
-                self.usurped |= hash.is_some_and(|hash| self.forged.contains(&hash));
+                let forged = hash.and_then(|hash| self.forged.get(&hash));
+                self.usurped |= forged == Some(&true);
+                one.begin_with_junk(forged == Some(&false));
                 if !welcome.resumed {
                     one.health_mut().reload();
                 }
@@ -347,6 +349,13 @@ impl<'a> Oracle<'a> {
                         return Err((Invariant::Healing, what));
                     }
                     self.healed += 1;
+                }
+                // Two attackers who were alone have agreed about junk: the reflector takes that for proof.
+                SessionEvent::Connection(
+                    ConnectionState::Failed,
+                    Some(DisconnectReason::BadSnapshot(_)),
+                ) if one.has_junk() => {
+                    (self.usurped, over) = (true, true);
                 }
                 SessionEvent::Connection(ConnectionState::Failed, reason) => {
                     may_fail(at, one, reason.as_ref())?;

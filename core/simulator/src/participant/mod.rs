@@ -38,6 +38,8 @@ pub(crate) struct Participant {
     recorded: VecDeque<Vec<u8>>,
     /// The reflector has lied to it on its connection.
     is_deceived: bool,
+    /// The snapshot of its newest welcome is junk.
+    has_junk: bool,
     /// The oldest event that has not come back: which, and when it was published or last had reason to wait.
     awaited: Option<(Receipt, u64)>,
     /// When it steps next.
@@ -92,6 +94,7 @@ impl Participant {
             last_join: Vec::new(),
             recorded: VecDeque::new(),
             is_deceived: false,
+            has_junk: false,
             awaited: None,
             step_at: None,
             hindrances: Hindrances::default(),
@@ -274,6 +277,16 @@ impl Participant {
             // It may have seen a later time.
             self.newest_time = 0;
         }
+    }
+
+    /// A welcome has arrived, with a snapshot that is junk or not.
+    pub(crate) fn begin_with_junk(&mut self, is_junk: bool) {
+        self.has_junk = is_junk;
+    }
+
+    /// Whether the snapshot of its newest welcome is junk.
+    pub(crate) fn has_junk(&self) -> bool {
+        self.has_junk
     }
 
     /// The timeline of the newest welcome.

@@ -284,8 +284,8 @@ impl World<'_> {
             Aim::Persist => wrap(b"junk", Some(b"persisted junk")),
             _ => wrap(format!("junk at {seq}").as_bytes(), None),
         };
-        if aim == Aim::Forge(Forgery::Loadable) {
-            self.oracle.forge(Digest::of(&envelope));
+        if let Aim::Forge(forgery) = aim {
+            self.oracle.forge(Digest::of(&envelope), forgery == Forgery::Loadable);
         }
         let vote = line.vote(seq, envelope);
         self.attacker_sends(connection, vote);
