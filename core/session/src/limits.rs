@@ -39,10 +39,6 @@ pub const BACKOFF_STEP: u64 = 100_000;
 /// Longest pause between attempts to connect.
 pub const BACKOFF_MAX: u64 = 30_000_000;
 
-/// The back-off begins again after a connection that has lasted this long since its welcome. A reflector that lets clients in
-/// and closes them at once would otherwise be asked again without a pause, by all of them.
-pub const BACKOFF_RESET: u64 = 10_000_000;
-
 /// A model that lags behind the reflector by less than this counts as up to date.
 pub const SYNCED_LAG: u64 = 200_000;
 

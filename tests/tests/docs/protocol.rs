@@ -79,7 +79,6 @@ fn the_protocol_page_has_every_timer_as_the_code_has_it() {
         ("PING_INTERVAL", time(client::PING_INTERVAL)),
         ("BACKOFF_STEP", time(client::BACKOFF_STEP)),
         ("BACKOFF_MAX", time(client::BACKOFF_MAX)),
-        ("BACKOFF_RESET", time(client::BACKOFF_RESET)),
         ("RELOAD_PAUSE", time(client::RELOAD_PAUSE)),
         ("CLOCK_LEAD", time(client::MAX_CLOCK_LEAD)),
         ("BLOB_FIRST", private(blobs, "IDLE", &test_or("10"), "10 s")),

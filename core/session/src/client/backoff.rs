@@ -10,7 +10,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The connection has lasted: the client retries at once after the next cut.
+    /// The connection stood: the client retries at once after the next cut.
     pub(super) fn reset(&mut self) {
         self.next = 0;
     }

@@ -5,7 +5,7 @@ use teatime_wire::{Chain, Challenge, ChannelBinding, CloseReason, Greeting, Resu
 use super::backoff::Backoff;
 use super::loading::Loading;
 use crate::event::{ConnectionState, DisconnectReason};
-use crate::limits::{BACKOFF_RESET, JOIN_TIMEOUT, SILENCE};
+use crate::limits::{JOIN_TIMEOUT, SILENCE};
 
 /// The phases of a connection. All times are µs of the driver's clock.
 ///
@@ -44,8 +44,6 @@ pub(super) struct Connection {
     /// Of the newest welcome.
     timeline: Option<u64>,
     backoff: Backoff,
-    /// When the reflector let this client in over the connection that stands.
-    welcomed_at: Option<u64>,
     /// The app is in the background: a connection that breaks stays broken.
     is_in_background: bool,
 }
@@ -60,7 +58,6 @@ impl Connection {
             attempt: 0,
             timeline: None,
             backoff: Backoff::default(),
-            welcomed_at: None,
             is_in_background: false,
         }
     }
@@ -121,10 +118,6 @@ impl Connection {
     /// Asks for another connection. Returns the pause before it in µs; `None` if the app is in the background.
     pub(super) fn retry(&mut self, now: u64, random: u32) -> Option<u64> {
         self.broken_since.get_or_insert(now);
-        let lasted = self.welcomed_at.take().map(|at| now.saturating_sub(at));
-        if lasted.is_some_and(|lasted| lasted >= BACKOFF_RESET) {
-            self.backoff.reset();
-        }
         if self.is_in_background {
             self.phase = Phase::Parked;
             return None;
@@ -186,8 +179,8 @@ impl Connection {
     }
 
     /// The reflector has let this client in.
-    pub(super) fn welcome(&mut self, now: u64, timeline: u64) {
-        self.welcomed_at = Some(now);
+    pub(super) fn welcome(&mut self, timeline: u64) {
+        self.backoff.reset();
         self.timeline = Some(timeline);
     }
 
@@ -273,35 +266,5 @@ impl Connection {
             self.broken_since = None;
         }
         (std::mem::replace(&mut self.reported, state) != state).then_some(state)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The pause after a connection that has lasted this long since its welcome, and after this many that were closed at once.
-    fn pause_after(closed: u64, lasted: u64) -> u64 {
-        let (mut connection, mut now) = (Connection::new(), 0);
-        let _none = connection.begin(u32::MAX);
-        let mut pause = 0;
-        for lasts in (0..closed).map(|_| 0).chain([lasted]) {
-            connection.greet(now, None);
-            connection.join(now);
-            connection.welcome(now, 1);
-            now += lasts;
-            pause = connection.retry(now, u32::MAX).expect("the app is there");
-            now += pause;
-        }
-        pause
-    }
-
-    #[test]
-    fn a_welcome_alone_does_not_end_the_pauses() {
-        assert!(pause_after(0, 0) > 0);
-        let pauses: Vec<_> = (1..12).map(|closed| pause_after(closed, 0)).collect();
-        assert!(pauses.is_sorted() && pauses.last() > Some(&(20 * 1_000_000)), "{pauses:?}");
-        assert!(pause_after(12, BACKOFF_RESET - 1) > 0);
-        assert_eq!(pause_after(12, BACKOFF_RESET), 0, "it was a good one");
     }
 }

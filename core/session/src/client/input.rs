@@ -236,7 +236,7 @@ impl Client {
             // The right state of a vote in the log before will never be known.
             self.resolve_doubt(None);
         }
-        self.connection.welcome(now, welcome.timeline);
+        self.connection.welcome(welcome.timeline);
         self.pulse.start_connection(now);
         self.voting.start_connection();
         self.persisting.start_connection();
