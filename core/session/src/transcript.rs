@@ -16,6 +16,8 @@ use crate::senders::{Record, Senders, StoredSenders};
 /// What a client knows about the order up to the newest message that has arrived.
 #[derive(Debug)]
 pub(crate) struct Transcript {
+    /// The position of the snapshot with which the client began. 0: it began with the session.
+    began_at: u64,
     /// The sequence number and the chain before `values`.
     base: (u64, Chain),
     /// The chain after each of the newest messages.
@@ -39,6 +41,7 @@ impl Transcript {
     /// That of a session in which nothing has happened.
     pub(crate) fn new(chain: Chain, has_password: bool) -> Self {
         Self {
+            began_at: 0,
             base: (0, chain),
             values: VecDeque::new(),
             senders: has_password.then(Senders::default),
@@ -53,7 +56,7 @@ impl Transcript {
         let Stored(chain, senders) = rmp_serde::from_slice(stored).ok()?;
         let chain = Chain::at(Digest(chain.into_array()));
         let senders = Some(Senders::restore(senders)?);
-        Some(Self { base: (seq, chain), senders, handled: seq, ..Self::new(chain, true) })
+        Some(Self { began_at: seq, base: (seq, chain), senders, handled: seq, ..Self::new(chain, true) })
     }
 
     /// What travels with the snapshot at this position. `None` without a password.
@@ -68,12 +71,12 @@ impl Transcript {
     pub(crate) fn restart(&mut self, seq: u64, start: Self) -> Option<u64> {
         // An untouched session may begin again: nothing is lost with it but who was there.
         let was_touched =
-            self.base.0 > 0 || self.newest_event.is_some() || self.witnessed.is_some();
+            self.began_at > 0 || self.newest_event.is_some() || self.witnessed.is_some();
         let newest = self.newest_event.into_iter().chain(self.witnessed);
         let witnessed =
             newest.max_by_key(|(seq, _)| *seq).filter(|(witnessed, _)| *witnessed > seq);
         let (before, handled) = (self.senders.take(), self.handled);
-        *self = Self { base: (seq, start.base.1), witnessed, handled: seq, ..start };
+        *self = Self { began_at: seq, base: (seq, start.base.1), witnessed, handled: seq, ..start };
         let (before, now) = (before?, self.senders.as_ref()?);
         (was_touched && handled <= seq && now.lack_some_of(&before)).then_some(seq)
     }

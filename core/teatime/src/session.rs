@@ -177,8 +177,7 @@ impl<V: View> Session<V> {
             let Some(call) = self.calls.poll() else { break };
             call(self);
         }
-        let deadline = Instant::now() + budget;
-        self.driver.receive();
+        let deadline = self.driver.receive(budget);
         loop {
             let stepped = self.driver.simulate(deadline);
             let now = self.driver.clock();
