@@ -87,7 +87,7 @@ fn parse(line: &str) -> Option<Point> {
 }
 
 fn move_to(session: &mut Session<Screen>, to: Point) {
-    if let Err(why) = session.set_presence(Some(&to)) {
+    if let Err(why) = session.set_presence(&to) {
         eprintln!("{why}");
     }
     session.with_view(|screen, _| (screen.own, screen.is_changed) = (Some(to), true));

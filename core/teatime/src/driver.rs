@@ -257,6 +257,14 @@ impl Driver {
         self.command(|client, now| client.set_presence_encoded(now, data))
     }
 
+    /// Shows nothing of this participant from now on.
+    ///
+    /// # Errors
+    /// [`PublishError::Over`] after the end.
+    pub fn clear_presence(&mut self) -> Result<(), PublishError> {
+        self.command(|client, now| client.clear_presence(now))
+    }
+
     /// Asks all participants to vote on their state hash. The answers arrive as [`SessionEvent::State`] and
     /// [`SessionEvent::Verdict`].
     ///

@@ -331,18 +331,23 @@ impl<V: View> Session<V> {
 
     /// Shows something of this participant to the others, such as a cursor, or that its user types: see
     /// [`Client::set_presence`](crate::Client::set_presence). The newest counts. No model sees it, and it is gone with the
-    /// participant. May be called for every movement, and before the session is joined. `None` shows nothing any longer.
+    /// participant. May be called for every movement, and before the session is joined.
     ///
     /// # Errors
     /// The data has more than 1 KiB, or the session is over. What was shown before is still shown then.
-    pub fn set_presence<T: Serialize + ?Sized>(
+    pub fn set_presence(
         &mut self,
-        data: Option<&T>,
+        data: &(impl Serialize + ?Sized),
     ) -> Result<(), PublishError> {
-        match data {
-            Some(data) => self.driver.set_presence(data),
-            None => self.driver.set_presence_encoded(&[]),
-        }
+        self.driver.set_presence(data)
+    }
+
+    /// Shows nothing of this participant from now on.
+    ///
+    /// # Errors
+    /// [`PublishError::Over`] after the end.
+    pub fn clear_presence(&mut self) -> Result<(), PublishError> {
+        self.driver.clear_presence()
     }
 
     /// What the other participants show of themselves, now. What is not a `T` is left out. When something has changed there
