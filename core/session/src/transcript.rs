@@ -61,7 +61,13 @@ impl Transcript {
         let Stored(chain, senders) = rmp_serde::from_slice(stored).ok()?;
         let chain = Chain::at(Digest(chain.into_array()));
         let senders = Some(Senders::restore(senders)?);
-        Some(Self { is_touched: true, base: (seq, chain), senders, handled: seq, ..Self::new(chain, true) })
+        Some(Self {
+            is_touched: true,
+            base: (seq, chain),
+            senders,
+            handled: seq,
+            ..Self::new(chain, true)
+        })
     }
 
     /// What travels with the snapshot at this position. `None` without a password.

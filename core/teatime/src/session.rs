@@ -335,10 +335,7 @@ impl<V: View> Session<V> {
     ///
     /// # Errors
     /// The data has more than 1 KiB, or the session is over. What was shown before is still shown then.
-    pub fn set_presence(
-        &mut self,
-        data: &(impl Serialize + ?Sized),
-    ) -> Result<(), PublishError> {
+    pub fn set_presence(&mut self, data: &(impl Serialize + ?Sized)) -> Result<(), PublishError> {
         self.driver.set_presence(data)
     }
 

@@ -217,10 +217,7 @@ impl<V: View> ViewContext<'_, V> {
     ///
     /// # Errors
     /// As [`Session::set_presence`](crate::Session::set_presence).
-    pub fn set_presence(
-        &mut self,
-        data: &(impl Serialize + ?Sized),
-    ) -> Result<(), PublishError> {
+    pub fn set_presence(&mut self, data: &(impl Serialize + ?Sized)) -> Result<(), PublishError> {
         self.client.set_presence(self.now, data)
     }
 

@@ -235,8 +235,7 @@ mod tests {
         let new = sealed(&mut seal, ADA, (3, 2), NEW);
         let nothing: fn(&mut Presences, &mut Seal) =
             |presences, seal| assert!(presences.hear(seal, ADA, b""));
-        let connection: fn(&mut Presences, &mut Seal) =
-            |presences, _| presences.start_connection();
+        let connection: fn(&mut Presences, &mut Seal) = |presences, _| presences.start_connection();
         for end in [nothing, connection] {
             assert!(presences.hear(&mut seal, ADA, &new));
             end(&mut presences, &mut seal);

@@ -295,7 +295,8 @@ impl<'a> Oracle<'a> {
                     over = true;
                 }
                 SessionEvent::PresencesChanged => {
-                    let wrong = |what| (Invariant::Presence, format!("participant {}: {what}", at + 1));
+                    let wrong =
+                        |what| (Invariant::Presence, format!("participant {}: {what}", at + 1));
                     one.look().map_err(wrong)?;
                 }
                 SessionEvent::Alarm(alarm) => self.alarms.push((at, alarm)),
