@@ -230,13 +230,13 @@ mod tests {
     #[test]
     fn an_end_and_a_connection_do_not_let_a_reflector_show_what_was_before() {
         let mut seal = seal(Some("secret"));
-        let mut presences = Presences::default();
         let old = sealed(&mut seal, ADA, (3, 1), OLD);
         let new = sealed(&mut seal, ADA, (3, 2), NEW);
         let nothing: fn(&mut Presences, &mut Seal) =
             |presences, seal| assert!(presences.hear(seal, ADA, b""));
         let connection: fn(&mut Presences, &mut Seal) = |presences, _| presences.start_connection();
         for end in [nothing, connection] {
+            let mut presences = Presences::default();
             assert!(presences.hear(&mut seal, ADA, &new));
             end(&mut presences, &mut seal);
             assert_eq!((presences.of(ADA, None), presences.is_empty()), (None, true));
