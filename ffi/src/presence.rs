@@ -1,7 +1,7 @@
 //! What participants show of themselves.
 
 use parking_lot::Mutex;
-use teatime::{Payload, ViewId};
+use teatime::{Driver, Payload, ViewId};
 
 use crate::boundary::boundary;
 use crate::handle::Held;
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn tea_session_set_presence(
 /// Fails with TEA_STATUS_OVER after the end.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tea_session_clear_presence(session: *mut tea_session) -> tea_status {
-    boundary(|| Session::with(session, |session| session.shared.set_presence(&[])))
+    boundary(|| Session::with(session, |session| session.shared.clear_presence()))
 }
 
 /// What the other participants show of themselves, in the order of their ids. `presences` has room for `capacity` of them.
@@ -69,22 +69,19 @@ pub unsafe extern "C" fn tea_session_presences(
             return Err(null("presences"));
         }
         let format = format_of(format)?;
-        Session::with(session, |session| {
+        let fetch = |session: &Session, driver: &Driver| {
             let bytes = &mut *session.fetched.lock();
             bytes.clear();
             let mut shown = Vec::new();
-            session.shared.with(|driver| {
-                for (view, data) in driver.presences() {
-                    let start = bytes.len();
-                    let data = Payload::from_msgpack(data);
-                    if append_payload(bytes, &data, format).is_ok() {
-                        shown.push((view, start..bytes.len()));
-                    } else {
-                        bytes.truncate(start);
-                    }
+            for (view, data) in driver.presences() {
+                let start = bytes.len();
+                let data = Payload::from_msgpack(data);
+                if append_payload(bytes, &data, format).is_ok() {
+                    shown.push((view, start..bytes.len()));
+                } else {
+                    bytes.truncate(start);
                 }
-                Ok(())
-            })?;
+            }
             if shown.len() > capacity {
                 let message = format!("{} do not fit into {capacity} places", shown.len());
                 return Err(Failure::new(tea_status::BufferTooSmall, message));
@@ -100,6 +97,7 @@ pub unsafe extern "C" fn tea_session_presences(
             }
             count.set(shown.len());
             Ok(())
-        })
+        };
+        Session::with(session, |session| session.shared.with(|driver| fetch(session, driver)))
     })
 }

@@ -58,9 +58,14 @@ impl SharedSession {
         self.send(|driver| driver.publish_encoded(scope, event, payload))
     }
 
-    /// Shows MessagePack to the other participants, or nothing any longer.
+    /// Shows MessagePack to the other participants.
     pub(crate) fn set_presence(&self, data: &[u8]) -> Result<()> {
         self.send(|driver| driver.set_presence_encoded(data))
+    }
+
+    /// Shows nothing from now on.
+    pub(crate) fn clear_presence(&self) -> Result<()> {
+        self.send(Driver::clear_presence)
     }
 
     /// Sends something, at once or by a later step.

@@ -344,8 +344,9 @@ static tea_presence presence_of_other(tea_session *one, tea_session *other, size
 
 static void what_a_participant_shows_the_others_see_and_no_model_does(void **state) {
     tea_app *app = tally_app(false);
-    tea_payload options = tea_json("{\"echo\":\"shows\"}");
-    tea_session *one = join(app, url, options), *two = join(app, url, options);
+    tea_payload options = tea_json("{\"echo\":\"echo\"}");
+    tea_session *one = join_room(app, url, TEA_STR("presence"), options, TEA_STR(""));
+    tea_session *two = join_room(app, url, TEA_STR("presence"), options, TEA_STR(""));
     tea_presence shown;
     tea_view_id me;
     size_t count;

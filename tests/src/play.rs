@@ -35,8 +35,8 @@ impl Bug {
             Self::Model(_) => &[Invariant::Agreement],
             Self::EntersTwice => &[Invariant::Check],
             Self::System(harness::Bug::SwallowsPublish) => &[Invariant::Delivery],
-            // What is lost may be the time of the session, and clients notice that events which they have seen are gone.
             Self::System(harness::Bug::LosesPresence) => &[Invariant::Presence],
+            // What is lost may be the time of the session, and clients notice that events which they have seen are gone.
             Self::System(harness::Bug::SendsBeforeStoring) => {
                 &[Invariant::Durability, Invariant::Monotony, Invariant::Alarm]
             }

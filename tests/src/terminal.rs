@@ -26,6 +26,8 @@ pub struct OnTerminal {
     /// Reads until the socket is closed.
     reading: Option<(UnixStream, JoinHandle<()>)>,
     output: Receiver<Vec<u8>>,
+    /// Lines and columns.
+    size: (u16, u16),
     /// Everything that it has shown.
     pub shown: String,
     bytes: Vec<u8>,
@@ -74,7 +76,8 @@ impl OnTerminal {
             }
         });
         let reading = Some((ours, reading));
-        Self { child, keys, reading, output, shown: String::new(), bytes: Vec::new() }
+        let (size, shown, bytes) = ((lines, columns), String::new(), Vec::new());
+        Self { child, keys, reading, output, size, shown, bytes }
     }
 
     /// Takes the terminal away, as the end of a terminal emulator does.
@@ -94,7 +97,14 @@ impl OnTerminal {
 
     /// Waits until the program has shown `text` after the first `from` bytes. Returns the end of everything shown.
     pub fn wait_for(&mut self, text: &str, from: usize) -> usize {
-        self.wait_until(text, |shown| shown[from..].contains(text));
+        let (lines, columns) = self.size;
+        // A program draws only what changes, so a space that was there before is missing between two words.
+        let shows = |shown: &str| {
+            let mut screen = vt100::Parser::new(lines, columns, 0);
+            screen.process(shown.as_bytes());
+            screen.screen().contents().contains(text)
+        };
+        self.wait_until(text, |shown| shown[from..].contains(text) || shows(&shown[from..]));
         self.shown.len()
     }
 

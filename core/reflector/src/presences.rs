@@ -1,7 +1,7 @@
 //! What the participants of a session show of themselves: the newest of each.
 //!
 //! Nothing of it is ordered, logged or stored. A driver does not queue it for a client, but fetches it when the client's
-//! socket takes more. So what a slow client receives is new, and it costs no memory that others see more.
+//! socket takes more. So a slow client gets less of it instead of all of it later, and takes no memory here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -12,7 +12,7 @@ use teatime_wire::{Presence, ServerMessage, ViewId, limits};
 /// Memory of an entry besides its bytes.
 const PER_ENTRY: u64 = 256;
 
-/// A message is full with this many bytes, so that it delays an event no longer than another event could.
+/// A message is full with this many bytes, so that an event which comes after it waits for no more.
 const BYTES_PER_MESSAGE: usize = 32 * 1024;
 
 #[derive(Debug, Default)]
@@ -82,6 +82,11 @@ impl Presences {
         is_due
     }
 
+    /// Whether something is newer than this version.
+    pub(crate) fn has_newer(&self, version: u64) -> bool {
+        self.by_version.last_key_value().is_some_and(|(newest, _)| *newest > version)
+    }
+
     /// A message with what is newer than this version, the oldest first, and the version that its receiver has then. `None`
     /// if nothing is newer.
     pub(crate) fn after(&self, version: u64) -> Option<(Bytes, u64)> {
@@ -115,6 +120,7 @@ mod tests {
     /// What a client sees that fetches until nothing is newer: in this many messages, and the version that it has.
     fn fetch(presences: &Presences, mut version: u64) -> (Vec<(ViewId, Vec<u8>)>, usize, u64) {
         let (mut seen, mut messages) = (Vec::new(), 0);
+        assert_eq!(presences.has_newer(version), presences.after(version).is_some());
         while let Some((frame, reached)) = presences.after(version) {
             assert!(reached > version && frame.len() < limits::MAX_PAYLOAD);
             let Ok(ServerMessage::Presences(entries)) = ServerMessage::decode(&frame) else {

@@ -50,7 +50,7 @@ fn take<'a>(rest: &mut &'a [u8], length: u32) -> Option<&'a [u8]> {
 }
 
 /// Whether these bytes are one value, and nothing follows it.
-fn is_one_value(bytes: &[u8]) -> bool {
+pub(crate) fn is_one_value(bytes: &[u8]) -> bool {
     let rest = &mut &*bytes;
     let mut reader = rmp_serde::Deserializer::new(&mut *rest);
     reader.set_max_depth(MAX_DEPTH);

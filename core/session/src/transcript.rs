@@ -16,6 +16,9 @@ use crate::senders::{Record, Senders, StoredSenders};
 /// What a client knows about the order up to the newest message that has arrived.
 #[derive(Debug)]
 pub(crate) struct Transcript {
+    /// An event has arrived, or the client began with a snapshot. Before, the session may begin again, and nothing is lost with it
+    /// but who was there.
+    is_touched: bool,
     /// The sequence number and the chain before `values`.
     base: (u64, Chain),
     /// The chain after each of the newest messages.
@@ -29,6 +32,9 @@ pub(crate) struct Transcript {
     witnessed: Option<(u64, Chain)>,
     /// The newest message that the model has handled.
     handled: u64,
+    /// What the client knew when it began from scratch, and the newest message that its model had handled, until the model
+    /// has handled that again. So a reflector cannot make it forget by letting it begin twice.
+    known: Option<(u64, Senders)>,
 }
 
 /// What travels with a snapshot of a session with a password.
@@ -39,12 +45,14 @@ impl Transcript {
     /// That of a session in which nothing has happened.
     pub(crate) fn new(chain: Chain, has_password: bool) -> Self {
         Self {
+            is_touched: false,
             base: (0, chain),
             values: VecDeque::new(),
             senders: has_password.then(Senders::default),
             newest_event: None,
             witnessed: None,
             handled: 0,
+            known: None,
         }
     }
 
@@ -53,7 +61,13 @@ impl Transcript {
         let Stored(chain, senders) = rmp_serde::from_slice(stored).ok()?;
         let chain = Chain::at(Digest(chain.into_array()));
         let senders = Some(Senders::restore(senders)?);
-        Some(Self { base: (seq, chain), senders, handled: seq, ..Self::new(chain, true) })
+        Some(Self {
+            is_touched: true,
+            base: (seq, chain),
+            senders,
+            handled: seq,
+            ..Self::new(chain, true)
+        })
     }
 
     /// What travels with the snapshot at this position. `None` without a password.
@@ -66,16 +80,18 @@ impl Transcript {
     /// The client begins from scratch, here. What it had seen before must come again, or be covered by the snapshot. Returns
     /// the position of the snapshot if that lacks some of it.
     pub(crate) fn restart(&mut self, seq: u64, start: Self) -> Option<u64> {
-        // An untouched session may begin again: nothing is lost with it but who was there.
-        let was_touched =
-            self.base.0 > 0 || self.newest_event.is_some() || self.witnessed.is_some();
         let newest = self.newest_event.into_iter().chain(self.witnessed);
         let witnessed =
             newest.max_by_key(|(seq, _)| *seq).filter(|(witnessed, _)| *witnessed > seq);
-        let (before, handled) = (self.senders.take(), self.handled);
-        *self = Self { base: (seq, start.base.1), witnessed, handled: seq, ..start };
-        let (before, now) = (before?, self.senders.as_ref()?);
-        (was_touched && handled <= seq && now.lack_some_of(&before)).then_some(seq)
+        let (handled, senders) = (self.handled, self.senders.take().filter(|_| self.is_touched));
+        let known = self.known.take().or_else(|| Some((handled, senders?)));
+        let (known, covered) = match known {
+            Some((handled, senders)) if handled <= seq => (None, Some(senders)),
+            known => (known, None),
+        };
+        let is_lacking = covered.is_some_and(|before| start.lacks_some_of(&before));
+        *self = Self { base: (seq, start.base.1), witnessed, known, handled: seq, ..start };
+        is_lacking.then_some(seq)
     }
 
     /// The newest position that has arrived, and the chain there.
@@ -100,6 +116,7 @@ impl Transcript {
         let newest = self.newest();
         if is_event {
             self.newest_event = Some(newest);
+            self.is_touched = true;
         }
         let again = self.witnessed.take_if(|(witnessed, _)| *witnessed == newest.0);
         again.is_none_or(|witnessed| witnessed == newest)
@@ -107,16 +124,26 @@ impl Transcript {
 
     /// The log that the reflector has ends here. Returns the newest event that was there before and is gone.
     pub(crate) fn take_lost(&mut self, until: u64) -> Option<u64> {
-        self.witnessed.take_if(|(witnessed, _)| *witnessed > until).map(|(witnessed, _)| witnessed)
+        let (lost, _) = self.witnessed.take_if(|(witnessed, _)| *witnessed > until)?;
+        // The rest is lost with it, and needs no further alarm.
+        self.known = None;
+        Some(lost)
     }
 
-    /// The model has handled everything up to here.
-    pub(crate) fn forget_before(&mut self, handled: u64) {
+    /// The model has handled everything up to here. Returns true if the client knew more when it had come as far before.
+    pub(crate) fn set_handled(&mut self, handled: u64) -> bool {
         self.handled = handled;
         while self.base.0 + REMEMBERED_POSITIONS < handled {
-            let Some(chain) = self.values.pop_front() else { return };
+            let Some(chain) = self.values.pop_front() else { break };
             self.base = (self.base.0 + 1, chain);
         }
+        let known = self.known.take_if(|(known, _)| *known <= handled);
+        let known = known.map(|(_, senders)| senders);
+        known.is_some_and(|before| self.lacks_some_of(&before))
+    }
+
+    fn lacks_some_of(&self, before: &Senders) -> bool {
+        self.senders.as_ref().is_some_and(|now| now.lack_some_of(before))
     }
 
     /// What this client says with an event that it sends now, over its `attempt`th connection. `previous` is the counter of
@@ -253,7 +280,7 @@ mod tests {
             (0..u8::MAX).cycle().take(REMEMBERED_POSITIONS as usize + 9).collect();
         let mut client = with(&messages);
         let newest = messages.len() as u64;
-        client.forget_before(newest);
+        assert!(!client.set_handled(newest));
         assert_eq!((client.at(8), client.at(9).is_some()), (None, true));
         assert_eq!(client.newest(), (newest, after(&messages)));
         client.check(newest, (ALICE, 6), None);
@@ -286,11 +313,38 @@ mod tests {
         assert_eq!(client.restart(5, with(&[7, 8])), None);
         assert_eq!(client.take_lost(0), None);
         client.check(6, (ALICE, 3), None);
-        client.forget_before(6);
+        assert!(!client.set_handled(6));
         assert_eq!(client.restart(5, with(&[7, 8])), None, "the rest may follow");
         client.check(6, (ALICE, 3), None);
-        client.forget_before(6);
+        assert!(!client.set_handled(6));
         assert_eq!(client.restart(7, with(&[7, 8])), Some(7), "an event is not in it");
+    }
+
+    #[test]
+    fn a_client_that_begins_twice_still_misses_what_it_knew() {
+        let fresh = || Transcript::new(start(), true);
+        let known = || {
+            let mut client = with(&[7, 8]);
+            client.check(2, (ALICE, 6), None);
+            assert!(!client.set_handled(2));
+            assert_eq!(client.restart(0, fresh()), None, "all of it may follow");
+            client
+        };
+        // Nothing of it, and then a snapshot behind it.
+        assert_eq!(known().restart(5, with(&[7, 8])), Some(5), "an event is not in it");
+        // Another log that comes as far.
+        let mut client = known();
+        client.change_views([].into_iter(), [(ALICE, Some(1))].into_iter());
+        assert!(!client.set_handled(1) && client.set_handled(2) && !client.set_handled(2));
+        // The same log.
+        let mut client = known();
+        client.change_views([].into_iter(), [(ALICE, Some(1))].into_iter());
+        client.check(2, (ALICE, 6), None);
+        assert!(!client.set_handled(2));
+        // An alarm has been raised.
+        let mut client = known();
+        assert_eq!(client.take_lost(1), Some(2));
+        assert_eq!(client.restart(5, with(&[7, 8])), None);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! The cursors of all participants: who is here, and where. Run it in two terminals with a name each, and type positions
-//! such as `10 20`.
+//! such as `10 20`, or another name.
 //!
-//! Who is here is part of the model: each participant hands in a name when it joins. Where a cursor is changes often, and only
-//! the newest position counts. So it is no event, but what a participant shows of itself: its presence. Both are gone with
-//! the participant, also when its connection broke.
+//! Who is here is part of the model: each participant hands in a name when it joins, and another one is an event. Where a cursor
+//! is changes often, and only the newest position counts. So it is no event, but what a participant shows of itself: its
+//! presence. Both are gone with the participant, also when its connection broke.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use teatime::{
-    App, Config, Cx, Handling, OrderedMap, Session, SessionEvent, VIEW_EXIT, VIEW_JOIN, View,
-    ViewContext, ViewId, ViewInfo, handlers, local_reflector, model, to_bytes,
+    App, Config, Cx, Handling, OrderedMap, Session, SessionEvent, TypedTopic, VIEW_EXIT, VIEW_JOIN,
+    View, ViewContext, ViewId, ViewInfo, handlers, local_reflector, model, to_bytes,
 };
+
+/// Another name of the sender.
+pub(crate) const RENAME: TypedTopic<String> = TypedTopic::new("cursors", "rename");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Point {
@@ -29,7 +32,15 @@ impl Cursors {
     fn init(cx: &mut Cx<Self>, _options: &()) -> Self {
         cx.subscribe(cx.session_scope(), VIEW_JOIN, Self::joined);
         cx.subscribe(cx.session_scope(), VIEW_EXIT, Self::exited);
+        cx.subscribe_topic(&RENAME, Self::rename);
         Self { names: OrderedMap::new() }
+    }
+
+    fn rename(&mut self, cx: &mut Cx<Self>, name: String) {
+        if let Some(known) = cx.sender().and_then(|sender| self.names.get_mut(&sender)) {
+            *known = name;
+            cx.publish("cursors", "changed", ());
+        }
     }
 
     fn joined(&mut self, cx: &mut Cx<Self>, view: ViewInfo) {
@@ -86,11 +97,17 @@ fn parse(line: &str) -> Option<Point> {
     Some(Point { x: x.parse().ok()?, y: y.trim().parse().ok()? })
 }
 
-fn move_to(session: &mut Session<Screen>, to: Point) {
-    if let Err(why) = session.set_presence(Some(&to)) {
+fn take(session: &mut Session<Screen>, line: &str) {
+    let sent = match parse(line) {
+        None => session.publish_topic(&RENAME, &line.trim().to_owned()).map(drop),
+        Some(to) => {
+            session.with_view(|screen, _| (screen.own, screen.is_changed) = (Some(to), true));
+            session.set_presence(&to)
+        }
+    };
+    if let Err(why) = sent {
         eprintln!("{why}");
     }
-    session.with_view(|screen, _| (screen.own, screen.is_changed) = (Some(to), true));
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -102,11 +119,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let remote = session.remote();
     std::thread::spawn(move || {
         for line in std::io::stdin().lines().map_while(Result::ok) {
-            let Some(to) = parse(&line) else {
-                eprintln!("invalid position {line:?}: expected two numbers, such as 10 20");
-                continue;
-            };
-            let _ = remote.run(move |session| move_to(session, to));
+            let _ = remote.run(move |session| take(session, &line));
         }
         remote.run(Session::leave)
     });

@@ -58,6 +58,8 @@ pub struct Driver {
     transport: Transport,
     /// On [`clock`].
     started: StdDuration,
+    /// The last step has not taken in all that had arrived.
+    has_more: bool,
     tape: Tape,
 }
 
@@ -95,7 +97,8 @@ impl Driver {
         let mut client = Client::new(config, entropy)?;
         client.connect();
         let transport = Transport::spawn(&address, trust, waker)?;
-        let mut driver = Self { client, transport, started: clock::now(), tape: Tape::default() };
+        let (started, tape) = (clock::now(), Tape::default());
+        let mut driver = Self { client, transport, started, has_more: false, tape };
         driver.perform();
         Ok(driver)
     }
@@ -105,15 +108,23 @@ impl Driver {
     /// A step stops at a [`SessionEvent::ViewReady`] until the owner has pulled it. So the owner reads the
     /// model as it stood then and misses none of the events that follow.
     pub fn step(&mut self, budget: StdDuration) {
-        self.receive();
-        self.simulate(Instant::now() + budget);
+        let deadline = self.receive(budget);
+        self.simulate(deadline);
     }
 
-    pub(crate) fn receive(&mut self) {
-        while let Some(input) = self.transport.poll_input() {
+    /// Takes in what has arrived, for about half of the budget: after a long absence to decrypt all of it takes longer. Returns
+    /// when the budget ends.
+    pub(crate) fn receive(&mut self, budget: StdDuration) -> Instant {
+        let start = Instant::now();
+        self.has_more = false;
+        while !self.has_more
+            && let Some(input) = self.transport.poll_input()
+        {
             self.client.handle(self.clock(), input);
             self.perform();
+            self.has_more = start.elapsed() >= budget / 2;
         }
+        start + budget
     }
 
     pub(crate) fn simulate(&mut self, deadline: Instant) -> Stepped {
@@ -139,13 +150,16 @@ impl Driver {
     /// The real time after which the next step has work to do even if nothing arrives. `None`: not before
     /// something arrives.
     pub fn next_due(&self) -> Option<StdDuration> {
+        if self.has_more {
+            return Some(StdDuration::ZERO);
+        }
         let due = self.client.next_wakeup();
         due.map(|at| StdDuration::from_micros(at.saturating_sub(self.clock())))
     }
 
     /// Waits until something arrives, for `at_most` of real time.
     pub fn wait(&mut self, at_most: StdDuration) {
-        self.transport.wait(at_most);
+        self.transport.wait(if self.has_more { StdDuration::ZERO } else { at_most });
     }
 
     /// The oldest event of the session that the owner has not pulled yet.
@@ -241,6 +255,14 @@ impl Driver {
     /// As [`Client::set_presence`].
     pub fn set_presence_encoded(&mut self, data: &[u8]) -> Result<(), PublishError> {
         self.command(|client, now| client.set_presence_encoded(now, data))
+    }
+
+    /// Shows nothing of this participant from now on.
+    ///
+    /// # Errors
+    /// [`PublishError::Over`] after the end.
+    pub fn clear_presence(&mut self) -> Result<(), PublishError> {
+        self.command(|client, now| client.clear_presence(now))
     }
 
     /// Asks all participants to vote on their state hash. The answers arrive as [`SessionEvent::State`] and

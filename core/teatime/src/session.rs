@@ -177,8 +177,7 @@ impl<V: View> Session<V> {
             let Some(call) = self.calls.poll() else { break };
             call(self);
         }
-        let deadline = Instant::now() + budget;
-        self.driver.receive();
+        let deadline = self.driver.receive(budget);
         loop {
             let stepped = self.driver.simulate(deadline);
             let now = self.driver.clock();
@@ -332,18 +331,20 @@ impl<V: View> Session<V> {
 
     /// Shows something of this participant to the others, such as a cursor, or that its user types: see
     /// [`Client::set_presence`](crate::Client::set_presence). The newest counts. No model sees it, and it is gone with the
-    /// participant. May be called for every movement, and before the session is joined. `None` shows nothing any longer.
+    /// participant. May be called for every movement, and before the session is joined.
     ///
     /// # Errors
     /// The data has more than 1 KiB, or the session is over. What was shown before is still shown then.
-    pub fn set_presence<T: Serialize + ?Sized>(
-        &mut self,
-        data: Option<&T>,
-    ) -> Result<(), PublishError> {
-        match data {
-            Some(data) => self.driver.set_presence(data),
-            None => self.driver.set_presence_encoded(&[]),
-        }
+    pub fn set_presence(&mut self, data: &(impl Serialize + ?Sized)) -> Result<(), PublishError> {
+        self.driver.set_presence(data)
+    }
+
+    /// Shows nothing of this participant from now on.
+    ///
+    /// # Errors
+    /// [`PublishError::Over`] after the end.
+    pub fn clear_presence(&mut self) -> Result<(), PublishError> {
+        self.driver.clear_presence()
     }
 
     /// What the other participants show of themselves, now. What is not a `T` is left out. When something has changed there

@@ -217,14 +217,16 @@ impl<V: View> ViewContext<'_, V> {
     ///
     /// # Errors
     /// As [`Session::set_presence`](crate::Session::set_presence).
-    pub fn set_presence<T: Serialize + ?Sized>(
-        &mut self,
-        data: Option<&T>,
-    ) -> Result<(), PublishError> {
-        match data {
-            Some(data) => self.client.set_presence(self.now, data),
-            None => self.client.set_presence_encoded(self.now, &[]),
-        }
+    pub fn set_presence(&mut self, data: &(impl Serialize + ?Sized)) -> Result<(), PublishError> {
+        self.client.set_presence(self.now, data)
+    }
+
+    /// Shows nothing of this participant from now on.
+    ///
+    /// # Errors
+    /// [`PublishError::Over`] after the end.
+    pub fn clear_presence(&mut self) -> Result<(), PublishError> {
+        self.client.clear_presence(self.now)
     }
 
     /// What the other participants show of themselves, now; see [`Session::presences`](crate::Session::presences).

@@ -38,7 +38,7 @@ impl ViewInfo {
     }
 
     /// The memory that it takes, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.view_data.as_ref().map_or(0, |data| data.len())
     }
 }

@@ -332,6 +332,10 @@ impl<'a> ServerMessage<'a> {
                 if views.exited.len() + views.joined.len() > limits::MAX_VIEWS_PER_MESSAGE {
                     return Err(WireError::TooLarge("list of views"));
                 }
+                let data = |view: &View<'_>| view.view_data.map_or(0, <[u8]>::len);
+                if views.joined.iter().any(|view| data(view) > limits::MAX_VIEW_DATA) {
+                    return Err(WireError::TooLarge("view data"));
+                }
                 Self::Views(views)
             }
             VOTE_REQUEST => Self::VoteRequest(codec::fields(body)?),
@@ -353,6 +357,9 @@ impl<'a> ServerMessage<'a> {
                 let (entries,) = codec::fields::<(open::List<Presence<'_>>,)>(body)?;
                 if entries.0.len() > limits::MAX_PRESENCES_PER_MESSAGE {
                     return Err(WireError::TooLarge("list of presences"));
+                }
+                if entries.0.iter().any(|shown| shown.data.len() > limits::MAX_PRESENCE) {
+                    return Err(WireError::TooLarge("presence"));
                 }
                 Self::Presences(entries.0)
             }

@@ -239,7 +239,7 @@ impl Session {
 
     /// Shows nothing of this participant any longer.
     pub fn clear_presence(&self) -> Result<()> {
-        Ok(self.shared.set_presence(&[])?)
+        Ok(self.shared.clear_presence()?)
     }
 
     /// What the other participants show of themselves. What this format cannot express is left out.

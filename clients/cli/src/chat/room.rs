@@ -135,9 +135,11 @@ impl Room {
             return;
         }
         self.typing_until = typing.then(|| Instant::now() + TYPING);
-        let shown = typing.then_some(ChatPresence { typing });
         // Fails only after the end.
-        let _ = self.session.set_presence(shown.as_ref());
+        let _ = match typing {
+            true => self.session.set_presence(&ChatPresence { typing }),
+            false => self.session.clear_presence(),
+        };
     }
 
     /// The nicknames of the others who are typing.

@@ -234,6 +234,11 @@ impl Clients {
         }
     }
 
+    /// A connection may lack some of what participants show.
+    pub(super) fn mark_one_uninformed(&mut self, id: ConnId) {
+        self.uninformed.insert(id);
+    }
+
     /// Takes the connections that may lack some of what participants show.
     pub(super) fn take_uninformed(&mut self) -> BTreeSet<ConnId> {
         std::mem::take(&mut self.uninformed)

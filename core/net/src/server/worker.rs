@@ -9,7 +9,7 @@
 mod reading;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -238,23 +238,26 @@ impl Worker {
         self.write_presences(inner, uninformed);
     }
 
-    /// Writes what participants show of themselves to those whose sockets take it. The others get it when theirs do.
-    fn write_presences(self: &Rc<Self>, inner: &mut Inner, ids: impl IntoIterator<Item = ConnId>) {
+    /// Writes what participants show of themselves to those whose sockets take it: one message, and the next in another turn.
+    /// The others get it when theirs do.
+    fn write_presences(self: &Rc<Self>, inner: &mut Inner, ids: BTreeSet<ConnId>) {
         // Most members have the same version, so they share the message.
         let mut messages = HashMap::new();
         for id in ids {
             let Some(connection) = inner.clients.get_mut(id) else { continue };
-            while let Some((session, version)) = connection.takes_presences() {
-                let newer = messages.entry((session, version)).or_insert_with(|| {
-                    let (frame, version) = inner.reflector.presences(session, version)?;
-                    let mut message = BytesMut::new();
-                    frame::write_binary(&mut message, &frame);
-                    Some((message.freeze(), version))
-                });
-                let Some((message, version)) = newer else { break };
-                connection.write_presences(message.clone(), *version);
-            }
+            let Some((session, version)) = connection.takes_presences() else { continue };
+            let newer = messages.entry((session, version)).or_insert_with(|| {
+                let (frame, version) = inner.reflector.presences(session, version)?;
+                let mut message = BytesMut::new();
+                frame::write_binary(&mut message, &frame);
+                Some((message.freeze(), version))
+            });
+            let Some((message, version)) = newer else { continue };
+            connection.write_presences(message.clone(), *version);
             self.drain_if_needed(id, connection);
+            if inner.reflector.has_presences(session, *version) {
+                inner.clients.mark_one_uninformed(id);
+            }
         }
     }
 
@@ -317,8 +320,8 @@ impl Worker {
             };
             match written {
                 Written::All => {
-                    // This task has ended, and another one waits for the socket if that takes not all of them.
-                    self.with(|inner, _| self.write_presences(inner, [id]));
+                    // Behind what has come to be written meanwhile.
+                    self.with(|inner, _| inner.clients.mark_one_uninformed(id));
                     return;
                 }
                 // The other connections have their turns, too.

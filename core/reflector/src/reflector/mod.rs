@@ -473,10 +473,15 @@ impl Reflector {
     }
 
     /// A frame with what participants of a session show that is newer than this version, and the version that its receiver
-    /// has then. `None` if nothing is newer. Versions begin at 0 with each connection. A frame has some 32 KiB at most: the
-    /// driver asks again when the socket has taken it.
+    /// has then. `None` if nothing is newer. Versions begin at 0 with each connection. A frame has some 32 KiB at most. The
+    /// driver asks for the next when the socket has taken it and others have had their turn.
     pub fn presences(&self, session: SessionKey, version: u64) -> Option<(Bytes, u64)> {
         self.sessions.get(&session)?.presences_after(version)
+    }
+
+    /// Whether participants of a session show something that is newer than this version.
+    pub fn has_presences(&self, session: SessionKey, version: u64) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.has_presences_after(version))
     }
 
     /// How much it holds.

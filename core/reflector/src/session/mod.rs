@@ -410,6 +410,8 @@ impl Session {
         self.gathered_at = None;
         self.ballot.rest();
         self.persistence.rest();
+        // Clients that come back show it again, and what nobody sees takes no memory.
+        self.presences = Presences::default();
     }
 
     /// Does what is due.

@@ -95,8 +95,9 @@ impl Backlog {
         self.queue.is_empty()
     }
 
+    /// The memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.plain.bytes
     }
 }
 
@@ -111,6 +112,8 @@ struct Plain {
     chunks: VecDeque<Vec<u8>>,
     /// Where the first content that is left begins in the first chunk.
     start: usize,
+    /// The memory of the chunks.
+    bytes: usize,
 }
 
 impl Plain {
@@ -123,14 +126,17 @@ impl Plain {
             _ => {
                 let mut chunk = Vec::with_capacity(content.len().max(CHUNK));
                 chunk.extend_from_slice(content);
+                self.bytes += chunk.capacity();
                 self.chunks.push_back(chunk);
             }
         }
     }
 
     fn pop(&mut self, length: usize) -> &[u8] {
-        if length > 0 && self.chunks.front().is_some_and(|first| first.len() == self.start) {
-            self.chunks.pop_front();
+        if length > 0
+            && let Some(read) = self.chunks.pop_front_if(|first| first.len() == self.start)
+        {
+            self.bytes -= read.capacity();
             self.start = 0;
         }
         let start = self.start;
@@ -142,11 +148,12 @@ impl Plain {
 impl Ordered {
     fn size(&self) -> usize {
         let content = match &self.content {
-            Content::Event { plain, .. } => plain.unwrap_or(0),
-            Content::Views { exited, joined, .. } => {
-                (exited.len() + joined.len()) * size_of::<ViewInfo>()
+            // What it contains is counted with the chunks.
+            Content::Event { .. } | Content::Vote => 0,
+            Content::Views { exited, joined, attempts } => {
+                let views = exited.iter().chain(joined).map(ViewInfo::bytes).sum::<usize>();
+                views + size_of_val(attempts.as_slice())
             }
-            Content::Vote => 0,
         };
         size_of::<Self>() + content
     }
@@ -208,6 +215,9 @@ mod tests {
             }
             let most_chunks = if expected.is_empty() { 1 } else { 2 * contents.len() };
             assert!(backlog.plain.chunks.len() <= most_chunks);
+            let memory = backlog.plain.chunks.iter().map(Vec::capacity).sum::<usize>();
+            assert!(backlog.bytes() >= memory);
+            assert!(backlog.bytes() <= memory + expected.len() * size_of::<Ordered>());
         }
     }
 }

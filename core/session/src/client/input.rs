@@ -170,10 +170,13 @@ impl Client {
 
     fn hear_presences(&mut self, entries: &[Presence<'_>]) {
         let own = self.view_id();
+        let mut has_changed = false;
         for Presence { view_id, data } in entries.iter().filter(|entry| entry.view_id != own) {
-            self.presences.hear(&mut self.seal, *view_id, data);
+            has_changed |= self.presences.hear(&mut self.seal, *view_id, data);
         }
-        self.presences_changed();
+        if has_changed {
+            self.presences_changed();
+        }
     }
 
     /// Tells the owner, unless it has yet to hear of the change before.

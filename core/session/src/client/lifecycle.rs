@@ -130,6 +130,10 @@ impl Client {
     fn announce_view(&mut self, seq: u64) {
         if self.history.ends_at(seq) && self.view.announce() {
             self.outgoing.report(SessionEvent::ViewReady);
+            // It may have come before the model that knows the participants.
+            if !self.presences.is_empty() {
+                self.presences_changed();
+            }
         }
     }
 
@@ -147,6 +151,10 @@ impl Client {
     pub(super) fn drop_model(&mut self) {
         self.lose_view();
         self.set_synced(false);
+        // Without a model no participants are known.
+        if self.model.vm().is_some() && !self.presences.is_empty() {
+            self.presences_changed();
+        }
         self.model.drop();
         self.backlog.restart(0, 0);
     }

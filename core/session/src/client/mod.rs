@@ -63,6 +63,7 @@ use self::voting::Voting;
 use crate::alarm::AlarmKind;
 use crate::claim::MAX_CLAIM;
 use crate::config::{Config, ConfigError};
+use crate::content::is_one_value;
 use crate::delivery::{Delivery, Handling, SubscriptionId};
 use crate::event::{Action, ConnectionState, DisconnectReason, RoundTrips, SessionEvent, Stepped};
 use crate::limits::MAX_PRESENCE;
@@ -381,18 +382,32 @@ impl Client {
         self.set_presence_encoded(now, &data)
     }
 
-    /// As [`set_presence`](Self::set_presence), with data that is MessagePack already: exactly one value. No bytes: nothing is
-    /// shown any longer.
+    /// As [`set_presence`](Self::set_presence), with data that is MessagePack already: exactly one value.
     ///
     /// # Errors
     /// As [`set_presence`](Self::set_presence).
     pub fn set_presence_encoded(&mut self, now: u64, data: &[u8]) -> Result<(), PublishError> {
-        if self.connection.is_over() {
-            return Err(PublishError::Over);
-        }
         let (size, most) = (data.len(), MAX_PRESENCE);
         if size > most {
             return Err(PublishError::TooLarge { size, most });
+        }
+        if !is_one_value(data) {
+            return Err(PublishError::Encoding("expected one value of MessagePack".to_owned()));
+        }
+        self.show(now, data)
+    }
+
+    /// Shows nothing of this participant from now on.
+    ///
+    /// # Errors
+    /// [`PublishError::Over`] after the end.
+    pub fn clear_presence(&mut self, now: u64) -> Result<(), PublishError> {
+        self.show(now, &[])
+    }
+
+    fn show(&mut self, now: u64, data: &[u8]) -> Result<(), PublishError> {
+        if self.connection.is_over() {
+            return Err(PublishError::Over);
         }
         self.presences.set_own(data.to_vec());
         self.flush_presence(now);

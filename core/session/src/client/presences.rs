@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use teatime_base::{Binding, Seal, ViewId};
 
+use crate::content::is_one_value;
 use crate::limits::{MAX_PRESENCES, PRESENCE_INTERVAL};
 
 /// When something was sealed: the number of the connection, and the number of the message on it. A later one counts.
@@ -35,6 +36,7 @@ struct Own {
 struct Shown {
     /// `None` without a password.
     sealed_at: Option<Position>,
+    /// Empty: nothing now. The position is still known, so that nothing older is believed.
     data: Vec<u8>,
 }
 
@@ -52,7 +54,14 @@ impl Presences {
         if let Some(own) = &mut self.own {
             (own.is_sent, own.next_at) = (false, 0);
         }
-        self.others.clear();
+        self.others.retain(|_, shown| {
+            shown.data.clear();
+            shown.sealed_at.is_some()
+        });
+        // Positions of participants that have exited meanwhile stay behind, and must not take all the room.
+        if self.others.len() > MAX_PRESENCES / 2 {
+            self.others.clear();
+        }
     }
 
     /// What goes out now, and its number.
@@ -68,30 +77,35 @@ impl Presences {
         self.own.as_ref().filter(|own| !own.is_sent).map(|own| own.next_at)
     }
 
-    /// A participant shows this. An older one, or one that it has not sealed, is not believed.
-    pub(super) fn hear(&mut self, seal: &mut Seal, view: ViewId, sealed: &[u8]) {
+    /// A participant shows this. An older one, or one that it has not sealed, is not believed. Returns whether that is another
+    /// than before.
+    pub(super) fn hear(&mut self, seal: &mut Seal, view: ViewId, sealed: &[u8]) -> bool {
         if sealed.is_empty() {
-            self.forget(view);
-            return;
+            // The reflector can send this as it likes, so it ends nothing but what is shown now.
+            let shown = self.others.get_mut(&view).map(|shown| std::mem::take(&mut shown.data));
+            return shown.is_some_and(|data| !data.is_empty());
         }
         let mut sealed = sealed.to_vec();
-        let Some((sealed_at, data)) = opened(seal, view, &mut sealed) else { return };
+        let Some((sealed_at, data)) = opened(seal, view, &mut sealed) else { return false };
         let known = self.others.get(&view);
-        let is_old = known.is_some_and(|known| sealed_at.is_some() && sealed_at <= known.sealed_at);
-        if is_old || (known.is_none() && self.others.len() >= MAX_PRESENCES) {
-            return;
+        // The newest may come again over another connection.
+        let is_old = known.is_some_and(|known| sealed_at < known.sealed_at);
+        let is_full = known.is_none() && self.others.len() >= MAX_PRESENCES;
+        if is_old || is_full || !is_one_value(data) {
+            return false;
         }
-        self.others.insert(view, Shown { sealed_at, data: data.to_vec() });
+        let before = self.others.insert(view, Shown { sealed_at, data: data.to_vec() });
+        before.is_none_or(|before| before.data != data)
     }
 
-    /// A participant shows nothing any longer, or has exited. Returns whether it has shown something.
+    /// A participant has exited: its next join has a later position. Returns whether it has shown something.
     pub(super) fn forget(&mut self, view: ViewId) -> bool {
-        self.others.remove(&view).is_some()
+        self.others.remove(&view).is_some_and(|shown| !shown.data.is_empty())
     }
 
-    /// Whether something is known of a participant. The models may not know it yet.
+    /// Whether a participant shows something. The models may not know it yet.
     pub(super) fn has(&self, view: ViewId) -> bool {
-        self.others.contains_key(&view)
+        self.others.get(&view).is_some_and(|shown| !shown.data.is_empty())
     }
 
     /// What a participant shows, if that was sealed over this connection of it, or a later one.
@@ -101,8 +115,9 @@ impl Presences {
         (!is_old && !data.is_empty()).then_some(data)
     }
 
+    /// Whether the others show nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.others.is_empty()
+        self.others.values().all(|shown| shown.data.is_empty())
     }
 
     /// Something has changed. Returns whether the owner must be told.
@@ -164,6 +179,11 @@ mod tests {
     const ADA: ViewId = ViewId([1; 16]);
     const BOB: ViewId = ViewId([2; 16]);
 
+    // MessagePack: texts.
+    const OLD: &[u8] = b"\xa3old";
+    const NEW: &[u8] = b"\xa3new";
+    const LATER: &[u8] = b"\xa5later";
+
     #[test]
     fn the_newest_of_this_participant_goes_out_and_no_more_often_than_the_interval() {
         let mut presences = Presences::default();
@@ -193,25 +213,46 @@ mod tests {
             presences.hear(seal, claimed, &sealed);
             presences.of(claimed, Some(2)).map(<[u8]>::to_vec)
         };
-        let old = sealed(&mut seal, ADA, (3, 1), b"old");
-        assert_eq!(shown(&mut seal, ADA, (3, 2), ADA, b"new"), Some(b"new".to_vec()));
-        assert_eq!(shown(&mut seal, ADA, (3, 1), ADA, b"old"), Some(b"new".to_vec()));
-        assert_eq!(shown(&mut seal, ADA, (4, 1), ADA, b"later"), Some(b"later".to_vec()));
-        assert_eq!(shown(&mut seal, ADA, (9, 9), BOB, b"ada's"), None, "it is not Bob's");
-        assert_eq!(shown(&mut seal, BOB, (1, 9), BOB, b"before"), None, "of before the join");
-        presences.hear(&mut other, ADA, &old);
-        presences.hear(&mut seal, ADA, b"junk");
-        assert_eq!(presences.of(ADA, Some(2)), Some(&b"later"[..]));
-        presences.hear(&mut seal, ADA, b"");
-        assert_eq!(presences.of(ADA, Some(2)), None);
+        let old = sealed(&mut seal, ADA, (3, 1), OLD);
+        assert_eq!(shown(&mut seal, ADA, (3, 2), ADA, NEW), Some(NEW.to_vec()));
+        assert_eq!(shown(&mut seal, ADA, (3, 1), ADA, OLD), Some(NEW.to_vec()));
+        assert_eq!(shown(&mut seal, ADA, (4, 1), ADA, LATER), Some(LATER.to_vec()));
+        assert_eq!(shown(&mut seal, ADA, (9, 9), BOB, NEW), None, "it is not Bob's");
+        assert_eq!(shown(&mut seal, BOB, (1, 9), BOB, OLD), None, "of before the join");
+        let junk = [&b"junk"[..], &old, &sealed(&mut seal, ADA, (5, 1), b"\xc1"), &[0x91; 40]];
+        for junk in junk {
+            assert!(!presences.hear(&mut seal, ADA, junk));
+            assert!(!presences.hear(&mut other, ADA, junk));
+        }
+        assert_eq!(presences.of(ADA, Some(2)), Some(LATER));
+    }
+
+    #[test]
+    fn an_end_and_a_connection_do_not_let_a_reflector_show_what_was_before() {
+        let mut seal = seal(Some("secret"));
+        let old = sealed(&mut seal, ADA, (3, 1), OLD);
+        let new = sealed(&mut seal, ADA, (3, 2), NEW);
+        let nothing: fn(&mut Presences, &mut Seal) =
+            |presences, seal| assert!(presences.hear(seal, ADA, b""));
+        let connection: fn(&mut Presences, &mut Seal) = |presences, _| presences.start_connection();
+        for end in [nothing, connection] {
+            let mut presences = Presences::default();
+            assert!(presences.hear(&mut seal, ADA, &new));
+            end(&mut presences, &mut seal);
+            assert_eq!((presences.of(ADA, None), presences.is_empty()), (None, true));
+            assert!(!presences.hear(&mut seal, ADA, &old));
+            assert_eq!(presences.of(ADA, None), None);
+            assert!(presences.hear(&mut seal, ADA, &new), "the newest may come again");
+            assert!(!presences.hear(&mut seal, ADA, &new), "it is the same");
+        }
     }
 
     #[test]
     fn without_a_password_the_last_one_counts() {
         let (mut seal, mut presences) = (seal(None), Presences::default());
-        for data in [&b"a"[..], b"b"] {
+        for data in [NEW, OLD] {
             let sealed = sealed(&mut seal, ADA, (1, 1), data);
-            presences.hear(&mut seal, ADA, &sealed);
+            assert!(presences.hear(&mut seal, ADA, &sealed));
             assert_eq!(presences.of(ADA, None), Some(data));
         }
         presences.forget(ADA);
@@ -224,7 +265,7 @@ mod tests {
         for number in 0..MAX_PRESENCES as u64 + 10 {
             let mut id = [0; 16];
             id[..8].copy_from_slice(&number.to_be_bytes());
-            presences.hear(&mut seal, ViewId(id), b"x");
+            presences.hear(&mut seal, ViewId(id), NEW);
         }
         assert_eq!(presences.others.len(), MAX_PRESENCES);
     }

@@ -220,7 +220,9 @@ impl Client {
                 deliver(&mut self.model, &mut self.tape, (seq, time), &External::Marker);
             }
         }
-        self.transcript.forget_before(seq);
+        if self.transcript.set_handled(seq) {
+            self.raise(AlarmKind::Rewound, seq, None, None);
+        }
         self.collect();
         if is_vote {
             self.compare_with_doubted(seq);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_bytes::{ByteBuf, Bytes};
 use teatime_session::{Client, PublishError, SessionEvent};
 use teatime_wire::{ClientMessage, ServerMessage, ViewId};
 
@@ -9,7 +10,8 @@ use crate::healing::world::{MS, SECOND, World};
 
 /// What a client sees of the others.
 fn seen(client: &Client) -> BTreeMap<ViewId, Vec<u8>> {
-    client.presences().map(|(view, data)| (view, data.to_vec())).collect()
+    let read = |data| rmp_serde::from_slice::<ByteBuf>(data).expect("bytes").into_vec();
+    client.presences().map(|(view, data)| (view, read(data))).collect()
 }
 
 fn world(password: Option<&str>) -> World {
@@ -18,7 +20,12 @@ fn world(password: Option<&str>) -> World {
 
 fn show(world: &mut World, at: usize, data: &[u8]) {
     let now = world.now;
-    world.peers[at].client.set_presence_encoded(now, data).expect("it fits");
+    let client = &mut world.peers[at].client;
+    let shown = match data {
+        [] => client.clear_presence(now),
+        data => client.set_presence(now, Bytes::new(data)),
+    };
+    shown.expect("it fits");
     world.run();
 }
 
@@ -87,15 +94,21 @@ fn a_movement_in_each_millisecond_leads_to_thirty_messages_a_second() {
 #[test]
 fn what_is_too_large_is_refused_and_what_was_shown_before_stays() {
     let mut world = world(Some("secret"));
-    show(&mut world, 0, &[7; 1024]);
+    // With three bytes before them.
+    show(&mut world, 0, &[7; 1021]);
     let now = world.now;
-    let refused = world.peers[0].client.set_presence_encoded(now, &[8; 1025]);
+    let client = &mut world.peers[0].client;
+    let refused = client.set_presence(now, Bytes::new(&[8; 1022]));
     assert_eq!(refused, Err(PublishError::TooLarge { size: 1025, most: 1024 }));
+    for not_one in [&[][..], b"\x01\x02", b"\x91", b"\xc1"] {
+        let refused = client.set_presence_encoded(now, not_one);
+        assert!(matches!(refused, Err(PublishError::Encoding(_))), "{refused:?}");
+    }
     world.pass(SECOND);
     let id = world.peers[0].client.view_id();
-    assert_eq!(seen(&world.peers[1].client)[&id], [7; 1024]);
+    assert_eq!(seen(&world.peers[1].client)[&id], [7; 1021]);
     world.peers[0].client.leave();
-    let over = world.peers[0].client.set_presence_encoded(now, b"x");
+    let over = world.peers[0].client.set_presence(now, "x");
     assert_eq!(over, Err(PublishError::Over));
 }
 

@@ -362,7 +362,8 @@ impl<'a> Oracle<'a> {
                     over = true;
                 }
                 SessionEvent::PresencesChanged => {
-                    let wrong = |what| (Invariant::Presence, format!("participant {}: {what}", at + 1));
+                    let wrong =
+                        |what| (Invariant::Presence, format!("participant {}: {what}", at + 1));
                     one.look().map_err(wrong)?;
                 }
                 SessionEvent::Alarm(_) if self.hides_alarms => {}

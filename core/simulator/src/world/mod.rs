@@ -225,11 +225,13 @@ impl World<'_> {
             if self.oracle.is_usurped() {
                 return Ok(());
             }
-            // What participants show may still be missing then.
-            lacks_presence = self.has_converged();
-            if lacks_presence && self.all_see_all() {
-                self.report.converged_us = self.now - faults_end;
-                return self.check_the_end();
+            if self.has_converged() {
+                if self.all_see_all() {
+                    self.report.converged_us = self.now - faults_end;
+                    return self.check_the_end();
+                }
+                // It may still be under way.
+                lacks_presence = true;
             }
         }
         let of = match self.is_healing() {

@@ -124,6 +124,8 @@ fn a_cursor_moves_for_all_and_goes_with_its_participant() {
     shrew.wait_for("Violet has not moved; Shrew has not moved");
     shrew.type_line("10 20");
     violet.wait_for("Shrew at 10,20");
+    shrew.type_line("Vole");
+    violet.wait_for("Vole at 10,20");
     shrew.end();
     assert_eq!(violet.wait_for("Violet"), "Violet has not moved");
     violet.end();

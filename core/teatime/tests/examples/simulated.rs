@@ -21,6 +21,7 @@ fn the_cursors_are_those_of_the_participants() -> Result<(), Failure> {
     let app = cursors::app().expect("it is sound");
     Simulation::of(app)
         .view_data(|dice| Some(format!("user {}", dice.below(100))))
+        .action(1, |dice, user| user.publish_topic(&cursors::RENAME, &format!("{}", dice.below(9))))
         .seeds(SEEDS)
         .run()
         .map(drop)

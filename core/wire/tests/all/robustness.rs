@@ -1,7 +1,9 @@
 //! Whatever arrives, reading it ends well: with a message or an error.
 
 use proptest::prelude::*;
-use teatime_wire::{ClientMessage, Event, Send, ServerMessage, View, ViewId, Views};
+use teatime_wire::{
+    ClientMessage, Event, Presence, Send, ServerMessage, View, ViewId, Views, limits,
+};
 
 proptest! {
     #[test]
@@ -12,7 +14,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_behind_every_tag_never_panic(
-        tag in 0u8..24,
+        tag in prop_oneof![0u8..24, 64u8..67],
         body in proptest::collection::vec(any::<u8>(), 0..100),
     ) {
         let frame = [&[0x92, tag], &body[..]].concat();
@@ -65,13 +67,33 @@ fn lengths_that_promise_more_than_there_is_cost_nothing() {
 
 #[test]
 fn what_exceeds_a_limit_is_refused() {
-    let payload = vec![0; teatime_wire::limits::MAX_PAYLOAD + 1];
+    let payload = vec![0; limits::MAX_PAYLOAD + 1];
     let send = ClientMessage::Send(Send { counter: 1, payload: &payload }).encode();
     assert!(ClientMessage::decode(&send).is_err());
     let fits = ClientMessage::Send(Send { counter: 1, payload: &payload[1..] }).encode();
     assert!(ClientMessage::decode(&fits).is_ok());
     let view = View { view_id: ViewId([3; 16]), view_data: None };
-    let joined = vec![view; teatime_wire::limits::MAX_VIEWS_PER_MESSAGE + 1];
+    let joined = vec![view; limits::MAX_VIEWS_PER_MESSAGE + 1];
     let views = Views { seq: 9, time: 8, exited: vec![], joined, active: 1 };
     assert!(ServerMessage::decode(&ServerMessage::Views(views).encode()).is_err());
+}
+
+/// What participants bring along and show waits in a client's memory.
+#[test]
+fn a_reflector_cannot_make_a_client_take_more_of_a_participant_than_it_may_send() {
+    let view_id = ViewId([3; 16]);
+    let data = vec![0; limits::MAX_VIEW_DATA + 1];
+    for (length, fits) in [(limits::MAX_VIEW_DATA, true), (limits::MAX_VIEW_DATA + 1, false)] {
+        let joined = vec![View { view_id, view_data: Some(&data[..length]) }];
+        let views = Views { seq: 9, time: 8, exited: vec![], joined, active: 1 };
+        let frame = ServerMessage::Views(views).encode();
+        assert_eq!(ServerMessage::decode(&frame).is_ok(), fits, "{length}");
+    }
+    for (length, fits) in [(limits::MAX_PRESENCE, true), (limits::MAX_PRESENCE + 1, false)] {
+        let few = Presence { view_id, data: b"x" };
+        let frame =
+            ServerMessage::Presences(vec![few, Presence { view_id, data: &data[..length] }])
+                .encode();
+        assert_eq!(ServerMessage::decode(&frame).is_ok(), fits, "{length}");
+    }
 }

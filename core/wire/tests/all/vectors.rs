@@ -86,8 +86,9 @@ fn an_id_is_a_byte_string_of_its_length_and_nothing_else() {
         ids += 1;
         assert!(ServerMessage::decode(&other).is_err(), "{other:02x?}");
     }
-    let what = "a hello, two welcomes, an event, the views, a verdict, and a disagreement";
-    assert_eq!(ids, FORMS * (1 + 3 + 1 + 1 + 2 + 1 + 1), "{what}");
+    let what =
+        "a hello, two welcomes, an event, the views, a verdict, a disagreement, and presences";
+    assert_eq!(ids, FORMS * (1 + 3 + 1 + 1 + 2 + 1 + 1 + 2), "{what}");
 }
 
 /// Some decoders take a text for a byte string.
@@ -164,7 +165,7 @@ fn every_body_that_is_an_array_may_have_further_fields() {
             bodies += 1;
         }
     }
-    assert_eq!(bodies, 4 * (6 + 11));
+    assert_eq!(bodies, 4 * (8 + 12));
 }
 
 #[test]
