@@ -12,12 +12,11 @@ use crate::files::{Result, at, remove, run, write};
 use crate::package::folder;
 use crate::workspace::{root, target_folder};
 
-/// Builds the book into a folder, whose content is replaced, and checks all its links.
-pub(crate) fn build(into: &Path) -> Result<()> {
+/// Builds the book into an empty folder, or else into the usual one, and checks all its links.
+pub(crate) fn build(into: Option<&Path>) -> Result<()> {
+    let into = &folder::destination(into, "book")?;
     let source = target_folder().join("book-source");
     folder::renew(&source)?;
-    folder::renew(into)?;
-    let into = &at(into, into.canonicalize())?;
     let settings = root().join("docs/book.toml");
     at(&settings, fs::copy(&settings, source.join("book.toml")))?;
     write_pages(&source)?;

@@ -30,6 +30,11 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether a program can be run.
+pub(crate) fn runs(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.status() {

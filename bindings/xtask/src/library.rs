@@ -93,6 +93,7 @@ impl Library {
             .args(["--lib", "--manifest-path"])
             .arg(&self.manifest)
             .args(["--profile", &self.profile])
+            .args(without_folders(&self.profile)?)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // Cargo finds an app's own settings from there.
@@ -136,15 +137,33 @@ impl Built {
     }
 }
 
-/// Builds a program of the workspace. Returns its path.
-pub(crate) fn program(package: &str) -> Result<PathBuf> {
+/// Builds a program of a package of the workspace. Returns where cargo says that it is.
+pub(crate) fn program(package: &str, name: &str, profile: &str) -> Result<PathBuf> {
     let mut command = cargo();
-    command.current_dir(root()).args(["build", "--quiet", "--locked", "--bins"]);
-    command.args(["--package", package]).args(along()).args(MESSAGES);
+    command.current_dir(root()).args(["build", "--locked", "--bins", "--package", package]);
+    command.args(["--profile", profile]).args(without_folders(profile)?).args(MESSAGES);
+    if profile == "dev" {
+        command.args(along());
+    }
     let built = artifacts(command)?;
-    let program = built.iter().find(|message| message["target"]["name"] == package);
-    let path = program.and_then(|message| message["executable"].as_str());
-    path.map(PathBuf::from).ok_or_else(|| format!("cargo did not build a program {package}"))
+    // A library can have the same name.
+    let mut programs = built.iter().filter(|message| message["target"]["name"] == name);
+    let path = programs.find_map(|message| message["executable"].as_str());
+    path.map(PathBuf::from).ok_or_else(|| format!("cargo did not build a program {name}"))
+}
+
+/// Arguments that make cargo replace the folders of this machine in what it builds for a release: a message of a panic
+/// names a source file. Cargo adds these flags to those in .cargo/config.toml. RUSTFLAGS would replace both.
+fn without_folders(profile: &str) -> Result<Vec<String>> {
+    if profile != "release" {
+        return Ok(Vec::new());
+    }
+    let home = std::env::var_os("CARGO_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    let home =
+        home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).ok_or("HOME is not set")?;
+    let flags = [(home.as_path(), "/cargo"), (root(), "/teatime")]
+        .map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display()));
+    Ok(vec!["--config".to_owned(), format!("build.rustflags={}", serde_json::json!(flags))])
 }
 
 /// Makes cargo describe each artifact in one line of JSON.

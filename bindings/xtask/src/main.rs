@@ -34,7 +34,7 @@ enum Task {
     Dist(dist::How),
     /// Builds the book from docs, with mdbook.
     Book {
-        /// The folder to write to, whose content is replaced [default: target/book].
+        /// The folder to write to, which must be empty [default: target/book, whose content is replaced].
         #[arg(long, value_name = "DIR")]
         into: Option<PathBuf>,
     },
@@ -107,9 +107,7 @@ impl Mobile {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Bench { profile } => bench::bench(&profile),
-        Task::Book { into } => {
-            book::build(&into.unwrap_or_else(|| workspace::target_folder().join("book")))
-        }
+        Task::Book { into } => book::build(into.as_deref()),
         Task::Dist(how) => dist::make(&how),
         Task::Header { check: true } => header::check(),
         Task::Header { check: false } => header::write(),

@@ -41,10 +41,13 @@ fn is_release() -> bool {
     std::env::var_os("TEATIME_RELEASE").is_some()
 }
 
-/// `cargo xtask dist` into a folder.
+/// `cargo xtask dist` into a folder, by a user who shares new files with nobody.
 fn dist(into: &Path, without: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_teatime-xtask"));
-    command.args(["dist", "--profile", if is_release() { "release" } else { "dev" }]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_teatime-xtask")]);
+    // The tests also run before a commit.
+    let profile = if is_release() { "release" } else { "dev" };
+    command.args(["dist", "--allow-dirty", "--profile", profile]);
     command.args(["--without", without, "--into"]).arg(into);
     if !is_release() {
         // With the features that the tests have compiled.
@@ -87,19 +90,26 @@ fn a_release_is_usable_without_this_checkout() {
     }
 }
 
-/// SHA256SUMS has every file, and is right.
+/// The kind of machine, as Rust names it.
+fn machine() -> String {
+    let text = succeed(Command::new("rustc").arg("-vV"));
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("it is named").to_owned()
+}
+
+/// The file with the checksums has every file, and is right. It and the list of parts do not replace those of other
+/// machines.
 fn check_checksums(into: &Path) {
-    succeed(
-        Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(into),
-    );
-    let text = fs::read_to_string(into.join("SHA256SUMS")).expect("it was written");
+    let sums = format!("SHA256SUMS-{}", machine());
+    succeed(Command::new("sha256sum").args(["--check", "--strict", &sums]).current_dir(into));
+    let text = fs::read_to_string(into.join(&sums)).expect("it was written");
     let named: BTreeSet<_> =
         text.lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned())).collect();
     let files = fs::read_dir(into).expect("the folder was made");
     let mut files: BTreeSet<_> = files
         .map(|file| file.expect("a file").file_name().to_string_lossy().into_owned())
         .collect();
-    assert!(files.remove("SHA256SUMS"));
+    assert!(files.remove(&sums));
     assert_eq!(named, files);
     let crates = files.iter().filter(|file| file.ends_with(".crate")).count();
     assert_eq!(crates > 10, is_release(), "{files:?}");
@@ -107,19 +117,22 @@ fn check_checksums(into: &Path) {
 
 /// The list of parts has what is linked, with licences, and nothing that only tests or builds need.
 fn check_parts(into: &Path) {
-    let list = fs::read_to_string(into.join("teatime.cdx.json")).expect("it was written");
+    let list = into.join(format!("teatime-{VERSION}-{}.cdx.json", machine()));
+    let list = fs::read_to_string(list).expect("it was written");
     let list: Value = serde_json::from_str(&list).expect("it is JSON");
     assert_eq!((&list["bomFormat"], &list["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
     let parts = list["components"].as_array().expect("parts");
     let names: BTreeSet<_> = parts.iter().filter_map(|part| part["name"].as_str()).collect();
-    for wanted in ["teatime-vm", "teatime-cli", "teatime-c", "rustls", "ring"] {
+    for wanted in ["teatime-vm", "teatime-cli", "teatime-c", "rustls", "ring", "rust-std"] {
         assert!(names.contains(wanted), "{wanted} is missing");
     }
+    assert_eq!(names.contains("uniffi"), is_release(), "it is in the library for Kotlin");
     for unwanted in ["rcgen", "serde_derive", "cbindgen", "windows-sys", "teatime-tests"] {
         assert!(!names.contains(unwanted), "{unwanted} is not linked");
     }
     for part in parts {
-        assert!(part["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:cargo/")), "{part}");
+        let kind = if part["name"] == "rust-std" { "pkg:generic/" } else { "pkg:cargo/" };
+        assert!(part["purl"].as_str().is_some_and(|purl| purl.starts_with(kind)), "{part}");
         let license = part["licenses"][0]["expression"].as_str().expect("a licence");
         assert!(!license.contains('/'), "{part}");
     }
@@ -142,7 +155,30 @@ fn check_program(folder: &Path) {
     if has("mandoc") {
         succeed(Command::new("mandoc").args(["-Tlint", "-Werror"]).args(pages));
     }
-    assert!(read("share/doc/teatime/LICENSES-OF-PARTS.txt").contains("\nring "));
+    check_licenses(&read("share/doc/teatime/LICENSES-OF-PARTS.txt"));
+    if is_release() {
+        check_folders(&folder.join("bin/teatime"));
+    }
+}
+
+/// The licences of a crate and of Rust's standard library are there.
+fn check_licenses(text: &str) {
+    for part in ["\nring ", "\nrust-std "] {
+        assert!(text.contains(part), "{part} is missing");
+    }
+}
+
+/// A program or library of a release names no folder of this machine.
+fn check_folders(file: &Path) {
+    let bytes = fs::read(file).expect("it was made");
+    let home = std::env::var("CARGO_HOME").ok();
+    let home = home.or_else(|| Some(format!("{}/.cargo", std::env::var("HOME").ok()?)));
+    for folder in [home.as_deref().expect("a home"), root().to_str().expect("a path")] {
+        let found = bytes.windows(folder.len()).position(|part| part == folder.as_bytes());
+        let text =
+            |at: usize| String::from_utf8_lossy(&bytes[at..bytes.len().min(at + 200)]).into_owned();
+        assert!(found.is_none(), "{}: {:?}", file.display(), found.map(text));
+    }
 }
 
 /// Whether a program is installed. Where CI runs it must be; elsewhere the test shows less without it.
@@ -212,6 +248,10 @@ fn compile(prefix: &Path, package: &str, to: &Path) {
 /// A C program finds the library by pkg-config and by CMake, and runs.
 fn check_library(prefix: &Path, elsewhere: &Path) {
     let lib = prefix.join("lib");
+    if is_release() {
+        check_folders(&lib.join("libteatime.so"));
+        check_folders(&lib.join("libteatime.a"));
+    }
     for (package, shared) in [("teatime", Some(lib.as_path())), ("teatime-static", None)] {
         let program = elsewhere.join(package);
         compile(prefix, package, &program);
@@ -253,14 +293,19 @@ fn check_debian(into: &Path, elsewhere: &Path) {
         let depends = succeed(Command::new("dpkg-deb").arg("--field").arg(&file).arg("Depends"));
         assert!(depends.starts_with(needs), "{name}: {depends}");
         let files = succeed(Command::new("dpkg-deb").arg("--contents").arg(&file));
-        for wanted in ["copyright", "changelog.gz"] {
+        for wanted in ["copyright", "changelog.gz", "LICENSES-OF-PARTS.txt"] {
             let wanted = format!("./usr/share/doc/{name}/{wanted}");
             assert!(
                 files.lines().any(|line| line.ends_with(&wanted)),
                 "{name} lacks {wanted}:\n{files}"
             );
         }
-        assert!(files.lines().all(|line| line.contains(" root/root ")), "{files}");
+        let modes = ["drwxr-xr-x", "-rwxr-xr-x", "-rw-r--r--", "lrwxrwxrwx"];
+        let is_usual = |line: &str| modes.iter().any(|mode| line.starts_with(mode));
+        assert!(
+            files.lines().all(|line| line.contains(" root/root ") && is_usual(line)),
+            "{files}"
+        );
         succeed(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(&all));
         let control = elsewhere.join(format!("control-{name}"));
         succeed(Command::new("dpkg-deb").arg("--control").arg(&file).arg(&control));
@@ -279,11 +324,11 @@ fn check_debian(into: &Path, elsewhere: &Path) {
 
 /// A program in Kotlin that depends on the library and on its native part runs with what the repository has.
 fn check_maven(into: &Path, elsewhere: &Path) {
-    let file =
-        fs::File::open(into.join(format!("teatime-maven-{VERSION}.zip"))).expect("it was made");
+    let file = into.join(format!("teatime-maven-{VERSION}-{}.zip", machine()));
+    let file = fs::File::open(file).expect("it was made");
     let mut archive = zip::ZipArchive::new(file).expect("an archive");
-    archive.extract(elsewhere).expect("there is room");
-    let repository = elsewhere.join(format!("teatime-maven-{VERSION}"));
+    let repository = elsewhere.join("maven");
+    archive.extract(&repository).expect("there is room");
     let folder = repository.join("io/github/teatime/teatime").join(VERSION);
     let platform = format!("linux-{}", std::env::consts::ARCH.replace('_', "-"));
     for end in [".pom", ".jar", "-sources.jar", "-javadoc.jar", &format!("-{platform}.jar")] {
@@ -291,6 +336,13 @@ fn check_maven(into: &Path, elsewhere: &Path) {
         assert!(file.is_file(), "{} is missing", file.display());
         assert!(folder.join(format!("teatime-{VERSION}{end}.sha1")).is_file(), "{end} has no sum");
     }
+    let native = fs::File::open(folder.join(format!("teatime-{VERSION}-{platform}.jar")));
+    let mut native = zip::ZipArchive::new(native.expect("it was made")).expect("an archive");
+    let unpacked = elsewhere.join("native");
+    native.extract(&unpacked).expect("there is room");
+    let licenses = unpacked.join(&platform).join("LICENSES-OF-PARTS.txt");
+    check_licenses(&fs::read_to_string(licenses).expect("it was packed"));
+    check_folders(&unpacked.join(&platform).join("libteatime_mobile.so"));
     let app = elsewhere.join("kotlin");
     let source = "src/main/kotlin/Main.kt";
     fs::create_dir_all(app.join(source).parent().expect("a folder")).expect("there is room");
@@ -317,18 +369,76 @@ fn check_maven(into: &Path, elsewhere: &Path) {
     while !hello.line().contains("four o") {}
 }
 
+/// Runs a command that must refuse to write to a folder. Returns its message.
+fn refused(command: &mut Command, into: &Path) -> String {
+    let output = run(command);
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{why}");
+    assert!(!into.exists());
+    why
+}
+
 #[test]
 fn missing_tools_are_named_before_anything_is_built() {
-    let into = folder("missing").join("never");
-    let mut command = dist(&into, "debian,swift,book,kotlin");
-    let output = run(command.env_remove("ANDROID_NDK_HOME"));
-    let why = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{why}");
-    assert!(
-        why.contains("ANDROID_NDK_HOME is not set") && why.contains("--without android"),
-        "{why}"
-    );
-    assert!(!into.exists());
+    let scratch = folder("missing");
+    let into = scratch.join("never");
+    // Only the shell that runs it is there.
+    std::os::unix::fs::symlink("/bin/sh", scratch.join("sh")).expect("a link");
+    let bare = |without| {
+        let mut command = dist(&into, without);
+        refused(command.env_remove("ANDROID_NDK_HOME").env("PATH", &scratch), &into)
+    };
+    let why = bare("swift");
+    for wanted in [
+        "ar, ld, objcopy, strip, tar",
+        "debian: cp, date, dpkg, dpkg-deb, gzip, md5sum, objdump",
+        "kotlin: mvn",
+        "android: ANDROID_NDK_HOME is not set",
+        "book: mdbook, mdbook-mermaid",
+        "--without debian,kotlin,android,book",
+    ] {
+        assert!(why.contains(wanted), "{wanted} is missing: {why}");
+    }
+    // The AAR is a part of what is left out.
+    let why = bare("swift,kotlin");
+    assert!(why.contains("--without debian,book") && !why.contains("android"), "{why}");
+    let why = bare("debian,swift,kotlin,book");
+    assert!(why.contains("strip") && !why.contains("--without"), "{why}");
+}
+
+/// A release has what is committed.
+#[test]
+fn a_release_of_changed_files_is_refused() {
+    let scratch = folder("dirty");
+    let into = scratch.join("never");
+    fs::write(scratch.join("changed"), "").expect("there is room");
+    succeed(Command::new("git").arg("init").arg("--quiet").arg(&scratch));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_teatime-xtask"));
+    command.args(["dist", "--without", "debian,swift,kotlin,book", "--into"]).arg(&into);
+    command.env("GIT_DIR", scratch.join(".git")).env("GIT_WORK_TREE", &scratch);
+    let why = refused(&mut command, &into);
+    assert!(why.contains("?? changed") && why.contains("--allow-dirty"), "{why}");
+}
+
+/// A folder with files is left as it is.
+#[test]
+fn only_an_empty_folder_is_written_to() {
+    let into = folder("full");
+    let file = into.join("Sources");
+    fs::write(&file, "mine").expect("there is room");
+    let tasks: [&[&str]; 3] = [
+        &["dist", "--profile", "dev", "--without", "debian,swift,kotlin,book"],
+        &["book"],
+        &["swift", "--profile", "dev", "--crate", "bindings/mobile"],
+    ];
+    for arguments in tasks {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_teatime-xtask"));
+        command.current_dir(root()).args(arguments).arg("--into").arg(&into);
+        let output = run(&mut command);
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && why.contains("expected an empty folder"), "{why}");
+        assert_eq!(fs::read_to_string(&file).expect("it is there"), "mine");
+    }
 }
 
 /// systemd understands the unit, and finds that it gives the reflector few rights.

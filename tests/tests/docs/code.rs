@@ -82,13 +82,14 @@ impl Helps {
 }
 
 /// Commands that are not of this repository.
-const FOREIGN: [&str; 16] = [
+const FOREIGN: [&str; 19] = [
     "cargo",
     "cc",
     "cd",
     "cmake",
     "curl",
     "export",
+    "find",
     "git",
     "java",
     "mdbook",
@@ -99,6 +100,8 @@ const FOREIGN: [&str; 16] = [
     "swift",
     "systemctl",
     "tar",
+    "unzip",
+    "zip",
 ];
 
 /// The program of this repository that a command line starts, with its arguments.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{VERSION, folder_in, output, set_modes, time_of_sources};
+use super::{LICENSES, VERSION, folder_in, output, set_modes, time_of_sources};
 use crate::files::{Result, at, run, write};
 use crate::package::folder;
 use crate::workspace::root;
@@ -35,6 +35,9 @@ pub(super) fn package(program: &Path, library: &Path, work: &Path, into: &Path) 
     headers.needs = Some(format!("{} (= {VERSION})", shared.name));
     copy(program, &tools.usr)?;
     copy(library, &headers.usr)?;
+    let licenses = library.join("share/doc/libteatime-dev").join(LICENSES);
+    let papers = folder_in(&shared.usr, &format!("share/doc/{}", shared.name))?;
+    crate::files::copy(&licenses, &papers.join(LICENSES))?;
     let lib = folder_in(&shared.usr, "lib")?;
     for file in [format!("libteatime.so.{VERSION}"), format!("libteatime.so.{abi}")] {
         let from = headers.usr.join("lib").join(&file);
@@ -62,7 +65,6 @@ impl Package {
     fn build(&self, into: &Path) -> Result<()> {
         let (name, machine) = (&self.name, machine()?);
         self.write_papers()?;
-        set_modes(self.top())?;
         let is_file = |file: &PathBuf| fs::symlink_metadata(file).is_ok_and(|it| it.is_file());
         let files = folder::files(&self.usr)?;
         // A link may lead to a file of another package.
@@ -90,6 +92,8 @@ impl Package {
         let sums = output(Command::new("md5sum").current_dir(self.top()).args(relative))?;
         write(&control.join("md5sums"), &String::from_utf8_lossy(&sums))?;
         let file = into.join(format!("{name}_{VERSION}_{machine}.deb"));
+        // The folder of the control files, too: dpkg-deb refuses one that only its owner can read.
+        set_modes(self.top())?;
         run(Command::new("dpkg-deb")
             .env("SOURCE_DATE_EPOCH", time_of_sources())
             .args(["--root-owner-group", "-Zxz", "--build"])
@@ -112,8 +116,7 @@ impl Package {
             &format!(
                 "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
                  Upstream-Name: teatime\n\nFiles: *\nCopyright: The authors of Teatime\nLicense: MIT or Apache-2.0\n\
-                 Comment: LICENSES-OF-PARTS.txt in the packages teatime and libteatime-dev has the licences of the\n \
-                 libraries that are linked.\n\n\
+                 Comment: {LICENSES} beside this file has the licences of the libraries that are linked.\n\n\
                  License: Apache-2.0\n The text is in /usr/share/common-licenses/Apache-2.0.\n\n\
                  License: MIT\n{mit}"
             ),

@@ -6,19 +6,26 @@ use std::process::Command;
 
 use super::VERSION;
 use crate::files::{Result, at, run};
-use crate::package::Aar;
 use crate::package::host::{copy_native, jna_platform};
 use crate::package::library::{generate, library};
+use crate::package::{Aar, write_licenses};
 use crate::workspace::root;
 
 /// Builds the jars in a folder of its own, so that other builds of the library stay, and adds them to a repository. Returns
 /// the jar with the classes.
-pub(super) fn deploy(profile: &str, work: &Path, repository: &Path) -> Result<PathBuf> {
+pub(super) fn deploy(
+    profile: &str,
+    licenses: &str,
+    work: &Path,
+    repository: &Path,
+) -> Result<PathBuf> {
     let library = library(None, profile)?;
     let built = library.build()?;
     let generated = work.join("generated");
     generate("kotlin", built.shared()?, &generated)?;
     copy_native(&library, &built, &work.join("native"))?;
+    // Beside the library: so the jars for other machines, with other parts, can be in the same app.
+    write_licenses(&work.join("native").join(jna_platform()), licenses)?;
     let target = work.join("target");
     let set = |name: &str, path: &Path| format!("-D{name}={}", path.display());
     at(repository, fs::create_dir_all(repository))?;

@@ -12,12 +12,16 @@ use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
-use crate::files::{Result, at, copy, run, write};
-use crate::library::{Library, cargo as plain_cargo};
+use crate::files::{Result, at, copy, run, runs, write};
+use crate::library::{Library, cargo as plain_cargo, program};
 use crate::package::checksums::write_checksums;
-use crate::package::{Release, android_for_release, apple_for_release, folder, lacks_apple, zip};
-use crate::workspace::{ON_APPLE, root, target_folder};
+use crate::package::{
+    LICENSES, Release, android_for_release, android_machines, apple_for_release, apple_machines,
+    folder, lacks_android, lacks_apple, write_licenses, zip,
+};
+use crate::workspace::{ON_APPLE, root};
 use crate::{book, install};
+use parts::{Parts, Shipped};
 
 /// The version of everything in this repository.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -36,6 +40,19 @@ pub(crate) struct How {
     /// The web folder that will offer these files. With it, the package for Swift can be used by URL.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Makes a release of files that git has not committed, too.
+    #[arg(long)]
+    allow_dirty: bool,
+}
+
+impl How {
+    fn wants(&self, part: Part) -> bool {
+        !self.without.contains(&part) && (part != Part::Android || self.wants(Part::Kotlin))
+    }
+
+    fn allows_dirty(&self) -> bool {
+        self.allow_dirty || self.profile == "dev"
+    }
 }
 
 /// What can be left out.
@@ -62,46 +79,56 @@ struct Dist<'a> {
     /// Where they are put together.
     work: &'a Path,
     profile: &'a str,
+    /// The kind of machine that the compiler builds for.
+    machine: &'a str,
+    /// The licences of everything that is linked.
+    licenses: &'a str,
 }
 
 /// Makes everything that is not left out.
 pub(crate) fn make(how: &How) -> Result<()> {
-    let wanted = |part: Part| !how.without.contains(&part);
+    let wanted = |part| how.wants(part);
     check_tools(wanted)?;
-    let into = &destination(how.into.as_deref())?;
+    if !how.allows_dirty() {
+        check_committed()?;
+    }
+    let into = &folder::destination(how.into.as_deref(), "dist")?;
     let work = &into.join("work");
-    let dist = Dist { into, work, profile: &how.profile };
-    let machine = machine()?;
+    let machine = rustc_line("host: ")?;
+    let machine = machine.as_str();
+    let parts = Parts::of(&[
+        Shipped { packages: &["teatime-cli", "teatime-c"], machines: &[machine] },
+        Shipped { packages: &["teatime-mobile"], machines: &machines_of_mobile(wanted, machine) },
+    ])?;
+    let licenses = &parts.licenses()?;
+    let dist = Dist { into, work, profile: &how.profile, machine, licenses };
     let program = work.join(format!("teatime-{VERSION}-{machine}"));
     let library = work.join(format!("teatime-c-{VERSION}-{machine}"));
-    let licenses = parts::licenses()?;
     stage_program(&program, dist.profile)?;
-    copy_papers(&program.join("share/doc/teatime"), &licenses)?;
+    copy_papers(&program.join("share/doc/teatime"), licenses)?;
     install::install(&library, &Library::for_c(dist.profile))?;
-    copy_papers(&library.join("share/doc/libteatime-dev"), &licenses)?;
-    for folder in [&program, &library] {
-        set_modes(folder)?;
-        archive(folder, into)?;
-    }
+    copy_papers(&library.join("share/doc/libteatime-dev"), licenses)?;
+    archive(&program, into)?;
+    archive(&library, into)?;
     if wanted(Part::Debian) {
         debian::package(&program, &library, work, into)?;
     }
-    write(&into.join("teatime.cdx.json"), &parts::list()?)?;
+    write(&into.join(format!("teatime-{VERSION}-{machine}.cdx.json")), &parts.list())?;
     if wanted(Part::Crates) {
-        pack_crates(into)?;
+        pack_crates(into, how.allows_dirty())?;
     }
     if wanted(Part::Kotlin) {
         dist.maven(wanted(Part::Android))?;
     }
     if wanted(Part::Swift) {
-        let release = Release { profile: dist.profile, into: work.join("swift") };
+        let release = Release { profile: dist.profile, into: work.join("swift"), licenses };
         for file in apple_for_release(&release, how.url.as_deref())? {
             copy(&file, &into.join(file.file_name().unwrap_or_default()))?;
         }
     }
     if wanted(Part::Book) {
         let book = work.join(format!("teatime-book-{VERSION}"));
-        book::build(&book)?;
+        book::build(Some(&book))?;
         archive(&book, into)?;
     }
     at(work, fs::remove_dir_all(work))?;
@@ -109,31 +136,31 @@ pub(crate) fn make(how: &How) -> Result<()> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     names.sort();
-    write_checksums(into, &names)?;
+    write_checksums(&into.join(format!("SHA256SUMS-{machine}")), &names)?;
     println!("{}", into.display());
     Ok(())
 }
 
 /// Names all missing tools before the first of them is needed, because the builds before that take long.
 fn check_tools(wanted: impl Fn(Part) -> bool) -> Result<()> {
-    let runs = |program: &str| {
-        let output = Command::new(program).arg("--version").output();
-        let missing = !output.is_ok_and(|output| output.status.success());
-        missing.then(|| format!("{program} does not run"))
-    };
-    let ndk = || {
-        let ndk = std::env::var_os("ANDROID_NDK_HOME").is_none_or(|folder| folder.is_empty());
-        ndk.then(|| "ANDROID_NDK_HOME is not set".to_owned())
+    let lacks_tools = |programs: &[&str]| {
+        let missing: Vec<_> = programs.iter().copied().filter(|program| !runs(program)).collect();
+        (!missing.is_empty()).then(|| format!("{}: not found, or failed", missing.join(", ")))
     };
     let lacks = |part| match part {
-        Part::Debian => runs("dpkg-deb"),
+        Part::Debian => {
+            lacks_tools(&["cp", "date", "dpkg", "dpkg-deb", "gzip", "md5sum", "objdump"])
+        }
         Part::Crates => None,
-        Part::Kotlin => runs("mvn"),
-        Part::Android => ndk(),
+        Part::Kotlin => lacks_tools(&["mvn"]),
+        Part::Android => lacks_android(),
         Part::Swift => lacks_apple(),
-        Part::Book => runs("mdbook"),
+        Part::Book => lacks_tools(&["mdbook", "mdbook-mermaid"]),
     };
-    let mut missing = Vec::new();
+    // Apple's own tools do not say their version. They come with the linker that Rust needs.
+    let always: &[_] = if ON_APPLE { &["tar"] } else { &["ar", "ld", "objcopy", "strip", "tar"] };
+    let mut missing: Vec<_> =
+        lacks_tools(always).map(|why| format!("  {why}\n")).into_iter().collect();
     let mut names = Vec::new();
     for part in Part::value_variants().iter().copied().filter(|&part| wanted(part)) {
         if let Some(why) = lacks(part) {
@@ -146,35 +173,59 @@ fn check_tools(wanted: impl Fn(Part) -> bool) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    let others = if names.is_empty() {
+        String::new()
+    } else {
+        format!(", or leave these parts out: --without {}", names.join(","))
+    };
+    Err(format!("tools are missing:\n{}Install them{others}", missing.concat()))
+}
+
+/// Fails if git knows of changes that are not committed: who gets the release could not find its sources.
+fn check_committed() -> Result<()> {
+    let mut git = Command::new("git");
+    // Without git, this is no checkout.
+    let Ok(changes) = output(git.current_dir(root()).args(["status", "--porcelain"])) else {
+        return Ok(());
+    };
+    if changes.is_empty() {
+        return Ok(());
+    }
     Err(format!(
-        "tools are missing:\n{}Install them, or leave these parts out: --without {}",
-        missing.concat(),
-        names.join(",")
+        "files are not committed:\n{}Commit them, or add --allow-dirty",
+        String::from_utf8_lossy(&changes)
     ))
 }
 
-/// The folder to write to, empty.
-fn destination(into: Option<&Path>) -> Result<PathBuf> {
-    let Some(into) = into else {
-        let usual = target_folder().join("dist");
-        folder::renew(&usual)?;
-        return at(&usual, usual.canonicalize());
-    };
-    at(into, fs::create_dir_all(into))?;
-    if at(into, fs::read_dir(into))?.next().is_some() {
-        return Err(format!("{}: expected an empty folder", into.display()));
+/// The kinds of machines that the library for Swift and Kotlin is made for.
+fn machines_of_mobile(wanted: impl Fn(Part) -> bool, machine: &str) -> Vec<&str> {
+    let mut machines = Vec::new();
+    if wanted(Part::Kotlin) {
+        machines.push(machine);
     }
-    at(into, into.canonicalize())
+    if wanted(Part::Android) {
+        machines.extend(android_machines());
+    }
+    if wanted(Part::Swift) {
+        machines.extend(apple_machines());
+    }
+    machines
 }
 
-/// The kind of machine that the compiler builds for.
-fn machine() -> Result<String> {
-    let output = Command::new("rustc").arg("-vV").output();
-    let output = output.map_err(|error| format!("rustc: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .ok_or_else(|| format!("rustc -vV: expected a line \"host:\", found:\n{text}"))
+/// The compiler that cargo uses at the top of the workspace.
+fn rustc() -> Command {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.current_dir(root());
+    rustc
+}
+
+/// The rest of the line that begins so, out of what the compiler says of itself.
+fn rustc_line(start: &str) -> Result<String> {
+    let text = output(rustc().arg("-vV"))?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let rest = text.lines().find_map(|line| line.strip_prefix(start));
+    rest.map(str::to_owned)
+        .ok_or_else(|| format!("rustc -vV: expected a line \"{start}\", found:\n{text}"))
 }
 
 /// Cargo, at the top of the workspace.
@@ -195,7 +246,7 @@ fn output(command: &mut Command) -> Result<Vec<u8>> {
     Err(format!("{name} ended with {}: {why}", output.status))
 }
 
-/// The time that stands in archives: that of the last commit. So the same sources give the same archives.
+/// The time that stands in archives: that of the last commit. So archives of the same files are the same.
 fn time_of_sources() -> OsString {
     let set = std::env::var_os("SOURCE_DATE_EPOCH").filter(|time| !time.is_empty());
     set.unwrap_or_else(|| {
@@ -214,14 +265,7 @@ fn folder_in(folder: &Path, name: &str) -> Result<PathBuf> {
 
 /// The program with its man pages and completions, as it lies below `/usr`.
 fn stage_program(folder: &Path, profile: &str) -> Result<()> {
-    let mut build = cargo();
-    build.args(["build", "--locked", "--package", "teatime-cli", "--profile", profile]);
-    if profile == "dev" {
-        build.args(crate::library::along());
-    }
-    run(&mut build)?;
-    let built =
-        target_folder().join(if profile == "dev" { "debug" } else { profile }).join("teatime");
+    let built = program("teatime-cli", "teatime", profile)?;
     let program = folder_in(folder, "bin")?.join("teatime");
     copy(&built, &program)?;
     run(Command::new("strip").arg(&program))?;
@@ -242,10 +286,10 @@ fn stage_program(folder: &Path, profile: &str) -> Result<()> {
 /// What must come along with every copy.
 fn copy_papers(into: &Path, licenses: &str) -> Result<()> {
     at(into, fs::create_dir_all(into))?;
-    for name in ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
+    for name in ["CHANGELOG.md", "README.md"] {
         copy(&root().join(name), &into.join(name))?;
     }
-    write(&into.join("LICENSES-OF-PARTS.txt"), licenses)
+    write_licenses(into, licenses)
 }
 
 /// Lets everybody read all files, and run the programs. A checkout can have narrower modes.
@@ -274,6 +318,7 @@ fn set_modes(_: &Path) -> Result<()> {
 
 /// Makes an archive of a folder, under the folder's name.
 fn archive(folder: &Path, into: &Path) -> Result<()> {
+    set_modes(folder)?;
     let name = folder.file_name().unwrap_or_default();
     let file = into.join(format!("{}.tar.gz", name.to_string_lossy()));
     let parent = folder.parent().unwrap_or(folder);
@@ -287,7 +332,7 @@ fn archive(folder: &Path, into: &Path) -> Result<()> {
 }
 
 /// The packages for crates.io. `cargo package` in the tests has compiled them.
-fn pack_crates(into: &Path) -> Result<()> {
+fn pack_crates(into: &Path, allow_dirty: bool) -> Result<()> {
     let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: serde_json::Value =
         serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
@@ -297,14 +342,16 @@ fn pack_crates(into: &Path) -> Result<()> {
         .filter_map(|package| package["name"].as_str())
         .collect();
     let mut package = cargo();
-    package.args(["package", "--quiet", "--no-verify", "--allow-dirty"]);
+    package.args(["package", "--quiet", "--no-verify"]);
+    package.args(allow_dirty.then_some("--allow-dirty"));
     for name in &names {
         package.args(["--package", name]);
     }
     run(&mut package)?;
+    let target = Path::new(metadata["target_directory"].as_str().unwrap_or("target"));
     for name in names {
         let file = format!("{name}-{VERSION}.crate");
-        copy(&target_folder().join("package").join(&file), &into.join(&file))?;
+        copy(&target.join("package").join(&file), &into.join(&file))?;
     }
     Ok(())
 }
@@ -312,12 +359,15 @@ fn pack_crates(into: &Path) -> Result<()> {
 impl Dist<'_> {
     /// A Maven repository in an archive: the library for Kotlin, and the AAR.
     fn maven(&self, android: bool) -> Result<()> {
-        let repository = self.work.join(format!("teatime-maven-{VERSION}"));
-        let jar = kotlin::deploy(self.profile, &self.work.join("kotlin"), &repository)?;
+        let Self { work, profile, licenses, machine, .. } = *self;
+        let name = format!("teatime-maven-{VERSION}-{machine}");
+        let repository = work.join(&name);
+        let jar = kotlin::deploy(profile, licenses, &work.join("kotlin"), &repository)?;
         if android {
-            let release = Release { profile: self.profile, into: self.work.join("android") };
+            let release = Release { profile, into: work.join("android"), licenses };
             kotlin::deploy_aar(&android_for_release(&release, &jar)?, &jar, &repository)?;
         }
-        zip::pack(&repository, &self.into.join(format!("teatime-maven-{VERSION}.zip")), true)
+        // Without a folder around it, as Maven Central takes it.
+        zip::pack(&repository, &self.into.join(format!("{name}.zip")), false)
     }
 }

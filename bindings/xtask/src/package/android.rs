@@ -66,6 +66,21 @@ pub(super) fn with_ndk(package: &Package, targets: &[&Target], jar: &Path) -> Re
     whole(package, targets, &programs(&ndk)?, jar)
 }
 
+/// What is missing to make the AAR for all targets, if anything is.
+pub(super) fn lacks() -> Option<String> {
+    let Some(ndk) = ndk() else { return Some("ANDROID_NDK_HOME is not set".to_owned()) };
+    let programs = match programs(&ndk) {
+        Ok(programs) => programs,
+        Err(why) => return Some(why),
+    };
+    let compilers = TARGETS.iter().map(|target| format!("{}{OLDEST}-clang", target.clang));
+    let needed = compilers.chain(["llvm-ar", "llvm-strip"].map(str::to_owned));
+    let missing = needed.map(|name| programs.join(name)).find(|program| !program.exists());
+    missing
+        .map(|program| format!("{}: not found", program.display()))
+        .or_else(|| TARGETS.iter().find_map(|target| rust::check(target.triple).err()))
+}
+
 fn ndk() -> Option<PathBuf> {
     let folder = std::env::var_os("ANDROID_NDK_HOME").filter(|folder| !folder.is_empty());
     folder.map(PathBuf::from)
@@ -88,7 +103,7 @@ fn static_only(package: &Package, targets: &[&Target]) -> Result<()> {
         copy(built.archive()?, &to)?;
         names.push(name);
     }
-    checksums::write_checksums(&package.into, &names)?;
+    checksums::write_checksums(&package.into.join("SHA256SUMS"), &names)?;
     println!("{}", top.display());
     eprintln!(
         "xtask: made static libraries only. The shared libraries and the AAR need the Android NDK: set \
@@ -113,6 +128,7 @@ fn whole(package: &Package, targets: &[&Target], programs: &Path, jar: &Path) ->
         }
     }
     describe(&content)?;
+    package.write_licenses(&content)?;
     classes(jar, &content.join("classes.jar"))?;
     let names = ["aar", "pom"].map(|kind| format!("teatime-{}.{kind}", env!("CARGO_PKG_VERSION")));
     let [file, pom] = names.clone().map(|name| package.into.join(name));
@@ -120,7 +136,7 @@ fn whole(package: &Package, targets: &[&Target], programs: &Path, jar: &Path) ->
     at(&content, fs::remove_dir_all(&content))?;
     write(&pom, &project()?)?;
     println!("{}", file.display());
-    checksums::write_checksums(&package.into, &names)?;
+    checksums::write_checksums(&package.into.join("SHA256SUMS"), &names)?;
     Ok(Aar { file, pom })
 }
 

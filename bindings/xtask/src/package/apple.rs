@@ -7,7 +7,7 @@ use std::process::Command;
 use super::library::NAME;
 use super::order::Package;
 use super::{checksums, folder, rust, stand_in, swift, zip};
-use crate::files::{Result, at, copy, remove, run, write};
+use crate::files::{Result, at, copy, remove, run, runs, write};
 use crate::library::Library;
 use crate::workspace::ON_APPLE;
 
@@ -74,6 +74,8 @@ pub(super) fn package(
     let framework = swift.join("native").join(FRAMEWORK);
     write_framework(&framework, &slices, &headers, package.is_release())?;
     at(&headers, fs::remove_dir_all(&headers))?;
+    package.write_licenses(&framework)?;
+    package.write_licenses(&swift)?;
     let version = env!("CARGO_PKG_VERSION");
     let mut names = vec![format!("{FRAMEWORK}.zip"), format!("teatime-swift-{version}.zip")];
     zip::pack(&framework, &package.into.join(&names[0]), true)?;
@@ -86,9 +88,19 @@ pub(super) fn package(
         names.push(format!("teatime-swift-by-url-{version}.zip"));
         zip::pack(&downloading, &package.into.join(&names[2]), true)?;
     }
-    checksums::write_checksums(&package.into, &names)?;
+    checksums::write_checksums(&package.into.join("SHA256SUMS"), &names)?;
     println!("{}", swift.display());
     Ok(names.iter().map(|name| package.into.join(name)).collect())
+}
+
+/// What is missing to make the package for all targets, if anything is.
+pub(super) fn lacks() -> Option<String> {
+    let tools = [tool("lipo"), tool("objcopy")];
+    let missing =
+        || tools.iter().find(|tool| !runs(tool)).map(|tool| format!("{tool} does not run"));
+    // Xcode brings its tools along.
+    let stand_in = if ON_APPLE { None } else { stand_in::check().err().or_else(missing) };
+    stand_in.or_else(|| TARGETS.iter().find_map(|target| rust::check(target.triple).err()))
 }
 
 fn library(package: &Package, triple: &str) -> Result<Library> {

@@ -8,13 +8,14 @@ use sha2::{Digest, Sha256};
 
 use crate::files::{Result, at, write};
 
-/// Writes SHA256SUMS for files in a folder; `names` are relative to the folder.
-pub(crate) fn write_checksums(folder: &Path, names: &[String]) -> Result<()> {
+/// Writes the checksums of files into a file beside them; `names` are relative to its folder.
+pub(crate) fn write_checksums(file: &Path, names: &[String]) -> Result<()> {
+    let folder = file.parent().unwrap_or(file);
     let mut text = String::new();
     for name in names {
         text += &format!("{}  {name}\n", sum(&folder.join(name))?);
     }
-    write(&folder.join("SHA256SUMS"), &text)
+    write(file, &text)
 }
 
 /// The checksum of a file, which is also what a Swift package says about a library to download.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::files::{Result, at};
+use crate::workspace::target_folder;
 
 /// Makes an empty folder, and removes what was there.
 pub(crate) fn renew(folder: &Path) -> Result<()> {
@@ -12,6 +13,21 @@ pub(crate) fn renew(folder: &Path) -> Result<()> {
         _ => {}
     }
     at(folder, fs::create_dir_all(folder))
+}
+
+/// The folder to write to: the one that the caller names, if it is empty, or this one in the target folder, whose content
+/// is removed.
+pub(crate) fn destination(into: Option<&Path>, usual: &str) -> Result<PathBuf> {
+    let Some(into) = into else {
+        let usual = target_folder().join(usual);
+        renew(&usual)?;
+        return at(&usual, usual.canonicalize());
+    };
+    at(into, fs::create_dir_all(into))?;
+    if at(into, fs::read_dir(into))?.next().is_some() {
+        return Err(format!("{}: expected an empty folder", into.display()));
+    }
+    at(into, into.canonicalize())
 }
 
 /// All files below a folder, sorted, so that the order on the disk does not matter.

@@ -18,6 +18,9 @@ const NATIVE_LIBRARIES: &str = "-lm -ldl -lpthread";
 pub(crate) fn make_swift(library: &Library, own: Option<&Path>) -> Result<()> {
     let usual = root().join("bindings/swift");
     let into = own.unwrap_or(&usual);
+    if own.is_some() {
+        swift::check_copy(into)?;
+    }
     let built = library.build()?;
     if own.is_some() {
         swift::copy_written_by_hand(into)?;

@@ -20,7 +20,7 @@ pub(crate) fn library(folder: Option<PathBuf>, profile: &str) -> Result<Library>
 /// Generates the code that calls a library, in a language.
 pub(crate) fn generate(language: &str, library: &Path, into: &Path) -> Result<()> {
     at(into, fs::create_dir_all(into))?;
-    run(Command::new(program("generate")?)
+    run(Command::new(program("generate", "generate", "dev")?)
         // It asks cargo about the packages of the workspace.
         .current_dir(root())
         .arg("generate")

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use crate::files::Result;
+use crate::files::{Result, copy, write};
+use crate::workspace::root;
 pub(crate) use android::Aar;
 use order::{How, Package};
 
@@ -52,6 +53,8 @@ pub(crate) fn make(platform: Platform) -> Result<()> {
 pub(crate) struct Release<'a> {
     pub(crate) profile: &'a str,
     pub(crate) into: PathBuf,
+    /// The licences of everything that the library links.
+    pub(crate) licenses: &'a str,
 }
 
 /// Makes the Swift package and its XCFramework. Returns the archives.
@@ -68,9 +71,31 @@ pub(crate) fn android_for_release(release: &Release<'_>, jar: &Path) -> Result<A
 
 /// What is missing to make the package for Swift, if anything is.
 pub(crate) fn lacks_apple() -> Option<String> {
-    if crate::workspace::ON_APPLE {
-        return None;
+    apple::lacks()
+}
+
+/// What is missing to make the AAR, if anything is.
+pub(crate) fn lacks_android() -> Option<String> {
+    android::lacks()
+}
+
+/// The kinds of machines that the package for Swift is for, as Rust names them.
+pub(crate) fn apple_machines() -> Vec<&'static str> {
+    apple::TARGETS.iter().map(|target| target.triple).collect()
+}
+
+/// The kinds of machines that the AAR is for.
+pub(crate) fn android_machines() -> Vec<&'static str> {
+    android::TARGETS.iter().map(|target| target.triple).collect()
+}
+
+/// The file with the licences of everything that is linked.
+pub(crate) const LICENSES: &str = "LICENSES-OF-PARTS.txt";
+
+/// Writes the licences that must come along with every copy.
+pub(crate) fn write_licenses(into: &Path, of_parts: &str) -> Result<()> {
+    for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        copy(&root().join(name), &into.join(name))?;
     }
-    let missing = |target: &apple::Target| rust::check(target.triple).err();
-    stand_in::check().err().or_else(|| apple::TARGETS.iter().find_map(missing))
+    write(&into.join(LICENSES), of_parts)
 }

@@ -1,12 +1,12 @@
 //! Which package to make, and how: from the command line to what the platforms need.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Release;
 use super::library::library;
+use super::{Release, write_licenses};
 use crate::files::{Result, at};
 use crate::library::Library;
 use crate::workspace::target_folder;
@@ -34,6 +34,8 @@ pub(crate) struct How {
 pub(super) struct Package {
     pub(super) library: Library,
     pub(super) into: PathBuf,
+    /// The licences of everything that the project's own library links. Those of an app's library are up to the app.
+    pub(super) licenses: Option<String>,
 }
 
 impl How {
@@ -60,7 +62,7 @@ impl How {
         let into = at(&into, into.canonicalize())?;
         let mut library = library(self.folder, &self.profile)?;
         library.arguments.extend(self.cargo);
-        Ok(Package { library, into })
+        Ok(Package { library, into, licenses: None })
     }
 }
 
@@ -68,7 +70,14 @@ impl Package {
     /// The package with the project's own library.
     pub(super) fn of(release: &Release<'_>) -> Result<Self> {
         at(&release.into, fs::create_dir_all(&release.into))?;
-        Ok(Self { library: library(None, release.profile)?, into: release.into.clone() })
+        let library = library(None, release.profile)?;
+        let licenses = Some(release.licenses.to_owned());
+        Ok(Self { library, into: release.into.clone(), licenses })
+    }
+
+    /// Writes the licences into a folder that will be packed.
+    pub(super) fn write_licenses(&self, into: &Path) -> Result<()> {
+        self.licenses.as_deref().map_or(Ok(()), |licenses| write_licenses(into, licenses))
     }
 
     pub(super) fn is_release(&self) -> bool {

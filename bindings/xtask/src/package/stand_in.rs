@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::files::Result;
+use crate::files::{Result, runs};
 use crate::library::Library;
 
 /// The compiler, under its name in Debian. Older versions cannot read these headers.
@@ -45,9 +45,9 @@ fn tools(library: Library, triple: &str) -> Library {
 /// Fails if it is not installed.
 pub(super) fn check() -> Result<()> {
     headers()?;
-    match std::process::Command::new(CLANG).arg("--version").output() {
-        Ok(output) if output.status.success() => Ok(()),
-        _ => Err(format!("{CLANG} does not run: run tests/cross-setup")),
+    match [CLANG, AR].iter().find(|tool| !runs(tool)) {
+        Some(tool) => Err(format!("{tool} does not run: run tests/cross-setup")),
+        None => Ok(()),
     }
 }
 

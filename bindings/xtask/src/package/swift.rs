@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::folder;
 use super::library::generate_swift;
+use super::{LICENSES, folder};
 use crate::files::{Result, at, copy, remove, write};
 use crate::workspace::root;
 
@@ -23,6 +23,17 @@ pub(super) fn sources(library: &Path, into: &Path) -> Result<PathBuf> {
     generate_swift(library, &code, &module)?;
     link_frameworks(&module.join("module.modulemap"))?;
     Ok(headers)
+}
+
+/// Fails if a folder is neither empty nor a copy of the package: its content will be replaced.
+pub(super) fn check_copy(folder: &Path) -> Result<()> {
+    let own = root().join("bindings/swift");
+    let is_copy = folder.join("Sources/TeatimeFFI").is_dir()
+        && at(folder, folder.canonicalize())? != at(&own, own.canonicalize())?;
+    if is_copy || at(folder, fs::read_dir(folder))?.next().is_none() {
+        return Ok(());
+    }
+    Err(format!("{}: expected an empty folder, or a copy of the Swift package", folder.display()))
 }
 
 /// Copies the content of bindings/swift.
@@ -49,8 +60,11 @@ pub(super) fn downloading(whole: &Path, into: &Path, url: &str, sum: &str) -> Re
     for name in ["Sources", "Tests"] {
         folder::copy(&whole.join(name), &into.join(name))?;
     }
-    for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
-        copy(&whole.join(name), &into.join(name))?;
+    for name in ["LICENSE-APACHE", "LICENSE-MIT", LICENSES] {
+        // Only a release has all of them.
+        if whole.join(name).is_file() {
+            copy(&whole.join(name), &into.join(name))?;
+        }
     }
     let manifest = whole.join("Package.swift");
     let text = at(&manifest, fs::read_to_string(&manifest))?;

@@ -123,6 +123,9 @@ impl Client {
         {
             self.outgoing.send(&ClientMessage::Loaded(snapshot));
         }
+        if self.history.ends_at(seq) {
+            self.outbox.catch_up();
+        }
         self.announce_view(seq);
     }
 

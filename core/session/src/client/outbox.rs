@@ -22,6 +22,8 @@ pub(super) struct Outbox {
     newest: u64,
     /// The counter of the newest send that the model has handled.
     applied: u64,
+    /// The sends up to this counter were ordered before the connection began. A snapshot may contain them: then no echo comes.
+    covered: u64,
     /// The reflector does not know what it has accepted. Until the log answers that nothing is sent.
     doubt: Option<Doubt>,
     /// Sends that were given up. It is unknown whether the models handle them.
@@ -42,6 +44,7 @@ impl Default for Outbox {
             previous: None,
             newest: 0,
             applied: 0,
+            covered: 0,
             doubt: None,
             given_up: Vec::new(),
             hold: Hold::Resume,
@@ -124,6 +127,17 @@ impl Outbox {
             Accepted::Unknown(_) => 0,
         };
         self.on_their_way = self.waiting.iter().take_while(|send| send.counter <= known).count();
+        // Whatever the reflector says, nothing is handled that was never sent.
+        self.covered = known.min(self.newest);
+    }
+
+    /// The model has handled all that was ordered before the connection began.
+    pub(super) fn catch_up(&mut self) {
+        let covered = std::mem::take(&mut self.covered);
+        while self.waiting.front().is_some_and(|send| send.counter <= covered) {
+            self.remove_first();
+        }
+        self.apply(covered);
     }
 
     /// The log up to `seq` has arrived. If that ends a doubt, what was not ordered is sent again. What may have been ordered
@@ -207,11 +221,16 @@ impl Outbox {
             && first.counter <= counter
         {
             round_trip = first.sent_at.map(|sent_at| now.saturating_sub(sent_at));
-            self.bytes -= first.payload.len();
-            self.on_their_way = self.on_their_way.saturating_sub(1);
-            self.waiting.pop_front();
+            self.remove_first();
         }
         round_trip
+    }
+
+    fn remove_first(&mut self) {
+        if let Some(first) = self.waiting.pop_front() {
+            self.bytes -= first.payload.len();
+            self.on_their_way = self.on_their_way.saturating_sub(1);
+        }
     }
 }
 
@@ -271,6 +290,28 @@ mod tests {
         assert_eq!(sent(&mut outbox, next), [6]);
         assert_eq!(sent(&mut outbox, 1_200_000), [7]);
         assert_eq!(outbox.next_wakeup(), None);
+    }
+
+    #[test]
+    fn a_send_that_only_a_snapshot_contains_is_handled_with_the_history() {
+        let mut outbox = Outbox::default();
+        outbox.start_connection(1, Accepted::UpTo(0), LIMITS);
+        (0..4).for_each(|n| outbox.push(vec![n]));
+        assert_eq!(sent(&mut outbox, 1), [1, 2, 3, 4]);
+        outbox.start_connection(3, Accepted::UpTo(2), LIMITS);
+        assert_eq!((outbox.is_applied(1), sent(&mut outbox, 3)), (false, vec![3, 4]));
+        outbox.catch_up();
+        assert_eq!(
+            [1, 2, 3, 4].map(|counter| outbox.is_applied(counter)),
+            [true, true, false, false]
+        );
+        assert_eq!((outbox.waiting.len(), outbox.on_their_way, outbox.bytes), (2, 2, 2));
+        // What was never sent is not handled, whatever the reflector says.
+        outbox.start_connection(4, Accepted::UpTo(9), LIMITS);
+        outbox.catch_up();
+        outbox.push(vec![5]);
+        assert_eq!((outbox.is_applied(4), outbox.is_applied(5)), (true, false));
+        assert_eq!(sent(&mut outbox, 4), [5]);
     }
 
     #[test]
