@@ -39,6 +39,8 @@ pub(crate) struct Oracle<'a> {
     lossy: bool,
     /// The reflector's clock has jumped ahead, and with it the time of its sessions.
     jumped: bool,
+    /// A session in which something had happened has begun again.
+    has_restarted: bool,
     /// Alarms that clients have raised, and which participants they are.
     alarms: Vec<(usize, Alarm)>,
     /// A majority has voted for a wrong state, which later comparisons take for the right one.
@@ -147,6 +149,16 @@ impl<'a> Oracle<'a> {
         self.jumped = true;
     }
 
+    /// The reflector welcomes a participant to this timeline. It does not store a session before its first event, so until
+    /// then that may be another timeline than before. The welcome may arrive much later.
+    pub(crate) fn welcomes(&mut self, room: usize, timeline: u64) {
+        let timelines = &mut self.rooms[room].timelines;
+        let mut others = timelines.iter().filter(|(other, _)| **other != timeline);
+        let is_late = others.any(|(_, other)| other.events().next().is_some());
+        self.has_restarted |= is_late && !timelines.contains_key(&timeline);
+        timelines.entry(timeline).or_default();
+    }
+
     /// A participant receives a frame. A message that a client has received must stay the same, whatever happens to the
     /// reflector.
     pub(crate) fn saw(&mut self, one: &mut Participant, frame: &[u8]) -> Outcome {
@@ -164,9 +176,7 @@ impl<'a> Oracle<'a> {
                     one.health_mut().reload();
                 }
                 room.timelines.entry(welcome.timeline).or_default();
-                // A reflector does not store a session before its first event.
-                let mut others = room.timelines.iter().filter(|(at, _)| **at != welcome.timeline);
-                if others.any(|(_, other)| other.events().next().is_some()) && !self.lossy {
+                if self.has_restarted && !self.lossy {
                     return Err((
                         Invariant::Durability,
                         "a session has started from scratch".into(),

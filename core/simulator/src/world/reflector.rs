@@ -65,8 +65,11 @@ impl World<'_> {
 
     fn send_to_client(&mut self, at: usize, connection: ConnId, down: Down) {
         if let Down::Frame(frame) = &down {
-            if let Ok(ServerMessage::Hold(hold)) = ServerMessage::decode(frame) {
-                self.is_held[self.participants[at].room()] = hold == Hold::Pause;
+            let room = self.participants[at].room();
+            match ServerMessage::decode(frame) {
+                Ok(ServerMessage::Hold(hold)) => self.is_held[room] = hold == Hold::Pause,
+                Ok(ServerMessage::Welcome(welcome)) => self.oracle.welcomes(room, welcome.timeline),
+                _ => {}
             }
             self.network.add_unread(connection, frame.len());
             if self.bug == Some(Bug::SilentAboutDivergence)
