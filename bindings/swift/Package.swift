@@ -40,6 +40,9 @@ let package = Package(
     .target(name: "ObservationLink"),
     .executableTarget(name: "TeatimeBench", dependencies: ["Teatime"]),
     .testTarget(name: "TeatimeTests", dependencies: ["Teatime", "TeatimeFFI"]),
+    // The tests start it, and freeze it.
+    .executableTarget(
+      name: "TeatimeFrozen", dependencies: ["Teatime"], path: "Tests/TeatimeFrozen"),
   ],
   swiftLanguageModes: [.v6]
 )
