@@ -37,7 +37,8 @@ class FrozenTest {
     private class Phone(url: String, name: String) : AutoCloseable {
         private val process = ProcessBuilder(
             File(System.getProperty("java.home"), "bin/java").path, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
-            "-cp", System.getProperty("java.class.path"), "teatime.FrozenTest", url, name,
+            "-Djna.library.path=" + System.getProperty("jna.library.path"), "-cp", System.getProperty("java.class.path"),
+            "teatime.FrozenTest", url, name,
         ).redirectError(ProcessBuilder.Redirect.INHERIT).start()
         private val printed = LinkedBlockingQueue<String>()
 
