@@ -41,7 +41,7 @@ fn is_release() -> bool {
     std::env::var_os("TEATIME_RELEASE").is_some()
 }
 
-/// `cargo xtask dist` into a folder, by a user who shares new files with nobody.
+/// `cargo xtask dist` into a folder, by a user whose new files only this user may read.
 fn dist(into: &Path, without: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_teatime-xtask")]);

@@ -22,9 +22,9 @@ pub(crate) struct Presences {
     by_version: BTreeMap<u64, ViewId>,
     newest_version: u64,
     bytes: u64,
-    /// When members were last told that there is something new.
+    /// When the reflector last told members of something new.
     told_at: u64,
-    /// When they are told next.
+    /// When the reflector tells them next.
     due: Option<u64>,
 }
 
@@ -68,7 +68,7 @@ impl Presences {
         self.bytes + self.all.len() as u64 * PER_ENTRY
     }
 
-    /// When members are told that there is something new.
+    /// When the reflector tells members of something new.
     pub(crate) fn due(&self) -> Option<u64> {
         self.due
     }
@@ -124,7 +124,7 @@ mod tests {
         while let Some((frame, reached)) = presences.after(version) {
             assert!(reached > version && frame.len() < limits::MAX_PAYLOAD);
             let Ok(ServerMessage::Presences(entries)) = ServerMessage::decode(&frame) else {
-                panic!("{frame:?} is no message with presences");
+                panic!("{frame:?} does not contain presences");
             };
             seen.extend(entries.iter().map(|entry| (entry.view_id, entry.data.to_vec())));
             (version, messages) = (reached, messages + 1);

@@ -75,7 +75,7 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// The same session under another name of a room, which nobody else uses.
+    /// The same session under another name of a room, which only attackers use.
     pub(crate) fn elsewhere(&self, app: &str, number: u64) -> Self {
         let name = RoomKeys::name_of(app, &format!("attacker's room {number}"));
         Self { name, password_key: None, ..self.clone() }
@@ -232,7 +232,7 @@ mod tests {
         }
 
         fn query(&self, _: u16, _: &[u8]) -> Result<Payload, String> {
-            Err("there are no queries".to_owned())
+            Err("it has no queries".to_owned())
         }
 
         fn save(&self) -> Result<Vec<u8>, String> {

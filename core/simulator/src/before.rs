@@ -22,7 +22,7 @@ impl ForeignObject for Older {
     }
 
     fn query(&self, _: u16, _: &[u8]) -> Result<Payload, String> {
-        Err("there are no queries".to_owned())
+        Err("it has no queries".to_owned())
     }
 
     fn save(&self) -> Result<Vec<u8>, String> {

@@ -46,7 +46,8 @@ impl Lie {
         *dice.pick(&Self::ALL)
     }
 
-    /// Whether it is no lie if all are shown the same: a reflector chooses the order of what is sent at once, and the time.
+    /// Whether it counts as a lie only if participants see different things: a reflector chooses the time, and the order of what
+    /// arrives at once.
     pub(crate) fn must_differ(self) -> bool {
         matches!(self, Self::Swap | Self::Time)
     }

@@ -184,7 +184,7 @@ fn check_tools(wanted: impl Fn(Part) -> bool) -> Result<()> {
 /// Fails if git knows of changes that are not committed: who gets the release could not find its sources.
 fn check_committed() -> Result<()> {
     let mut git = Command::new("git");
-    // Without git, this is no checkout.
+    // Without git, it cannot be a checkout.
     let Ok(changes) = output(git.current_dir(root()).args(["status", "--porcelain"])) else {
         return Ok(());
     };

@@ -410,7 +410,7 @@ impl Session {
         self.gathered_at = None;
         self.ballot.rest();
         self.persistence.rest();
-        // Clients that come back show it again, and what nobody sees takes no memory.
+        // Clients that come back show theirs again. Until then they would only take memory.
         self.presences = Presences::default();
     }
 

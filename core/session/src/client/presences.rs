@@ -139,7 +139,7 @@ pub(super) fn sealed(
     data: &[u8],
 ) -> Vec<u8> {
     if !seal.has_password() || data.is_empty() {
-        // That a participant shows nothing is no secret: the reflector could as well not pass anything on.
+        // An empty one needs no seal: the reflector can also hide a presence by not passing it on.
         return data.to_vec();
     }
     let plain = rmp_serde::to_vec(&(attempt, number, serde_bytes::Bytes::new(data)))
