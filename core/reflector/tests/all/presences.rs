@@ -76,6 +76,18 @@ fn it_outlives_a_broken_connection_and_ends_with_the_exit() {
 }
 
 #[test]
+fn a_session_without_clients_has_none() {
+    let (mut world, one, two) = two(Config::default());
+    show(&mut world, one, b"here");
+    world.cut(one);
+    world.cut(two);
+    world.pass(SECOND);
+    let three = world.join(3);
+    world.pass(SECOND);
+    assert_eq!(shown(&world, three), [], "the views may come back, and show it again then");
+}
+
+#[test]
 fn a_view_whose_join_is_not_ordered_yet_shows_nothing() {
     let mut world = World::new(Config::default());
     let one = world.join(1);
@@ -101,6 +113,19 @@ fn what_is_beyond_the_share_of_an_address_is_not_shown_and_harms_no_other_addres
     let three = world.join(3);
     world.pass(SECOND);
     assert_eq!(shown(&world, three), [(id(2), vec![2; 1_000])]);
+}
+
+#[test]
+fn what_no_longer_fits_ends_what_was_shown_before() {
+    let config = Config { max_session_bytes_per_address: 8 * 1024, ..Config::default() };
+    let (mut world, one, two) = two(config);
+    world.reflector.comes_from(one, AddressId(1));
+    show(&mut world, one, b"old");
+    world.pass(SECOND);
+    world.post_bytes(one, 1, 7_500);
+    show(&mut world, one, &[1; 1_000]);
+    world.pass(SECOND);
+    assert_eq!(shown(&world, two), [(id(1), b"old".to_vec()), (id(1), vec![])]);
 }
 
 #[test]
